@@ -1,0 +1,1 @@
+"""One machine, no containers: embedded Postgres and Airflow, start, watch, stop."""

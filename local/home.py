@@ -1,0 +1,79 @@
+"""A home: the state of one shop on one machine (PERENNIAL_HOME)."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+from pathlib import Path
+
+from perennial.bootstrap import ROLES, SUPERUSER
+from perennial.settings import Settings, SettingsError
+
+AIRFLOW_SECRETS = ("airflow_admin", "airflow_jwt", "airflow_fernet", "airflow_api")
+
+
+def prepare(settings: Settings) -> None:
+    """Make the home's folders and passwords, and bind it to its shop.
+
+    Raises:
+        SettingsError: If the home belongs to another shop.
+    """
+    settings.home.mkdir(parents=True, exist_ok=True)
+    _claim(settings)
+    for folder in ("logs", "run"):
+        (settings.home / folder).mkdir(exist_ok=True)
+    settings.secrets_dir.mkdir(mode=0o700, exist_ok=True)
+    for name in (SUPERUSER, *ROLES, *AIRFLOW_SECRETS):
+        _make_secret(settings.secrets_dir / name)
+
+
+def _claim(settings: Settings) -> None:
+    """Bind the home to its shop; a home is never shared by two."""
+    path = settings.home / "shop.json"
+    if path.exists():
+        owner = json.loads(path.read_text())["source"]
+        if owner != settings.source:
+            raise SettingsError(
+                f"{settings.home} belongs to the shop SOURCE={owner}, not {settings.source}: "
+                "give the other shop a home of its own, for example "
+                f"PERENNIAL_HOME=.perennial_{settings.source} (and ports of its own: "
+                "PERENNIAL_PG_PORT, PERENNIAL_AIRFLOW_PORT)"
+            )
+        return
+    path.write_text(json.dumps({"source": settings.source}) + "\n")
+
+
+def shop_of(home: Path) -> str | None:
+    """SOURCE of the shop that the home belongs to; None if it was never started."""
+    path = home / "shop.json"
+    return json.loads(path.read_text())["source"] if path.exists() else None
+
+
+def _make_secret(path: Path) -> None:
+    if path.exists():
+        return
+    # written aside and renamed, so that a start cut short leaves no empty password
+    draft = path.with_suffix(".new")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secrets.token_urlsafe(32) + "\n")
+    draft.replace(path)
+
+
+def require_free_port(port: int, variable: str, host: str = "127.0.0.1") -> None:
+    """Check that nothing listens there yet.
+
+    Raises:
+        SettingsError: If something does; the message names the variable that moves the port.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise SettingsError(
+                f"port {port} on {host} is taken ({error.strerror}): "
+                f"stop what listens there, or choose another with {variable}=<port>"
+            ) from None

