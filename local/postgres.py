@@ -153,7 +153,7 @@ def _configuration() -> str:
             "max_connections = 120",
             "max_locks_per_transaction = 256  # score tables have a partition a month",
             "max_wal_size = 4GB",
-            "wal_compression = lz4",
+            "wal_compression = on",
             "random_page_cost = 1.1",
             "jit = off  # plans here are many and short",
             "timezone = UTC",

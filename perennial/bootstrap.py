@@ -49,7 +49,7 @@ def bootstrap(settings: Settings) -> None:
 def _create_roles(connection: psycopg.Connection, settings: Settings) -> None:
     for role in ROLES:
         name = sql.Identifier(role)
-        exists = connection.execute("select from pg_roles where rolname = %s", [role]).fetchone()
+        exists = connection.execute("select 1 from pg_roles where rolname = %s", [role]).fetchone()
         verb = "alter" if exists else "create"
         connection.execute(
             sql.SQL("{} role {} login password {}").format(
@@ -76,7 +76,7 @@ def _create_databases(connection: psycopg.Connection) -> None:
     for database, owner in owners.items():
         name = sql.Identifier(database)
         exists = connection.execute(
-            "select from pg_database where datname = %s", [database]
+            "select 1 from pg_database where datname = %s", [database]
         ).fetchone()
         if not exists:
             connection.execute(

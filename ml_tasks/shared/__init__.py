@@ -1,0 +1,1 @@
+"""What every question shares: features in, a stored model, scores out."""

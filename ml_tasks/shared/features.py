@@ -1,0 +1,152 @@
+"""The feature tables as frames. Models read nothing else.
+
+Frames come in a total order, because the order of rows moves a model's numbers. Types: numbers
+that can be fractional (money too) float64, whole numbers int64, dates datetime64[ns] at midnight,
+booleans bool, text object with None. A whole number or boolean that may be null is float64.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+from psycopg import sql
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import psycopg
+
+SNAPSHOTS = sql.Identifier("features", "customer_snapshots")
+OUTCOMES = sql.Identifier("features", "customer_outcomes")
+NEXT_ORDERS = sql.Identifier("features", "customer_next_orders")
+PRODUCT_WEEKS = sql.Identifier("features", "product_weeks")
+
+# The grid of past dates that training reads: the firsts of months. Other snapshots are there
+# because somebody scored that date, and a model must not depend on that.
+ON_THE_GRID = sql.SQL("extract(day from snapshots.as_of_date) = 1")
+
+# Postgres type name -> Arrow type, for what a feature table may hold.
+ARROW_TYPES = {
+    "int2": pa.int64(),
+    "int4": pa.int64(),
+    "int8": pa.int64(),
+    "float4": pa.float64(),
+    "float8": pa.float64(),
+    "numeric": pa.float64(),
+    "bool": pa.bool_(),
+    "date": pa.date32(),
+    "text": pa.string(),
+    "varchar": pa.string(),
+}
+
+
+class FeatureStore:
+    """Reads features through one open connection (role scorer)."""
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self.connection = connection
+
+    def snapshot(self, as_of_date: date) -> pd.DataFrame:
+        """What was known of each customer on a date: one row per customer_id, ordered by it."""
+        query = sql.SQL(
+            "select snapshots.* from {snapshots} as snapshots"
+            " where snapshots.as_of_date = %(as_of_date)s order by snapshots.customer_id"
+        ).format(snapshots=SNAPSHOTS)
+        return self._read(query, {"as_of_date": as_of_date})
+
+    def grid_snapshots(self, before: date) -> pd.DataFrame:
+        """All grid snapshots of dates < `before`, ordered by as_of_date, customer_id."""
+        query = sql.SQL(
+            "select snapshots.* from {snapshots} as snapshots"
+            " where snapshots.as_of_date < %(before)s and {on_the_grid}"
+            " order by snapshots.as_of_date, snapshots.customer_id"
+        ).format(snapshots=SNAPSHOTS, on_the_grid=ON_THE_GRID)
+        return self._read(query, {"before": before})
+
+    def labelled_snapshots(self, known_by: date, horizon_days: int) -> pd.DataFrame:
+        """Grid snapshots whose outcome was known by a date, beside that outcome.
+
+        Args:
+            known_by: Outcomes are of windows [as_of_date, as_of_date + horizon) that ended by then.
+            horizon_days: Length of the window, days: 90 or 365.
+
+        Returns:
+            Snapshot columns, and `outcome_count_orders`, `outcome_net_spend_amount`; ordered by
+            as_of_date, customer_id.
+        """
+        query = sql.SQL(
+            "select snapshots.*, outcomes.count_orders as outcome_count_orders,"
+            " outcomes.net_spend_amount as outcome_net_spend_amount"
+            " from {snapshots} as snapshots"
+            " inner join {outcomes} as outcomes using (as_of_date, customer_id)"
+            " where outcomes.horizon_days = %(horizon_days)s"
+            " and outcomes.known_on_date <= %(known_by)s and {on_the_grid}"
+            " order by snapshots.as_of_date, snapshots.customer_id"
+        ).format(snapshots=SNAPSHOTS, outcomes=OUTCOMES, on_the_grid=ON_THE_GRID)
+        return self._read(query, {"known_by": known_by, "horizon_days": horizon_days})
+
+    def next_orders(self, knowledge_date: date) -> pd.DataFrame:
+        """Time from each grid snapshot to the next order, as far as known on a date.
+
+        Returns:
+            The columns of the snapshot at `snapshot_date` (its as_of_date goes by that name), and
+            `duration_days`, `is_ordered` (false: none by `knowledge_date`); ordered by
+            snapshot_date, customer_id.
+        """
+        query = sql.SQL(
+            "select snapshots.*, next_orders.duration_days, next_orders.is_ordered"
+            " from {next_orders} as next_orders"
+            " inner join {snapshots} as snapshots"
+            " on snapshots.customer_id = next_orders.customer_id"
+            " and snapshots.as_of_date = next_orders.snapshot_date"
+            " where next_orders.as_of_date = %(knowledge_date)s and {on_the_grid}"
+            " order by snapshots.as_of_date, snapshots.customer_id"
+        ).format(snapshots=SNAPSHOTS, next_orders=NEXT_ORDERS, on_the_grid=ON_THE_GRID)
+        frame = self._read(query, {"knowledge_date": knowledge_date})
+        return frame.rename(columns={"as_of_date": "snapshot_date"})
+
+    def product_weeks(self, as_of_date: date) -> pd.DataFrame:
+        """Weekly sales before a date, zeros included; ordered by product_id, week_start_date."""
+        query = sql.SQL(
+            "select product_weeks.* from {product_weeks} as product_weeks"
+            " where product_weeks.as_of_date = %(as_of_date)s"
+            " order by product_weeks.product_id, product_weeks.week_start_date"
+        ).format(product_weeks=PRODUCT_WEEKS)
+        return self._read(query, {"as_of_date": as_of_date})
+
+    def _read(self, query: sql.Composed, params: Mapping[str, Any]) -> pd.DataFrame:
+        """Run a query through COPY and Arrow: a tenth of the time that rows as tuples take."""
+        copy = sql.SQL("copy ({query}) to stdout (format csv, header)").format(query=query)
+        with self.connection.cursor() as cursor:
+            types = self._types(query, params)
+            buffer = BytesIO()
+            with cursor.copy(copy, params) as stream:
+                for block in stream:
+                    buffer.write(block)
+        buffer.seek(0)
+        table = pa_csv.read_csv(
+            buffer,
+            parse_options=pa_csv.ParseOptions(newlines_in_values=True),
+            convert_options=pa_csv.ConvertOptions(
+                column_types=types,
+                null_values=[""],  # COPY writes null bare and an empty text in quotes
+                true_values=["t"],
+                false_values=["f"],
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=False,
+            ),
+        )
+        return table.to_pandas(date_as_object=False).astype(
+            {name: "datetime64[ns]" for name, kind in types.items() if pa.types.is_date(kind)}
+        )
+
+    def _types(self, query: sql.Composed, params: Mapping[str, Any]) -> dict[str, pa.DataType]:
+        with self.connection.cursor() as cursor:
+            cursor.execute(sql.SQL("select * from ({query}) as q limit 0").format(query=query), params)
+            kinds = {column.name: column.type_display for column in cursor.description or ()}
+        return {name: ARROW_TYPES[kind.split("(")[0]] for name, kind in kinds.items()}
