@@ -56,6 +56,14 @@ def stop(settings: Settings) -> None:
             _pg_ctl(settings, "stop", "-m", "immediate")
 
 
+def remove(settings: Settings) -> None:
+    """Delete the stopped server's files."""
+    shutil.rmtree(data_folder(settings), ignore_errors=True)
+    folder = _server_folder(settings)
+    if folder != settings.home.resolve():
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def is_running(settings: Settings) -> bool:
     """Whether the postmaster of this home is alive."""
     pid_file = data_folder(settings) / "postmaster.pid"

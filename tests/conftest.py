@@ -1,0 +1,70 @@
+"""Fixtures that more than one folder of tests needs: homes with a real Postgres in them."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from local import postgres
+from perennial.settings import Settings
+
+REAL_DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
+
+StartHome = Callable[..., Settings]
+
+
+def free_port() -> int:
+    """A TCP port on loopback that nothing listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="session")
+def start_home() -> Iterator[StartHome]:
+    """Start a fresh home of a source, its Postgres running; all are removed at the end."""
+    started: list[Settings] = []
+
+    def start(source: str, **fields: object) -> Settings:
+        folder = Path(tempfile.mkdtemp(prefix="perennial-test-"))
+        settings = Settings(
+            home=folder, source=source, pg_port=free_port(), airflow_port=free_port(), **fields
+        )
+        started.append(settings)
+        postgres.start(settings)
+        return settings
+
+    yield start
+    for settings in started:
+        postgres.stop(settings)
+        postgres.remove(settings)
+        shutil.rmtree(settings.home)
+
+
+@pytest.fixture(scope="session")
+def online_retail_home(start_home: StartHome) -> Settings:
+    """A home of the flat invoice lines, shared by the tests of a session."""
+    return start_home("online_retail")
+
+
+@pytest.fixture(scope="session")
+def canonical_home(start_home: StartHome) -> Settings:
+    """A home of the canonical form, shared by the tests of a session."""
+    return start_home("canonical")
+
+
+@pytest.fixture(scope="session")
+def online_retail_file() -> Path:
+    """The real shop's file.
+
+    Tests that use it are skipped, saying so, only where it is absent.
+    """
+    path = REAL_DATA / "online_retail_ii" / "online_retail_II.csv.gz"
+    if not path.exists():
+        pytest.skip(f"the real shop's file is not at {path}")
+    return path
