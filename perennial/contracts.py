@@ -32,7 +32,9 @@ STAMPED_COLUMNS = (
 # Equal runs are equal in every column but these.
 RUN_COLUMNS = ("run_id", "publication_id", "scored_at")
 STATUS_COLUMNS = ("score_status", "score_reason")
-DATA_TYPES = ("text", "integer", "bigint", "double precision", "numeric", "date", "boolean")
+DATA_TYPE = re.compile(
+    r"text|integer|bigint|double precision|numeric\(\d+,\d+\)|date|boolean|timestamp with time zone"
+)
 
 
 class ContractError(ValueError):
@@ -100,7 +102,9 @@ def load(question: str) -> Contract:
         ContractError: If the file lacks something that a contract needs.
     """
     if question not in questions():
-        raise SettingsError(f"unknown question {question!r}: choose one of {', '.join(questions())}")
+        raise SettingsError(
+            f"unknown question {question!r}: choose one of {', '.join(questions())}"
+        )
     return parse((SCORES / f"{question}.yml").read_text(), question, doc_blocks(SCORES))
 
 
@@ -126,18 +130,20 @@ def parse(text: str, question: str, docs: dict[str, str]) -> Contract:
         ContractError: If something is missing or unknown; the message names table and column.
     """
     sources = [source for source in yaml.safe_load(text)["sources"] if source["name"] == "scores"]
-    tables = tuple(_table(table, question, docs) for source in sources for table in source["tables"])
+    tables = tuple(
+        _table(table, question, docs) for source in sources for table in source["tables"]
+    )
     if not tables:
         raise ContractError(f"contract of {question}: there is no table in a source named scores")
     return Contract(question, tables)
 
 
-def ddl(contract: Contract) -> sql.Composed:
-    """SQL that makes a contract's tables, or adds the columns that they lack; safe to run again.
+def ddl(contract: Contract) -> list[sql.Composed]:
+    """Statements that make a contract's tables, or add the columns they lack; safe to run again.
 
     To be run by the owner role; the grants come from its default privileges.
     """
-    return sql.SQL("").join(part for table in contract.tables for part in _table_ddl(table))
+    return [statement for table in contract.tables for statement in _table_ddl(table)]
 
 
 def _table(table: dict[str, Any], question: str, docs: dict[str, str]) -> ScoreTable:
@@ -167,8 +173,8 @@ def _column(column: dict[str, Any], where: str, docs: dict[str, str]) -> ScoreCo
     if unknown:
         raise ContractError(f"{where}: unknown meta {', '.join(unknown)}")
     data_type = column.get("data_type")
-    if data_type not in (*DATA_TYPES, "timestamptz", "timestamp with time zone"):
-        raise ContractError(f"{where}: data_type {data_type!r} is not one of {', '.join(DATA_TYPES)}")
+    if not DATA_TYPE.fullmatch(str(data_type)):
+        raise ContractError(f"{where}: data_type {data_type!r} is not {DATA_TYPE.pattern}")
     return ScoreColumn(
         name=column["name"],
         data_type=data_type,
@@ -201,34 +207,34 @@ def _table_ddl(table: ScoreTable) -> list[sql.Composed]:
     key = (*KEY_COLUMNS, *table.entity)
     create = sql.SQL(
         "create table if not exists {table} ({columns}, primary key ({key}))"
-        " partition by range (as_of_date);\n"
+        " partition by range (as_of_date)"
     ).format(
         table=table.relation,
         columns=sql.SQL(", ").join(map(_column_ddl, table.columns)),
         key=sql.SQL(", ").join(map(sql.Identifier, key)),
     )
     add = [
-        sql.SQL("alter table {table} add column if not exists {column};\n").format(
+        sql.SQL("alter table {table} add column if not exists {column}").format(
             table=table.relation, column=_column_ddl(column)
         )
         for column in table.columns
         if column.name not in key
     ]
     comments = [
-        sql.SQL("comment on column {column} is {text};\n").format(
+        sql.SQL("comment on column {column} is {text}").format(
             column=sql.Identifier("scores", table.name, column.name),
             text=sql.Literal(column.description),
         )
         for column in table.columns
     ]
-    comment = sql.SQL("comment on table {table} is {text};\n").format(
+    comment = sql.SQL("comment on table {table} is {text}").format(
         table=table.relation, text=sql.Literal(table.description)
     )
     return [create, *add, comment, *comments]
 
 
 def _column_ddl(column: ScoreColumn) -> sql.Composed:
-    # The type is one of DATA_TYPES, checked when the contract was read.
+    # The type fits DATA_TYPE: checked when the contract was read.
     return sql.SQL("{name} {type}").format(
         name=sql.Identifier(column.name),
         type=sql.SQL(column.data_type),  # type: ignore[arg-type]

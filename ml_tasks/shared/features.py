@@ -12,8 +12,8 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.csv as pa_csv
+import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.csv as pa_csv  # type: ignore[import-untyped]
 from psycopg import sql
 
 if TYPE_CHECKING:
@@ -147,6 +147,8 @@ class FeatureStore:
 
     def _types(self, query: sql.Composed, params: Mapping[str, Any]) -> dict[str, pa.DataType]:
         with self.connection.cursor() as cursor:
-            cursor.execute(sql.SQL("select * from ({query}) as q limit 0").format(query=query), params)
+            cursor.execute(
+                sql.SQL("select * from ({query}) as q limit 0").format(query=query), params
+            )
             kinds = {column.name: column.type_display for column in cursor.description or ()}
         return {name: ARROW_TYPES[kind.split("(")[0]] for name, kind in kinds.items()}
