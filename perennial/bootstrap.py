@@ -89,6 +89,10 @@ def _create_databases(connection: psycopg.Connection) -> None:
                 sql.Identifier(WAREHOUSE), sql.Identifier(role)
             )
         )
+    # dbt's incremental models put the new rows into a temporary table first
+    connection.execute(
+        sql.SQL("grant temporary on database {} to transformer").format(sql.Identifier(WAREHOUSE))
+    )
 
 
 def _create_raw_table(connection: psycopg.Connection, table: sources.SourceTable) -> None:
