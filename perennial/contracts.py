@@ -177,7 +177,7 @@ def _column(column: dict[str, Any], where: str, docs: dict[str, str]) -> ScoreCo
         raise ContractError(f"{where}: data_type {data_type!r} is not {DATA_TYPE.pattern}")
     return ScoreColumn(
         name=column["name"],
-        data_type=data_type,
+        data_type=str(data_type),
         description=_description(column, where, docs),
         minimum=meta.get("min"),
         maximum=meta.get("max"),

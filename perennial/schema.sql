@@ -206,9 +206,14 @@ begin
         raise exception 'scores.% is not a score table', table_name;
     end if;
     perform pg_advisory_xact_lock(hashtext('scores.' || partition_name));
+    if to_regclass(format('scores.%I', partition_name)) is not null then return; end if;
+    -- made beside and attached: `partition of` would wait for every reader of the table
     execute format(
-        'create table if not exists scores.%I partition of scores.%I for values from (%L) to (%L)',
-        partition_name, table_name, month_start, month_start + interval '1 month'
+        'create table scores.%I (like scores.%I including all)', partition_name, table_name
+    );
+    execute format(
+        'alter table scores.%I attach partition scores.%I for values from (%L) to (%L)',
+        table_name, partition_name, month_start, month_start + interval '1 month'
     );
 end $$;
 revoke all on function scores.ensure_month from public;

@@ -1,0 +1,45 @@
+"""Build staging, marts and features for one date with dbt, and let them out only if the gate agrees.
+
+**Impact** tier 1: no question is scored for this date until it succeeds. Published scores stay.
+
+**If a dbt test fails** its task names the model; `ops` and the model's `*_rejected` sibling
+have the rows. The marts keep what they had where dbt had not come yet.
+
+**If the gate fails** its log names the rule, the table and the count; nothing after it has run.
+
+**If a task fails** clear it: each step replaces exactly its own rows, so a rerun is safe.
+
+**Owner** data-platform
+"""
+
+from airflow.sdk import PartitionedAssetTimetable, chain, dag, task
+
+from dags.shared.assets import FEATURES, RAW
+from dags.shared.dbt import dbt_build
+from dags.shared.defaults import dag_defaults
+from dags.shared.run import Run
+
+
+@dag(
+    schedule=PartitionedAssetTimetable(assets=RAW),
+    doc_md=__doc__,
+    **dag_defaults("impact:tier-1", "step:build"),
+)
+def build_warehouse():
+    @task
+    def close_build() -> dict:
+        from ingest.batches import close_build
+
+        return close_build(Run().settings)
+
+    @task(outlets=[FEATURES])
+    def gate_features() -> dict:
+        from expectations.features import gate_features
+
+        run = Run()
+        return gate_features(run.settings, run.as_of_date, run.run_id)
+
+    chain(dbt_build(), close_build(), gate_features())
+
+
+build_warehouse()

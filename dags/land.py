@@ -1,0 +1,61 @@
+"""Take the shop's files into raw, and let them through only if the gate at that door agrees.
+
+**Impact** tier 1: nothing is scored for this date until it succeeds. Published scores stay.
+
+**If the gate fails** the batch is held: its log names the rule and counts the rows. Look at
+`ops.gate_results` and `ops.rejected_lines`, then `make accept BATCH=` or `make refuse BATCH=`.
+
+**If a task fails** clear it: a file lands once, by content, so a rerun adds nothing twice.
+
+**Date** the partition key, `YYYY-MM-DD`: the date to score. `{as_of_date}` in `files` becomes it.
+
+**Owner** data-platform
+"""
+
+from airflow.sdk import CronPartitionTimetable, Param, chain, dag, task
+
+from dags.shared.assets import RAW
+from dags.shared.defaults import dag_defaults
+from dags.shared.run import Run
+from perennial.settings import Settings
+
+settings = Settings()
+
+
+@dag(
+    schedule=CronPartitionTimetable(
+        "0 5 * * *", timezone=settings.time_zone or "UTC", key_format="%Y-%m-%d"
+    ),
+    # the schedule is off unless somebody turned it on: old orders must not be scored for today
+    allowed_run_types=None if settings.schedule == "on" else ["manual", "backfill"],
+    params={
+        "files": Param(
+            settings.files,
+            type="string",
+            title="Files",
+            description_md="Path, folder, glob or URL; may contain `{as_of_date}`. "
+            "`table:SCHEMA` takes tables that are in the warehouse already.",
+        )
+    },
+    doc_md=__doc__,
+    **dag_defaults("impact:tier-1", "step:land"),
+)
+def land():
+    @task
+    def land_files() -> dict:
+        from ingest.land import land
+
+        run = Run()
+        return land(run.settings, run.as_of_date, run.params["files"], run.run_id).summary()
+
+    @task(outlets=[RAW])
+    def gate_raw(landing: dict) -> dict:
+        from expectations.raw import gate_raw
+
+        run = Run()
+        return gate_raw(run.settings, landing["batch_id"], run.as_of_date, run.run_id)
+
+    gate_raw(land_files())
+
+
+land()

@@ -1,0 +1,40 @@
+"""Once all questions of a date are published: read every reporting view as a BI tool would.
+
+**Impact** tier 2: analysts read the views all the same; this proves that they find the date there.
+
+**If a task fails** its log names the view that lacks the date, or can't be read, as `bi_reader`.
+Clear the question's DAG for the date, or grant what is missing; then clear this task.
+
+**Owner** data-platform
+"""
+
+from airflow.sdk import AssetAll, PartitionedAssetTimetable, chain, dag, task
+
+from dags.shared.assets import REPORTING, SCORES
+from dags.shared.defaults import dag_defaults
+from dags.shared.run import Run
+
+
+@dag(
+    schedule=PartitionedAssetTimetable(assets=AssetAll(*SCORES.values())),
+    doc_md=__doc__,
+    **dag_defaults("impact:tier-2", "step:report"),
+)
+def report():
+    @task(outlets=[REPORTING])
+    def check_delivery() -> dict:
+        from perennial.delivery import check_delivery
+
+        run = Run()
+        return check_delivery(run.settings, run.as_of_date)
+
+    @task
+    def clean_superseded() -> dict:
+        from ml_tasks.shared.publish import clean_superseded
+
+        return clean_superseded(Run().settings)
+
+    chain(check_delivery(), clean_superseded())
+
+
+report()

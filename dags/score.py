@@ -1,0 +1,51 @@
+"""One DAG a question: the model of the date's training day, then scores, gate and publication.
+
+**Impact** tier 2: this question's reporting views keep their last good scores until it succeeds.
+
+**If the gate fails** the rows were written but the pointer was not moved, so no reader sees them.
+The log names the rule and counts the rows; `ops.gate_results` has every rule's result.
+
+**If a task fails** clear it: a rerun makes the same rows and moves the pointer once.
+
+**Owner** data-platform
+"""
+
+from airflow.sdk import PartitionedAssetTimetable, chain, dag, task
+
+from dags.shared.assets import FEATURES, SCORES
+from dags.shared.defaults import HEAVY_POOL, dag_defaults
+from dags.shared.run import Run
+from perennial import contracts
+
+
+def score_dag(question: str):
+    """The DAG of one question; everything that differs comes from its contract and folder."""
+
+    @dag(
+        dag_id=f"score_{question}",
+        schedule=PartitionedAssetTimetable(assets=FEATURES),
+        doc_md=f"{contracts.load(question).description}\n\n{__doc__}",
+        **dag_defaults("impact:tier-2", "step:score"),
+    )
+    def score():
+        @task(pool=HEAVY_POOL)
+        def train() -> dict:
+            from ml_tasks.shared.run import ensure_model
+
+            run = Run()
+            return ensure_model(run.settings, question, run.as_of_date)
+
+        @task(pool=HEAVY_POOL, outlets=[SCORES[question]])
+        def publish() -> dict:
+            from ml_tasks.shared.run import score_question
+
+            run = Run()
+            return score_question(run.settings, question, run.as_of_date, run.run_id)
+
+        chain(train(), publish())
+
+    return score()
+
+
+for name in contracts.questions():
+    globals()[f"score_{name}"] = score_dag(name)

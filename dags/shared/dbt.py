@@ -1,0 +1,45 @@
+"""dbt as a task group: one `dbt build`, and a task per model that shows how it went."""
+
+from airflow.sdk import TaskGroup
+from cosmos import DbtTaskGroup, ExecutionConfig, ProfileConfig, ProjectConfig, RenderConfig
+from cosmos.constants import ExecutionMode, LoadMode, TestBehavior
+
+from dags.shared.defaults import HEAVY_POOL
+from perennial.settings import DBT_PROJECT, Settings
+
+settings = Settings()
+
+
+def dbt_build() -> TaskGroup:
+    """Everything from staging to the reporting views, for the run's date."""
+    return DbtTaskGroup(
+        group_id="dbt",
+        project_config=ProjectConfig(
+            dbt_project_path=DBT_PROJECT,
+            manifest_path=settings.home / "dbt" / "manifest.json",
+            install_dbt_deps=False,
+        ),
+        profile_config=ProfileConfig(
+            profile_name="perennial",
+            target_name="warehouse",
+            profiles_yml_filepath=DBT_PROJECT / "profiles.yml",
+        ),
+        render_config=RenderConfig(
+            load_method=LoadMode.DBT_MANIFEST,
+            test_behavior=TestBehavior.NONE,  # the one build runs the tests
+            emit_datasets=False,  # what follows waits for the gate, not for a model
+        ),
+        execution_config=ExecutionConfig(
+            execution_mode=ExecutionMode.WATCHER,
+            setup_operator_args={"pool": HEAVY_POOL},
+        ),
+        operator_args={
+            "vars": {
+                "source": settings.staging_source,
+                "as_of_date": "{{ dag_run.partition_key }}",
+                "time_zone": settings.time_zone,
+                "currency": settings.currency,
+            },
+            "install_deps": False,
+        },
+    )

@@ -1,0 +1,54 @@
+"""What every DAG has in common: owner, tags, retries, limits."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
+
+from dags.shared.alerts import alert
+
+OWNER = "data-platform"
+
+# Tasks that work hard share this pool, so that two cores stay responsive. Made at start.
+HEAVY_POOL = "cores"
+
+# The closed vocabulary of tags; tests/rules refuses any other.
+IMPACTS = {
+    "impact:tier-1": "nothing is scored until it succeeds",
+    "impact:tier-2": "one question keeps its last scores until it succeeds",
+}
+STEPS = ("step:land", "step:build", "step:score", "step:report")
+
+# Only what can pass by itself is tried again: a lost connection. A failed gate or a broken
+# contract fails at once. A task whose process was killed is tried again by Airflow in any case.
+ONLY_LOST_CONNECTIONS = ExceptionRetryPolicy(
+    rules=[
+        RetryRule(
+            exception="psycopg.OperationalError",
+            action=RetryAction.RETRY,
+            reason="the warehouse could not be reached or cut the connection",
+        )
+    ],
+    default=RetryAction.FAIL,
+)
+
+TASK_DEFAULTS: dict[str, Any] = {
+    "owner": OWNER,
+    "retries": 2,
+    "retry_delay": timedelta(seconds=20),
+    "retry_policy": ONLY_LOST_CONNECTIONS,
+    "on_failure_callback": alert,
+}
+
+
+def dag_defaults(impact: str, step: str) -> dict[str, Any]:
+    """Arguments of `@dag` that every DAG takes, its two tags among them."""
+    return {
+        "tags": [impact, step],
+        "start_date": datetime(2000, 1, 1),
+        "catchup": False,
+        "max_active_runs": 1,
+        "dagrun_timeout": timedelta(hours=6),
+        "default_args": TASK_DEFAULTS,
+        "is_paused_upon_creation": False,
+    }

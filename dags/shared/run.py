@@ -1,0 +1,23 @@
+"""What a task knows of the run it belongs to."""
+
+from datetime import date
+
+from airflow.sdk import get_current_context
+
+from perennial.settings import Settings
+
+
+class Run:
+    """The current run: its date, its id, the settings."""
+
+    def __init__(self) -> None:
+        dag_run = get_current_context()["dag_run"]
+        if not dag_run.partition_key:
+            raise ValueError(
+                f"{dag_run.dag_id} was started without a partition key, so it has no date to score: "
+                "trigger it with one (`make run AS_OF=2011-09-10`, or partition_key in the API)"
+            )
+        self.as_of_date = date.fromisoformat(dag_run.partition_key)
+        self.run_id = f"{dag_run.dag_id}/{dag_run.run_id}"
+        self.params = get_current_context()["params"]
+        self.settings = Settings()

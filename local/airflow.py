@@ -1,0 +1,296 @@
+"""Airflow on one machine: four processes beside the embedded Postgres, and its REST API."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from base64 import urlsafe_b64encode
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+from local.home import require_free_port
+from perennial import sources
+from perennial.settings import DBT_PROJECT, REPOSITORY, Settings, SettingsError
+
+COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
+START_TIMEOUT_SECONDS = 180
+STOP_TIMEOUT_SECONDS = 20
+
+# Marks every process that belongs to a home, whoever its parent is by now.
+MARK = "PERENNIAL_PROCESS_OF"
+
+
+class AirflowError(RuntimeError):
+    """Airflow did not start or does not answer; the message says where to look."""
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """Environment of every Airflow process of a home, and of dbt beside it.
+
+    Holds passwords: hand it to a process, never print it.
+    """
+    home = settings.home
+    shop = sources.load(settings.staging_source)
+    airflow = {
+        "core__dags_folder": str(REPOSITORY / "dags"),
+        "core__load_examples": "False",
+        "core__executor": "LocalExecutor",
+        "core__parallelism": "6",
+        "core__max_active_tasks_per_dag": "6",
+        "core__dags_are_paused_at_creation": "False",
+        "core__fernet_key": urlsafe_b64encode(
+            sha256(settings.password("airflow_fernet").encode()).digest()
+        ).decode(),
+        "core__execution_api_server_url": f"{base_url(settings)}/execution/",
+        "core__simple_auth_manager_users": "admin:admin",
+        "core__simple_auth_manager_passwords_file": str(_passwords_file(settings)),
+        "database__sql_alchemy_conn": settings.dsn("airflow", "airflow", "postgresql+psycopg2"),
+        "database__sql_alchemy_conn_async": settings.dsn("airflow", "airflow", "postgresql+asyncpg"),
+        "api__host": "127.0.0.1",
+        "api__port": str(settings.airflow_port),
+        "api__base_url": base_url(settings),
+        "api__workers": "1",
+        "api__secret_key": settings.password("airflow_api"),
+        "api_auth__jwt_secret": settings.password("airflow_jwt"),
+        "logging__base_log_folder": str(home / "logs" / "tasks"),
+        "logging__worker_log_server_port": "0",
+        "logging__trigger_log_server_port": "0",
+        "dag_processor__min_file_process_interval": "300",
+        "dag_processor__print_stats_interval": "0",
+        "logging__dag_processor_child_process_log_directory": str(home / "logs" / "dag_processor"),
+        "dag_processor__parsing_pre_import_modules": "True",
+        "scheduler__enable_health_check": "False",
+        "scheduler__scheduler_idle_sleep_time": "0.5",
+        "cosmos__enable_telemetry": "False",
+        "cosmos__propagate_logs": "False",
+    }
+    return os.environ | {f"AIRFLOW__{key.upper()}": value for key, value in airflow.items()} | {
+        MARK: str(home),
+        "AIRFLOW_HOME": str(home / "airflow"),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(REPOSITORY),
+        "PERENNIAL_HOME": str(home),
+        "PERENNIAL_SOURCE": settings.source,
+        "PERENNIAL_FILES": settings.files,
+        "PERENNIAL_SCHEDULE": settings.schedule,
+        "PERENNIAL_PG_HOST": settings.pg_host,
+        "PERENNIAL_PG_PORT": str(settings.pg_port),
+        "PERENNIAL_AIRFLOW_PORT": str(settings.airflow_port),
+        "PERENNIAL_TIME_ZONE": settings.time_zone or shop.time_zone,
+        "PERENNIAL_CURRENCY": settings.currency or shop.currency,
+        "PERENNIAL_TRANSFORMER_PASSWORD": settings.password("transformer"),
+        "DBT_TARGET_PATH": str(home / "dbt"),
+        "DBT_LOG_PATH": str(home / "logs" / "dbt"),
+        # nobody is told that somebody uses this
+        "DO_NOT_TRACK": "1",
+        "GX_ANALYTICS_ENABLED": "false",
+        # two tasks run side by side on two cores; threads of their own would only get in the way
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+    }
+
+
+def base_url(settings: Settings) -> str:
+    """Where the UI and the API are."""
+    return f"http://127.0.0.1:{settings.airflow_port}"
+
+
+def start(settings: Settings) -> None:
+    """Start what does not run, and wait until it answers.
+
+    Raises:
+        AirflowError: If a process dies or does not answer in time.
+    """
+    running = _running(settings)
+    if set(running) == set(COMPONENTS) and _is_healthy(settings):
+        return
+    if "api-server" not in running:
+        require_free_port(settings.airflow_port, "PERENNIAL_AIRFLOW_PORT")
+    env = environment(settings)
+    _write_passwords(settings)
+    _run([sys.executable, "-m", "airflow", "db", "migrate"], settings, env, "airflow_db")
+    for component in COMPONENTS:
+        if component not in running:
+            _spawn(component, settings, env)
+    _wait_until_healthy(settings)
+
+
+def parse_dbt_project(settings: Settings) -> None:
+    """Write the manifest of this shop's dbt project, from which the DAG's tasks are made."""
+    env = environment(settings)
+    variables = {
+        "source": settings.staging_source,
+        "as_of_date": "2000-01-01",  # any date: parsing reads none
+        "time_zone": env["PERENNIAL_TIME_ZONE"],
+        "currency": env["PERENNIAL_CURRENCY"],
+    }
+    command = [Path(sys.executable).parent / "dbt", "parse", "--project-dir", DBT_PROJECT]
+    command += ["--profiles-dir", DBT_PROJECT, "--vars", json.dumps(variables)]
+    _run([str(part) for part in command], settings, env, "dbt_parse")
+
+
+def stop(settings: Settings) -> None:
+    """End every process of this home but Postgres, whatever state it is in."""
+    processes = processes_of(settings)
+    for process in processes:
+        _signal(process, "terminate")
+    _, alive = psutil.wait_procs(processes, timeout=STOP_TIMEOUT_SECONDS)
+    # a task's supervisor may have started another in the meantime
+    for process in {*alive, *processes_of(settings)}:
+        _signal(process, "kill")
+    psutil.wait_procs(alive, timeout=5)
+
+
+def processes_of(settings: Settings) -> list[psutil.Process]:
+    """Live processes that carry the mark of this home."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(MARK) == str(settings.home):
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
+            continue  # ended just now, or somebody else's
+    return [process for process in found if process.pid != os.getpid()]
+
+
+def _signal(process: psutil.Process, verb: str) -> None:
+    try:
+        getattr(process, verb)()
+    except psutil.NoSuchProcess:
+        pass  # ended by itself
+
+
+def _running(settings: Settings) -> dict[str, psutil.Process]:
+    running = {}
+    for component in COMPONENTS:
+        try:
+            process = psutil.Process(int(_pid_file(settings, component).read_text()))
+            if process.environ().get(MARK) == str(settings.home):
+                running[component] = process
+        except (FileNotFoundError, ValueError, psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return running
+
+
+def status(settings: Settings) -> dict[str, bool]:
+    """Which of the four processes are alive."""
+    running = _running(settings)
+    return {component: component in running for component in COMPONENTS}
+
+
+def log_file(settings: Settings, name: str) -> Path:
+    """Where a process of this home writes what it has to say."""
+    return settings.home / "logs" / f"{name}.log"
+
+
+def _pid_file(settings: Settings, component: str) -> Path:
+    return settings.home / "run" / f"{component}.pid"
+
+
+def _passwords_file(settings: Settings) -> Path:
+    return settings.secrets_dir / "airflow_users.json"
+
+
+def _write_passwords(settings: Settings) -> None:
+    path = _passwords_file(settings)
+    if not path.exists():
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+            json.dump({"admin": settings.password("airflow_admin")}, file)
+
+
+def _spawn(component: str, settings: Settings, env: dict[str, str]) -> None:
+    with log_file(settings, component).open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "airflow", component],
+            env=env,
+            cwd=REPOSITORY,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    _pid_file(settings, component).write_text(str(process.pid))
+
+
+def _run(command: list[str], settings: Settings, env: dict[str, str], name: str) -> None:
+    log = log_file(settings, name)
+    with log.open("wb") as file:
+        code = subprocess.run(
+            command, env=env, cwd=REPOSITORY, stdout=file, stderr=subprocess.STDOUT, check=False
+        ).returncode
+    if code:
+        tail = "\n".join(log.read_text(errors="replace").splitlines()[-20:])
+        raise AirflowError(f"`{' '.join(command[:5])}` failed; the end of {log}:\n{tail}")
+
+
+def _is_healthy(settings: Settings) -> bool:
+    try:
+        health = httpx.get(f"{base_url(settings)}/api/v2/monitor/health", timeout=5).json()
+    except (httpx.HTTPError, ValueError):
+        return False
+    parts = ("metadatabase", "scheduler", "triggerer", "dag_processor")
+    return all((health.get(part) or {}).get("status") == "healthy" for part in parts)
+
+
+def _wait_until_healthy(settings: Settings) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_SECONDS
+    while time.monotonic() < deadline:
+        if _is_healthy(settings):
+            return
+        for component, alive in status(settings).items():
+            if not alive:
+                log = log_file(settings, component)
+                tail = "\n".join(log.read_text(errors="replace").splitlines()[-20:])
+                raise AirflowError(f"airflow {component} ended; the end of {log}:\n{tail}")
+        time.sleep(1)
+    raise AirflowError(
+        f"Airflow did not become healthy within {START_TIMEOUT_SECONDS} s: "
+        f"look at {settings.home / 'logs'}, then `make down` and `make run` again"
+    )
+
+
+class Api:
+    """The REST API of this home's Airflow, logged in as its admin."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._client = httpx.Client(base_url=f"{base_url(settings)}/api/v2", timeout=30)
+        self._login()
+
+    def _login(self) -> None:
+        answer = httpx.post(
+            f"{base_url(self._settings)}/auth/token",
+            json={"username": "admin", "password": self._settings.password("airflow_admin")},
+            timeout=30,
+        )
+        answer.raise_for_status()
+        self._client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+
+    def request(self, verb: str, path: str, **kwargs: Any) -> Any:
+        """Call the API and return its JSON.
+
+        Raises:
+            AirflowError: On any answer but success; the message has Airflow's own.
+        """
+        answer = self._client.request(verb, path, **kwargs)
+        if answer.status_code == httpx.codes.UNAUTHORIZED:  # the token has run out
+            self._login()
+            answer = self._client.request(verb, path, **kwargs)
+        if answer.is_error:
+            raise AirflowError(f"{verb} {path}: {answer.status_code} {answer.text[:500]}")
+        return answer.json() if answer.content else None
+
+    def get(self, path: str, **params: Any) -> Any:
+        """GET, with query parameters."""
+        return self.request("GET", path, params=params)
+
+    def post(self, path: str, body: dict[str, Any]) -> Any:
+        """POST a JSON body."""
+        return self.request("POST", path, json=body)

@@ -1,0 +1,160 @@
+"""Follow the runs of some dates through Airflow's API, and say what each step did."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from local.airflow import AirflowError, Api
+from perennial import contracts
+
+POLL_SECONDS = 1.0
+HEARTBEAT_SECONDS = 15.0
+DBT_GROUP = "dbt."
+DBT_PRODUCER = "dbt.dbt_producer_watcher"
+DONE = ("success", "failed", "skipped", "upstream_failed", "removed")
+LOG_LINES = 25
+
+
+def chain_of_dags() -> list[str]:
+    """The DAGs that a date passes through, in order; the score DAGs run side by side."""
+    return ["land", "build_warehouse", *(f"score_{q}" for q in contracts.questions()), "report"]
+
+
+@dataclass
+class Failure:
+    """A failed task: where it stands and the end of its log."""
+
+    dag_id: str
+    task_id: str
+    as_of_date: date
+    log_lines: list[str]
+
+
+@dataclass
+class Watch:
+    """Prints each step's end once; `follow` returns when every date is through or one failed."""
+
+    api: Api
+    console: Console
+    started_at: datetime
+    seen: set[tuple[str, str, str]] = field(default_factory=set)
+
+    def follow(self, dates: Iterable[date]) -> Failure | None:
+        """Wait for the dates' runs of all DAGs.
+
+        Returns:
+            The first failure, or None when all ended well.
+        """
+        waiting = {(dag_id, day) for day in dates for dag_id in chain_of_dags()}
+        last_line = time.monotonic()
+        while waiting:
+            before = len(self.seen)
+            at_work: list[str] = []
+            for dag_id, day in sorted(waiting, key=lambda pair: chain_of_dags().index(pair[0])):
+                run = self._run(dag_id, day)
+                if run is None:
+                    continue
+                failed = self._steps(run, day, at_work)
+                if run["state"] == "failed":
+                    return self._failure(run, failed, day)
+                if run["state"] == "success":
+                    waiting.discard((dag_id, day))
+            if len(self.seen) != before:
+                last_line = time.monotonic()
+            elif time.monotonic() - last_line > HEARTBEAT_SECONDS:
+                self.console.print(f"[dim]{' ' * 12}… {', '.join(at_work) or 'waiting'}[/dim]")
+                last_line = time.monotonic()
+            time.sleep(POLL_SECONDS)
+        return None
+
+    def _run(self, dag_id: str, day: date) -> dict[str, Any] | None:
+        """The newest run of the DAG for the date that began after we did."""
+        runs = self.api.get(
+            f"/dags/{dag_id}/dagRuns",
+            run_after_gte=self.started_at.isoformat(),
+            order_by="-run_after",
+            limit=100,
+        )["dag_runs"]
+        return next((run for run in runs if run["partition_key"] == str(day)), None)
+
+    def _steps(self, run: dict[str, Any], day: date, at_work: list[str]) -> list[dict[str, Any]]:
+        """Print what ended since the last look; return the tasks that failed."""
+        path = f"/dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}/taskInstances"
+        tasks = self.api.get(path, limit=200)["task_instances"]
+        models = [t for t in tasks if t["task_id"].startswith(DBT_GROUP)]
+        for task in tasks:
+            name = f"{run['dag_id']}.{task['task_id']}"
+            is_model = task in models and task["task_id"] != DBT_PRODUCER
+            if task["state"] == "running" and not is_model:
+                at_work.append(name)
+            key = (run["dag_run_id"], run["dag_id"], task["task_id"])
+            if task["state"] not in DONE or key in self.seen or is_model:
+                continue
+            self.seen.add(key)
+            self._print(day, name, task, self._wrote(path, task, models))
+        return [task for task in tasks if task["state"] == "failed"]
+
+    def _wrote(self, path: str, task: dict[str, Any], models: list[dict[str, Any]]) -> str:
+        if task["task_id"] == DBT_PRODUCER:
+            return f"{len(models) - 1} models built and tested"
+        if task["state"] != "success":
+            return ""
+        try:
+            entry = self.api.get(f"{path}/{task['task_id']}/xcomEntries/return_value")
+        except AirflowError:
+            return ""  # a step that returns nothing
+        return summarise(entry["value"])
+
+    def _print(self, day: date, name: str, task: dict[str, Any], wrote: str) -> None:
+        colour = {"success": "green", "failed": "red"}.get(task["state"], "yellow")
+        seconds = f"{task['duration'] or 0:7.1f} s"
+        self.console.print(
+            f"{day}  [{colour}]{task['state']:<8}[/{colour}] {name:<42} {seconds}  {escape(wrote)}",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+    def _failure(self, run: dict[str, Any], failed: list[dict[str, Any]], day: date) -> Failure:
+        if not failed:
+            return Failure(run["dag_id"], "(none of its tasks)", day, ["the run failed or timed out"])
+        # a model's own task has a log that says more than its group's
+        task = next((t for t in failed if t["task_id"] != DBT_PRODUCER), failed[0])
+        task = next((t for t in failed if t["task_id"] == DBT_PRODUCER), task)
+        log = self.api.get(
+            f"/dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}/taskInstances/{task['task_id']}"
+            f"/logs/{task['try_number']}",
+            full_content=True,
+        )
+        return Failure(run["dag_id"], task["task_id"], day, log_tail(log["content"]))
+
+
+def summarise(value: Any) -> str:
+    """A step's result in one line: `landed 1,067,371, rejected 0`."""
+    if not isinstance(value, dict):
+        return "" if value is None else str(value)
+    parts = []
+    for key, item in value.items():
+        if isinstance(item, bool) or item is None or isinstance(item, (dict, list)):
+            continue
+        text = f"{item:,}" if isinstance(item, int) and not key.endswith("_id") else str(item)
+        parts.append(f"{key.replace('_', ' ')} {text}")
+    return ", ".join(parts)
+
+
+def log_tail(content: Any) -> list[str]:
+    """The last lines of a task's log as Airflow's API gives it: structured events, or text."""
+    if isinstance(content, str):
+        return content.splitlines()[-LOG_LINES:]
+    lines = []
+    for event in content:
+        lines.append(str(event.get("event", event)))
+        for error in event.get("error_detail") or []:
+            lines.append(f"{error.get('exc_type')}: {error.get('exc_value')}")
+    return lines[-LOG_LINES:]

@@ -1,0 +1,88 @@
+"""What a reader finds: the reporting views of a date, read as `bi_reader` and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from perennial import contracts
+from perennial.settings import Settings
+from perennial.warehouse import connect
+
+CUSTOMER_360 = "customer_360"
+
+
+class DeliveryError(RuntimeError):
+    """A reporting view lacks the date; the message names view and date."""
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """One view's rows of a date, and its headline figures by label."""
+
+    view: str
+    rows: int
+    headlines: dict[str, str]
+
+
+def check_delivery(settings: Settings, as_of_date: date) -> dict[str, int]:
+    """Rows of each reporting view for a date.
+
+    Raises:
+        DeliveryError: If a view has none, or the newest date's views are older than `as_of_date`.
+    """
+    found = {delivered.view: delivered.rows for delivered in delivered_views(settings, as_of_date)}
+    empty = [view for view, rows in found.items() if not rows]
+    if empty:
+        raise DeliveryError(
+            f"no rows of {as_of_date} in reporting.{', reporting.'.join(empty)}: the question was "
+            f"not published for that date; look at its score DAG and at ops.publications"
+        )
+    return found
+
+
+def delivered_views(settings: Settings, as_of_date: date) -> list[Delivered]:
+    """What each reporting view has for a date; 0 rows where it has none."""
+    with connect(settings, "bi_reader") as connection:
+        views = [
+            _view(connection, f"{table.name}_history", table.headlines, as_of_date)
+            for question in contracts.questions()
+            for table in contracts.load(question).tables
+        ]
+        newest = connection.execute("select max(as_of_date) from reporting.customer_360").fetchone()
+        if newest and newest[0] and newest[0] <= as_of_date:
+            views.append(_view(connection, CUSTOMER_360, {}, as_of_date))
+        return views
+
+
+def _view(
+    connection: psycopg.Connection[Any], view: str, headlines: dict[str, str], as_of_date: date
+) -> Delivered:
+    figures = sql.SQL(", ").join(
+        # expressions come from the contract, which is our own code
+        [sql.SQL("count(*)"), *(sql.SQL(expression) for expression in headlines.values())]  # type: ignore[arg-type]
+    )
+    query = sql.SQL("select {} from {} where as_of_date = %s").format(
+        figures, sql.Identifier("reporting", view)
+    )
+    row = connection.execute(query, [as_of_date]).fetchone()
+    assert row is not None  # an aggregate always has one row
+    texts = {label: str(value) for label, value in zip(headlines, row[1:], strict=True)}
+    return Delivered(view.removesuffix("_history"), row[0], texts)
+
+
+def is_published(settings: Settings, as_of_date: date) -> bool:
+    """Whether every question is published for the date, and nothing landed late touches it."""
+    with connect(settings, "transformer") as connection:
+        row = connection.execute(
+            "select array(select question from ops.publications where as_of_date = %(date)s),"
+            " exists(select from ops.late_dates where as_of_date = %(date)s)",
+            {"date": as_of_date},
+        ).fetchone()
+    assert row is not None
+    published, is_late = row
+    return set(contracts.questions()) <= set(published) and not is_late
