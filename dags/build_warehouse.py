@@ -1,4 +1,4 @@
-"""Build staging, marts and features for one date with dbt, and let them out only if the gate agrees.
+"""Build staging, marts and features for one date with dbt; a gate lets them out.
 
 **Impact** tier 1: no question is scored for this date until it succeeds. Published scores stay.
 

@@ -12,7 +12,7 @@
 **Owner** data-platform
 """
 
-from airflow.sdk import CronPartitionTimetable, Param, chain, dag, task
+from airflow.sdk import CronPartitionTimetable, Param, dag, task
 
 from dags.shared.assets import RAW
 from dags.shared.defaults import dag_defaults

@@ -13,7 +13,8 @@ The log names the rule and counts the rows; `ops.gate_results` has every rule's 
 from airflow.sdk import PartitionedAssetTimetable, chain, dag, task
 
 from dags.shared.assets import FEATURES, SCORES
-from dags.shared.defaults import HEAVY_POOL, dag_defaults
+from dags.shared.defaults import dag_defaults
+from dags.shared.pools import HEAVY_POOL
 from dags.shared.run import Run
 from perennial import contracts
 

@@ -52,7 +52,9 @@ def environment(settings: Settings) -> dict[str, str]:
         "core__simple_auth_manager_users": "admin:admin",
         "core__simple_auth_manager_passwords_file": str(_passwords_file(settings)),
         "database__sql_alchemy_conn": settings.dsn("airflow", "airflow", "postgresql+psycopg2"),
-        "database__sql_alchemy_conn_async": settings.dsn("airflow", "airflow", "postgresql+asyncpg"),
+        "database__sql_alchemy_conn_async": settings.dsn(
+            "airflow", "airflow", "postgresql+asyncpg"
+        ),
         "api__host": "127.0.0.1",
         "api__port": str(settings.airflow_port),
         "api__base_url": base_url(settings),
@@ -71,30 +73,34 @@ def environment(settings: Settings) -> dict[str, str]:
         "cosmos__enable_telemetry": "False",
         "cosmos__propagate_logs": "False",
     }
-    return os.environ | {f"AIRFLOW__{key.upper()}": value for key, value in airflow.items()} | {
-        MARK: str(home),
-        "AIRFLOW_HOME": str(home / "airflow"),
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": str(REPOSITORY),
-        "PERENNIAL_HOME": str(home),
-        "PERENNIAL_SOURCE": settings.source,
-        "PERENNIAL_FILES": settings.files,
-        "PERENNIAL_SCHEDULE": settings.schedule,
-        "PERENNIAL_PG_HOST": settings.pg_host,
-        "PERENNIAL_PG_PORT": str(settings.pg_port),
-        "PERENNIAL_AIRFLOW_PORT": str(settings.airflow_port),
-        "PERENNIAL_TIME_ZONE": settings.time_zone or shop.time_zone,
-        "PERENNIAL_CURRENCY": settings.currency or shop.currency,
-        "PERENNIAL_TRANSFORMER_PASSWORD": settings.password("transformer"),
-        "DBT_TARGET_PATH": str(home / "dbt"),
-        "DBT_LOG_PATH": str(home / "logs" / "dbt"),
-        # nobody is told that somebody uses this
-        "DO_NOT_TRACK": "1",
-        "GX_ANALYTICS_ENABLED": "false",
-        # two tasks run side by side on two cores; threads of their own would only get in the way
-        "OMP_NUM_THREADS": "1",
-        "OPENBLAS_NUM_THREADS": "1",
-    }
+    return (
+        os.environ
+        | {f"AIRFLOW__{key.upper()}": value for key, value in airflow.items()}
+        | {
+            MARK: str(home),
+            "AIRFLOW_HOME": str(home / "airflow"),
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": str(REPOSITORY),
+            "PERENNIAL_HOME": str(home),
+            "PERENNIAL_SOURCE": settings.source,
+            "PERENNIAL_FILES": settings.files,
+            "PERENNIAL_SCHEDULE": settings.schedule,
+            "PERENNIAL_PG_HOST": settings.pg_host,
+            "PERENNIAL_PG_PORT": str(settings.pg_port),
+            "PERENNIAL_AIRFLOW_PORT": str(settings.airflow_port),
+            "PERENNIAL_TIME_ZONE": settings.time_zone or shop.time_zone,
+            "PERENNIAL_CURRENCY": settings.currency or shop.currency,
+            "PERENNIAL_TRANSFORMER_PASSWORD": settings.password("transformer"),
+            "DBT_TARGET_PATH": str(home / "dbt"),
+            "DBT_LOG_PATH": str(home / "logs" / "dbt"),
+            # nobody is told that somebody uses this
+            "DO_NOT_TRACK": "1",
+            "GX_ANALYTICS_ENABLED": "false",
+            # two tasks run side by side on two cores; threads of their own would only get in the way
+            "OMP_NUM_THREADS": "1",
+            "OPENBLAS_NUM_THREADS": "1",
+        }
+    )
 
 
 def base_url(settings: Settings) -> str:

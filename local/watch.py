@@ -123,7 +123,9 @@ class Watch:
 
     def _failure(self, run: dict[str, Any], failed: list[dict[str, Any]], day: date) -> Failure:
         if not failed:
-            return Failure(run["dag_id"], "(none of its tasks)", day, ["the run failed or timed out"])
+            return Failure(
+                run["dag_id"], "(none of its tasks)", day, ["the run failed or timed out"]
+            )
         # a model's own task has a log that says more than its group's
         task = next((t for t in failed if t["task_id"] != DBT_PRODUCER), failed[0])
         task = next((t for t in failed if t["task_id"] == DBT_PRODUCER), task)

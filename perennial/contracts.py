@@ -43,7 +43,10 @@ class ContractError(ValueError):
 
 @dataclass(frozen=True)
 class ScoreColumn:
-    """A column, the values it may hold, and whether a scored row must have one."""
+    """A column, the values it may hold, and whether a scored row must have one.
+
+    A row that is not scored must have none, unless the column is a fact and no prediction.
+    """
 
     name: str
     data_type: str
@@ -52,6 +55,7 @@ class ScoreColumn:
     maximum: float | None = None
     values: tuple[str, ...] = ()
     is_required_when_scored: bool = False
+    is_fact: bool = False
 
 
 @dataclass(frozen=True)
@@ -169,7 +173,7 @@ def _table(table: dict[str, Any], question: str, docs: dict[str, str]) -> ScoreT
 def _column(column: dict[str, Any], where: str, docs: dict[str, str]) -> ScoreColumn:
     where = f"{where}, column {column['name']}"
     meta = _meta(column)
-    unknown = sorted(meta.keys() - {"min", "max", "values", "required_when_scored"})
+    unknown = sorted(meta.keys() - {"min", "max", "values", "required_when_scored", "fact"})
     if unknown:
         raise ContractError(f"{where}: unknown meta {', '.join(unknown)}")
     data_type = column.get("data_type")
@@ -183,6 +187,7 @@ def _column(column: dict[str, Any], where: str, docs: dict[str, str]) -> ScoreCo
         maximum=meta.get("max"),
         values=tuple(meta.get("values", ())),
         is_required_when_scored=bool(meta.get("required_when_scored", False)),
+        is_fact=bool(meta.get("fact", False)),
     )
 
 

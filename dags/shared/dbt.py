@@ -4,7 +4,7 @@ from airflow.sdk import TaskGroup
 from cosmos import DbtTaskGroup, ExecutionConfig, ProfileConfig, ProjectConfig, RenderConfig
 from cosmos.constants import ExecutionMode, LoadMode, TestBehavior
 
-from dags.shared.defaults import HEAVY_POOL
+from dags.shared.pools import HEAVY_POOL
 from perennial.settings import DBT_PROJECT, Settings
 
 settings = Settings()

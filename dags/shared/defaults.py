@@ -9,9 +9,6 @@ from dags.shared.alerts import alert
 
 OWNER = "data-platform"
 
-# Tasks that work hard share this pool, so that two cores stay responsive. Made at start.
-HEAVY_POOL = "cores"
-
 # The closed vocabulary of tags; tests/rules refuses any other.
 IMPACTS = {
     "impact:tier-1": "nothing is scored until it succeeds",

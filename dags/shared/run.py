@@ -14,7 +14,7 @@ class Run:
         dag_run = get_current_context()["dag_run"]
         if not dag_run.partition_key:
             raise ValueError(
-                f"{dag_run.dag_id} was started without a partition key, so it has no date to score: "
+                f"{dag_run.dag_id} was started without a partition key, so it has no date: "
                 "trigger it with one (`make run AS_OF=2011-09-10`, or partition_key in the API)"
             )
         self.as_of_date = date.fromisoformat(dag_run.partition_key)

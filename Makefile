@@ -1,0 +1,99 @@
+# `make` prints what there is. Everything runs in .venv, made from the one lock, requirements.txt.
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+PYTHON ?= python3.11
+BIN := .venv/bin
+SOURCE ?= $(or $(PERENNIAL_SOURCE),sample)
+FILES ?= $(PERENNIAL_FILES)
+SCHEDULE ?= $(or $(PERENNIAL_SCHEDULE),off)
+AS_OF ?=
+AGAIN ?=
+EVERY ?= month
+ROLE ?= bi_reader
+WITH := PERENNIAL_SOURCE='$(SOURCE)' PERENNIAL_FILES='$(FILES)' PERENNIAL_SCHEDULE='$(SCHEDULE)'
+
+.PHONY: help
+help: ## print this
+	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-16s %s\n", $$1, $$2}'
+	@echo
+	@echo "make run SOURCE=online_retail FILES=orders.csv.gz AS_OF=2011-06-10,2011-09-10"
+	@echo "Settings are PERENNIAL_* variables; perennial/settings.py lists them."
+
+# Environment ---------------------------------------------------------------------------------
+
+# The lock is complete, so pip has nothing to resolve.
+$(BIN)/.made-from-lock: requirements.txt
+	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) is not here; name another 3.11 with PYTHON=" >&2; exit 1; }
+	@echo "making .venv from requirements.txt (some minutes, once)"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install -qq --no-deps --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+.PHONY: env
+env: $(BIN)/.made-from-lock ## make the environment, .venv
+
+.PHONY: lock
+lock: env ## resolve pyproject.toml into requirements.txt
+	@$(BIN)/python -m pip install -qq uv
+	@$(BIN)/uv pip compile -q pyproject.toml --extra dev --python-version 3.11 --no-header --no-annotate \
+	  $${PIP_FIND_LINKS:+--find-links $$PIP_FIND_LINKS} -o requirements.txt
+	@sed -i 's/^\(torch==[^+]*\)+cpu$$/\1/' requirements.txt  # the CPU build's own label installs nowhere else
+
+# The main job --------------------------------------------------------------------------------
+
+.PHONY: run
+run: env ## land, build, score and report; SOURCE= FILES= AS_OF=date[,date] AGAIN=yes SCHEDULE=on
+	@$(WITH) $(BIN)/python -m local run --as-of '$(AS_OF)' $(if $(AGAIN),--again)
+
+.PHONY: backfill
+backfill: env ## score a range of dates; FROM= TO= EVERY=days|month, SOURCE= FILES=
+	@$(WITH) $(BIN)/python -m local backfill --from '$(FROM)' --to '$(TO)' --every '$(EVERY)'
+
+.PHONY: down status logs dsn clean
+down: env ## stop everything; the state stays
+	@$(BIN)/python -m local down
+status: env ## what runs, and the newest scores
+	@$(BIN)/python -m local status
+logs: env ## where the logs are, and the end of each
+	@$(BIN)/python -m local logs
+dsn: env ## print a connection URL and nothing else; ROLE=bi_reader
+	@$(BIN)/python -m local dsn --role '$(ROLE)'
+clean: env ## stop everything and delete the home, scores and all
+	@$(BIN)/python -m local clean
+
+.PHONY: accept refuse batches
+accept: env ## let a held batch into staging; BATCH=
+	@$(BIN)/python -m ingest.batches accept '$(BATCH)'
+refuse: env ## keep a batch out of staging, or take it out again; BATCH=
+	@$(BIN)/python -m ingest.batches refuse '$(BATCH)'
+batches: env ## list the batches and their status
+	@$(BIN)/python -m ingest.batches list
+
+# Quality -------------------------------------------------------------------------------------
+
+.PHONY: test
+test: env ## every test: quick ones, and a real scheduler from files to reports
+	@$(BIN)/python -m pytest tests
+
+.PHONY: test-quick
+test-quick: env ## the tests that need no service
+	@$(BIN)/python -m pytest tests/unit tests/rules
+
+.PHONY: bench
+bench: env ## benchmarks, both sides in one run
+	@$(BIN)/python -m benchmarks.landing
+
+.PHONY: lint
+lint: env ## ruff, mypy, sqlfluff
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check -q . || { echo "make fmt would change files" >&2; exit 1; }
+	@$(BIN)/mypy
+	@$(BIN)/sqlfluff lint -q dbt_project/models
+
+.PHONY: fmt
+fmt: env ## format and mend what can be mended
+	@$(BIN)/ruff check -q --fix . || true
+	@$(BIN)/ruff format -q .
+	@$(BIN)/sqlfluff fix -q dbt_project/models

@@ -1,0 +1,246 @@
+"""The main job on one machine: start everything, land, build, score, report, and show it."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+from dateutil.relativedelta import relativedelta
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from local import airflow, postgres
+from local.home import prepare
+from local.watch import Failure, Watch, chain_of_dags
+from perennial.delivery import check_delivery, delivered_views, is_published
+from perennial.settings import SAMPLE_SHOP, Settings, SettingsError
+from perennial.warehouse import connect
+
+DAGS_TIMEOUT_SECONDS = 120
+HEAVY_SLOTS = 2
+
+console = Console()
+
+
+def run(settings: Settings, dates: list[date], *, is_forced: bool = False) -> int:
+    """Bring the shop's files to score tables for the dates; newest order's next day if none.
+
+    Args:
+        settings: The shop and the home.
+        dates: Days to score; each is a run of its own through all DAGs.
+        is_forced: Run dates again that are published and have nothing new to land.
+
+    Returns:
+        0 if the last table of every date is there, 1 if a step failed.
+    """
+    settings = with_files(settings)
+    dates = dates or [_day_after_newest_order(settings)]
+    _refuse_future(settings, dates)
+    start(settings)
+    due = [day for day in dates if is_forced or not _is_done(settings, day)]
+    if due:
+        api = airflow.Api(settings)
+        _wait_for_dags(api)
+        watch = Watch(api, console, datetime.now(UTC))
+        for day in due:
+            body = {
+                "logical_date": None,
+                "partition_key": str(day),
+                "conf": {"files": settings.files},
+            }
+            api.post("/dags/land/dagRuns", body)
+        failure = watch.follow(due)
+        if failure:
+            _print_failure(settings, failure)
+            return 1
+    else:
+        console.print("Nothing new to land and every date is published: the work is done already.")
+    for day in dates:
+        check_delivery(settings, day)
+        print_delivery(settings, day)
+    _print_doors(settings)
+    return 0
+
+
+def with_files(settings: Settings) -> Settings:
+    """The settings with FILES made certain: the sample shop's are made if they are not there.
+
+    Raises:
+        SettingsError: If a shop's files are not named.
+    """
+    if settings.files:
+        return settings
+    if settings.source != SAMPLE_SHOP:
+        raise SettingsError(
+            f"SOURCE={settings.source} needs FILES=<path, folder, glob or URL>, "
+            "or FILES=table:<schema> for tables that are in the warehouse already"
+        )
+    return settings.model_copy(update={"files": str(settings.home / "sample_shop")})
+
+
+def start(settings: Settings) -> None:
+    """Start what does not run: the sample shop's files, Postgres, Airflow."""
+    started = datetime.now(UTC)
+    prepare(settings)
+    if settings.source == SAMPLE_SHOP:
+        _make_sample_shop(settings)
+    with console.status("starting Postgres"):
+        postgres.start(settings)
+    with console.status("starting Airflow (the first time takes about a minute)"):
+        from ml_tasks.shared import registry
+
+        registry.initialise(settings)
+        airflow.parse_dbt_project(settings)
+        airflow.start(settings)
+    _make_pool(airflow.Api(settings))
+    console.print(
+        f"Postgres and Airflow run ({(datetime.now(UTC) - started).total_seconds():.0f} s); "
+        f"home: {settings.home}",
+        highlight=False,
+    )
+
+
+def parse_dates(text: str) -> list[date]:
+    """`2011-06-10,2011-09-10` as dates.
+
+    Raises:
+        SettingsError: If one is no date.
+    """
+    try:
+        return [date.fromisoformat(part.strip()) for part in text.split(",") if part.strip()]
+    except ValueError as error:
+        raise SettingsError(f"AS_OF={text!r}: {error}; write it as 2011-09-10") from None
+
+
+def date_range(first: date, last: date, every: str) -> list[date]:
+    """Dates from first to last, every so many days or, with `month`, on the same day of the month.
+
+    Raises:
+        SettingsError: If the range is empty or the step is neither.
+    """
+    if first > last:
+        raise SettingsError(f"FROM={first} is after TO={last}")
+    if every == "month":
+        months = range((last.year - first.year) * 12 + last.month - first.month + 1)
+        days = [first + relativedelta(months=count) for count in months]
+        return [day for day in days if day <= last]
+    if not every.isdecimal() or int(every) < 1:
+        raise SettingsError(f"EVERY={every!r}: a number of days, at least 1, or month")
+    return [first + timedelta(days=days) for days in range(0, (last - first).days + 1, int(every))]
+
+
+def _refuse_future(settings: Settings, dates: list[date]) -> None:
+    today = datetime.now(UTC).date()
+    if settings.source != SAMPLE_SHOP and max(dates) > today + timedelta(days=1):
+        raise SettingsError(f"AS_OF={max(dates)} is in the future: its orders can't be known yet")
+
+
+def _day_after_newest_order(settings: Settings) -> date:
+    if settings.source == SAMPLE_SHOP:
+        return settings.sample_start_date + timedelta(days=settings.sample_days)
+    from ingest.newest import newest_order_date
+
+    return newest_order_date(settings) + timedelta(days=1)
+
+
+def _make_sample_shop(settings: Settings) -> None:
+    from ingest.sample_shop import make_files
+
+    folder = Path(settings.files)
+    if not folder.exists():
+        with console.status("making the sample shop"):
+            make_files(settings, folder)
+
+
+def _make_pool(api: airflow.Api) -> None:
+    from dags.shared.pools import HEAVY_POOL
+
+    pools = {pool["name"] for pool in api.get("/pools")["pools"]}
+    if HEAVY_POOL not in pools:
+        text = "Tasks that work hard: no more at once than this machine has cores."
+        api.post("/pools", {"name": HEAVY_POOL, "slots": HEAVY_SLOTS, "description": text})
+
+
+def _wait_for_dags(api: airflow.Api) -> None:
+    """Wait until the DAG processor has read every DAG.
+
+    Raises:
+        AirflowError: If a DAG file can't be imported, or it takes too long.
+    """
+    import time
+
+    deadline = time.monotonic() + DAGS_TIMEOUT_SECONDS
+    missing = set(chain_of_dags())
+    while missing and time.monotonic() < deadline:
+        errors = api.get("/importErrors")["import_errors"]
+        if errors:
+            first = errors[0]
+            raise airflow.AirflowError(
+                f"{first['filename']} can't be imported:\n{first['stack_trace']}"
+            )
+        missing -= {dag["dag_id"] for dag in api.get("/dags")["dags"] if not dag["is_stale"]}
+        time.sleep(1)
+    if missing:
+        raise airflow.AirflowError(
+            f"Airflow does not know {', '.join(sorted(missing))} after {DAGS_TIMEOUT_SECONDS} s: "
+            "look at `make logs`, dag-processor"
+        )
+
+
+def _is_done(settings: Settings, day: date) -> bool:
+    from ingest.land import has_news
+
+    return is_published(settings, day) and not has_news(settings, day, settings.files)
+
+
+def _print_failure(settings: Settings, failure: Failure) -> None:
+    console.print(
+        f"\n[red]Failed:[/red] {failure.dag_id}.{failure.task_id} for {failure.as_of_date}"
+    )
+    for line in failure.log_lines:
+        console.print(f"  {escape(line)}", highlight=False, soft_wrap=True)
+    console.print(
+        f"\nWhat to do: docs/runbook.md, section {failure.dag_id}. The whole log: "
+        f"{airflow.base_url(settings)}/dags/{failure.dag_id} (user admin), or `make logs`.\n"
+        "Published scores are still there. After mending it, `make run` again goes on.",
+        highlight=False,
+    )
+
+
+def print_delivery(settings: Settings, day: date) -> None:
+    """A table of what readers find for a date."""
+    table = Table(title=f"Scores of {day}", title_justify="left")
+    table.add_column("table")
+    table.add_column("rows", justify="right")
+    table.add_column("headline figures")
+    for delivered in delivered_views(settings, day):
+        figures = ", ".join(f"{label} {value}" for label, value in delivered.headlines.items())
+        table.add_row(f"reporting.{delivered.view}", f"{delivered.rows:,}", figures)
+    console.print(table)
+
+
+def print_publications(settings: Settings) -> None:
+    """The newest publications, one line each."""
+    with connect(settings, "transformer") as connection:
+        rows = connection.execute(
+            "select distinct on (question) question, as_of_date, row_count, model_version,"
+            " published_at from ops.publications order by question, as_of_date desc"
+        ).fetchall()
+    for question, as_of_date, rows_published, version, published_at in rows:
+        print(
+            f"{question:<14} {as_of_date}  {rows_published:>9,} rows  model {version}"
+            f"  published {published_at:%Y-%m-%d %H:%M} UTC"
+        )
+
+
+def _print_doors(settings: Settings) -> None:
+    console.print(
+        f"\nAirflow UI   {airflow.base_url(settings)}  user admin, password in "
+        f"{settings.secrets_dir / 'airflow_admin'}\n"
+        f"BI tool      host {settings.pg_host}, port {settings.pg_port}, database warehouse, "
+        f"schema reporting, user bi_reader; `make dsn ROLE=bi_reader` prints the URL\n"
+        "Stop         make down",
+        highlight=False,
+        soft_wrap=True,
+    )
