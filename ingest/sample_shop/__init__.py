@@ -1,0 +1,18 @@
+"""A shop that never was: orders with known truth inside, any size, always the same."""
+
+from ingest.sample_shop.files import OtherShopError, write, write_next_day, write_plan
+from ingest.sample_shop.plan import START, Plan
+from ingest.sample_shop.shop import Month, Shop, generate, months
+
+__all__ = [
+    "START",
+    "Month",
+    "OtherShopError",
+    "Plan",
+    "Shop",
+    "generate",
+    "months",
+    "write",
+    "write_next_day",
+    "write_plan",
+]

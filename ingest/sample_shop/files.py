@@ -1,0 +1,168 @@
+"""The sample shop's files: months of orders, order items and customers, and the catalogue.
+
+A month's file only ever grows: written on a later day it begins with what it held before. Some of
+what a real shop's files suffer from is planted in them on purpose; README.md lists it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date, timedelta
+from pathlib import Path
+
+import pandas as pd
+
+from ingest.sample_shop.plan import START, Plan, first_of_month
+from ingest.sample_shop.products import Catalogue, catalogue
+from ingest.sample_shop.shop import Month, Shop, months, products_before
+
+TIME_FORMAT = "%Y-%m-%dT%H:%M:%S"
+UNKNOWN_CUSTOMER = "C0000000"
+
+# Where in a month's file each oddity stands: after that many lines of sound data.
+TWICE, CUT_OFF, NO_PRICE, STRANGER = 40, 80, 120, 30
+UNDATED_EVERY = 50  # customers
+
+
+class OtherShopError(ValueError):
+    """The folder holds the files of another shop."""
+
+
+def write(shop: Shop, folder: Path | str, until: date | None = None) -> list[Path]:
+    """Write what happened before `until` (default: all of it).
+
+    Returns:
+        The files, in order of name. The same shop gives the same bytes.
+    """
+    return _write(shop.months, shop.catalogue, Path(folder), until or shop.plan.end)
+
+
+def write_plan(plan: Plan, folder: Path | str, first_month: int = 0) -> list[Path]:
+    """Make a shop and write it month by month: memory holds one month, however long the plan."""
+    return _write(months(plan, first_month), catalogue(plan), Path(folder), plan.end)
+
+
+def write_next_day(folder: Path | str, seed: int = 7, customers: int = 5_000) -> date:
+    """Add the next day on which something happens to a shop's files.
+
+    Args:
+        folder: Written earlier with the same seed and number of customers.
+        seed: The shop's seed.
+        customers: Its customers in the first 730 days.
+
+    Returns:
+        The day after it: the date that can now be scored.
+
+    Raises:
+        FileNotFoundError: If the folder holds no orders yet.
+        OtherShopError: If the files there are not the beginning of this shop.
+    """
+    folder = Path(folder)
+    newest = _newest_order_day(folder)
+    day = newest + timedelta(days=1)  # told so far: the days before this one
+    while True:
+        day += timedelta(days=1)
+        plan = Plan(seed, customers, days=(day - START).days)
+        first_month = max(plan.months - 2, 0)
+        texts = {
+            name: text
+            for month in months(plan, first_month)
+            for name, text in _month_files(month).items()
+        }
+        _check_it_continues(folder, texts)
+        if _last_order_day(texts) > newest:
+            _save(folder, texts | _products_file(catalogue(plan), day))
+            return day
+
+
+def _write(told: Iterable[Month], sold: Catalogue, folder: Path, until: date) -> list[Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for month in told:
+        if first_of_month(month.month) < until:
+            paths += _save(folder, _month_files(month.before(until)))
+    return sorted(paths + _save(folder, _products_file(sold, until)))
+
+
+def _month_files(month: Month) -> dict[str, str]:
+    """Text of the month's files, by name."""
+    customers, stamp = month.customers.copy(), f"{first_of_month(month.month):%Y-%m}"
+    undated = customers.customer_id.str[1:].astype(int) % UNDATED_EVERY == 0
+    customers["registered_at"] = customers.registered_at.where(~undated)
+    orders, items = _csv(month.orders), _csv(month.order_items)
+    _plant(month, orders, items)
+    return {
+        f"customers_{stamp}.csv": "".join(_csv(customers)),
+        f"orders_{stamp}.csv": "".join(orders),
+        f"order_items_{stamp}.csv": "".join(items),
+    }
+
+
+def _plant(month: Month, orders: list[str], items: list[str]) -> None:
+    """Add the oddities. Later lines first: what is inserted moves everything below it."""
+    if len(items) > NO_PRICE:
+        fields = items[NO_PRICE].rstrip("\n").split(",")
+        fields[0], fields[4] = fields[0] + "-a", "n/a"
+        items.insert(NO_PRICE + 1, ",".join(fields) + "\n")
+    if len(items) > CUT_OFF:
+        items.insert(CUT_OFF + 1, items[CUT_OFF].split(",")[0] + "-b\n")
+    if len(items) > TWICE:
+        items.insert(TWICE + 1, items[TWICE])
+    sales = month.orders[month.orders.order_type == "sale"]
+    if len(sales) > STRANGER:
+        order = sales.iloc[STRANGER]
+        line = int((month.orders.order_id == order.order_id).argmax()) + 1
+        fields = orders[line].split(",")
+        fields[:2] = [order.order_id + "-c", UNKNOWN_CUSTOMER]
+        orders.insert(line + 1, ",".join(fields))
+        own = [number for number, item in enumerate(items) if f",{order.order_id}," in item]
+        fields = items[own[0]].split(",")
+        fields[:2] = [order.order_id + "-c-1", order.order_id + "-c"]
+        items.insert(own[-1] + 1, ",".join(fields))
+
+
+def _products_file(sold: Catalogue, until: date) -> dict[str, str]:
+    return {"products.csv": "".join(_csv(products_before(sold, until), "%Y-%m-%d"))}
+
+
+def _csv(frame: pd.DataFrame, time_format: str = TIME_FORMAT) -> list[str]:
+    """Lines of a CSV file, header first, each with its line feed."""
+    text = frame.to_csv(
+        index=False, float_format="%.2f", date_format=time_format, lineterminator="\n"
+    )
+    return text.splitlines(keepends=True)
+
+
+def _save(folder: Path, texts: dict[str, str]) -> list[Path]:
+    paths = []
+    for name, text in texts.items():
+        # Written beside and renamed: whoever reads meanwhile sees the old file or the new one.
+        beside = folder / f".{name}.part"
+        beside.write_text(text)
+        paths.append(beside.rename(folder / name))
+    return paths
+
+
+def _newest_order_day(folder: Path) -> date:
+    files = list(folder.glob("orders_*.csv"))
+    if not files:
+        raise FileNotFoundError(f"no orders_*.csv in {folder}: write the shop there first")
+    return _last_order_day({path.name: path.read_text() for path in files})
+
+
+def _last_order_day(texts: dict[str, str]) -> date:
+    for name in sorted(texts, reverse=True):
+        lines = texts[name].splitlines()
+        if name.startswith("orders_") and len(lines) > 1:
+            return date.fromisoformat(lines[-1].split(",")[2][:10])
+    return START - timedelta(days=1)
+
+
+def _check_it_continues(folder: Path, texts: dict[str, str]) -> None:
+    for name, text in texts.items():
+        path = folder / name
+        if path.exists() and not text.startswith(path.read_text()):
+            raise OtherShopError(
+                f"{path} is not the beginning of this shop's {name}: give the seed and the number "
+                "of customers it was written with, or another folder"
+            )

@@ -1,0 +1,187 @@
+"""What happens in a month: orders, their lines, and what comes back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ingest.sample_shop import plan as planted
+from ingest.sample_shop.plan import COUNTRIES, FAMILIES, Plan
+from ingest.sample_shop.products import Catalogue
+from ingest.sample_shop.seasons import BuyingTime, Promotions
+
+GUEST = -1
+RETURN_DELAY_DAYS = (2.0, 45.0)  # earliest, latest
+UNIT_COMES_BACK_RATE = 0.6  # of the units beyond the first, once a line comes back
+
+
+@dataclass(frozen=True)
+class Events:
+    """Orders or refunds with their lines.
+
+    Attributes:
+        heads: time (days since the opening), customer (position in the truth, -1 a guest), country;
+            for refunds also order_id, the order that they refund. In order of time.
+        lines: head (position in `heads`), product (position in the catalogue, -1 postage), units,
+            price_pence. In order of head.
+    """
+
+    heads: pd.DataFrame
+    lines: pd.DataFrame
+
+    def take(self, chosen: np.ndarray) -> Events:
+        """The chosen heads (a mask) with their lines."""
+        position = np.cumsum(chosen) - 1
+        lines = self.lines[chosen[self.lines["head"].to_numpy()]]
+        return Events(
+            self.heads[chosen].reset_index(drop=True),
+            lines.assign(head=position[lines["head"].to_numpy()]).reset_index(drop=True),
+        )
+
+
+def sales(
+    plan: Plan, month: int, customers: pd.DataFrame, catalogue: Catalogue, promoted: Promotions
+) -> Events:
+    """The month's orders, by customers and guests, with a line for postage where it is charged."""
+    random = plan.random("orders", month)
+    clock = BuyingTime(month, promoted)
+    heads = pd.concat([_by_customers(random, clock, customers), _by_guests(random, clock, plan)])
+    heads = heads.sort_values(["time", "customer"], kind="stable", ignore_index=True)
+    lines = _lines(random, month, heads, customers, catalogue, promoted)
+    return Events(heads, _with_postage(lines, len(heads)))
+
+
+def _by_customers(
+    random: np.random.Generator, clock: BuyingTime, customers: pd.DataFrame
+) -> pd.DataFrame:
+    """First orders on arrival, then a Poisson process in buying time until the customer leaves."""
+    here = ((customers.arrived < clock.end) & (customers.left > clock.start)).to_numpy()
+    position = np.flatnonzero(here & customers.is_buyer.to_numpy())
+    buyer = customers.iloc[position]
+    begin = clock.until(np.maximum(buyer.arrived, clock.start))
+    length = clock.until(np.minimum(buyer.left, clock.end)) - begin
+    count = random.poisson(buyer.orders_per_day * length)
+    elapsed = np.repeat(begin, count) + random.random(count.sum()) * np.repeat(length, count)
+    is_first = buyer.arrived.to_numpy() >= clock.start
+    who = np.concatenate([position[is_first], np.repeat(position, count)])
+    time = np.concatenate([buyer.arrived.to_numpy()[is_first], clock.at(elapsed)])
+    country = customers.country.to_numpy()[who]
+    return pd.DataFrame({"time": time, "customer": who, "country": country})
+
+
+def _by_guests(random: np.random.Generator, clock: BuyingTime, plan: Plan) -> pd.DataFrame:
+    per_day = planted.GUEST_ORDERS_PER_CUSTOMER * plan.customers / planted.REFERENCE_DAYS
+    count = random.poisson(per_day * clock.length)
+    time = clock.at(random.random(count) * clock.length)
+    country = random.choice(list(COUNTRIES), count, p=list(COUNTRIES.values()))
+    return pd.DataFrame({"time": time, "customer": GUEST, "country": country})
+
+
+def _lines(
+    random: np.random.Generator,
+    month: int,
+    heads: pd.DataFrame,
+    customers: pd.DataFrame,
+    catalogue: Catalogue,
+    promoted: Promotions,
+) -> pd.DataFrame:
+    head = np.repeat(
+        np.arange(len(heads)), 1 + random.poisson(planted.EXTRA_LINES_PER_ORDER, len(heads))
+    )
+    day = np.floor(heads.time.to_numpy()[head] - BuyingTime(month, promoted).start).astype(int)
+    who = heads.customer.to_numpy()[head]
+    favourite = np.where(who == GUEST, "", customers.family.to_numpy()[who])
+    favourite[random.random(len(head)) >= planted.FAVOURITE_FAMILY_RATE] = ""
+    product = _choose(random, catalogue, catalogue.weights(month, promoted), day, favourite)
+    family = catalogue.products.product_family.to_numpy()[product]
+    extra_units = _of_family(family, "extra_units")
+    spend = np.where(who == GUEST, 1.0, customers.spend_factor.to_numpy()[who])
+    units = 1 + random.poisson(extra_units * spend)
+    price_pence = catalogue.sale_price_pence(month, promoted)[day, product]
+    return pd.DataFrame(
+        {"head": head, "product": product, "units": units, "price_pence": price_pence}
+    )
+
+
+def _choose(
+    random: np.random.Generator,
+    catalogue: Catalogue,
+    weight: np.ndarray,
+    day: np.ndarray,
+    favourite: np.ndarray,
+) -> np.ndarray:
+    """Draw one product per line, by the day's weights, within the favourite family where given.
+
+    With the products laid out family by family, a day's weights add up to a scale from 0 to 1 on
+    which each family is an interval; all days' scales in a row make one sorted array to search.
+    """
+    by_family = np.argsort(catalogue.products.product_family.to_numpy(), kind="stable")
+    scale = np.cumsum(weight[:, by_family], axis=1)
+    scale /= scale[:, -1:]
+    family = catalogue.products.product_family.to_numpy()[by_family]
+    low, high = np.zeros(len(day)), np.ones(len(day))
+    for name in FAMILIES:
+        positions = np.flatnonzero(family == name)
+        lines = favourite == name
+        low[lines] = scale[day[lines], positions[0] - 1] if positions[0] else 0.0
+        high[lines] = scale[day[lines], positions[-1]]
+    aim = day + low + (high - low) * random.random(len(day))
+    found = np.searchsorted((scale + np.arange(len(scale))[:, None]).ravel(), aim, side="right")
+    return by_family[found - day * weight.shape[1]]
+
+
+def _of_family(family: np.ndarray, attribute: str) -> np.ndarray:
+    known = {name: getattr(planted_family, attribute) for name, planted_family in FAMILIES.items()}
+    return pd.Series(family).map(known).to_numpy()
+
+
+def _with_postage(lines: pd.DataFrame, count_heads: int) -> pd.DataFrame:
+    pence = np.bincount(lines["head"], lines.units * lines.price_pence, minlength=count_heads)
+    pays = np.flatnonzero(pence < 100 * planted.FREE_POSTAGE_FROM_AMOUNT)
+    price_pence = round(100 * planted.POSTAGE_AMOUNT)
+    postage = pd.DataFrame({"head": pays, "product": -1, "units": 1, "price_pence": price_pence})
+    return pd.concat([lines, postage]).sort_values("head", kind="stable", ignore_index=True)
+
+
+def refunds(
+    plan: Plan, month: int, sold: Events, order_ids: pd.Series, catalogue: Catalogue
+) -> Events:
+    """What will come back of a month's orders, 2 to 45 days after each; in order of time.
+
+    Lines of one order come back together, at the price that was paid; postage is kept.
+    """
+    random = plan.random("refunds", month)
+    lines = sold.lines[sold.lines["product"] >= 0]
+    family = catalogue.products.product_family.to_numpy()[lines["product"]]
+    lines = lines[random.random(len(lines)) < _of_family(family, "return_rate")]
+    units = 1 + random.binomial(lines.units - 1, UNIT_COMES_BACK_RATE)
+    position, head = np.unique(lines["head"], return_inverse=True)
+    earliest, latest = RETURN_DELAY_DAYS
+    delay_days = np.minimum(earliest + random.gamma(2.0, 5.0, len(position)), latest)
+    heads = sold.heads.iloc[position].assign(order_id=order_ids.iloc[position])
+    # Goods are booked in between 9 and 17 o'clock.
+    office_time = 9 / 24 + random.random(len(position)) * 8 / 24
+    heads["time"] = np.floor(heads.time + delay_days) + office_time
+    return _in_order_of_time(heads, lines.assign(units=units, head=head))
+
+
+def merge(parts: list[Events]) -> Events:
+    """Several months' refunds as one, in order of time."""
+    starts = np.cumsum([0] + [len(part.heads) for part in parts])
+    heads = pd.concat([part.heads for part in parts], ignore_index=True)
+    shifted = [
+        part.lines.assign(head=part.lines["head"] + start)
+        for part, start in zip(parts, starts[:-1], strict=True)
+    ]
+    lines = pd.concat(shifted, ignore_index=True)
+    return _in_order_of_time(heads, lines)
+
+
+def _in_order_of_time(heads: pd.DataFrame, lines: pd.DataFrame) -> Events:
+    order = np.argsort(heads.time.to_numpy(), kind="stable")
+    rank = np.empty(len(order), dtype=int)
+    rank[order] = np.arange(len(order))
+    lines = lines.assign(head=rank[lines["head"].to_numpy()]).sort_values("head", kind="stable")
+    return Events(heads.iloc[order].reset_index(drop=True), lines.reset_index(drop=True))

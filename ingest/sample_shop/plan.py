@@ -1,0 +1,123 @@
+"""What is planted in the sample shop. Tests ask whether a model finds these numbers again.
+
+Everything random is drawn month by month, each month and purpose from a generator of its own. So a
+longer plan begins with exactly the shorter one, and any month can be made without the ones before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import numpy as np
+
+START = date(2023, 1, 1)
+"""The shop opens. A fixed calendar: the shop of today is the shop of tomorrow."""
+
+REFERENCE_DAYS = 730
+"""`customers` counts the arrivals of these first days; more days bring more customers."""
+
+# Buying: Pareto/NBD, that is, Poisson orders while alive, exponential lifetimes, both gamma-mixed.
+# Schmittlein, Morrison and Colombo (1987), Management Science 33(1).
+RATE_SHAPE = 1.2
+RATE_MEAN_PER_DAY = 1 / 45
+LIFETIME_SHAPE = 1.2
+LIFETIME_SCALE_DAYS = 220.0
+NEVER_BUYING_RATE = 0.02
+
+# Spending: units of a line are 1 + Poisson(mean extra units of its family x the customer's factor).
+SPEND_SHAPE = 2.0
+EXTRA_LINES_PER_ORDER = 1.0
+FAVOURITE_FAMILY_RATE = 0.4
+GUEST_ORDERS_PER_CUSTOMER = 0.5
+
+COUNTRIES = {
+    "United Kingdom": 0.70,
+    "Ireland": 0.08,
+    "Germany": 0.08,
+    "France": 0.06,
+    "Netherlands": 0.05,
+    "United States": 0.03,
+}
+
+
+@dataclass(frozen=True)
+class Family:
+    """Products that sell alike: share of the catalogue, prices, season, returns."""
+
+    share: float
+    median_price_amount: float
+    extra_units: float
+    peak_day_of_year: int
+    season_strength: float  # demand on the best day is exp(2 x this) times that of the worst
+    return_rate: float  # share of lines of which something comes back
+    nouns: tuple[str, ...]
+
+
+FAMILIES = {
+    "Clothing": Family(0.15, 24.0, 0.3, 120, 0.2, 0.14, ("Scarf", "Apron", "Socks", "Gloves")),
+    "Decorations": Family(0.15, 6.0, 1.5, 335, 1.0, 0.03, ("Garland", "Lantern", "Bunting")),
+    "Garden": Family(0.15, 15.0, 0.8, 150, 0.8, 0.04, ("Planter", "Trowel", "Bird Feeder")),
+    "Home": Family(0.20, 18.0, 0.5, 300, 0.2, 0.05, ("Cushion", "Clock", "Candle", "Frame")),
+    "Kitchen": Family(0.20, 10.0, 1.0, 330, 0.3, 0.04, ("Mug", "Teapot", "Cake Tin", "Jug")),
+    "Stationery": Family(0.15, 4.0, 2.0, 245, 0.4, 0.02, ("Notebook", "Pen Set", "Card Box")),
+}
+ADJECTIVES = ("Blue", "Red", "Vintage", "Round", "Small", "Large", "Striped", "Oak", "Copper")
+
+OPENING_PRODUCTS = 150
+NEW_PRODUCTS_PER_MONTH = 4
+PERMANENT_PRODUCT_RATE = 0.4
+PRODUCT_LIFE_DAYS = (90, 700)  # of the others, uniform
+PRODUCT_WEIGHT_SIGMA = 1.0  # base demand is log-normal
+RAMP_UP_DAYS = 28
+FADE_OUT_DAYS = 56
+PRICE_CHANGE_RATE = 0.05  # share of products whose price moves on the first of a month
+PRICE_STEPS = (0.90, 0.95, 1.05, 1.08, 1.12)
+
+POSTAGE_CODE = "POSTAGE"
+POSTAGE_AMOUNT = 3.95
+FREE_POSTAGE_FROM_AMOUNT = 40.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which shop: the seed, customers arriving in the first 730 days, days that are told."""
+
+    seed: int = 7
+    customers: int = 5_000
+    days: int = REFERENCE_DAYS
+
+    def __post_init__(self) -> None:
+        """Refuse a shop that can't be."""
+        if self.seed < 0 or self.customers < 1 or self.days < 1:
+            raise ValueError(f"seed from 0, customers and days from 1 are needed, not {self}")
+
+    @property
+    def end(self) -> date:
+        """The first day that is not told."""
+        return START + timedelta(days=self.days)
+
+    @property
+    def months(self) -> int:
+        """Calendar months begun by the last day."""
+        return month_index(self.end - timedelta(days=1)) + 1
+
+    def random(self, purpose: str, month: int) -> np.random.Generator:
+        """The generator of one purpose in one month; nothing else draws from it."""
+        return np.random.default_rng([self.seed, month, *purpose.encode()])
+
+
+def month_index(day: date) -> int:
+    """Months from the opening to the month of `day`."""
+    return (day.year - START.year) * 12 + day.month - START.month
+
+
+def first_of_month(month: int) -> date:
+    """First day of a month, counted from the opening."""
+    years, months = divmod(START.month - 1 + month, 12)
+    return date(START.year + years, months + 1, 1)
+
+
+def day_number(day: date) -> int:
+    """Days from the opening to `day`."""
+    return (day - START).days
