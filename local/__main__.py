@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
+from collections.abc import Callable
 from datetime import date
 
 from local import airflow, postgres, run
@@ -12,6 +13,8 @@ from local.airflow import AirflowError
 from local.home import shop_of
 from perennial.bootstrap import ROLES
 from perennial.settings import Settings, SettingsError
+
+Command = Callable[[Settings, argparse.Namespace], int]
 
 
 def main() -> int:
@@ -28,7 +31,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
 
-    def command(name: str, call, text: str) -> argparse.ArgumentParser:
+    def command(name: str, call: Command, text: str) -> argparse.ArgumentParser:
         child = commands.add_parser(name, help=text, description=text)
         child.set_defaults(call=call)
         return child

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from base64 import urlsafe_b64encode
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import psutil
 
 from local.home import require_free_port
 from perennial import sources
-from perennial.settings import DBT_PROJECT, REPOSITORY, Settings, SettingsError
+from perennial.settings import DBT_PROJECT, REPOSITORY, Settings
 
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 START_TIMEOUT_SECONDS = 180
@@ -38,6 +39,7 @@ def environment(settings: Settings) -> dict[str, str]:
     """
     home = settings.home
     shop = sources.load(settings.staging_source)
+    metadata = settings.dsn("airflow", "airflow", "postgresql+{}")
     airflow = {
         "core__dags_folder": str(REPOSITORY / "dags"),
         "core__load_examples": "False",
@@ -51,10 +53,8 @@ def environment(settings: Settings) -> dict[str, str]:
         "core__execution_api_server_url": f"{base_url(settings)}/execution/",
         "core__simple_auth_manager_users": "admin:admin",
         "core__simple_auth_manager_passwords_file": str(_passwords_file(settings)),
-        "database__sql_alchemy_conn": settings.dsn("airflow", "airflow", "postgresql+psycopg2"),
-        "database__sql_alchemy_conn_async": settings.dsn(
-            "airflow", "airflow", "postgresql+asyncpg"
-        ),
+        "database__sql_alchemy_conn": metadata.format("psycopg2"),
+        "database__sql_alchemy_conn_async": metadata.format("asyncpg"),
         "api__host": "127.0.0.1",
         "api__port": str(settings.airflow_port),
         "api__base_url": base_url(settings),
@@ -96,7 +96,7 @@ def environment(settings: Settings) -> dict[str, str]:
             # nobody is told that somebody uses this
             "DO_NOT_TRACK": "1",
             "GX_ANALYTICS_ENABLED": "false",
-            # two tasks run side by side on two cores; threads of their own would only get in the way
+            # two tasks run side by side on two cores; threads would only get in the way
             "OMP_NUM_THREADS": "1",
             "OPENBLAS_NUM_THREADS": "1",
         }
@@ -167,10 +167,8 @@ def processes_of(settings: Settings) -> list[psutil.Process]:
 
 
 def _signal(process: psutil.Process, verb: str) -> None:
-    try:
+    with suppress(psutil.NoSuchProcess):  # ended by itself
         getattr(process, verb)()
-    except psutil.NoSuchProcess:
-        pass  # ended by itself
 
 
 def _running(settings: Settings) -> dict[str, psutil.Process]:

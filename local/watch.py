@@ -126,9 +126,8 @@ class Watch:
             return Failure(
                 run["dag_id"], "(none of its tasks)", day, ["the run failed or timed out"]
             )
-        # a model's own task has a log that says more than its group's
-        task = next((t for t in failed if t["task_id"] != DBT_PRODUCER), failed[0])
-        task = next((t for t in failed if t["task_id"] == DBT_PRODUCER), task)
+        # the producer's log has dbt's own words; a model's task only says that it failed
+        task = next((t for t in failed if t["task_id"] == DBT_PRODUCER), failed[0])
         log = self.api.get(
             f"/dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}/taskInstances/{task['task_id']}"
             f"/logs/{task['try_number']}",

@@ -7,7 +7,7 @@ comments, the check before publishing, the gate behind it and the reporting view
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -66,13 +66,16 @@ class ScoreTable:
     description: str
     entity: tuple[str, ...]
     columns: tuple[ScoreColumn, ...]
+    headlines: dict[str, str] = field(default_factory=dict)  # label: SQL over a date's rows
 
     @property
     def relation(self) -> sql.Identifier:
+        """The table, quoted for SQL."""
         return sql.Identifier("scores", self.name)
 
     @property
     def column_names(self) -> tuple[str, ...]:
+        """Names of all columns, in the table's order."""
         return tuple(column.name for column in self.columns)
 
     @property
@@ -88,7 +91,13 @@ class Contract:
     question: str
     tables: tuple[ScoreTable, ...]
 
+    @property
+    def description(self) -> str:
+        """What the question asks: the description of its first table."""
+        return self.tables[0].description
+
     def table(self, name: str) -> ScoreTable:
+        """The table of that name."""
         return next(table for table in self.tables if table.name == name)
 
 
@@ -160,6 +169,7 @@ def _table(table: dict[str, Any], question: str, docs: dict[str, str]) -> ScoreT
         description=_description(table, where, docs),
         entity=tuple(meta.get("entity", ())),
         columns=tuple(_column(column, where, docs) for column in table["columns"]),
+        headlines=meta.get("headlines", {}),
     )
     needed = {*result.entity, *STAMPED_COLUMNS, *STATUS_COLUMNS}
     missing = sorted(needed - set(result.column_names))

@@ -65,6 +65,7 @@ class Settings(BaseSettings):
 
     @property
     def secrets_dir(self) -> Path:
+        """Folder of password files, one a role."""
         return self.home / "secrets"
 
     def password(self, role: str) -> str:
