@@ -1,6 +1,6 @@
 """A shop that never was: orders with known truth inside, any size, always the same."""
 
-from ingest.sample_shop.files import OtherShopError, write, write_next_day, write_plan
+from ingest.sample_shop.files import OtherShopError, make_files, write, write_next_day, write_plan
 from ingest.sample_shop.plan import START, Plan
 from ingest.sample_shop.shop import Month, Shop, generate, months
 
@@ -11,6 +11,7 @@ __all__ = [
     "Plan",
     "Shop",
     "generate",
+    "make_files",
     "months",
     "write",
     "write_next_day",

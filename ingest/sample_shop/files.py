@@ -15,6 +15,7 @@ import pandas as pd
 from ingest.sample_shop.plan import START, Plan, first_of_month
 from ingest.sample_shop.products import Catalogue, catalogue
 from ingest.sample_shop.shop import Month, Shop, months, products_before
+from perennial.settings import Settings
 
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%S"
 UNKNOWN_CUSTOMER = "C0000000"
@@ -40,6 +41,14 @@ def write(shop: Shop, folder: Path | str, until: date | None = None) -> list[Pat
 def write_plan(plan: Plan, folder: Path | str, first_month: int = 0) -> list[Path]:
     """Make a shop and write it month by month: memory holds one month, however long the plan."""
     return _write(months(plan, first_month), catalogue(plan), Path(folder), plan.end)
+
+
+def make_files(settings: Settings, folder: Path) -> list[Path]:
+    """Write the shop that the settings describe; the folder appears once it is complete."""
+    plan = Plan(settings.sample_seed, settings.sample_customers, settings.sample_days)
+    beside = folder.with_name(f"{folder.name}.part")
+    write_plan(plan, beside)
+    return sorted(beside.rename(folder).iterdir())
 
 
 def write_next_day(folder: Path | str, seed: int = 7, customers: int = 5_000) -> date:

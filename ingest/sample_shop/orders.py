@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -92,17 +93,25 @@ def _lines(
     )
     day = np.floor(heads.time.to_numpy()[head] - BuyingTime(month, promoted).start).astype(int)
     who = heads.customer.to_numpy()[head]
-    favourite = np.where(who == GUEST, "", customers.family.to_numpy()[who])
+    favourite = of_customer(customers.family.to_numpy(), who, guest="")
     favourite[random.random(len(head)) >= planted.FAVOURITE_FAMILY_RATE] = ""
     product = _choose(random, catalogue, catalogue.weights(month, promoted), day, favourite)
     family = catalogue.products.product_family.to_numpy()[product]
     extra_units = _of_family(family, "extra_units")
-    spend = np.where(who == GUEST, 1.0, customers.spend_factor.to_numpy()[who])
+    spend = of_customer(customers.spend_factor.to_numpy(), who, guest=1.0)
     units = 1 + random.poisson(extra_units * spend)
     price_pence = catalogue.sale_price_pence(month, promoted)[day, product]
     return pd.DataFrame(
         {"head": head, "product": product, "units": units, "price_pence": price_pence}
     )
+
+
+def of_customer(values: np.ndarray, who: np.ndarray, guest: Any) -> np.ndarray:
+    """Each order's value of its customer, or `guest` where there is none."""
+    found = np.full(len(who), guest, dtype=values.dtype)
+    known = who != GUEST
+    found[known] = values[who[known]]
+    return found
 
 
 def _choose(

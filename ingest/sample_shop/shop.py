@@ -12,7 +12,7 @@ import pandas as pd
 
 from ingest.sample_shop import customers as customers_module
 from ingest.sample_shop import orders as events
-from ingest.sample_shop.orders import GUEST, Events
+from ingest.sample_shop.orders import Events
 from ingest.sample_shop.plan import (
     POSTAGE_CODE,
     START,
@@ -188,12 +188,11 @@ def _month(
 
 
 def _order_rows(heads: pd.DataFrame, arrivals: pd.DataFrame) -> pd.DataFrame:
-    who = heads.customer.to_numpy()
-    names = arrivals.customer_id.to_numpy(dtype=object)[who]
+    who, names = heads.customer.to_numpy(), arrivals.customer_id.to_numpy(dtype=object)
     return pd.DataFrame(
         {
             "order_id": heads.order_id.to_numpy(),
-            "customer_id": np.where(who == GUEST, None, names),
+            "customer_id": events.of_customer(names, who, guest=None),
             "ordered_at": _clock_time(heads.time.to_numpy()),
             "country": heads.country.to_numpy(),
             "order_type": heads.order_type.to_numpy(),
