@@ -1,0 +1,121 @@
+"""What the rules look at: the DAGs as Airflow reads them, the dbt project as dbt parses it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from perennial.settings import DBT_PROJECT, REPOSITORY
+
+SOURCES = ("online_retail", "canonical")
+
+# Runs in a process of its own, because DAG files read their settings when they are imported.
+READ_DAGS = """
+import json, sys
+from pathlib import Path
+from airflow.dag_processing.dagbag import DagBag
+
+bag = DagBag(dag_folder="dags", include_examples=False)
+heavy = sys.argv[1].split()
+print(json.dumps({
+    "errors": bag.import_errors,
+    "heavy": [name for name in heavy if name in sys.modules],
+    "dags": {
+        dag_id: {
+            "file": Path(dag.fileloc).name,
+            "doc": dag.doc_md or "",
+            "tags": sorted(dag.tags),
+            "max_active_runs": dag.max_active_runs,
+            "catchup": dag.catchup,
+            "allowed_run_types": sorted(dag.allowed_run_types or []),
+            "params": sorted(dag.params),
+            "timetable": type(dag.timetable).__name__,
+            "tasks": {
+                task.task_id: {
+                    "owner": task.owner,
+                    "retries": task.retries,
+                    "has_retry_policy": task.retry_policy is not None,
+                    "alerts": bool(task.on_failure_callback),
+                    "pool": task.pool,
+                    "outlets": [outlet.name for outlet in task.outlets],
+                    "upstream": sorted(task.upstream_task_ids),
+                }
+                for task in dag.tasks
+            },
+        }
+        for dag_id, dag in bag.dags.items()
+    },
+}))
+"""
+
+# Libraries that take long to import: none may load while a DAG file is read.
+HEAVY = "duckdb great_expectations lifelines matplotlib mlflow pandas sklearn statsmodels torch xgboost"
+
+
+def dbt_environment(target: Path) -> dict[str, str]:
+    """Enough for `dbt parse`, which connects to nothing."""
+    return os.environ | {
+        "PERENNIAL_TRANSFORMER_PASSWORD": "parsing connects to nothing",
+        "DBT_TARGET_PATH": str(target),
+        "DBT_LOG_PATH": str(target / "logs"),
+        "DO_NOT_TRACK": "1",
+    }
+
+
+@pytest.fixture(scope="session")
+def manifests(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The manifest of each source's dbt project; deprecated syntax is an error."""
+    found = {}
+    for source in SOURCES:
+        target = tmp_path_factory.mktemp(source) / "dbt"
+        variables = {"source": source, "as_of_date": "2020-01-01"}
+        variables |= {"time_zone": "UTC", "currency": "GBP"}
+        command = [Path(sys.executable).parent / "dbt", "--warn-error", "parse", "--no-partial-parse"]
+        command += ["--project-dir", DBT_PROJECT, "--profiles-dir", DBT_PROJECT]
+        done = subprocess.run(
+            [*command, "--vars", json.dumps(variables)],
+            env=dbt_environment(target),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout[-3000:]
+        found[source] = target / "manifest.json"
+    return found
+
+
+@pytest.fixture(scope="session", params=SOURCES)
+def manifest(request: pytest.FixtureRequest, manifests: dict[str, Path]) -> dict[str, Any]:
+    """One source's manifest, read."""
+    return json.loads(manifests[request.param].read_text())
+
+
+@pytest.fixture(scope="session")
+def bag(manifests: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The DAGs as Airflow reads them, for the canonical form."""
+    home = manifests["canonical"].parent.parent
+    done = subprocess.run(
+        [sys.executable, "-c", READ_DAGS, HEAVY],
+        cwd=REPOSITORY,
+        env=os.environ
+        | {
+            "AIRFLOW_HOME": str(tmp_path_factory.mktemp("airflow")),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__COSMOS__ENABLE_TELEMETRY": "False",
+            "PERENNIAL_HOME": str(home),
+            "PERENNIAL_SOURCE": "canonical",
+            "PERENNIAL_TRANSFORMER_PASSWORD": "parsing connects to nothing",
+            "PYTHONPATH": str(REPOSITORY),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])

@@ -1,0 +1,120 @@
+"""Rules that every DAG keeps. Each failure names the DAG, the task and the remedy."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dags.shared.pools import HEAVY_POOL
+from perennial import contracts
+from perennial.settings import REPOSITORY
+
+DAG_FILES = sorted((REPOSITORY / "dags").glob("[!_]*.py"))
+TAGS = {
+    "impact:tier-1",
+    "impact:tier-2",
+    "step:land",
+    "step:build",
+    "step:score",
+    "step:report",
+}
+MAX_LINES = 120
+
+
+def test_every_dag_is_there(bag: dict[str, Any]) -> None:
+    assert bag["errors"] == {}
+    expected = {"land", "build_warehouse", "report"}
+    expected |= {f"score_{question}" for question in contracts.questions()}
+    assert set(bag["dags"]) == expected
+    assert len(expected) >= 7
+    assert len(DAG_FILES) == 4
+
+
+def test_reading_dag_files_imports_nothing_heavy(bag: dict[str, Any]) -> None:
+    assert bag["heavy"] == [], "import it inside the task: every parse of the file pays for it"
+
+
+@pytest.mark.parametrize("path", DAG_FILES, ids=lambda path: path.name)
+def test_a_dag_file_holds_no_logic(path: Path) -> None:
+    text = path.read_text()
+    tree = ast.parse(text)
+    assert len(text.splitlines()) <= MAX_LINES
+    banned = (ast.If, ast.While, ast.Try, ast.With, ast.ListComp, ast.DictComp, ast.Lambda)
+    found = [type(node).__name__ for node in ast.walk(tree) if isinstance(node, banned)]
+    # the one choice a DAG file makes: which of its settings the schedule has
+    assert found == [], f"{path.name} has {found}: put it into the step that the DAG calls"
+
+
+@pytest.mark.parametrize("path", DAG_FILES, ids=lambda path: path.name)
+def test_a_dag_file_imports_only_what_names_steps(path: Path) -> None:
+    modules = {
+        node.module if isinstance(node, ast.ImportFrom) else node.names[0].name
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    }
+    strangers = {
+        module
+        for module in modules
+        if module not in ("airflow.sdk", "perennial", "perennial.settings")
+        and not str(module).startswith("dags.shared")
+    }
+    assert strangers == set()
+
+
+def test_every_dag_says_what_to_do(bag: dict[str, Any]) -> None:
+    for dag_id, dag in bag["dags"].items():
+        for heading in ("**Impact**", "**If a task fails**", "**Owner**"):
+            assert heading in dag["doc"], f"{dag_id}: its docstring lacks {heading}"
+
+
+def test_tags_come_from_the_closed_vocabulary(bag: dict[str, Any]) -> None:
+    for dag_id, dag in bag["dags"].items():
+        assert set(dag["tags"]) <= TAGS, f"{dag_id}: unknown tag"
+        kinds = sorted(tag.split(":")[0] for tag in dag["tags"])
+        assert kinds == ["impact", "step"], f"{dag_id}: one impact tag and one step tag"
+
+
+def test_every_task_has_an_owner_an_alert_and_careful_retries(bag: dict[str, Any]) -> None:
+    count_tasks = 0
+    for dag_id, dag in bag["dags"].items():
+        for task_id, task in dag["tasks"].items():
+            count_tasks += 1
+            where = f"{dag_id}.{task_id}"
+            assert task["owner"] not in ("", "airflow"), f"{where}: no owner"
+            assert task["alerts"], f"{where}: nobody would be told"
+            assert task["has_retry_policy"] or task["retries"] == 0, f"{where}: retries anything"
+    assert count_tasks > 40
+
+
+def test_one_date_at_a_time_and_nothing_on_its_own(bag: dict[str, Any]) -> None:
+    for dag_id, dag in bag["dags"].items():
+        assert dag["max_active_runs"] == 1, dag_id
+        assert not dag["catchup"], dag_id
+    assert bag["dags"]["land"]["allowed_run_types"] == ["backfill", "manual"]
+
+
+def test_what_works_hard_shares_the_pool(bag: dict[str, Any]) -> None:
+    for question in contracts.questions():
+        for task_id, task in bag["dags"][f"score_{question}"]["tasks"].items():
+            assert task["pool"] == HEAVY_POOL, f"score_{question}.{task_id}"
+    producer = bag["dags"]["build_warehouse"]["tasks"]["dbt.dbt_producer_watcher"]
+    assert producer["pool"] == HEAVY_POOL
+
+
+def test_features_are_let_out_by_their_gate_alone(bag: dict[str, Any]) -> None:
+    emitters = {
+        outlet: f"{dag_id}.{task_id}"
+        for dag_id, dag in bag["dags"].items()
+        for task_id, task in dag["tasks"].items()
+        for outlet in task["outlets"]
+    }
+    expected = {
+        "raw": "land.gate_raw",
+        "features": "build_warehouse.gate_features",
+        "reporting": "report.check_delivery",
+    }
+    expected |= {f"scores/{q}": f"score_{q}.publish" for q in contracts.questions()}
+    assert emitters == expected

@@ -1,0 +1,87 @@
+"""Rules over the dbt graph: what is promised is described, typed, keyed and tested."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from perennial.settings import LAYERS
+
+CONTRACTED = ("marts", "features")
+
+
+def models(manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    found = [node for node in manifest["nodes"].values() if node["resource_type"] == "model"]
+    assert len(found) > 25, "the manifest lacks models: a rule over nothing can't fail"
+    return found
+
+
+def test_every_model_and_column_is_described(manifest: dict[str, Any]) -> None:
+    for model in models(manifest):
+        assert model["description"].strip(), f"{model['name']}: no description"
+        for column in model["columns"].values():
+            assert column["description"].strip(), f"{model['name']}.{column['name']}"
+
+
+def test_a_description_names_the_grain(manifest: dict[str, Any]) -> None:
+    for model in models(manifest):
+        assert "one row" in model["description"].lower(), f"{model['name']}: one row per what?"
+
+
+def test_marts_and_features_have_enforced_contracts(manifest: dict[str, Any]) -> None:
+    counts = Counter()
+    for model in models(manifest):
+        if model["schema"] in CONTRACTED:
+            counts[model["schema"]] += 1
+            assert model["config"]["contract"]["enforced"], model["name"]
+            assert all(c["data_type"] for c in model["columns"].values()), model["name"]
+    assert counts["marts"] >= 8
+    assert counts["features"] >= 4
+
+
+def test_schemas_are_the_seven_words(manifest: dict[str, Any]) -> None:
+    for model in models(manifest):
+        assert model["schema"] in LAYERS, model["name"]
+        assert model["schema"] == model["fqn"][1], f"{model['name']}: folder and schema differ"
+
+
+def test_every_table_has_a_key_test(manifest: dict[str, Any]) -> None:
+    keyed = {
+        parent
+        for test in manifest["nodes"].values()
+        if test["resource_type"] == "test"
+        and (test.get("test_metadata") or {}).get("name", "").startswith("unique")
+        for parent in test["depends_on"]["nodes"]
+    }
+    for model in models(manifest):
+        if model["schema"] in CONTRACTED:
+            assert model["unique_id"] in keyed, f"{model['name']}: no test of its key"
+
+
+def test_every_feature_model_plants_a_future_row(manifest: dict[str, Any]) -> None:
+    tested = {
+        parent for unit in manifest["unit_tests"].values() for parent in unit["depends_on"]["nodes"]
+    }
+    for model in models(manifest):
+        if model["schema"] == "features":
+            assert model["unique_id"] in tested, f"{model['name']}: no unit test"
+
+
+def test_what_a_reporting_view_reads_is_never_rebuilt_under_it(manifest: dict[str, Any]) -> None:
+    """A dbt `table` is dropped with cascade when it is rebuilt, and the view goes with it."""
+    by_id = {model["unique_id"]: model for model in models(manifest)}
+    views = [model for model in by_id.values() if model["schema"] == "reporting"]
+    assert len(views) >= 11
+    for view in views:
+        for parent in view["depends_on"]["nodes"]:
+            if parent in by_id and by_id[parent]["schema"] != "reporting":
+                assert by_id[parent]["config"]["materialized"] == "incremental", (
+                    f"reporting.{view['name']} reads {by_id[parent]['name']}"
+                )
+
+
+def test_no_model_reads_the_clock(manifest: dict[str, Any]) -> None:
+    words = ("current_date", "current_timestamp", "now()", "localtimestamp", "clock_timestamp")
+    for model in models(manifest):
+        code = model["raw_code"].lower()
+        assert not [word for word in words if word in code], model["name"]
