@@ -20,7 +20,13 @@ from local.home import require_free_port
 from perennial import sources
 from perennial.settings import DBT_PROJECT, REPOSITORY, Settings
 
-COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
+# Task logs are files of this machine: nobody needs the servers that would offer them to all hosts.
+COMPONENTS = {
+    "api-server": (),
+    "scheduler": ("--skip-serve-logs",),
+    "dag-processor": (),
+    "triggerer": ("--skip-serve-logs",),
+}
 START_TIMEOUT_SECONDS = 180
 STOP_TIMEOUT_SECONDS = 20
 
@@ -62,8 +68,6 @@ def environment(settings: Settings) -> dict[str, str]:
         "api__secret_key": settings.password("airflow_api"),
         "api_auth__jwt_secret": settings.password("airflow_jwt"),
         "logging__base_log_folder": str(home / "logs" / "tasks"),
-        "logging__worker_log_server_port": "0",
-        "logging__trigger_log_server_port": "0",
         "dag_processor__min_file_process_interval": "300",
         "dag_processor__print_stats_interval": "0",
         "logging__dag_processor_child_process_log_directory": str(home / "logs" / "dag_processor"),
@@ -78,6 +82,7 @@ def environment(settings: Settings) -> dict[str, str]:
         | {f"AIRFLOW__{key.upper()}": value for key, value in airflow.items()}
         | {
             MARK: str(home),
+            "SPT_NOENV": "1",  # process titles must not be written over the mark
             "AIRFLOW_HOME": str(home / "airflow"),
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": str(REPOSITORY),
@@ -212,7 +217,7 @@ def _write_passwords(settings: Settings) -> None:
 def _spawn(component: str, settings: Settings, env: dict[str, str]) -> None:
     with log_file(settings, component).open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "airflow", component],
+            [sys.executable, "-m", "airflow", component, *COMPONENTS[component]],
             env=env,
             cwd=REPOSITORY,
             stdin=subprocess.DEVNULL,
