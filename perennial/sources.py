@@ -19,12 +19,18 @@ STAGING = DBT_PROJECT / "models" / "staging"
 
 @dataclass(frozen=True)
 class SourceColumn:
-    """A text column of a raw table and its name in the shop's files."""
+    """A text column of a raw table and its name in the shop's files.
+
+    Its kind says what staging will make of it: `text`, `number` or `timestamp`. The one that is
+    the order time says how new a file's orders are.
+    """
 
     name: str
     header: str
     description: str
     is_required: bool
+    kind: str = "text"
+    is_order_time: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,4 +103,6 @@ def _column(column: dict) -> SourceColumn:
         header=meta.get("header", column["name"]),
         description=column["description"],
         is_required=meta.get("required", True),
+        kind=meta.get("kind", "text"),
+        is_order_time=meta.get("order_time", False),
     )
