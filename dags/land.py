@@ -12,22 +12,18 @@
 **Owner** data-platform
 """
 
-from airflow.sdk import CronPartitionTimetable, Param, dag, task
+from airflow.sdk import Param, dag, task
 
 from dags.shared.assets import RAW
 from dags.shared.defaults import dag_defaults
 from dags.shared.run import Run
+from dags.shared.schedules import landing
 from perennial.settings import Settings
 
 settings = Settings()
 
 
 @dag(
-    schedule=CronPartitionTimetable(
-        "0 5 * * *", timezone=settings.time_zone or "UTC", key_format="%Y-%m-%d"
-    ),
-    # the schedule is off unless somebody turned it on: old orders must not be scored for today
-    allowed_run_types=None if settings.schedule == "on" else ["manual", "backfill"],
     params={
         "files": Param(
             settings.files,
@@ -38,6 +34,7 @@ settings = Settings()
         )
     },
     doc_md=__doc__,
+    **landing(),
     **dag_defaults("impact:tier-1", "step:land"),
 )
 def land():

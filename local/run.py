@@ -137,8 +137,6 @@ def _refuse_future(settings: Settings, dates: list[date]) -> None:
 
 
 def _day_after_newest_order(settings: Settings) -> date:
-    if settings.source == SAMPLE_SHOP:
-        return settings.sample_start_date + timedelta(days=settings.sample_days)
     from ingest.newest import newest_order_date
 
     return newest_order_date(settings) + timedelta(days=1)

@@ -70,11 +70,13 @@ class ScoreTable:
 
     @property
     def relation(self) -> sql.Identifier:
+        """Name for SQL."""
         """The table, quoted for SQL."""
         return sql.Identifier("scores", self.name)
 
     @property
     def column_names(self) -> tuple[str, ...]:
+        """Names of all columns, in order."""
         """Names of all columns, in the table's order."""
         return tuple(column.name for column in self.columns)
 
@@ -97,6 +99,7 @@ class Contract:
         return self.tables[0].description
 
     def table(self, name: str) -> ScoreTable:
+        """The table of that name."""
         """The table of that name."""
         return next(table for table in self.tables if table.name == name)
 
@@ -252,5 +255,5 @@ def _column_ddl(column: ScoreColumn) -> sql.Composed:
     # The type fits DATA_TYPE: checked when the contract was read.
     return sql.SQL("{name} {type}").format(
         name=sql.Identifier(column.name),
-        type=sql.SQL(column.data_type),  # type: ignore[arg-type]
+        type=sql.SQL(column.data_type),
     )

@@ -6,7 +6,6 @@ Passwords are files of mode 0600, one a role, in `secrets_dir`; they are made at
 
 from __future__ import annotations
 
-from datetime import date
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote
@@ -51,7 +50,6 @@ class Settings(BaseSettings):
     sample_customers: int = Field(5_000, ge=1)
     sample_days: int = Field(730, ge=30)
     sample_seed: int = 7
-    sample_start_date: date = date(2023, 1, 1)
 
     @field_validator("home")
     @classmethod

@@ -13,6 +13,7 @@ def _asset(*path: str) -> Asset:
     return Asset("/".join(path), uri=f"postgres://{address}/{WAREHOUSE}/{'/'.join(path)}")
 
 
+SAMPLE_DAY = _asset("sample_day")
 RAW = _asset("raw")
 FEATURES = _asset("features")
 SCORES = {question: _asset("scores", question) for question in contracts.questions()}

@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from airflow.sdk import get_current_context
+from airflow.sdk import Asset, get_current_context
 
 from perennial.settings import Settings
 
@@ -21,3 +21,9 @@ class Run:
         self.run_id = f"{dag_run.dag_id}/{dag_run.run_id}"
         self.params = get_current_context()["params"]
         self.settings = Settings()
+
+
+def add_partition(asset: Asset, day: date) -> str:
+    """Let the task's event of `asset` start what follows for `day`; returns the key."""
+    get_current_context()["outlet_events"][asset].add_partitions(str(day))
+    return str(day)

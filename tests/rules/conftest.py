@@ -55,7 +55,9 @@ print(json.dumps({
 """
 
 # Libraries that take long to import: none may load while a DAG file is read.
-HEAVY = "duckdb great_expectations lifelines matplotlib mlflow pandas sklearn statsmodels torch xgboost"
+HEAVY = (
+    "duckdb great_expectations lifelines matplotlib mlflow pandas sklearn statsmodels torch xgboost"
+)
 
 
 def dbt_environment(target: Path) -> dict[str, str]:
@@ -76,7 +78,12 @@ def manifests(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         target = tmp_path_factory.mktemp(source) / "dbt"
         variables = {"source": source, "as_of_date": "2020-01-01"}
         variables |= {"time_zone": "UTC", "currency": "GBP"}
-        command = [Path(sys.executable).parent / "dbt", "--warn-error", "parse", "--no-partial-parse"]
+        command = [
+            Path(sys.executable).parent / "dbt",
+            "--warn-error",
+            "parse",
+            "--no-partial-parse",
+        ]
         command += ["--project-dir", DBT_PROJECT, "--profiles-dir", DBT_PROJECT]
         done = subprocess.run(
             [*command, "--vars", json.dumps(variables)],

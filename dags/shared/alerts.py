@@ -1,0 +1,216 @@
+"""One alert for a task that failed for good: by Apprise to whoever is set up, and into ops.alerts.
+
+Off while PERENNIAL_ALERT_URLS is empty; the row in ops.alerts is written all the same. An alert
+carries no personal data and no secret: of an error it quotes the first line, with anything masked
+that may be a value of somebody's row, a password or an address.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+from urllib.parse import quote
+
+import psycopg
+
+from perennial import contracts
+from perennial.settings import DBT_PROJECT, Settings, SettingsError
+from perennial.warehouse import connect
+
+log = logging.getLogger(__name__)
+
+REPORTING = DBT_PROJECT / "models" / "reporting"
+RUNBOOK = "docs/runbook.md"
+LONGEST_CAUSE = 400
+
+# Our own errors are written to be shown; see the house rules in CONTRIBUTING.md.
+OWN_PACKAGES = {"perennial", "ingest", "expectations", "ml_tasks", "dags", "local"}
+MASK = "***"
+SECRET = re.compile(r"(?i)\b(password|passwd|pwd|secret|token|api_?key)(\s*[=:]\s*)\S+")
+CREDENTIALS = re.compile(r"://[^\s/@]*@")
+ADDRESS = re.compile(r"[\w.+-]+@[\w-]+(\.[\w-]+)+")
+QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+NAME = re.compile(r"['\"][a-z][a-z0-9]*([_.][a-z0-9_]+)+['\"]")  # of a task or a table
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A task that failed, as far as Airflow tells: a killed one has no exception and maybe no date."""
+
+    dag_id: str
+    task_id: str
+    run_id: str
+    as_of_date: date | None
+    owner: str
+    cause: str
+    map_index: int = -1
+
+    @classmethod
+    def from_context(cls, context: Mapping[str, Any]) -> Failure:
+        """Read the context that Airflow hands to a callback."""
+        task_instance = context["ti"]
+        dag_run = context.get("dag_run")
+        partition_key = getattr(dag_run, "partition_key", None)
+        return cls(
+            dag_id=task_instance.dag_id,
+            task_id=task_instance.task_id,
+            run_id=task_instance.run_id,
+            as_of_date=_date(partition_key),
+            owner=getattr(context.get("task"), "owner", None) or "nobody is named",
+            cause=cause_of(context.get("exception")),
+            map_index=-1 if task_instance.map_index is None else task_instance.map_index,
+        )
+
+
+def alert(context: Mapping[str, Any]) -> None:
+    """Tell about a failed task: `on_failure_callback` of every task.
+
+    What goes wrong in here is logged; the task's own failure stands whatever happens.
+    """
+    settings = Settings()
+    failure = Failure.from_context(context)
+    subject, body = compose(failure, settings)
+    is_delivered = send(settings.alert_urls, subject, body)
+    record(settings, failure, subject, is_delivered)
+
+
+def compose(failure: Failure, settings: Settings) -> tuple[str, str]:
+    """Subject and plain text of an alert."""
+    when = failure.as_of_date.isoformat() if failure.as_of_date else "a date that is not known"
+    stale = stale_views(failure.dag_id)
+    refreshed = f"{', '.join(stale)} (they keep the date that was published last)"
+    lines = {
+        "DAG": failure.dag_id,
+        "Task": failure.task_id,
+        "Date": when,
+        "Cause": failure.cause,
+        "Owner": failure.owner,
+        "Not refreshed": refreshed if stale else "nothing: every reporting view has this date",
+        "Run": run_url(failure, settings),
+        "What to do": f"{RUNBOOK}, section {step_of(failure.task_id)}",
+    }
+    subject = f"Perennial: {failure.dag_id}.{failure.task_id} failed for {when}"
+    return subject, "\n".join(f"{name}: {text}" for name, text in lines.items())
+
+
+def send(urls: str, subject: str, body: str) -> bool:
+    """Send to every receiver.
+
+    Args:
+        urls: Apprise URLs, blank-separated: mailto, json, slack and so on. Empty: nothing is sent.
+        subject: One line.
+        body: Plain text.
+
+    Returns:
+        Whether there are receivers and all of them took it. Those that did not are logged by
+        number and kind: their URLs hold secrets.
+    """
+    if not urls.split():
+        log.info("no alert is sent: PERENNIAL_ALERT_URLS is empty")
+        return False
+    import apprise
+
+    missed = []
+    for number, url in enumerate(urls.split(), start=1):
+        receiver = apprise.Apprise.instantiate(url, suppress_exceptions=True)
+        taken = receiver and receiver.notify(
+            title=subject, body=body, notify_type=apprise.NotifyType.FAILURE
+        )
+        if not taken:
+            kind = url.split("://")[0] if "://" in url else "no URL"
+            reason = "did not take it" if receiver else "is not understood by Apprise"
+            missed.append(f"number {number} ({kind}) {reason}")
+    if missed:
+        log.error(
+            "the alert %r was NOT delivered to all of PERENNIAL_ALERT_URLS: %s",
+            subject,
+            "; ".join(missed),
+        )
+    return not missed
+
+
+def record(settings: Settings, failure: Failure, subject: str, is_delivered: bool) -> None:
+    """Add the alert to ops.alerts; if the warehouse is the very thing that is down, say so."""
+    try:
+        with connect(settings, "loader") as connection:
+            connection.execute(
+                "insert into ops.alerts (dag_id, task_id, run_id, as_of_date, subject, is_delivered)"
+                " values (%s, %s, %s, %s, %s, %s)",
+                (
+                    failure.dag_id,
+                    failure.task_id,
+                    f"{failure.dag_id}/{failure.run_id}",
+                    failure.as_of_date,
+                    subject,
+                    is_delivered,
+                ),
+            )
+    except (psycopg.Error, SettingsError) as error:
+        log.error("the alert %r is NOT in ops.alerts: %s", subject, cause_of(error))
+
+
+def cause_of(error: BaseException | str | None) -> str:
+    """The error's kind and first line, masked.
+
+    Postgres and Python put values into their messages in quotes, so of errors that are not our own
+    whatever is quoted goes, except for names of tasks and tables in Airflow's.
+    """
+    if error is None:
+        return "the process ended without a word: killed, out of memory, or its machine was lost"
+    kind, own, airflow = "", False, True
+    if isinstance(error, BaseException):
+        package = type(error).__module__.split(".")[0]
+        kind, own, airflow = f"{type(error).__name__}: ", package in OWN_PACKAGES, False
+        airflow = package in {"airflow", "cosmos"} or isinstance(error, psycopg.ProgrammingError)
+    first_line = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    text = SECRET.sub(rf"\1\2{MASK}", CREDENTIALS.sub(f"://{MASK}@", first_line))
+    text = ADDRESS.sub(MASK, text)
+    if not own:
+        text = QUOTED.sub(
+            lambda found: found[0] if airflow and NAME.fullmatch(found[0]) else f"'{MASK}'", text
+        )
+    text = f"{kind}{text}" if text else kind.rstrip(": ")
+    return text if len(text) <= LONGEST_CAUSE else f"{text[:LONGEST_CAUSE]} ..."
+
+
+def stale_views(dag_id: str) -> list[str]:
+    """Reporting views that lack the date because this DAG failed, in order of name.
+
+    A question's DAG holds up its own tables and what joins all questions; what comes before the
+    questions holds up all; what comes after them none.
+    """
+    if dag_id == "report":
+        return []
+    questions = contracts.questions()
+    own = [question for question in questions if dag_id == f"score_{question}"]
+    tables = {table.name for name in questions for table in contracts.load(name).tables}
+    of_question = {table.name for name in own or questions for table in contracts.load(name).tables}
+    views = {path.stem for path in REPORTING.glob("*.sql")} | tables
+    joined = {view for view in views if view.removesuffix("_history") not in tables}
+    held_up = {view for view in views if view.removesuffix("_history") in of_question} | joined
+    return [f"reporting.{view}" for view in sorted(held_up)]
+
+
+def step_of(task_id: str) -> str:
+    """The task's section in the runbook: all that Cosmos makes of the dbt project is `dbt`."""
+    return task_id.split(".")[0]
+
+
+def run_url(failure: Failure, settings: Settings) -> str:
+    """The failed task in the Airflow UI, its log in view."""
+    base = settings.alert_base_url or f"http://127.0.0.1:{settings.airflow_port}"
+    mapped = f"/mapped/{failure.map_index}" if failure.map_index >= 0 else ""
+    run_id = quote(failure.run_id, safe="")
+    path = f"/dags/{failure.dag_id}/runs/{run_id}/tasks/{failure.task_id}{mapped}"
+    return base.rstrip("/") + path
+
+
+def _date(partition_key: str | None) -> date | None:
+    try:
+        return date.fromisoformat(partition_key or "")
+    except ValueError:
+        return None  # started without a date: the task's own error says so
