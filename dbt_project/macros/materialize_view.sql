@@ -1,0 +1,56 @@
+{#
+Views are replaced in place. dbt's own view materialization makes a new view and drops the old one with all
+that stands on it; then `dbt build --select staging` would take intermediate, and readers of reporting, along.
+A view whose columns changed in more than additions at the end can't be replaced: outside reporting it is made
+anew with what stands on it, in reporting that is an error, because somebody may be reading it.
+#}
+{% materialization view, adapter='postgres' %}
+    {%- set existing = load_cached_relation(this) -%}
+    {%- set target_relation = this.incorporate(type='view') -%}
+    {%- set is_replaceable = existing is not none and existing.is_view and view_keeps_columns(existing, sql) -%}
+
+    {% if existing is not none and not is_replaceable and this.schema == 'reporting' %}
+        {% do exceptions.raise_compiler_error(
+            this ~ ' would lose or change columns that readers may use: give the new form a new name'
+        ) %}
+    {% endif %}
+
+    {{ run_hooks(pre_hooks, inside_transaction=False) }}
+    {{ run_hooks(pre_hooks, inside_transaction=True) }}
+
+    {% if existing is not none and not is_replaceable %}
+        {% do adapter.drop_relation(existing) %}
+    {% endif %}
+    {% call statement('main') -%}
+        {{ get_create_view_as_sql(target_relation, sql) }}
+    {%- endcall %}
+
+    {% do apply_grants(target_relation, config.get('grants'), should_revoke=False) %}
+    {% do persist_docs(target_relation, model) %}
+    {{ run_hooks(post_hooks, inside_transaction=True) }}
+    {{ adapter.commit() }}
+    {{ run_hooks(post_hooks, inside_transaction=False) }}
+    {{ return({'relations': [target_relation]}) }}
+{% endmaterialization %}
+
+
+{# Whether the query begins with the view's columns, names and types alike. #}
+{% macro view_keeps_columns(existing, sql) %}
+    {% set old = adapter.get_columns_in_relation(existing) %}
+    {% set new = adapter.get_column_schema_from_query(get_empty_subquery_sql(sql)) %}
+    {% set kept = namespace(all=(new | length) >= (old | length)) %}
+    {% for column in old if kept.all %}
+        {% if column.name != new[loop.index0].name %}
+            {% set kept.all = false %}
+        {% endif %}
+    {% endfor %}
+    {{ return(kept.all) }}
+{% endmacro %}
+
+
+{% macro postgres__create_view_as(relation, sql) -%}
+    {% if config.get('contract').enforced %}{{ get_assert_columns_equivalent(sql) }}{% endif %}
+    create or replace view {{ relation }} as (
+        {{ sql }}
+    );
+{%- endmacro %}

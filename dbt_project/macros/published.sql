@@ -1,0 +1,25 @@
+{# Rows of a score table that are in force: of the newest published date, or of every published date. #}
+{% macro published(table, question=none, is_history=false) -%}
+with
+
+publications as (
+
+    select
+        as_of_date,
+        publication_id
+
+    from {{ source('ops', 'publications') }}
+    where question = '{{ question or table }}'
+    {%- if not is_history %}
+    order by as_of_date desc
+    limit 1
+    {%- endif %}
+
+)
+
+select scores.*
+
+from publications
+inner join {{ source('scores', table) }} as scores
+    on publications.as_of_date = scores.as_of_date and publications.publication_id = scores.publication_id
+{%- endmacro %}

@@ -1,0 +1,23 @@
+{#
+Incremental strategy `replace_changed`: what a changed file touches is deleted and written again, keys that
+vanished included. (dbt's delete+insert would leave a vanished key behind: it deletes only what it inserts.)
+
+    unique_key: order_id                       column, or list of columns, that is replaced
+    meta: {changed_in: int_touched_keys}       model that lists the keys, in columns of the same names
+
+Strategy `replace_all` deletes everything and writes it again, in one transaction and without dropping the
+table: for small models, as a `table` would take the views above it along.
+#}
+{% macro get_incremental_replace_changed_sql(args) %}
+    {% set keys = [args.unique_key] if args.unique_key is string else args.unique_key %}
+    {% set changed = ref(config.get('meta')['changed_in']) %}
+    delete from {{ args.target_relation }}
+    where ({{ keys | join(', ') }}) in (select {{ keys | join(', ') }} from {{ changed }});
+    {{ get_insert_into_sql(args.target_relation, args.temp_relation, args.dest_columns) }}
+{% endmacro %}
+
+
+{% macro get_incremental_replace_all_sql(args) %}
+    delete from {{ args.target_relation }};
+    {{ get_insert_into_sql(args.target_relation, args.temp_relation, args.dest_columns) }}
+{% endmacro %}

@@ -1,0 +1,150 @@
+-- One row per line of an accepted file, good or not: rejected_reason tells. A changed order is judged again
+-- as a whole, because a duplicate in one file counts once the same line in another file is refused.
+with
+
+files as (
+
+    select * from {{ ref('stg_ops__landed_files') }}
+    where is_accepted {% if is_incremental() %}and is_changed{% endif %}
+
+),
+
+raw_lines as (
+
+    select * from {{ source('raw', 'online_retail_invoice_lines') }}
+    where _file_id in (select file_id from files)
+
+),
+
+cast_lines as (
+
+    select
+        -- ids
+        _file_id as file_id,
+        _line as line_number,
+        {{ online_retail_keys() }},
+        -- the line as it was sent: equal lines have equal keys
+        md5(row(invoice, stock_code, description, quantity, invoice_date, price, customer_id, country)::text)::uuid
+            as content_key,
+
+        -- text
+        nullif(trim(description), '') as product_name,
+        case trim(country)
+            when 'EIRE' then 'Ireland'
+            when 'RSA' then 'South Africa'
+            when 'USA' then 'United States'
+            when 'Unspecified' then null
+            else nullif(trim(country), '')
+        end as country,
+
+        -- numerics
+        {{ as_whole_number('quantity') }} as quantity,
+        {{ as_number('price') }} as unit_price_amount,
+
+        -- timestamps
+        {{ as_shop_time('invoice_date') }} as ordered_at
+
+    from raw_lines
+
+),
+
+typed_lines as (
+
+    select
+        *,
+        case left(order_id, 1) when 'C' then 'refund' when 'A' then 'adjustment' else 'sale' end as order_type,
+        -- a product's code starts with five digits; the rest is postage, fees, discounts, vouchers, bad debt
+        case when product_id ~ '^\d{5}' and order_id not like 'A%' then 'product' else 'charge' end as line_type,
+        quantity * unit_price_amount as line_amount
+
+    from cast_lines
+
+),
+
+judged_lines as (
+
+    select
+        *,
+        case
+            when order_id = '' then 'no invoice number'
+            when order_id !~ '^[CA]?\d+$' then 'invoice number of unknown form'
+            when product_id is null then 'no stock code'
+            when quantity is null then 'quantity is no whole number'
+            when unit_price_amount is null then 'price is no number'
+            when ordered_at is null then 'invoice date is no date and time'
+            when product_id like 'TEST%' then 'test line'
+            when quantity = 0 then 'quantity is zero'
+            when unit_price_amount = 0 and quantity < 0 then 'price is zero: stock written off'
+            when unit_price_amount = 0 then 'price is zero: nothing was sold'
+            when line_type = 'charge' then null
+            when unit_price_amount < 0 then 'negative price of a product'
+            when order_type = 'sale' and quantity < 0 then 'negative quantity in a sale'
+            when order_type = 'refund' and quantity > 0 then 'positive quantity in a cancellation'
+        end as rejected_reason
+
+    from typed_lines
+
+),
+
+candidates as (
+
+    select * from judged_lines
+
+    {% if is_incremental() %}
+    union all
+
+    -- lines of the same orders in files that did not change
+    select
+        lines.file_id,
+        lines.line_number,
+        lines.order_id,
+        lines.product_id,
+        lines.customer_id,
+        lines.content_key,
+        lines.product_name,
+        lines.country,
+        lines.quantity,
+        lines.unit_price_amount,
+        lines.ordered_at,
+        lines.order_type,
+        lines.line_type,
+        lines.line_amount,
+        nullif(lines.rejected_reason, 'exact duplicate') as rejected_reason
+
+    from {{ this }} as lines
+
+    where
+        lines.order_id in (select order_id from {{ ref('stg_online_retail__changed_keys') }})
+        and lines.file_id not in (select file_id from {{ ref('stg_ops__landed_files') }} where is_changed)
+    {% endif %}
+
+),
+
+numbered_lines as (
+
+    select
+        *,
+        row_number() over (partition by order_id, content_key order by file_id, line_number) as copy_number
+
+    from candidates
+
+)
+
+select
+    file_id,
+    line_number,
+    order_id,
+    product_id,
+    customer_id,
+    content_key,
+    product_name,
+    country,
+    quantity,
+    unit_price_amount,
+    ordered_at,
+    order_type,
+    line_type,
+    line_amount,
+    coalesce(rejected_reason, case when copy_number > 1 then 'exact duplicate' end) as rejected_reason
+
+from numbered_lines
