@@ -1,0 +1,119 @@
+"""A real scheduler takes the sample shop from files to reporting, twice, to the same rows."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import date
+
+import httpx
+import psutil
+import pytest
+
+from local import airflow, postgres
+from perennial.settings import REPOSITORY, Settings
+from perennial.warehouse import connect
+from tests.conftest import StartHome
+from tests.steps import rows, score_relations
+
+AS_OF = date(2024, 2, 10)
+SMALL_SHOP = {"sample_customers": 600, "sample_days": 404}  # the day before is its last
+
+
+def command(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`python -m local ...` for this home, as make calls it."""
+    fields = {
+        f"PERENNIAL_{name.upper()}": str(getattr(settings, name))
+        for name in ("home", "source", "pg_port", "airflow_port", "sample_customers", "sample_days")
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "local", *arguments],
+        cwd=REPOSITORY,
+        env=os.environ | fields,
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def home(start_home: StartHome) -> Iterator[Settings]:
+    settings = start_home("sample", **SMALL_SHOP)
+    yield settings
+    command(settings, "down")
+
+
+@pytest.fixture(scope="module")
+def first_run(home: Settings) -> subprocess.CompletedProcess[str]:
+    done = command(home, "run", "--as-of", str(AS_OF))
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-3000:]
+    return done
+
+
+def test_the_last_table_is_really_there(
+    home: Settings, first_run: subprocess.CompletedProcess[str]
+) -> None:
+    for relation in score_relations():
+        assert len(rows(home, relation, AS_OF)), relation
+    known = "select count(*) from features.customer_snapshots where as_of_date = %s"
+    with connect(home, "scorer") as connection:
+        (count_customers,) = connection.execute(known, [AS_OF]).fetchone() or (0,)
+    assert count_customers > 300
+    for view in ("churn_history", "clv_history", "survival_history", "customer_360"):
+        assert len(rows(home, f"reporting.{view}", AS_OF)) == count_customers
+
+
+def test_the_run_tells_what_each_step_did(first_run: subprocess.CompletedProcess[str]) -> None:
+    text = first_run.stdout
+    for step in ("land.land_files", "land.gate_raw", "build_warehouse.gate_features"):
+        assert step in text
+    assert "reporting.churn" in text
+    assert "make dsn ROLE=bi_reader" in text
+
+
+def test_a_second_run_finds_its_work_done(home: Settings, first_run: object) -> None:
+    done = command(home, "run", "--as-of", str(AS_OF))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "done already" in done.stdout
+
+
+def test_the_same_date_again_gives_the_same_rows(home: Settings, first_run: object) -> None:
+    with connect(home, "scorer") as connection:
+        before = dict(connection.execute("select question, publication_id from ops.publications"))
+    kept = {relation: rows(home, relation, AS_OF) for relation in score_relations()}
+
+    done = command(home, "run", "--as-of", str(AS_OF), "--again")
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-3000:]
+
+    with connect(home, "scorer") as connection:
+        after = dict(connection.execute("select question, publication_id from ops.publications"))
+    assert len(before) == 4
+    assert all(after[question] > before[question] for question in before)
+    for relation, frame in kept.items():
+        assert rows(home, relation, AS_OF).equals(frame), relation
+
+
+def test_everything_listens_on_loopback_and_asks_who_is_there(
+    home: Settings, first_run: object
+) -> None:
+    processes = airflow.processes_of(home)
+    addresses = {
+        connection.laddr.ip
+        for process in processes
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert addresses == {"127.0.0.1"}
+    answer = httpx.get(f"{airflow.base_url(home)}/api/v2/dags")
+    assert answer.status_code == httpx.codes.UNAUTHORIZED
+
+
+def test_down_leaves_no_process_behind(home: Settings, first_run: object) -> None:
+    assert airflow.processes_of(home)
+    assert command(home, "down").returncode == 0
+    assert airflow.processes_of(home) == []
+    assert not postgres.is_running(home)
+    assert command(home, "status").returncode == 1
