@@ -26,8 +26,10 @@ log = logging.getLogger(__name__)
 REPORTING = DBT_PROJECT / "models" / "reporting"
 RUNBOOK = "docs/runbook.md"
 LONGEST_CAUSE = 400
+# A permission, an unknown table, a broken constraint: values stand in the lines below the first.
+TABLES_ERRORS = (psycopg.ProgrammingError, psycopg.IntegrityError)
 
-# Our own errors are written to be shown; see the house rules in CONTRIBUTING.md.
+# Our own errors are written to be shown: they name rules, tables and counts, never a row's values.
 OWN_PACKAGES = {"perennial", "ingest", "expectations", "ml_tasks", "dags", "local"}
 MASK = "***"
 SECRET = re.compile(r"(?i)\b(password|passwd|pwd|secret|token|api_?key)(\s*[=:]\s*)\S+")
@@ -39,7 +41,7 @@ NAME = re.compile(r"['\"][a-z][a-z0-9]*([_.][a-z0-9_]+)+['\"]")  # of a task or 
 
 @dataclass(frozen=True)
 class Failure:
-    """A task that failed, as far as Airflow tells: a killed one has no exception and maybe no date."""
+    """A task that failed, as far as Airflow tells: of a killed one it knows neither why nor when."""
 
     dag_id: str
     task_id: str
@@ -138,7 +140,8 @@ def record(settings: Settings, failure: Failure, subject: str, is_delivered: boo
     try:
         with connect(settings, "loader") as connection:
             connection.execute(
-                "insert into ops.alerts (dag_id, task_id, run_id, as_of_date, subject, is_delivered)"
+                "insert into ops.alerts"
+                " (dag_id, task_id, run_id, as_of_date, subject, is_delivered)"
                 " values (%s, %s, %s, %s, %s, %s)",
                 (
                     failure.dag_id,
@@ -157,24 +160,24 @@ def cause_of(error: BaseException | str | None) -> str:
     """The error's kind and first line, masked.
 
     Postgres and Python put values into their messages in quotes, so of errors that are not our own
-    whatever is quoted goes, except for names of tasks and tables in Airflow's.
+    whatever is quoted goes, except for names of tasks, tables and constraints where those stand.
     """
     if error is None:
         return "the process ended without a word: killed, out of memory, or its machine was lost"
-    kind, own, airflow = "", False, True
-    if isinstance(error, BaseException):
-        package = type(error).__module__.split(".")[0]
-        kind, own, airflow = f"{type(error).__name__}: ", package in OWN_PACKAGES, False
-        airflow = package in {"airflow", "cosmos"} or isinstance(error, psycopg.ProgrammingError)
-    first_line = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-    text = SECRET.sub(rf"\1\2{MASK}", CREDENTIALS.sub(f"://{MASK}@", first_line))
+    text = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    text = SECRET.sub(rf"\1\2{MASK}", CREDENTIALS.sub(f"://{MASK}@", text))
     text = ADDRESS.sub(MASK, text)
-    if not own:
-        text = QUOTED.sub(
-            lambda found: found[0] if airflow and NAME.fullmatch(found[0]) else f"'{MASK}'", text
-        )
-    text = f"{kind}{text}" if text else kind.rstrip(": ")
+    package = type(error).__module__.split(".")[0]
+    if package not in OWN_PACKAGES:
+        names_tables = package in {"airflow", "cosmos"} or isinstance(error, TABLES_ERRORS)
+        text = QUOTED.sub(lambda found: _unless_a_value(found[0], names_tables), text)
+    if isinstance(error, BaseException):
+        text = f"{type(error).__name__}: {text}" if text else type(error).__name__
     return text if len(text) <= LONGEST_CAUSE else f"{text[:LONGEST_CAUSE]} ..."
+
+
+def _unless_a_value(quoted: str, names_tables: bool) -> str:
+    return quoted if names_tables and NAME.fullmatch(quoted) else f"'{MASK}'"
 
 
 def stale_views(dag_id: str) -> list[str]:
