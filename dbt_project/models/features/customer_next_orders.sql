@@ -1,0 +1,50 @@
+{{ config(materialized='incremental', incremental_strategy='replace_dates', unique_key='as_of_date') }}
+
+-- One row per as_of_date (what was known then), snapshot_date before it, and customer. Who had not ordered again
+-- before as_of_date is censored there.
+with
+
+dates as (
+
+    select as_of_date from {{ ref('int_snapshot_dates') }} as dates
+    where {{ is_due('is_training_date') }}
+
+),
+
+days as (
+
+    select * from {{ ref('int_customer_days') }}
+    where order_day_number is not null
+
+),
+
+known_customers as (
+
+    select
+        dates.as_of_date,
+        snapshots.as_of_date as snapshot_date,
+        first_days.customer_id
+
+    from dates
+    inner join {{ ref('int_snapshot_dates') }} as snapshots
+        on dates.as_of_date > snapshots.as_of_date and snapshots.is_grid_date
+    inner join days as first_days
+        on snapshots.as_of_date > first_days.day_date and first_days.order_day_number = 1
+
+)
+
+select
+    known_customers.as_of_date,
+    known_customers.snapshot_date,
+    known_customers.customer_id,
+    coalesce(next_days.day_date, known_customers.as_of_date) - known_customers.snapshot_date as duration_days,
+    next_days.day_date is not null as is_ordered
+
+from known_customers
+-- the one order day on or after the snapshot whose previous one is before it
+left join days as next_days
+    on
+        known_customers.customer_id = next_days.customer_id
+        and known_customers.snapshot_date <= next_days.day_date
+        and known_customers.snapshot_date > next_days.day_date - next_days.days_since_previous_order_day
+        and known_customers.as_of_date > next_days.day_date

@@ -1,0 +1,68 @@
+{{ config(materialized='incremental', incremental_strategy='replace_dates', unique_key='known_on_date') }}
+
+-- One row per as_of_date, customer_id and horizon_days. The window is [as_of_date, as_of_date + horizon_days): the
+-- scored date is its first day, known_on_date is not in it any more.
+with
+
+dates as (
+
+    select
+        dates.as_of_date,
+        horizons.horizon_days,
+        dates.as_of_date + horizons.horizon_days as known_on_date
+
+    from {{ ref('int_snapshot_dates') }} as dates
+    cross join (values (90), (365)) as horizons (horizon_days)
+    where dates.is_grid_date
+
+),
+
+due_dates as (
+
+    select * from dates
+    where {{ is_due("known_on_date <= date '" ~ var("as_of_date") ~ "'", 'known_on_date', ['as_of_date', 'horizon_days']) }}
+
+),
+
+days as (
+
+    select * from {{ ref('int_customer_days') }}
+
+),
+
+known_customers as (
+
+    select
+        due_dates.*,
+        days.customer_id
+
+    from due_dates
+    inner join days on due_dates.as_of_date > days.day_date and days.order_day_number = 1
+
+),
+
+window_totals as (
+
+    select
+        due_dates.as_of_date,
+        due_dates.horizon_days,
+        days.customer_id,
+        sum(days.count_orders) as count_orders,
+        sum(days.net_amount) as net_amount
+
+    from due_dates
+    inner join days on due_dates.as_of_date <= days.day_date and due_dates.known_on_date > days.day_date
+    group by due_dates.as_of_date, due_dates.horizon_days, days.customer_id
+
+)
+
+select
+    known_customers.as_of_date,
+    known_customers.customer_id,
+    known_customers.horizon_days,
+    known_customers.known_on_date,
+    coalesce(window_totals.count_orders, 0)::integer as count_orders,
+    greatest(coalesce(window_totals.net_amount, 0), 0)::numeric(18, 2) as net_spend_amount
+
+from known_customers
+left join window_totals using (as_of_date, horizon_days, customer_id)

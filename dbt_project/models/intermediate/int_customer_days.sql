@@ -1,0 +1,101 @@
+{{ config(materialized='table', indexes=[{'columns': ['customer_id', 'order_day_number']}], post_hook='analyze {{ this }}') }}
+
+-- One row per customer and day on which they ordered or were refunded. A row says nothing of later days.
+with
+
+orders as (
+
+    select * from {{ ref('fct_orders') }}
+    where customer_id is not null
+
+),
+
+order_days as (
+
+    select
+        customer_id,
+        ordered_date as day_date,
+        count(*) as count_orders,
+        sum(units) as units,
+        sum(product_amount) as gross_spend_amount,
+        max(product_amount) as max_order_amount,
+        (array_agg(product_amount order by ordered_at, order_id))[1] as first_order_amount,
+        (array_agg(product_amount order by ordered_at desc, order_id desc))[1] as last_order_amount,
+        (array_agg(country order by ordered_at desc, order_id desc))[1] as country
+
+    from orders
+    group by customer_id, ordered_date
+
+),
+
+numbered_order_days as (
+
+    select
+        *,
+        row_number() over customer_order_days as order_day_number,
+        day_date - lag(day_date) over customer_order_days as days_since_previous_order_day
+
+    from order_days
+    window customer_order_days as (partition by customer_id order by day_date)
+
+),
+
+first_purchases as (
+
+    select
+        customer_id,
+        product_id,
+        min(ordered_date) as day_date
+
+    from {{ ref('fct_order_items') }}
+    where customer_id is not null
+    group by customer_id, product_id
+
+),
+
+new_products as (
+
+    select
+        customer_id,
+        day_date,
+        count(*) as count_new_products
+
+    from first_purchases
+    group by customer_id, day_date
+
+),
+
+refund_days as (
+
+    select
+        customer_id,
+        refunded_date as day_date,
+        count(distinct refund_id) as count_refunds,
+        sum(refund_amount) as refund_amount
+
+    from {{ ref('fct_refunds') }}
+    where customer_id is not null
+    group by customer_id, refunded_date
+
+)
+
+select
+    customer_id,
+    day_date,
+    coalesce(numbered_order_days.count_orders, 0) as count_orders,
+    coalesce(numbered_order_days.units, 0) as units,
+    coalesce(new_products.count_new_products, 0) as count_new_products,
+    coalesce(numbered_order_days.gross_spend_amount, 0) as gross_spend_amount,
+    coalesce(refund_days.count_refunds, 0) as count_refunds,
+    coalesce(refund_days.refund_amount, 0) as refund_amount,
+    coalesce(numbered_order_days.gross_spend_amount, 0) - coalesce(refund_days.refund_amount, 0) as net_amount,
+    numbered_order_days.max_order_amount,
+    numbered_order_days.first_order_amount,
+    numbered_order_days.last_order_amount,
+    numbered_order_days.country,
+    numbered_order_days.order_day_number,
+    numbered_order_days.days_since_previous_order_day
+
+from numbered_order_days
+full outer join refund_days using (customer_id, day_date)
+left join new_products using (customer_id, day_date)

@@ -1,0 +1,48 @@
+-- One row per date that features can be made for: the scored date, and the grid: the firsts of months.
+-- The grid begins after the first order and never depends on which dates were scored.
+with
+
+bounds as (
+
+    select
+        date '{{ var("as_of_date") }}' as scored_date,
+        date_trunc('month', date '{{ var("as_of_date") }}')::date as training_date,
+        date_trunc('month', min(ordered_date))::date as first_month_date,
+        max(ordered_date) as newest_order_date
+
+    from {{ ref('fct_orders') }}
+
+),
+
+changed_files as (
+
+    select min(first_touched_date) as first_touched_date from {{ ref('int_changed_files') }}
+
+),
+
+dates as (
+
+    select scored_date as as_of_date from bounds
+
+    union
+
+    -- later than the scored date, too: they may be there already, and a late file may touch them
+    select generate_series(
+        first_month_date + interval '1 month', greatest(scored_date, newest_order_date), interval '1 month'
+    )::date
+    from bounds
+
+)
+
+select
+    dates.as_of_date,
+    coalesce(extract(day from dates.as_of_date) = 1 and dates.as_of_date > bounds.first_month_date, false) as is_grid_date,
+    dates.as_of_date = bounds.scored_date as is_scored_date,
+    dates.as_of_date = bounds.training_date as is_training_date,
+    dates.as_of_date <= bounds.scored_date as is_past,
+    changed_files.first_touched_date
+
+from dates
+cross join bounds
+
+cross join changed_files

@@ -1,0 +1,2 @@
+-- Every published date.
+{{ published('churn', is_history=true) }}

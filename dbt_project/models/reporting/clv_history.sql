@@ -1,0 +1,2 @@
+-- Every published date.
+{{ published('clv', is_history=true) }}

@@ -1,0 +1,2 @@
+-- Every published date.
+{{ published('demand', is_history=true) }}

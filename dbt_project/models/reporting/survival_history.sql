@@ -1,0 +1,2 @@
+-- Every published date.
+{{ published('survival', question='survival', is_history=true) }}
