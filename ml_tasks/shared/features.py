@@ -12,8 +12,8 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-import pyarrow as pa  # type: ignore[import-untyped]
-import pyarrow.csv as pa_csv  # type: ignore[import-untyped]
+import pyarrow as pa
+import pyarrow.csv as pa_csv
 from psycopg import sql
 
 if TYPE_CHECKING:

@@ -1,0 +1,275 @@
+"""Gate in front of the models: the features of one date, after the build and before any score."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import date, timedelta
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from psycopg import sql
+
+from expectations.gate import WARNING, Check, run_gate
+from perennial.warehouse import connect
+
+if TYPE_CHECKING:
+    import great_expectations.expectations as gxe
+
+    from perennial.settings import Settings
+
+HORIZONS_DAYS = (90, 365)
+WINDOWS_DAYS = (30, 90, 180, 365)
+# Older than this, the newest order before the date makes one ask whether a file is missing.
+FRESH_DAYS = 7
+
+SNAPSHOT_COLUMNS = (
+    "as_of_date",
+    "customer_id",
+    "days_since_first_order",
+    "days_since_last_order",
+    "count_orders",
+    "count_order_days",
+    *(f"count_orders_{days}d" for days in WINDOWS_DAYS),
+    "net_spend_amount",
+    *(f"net_spend_amount_{days}d" for days in WINDOWS_DAYS),
+    "count_orders_season_last_year",
+    "net_spend_amount_season_last_year",
+    "gross_spend_amount",
+    "refund_amount",
+    "refund_amount_365d",
+    "count_refunds",
+    "avg_order_amount",
+    "max_order_amount",
+    "last_order_amount",
+    "first_order_amount",
+    "avg_days_between_orders",
+    "stddev_days_between_orders",
+    "count_products",
+    "count_units_365d",
+    "count_active_months_365d",
+    "country",
+)
+OUTCOME_COLUMNS = (
+    "as_of_date",
+    "customer_id",
+    "horizon_days",
+    "known_on_date",
+    "count_orders",
+    "net_spend_amount",
+)
+NEXT_ORDER_COLUMNS = (
+    "as_of_date",
+    "snapshot_date",
+    "customer_id",
+    "duration_days",
+    "is_ordered",
+)
+PRODUCT_WEEK_COLUMNS = (
+    "as_of_date",
+    "product_id",
+    "week_start_date",
+    "sold_units",
+    "sold_amount",
+    "avg_unit_price_amount",
+)
+
+
+def gate_features(settings: Settings, as_of_date: date, run_id: str) -> dict[str, Any]:
+    """Ask what the questions read to score a date, as scorer.
+
+    Returns:
+        JSON-able: gate, rule_count, warnings.
+
+    Raises:
+        expectations.gate.GateFailed: If no model should read it.
+    """
+    grid_date = _newest_known_grid_date(settings, as_of_date)
+    checks = [
+        Check(
+            "features.customer_snapshots",
+            _rows("customer_snapshots", "as_of_date = {}", as_of_date),
+            SNAPSHOT_COLUMNS,
+            snapshot_suite(as_of_date),
+        ),
+        Check(
+            "features.customer_outcomes",
+            _rows(
+                "customer_outcomes",
+                "known_on_date <= {} and as_of_date >= {}",
+                as_of_date,
+                grid_date,
+            ),
+            OUTCOME_COLUMNS,
+            outcome_suite(),
+            may_be_empty=grid_date is None,  # no window of a young shop has ended yet
+        ),
+        Check(
+            "features.customer_next_orders",
+            _rows("customer_next_orders", "as_of_date = {}", as_of_date.replace(day=1)),
+            NEXT_ORDER_COLUMNS,
+            next_order_suite(),
+            may_be_empty=grid_date is None,
+        ),
+        Check(
+            "features.product_weeks",
+            _rows("product_weeks", "as_of_date = {}", as_of_date),
+            PRODUCT_WEEK_COLUMNS,
+            product_week_suite(as_of_date),
+        ),
+    ]
+    summary = run_gate(settings, "scorer", "features", checks, as_of_date=as_of_date, run_id=run_id)
+    return asdict(summary)
+
+
+def snapshot_suite(as_of_date: date) -> list[gxe.Expectation]:
+    """Rules of features.customer_snapshots on one date."""
+    import great_expectations.expectations as gxe
+
+    known_customers = sql.SQL(
+        "select 1 from (select count(*) as customers from {batch}) as given,"
+        " (select count(distinct customer_id) as customers from marts.fct_orders"
+        "  where not is_guest and ordered_date < {as_of_date}) as known"
+        " where given.customers <> known.customers"
+    ).format(batch=sql.SQL("{batch}"), as_of_date=sql.Literal(as_of_date))
+    nested = [
+        *(f"count_orders_{days}d" for days in WINDOWS_DAYS),
+        "count_orders",
+    ]
+    return [
+        # stop the run: the model would be wrong
+        gxe.ExpectColumnValuesToNotBeNull(column="customer_id"),
+        gxe.ExpectColumnValuesToBeUnique(column="customer_id"),
+        gxe.UnexpectedRowsExpectation(
+            unexpected_rows_query=known_customers.as_string(),
+            description="as many customers as ordered before the date",
+        ),
+        # 0 would be an order on the day itself, which nobody knows yet
+        gxe.ExpectColumnValuesToBeBetween(column="days_since_last_order", min_value=1),
+        gxe.ExpectColumnValuesToNotBeNull(column="days_since_last_order"),
+        _at_least("days_since_first_order", "days_since_last_order"),
+        gxe.ExpectColumnValuesToBeBetween(column="count_orders", min_value=1),
+        *(_at_least(longer, shorter) for shorter, longer in pairwise(nested)),
+        _at_least("count_orders", "count_order_days"),
+        *(
+            rule
+            for column in ("net_spend_amount", "gross_spend_amount", "refund_amount")
+            for rule in (
+                gxe.ExpectColumnValuesToNotBeNull(column=column),
+                gxe.ExpectColumnValuesToBeBetween(column=column, min_value=0),
+            )
+        ),
+        # tell a person: the scores may be stale
+        gxe.ExpectColumnMinToBeBetween(
+            column="days_since_last_order", max_value=FRESH_DAYS, severity=WARNING
+        ),
+    ]
+
+
+def outcome_suite() -> list[gxe.Expectation]:
+    """Rules of features.customer_outcomes."""
+    import great_expectations.expectations as gxe
+
+    return [
+        # stop the run: the model would learn from what was not known
+        gxe.ExpectCompoundColumnsToBeUnique(
+            column_list=["as_of_date", "customer_id", "horizon_days"]
+        ),
+        gxe.ExpectColumnValuesToBeInSet(column="horizon_days", value_set=list(HORIZONS_DAYS)),
+        gxe.UnexpectedRowsExpectation(
+            unexpected_rows_query=(
+                "select 1 from {batch} where known_on_date is distinct from"
+                " as_of_date + horizon_days"
+            ),
+            description="known_on_date is as_of_date + horizon_days",
+        ),
+        *(
+            rule
+            for column in ("count_orders", "net_spend_amount")
+            for rule in (
+                gxe.ExpectColumnValuesToNotBeNull(column=column),
+                gxe.ExpectColumnValuesToBeBetween(column=column, min_value=0),
+            )
+        ),
+    ]
+
+
+def next_order_suite() -> list[gxe.Expectation]:
+    """Rules of features.customer_next_orders of one training date."""
+    import great_expectations.expectations as gxe
+
+    return [
+        # stop the run: the curves would see the future
+        gxe.ExpectCompoundColumnsToBeUnique(column_list=["snapshot_date", "customer_id"]),
+        gxe.ExpectColumnValuesToNotBeNull(column="is_ordered"),
+        gxe.UnexpectedRowsExpectation(
+            unexpected_rows_query=(
+                "select 1 from {batch} where duration_days is null or duration_days < 0"
+                " or snapshot_date + duration_days > as_of_date - is_ordered::integer"
+                " or (not is_ordered and snapshot_date + duration_days <> as_of_date)"
+            ),
+            description="an order came before as_of_date, and who has none was watched until then",
+        ),
+    ]
+
+
+def product_week_suite(as_of_date: date) -> list[gxe.Expectation]:
+    """Rules of features.product_weeks on one date."""
+    import great_expectations.expectations as gxe
+
+    last_week = as_of_date - timedelta(days=7 + (as_of_date - timedelta(days=7)).weekday())
+    no_gap = sql.SQL(
+        "select 1 from {batch} group by product_id"
+        " having count(*) <> (max(week_start_date) - min(week_start_date)) / 7 + 1"
+        " or max(week_start_date) <> {last_week}"
+    ).format(batch=sql.SQL("{batch}"), last_week=sql.Literal(last_week))
+    return [
+        # stop the run: the forecast would be wrong
+        gxe.ExpectCompoundColumnsToBeUnique(column_list=["product_id", "week_start_date"]),
+        gxe.UnexpectedRowsExpectation(
+            unexpected_rows_query=(
+                "select 1 from {batch} where extract(isodow from week_start_date) <> 1"
+            ),
+            description="weeks begin on Monday",
+        ),
+        gxe.UnexpectedRowsExpectation(
+            unexpected_rows_query=no_gap.as_string(),
+            description="each product has every week from its first to the last that is complete",
+        ),
+        *(
+            rule
+            for column in ("sold_units", "sold_amount")
+            for rule in (
+                gxe.ExpectColumnValuesToNotBeNull(column=column),
+                gxe.ExpectColumnValuesToBeBetween(column=column, min_value=0),
+            )
+        ),
+    ]
+
+
+def _at_least(larger: str, smaller: str) -> gxe.Expectation:
+    import great_expectations.expectations as gxe
+
+    return gxe.ExpectColumnPairValuesAToBeGreaterThanB(
+        column_A=larger, column_B=smaller, or_equal=True
+    )
+
+
+def _rows(table: str, condition: str, *values: object) -> sql.Composed:
+    where = sql.SQL(condition).format(*map(sql.Literal, values))
+    return sql.SQL("select * from {table} where {where}").format(
+        table=sql.Identifier("features", table), where=where
+    )
+
+
+def _newest_known_grid_date(settings: Settings, as_of_date: date) -> date | None:
+    """The newest training date whose shortest window had ended by `as_of_date`.
+
+    None while the shop is too young for one. Older outcomes were asked when they became known.
+    """
+    grid_date = (as_of_date - timedelta(days=min(HORIZONS_DAYS))).replace(day=1)
+    with connect(settings, "scorer") as connection:
+        row = connection.execute(
+            "select exists (select from marts.fct_orders where not is_guest and ordered_date < %s)",
+            [grid_date],
+        ).fetchone()
+    return grid_date if row and row[0] else None

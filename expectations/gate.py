@@ -1,0 +1,267 @@
+"""Run a door's rules, keep each result as a row, and stop or tell by severity.
+
+critical stops the run, warning is told, info is recorded. A rule that could not be evaluated
+stops whatever its severity, and so do a missing column and an empty table: on those, rules about
+column values pass or vanish instead of failing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from perennial.settings import WAREHOUSE
+from perennial.warehouse import connect
+
+if TYPE_CHECKING:
+    import great_expectations.expectations as gxe
+    import psycopg
+    from great_expectations.core import ExpectationValidationResult
+    from great_expectations.datasource.fluent import PostgresDatasource
+    from psycopg import sql
+
+    from perennial.settings import Settings
+
+log = logging.getLogger(__name__)
+
+OBSERVED_MAX_CHARACTERS = 300
+
+# GX takes the words; its types ask for its enum, which would have to be imported.
+CRITICAL: Any = "critical"
+WARNING: Any = "warning"
+
+
+class GateFailed(Exception):
+    """Rules stopped the run; the message names each of them, its table and what was found."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """The rules of one table.
+
+    Attributes:
+        table: Its name, with schema.
+        rows: Query for the rows that the rules are about, and no others.
+        columns: What the query must return, at least.
+        expectations: Rules beside the two that every table has: it has its columns and rows.
+        may_be_empty: Whether having no rows is fine.
+    """
+
+    table: str
+    rows: sql.Composed
+    columns: Sequence[str]
+    expectations: Sequence[gxe.Expectation]
+    may_be_empty: bool = False
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one rule; as in ops.gate_results."""
+
+    table_name: str
+    expectation: str
+    column_name: str | None
+    severity: str
+    success: bool
+    observed: str | None
+    element_count: int | None
+    unexpected_count: int | None
+    is_error: bool
+
+    @property
+    def stops(self) -> bool:
+        """Whether nothing after the gate may start."""
+        return self.is_error or (not self.success and self.severity == "critical")
+
+    def __str__(self) -> str:
+        where = f"{self.table_name}.{self.column_name}" if self.column_name else self.table_name
+        found = "could not be evaluated" if self.is_error else "found"
+        return f"[{self.severity}] {where}: {self.expectation}; {found}: {self.observed}"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A gate that let the run pass: how many rules it asked, and what to tell, in words."""
+
+    gate: str
+    rule_count: int
+    warnings: list[str]
+
+
+def run_gate(
+    settings: Settings,
+    role: str,
+    gate: str,
+    checks: Sequence[Check],
+    *,
+    as_of_date: date | None,
+    run_id: str,
+    publication_id: int | None = None,
+) -> Summary:
+    """Evaluate all rules of a door, as the role of the step that it guards.
+
+    Returns:
+        Its `warnings` are the failed rules that did not stop the run.
+
+    Raises:
+        GateFailed: If a critical rule failed or any rule could not be evaluated. All results are
+            in ops.gate_results all the same.
+    """
+    with connect(settings, role) as connection:
+        source = _source(settings, role)
+        results = [result for check in checks for result in _evaluate(connection, source, check)]
+        _record(
+            connection,
+            results,
+            {
+                "run_id": run_id,
+                "gate": gate,
+                "as_of_date": as_of_date,
+                "publication_id": publication_id,
+            },
+        )
+    for result in results:
+        if not result.success:
+            log.log(logging.ERROR if result.stops else logging.WARNING, "gate %s %s", gate, result)
+    stops = [str(result) for result in results if result.stops]
+    if stops:
+        raise GateFailed(f"gate {gate} stopped the run, {len(stops)} rules: " + " | ".join(stops))
+    warnings = [str(r) for r in results if not r.success and r.severity == "warning"]
+    log.info("gate %s let the run pass: %s rules, %s warnings", gate, len(results), len(warnings))
+    return Summary(gate, len(results), warnings)
+
+
+def _source(settings: Settings, role: str) -> PostgresDatasource:
+    import great_expectations as gx
+    from sqlalchemy.pool import NullPool
+
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = {"globally": False}  # type: ignore[assignment]
+    return context.data_sources.add_postgres(  # type: ignore[call-arg]  # its stub lacks kwargs
+        role,
+        # says who and where, and no password: GX shows it in errors and logs
+        connection_string=f"postgresql+psycopg://{role}@{settings.pg_host}/{WAREHOUSE}",
+        kwargs={"creator": _Connector(settings, role), "poolclass": NullPool},
+    )
+
+
+class _Connector:
+    """Opens GX's connections, so that its configuration need not hold the password."""
+
+    def __init__(self, settings: Settings, role: str) -> None:
+        self._settings = settings
+        self._role = role
+
+    def __call__(self) -> psycopg.Connection[Any]:
+        return connect(self._settings, self._role)
+
+
+def _evaluate(
+    connection: psycopg.Connection[Any], source: PostgresDatasource, check: Check
+) -> list[Result]:
+    import great_expectations as gx
+    import great_expectations.expectations as gxe
+
+    suite = gx.ExpectationSuite(name=check.table)
+    suite.add_expectation(
+        gxe.ExpectTableColumnsToMatchSet(column_set=list(check.columns), exact_match=False)
+    )
+    if not check.may_be_empty:
+        suite.add_expectation(gxe.ExpectTableRowCountToBeBetween(min_value=1))
+    for expectation in check.expectations:
+        suite.add_expectation(expectation)
+    batch = (
+        source.add_query_asset(check.table, query=check.rows.as_string(connection))
+        .add_batch_definition_whole_table("rows")
+        .get_batch()
+    )
+    outcome = batch.validate(
+        suite,
+        # counts only: the values that broke a rule may be somebody's
+        result_format={"result_format": "BASIC", "partial_unexpected_count": 0},
+    )
+    results = [_result(check.table, item) for item in outcome.results]
+    if len(results) != len(suite.expectations):
+        raise GateFailed(
+            f"{check.table}: {len(suite.expectations)} rules gave {len(results)} results"
+        )
+    return results
+
+
+def _result(table_name: str, item: ExpectationValidationResult) -> Result:
+    config = item.expectation_config
+    assert config is not None  # GX types it optional; a validated rule has one
+    error = _error(item)
+    result = item.result or {}
+    unexpected_count = result.get("unexpected_count")
+    if config.type == "unexpected_rows_expectation":
+        unexpected_count = result.get("observed_value")
+    return Result(
+        table_name=table_name,
+        expectation=_rule(config.type, dict(config.kwargs), config.description),
+        column_name=_columns(config.kwargs),
+        severity=str(getattr(config.severity, "value", config.severity)),
+        success=bool(item.success) and error is None,
+        observed=_observed(result, unexpected_count) if error is None else error,
+        element_count=result.get("element_count"),
+        unexpected_count=unexpected_count,
+        is_error=error is not None,
+    )
+
+
+def _error(item: ExpectationValidationResult) -> str | None:
+    """First line of why a rule could not be evaluated; None if it could."""
+    # flat when all is well, nested by metric when a metric raised
+    info = item.exception_info or {}
+    for details in (info, *info.values()):
+        if isinstance(details, dict) and details.get("raised_exception"):
+            message = str(details.get("exception_message") or "no message").strip()
+            return message.splitlines()[0][:OBSERVED_MAX_CHARACTERS]
+    return None
+
+
+def _rule(kind: str, kwargs: dict[str, Any], description: str | None) -> str:
+    if description:
+        return f"{kind}: {description}"
+    hidden = {"batch_id", "column", "column_list", "column_A", "column_B", "row_condition"}
+    bounds = [f"{name}={value}" for name, value in kwargs.items() if name not in hidden]
+    condition = kwargs.get("row_condition")
+    if condition:
+        condition = condition if isinstance(condition, dict) else condition.dict()
+        bounds.append(
+            f"where {condition['column']['name']} {condition['operator']} {condition['parameter']}"
+        )
+    return f"{kind}({', '.join(bounds)})"
+
+
+def _columns(kwargs: dict[str, Any]) -> str | None:
+    if "column" in kwargs:
+        return str(kwargs["column"])
+    if "column_A" in kwargs:
+        return f"{kwargs['column_A']}, {kwargs['column_B']}"
+    return ", ".join(kwargs.get("column_list", ())) or None
+
+
+def _observed(result: dict[str, Any], unexpected_count: int | None) -> str:
+    if unexpected_count is not None:
+        of = f" of {result['element_count']}" if "element_count" in result else ""
+        return f"{unexpected_count}{of} rows break it"
+    return str(result.get("observed_value"))[:OBSERVED_MAX_CHARACTERS]
+
+
+def _record(
+    connection: psycopg.Connection[Any], results: Sequence[Result], run: dict[str, Any]
+) -> None:
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "insert into ops.gate_results (run_id, gate, as_of_date, publication_id, table_name,"
+            " expectation, column_name, severity, success, observed, element_count,"
+            " unexpected_count)"
+            " values (%(run_id)s, %(gate)s, %(as_of_date)s, %(publication_id)s, %(table_name)s,"
+            " %(expectation)s, %(column_name)s, %(severity)s, %(success)s, %(observed)s,"
+            " %(element_count)s, %(unexpected_count)s)",
+            [run | vars(result) for result in results],
+        )

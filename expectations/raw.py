@@ -1,0 +1,225 @@
+"""Gate behind landing: the files of one batch, before staging reads a line of them.
+
+A batch that passes is accepted; one that does not is held until a person accepts or refuses it.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from psycopg import sql
+
+from expectations.gate import CRITICAL, WARNING, Check, GateFailed, run_gate
+from perennial import sources
+from perennial.warehouse import connect
+
+if TYPE_CHECKING:
+    import great_expectations.expectations as gxe
+
+    from perennial.settings import Settings
+
+# Shares of a file's records; staging keeps what it can't use in its *_rejected models.
+REJECTED_MAX_RATE = 0.05
+REJECTED_USUAL_RATE = 0.001
+PARSABLE_MIN_RATE = 0.95
+PARSABLE_USUAL_RATE = 0.999
+# A batch this many times larger or smaller than the usual one makes one ask what was sent.
+VOLUME_MAX_RATIO = 10
+VOLUME_MIN_BATCHES = 3
+
+POSTGRES_TYPES = {"number": "numeric", "timestamp": "timestamp with time zone"}
+FILE_COLUMNS = ("file_id", "record_count", "landed_count", "rejected_count", "rejected_rate")
+BATCH_COLUMNS = ("record_count", "volume_ratio")
+
+
+def gate_raw(
+    settings: Settings, batch_id: int | None, as_of_date: date, run_id: str
+) -> dict[str, Any]:
+    """Ask a batch as loader; accept it if the rules hold, else leave it held.
+
+    Args:
+        settings: Which shop this is and where its warehouse is.
+        batch_id: The batch; None when nothing new was landed: then whatever is still held, so
+            that a second try of a run that was stopped here is stopped here again.
+        as_of_date: Date of the run.
+        run_id: The run.
+
+    Returns:
+        JSON-able: batch_ids that were accepted, rule_count, warnings.
+
+    Raises:
+        GateFailed: If a critical rule failed; the message says how to overrule it.
+    """
+    from ingest.batches import accept, hold
+
+    result: dict[str, Any] = {"gate": "raw", "batch_ids": [], "rule_count": 0, "warnings": []}
+    for held_batch_id in _held(settings, batch_id):
+        checks = batch_checks(settings, held_batch_id)
+        try:
+            summary = run_gate(
+                settings, "loader", "raw", checks, as_of_date=as_of_date, run_id=run_id
+            )
+        except GateFailed as failure:
+            hold(settings, held_batch_id, f"the gate stopped it in run {run_id}")
+            raise GateFailed(
+                f"batch {held_batch_id} is held: {failure}. Look at ops.gate_results and "
+                f"ops.rejected_lines, then `make accept BATCH={held_batch_id}` or "
+                f"`make refuse BATCH={held_batch_id}`"
+            ) from None
+        accept(settings, held_batch_id, f"passed the gate in run {run_id}")
+        result["batch_ids"].append(held_batch_id)
+        result["rule_count"] += summary.rule_count
+        result["warnings"] += summary.warnings
+    return result
+
+
+def batch_checks(settings: Settings, batch_id: int) -> list[Check]:
+    """Rules of one batch: its files, its size beside others, and the rows of each raw table."""
+    with connect(settings, "loader") as connection:
+        landed = connection.execute(
+            "select table_name, array_agg(file_id order by file_id) from ops.landed_files"
+            " where batch_id = %s group by table_name order by table_name",
+            [batch_id],
+        ).fetchall()
+    files = dict(landed)
+    tables = sources.load(settings.staging_source).tables
+    return [
+        Check("ops.landed_files", _file_rows(batch_id), FILE_COLUMNS, file_suite()),
+        Check("ops.landed_files", _batch_rows(batch_id), BATCH_COLUMNS, batch_suite()),
+        *(
+            Check(
+                f"raw.{table.raw_table}",
+                _raw_rows(table, files[table.raw_table]),
+                [column.name for column in table.columns],
+                raw_suite(table),
+            )
+            for table in tables
+            if table.raw_table in files
+        ),
+    ]
+
+
+def file_suite() -> list[gxe.Expectation]:
+    """Rules of a batch's files: how much of each could be read."""
+    import great_expectations.expectations as gxe
+
+    return [
+        # stop the run: the file is broken
+        gxe.ExpectColumnValuesToBeBetween(column="rejected_rate", max_value=REJECTED_MAX_RATE),
+        # tell a person: a few lines are
+        gxe.ExpectColumnValuesToBeBetween(
+            column="rejected_rate", max_value=REJECTED_USUAL_RATE, severity=WARNING
+        ),
+    ]
+
+
+def batch_suite() -> list[gxe.Expectation]:
+    """Rules of a batch as a whole: its size beside the median of those accepted before."""
+    import great_expectations.expectations as gxe
+
+    return [
+        # stop the run: there is nothing in it
+        gxe.ExpectColumnValuesToBeBetween(column="record_count", min_value=1),
+        # tell a person: much more or much less than usual
+        gxe.ExpectColumnValuesToBeBetween(
+            column="volume_ratio",
+            min_value=1 / VOLUME_MAX_RATIO,
+            max_value=VOLUME_MAX_RATIO,
+            severity=WARNING,
+        ),
+    ]
+
+
+def raw_suite(table: sources.SourceTable) -> list[gxe.Expectation]:
+    """Rules of a raw table's rows: required columns are filled, numbers and times can be read."""
+    import great_expectations.expectations as gxe
+
+    rules: list[gxe.Expectation] = []
+    for column in table.columns:
+        if column.kind in POSTGRES_TYPES:
+            rules += [
+                # stop the run: the columns have moved, or their form has changed
+                gxe.ExpectColumnValuesToBeInSet(
+                    column=f"{column.name}_is_{column.kind}",
+                    value_set=[True],
+                    mostly=PARSABLE_MIN_RATE,
+                ),
+                # tell a person: staging will reject a few rows
+                gxe.ExpectColumnValuesToBeInSet(
+                    column=f"{column.name}_is_{column.kind}",
+                    value_set=[True],
+                    mostly=PARSABLE_USUAL_RATE,
+                    severity=WARNING,
+                ),
+            ]
+        if column.is_required:
+            rules.append(
+                # an empty column is a missing one in disguise: stop where it makes rows useless
+                gxe.UnexpectedRowsExpectation(
+                    unexpected_rows_query=sql.SQL(
+                        "select 1 from {batch} having count(*) > 0"
+                        " and count(*) filter (where btrim({column}) <> '') = 0"
+                    )
+                    .format(batch=sql.SQL("{batch}"), column=sql.Identifier(column.name))
+                    .as_string(),
+                    description=f"{column.name} is not empty in every row",
+                    severity=CRITICAL if column.kind in POSTGRES_TYPES else WARNING,
+                )
+            )
+    return rules
+
+
+def _held(settings: Settings, batch_id: int | None) -> list[int]:
+    """Held batches among those asked for: what a person has decided stays decided."""
+    with connect(settings, "loader") as connection:
+        rows = connection.execute(
+            "select distinct batch_id from ops.landed_files where status = 'held'"
+            " and source = %(source)s and batch_id = coalesce(%(batch_id)s::bigint, batch_id)"
+            " order by batch_id",
+            {"source": settings.staging_source, "batch_id": batch_id},
+        ).fetchall()
+    return [row[0] for row in rows]
+
+
+def _file_rows(batch_id: int) -> sql.Composed:
+    return sql.SQL(
+        "select file_id, record_count, landed_count, rejected_count,"
+        " coalesce(rejected_count::double precision / nullif(record_count, 0), 0) as rejected_rate"
+        " from ops.landed_files where batch_id = {batch_id}"
+    ).format(batch_id=sql.Literal(batch_id))
+
+
+def _batch_rows(batch_id: int) -> sql.Composed:
+    return sql.SQL(
+        "with batches as ("
+        " select batch_id, sum(record_count)::bigint as record_count,"
+        "  bool_and(status in ('accepted', 'superseded')) as is_accepted"
+        " from ops.landed_files"
+        " where source = (select min(source) from ops.landed_files where batch_id = {batch_id})"
+        " group by batch_id),"
+        " usual as ("
+        " select percentile_cont(0.5) within group (order by record_count) as record_count"
+        " from batches where is_accepted and batch_id < {batch_id}"
+        " having count(*) >= {min_batches})"
+        " select batches.record_count, batches.record_count / usual.record_count as volume_ratio"
+        " from batches left join usual on true where batches.batch_id = {batch_id}"
+    ).format(batch_id=sql.Literal(batch_id), min_batches=sql.Literal(VOLUME_MIN_BATCHES))
+
+
+def _raw_rows(table: sources.SourceTable, file_ids: list[int]) -> sql.Composed:
+    readable = [
+        # null where there is nothing to read
+        sql.SQL("pg_input_is_valid(nullif(btrim({column}), ''), {type}) as {name}").format(
+            column=sql.Identifier(column.name),
+            type=sql.Literal(POSTGRES_TYPES[column.kind]),
+            name=sql.Identifier(f"{column.name}_is_{column.kind}"),
+        )
+        for column in table.columns
+        if column.kind in POSTGRES_TYPES
+    ]
+    return sql.SQL("select {columns} from {table} where _file_id = any({file_ids})").format(
+        columns=sql.SQL(", ").join([sql.SQL("*"), *readable]),
+        table=sql.Identifier("raw", table.raw_table),
+        file_ids=sql.Literal(file_ids),
+    )

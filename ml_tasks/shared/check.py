@@ -1,0 +1,148 @@
+"""A question's frame against its contract, before a row of it is written.
+
+Turns the frame into an Arrow table of the contract's types. Messages count rows and show bounds,
+never an entity: they end up in logs and alerts.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from perennial.contracts import STATUS_COLUMNS, ContractError, ScoreColumn, ScoreTable
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+STATUSES = ("scored", "not_scored")
+
+
+def checked(frame: pd.DataFrame, table: ScoreTable) -> pa.Table:
+    """The frame as rows of the contract's types, money rounded to its scale.
+
+    Args:
+        frame: The columns that the question brings, in any order, one row per entity.
+        table: Contract of the table they are for.
+
+    Returns:
+        The columns in the contract's order; missing numbers and texts are null.
+
+    Raises:
+        ContractError: At the first thing that does not fit; names column, rule and count of rows.
+    """
+    names = {column.name for column in table.question_columns}
+    for problem, columns in {
+        "lacks": names - set(frame.columns),
+        "does not know": set(frame.columns) - names,
+    }.items():
+        if columns:
+            raise ContractError(f"scores.{table.name} {problem} {', '.join(sorted(columns))}")
+    rows = pa.table(
+        {
+            column.name: _array(frame[column.name], column, table)
+            for column in table.question_columns
+        }
+    )
+    _check_entity(rows, table)
+    _check_status(rows, table)
+    for column in table.question_columns:
+        _check_values(rows[column.name], column, table)
+    return rows
+
+
+def _array(series: pd.Series, column: ScoreColumn, table: ScoreTable) -> pa.Array:
+    where = f"scores.{table.name}.{column.name}"
+    try:
+        if series.dtype == "category":
+            series = series.astype(object)
+        values = pa.array(series, from_pandas=True)
+        return _cast(values, column.data_type)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+        raise ContractError(
+            f"{where} is {series.dtype}, not {column.data_type}: {error}"
+        ) from error
+
+
+def _cast(values: pa.Array, data_type: str) -> pa.Array:
+    kind = values.type
+    is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+    if pa.types.is_null(kind):
+        fits, target = True, {"text": pa.string(), "date": pa.date32()}.get(data_type, pa.float64())
+    elif data_type == "text":
+        fits, target = pa.types.is_string(kind) or pa.types.is_large_string(kind), pa.string()
+    elif data_type in ("integer", "bigint"):
+        fits, target = is_number, pa.int32() if data_type == "integer" else pa.int64()
+    elif data_type == "date":
+        fits, target = pa.types.is_date(kind) or pa.types.is_timestamp(kind), pa.date32()
+    elif data_type == "boolean":
+        fits, target = pa.types.is_boolean(kind), pa.bool_()
+    else:
+        fits, target = is_number or pa.types.is_decimal(kind), pa.float64()
+    if not fits:
+        raise pa.ArrowTypeError(f"holds {kind}")
+    result = values.cast(target)  # raises where a fraction or a large number would be lost
+    if pa.types.is_timestamp(kind) and not result.cast(kind).equals(values):
+        raise pa.ArrowInvalid("holds a time of day")
+    if pa.types.is_floating(target):
+        scale = re.search(r",(\d+)\)", data_type)
+        result = pc.round(result, ndigits=int(scale[1])) if scale else result
+        result = pc.add(result, 0.0)  # -0.0 and 0.0 are one number
+    return result
+
+
+def _check_entity(rows: pa.Table, table: ScoreTable) -> None:
+    for name in table.entity:
+        _refuse(pc.is_null(rows[name]), f"scores.{table.name}.{name}", "null in the key")
+    entity = rows.select(list(table.entity))
+    twice = entity.num_rows - entity.group_by(list(table.entity)).aggregate([]).num_rows
+    if twice:
+        raise ContractError(
+            f"scores.{table.name}: {twice} of {rows.num_rows} rows repeat a key "
+            f"({', '.join(table.entity)})"
+        )
+
+
+def _check_status(rows: pa.Table, table: ScoreTable) -> None:
+    status, reason = (rows[name] for name in STATUS_COLUMNS)
+    where = f"scores.{table.name}"
+    known = pc.is_in(status, value_set=pa.array(STATUSES))
+    _refuse(pc.invert(known), f"{where}.score_status", f"none of {', '.join(STATUSES)}")
+    is_scored = pc.equal(status, "scored")
+    has_reason = pc.fill_null(pc.greater(pc.utf8_length(reason), 0), False)
+    _refuse(pc.and_(is_scored, pc.is_valid(reason)), f"{where}.score_reason", "given though scored")
+    _refuse(
+        pc.invert(pc.or_(is_scored, has_reason)),
+        f"{where}.score_reason",
+        "missing though not scored",
+    )
+    for column in table.question_columns:
+        if not column.is_required_when_scored:
+            continue
+        values, name = rows[column.name], f"{where}.{column.name}"
+        _refuse(pc.and_(is_scored, pc.is_null(values)), name, "null though scored")
+        if not column.is_fact:
+            not_scored = pc.invert(is_scored)
+            _refuse(pc.and_(not_scored, pc.is_valid(values)), name, "given though not scored")
+
+
+def _check_values(values: pa.ChunkedArray, column: ScoreColumn, table: ScoreTable) -> None:
+    where = f"scores.{table.name}.{column.name}"
+    if pa.types.is_floating(values.type):
+        _refuse(pc.invert(pc.is_finite(values)), where, "infinite")
+    if column.minimum is not None:
+        _refuse(pc.less(values, column.minimum), where, f"below {column.minimum}")
+    if column.maximum is not None:
+        _refuse(pc.greater(values, column.maximum), where, f"above {column.maximum}")
+    if column.values:
+        known = pc.is_in(values, value_set=pa.array(column.values), skip_nulls=False)
+        bad = pc.and_(pc.is_valid(values), pc.invert(known))
+        _refuse(bad, where, f"none of {', '.join(column.values)}")
+
+
+def _refuse(is_bad: pa.ChunkedArray, where: str, what: str) -> None:
+    count = pc.sum(is_bad).as_py() or 0
+    if count:
+        raise ContractError(f"{where}: {count} of {len(is_bad)} rows are {what}")

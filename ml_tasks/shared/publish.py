@@ -1,0 +1,262 @@
+"""Publish scores: check, write beside, gate, switch one pointer. The only writer of `scores`.
+
+Readers see the old rows or the new ones: views read through ops.publications, and one transaction
+points it at the new publication once its rows are there and have passed the gate. A failure
+anywhere before leaves the old pointer; the rows it left behind go with the superseded ones.
+Nothing but this module reads the clock, and it reads the database's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from contextlib import contextmanager
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from expectations.scores import gate_scores
+from ml_tasks.shared.check import checked
+from perennial.contracts import RUN_COLUMNS, Contract, ContractError, ScoreTable, load, questions
+from perennial.warehouse import connect
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import pandas as pd
+    import psycopg
+
+    from ml_tasks.shared.model import TrainedModel
+    from perennial.settings import Settings
+
+log = logging.getLogger(__name__)
+
+COPY_BLOCK_BYTES = 1 << 20
+SUPERSEDED_KEPT = timedelta(hours=6)  # longer than any publish takes
+
+
+def publish(
+    settings: Settings,
+    frames: Mapping[str, pd.DataFrame],
+    contract: Contract,
+    as_of_date: date,
+    model: TrainedModel,
+    run_id: str,
+) -> dict[str, Any]:
+    """Replace the scores of a question and date.
+
+    Args:
+        settings: Where the warehouse is; rows are written as role scorer.
+        frames: Table name -> rows: the contract's columns without those that are stamped here.
+        contract: What the rows must keep.
+        as_of_date: Date that was scored.
+        model: Model that made the numbers.
+        run_id: Run that made them.
+
+    Returns:
+        JSON-able: question, as_of_date, publication_id, model_name, model_version, row_counts,
+        not_scored_counts, checksum (equal rows, equal checksum, whatever the run), warnings.
+
+    Raises:
+        ContractError: If the rows do not keep the contract; nothing was written.
+        expectations.gate.GateFailed: If the gate stopped them; readers still see the old rows.
+    """
+    if model.training_date > as_of_date:
+        raise ContractError(
+            f"{contract.question} {as_of_date}: a model of {model.training_date} knows the future"
+        )
+    if set(frames) != {table.name for table in contract.tables}:
+        raise ContractError(
+            f"{contract.question} must bring the tables "
+            f"{', '.join(table.name for table in contract.tables)}, not {', '.join(sorted(frames))}"
+        )
+    tables = {
+        table: _stamped(checked(frames[table.name], table), table, as_of_date, model)
+        for table in contract.tables
+    }
+    with (
+        connect(settings, "scorer", autocommit=True) as connection,
+        _one_publish_at_a_time(connection, contract.question, as_of_date),
+    ):
+        publication_id = _write(connection, tables, as_of_date, run_id)
+        row_counts = {table.name: rows.num_rows for table, rows in tables.items()}
+        gate = gate_scores(settings, contract, as_of_date, publication_id, run_id, row_counts)
+        summary = {
+            "question": contract.question,
+            "as_of_date": as_of_date.isoformat(),
+            "publication_id": publication_id,
+            "model_name": model.name,
+            "model_version": model.model_version,
+            "row_counts": row_counts,
+            "not_scored_counts": {
+                table.name: rows["score_status"].to_pylist().count("not_scored")
+                for table, rows in tables.items()
+            },
+            "checksum": _checksum(tables),
+            "warnings": gate.warnings,
+        }
+        _switch(connection, summary, model.training_date, run_id)
+    log.info("published %s", summary)
+    return summary
+
+
+def clean_superseded(settings: Settings, older_than: timedelta = SUPERSEDED_KEPT) -> dict[str, int]:
+    """Delete rows that no pointer shows any more: superseded, or left by a publish that failed.
+
+    Args:
+        settings: Where the warehouse is.
+        older_than: Rows written more recently stay: their publish may still be at work.
+
+    Returns:
+        Rows deleted, by table.
+    """
+    deleted: dict[str, int] = {}
+    with connect(settings, "scorer", autocommit=True) as connection:
+        for question in questions():
+            for table in load(question).tables:
+                deleted[table.name] = _clean(connection, question, table, older_than)
+    return deleted
+
+
+def _stamped(rows: pa.Table, table: ScoreTable, as_of_date: date, model: TrainedModel) -> pa.Table:
+    """Rows in the order of their entity, with the columns that are equal in equal runs."""
+    stamps = {
+        "as_of_date": pa.scalar(as_of_date, pa.date32()),
+        "model_name": pa.scalar(model.name),
+        "model_version": pa.scalar(model.model_version),
+    }
+    for name, value in stamps.items():
+        rows = rows.append_column(name, pa.repeat(value, rows.num_rows))
+    rows = rows.select([name for name in table.column_names if name not in RUN_COLUMNS])
+    return rows.sort_by([(name, "ascending") for name in table.entity])
+
+
+def _checksum(tables: Mapping[ScoreTable, pa.Table]) -> str:
+    digest = hashlib.sha256()
+    for table, rows in tables.items():
+        digest.update(f"{table.name}\n".encode())
+        for block in _csv_blocks(rows):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _csv_blocks(rows: pa.Table) -> Iterator[memoryview]:
+    sink = pa.BufferOutputStream()
+    # text in quotes, null bare: COPY tells an empty text from a null by them
+    pa_csv.write_csv(rows, sink, pa_csv.WriteOptions(include_header=False))
+    content = memoryview(sink.getvalue())
+    for start in range(0, len(content), COPY_BLOCK_BYTES):
+        yield content[start : start + COPY_BLOCK_BYTES]
+
+
+@contextmanager
+def _one_publish_at_a_time(
+    connection: psycopg.Connection[Any], question: str, as_of_date: date
+) -> Iterator[None]:
+    """Hold the lock of a question and date: a second publish of them waits for the first."""
+    key = [f"publish {question} {as_of_date}"]
+    connection.execute("select pg_advisory_lock(hashtextextended(%s, 0))", key)
+    try:
+        yield
+    finally:
+        if not connection.broken:  # else the lock went with it
+            connection.execute("select pg_advisory_unlock(hashtextextended(%s, 0))", key)
+
+
+def _write(
+    connection: psycopg.Connection[Any],
+    tables: Mapping[ScoreTable, pa.Table],
+    as_of_date: date,
+    run_id: str,
+) -> int:
+    """COPY the rows under a new publication_id, which no reader sees yet, and return it."""
+    cursor = connection.execute("select nextval('ops.publication_id_seq'), clock_timestamp()")
+    ((publication_id, scored_at),) = cursor.fetchall()
+    for table in tables:  # a transaction each: the new partition is locked for an instant only
+        connection.execute("select scores.ensure_month(%s, %s)", [table.name, as_of_date])
+    stamps = {
+        "run_id": pa.scalar(run_id),
+        "publication_id": pa.scalar(publication_id),
+        "scored_at": pa.scalar(scored_at.isoformat()),
+    }
+    with connection.transaction(), connection.cursor() as cursor:
+        for table, rows in tables.items():
+            for name, value in stamps.items():
+                rows = rows.append_column(name, pa.repeat(value, rows.num_rows))
+            statement = sql.SQL("copy {table} ({columns}) from stdin (format csv)").format(
+                table=table.relation,
+                columns=sql.SQL(", ").join(map(sql.Identifier, rows.column_names)),
+            )
+            with cursor.copy(statement) as copy:
+                for block in _csv_blocks(rows):
+                    copy.write(block)
+    return publication_id
+
+
+def _switch(
+    connection: psycopg.Connection[Any],
+    summary: Mapping[str, Any],
+    training_date: date,
+    run_id: str,
+) -> None:
+    """Point ops.publications at the new rows. From here on readers see them."""
+    values = {
+        **summary,
+        "training_date": training_date,
+        "run_id": run_id,
+        "row_count": sum(summary["row_counts"].values()),
+        "row_counts": Jsonb(summary["row_counts"]),
+    }
+    with connection.transaction():
+        connection.execute(
+            "insert into ops.publications (question, as_of_date, publication_id, run_id,"
+            " model_name, model_version, training_date, row_count, row_counts, checksum)"
+            " values (%(question)s, %(as_of_date)s, %(publication_id)s, %(run_id)s,"
+            " %(model_name)s, %(model_version)s, %(training_date)s, %(row_count)s,"
+            " %(row_counts)s, %(checksum)s)"
+            " on conflict (question, as_of_date) do update set"
+            " publication_id = excluded.publication_id, run_id = excluded.run_id,"
+            " model_name = excluded.model_name, model_version = excluded.model_version,"
+            " training_date = excluded.training_date, row_count = excluded.row_count,"
+            " row_counts = excluded.row_counts, checksum = excluded.checksum,"
+            " published_at = excluded.published_at",
+            values,
+        )
+        # what came late is in these scores now
+        connection.execute(
+            "delete from ops.late_dates where question = %(question)s"
+            " and as_of_date = %(as_of_date)s",
+            values,
+        )
+
+
+def _clean(
+    connection: psycopg.Connection[Any], question: str, table: ScoreTable, older_than: timedelta
+) -> int:
+    # Hops from one (as_of_date, publication_id) to the next along the primary key: reading every
+    # row to find the few publications would take as long as the history is large.
+    find = sql.SQL(
+        "with recursive written as ("
+        " (select as_of_date, publication_id, scored_at from {table}"
+        "  order by as_of_date, publication_id limit 1)"
+        " union all"
+        " select next_one.* from written cross join lateral ("
+        "  select as_of_date, publication_id, scored_at from {table} as score_rows"
+        "  where (score_rows.as_of_date, score_rows.publication_id)"
+        "   > (written.as_of_date, written.publication_id)"
+        "  order by as_of_date, publication_id limit 1) as next_one"
+        ") select written.as_of_date, written.publication_id from written"
+        " where written.scored_at < now() - %(older_than)s and not exists ("
+        "  select from ops.publications where publications.question = %(question)s"
+        "  and publications.as_of_date = written.as_of_date"
+        "  and publications.publication_id = written.publication_id)"
+    ).format(table=table.relation)
+    rows = connection.execute(find, {"question": question, "older_than": older_than}).fetchall()
+    delete = sql.SQL("delete from {table} where as_of_date = %s and publication_id = %s").format(
+        table=table.relation
+    )
+    return sum(connection.execute(delete, row).rowcount for row in rows)

@@ -1,0 +1,268 @@
+"""The model registry: MLflow on the same Postgres, artefacts as files in the home.
+
+One experiment and one registered model a question; one run and one version a trained model. A
+version's tags say which training date it is for, the alias `champion` which one is the newest.
+Nothing in it is a pickle: JSON, PNG, Markdown, and the files that the question made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import math
+import os
+import tempfile
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from ml_tasks.shared.model import TrainedModel, canonical_json
+from perennial.settings import Settings
+from perennial.warehouse import connect
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.tracking import MlflowClient
+
+DATABASE = ROLE = "mlflow"
+CHAMPION = "champion"
+TRAINING_DATE, MODEL_VERSION = "training_date", "model_version"
+PARAMETER_MAX_CHARACTERS = 500
+
+# MLflow reads this when it is imported: it would report usage to a remote host.
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+
+
+class RegistryError(Exception):
+    """A stored model is not what was stored; the message names it and the remedy."""
+
+
+def initialise(settings: Settings) -> None:
+    """Make MLflow's tables where there are none yet. Safe to run again, and side by side."""
+    with psycopg.connect(settings.dsn(ROLE, DATABASE)) as connection:
+        connection.execute("select pg_advisory_xact_lock(hashtext('mlflow tables'))")
+        tables = connection.execute(
+            "select count(*) from information_schema.tables where table_schema = 'public'"
+        ).fetchone()
+        if tables == (0,):
+            _client(settings).search_registered_models(max_results=1)
+
+
+def find(
+    settings: Settings, question: str, training_date: date, model_version: str | None = None
+) -> TrainedModel | None:
+    """The model of a training date: the newest, or the one of that model_version.
+
+    Returns:
+        None if there is none. What scoring needs; report and plots stay in the registry.
+
+    Raises:
+        RegistryError: If its files were changed since.
+    """
+    initialise(settings)
+    client = _client(settings)
+    versions = _versions(client, question, training_date)
+    if model_version is not None:
+        versions = [v for v in versions if v.tags[MODEL_VERSION] == model_version]
+    if not versions:
+        return None
+    newest = max(versions, key=lambda version: int(version.version))
+    run_id = str(newest.run_id)
+    folder = Path(client.download_artifacts(run_id, "model"))
+    stored = json.loads((folder / "model.json").read_text())
+    model = TrainedModel(
+        name=stored["name"],
+        training_date=date.fromisoformat(stored["training_date"]),
+        parameters=stored["parameters"],
+        artefacts={name: (folder / name).read_bytes() for name in stored["artefacts"]},
+        metrics=client.get_run(run_id).data.metrics,
+    )
+    if model.model_version != newest.tags[MODEL_VERSION]:
+        raise RegistryError(
+            f"{question} {newest.tags[MODEL_VERSION]}: its files in {folder} were changed; "
+            f"delete version {newest.version} in MLflow to train it again"
+        )
+    return model
+
+
+def add(settings: Settings, question: str, model: TrainedModel) -> TrainedModel:
+    """Store a model with its report, and return it as scoring will read it.
+
+    A model that is there already, file for file, is not stored twice.
+    """
+    initialise(settings)
+    stored = find(settings, question, model.training_date, model.model_version)
+    if stored is not None:
+        return stored
+    client = _client(settings)
+    run = client.create_run(
+        _experiment_id(client, settings, question),
+        run_name=model.model_version,
+        tags={TRAINING_DATE: str(model.training_date), MODEL_VERSION: model.model_version},
+    )
+    run_id = run.info.run_id
+    _log_figures(client, run_id, model)
+    with tempfile.TemporaryDirectory() as folder:
+        _write_files(Path(folder), question, model)
+        client.log_artifacts(run_id, folder)
+    client.set_terminated(run_id)
+    _register(client, question, model, run_id)
+    found = find(settings, question, model.training_date, model.model_version)
+    if found is None:
+        raise RegistryError(f"{question} {model.model_version} was stored and can't be found")
+    return found
+
+
+@contextmanager
+def training_lock(settings: Settings, question: str, training_date: date) -> Iterator[None]:
+    """Hold the lock of a question's training date: a second training of it waits for the first."""
+    with connect(settings, "scorer", autocommit=True) as connection:
+        connection.execute(
+            "select pg_advisory_lock(hashtextextended(%s, 0))",
+            [f"train {question} {training_date}"],
+        )
+        yield  # the lock goes with the connection
+
+
+def model_card(question: str, model: TrainedModel) -> str:
+    """What a reader of the scores should know about the model, as Markdown."""
+    metrics = "\n".join(f"| {name} | {value:.4g} |" for name, value in model.metrics.items())
+    plots = "\n\n".join(f"![{name}](plots/{name})" for name in sorted(model.plots))
+    report = json.dumps(_finite(model.report), indent=2, default=_plain)
+    return f"""# {question}: {model.name}
+
+Version `{model.model_version}`, trained for {model.training_date}: on snapshots of earlier dates
+whose outcome was known by then. It scores the dates from {model.training_date} to the next
+training date. Its figures are out of time: trained on earlier dates than it was tested on.
+
+| figure | value |
+|---|---|
+{metrics}
+
+{plots}
+
+## Report
+
+```json
+{report}
+```
+"""
+
+
+def _client(settings: Settings) -> MlflowClient:
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    from mlflow.tracking import MlflowClient
+
+    uri = settings.dsn(ROLE, DATABASE, "postgresql+psycopg2")
+    return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def _versions(client: MlflowClient, question: str, training_date: date) -> list[ModelVersion]:
+    return list(
+        client.search_model_versions(
+            f"name = '{question}' and tag.{TRAINING_DATE} = '{training_date}'", max_results=1000
+        )
+    )
+
+
+def _experiment_id(client: MlflowClient, settings: Settings, question: str) -> str:
+    experiment = client.get_experiment_by_name(question)
+    if experiment is not None:
+        return str(experiment.experiment_id)
+    folder = settings.home.resolve() / "mlflow" / question
+    return str(client.create_experiment(question, artifact_location=folder.as_uri()))
+
+
+def _log_figures(client: MlflowClient, run_id: str, model: TrainedModel) -> None:
+    from mlflow.entities import Metric, Param
+
+    # coefficients by the thousand are in model.json; here is what people compare
+    parameters = {
+        name: text
+        for name, value in model.parameters.items()
+        if len(text := json.dumps(value)) <= PARAMETER_MAX_CHARACTERS
+    }
+    client.log_batch(
+        run_id,
+        metrics=[
+            Metric(name, float(value), 0, 0)
+            for name, value in model.metrics.items()
+            if math.isfinite(value)  # one that could not be judged has none
+        ],
+        params=[Param(name, text) for name, text in {"model": model.name, **parameters}.items()],
+    )
+
+
+def _write_files(folder: Path, question: str, model: TrainedModel) -> None:
+    (folder / "model").mkdir()
+    for name, content in model.artefacts.items():
+        (folder / "model" / name).write_bytes(content)
+    stored = {
+        "name": model.name,
+        "training_date": str(model.training_date),
+        "model_version": model.model_version,
+        "parameters": model.parameters,
+        "artefacts": {
+            name: hashlib.sha256(content).hexdigest() for name, content in model.artefacts.items()
+        },
+    }
+    (folder / "model" / "model.json").write_text(canonical_json(stored))
+    (folder / "plots").mkdir()
+    for name, content in model.plots.items():
+        (folder / "plots" / name).write_bytes(content)
+    (folder / "report.json").write_text(json.dumps(_finite(model.report), default=_plain, indent=1))
+    (folder / "model_card.md").write_text(model_card(question, model))
+
+
+def _register(client: MlflowClient, question: str, model: TrainedModel, run_id: str) -> None:
+    from mlflow.exceptions import MlflowException
+
+    if not client.search_registered_models(f"name = '{question}'"):
+        try:
+            client.create_registered_model(question)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another training date was faster
+                raise
+    version = client.create_model_version(
+        question,
+        source=f"{client.get_run(run_id).info.artifact_uri}/model",
+        run_id=run_id,
+        tags={TRAINING_DATE: str(model.training_date), MODEL_VERSION: model.model_version},
+        description=model_card(question, model)[:5000],
+    )
+    aliases = client.get_registered_model(question).aliases
+    newest = (
+        client.get_model_version_by_alias(question, CHAMPION).tags[TRAINING_DATE]
+        if CHAMPION in aliases
+        else ""
+    )
+    # a backfill trains for the past: the champion stays the one of the newest training date
+    if str(model.training_date) >= newest:
+        client.set_registered_model_alias(question, CHAMPION, version.version)
+
+
+def _finite(value: Any) -> Any:
+    """A report without NaN and infinity, which JSON can't hold: null in their place."""
+    if isinstance(value, dict):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and not abs(value) < float("inf"):
+        return None
+    return value
+
+
+def _plain(value: Any) -> Any:
+    """A numpy number or a date as JSON knows it."""
+    if isinstance(value, date):
+        return value.isoformat()
+    if hasattr(value, "item"):
+        return _finite(value.item())
+    raise TypeError(f"a report can't hold {type(value).__name__}")
