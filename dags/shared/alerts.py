@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 REPORTING = DBT_PROJECT / "models" / "reporting"
 RUNBOOK = "docs/runbook.md"
+DBT_BUILD_TASK = "dbt_producer_watcher"  # Cosmos' name for it
 LONGEST_CAUSE = 400
 # A permission, an unknown table, a broken constraint: values stand in the lines below the first.
 TABLES_ERRORS = (psycopg.ProgrammingError, psycopg.IntegrityError)
@@ -36,12 +37,13 @@ SECRET = re.compile(r"(?i)\b(password|passwd|pwd|secret|token|api_?key)(\s*[=:]\
 CREDENTIALS = re.compile(r"://[^\s/@]*@")
 ADDRESS = re.compile(r"[\w.+-]+@[\w-]+(\.[\w-]+)+")
 QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+REFERENCE = re.compile(r"ref\(['\"](\w+)['\"]\)")
 NAME = re.compile(r"['\"][a-z][a-z0-9]*([_.][a-z0-9_]+)+['\"]")  # of a task or a table
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A task that failed, as far as Airflow tells: of a killed one it knows neither why nor when."""
+    """A task that failed, as far as Airflow tells: of a killed one neither why nor for when."""
 
     dag_id: str
     task_id: str
@@ -73,11 +75,23 @@ def alert(context: Mapping[str, Any]) -> None:
 
     What goes wrong in here is logged; the task's own failure stands whatever happens.
     """
+    if only_mirrors_dbt(context):
+        log.info("no alert from here: the task of the one dbt build tells about it")
+        return
     settings = Settings()
     failure = Failure.from_context(context)
     subject, body = compose(failure, settings)
     is_delivered = send(settings.alert_urls, subject, body)
     record(settings, failure, subject, is_delivered)
+
+
+def only_mirrors_dbt(context: Mapping[str, Any]) -> bool:
+    """Whether the task only shows how a model fared in the dbt build of another task.
+
+    One broken build would otherwise send an alert a model.
+    """
+    is_the_build = context["ti"].task_id.endswith(DBT_BUILD_TASK)
+    return not is_the_build and DBT_BUILD_TASK in str(context.get("exception"))
 
 
 def compose(failure: Failure, settings: Settings) -> tuple[str, str]:
@@ -192,10 +206,13 @@ def stale_views(dag_id: str) -> list[str]:
     own = [question for question in questions if dag_id == f"score_{question}"]
     tables = {table.name for name in questions for table in contracts.load(name).tables}
     of_question = {table.name for name in own or questions for table in contracts.load(name).tables}
-    views = {path.stem for path in REPORTING.glob("*.sql")} | tables
-    joined = {view for view in views if view.removesuffix("_history") not in tables}
-    held_up = {view for view in views if view.removesuffix("_history") in of_question} | joined
-    return [f"reporting.{view}" for view in sorted(held_up)]
+    held_up = set()
+    for path in REPORTING.glob("*.sql"):
+        shown = path.stem.removesuffix("_history")
+        joined = {name.removesuffix("_history") for name in REFERENCE.findall(path.read_text())}
+        if shown in of_question or (shown not in tables and joined & tables):
+            held_up.add(f"reporting.{path.stem}")
+    return sorted(held_up)
 
 
 def step_of(task_id: str) -> str:

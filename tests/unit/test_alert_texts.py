@@ -6,8 +6,9 @@ from types import SimpleNamespace
 
 import psycopg
 import pytest
+from airflow.sdk.exceptions import AirflowException
 
-from dags.shared.alerts import Failure, cause_of, compose, stale_views
+from dags.shared.alerts import Failure, cause_of, compose, only_mirrors_dbt, stale_views
 from perennial.settings import Settings, SettingsError
 
 FAILURE = Failure(
@@ -61,6 +62,32 @@ def test_alert_tells_what_where_when_why_who_and_what_to_do():
     ]
 
 
+@pytest.mark.parametrize(
+    ("task_id", "error", "expected"),
+    [
+        (
+            "dbt.fct_orders.run",
+            AirflowException(
+                "dbt model 'model.perennial.fct_orders' failed. "
+                "Review the producer task 'dbt.dbt_producer_watcher' logs for details."
+            ),
+            True,
+        ),
+        (
+            "dbt.dbt_producer_watcher",
+            AirflowException("dbt invocation completed: fct_orders"),
+            False,
+        ),
+        ("dbt.dbt_producer_watcher", AirflowException("dbt.dbt_producer_watcher was lost"), False),
+        ("dbt.fct_orders.run", AirflowException("dbt command failed"), False),
+        ("dbt.fct_orders.run", None, False),
+    ],
+)
+def test_broken_dbt_build_is_told_once_and_not_by_every_model(task_id, error, expected):
+    context = FakeContext(ti=TaskInstance(task_id=task_id), exception=error).as_airflow_gives_it()
+    assert only_mirrors_dbt(context) is expected
+
+
 def test_link_leads_to_where_people_reach_airflow():
     settings = Settings(alert_base_url="https://airflow.example.org/shop/")
     _, body = compose(replace(FAILURE, run_id="a", map_index=3), settings)
@@ -81,6 +108,7 @@ def test_question_holds_up_its_own_views_and_those_that_join_all():
         stale
     )
     assert not {"reporting.churn", "reporting.demand", "reporting.clv_history"} & set(stale)
+    assert "reporting.scores_freshness" not in stale  # it tells that they are stale
 
 
 @pytest.mark.parametrize("dag_id", ["land", "build_warehouse"])
@@ -130,6 +158,11 @@ def test_report_holds_up_nothing():
             SettingsError("unknown SOURCE 'shopware': ask jane.doe@example.org"),
             "SettingsError: unknown SOURCE 'shopware': ask ***",
             id="our own error keeps its words, but no address",
+        ),
+        pytest.param(
+            AirflowException("dbt model 'model.perennial.fct_orders' failed on 'Mrs Miller'"),
+            "AirflowException: dbt model 'model.perennial.fct_orders' failed on '***'",
+            id="the name of a model stays",
         ),
         pytest.param(KeyError("17850"), "KeyError: '***'", id="nothing but a value"),
         pytest.param(AssertionError(), "AssertionError", id="no message"),
