@@ -1,0 +1,1 @@
+"""How orders reach raw: readers, landing, batches, and the sample shop."""

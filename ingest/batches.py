@@ -1,0 +1,260 @@
+"""Batches: accepted, held or refused, by the gate or by a person; and what a build has taken in.
+
+Run by hand: `python -m ingest.batches accept | refuse | list [BATCH]`.
+
+A batch is what was landed together. A version of a file is in force while it is accepted; a file
+that only grew is in force in parts, each of them a version that continues the one before.
+"""
+
+from __future__ import annotations
+
+import getpass
+import logging
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+
+from ingest.files import LandingError
+from ingest.land import landing_transaction
+from perennial.settings import Settings, SettingsError
+from perennial.warehouse import connect
+
+log = logging.getLogger(__name__)
+
+Connection = psycopg.Connection[Any]
+
+
+def accept(settings: Settings, batch_id: int, reason: str) -> None:
+    """Let a batch in. Versions that its files replace are superseded.
+
+    Raises:
+        LandingError: If there is no such batch.
+    """
+    with landing_transaction(settings) as connection:
+        for file_id in _files(connection, batch_id):
+            _set(connection, [file_id], "accepted", reason)
+            _supersede_others(connection, file_id)
+
+
+def refuse(settings: Settings, batch_id: int, reason: str) -> None:
+    """Keep a batch out, or take it out again at the next build; what it had replaced comes back.
+
+    Raises:
+        LandingError: If there is no such batch.
+    """
+    with landing_transaction(settings) as connection:
+        for file_id in reversed(_files(connection, batch_id)):
+            was_accepted = _status(connection, file_id) == "accepted"
+            _set(connection, [file_id], "refused", reason)
+            if was_accepted:
+                _bring_back(connection, file_id)
+
+
+def hold(settings: Settings, batch_id: int, reason: str) -> None:
+    """Say why a batch waits for a person. One that was judged already stays as it was judged.
+
+    Raises:
+        LandingError: If there is no such batch.
+    """
+    with landing_transaction(settings) as connection:
+        waiting = [
+            file_id
+            for file_id in _files(connection, batch_id)
+            if _status(connection, file_id) == "held"
+        ]
+        _set(connection, waiting, "held", reason)
+
+
+def status(settings: Settings, batch_id: int) -> str:
+    """The batch's status: that of its files, `held` before the others if they differ.
+
+    Raises:
+        LandingError: If there is no such batch.
+    """
+    with landing_transaction(settings) as connection:
+        found = {_status(connection, file_id) for file_id in _files(connection, batch_id)}
+    return next(name for name in ("held", "accepted", "refused", "superseded") if name in found)
+
+
+def close_build(settings: Settings) -> dict[str, Any]:
+    """After a successful dbt build: note which published dates it touched, and what it took in.
+
+    A file that came in, or that was taken out, touches every published date after its first order
+    day: their scores did not, or should not, know it.
+
+    Returns:
+        `files_added`, `files_removed` and `late_dates`, counts.
+    """
+    with connect(settings, "transformer") as connection:
+        late_dates = connection.execute(_NOTE_LATE_DATES).rowcount
+        removed = connection.execute(_REMOVE_BUILT).rowcount
+        added = connection.execute(_ADD_BUILT).rowcount
+        # dbt tells builds apart by these times, also those that only undid an unfinished one
+        connection.execute("update ops.built_files set built_at = now()")
+    return {"files_added": added, "files_removed": removed, "late_dates": late_dates}
+
+
+# What the build saw, not what holds by now: a batch may have been judged since it began.
+_NOTE_LATE_DATES = """
+    insert into ops.late_dates (question, as_of_date, file_id, first_touched_date)
+    select
+        publications.question,
+        publications.as_of_date,
+        changed_files.file_id,
+        changed_files.first_touched_date
+    from intermediate.int_changed_files as changed_files
+    join ops.publications on publications.as_of_date > changed_files.first_touched_date
+    on conflict (question, as_of_date, file_id) do update
+    set first_touched_date = excluded.first_touched_date, noted_at = excluded.noted_at
+"""
+
+_REMOVE_BUILT = """
+    delete from ops.built_files
+    where file_id not in (select file_id from staging.stg_ops__landed_files where is_accepted)
+"""
+
+_ADD_BUILT = """
+    insert into ops.built_files (file_id)
+    select file_id from staging.stg_ops__landed_files where is_accepted
+    on conflict (file_id) do nothing
+"""
+
+
+def _files(connection: Connection, batch_id: int) -> list[int]:
+    rows = connection.execute(
+        "select file_id from ops.landed_files where batch_id = %s order by file_id", [batch_id]
+    ).fetchall()
+    if not rows:
+        raise LandingError(
+            f"there is no batch {batch_id}: `python -m ingest.batches list` shows them"
+        )
+    return [file_id for (file_id,) in rows]
+
+
+def _status(connection: Connection, file_id: int) -> str:
+    row = connection.execute(
+        "select status from ops.landed_files where file_id = %s", [file_id]
+    ).fetchone()
+    assert row is not None
+    return row[0]
+
+
+def _set(connection: Connection, file_ids: Sequence[int], new_status: str, reason: str) -> None:
+    if not file_ids:
+        return
+    connection.execute(
+        "update ops.landed_files set status = %s, status_reason = %s where file_id = any(%s)",
+        [new_status, reason, list(file_ids)],
+    )
+    log.info("files %s: %s (%s)", file_ids, new_status, reason)
+
+
+# Versions that belong together: what a version continues, and what continues it.
+_PARTS = """
+    with recursive before as (
+        select file_id, continues_file_id from ops.landed_files where file_id = %(file_id)s
+        union
+        select earlier.file_id, earlier.continues_file_id
+        from ops.landed_files as earlier
+        join before on before.continues_file_id = earlier.file_id
+    ),
+
+    parts as (
+        select file_id from before
+        union
+        select later.file_id
+        from ops.landed_files as later
+        join parts on later.continues_file_id = parts.file_id
+    )
+"""
+
+_OTHERS = (
+    _PARTS
+    + """
+    select other.file_id, other.status
+    from ops.landed_files as other
+    join ops.landed_files as this
+        on this.source = other.source
+        and this.table_name = other.table_name
+        and this.file_name = other.file_name
+    where this.file_id = %(file_id)s and other.file_id not in (select file_id from parts)
+    order by other.file_id
+    """
+)
+
+
+def _supersede_others(connection: Connection, file_id: int) -> None:
+    """Put aside every version that is no part of this one; its own earlier parts count again."""
+    key = {"file_id": file_id}
+    reason = f"file {file_id}, another version, was accepted"
+    others = connection.execute(_OTHERS, key).fetchall()
+    _set(connection, [other for other, was in others if was == "accepted"], "superseded", reason)
+    outdated = [other for other, was in others if was == "held" and other < file_id]
+    _set(connection, outdated, "refused", f"{reason} before this one was judged")
+    parts = connection.execute(
+        _PARTS + "select file_id from ops.landed_files join before using (file_id)"
+        " where status = 'superseded'",
+        key,
+    ).fetchall()
+    _set(connection, [part for (part,) in parts], "accepted", f"file {file_id} continues it")
+
+
+def _bring_back(connection: Connection, file_id: int) -> None:
+    """Put the newest superseded version in force again, unless a part of this one still is."""
+    key = {"file_id": file_id}
+    in_force = connection.execute(
+        _PARTS + "select file_id from ops.landed_files join before using (file_id)"
+        " where status = 'accepted'",
+        key,
+    ).fetchall()
+    superseded = [other for other, was in connection.execute(_OTHERS, key) if was == "superseded"]
+    if in_force or not superseded:
+        return
+    parts = connection.execute(
+        _PARTS + "select file_id from ops.landed_files join before using (file_id)"
+        " where status = 'superseded'",
+        {"file_id": superseded[-1]},
+    ).fetchall()
+    reason = f"file {file_id}, which had replaced it, was refused"
+    _set(connection, [part for (part,) in parts], "accepted", reason)
+
+
+def batches(settings: Settings) -> list[tuple[Any, ...]]:
+    """One row a batch, newest first: id, date, status, files, landed, rejected, reason."""
+    with connect(settings, "loader") as connection:
+        return connection.execute(
+            """
+            select
+                batch_id, as_of_date, string_agg(distinct status, ', '), count(*),
+                sum(landed_count), sum(rejected_count), min(status_reason)
+            from ops.landed_files
+            group by batch_id, as_of_date
+            order by batch_id desc
+            """
+        ).fetchall()
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Judge a batch by hand, or list them all."""
+    settings = Settings()
+    match arguments:
+        case ["list"]:
+            print(f"{'batch':>6} {'as of':<10} {'files':>6} {'landed':>11} {'rejected':>9}  status")
+            for batch_id, as_of_date, state, files, landed, rejected, reason in batches(settings):
+                counts = f"{files:>6} {landed:>11,} {rejected:>9,}"
+                print(f"{batch_id:>6} {as_of_date} {counts}  {state}: {reason}")
+        case ["accept" | "refuse" as verb, batch] if batch.isdecimal():
+            judge = accept if verb == "accept" else refuse
+            judge(settings, int(batch), f"{verb} by {getpass.getuser()}")
+            print(f"batch {batch}: {verb}ed. The next build takes it into account (`make run`).")
+        case _:
+            raise SystemExit("usage: python -m ingest.batches accept BATCH | refuse BATCH | list")
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except (LandingError, SettingsError) as error:
+        raise SystemExit(f"error: {error}") from None

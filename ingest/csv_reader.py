@@ -1,0 +1,156 @@
+"""CSV to rows for COPY, as a stream.
+
+The fields are not taken apart: a record whose structure has been checked goes to COPY byte for
+byte behind its trace fields. So `""` stays an empty string and nothing stays a missing value, as
+Postgres reads CSV the same way, and Postgres counts the rows a second time.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from ingest.csv_records import LineTooLongError, Records, find_records
+from ingest.files import LandingError, ShopFile
+from ingest.rows import Layout, Rows, match_columns
+from perennial.sources import SourceTable
+
+BLOCK_BYTES = 1 << 20
+AFTER_BROKEN_BYTES = 1 << 16  # what is read again after a broken quote
+HEAD_BYTES = 1 << 20
+DELIMITERS = b",;\t|"
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+
+
+def layout(file: ShopFile, table: SourceTable, head: bytes) -> Layout:
+    """Read the header, the first line that is not blank.
+
+    Args:
+        file: The file, for messages.
+        table: Table that it holds.
+        head: The first HEAD_BYTES of the content.
+
+    Raises:
+        LandingError: If it can't be read or lacks a column.
+    """
+    if head.startswith(UTF16_MARKS):
+        raise LandingError(f"{file.name} is UTF-16: have it saved as UTF-8")
+    mark = len(BYTE_ORDER_MARK) if head.startswith(BYTE_ORDER_MARK) else 0
+    lines = head[mark:].splitlines(keepends=True)
+    delimiter = _delimiter(lines, table)
+    headers, line_count = _header(file, lines, delimiter)
+    columns = match_columns(file, table, headers)
+    body_start = mark + sum(map(len, lines[:line_count]))
+    return Layout(headers, columns, delimiter, body_start, line_count + 1)
+
+
+def _delimiter(lines: list[bytes], table: SourceTable) -> bytes:
+    """The delimiter that splits the header into the names we look for; a comma if none does."""
+    header = next((line for line in lines if line.strip()), b"")
+    names = {column.header.encode() for column in table.columns}
+
+    def count_known(delimiter: bytes) -> int:
+        return len(names & {name.strip(b' "\r\n') for name in header.split(delimiter)})
+
+    return max((bytes([code]) for code in DELIMITERS), key=count_known)
+
+
+def _header(file: ShopFile, lines: list[bytes], delimiter: bytes) -> tuple[tuple[str, ...], int]:
+    """The header's names, and how many lines go before the records."""
+    reader = csv.reader(
+        (line.decode() for line in lines), delimiter=delimiter.decode(), strict=True
+    )
+    try:
+        for names in reader:
+            if any(name.strip() for name in names):
+                return tuple(name.strip() for name in names), reader.line_num
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise LandingError(
+            f"{file.name}: its header can't be read ({error}). Is it CSV in UTF-8, not "
+            "compressed, not a spreadsheet's own format?"
+        ) from error
+    raise LandingError(f"{file.name} holds blank lines only: the export broke off")
+
+
+def rows(
+    file: ShopFile,
+    found: Layout,
+    read: Callable[[int], bytes],
+    first_line: int,
+    stamp: bytes,
+    block_bytes: int = BLOCK_BYTES,
+) -> Iterator[Rows]:
+    """Read records to the end of the file. What comes out does not depend on `block_bytes`.
+
+    Args:
+        file: The file, for messages.
+        found: Its layout.
+        read: Gives the next bytes of the body, which begins where a record begins.
+        first_line: Line on which that is.
+        stamp: Format of a row, see Trace.
+        block_bytes: Bytes looked at together.
+    """
+    window, is_last, size, line = b"", False, block_bytes, first_line
+    has_ignored = bool(found.ignored)
+    while True:
+        while not is_last and len(window) < size:
+            block = read(max(block_bytes, size - len(window)))
+            window, is_last = window + block, not block
+        if not window:
+            return
+        view = window[:size]
+        try:
+            records = find_records(
+                view,
+                len(found.headers),
+                found.delimiter,
+                line,
+                is_last=is_last and len(view) == len(window),
+                with_delimiters=has_ignored,
+            )
+        except LineTooLongError as error:
+            raise LandingError(
+                f"{file.name}, after line {line}: {error}. Is it CSV, with line ends?"
+            ) from error
+        if records.consumed:
+            yield _rows(view, records, found, stamp)
+            window, line = window[records.consumed :], line + records.line_count
+        if records.is_broken:
+            size = min(size, AFTER_BROKEN_BYTES)
+        elif records.consumed:
+            size = min(2 * size, block_bytes)
+        else:
+            size *= 2  # a record that is longer than what was looked at
+
+
+def _rows(block: bytes, records: Records, found: Layout, stamp: bytes) -> Rows:
+    starts, ends = records.starts, records.ends
+    if records.delimiters is not None:
+        block, starts, ends = _without_ignored(block, records, found)
+    positions = zip(records.lines.tolist(), starts.tolist(), ends.tolist(), strict=True)
+    data = b"".join([stamp % (line, block[start:end]) for line, start, end in positions])
+    return Rows(data, len(starts), records.rejects, records.blank_count)
+
+
+def _without_ignored(
+    block: bytes, records: Records, found: Layout
+) -> tuple[bytes, np.ndarray, np.ndarray]:
+    """The records with their landed fields only: new bytes, and where each record is in them."""
+    assert records.delimiters is not None
+    starts, ends = records.starts[:, None], records.ends[:, None]
+    field_starts = np.hstack([starts, records.delimiters + 1])
+    field_ends = np.hstack([records.delimiters, ends])
+    kept = [index for index, column in enumerate(found.columns) if column is not None]
+    # each kept field with the byte after it, which becomes a delimiter
+    depth = np.zeros(len(block) + 2, np.int8)
+    np.add.at(depth, field_starts[:, kept], 1)
+    np.add.at(depth, field_ends[:, kept] + 1, -1)
+    is_kept = np.cumsum(depth, dtype=np.int8)[: len(block) + 1] > 0
+    data = np.frombuffer(block + b"\n", np.uint8).copy()
+    data[field_ends[:, kept]] = found.delimiter[0]
+    lengths = (field_ends[:, kept] + 1 - field_starts[:, kept]).sum(axis=1)
+    new_ends = np.cumsum(lengths)
+    return data[is_kept].tobytes(), new_ends - lengths, new_ends - 1

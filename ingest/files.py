@@ -1,0 +1,286 @@
+"""The shop's files: which ones FILES means, how they are opened, what is in them.
+
+A remote file is copied beside the home first: it is read twice, and a network that breaks in the
+middle of a landing would cost the whole landing.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, BinaryIO
+
+from ingest.csv_records import count_lines
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+FORMATS = {
+    ".csv": "csv",
+    ".csv.gz": "csv",
+    ".parquet": "parquet",
+    ".jsonl": "json_lines",
+    ".jsonl.gz": "json_lines",
+    ".ndjson": "json_lines",
+    ".ndjson.gz": "json_lines",
+}
+TABLE_PREFIX = "table:"
+BLOCK_BYTES = 1 << 20
+
+
+class LandingError(ValueError):
+    """Nothing was landed; the message names the file, the likely cause and the remedy."""
+
+
+@dataclass(frozen=True)
+class ShopFile:
+    """A file of the shop: its full path or URL, its format, and how to open it."""
+
+    name: str
+    base_name: str
+    format: str
+    is_gzip: bool
+    filesystem: AbstractFileSystem
+    path: str
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is on this machine."""
+        return "file" in _protocols(self.filesystem)
+
+
+@dataclass(frozen=True)
+class Content:
+    """What the first reading found out about the uncompressed content.
+
+    Attributes:
+        sha256: Of all of it, hexadecimal.
+        byte_count: Its length.
+        line_count: Lines, counted from line ends alone; a last line without one counts.
+        prefix_sha256: Of its first `prefix_bytes`; None if it is not longer than those.
+        prefix_line_count: Lines in them; None unless they end with a line feed.
+    """
+
+    sha256: str
+    byte_count: int
+    line_count: int
+    prefix_sha256: str | None = None
+    prefix_line_count: int | None = None
+
+
+def find(files: str, as_of_date: date) -> list[ShopFile]:
+    """The files that FILES means on a date, in order of name.
+
+    Args:
+        files: Path, folder, glob or fsspec URL; `{as_of_date}` becomes the date.
+        as_of_date: Date of the run.
+
+    Raises:
+        LandingError: If there is nothing there, or a file's format is not known.
+    """
+    import fsspec
+
+    named = files.replace("{as_of_date}", as_of_date.isoformat())
+    if not named.strip():
+        raise LandingError("FILES is empty: give a path, a folder, a glob or a URL of the files")
+    try:
+        filesystem, path = fsspec.core.url_to_fs(named)
+    except (ImportError, ValueError) as error:
+        raise LandingError(f"{named} can't be opened: {error}") from error
+    try:
+        paths = _paths(filesystem, path, named)
+    except OSError as error:
+        raise LandingError(f"{named} can't be listed: {error}") from error
+    return [_shop_file(filesystem, path) for path in sorted(paths)]
+
+
+def _paths(filesystem: AbstractFileSystem, path: str, named: str) -> list[str]:
+    if any(character in path for character in "*?["):
+        paths = [str(found) for found in filesystem.glob(path) if _is_shown(str(found))]
+        paths = [found for found in paths if not filesystem.isdir(found)]
+        if not paths:
+            raise LandingError(f"no file matches {named}: mind upper and lower case, or the date")
+        return paths
+    # a URL that names a file is not asked whether it is a folder: over HTTP that downloads it
+    if _format(path) is None and filesystem.isdir(path):
+        listed = filesystem.ls(path, detail=True)
+        paths = [entry["name"] for entry in listed if entry["type"] == "file"]
+        paths = [found for found in paths if _is_shown(found)]
+        if not paths:
+            raise LandingError(
+                f"folder {named} holds no files (names that begin with . or _ are passed over): "
+                f"put the shop's files there, or give a glob if they are deeper"
+            )
+        return paths
+    if not filesystem.exists(path):
+        raise LandingError(
+            f"there is no {named}: mind the spelling, the folder it is relative to, and "
+            "that the file of that date has arrived"
+        )
+    return [path]
+
+
+def _is_shown(path: str) -> bool:
+    return PurePosixPath(path).name[:1] not in (".", "_")
+
+
+def _format(path: str) -> str | None:
+    name = PurePosixPath(path).name.lower().split("?")[0]
+    return next((kind for suffix, kind in FORMATS.items() if name.endswith(suffix)), None)
+
+
+def _shop_file(filesystem: AbstractFileSystem, path: str) -> ShopFile:
+    name = path if "file" in _protocols(filesystem) else filesystem.unstrip_protocol(path)
+    kind = _format(path)
+    if kind is None:
+        raise LandingError(
+            f"{name}: no reader for this kind of file; its name must end with one of "
+            f"{', '.join(FORMATS)}. Convert or rename it, or keep it out with a glob"
+        )
+    base_name = PurePosixPath(path).name.split("?")[0]
+    return ShopFile(name, base_name, kind, base_name.lower().endswith(".gz"), filesystem, path)
+
+
+def _protocols(filesystem: AbstractFileSystem) -> tuple[str, ...]:
+    protocol = filesystem.protocol
+    return (protocol,) if isinstance(protocol, str) else tuple(protocol)
+
+
+def fetch(file: ShopFile, folder: Path) -> Path:
+    """The file on this machine: itself, or a copy in `folder`.
+
+    Raises:
+        LandingError: If it can't be read.
+    """
+    try:
+        if file.is_local:
+            local = Path(file.path)
+            if not local.stat().st_size:
+                raise LandingError(_empty(file))
+            return local
+        copy = folder / hashlib.sha256(file.name.encode()).hexdigest()
+        if not copy.exists():
+            file.filesystem.get_file(file.path, str(copy))
+    except OSError as error:
+        raise LandingError(f"{file.name} can't be read: {error}") from error
+    if not copy.stat().st_size:
+        raise LandingError(_empty(file))
+    return copy
+
+
+def _empty(file: ShopFile) -> str:
+    return (
+        f"{file.name} is empty: the export broke off, or is still being written. A day without "
+        "orders is a file with a header and no records"
+    )
+
+
+@contextmanager
+def opened(file: ShopFile, local: Path) -> Iterator[BinaryIO]:
+    """The uncompressed content as a stream.
+
+    Raises:
+        LandingError: If it is compressed and damaged.
+    """
+    try:
+        with gzip.open(local) if file.is_gzip else local.open("rb") as stream:
+            yield stream  # type: ignore[misc]
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise LandingError(
+            f"{file.name} is damaged, or cut off ({error}): have it sent again"
+        ) from error
+
+
+def examine(file: ShopFile, local: Path, prefix_bytes: int = 0) -> Content:
+    """Read the content once, for its digest and its number of lines.
+
+    Args:
+        file: The file.
+        local: Where it is on this machine.
+        prefix_bytes: Length of an earlier version, which this one may begin with.
+    """
+    with opened(file, local) as stream:
+        prefix = _Tally()
+        prefix.take(stream, prefix_bytes)
+        whole = prefix.copy()
+        whole.take(stream)
+    if not whole.byte_count:
+        raise LandingError(_empty(file))
+    has_grown = bool(prefix_bytes) and whole.byte_count > prefix_bytes
+    return Content(
+        sha256=whole.digest.hexdigest(),
+        byte_count=whole.byte_count,
+        line_count=whole.line_count + (whole.last not in (b"\n", b"\r")),
+        prefix_sha256=prefix.digest.hexdigest() if has_grown else None,
+        prefix_line_count=prefix.line_count if has_grown and prefix.last == b"\n" else None,
+    )
+
+
+class _Tally:
+    """Digest, bytes and line ends of what went by."""
+
+    def __init__(self) -> None:
+        self.digest = hashlib.sha256()
+        self.byte_count = self.line_count = 0
+        self.last = b""
+
+    def copy(self) -> _Tally:
+        other = _Tally()
+        other.digest = self.digest.copy()
+        other.byte_count, other.line_count, other.last = (
+            self.byte_count,
+            self.line_count,
+            self.last,
+        )
+        return other
+
+    def add(self, block: bytes) -> None:
+        if not block:
+            return
+        self.digest.update(block)
+        self.byte_count += len(block)
+        split = self.last == b"\r" and block[:1] == b"\n"  # a CR LF cut in two is one line end
+        self.line_count += count_lines(block) - split
+        self.last = block[-1:]
+
+    def take(self, stream: BinaryIO, limit: int | None = None) -> None:
+        """Read the stream to its end, or `limit` bytes of it."""
+        for block in blocks(stream.read, limit):
+            self.add(block)
+
+
+def blocks(read: Callable[[int], bytes], limit: int | None = None) -> Iterator[bytes]:
+    """What `read` gives, in blocks, at most `limit` bytes of it."""
+    left = limit
+    while left is None or left > 0:
+        block = read(BLOCK_BYTES if left is None else min(BLOCK_BYTES, left))
+        if not block:
+            return
+        if left is not None:
+            left -= len(block)
+        yield block
+
+
+class CheckedStream:
+    """A stream that knows, at its end, the digest of all that was read from it."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._tally = _Tally()
+
+    def read(self, size: int) -> bytes:
+        """The next bytes, at most `size`."""
+        block = self._stream.read(size)
+        self._tally.add(block)
+        return block
+
+    @property
+    def sha256(self) -> str:
+        """Digest of what was read so far, hexadecimal."""
+        return self._tally.digest.hexdigest()

@@ -1,0 +1,456 @@
+"""Landing: the shop's files become rows of raw, each once, all of a landing in one transaction.
+
+What can be known to be wrong beforehand is an error before anything is touched. Then every file is
+read twice: for its digest and its lines, and for its rows. Landed rows (as Postgres counts them)
+and rejected records must add up to the records given (as the first reading counts them), or the
+whole landing is undone. What was landed is `held` until the gate behind it has judged it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from ingest import csv_reader, json_reader, parquet_reader
+from ingest.csv_records import UNCLOSED, count_lines
+from ingest.files import (
+    TABLE_PREFIX,
+    CheckedStream,
+    Content,
+    LandingError,
+    ShopFile,
+    blocks,
+    examine,
+    fetch,
+    find,
+    opened,
+)
+from ingest.rows import Layout, Rows, Trace
+from ingest.versions import APPENDABLE, Verdict, Version, judge
+from perennial import sources
+from perennial.settings import Settings
+from perennial.sources import Source, SourceTable
+from perennial.warehouse import connect
+
+log = logging.getLogger(__name__)
+
+SPOOL_BYTES = 1 << 20
+LOCK = "perennial.land"
+
+
+@dataclass(frozen=True)
+class LandedFile:
+    """What became of a file: given = landed + rejected; file_id is None if it was known already."""
+
+    name: str
+    table: str
+    file_id: int | None
+    given: int
+    landed: int
+    rejected: int
+    ignored_columns: list[str]
+    note: str
+
+
+@dataclass(frozen=True)
+class Landing:
+    """A landing; `batch_id` is None when every file was known already."""
+
+    batch_id: int | None
+    files: tuple[LandedFile, ...]
+
+    def summary(self) -> dict[str, Any]:
+        """Counts of the landing and of each file, fit for JSON."""
+        return {
+            "batch_id": self.batch_id,
+            "given": sum(file.given for file in self.files),
+            "landed": sum(file.landed for file in self.files),
+            "rejected": sum(file.rejected for file in self.files),
+            "files": [asdict(file) for file in self.files],
+        }
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A file whose table, place on this machine and layout are known."""
+
+    file: ShopFile
+    table: SourceTable
+    local: Path
+    layout: Layout
+    row_count: int | None  # what a Parquet file says; lines are counted for the others
+
+
+def land(settings: Settings, as_of_date: date, files: str, run_id: str) -> Landing:
+    """Land what is new in the shop's files.
+
+    Args:
+        settings: Which shop, which warehouse.
+        as_of_date: Date of the run; replaces `{as_of_date}` in `files`.
+        files: Path, folder, glob, fsspec URL, or `table:SCHEMA`.
+        run_id: Run that lands.
+
+    Raises:
+        LandingError: If a file is missing, empty, damaged, belongs to no table or lacks a column,
+            or if the counts don't add up; nothing is landed then.
+    """
+    source = sources.load(settings.staging_source)
+    if files.startswith(TABLE_PREFIX):
+        from ingest.tables import land_tables
+
+        return land_tables(settings, source, as_of_date, files, run_id)
+    with (
+        _candidates(settings, source, find(files, as_of_date)) as candidates,
+        landing_transaction(settings) as connection,
+    ):
+        return _land_all(connection, source.name, candidates, as_of_date, run_id)
+
+
+def has_news(settings: Settings, as_of_date: date, files: str) -> bool:
+    """Whether landing the files would land anything; raises as `land` does."""
+    source = sources.load(settings.staging_source)
+    if files.startswith(TABLE_PREFIX):
+        from ingest.tables import tables_have_news
+
+        return tables_have_news(settings, source, as_of_date, files)
+    with (
+        _candidates(settings, source, find(files, as_of_date)) as candidates,
+        landing_transaction(settings) as connection,
+    ):
+        return any(
+            _examine(connection, source.name, candidate)[1].known is None
+            for candidate in candidates
+        )
+
+
+@contextmanager
+def landing_transaction(settings: Settings) -> Iterator[psycopg.Connection[Any]]:
+    """One transaction as loader, while no other landing or judgement is under way."""
+    with connect(settings, "loader", autocommit=True) as connection:
+        # taken outside the transaction, whose snapshot must be younger than the last landing
+        connection.execute("select pg_advisory_lock(hashtext(%s))", [LOCK])
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        with connection.transaction():
+            yield connection
+
+
+@contextmanager
+def _candidates(
+    settings: Settings, source: Source, files: list[ShopFile]
+) -> Iterator[list[Candidate]]:
+    """Check every file before anything is touched; copies of remote ones last as long as this."""
+    tables = [_table_of(source, file) for file in files]
+    settings.home.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="landing-", dir=settings.home) as folder:
+        yield [
+            _candidate(file, table, fetch(file, Path(folder)))
+            for file, table in zip(files, tables, strict=True)
+        ]
+
+
+def _table_of(source: Source, file: ShopFile) -> SourceTable:
+    tables = [table for table in source.tables if table.holds(file.base_name)]
+    if len(tables) == 1:
+        return tables[0]
+    known = "; ".join(f"{table.name}: {' '.join(table.files)}" for table in source.tables)
+    fault = "belongs to no table" if not tables else "belongs to more than one table"
+    raise LandingError(
+        f"{file.name} {fault} of source {source.name!r}, which goes by file names ({known}): "
+        "rename the file, move it away, or name the files with a glob"
+    )
+
+
+def _candidate(file: ShopFile, table: SourceTable, local: Path) -> Candidate:
+    if file.format == "parquet":
+        layout, row_count = parquet_reader.layout(file, table, local)
+        return Candidate(file, table, local, layout, row_count)
+    reader = csv_reader if file.format == "csv" else json_reader
+    with opened(file, local) as stream:
+        head = b"".join(blocks(stream.read, reader.HEAD_BYTES))
+    if not head:
+        examine(file, local)  # says that it is empty
+    return Candidate(file, table, local, reader.layout(file, table, head), None)
+
+
+def _land_all(
+    connection: psycopg.Connection[Any],
+    source: str,
+    candidates: Iterable[Candidate],
+    as_of_date: date,
+    run_id: str,
+) -> Landing:
+    batch_id, landed = None, []
+    for candidate in candidates:
+        content, verdict = _examine(connection, source, candidate)
+        if verdict.known is not None:
+            landed.append(known_file(candidate.file.name, candidate.table, verdict.known))
+            continue
+        batch_id = batch_id or next_batch_id(connection)
+        file_id = register(
+            connection,
+            (batch_id, source, candidate.table.raw_table, candidate.file.name),
+            (content.sha256, content.byte_count, verdict),
+            (as_of_date, run_id),
+        )
+        landed.append(_land_file(connection, candidate, content, verdict, Trace(batch_id, file_id)))
+    return Landing(batch_id, tuple(landed))
+
+
+def next_batch_id(connection: psycopg.Connection[Any]) -> int:
+    """The number of a new batch."""
+    row = connection.execute("select nextval('ops.batch_id_seq')").fetchone()
+    assert row is not None
+    return row[0]
+
+
+def known_file(name: str, table: SourceTable, known: Version) -> LandedFile:
+    """The report of a file that was landed before."""
+    note = f"known already: batch {known.batch_id}, {known.status}"
+    log.info("%s: %s", name, note)
+    if known.status == "refused":
+        note += f"; `make accept BATCH={known.batch_id}` takes it in after all"
+    return LandedFile(name, table.name, None, 0, 0, 0, [], note)
+
+
+def _examine(
+    connection: psycopg.Connection[Any], source: str, candidate: Candidate
+) -> tuple[Content, Verdict]:
+    file, table = candidate.file, candidate.table.raw_table
+    current = current_version(connection, source, table, file.name)
+    is_appendable = current is not None and file.format in APPENDABLE
+    prefix_bytes = current.byte_count if current is not None and is_appendable else 0
+    content = examine(file, candidate.local, prefix_bytes)
+    same = same_content(connection, source, table, content.sha256)
+    return content, judge(file.name, file.format, content, current, same)
+
+
+_VERSION = """
+    select
+        file_id, batch_id, file_name, content_sha256, byte_count, status,
+        exists (
+            select from ops.rejected_lines
+            where rejected_lines.file_id = landed_files.file_id and reason = %(unclosed)s
+        ) as has_open_end
+    from ops.landed_files
+    where source = %(source)s and table_name = %(table)s and
+"""
+
+
+def current_version(
+    connection: psycopg.Connection[Any], source: str, table: str, name: str
+) -> Version | None:
+    """The newest accepted version of a file."""
+    row = connection.execute(
+        _VERSION + "file_name = %(name)s and status = 'accepted' order by file_id desc limit 1",
+        {"source": source, "table": table, "name": name, "unclosed": UNCLOSED},
+    ).fetchone()
+    return Version(*row) if row else None
+
+
+def same_content(
+    connection: psycopg.Connection[Any], source: str, table: str, content_sha256: str
+) -> list[Version]:
+    """Landings of this very content, newest first."""
+    rows = connection.execute(
+        _VERSION + "content_sha256 = %(sha256)s order by file_id desc",
+        {"source": source, "table": table, "sha256": content_sha256, "unclosed": UNCLOSED},
+    )
+    return [Version(*row) for row in rows]
+
+
+def register(
+    connection: psycopg.Connection[Any],
+    place: tuple[int, str, str, str],
+    content: tuple[str, int, Verdict],
+    run: tuple[date, str],
+) -> int:
+    """Enter a new version in ops.landed_files, its counts still 0.
+
+    Args:
+        connection: In the landing's transaction.
+        place: Batch, source, raw table, file name.
+        content: Digest, length in bytes, and the verdict on it.
+        run: Its date and id.
+    """
+    sha256, byte_count, verdict = content
+    row = connection.execute(
+        """
+        insert into ops.landed_files (
+            batch_id, source, table_name, file_name, content_sha256, byte_count, first_line,
+            record_count, landed_count, rejected_count,
+            supersedes_file_id, continues_file_id, as_of_date, run_id
+        ) values (%s, %s, %s, %s, %s, %s, %s, 0, 0, 0, %s, %s, %s, %s) returning file_id
+        """,
+        [
+            *place,
+            sha256,
+            byte_count,
+            verdict.skip_lines + 1,
+            verdict.supersedes_file_id,
+            verdict.continues_file_id,
+            *run,
+        ],
+    ).fetchone()
+    assert row is not None
+    return row[0]
+
+
+def _land_file(
+    connection: psycopg.Connection[Any],
+    candidate: Candidate,
+    content: Content,
+    verdict: Verdict,
+    trace: Trace,
+) -> LandedFile:
+    file, layout = candidate.file, candidate.layout
+    if verdict.continues_file_id is not None:
+        layout = replace(layout, body_start=verdict.skip_bytes, body_line=verdict.skip_lines + 1)
+    if layout.ignored:
+        log.warning("%s: columns ignored: %s", file.name, ", ".join(map(repr, layout.ignored)))
+    tally = _Tally()
+    with tempfile.SpooledTemporaryFile(SPOOL_BYTES) as spool:
+        stream = _rows(candidate, layout, content, trace)
+        for_copy = _split(stream, tally, spool, trace.file_id)
+        landed = _copy_rows(connection, candidate, layout, for_copy)
+        spool.seek(0)
+        rejected = _copy_rejects(connection, iter(lambda: spool.read(SPOOL_BYTES), b""))
+    given = candidate.row_count
+    if given is None:
+        given = content.line_count - (layout.body_line - 1) - tally.blank_lines
+        given -= tally.inner_lines if file.format == "csv" else 0
+    enter_counts(connection, file.name, trace.file_id, given, landed, rejected)
+    note = "landed"
+    if verdict.continues_file_id is not None:
+        note = f"grew: landed from line {layout.body_line}"
+    elif verdict.supersedes_file_id is not None:
+        note = f"changed: replaces file {verdict.supersedes_file_id} once it is accepted"
+    log.info("%s: %s, %d given, %d landed, %d rejected", file.name, note, given, landed, rejected)
+    return LandedFile(
+        file.name,
+        candidate.table.name,
+        trace.file_id,
+        given,
+        landed,
+        rejected,
+        layout.ignored,
+        note,
+    )
+
+
+@dataclass
+class _Tally:
+    """Lines that are no records: blank ones, and those inside records that span lines."""
+
+    blank_lines: int = 0
+    inner_lines: int = 0
+
+
+def _rows(candidate: Candidate, layout: Layout, content: Content, trace: Trace) -> Iterator[Rows]:
+    """The second reading; what it reads must be what the first one read."""
+    file, stamp = candidate.file, trace.stamp(layout.delimiter)
+    if file.format == "parquet":
+        yield from parquet_reader.rows(file, layout, candidate.local, stamp)
+        sha256 = examine(file, candidate.local).sha256
+    else:
+        reader = csv_reader if file.format == "csv" else json_reader
+        with opened(file, candidate.local) as raw:
+            stream = CheckedStream(raw)
+            for _ in blocks(stream.read, layout.body_start):
+                pass
+            yield from reader.rows(file, layout, stream.read, layout.body_line, stamp)
+        sha256 = stream.sha256
+    if sha256 != content.sha256:
+        raise LandingError(
+            f"{file.name} changed while it was read, so nothing was landed: land it again when "
+            "the export has finished writing it"
+        )
+
+
+def _split(chunks: Iterable[Rows], tally: _Tally, spool: Any, file_id: int) -> Iterator[bytes]:
+    """Pass the rows on; put rejects aside, because a COPY leaves the connection to nothing else."""
+    for chunk in chunks:
+        tally.blank_lines += chunk.blank_count
+        tally.inner_lines += count_lines(chunk.data) - chunk.count
+        for reject in chunk.rejects:
+            tally.inner_lines += count_lines(reject.content)
+            line = f'{file_id},{reject.line},"{reject.reason}",\\x{reject.content.hex()}\n'
+            spool.write(line.encode())
+        if chunk.data:
+            yield chunk.data
+
+
+def _copy_rows(
+    connection: psycopg.Connection[Any],
+    candidate: Candidate,
+    layout: Layout,
+    chunks: Iterator[bytes],
+) -> int:
+    columns = map(sql.Identifier, [*Trace.columns, *layout.landed_columns])
+    statement = sql.SQL("copy {} ({}) from stdin (format csv, delimiter {})").format(
+        sql.Identifier("raw", candidate.table.raw_table),
+        sql.SQL(", ").join(columns),
+        sql.Literal(layout.delimiter.decode()),
+    )
+    try:
+        return _copy(connection, statement, chunks)
+    except psycopg.DataError as error:
+        raise LandingError(
+            f"{candidate.file.name}: Postgres could not read a record that had passed for sound "
+            f"({error.diag.message_primary}; {error.diag.context}), so nothing was landed"
+        ) from error
+
+
+def _copy_rejects(connection: psycopg.Connection[Any], chunks: Iterator[bytes]) -> int:
+    first = next(chunks, None)
+    if first is None:
+        return 0
+    statement = sql.SQL(
+        "copy ops.rejected_lines (file_id, line_number, reason, content) from stdin (format csv)"
+    ).format()
+    return _copy(connection, statement, itertools.chain([first], chunks))
+
+
+def _copy(
+    connection: psycopg.Connection[Any], statement: sql.Composed, chunks: Iterator[bytes]
+) -> int:
+    with connection.cursor() as cursor:
+        with cursor.copy(statement) as copy:
+            for chunk in chunks:
+                copy.write(chunk)
+        return cursor.rowcount
+
+
+def enter_counts(
+    connection: psycopg.Connection[Any],
+    name: str,
+    file_id: int,
+    given: int,
+    landed: int,
+    rejected: int,
+) -> None:
+    """Write the counts of a file.
+
+    Raises:
+        LandingError: If they don't add up.
+    """
+    if landed + rejected != given:
+        raise LandingError(
+            f"{name} does not add up: {given} records given, {landed} landed + {rejected} "
+            "rejected. Nothing was landed: this is a fault of the reader, not of the file; "
+            "keep the file and report it"
+        )
+    connection.execute(
+        "update ops.landed_files set record_count = %s, landed_count = %s, rejected_count = %s"
+        " where file_id = %s",
+        [given, landed, rejected, file_id],
+    )

@@ -1,0 +1,123 @@
+"""What every reader hands to the landing: the columns it found, and rows ready for COPY."""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ingest.csv_records import Reject
+from ingest.files import LandingError, ShopFile
+from perennial.sources import SourceTable
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a file holds its table.
+
+    Attributes:
+        headers: Fields of a record as the file names them, in its order.
+        columns: For each field the raw column it lands in; None: the table has no such column.
+        delimiter: Between fields, in the file (CSV) and on the way to COPY; one byte.
+        body_start: Byte of the uncompressed content at which the records begin.
+        body_line: Line, from 1, on which they begin.
+    """
+
+    headers: tuple[str, ...]
+    columns: tuple[str | None, ...]
+    delimiter: bytes = b","
+    body_start: int = 0
+    body_line: int = 1
+
+    @property
+    def landed_columns(self) -> list[str]:
+        """Raw columns that the file fills, in its order."""
+        return [column for column in self.columns if column is not None]
+
+    @property
+    def ignored(self) -> list[str]:
+        """Fields that the table has no column for."""
+        pairs = zip(self.headers, self.columns, strict=True)
+        return [header for header, column in pairs if column is None]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows for COPY in CSV: trace fields first, nothing for a missing value, `""` for an empty one.
+
+    Attributes:
+        data: The rows, each ended by a line feed.
+        count: How many.
+        rejects: Records beside them that can't be read.
+        blank_count: Blank lines beside them.
+    """
+
+    data: bytes
+    count: int
+    rejects: list[Reject]
+    blank_count: int = 0
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Where a file's rows came from; the line is added to each row."""
+
+    batch_id: int
+    file_id: int
+
+    columns = ("_line", "_batch_id", "_file_id", "_loaded_at")
+
+    def stamp(self, delimiter: bytes) -> bytes:
+        """Format of a row: `stamp % (line, values)`. Postgres reads `now` as the landing's time."""
+        fields = b"%d", b"%d" % self.batch_id, b"%d" % self.file_id, b"now", b"%b\n"
+        return delimiter.join(fields)
+
+
+def match_columns(
+    file: ShopFile, table: SourceTable, headers: Sequence[str]
+) -> tuple[str | None, ...]:
+    """The raw column of each field of the file.
+
+    Raises:
+        LandingError: If a required column is missing, or stands in the file twice.
+    """
+    by_header = {column.header: column.name for column in table.columns}
+    missing = missing_columns(table, headers)
+    if missing:
+        raise LandingError(_explain_missing(file, table, missing, headers))
+    twice = [name for name, count in Counter(headers).items() if count > 1 and name in by_header]
+    if twice:
+        raise LandingError(
+            f"{file.name} has more than one column named {', '.join(twice)}: which one holds the "
+            "values can't be known, so rename the other in the export"
+        )
+    return tuple(by_header.get(header) for header in headers)
+
+
+def missing_columns(table: SourceTable, headers: Sequence[str]) -> list[str]:
+    """Required columns of the table, as files name them, that are not among the headers."""
+    return [
+        column.header
+        for column in table.columns
+        if column.is_required and column.header not in headers
+    ]
+
+
+def _explain_missing(
+    file: ShopFile, table: SourceTable, missing: list[str], headers: Sequence[str]
+) -> str:
+    lowered = {header.lower(): header for header in headers}
+    hints = []
+    for name in missing:
+        close = difflib.get_close_matches(name.lower(), lowered, n=1)
+        if close:
+            hints.append(f"{lowered[close[0]]!r} may be {name!r}")
+    return (
+        f"{file.name} lacks the column{'s' if len(missing) > 1 else ''} "
+        f"{', '.join(map(repr, missing))} of table {table.name}; it has "
+        f"{', '.join(map(repr, headers))}. "
+        + (f"Perhaps {'; '.join(hints)}. " if hints else "")
+        + "Is its first line a header, and is it this shop's file? Mend the export, or name the "
+        f"file's column as meta.header in the {table.raw_table} entry of the source yml"
+    )
