@@ -1,0 +1,1 @@
+"""Churn: the chance that a known customer places no order in the next 90 days."""

@@ -1,0 +1,80 @@
+"""Churn out of time: train on what was known at a cut, test on the 90 days after it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ml_tasks.churn import model as churn
+from ml_tasks.shared import metrics, plots
+from ml_tasks.shared.cuts import splits
+from ml_tasks.shared.evaluation import Evaluation, means, told, untested
+
+MODEL, BASELINE = "xgboost_calibrated", "recency_logistic"
+JUDGED_BY = ("log_loss", "auc", "calibration_error")
+# Log loss decides, since it judges rank and level at once; AUC may not fall behind by more.
+AUC_TOLERANCE = 0.005
+
+
+def evaluate(labelled: pd.DataFrame, seed: int) -> Evaluation:
+    """Compare the trees with the recency rule on the newest cuts.
+
+    Args:
+        labelled: Snapshots with known outcomes, whole dates.
+        seed: Handed to the trees.
+
+    Returns:
+        In favour of the trees only if their log loss is lower and their AUC is not lower by more
+        than 0.005, each on the mean over the cuts. Not in favour where there is no cut.
+    """
+    rows: list[dict[str, Any]] = []
+    pictures: dict[str, bytes] = {}
+    for cut, train, test in splits(labelled, churn.HORIZON_DAYS):
+        if not churn.is_learnable(train) or not churn.is_learnable(test):
+            continue
+        stayed_away = 1 - churn.has_ordered(test)
+        said = {
+            MODEL: 1 - churn.fit_trees(train, seed).predict(test, cut),
+            BASELINE: 1 - churn.fit_baseline(train).predict(test, cut),
+        }
+        rows += [_row(cut, name, stayed_away, probability) for name, probability in said.items()]
+        pictures = pictures or {
+            "reliability.png": plots.reliability(stayed_away, said),
+            "gain.png": plots.gain(stayed_away, said),
+        }
+    if not rows:
+        return untested(BASELINE)
+    ours, theirs = means(rows, MODEL, JUDGED_BY), means(rows, BASELINE, JUDGED_BY)
+    is_better = (
+        ours["log_loss"] < theirs["log_loss"] and ours["auc"] > theirs["auc"] - AUC_TOLERANCE
+    )
+    decision = f"{MODEL} {'beats' if is_better else 'does not beat'} {BASELINE}: " + ", ".join(
+        f"{name} {ours[name]:.3f} against {theirs[name]:.3f}" for name in ("log_loss", "auc")
+    )
+    return Evaluation(
+        winner=MODEL if is_better else BASELINE,
+        decision=decision,
+        metrics={**ours, **{f"baseline_{name}": value for name, value in theirs.items()}},
+        report={"decision": decision, "cuts": rows},
+        plots=pictures,
+    )
+
+
+def _row(
+    cut: pd.Timestamp, model: str, stayed_away: np.ndarray, probability: np.ndarray
+) -> dict[str, Any]:
+    figures = {
+        "churn_rate": stayed_away.mean(),
+        "mean_probability": probability.mean(),
+        "auc": metrics.auc(stayed_away, probability),
+        "log_loss": metrics.log_loss(stayed_away, probability),
+        "calibration_error": metrics.calibration_error(stayed_away, probability),
+    }
+    return {
+        "cut_date": f"{cut:%Y-%m-%d}",
+        "model": model,
+        "count_customers": len(stayed_away),
+        **told(figures),
+    }

@@ -1,0 +1,109 @@
+"""How good a score is, in closed form. Arrays in, one number out; rows in any order.
+
+A score that can't be judged (one class only, nothing spent) gives NaN.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+PROBABILITY_FLOOR = 1e-6
+
+
+def auc(is_event: ArrayLike, score: ArrayLike) -> float:
+    """Chance that a random event scores above a random non-event; ties count half.
+
+    Args:
+        is_event: Shape (n,), 0 or 1.
+        score: Shape (n,), higher means more likely.
+
+    Returns:
+        In [0, 1]; 0.5 is guessing. NaN if there are no events or nothing else.
+
+    Source:
+        Mann and Whitney (1947), doi 10.1214/aoms/1177730491.
+    """
+    event, ranks = np.asarray(is_event, dtype=bool), _mean_ranks(np.asarray(score, dtype=float))
+    count_events, count_others = int(event.sum()), int((~event).sum())
+    if not count_events or not count_others:
+        return float("nan")
+    wins = ranks[event].sum() - count_events * (count_events + 1) / 2
+    return float(wins / (count_events * count_others))
+
+
+def log_loss(is_event: ArrayLike, probability: ArrayLike) -> float:
+    """Mean of -log of the probability given to what happened, in nats."""
+    event = np.asarray(is_event, dtype=float)
+    p = np.clip(np.asarray(probability, dtype=float), PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)
+    return float(-np.mean(event * np.log(p) + (1 - event) * np.log1p(-p)))
+
+
+def calibration_error(is_event: ArrayLike, probability: ArrayLike, count_bins: int = 10) -> float:
+    """Expected calibration error over bins of equal count, in [0, 1].
+
+    Source:
+        Naeini, Cooper and Hauskrecht (2015), AAAI; bins of equal count instead of equal width.
+    """
+    bins = equal_count_bins(probability, count_bins)
+    event, p = np.asarray(is_event, dtype=float), np.asarray(probability, dtype=float)
+    return float(sum(len(b) * abs(event[b].mean() - p[b].mean()) for b in bins) / len(p))
+
+
+def normalised_gini(amount: ArrayLike, score: ArrayLike) -> float:
+    """How well a score sorts amounts: 1 as well as the amounts themselves, 0 at random.
+
+    Rows of equal score share their amounts equally, so their order does not count.
+
+    Returns:
+        At most 1, negative if worse than random. NaN if the amounts are all equal.
+
+    Source:
+        Frees, Meyers and Cummings (2011), doi 10.1198/jasa.2011.tm10506.
+    """
+    amounts = np.asarray(amount, dtype=float)
+    best = _covariance_with_ranks(amounts, amounts)
+    if best <= 0:
+        return float("nan")
+    return float(_covariance_with_ranks(amounts, np.asarray(score, dtype=float)) / best)
+
+
+def total_error(amount: ArrayLike, predicted_amount: ArrayLike) -> float:
+    """Predicted total over actual total, less 1. NaN if the actual total is 0."""
+    total = float(np.sum(np.asarray(amount, dtype=float)))
+    return float(np.sum(predicted_amount)) / total - 1 if total else float("nan")
+
+
+def tweedie_deviance(amount: ArrayLike, predicted_amount: ArrayLike, power: float) -> float:
+    """Mean unit deviance of amounts >= 0 under predicted means > 0.
+
+    Args:
+        amount: Shape (n,), at least 0.
+        predicted_amount: Shape (n,), above 0.
+        power: Variance power, above 1 and below 2.
+
+    Source:
+        Jorgensen (1987), doi 10.1111/j.2517-6161.1987.tb01685.x.
+    """
+    y, mu = np.asarray(amount, dtype=float), np.asarray(predicted_amount, dtype=float)
+    own = y ** (2 - power) / ((1 - power) * (2 - power))
+    cross = y * mu ** (1 - power) / (1 - power)
+    return float(2 * np.mean(own - cross + mu ** (2 - power) / (2 - power)))
+
+
+def equal_count_bins(score: ArrayLike, count_bins: int = 10) -> list[np.ndarray]:
+    """Row numbers by rising score, in bins whose sizes differ by at most one; none is empty."""
+    order = np.argsort(np.asarray(score, dtype=float), kind="stable")
+    return [part for part in np.array_split(order, count_bins) if len(part)]
+
+
+def _covariance_with_ranks(amounts: np.ndarray, score: np.ndarray) -> float:
+    ranks = _mean_ranks(score)
+    return float(np.dot(amounts - amounts.mean(), ranks))
+
+
+def _mean_ranks(values: np.ndarray) -> np.ndarray:
+    """Ranks from 1; equal values get the mean of theirs."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last_rank = np.cumsum(counts)
+    return (last_rank - (counts - 1) / 2)[inverse]
