@@ -75,7 +75,7 @@ def publish(
             f"{', '.join(table.name for table in contract.tables)}, not {', '.join(sorted(frames))}"
         )
     tables = {
-        table: _stamped(checked(frames[table.name], table), table, as_of_date, model)
+        table.name: _stamped(checked(frames[table.name], table), table, as_of_date, model)
         for table in contract.tables
     }
     with (
@@ -83,7 +83,7 @@ def publish(
         _one_publish_at_a_time(connection, contract.question, as_of_date),
     ):
         publication_id = _write(connection, tables, as_of_date, run_id)
-        row_counts = {table.name: rows.num_rows for table, rows in tables.items()}
+        row_counts = {name: rows.num_rows for name, rows in tables.items()}
         gate = gate_scores(settings, contract, as_of_date, publication_id, run_id, row_counts)
         summary = {
             "question": contract.question,
@@ -93,8 +93,8 @@ def publish(
             "model_version": model.model_version,
             "row_counts": row_counts,
             "not_scored_counts": {
-                table.name: rows["score_status"].to_pylist().count("not_scored")
-                for table, rows in tables.items()
+                name: rows["score_status"].to_pylist().count("not_scored")
+                for name, rows in tables.items()
             },
             "checksum": _checksum(tables),
             "warnings": gate.warnings,
@@ -135,10 +135,10 @@ def _stamped(rows: pa.Table, table: ScoreTable, as_of_date: date, model: Trained
     return rows.sort_by([(name, "ascending") for name in table.entity])
 
 
-def _checksum(tables: Mapping[ScoreTable, pa.Table]) -> str:
+def _checksum(tables: Mapping[str, pa.Table]) -> str:
     digest = hashlib.sha256()
-    for table, rows in tables.items():
-        digest.update(f"{table.name}\n".encode())
+    for name, rows in tables.items():
+        digest.update(f"{name}\n".encode())
         for block in _csv_blocks(rows):
             digest.update(block)
     return digest.hexdigest()
@@ -169,7 +169,7 @@ def _one_publish_at_a_time(
 
 def _write(
     connection: psycopg.Connection[Any],
-    tables: Mapping[ScoreTable, pa.Table],
+    tables: Mapping[str, pa.Table],
     as_of_date: date,
     run_id: str,
 ) -> int:
@@ -177,7 +177,7 @@ def _write(
     cursor = connection.execute("select nextval('ops.publication_id_seq'), clock_timestamp()")
     ((publication_id, scored_at),) = cursor.fetchall()
     for table in tables:  # a transaction each: the new partition is locked for an instant only
-        connection.execute("select scores.ensure_month(%s, %s)", [table.name, as_of_date])
+        connection.execute("select scores.ensure_month(%s, %s)", [table, as_of_date])
     stamps = {
         "run_id": pa.scalar(run_id),
         "publication_id": pa.scalar(publication_id),
@@ -188,7 +188,7 @@ def _write(
             for name, value in stamps.items():
                 rows = rows.append_column(name, pa.repeat(value, rows.num_rows))
             statement = sql.SQL("copy {table} ({columns}) from stdin (format csv)").format(
-                table=table.relation,
+                table=sql.Identifier("scores", table),
                 columns=sql.SQL(", ").join(map(sql.Identifier, rows.column_names)),
             )
             with cursor.copy(statement) as copy:

@@ -1,0 +1,335 @@
+"""Publishing: readers see the old scores or the new ones, whatever fails and whoever runs beside."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import date, timedelta
+
+import numpy as np
+import pandas as pd
+import psycopg
+import pytest
+from psycopg import sql
+
+from expectations.gate import GateFailed
+from ml_tasks.shared import publish as publish_module
+from ml_tasks.shared.model import TrainedModel
+from ml_tasks.shared.publish import clean_superseded, publish
+from perennial import contracts
+from perennial.settings import Settings
+from perennial.warehouse import connect
+
+CHURN = contracts.load("churn")
+AS_OF = date(2011, 9, 10)
+CUSTOMERS = [f"customer {number}" for number in range(500)]
+MODEL = TrainedModel("coin", date(2011, 9, 1), {"seed": 7})
+
+
+def frame(probability: float = 0.25, seed: int = 1) -> pd.DataFrame:
+    """Every customer at one probability, in an order that depends on the seed."""
+    rows = pd.DataFrame({"customer_id": CUSTOMERS})
+    rows["churn_probability_90d"] = probability
+    rows["churn_percentile_90d"] = 100.0
+    rows["churn_risk_band"] = "low"
+    rows["score_status"] = "scored"
+    rows["score_reason"] = None
+    return rows.sample(frac=1, random_state=seed)
+
+
+def not_scored(rows: pd.DataFrame, count: int) -> pd.DataFrame:
+    rows = rows.reset_index(drop=True)
+    rows.loc[: count - 1, ["churn_probability_90d", "churn_percentile_90d"]] = np.nan
+    rows.loc[: count - 1, "churn_risk_band"] = None
+    rows.loc[: count - 1, "score_status"] = "not_scored"
+    rows.loc[: count - 1, "score_reason"] = "no order that counts"
+    return rows
+
+
+def run(
+    settings: Settings, rows: pd.DataFrame, as_of_date: date = AS_OF, run_id: str = "a run"
+) -> dict:
+    return publish(settings, {"churn": rows}, CHURN, as_of_date, MODEL, run_id)
+
+
+@pytest.fixture(scope="module")
+def home(online_retail_home: Settings) -> Settings:
+    """A warehouse in which 500 customers are known on each date that the tests score."""
+    with connect(online_retail_home, "transformer") as connection:
+        connection.execute(
+            "create table if not exists features.customer_snapshots"
+            " (as_of_date date, customer_id text)"
+        )
+        connection.execute(
+            "create or replace view reporting.published_churn as"
+            " select churn.* from scores.churn join ops.publications"
+            " using (as_of_date, publication_id) where publications.question = 'churn'"
+        )
+    return online_retail_home
+
+
+@pytest.fixture(autouse=True)
+def nothing_published(home: Settings) -> Iterator[None]:
+    with connect(home, "transformer") as connection:
+        connection.execute("truncate features.customer_snapshots")
+        connection.cursor().executemany(
+            "insert into features.customer_snapshots select %s, unnest(%s::text[])",
+            [(AS_OF + timedelta(days=days), CUSTOMERS) for days in (0, 20, 21)],
+        )
+    yield
+    with connect(home, "perennial") as connection:
+        connection.execute("truncate scores.churn, ops.publications, ops.gate_results")
+        connection.execute("truncate ops.late_dates, ops.landed_files cascade")
+    with connect(home, "transformer") as connection:
+        connection.execute("truncate features.customer_snapshots")
+
+
+def published(settings: Settings, as_of_date: date = AS_OF) -> dict[float, int]:
+    """Rows by probability, as a reader sees them."""
+    with connect(settings, "bi_reader") as connection:
+        return dict(
+            connection.execute(
+                "select coalesce(churn_probability_90d, -1), count(*)"
+                " from reporting.published_churn where as_of_date = %s group by 1",
+                [as_of_date],
+            ).fetchall()
+        )
+
+
+def test_rows_arrive_as_they_were_given(home: Settings) -> None:
+    rows = not_scored(frame(), 3)
+    rows.loc[10, "churn_probability_90d"] = 0.1 + 0.2  # every bit of it
+    summary = run(home, rows)
+    assert published(home) == {0.25: 496, -1: 3, 0.30000000000000004: 1}
+    assert summary["row_counts"] == {"churn": 500}
+    assert summary["not_scored_counts"] == {"churn": 3}
+    with connect(home, "scorer") as connection:
+        (row,) = connection.execute(
+            "select distinct model_name, model_version, run_id, publication_id, score_reason,"
+            " scored_at between now() - interval '1 minute' and now()"
+            " from scores.churn where score_status = 'not_scored'"
+        ).fetchall()
+        pointer = connection.execute(
+            "select publication_id, training_date, row_count, row_counts, checksum"
+            " from ops.publications"
+        ).fetchall()
+    publication_id, checksum = summary["publication_id"], summary["checksum"]
+    assert row == (
+        "coin", MODEL.model_version, "a run", publication_id, "no order that counts", True
+    )  # fmt: skip
+    assert pointer == [(publication_id, date(2011, 9, 1), 500, {"churn": 500}, checksum)]
+
+
+def test_equal_rows_have_equal_checksums_whatever_the_run_and_the_order(home: Settings) -> None:
+    first = run(home, frame(seed=1), run_id="first")
+    second = run(home, frame(seed=2), run_id="second")
+    other = run(home, frame(probability=np.nextafter(0.25, 1)))
+    assert first["checksum"] == second["checksum"] != other["checksum"]
+    assert first["publication_id"] < second["publication_id"] < other["publication_id"]
+    assert sum(published(home).values()) == 500
+
+
+def test_readers_see_old_or_new_rows_and_never_an_error(home: Settings) -> None:
+    run(home, frame(0.1))
+    allowed = [{probability: 500} for probability in (0.1, 0.2, 0.3)]
+    seen: list[dict[float, int]] = []
+    done = threading.Event()
+
+    def poll() -> None:
+        while not done.is_set():
+            seen.append(published(home))
+            time.sleep(0.005)
+
+    with ThreadPoolExecutor(2) as pool:
+        polls = [pool.submit(poll) for _ in range(2)]
+        run(home, frame(0.2))
+        run(home, frame(0.3))
+        done.set()
+        for future in polls:
+            future.result()
+    assert [state for state in seen if state not in allowed] == []
+    assert seen[0] == {0.1: 500}
+    assert published(home) == {0.3: 500}
+    assert len(seen) > 20
+
+
+def test_a_new_month_does_not_wait_for_an_idle_reader(home: Settings) -> None:
+    run(home, frame(0.1))
+    first_of_month = AS_OF + timedelta(days=21)
+    with ThreadPoolExecutor(1) as pool, connect(home, "bi_reader") as reader:
+        reader.execute("select count(*) from reporting.published_churn").fetchone()
+        # the reader stays in its transaction meanwhile
+        pool.submit(run, home, frame(0.2), first_of_month).result(timeout=60)
+    assert published(home, first_of_month) == {0.2: 500}
+
+
+def test_the_last_day_of_a_month_and_the_first_of_the_next_have_partitions(home: Settings) -> None:
+    for days in (20, 21):
+        run(home, frame(), AS_OF + timedelta(days=days))
+    with connect(home, "scorer") as connection:
+        rows = connection.execute(
+            "select as_of_date, tableoid::regclass::text, count(*) from scores.churn"
+            " group by 1, 2 order by 1"
+        ).fetchall()
+    assert rows == [
+        (date(2011, 9, 30), "scores.churn_2011_09", 500),
+        (date(2011, 10, 1), "scores.churn_2011_10", 500),
+    ]
+
+
+@pytest.mark.parametrize("stage", ["ensure_month", "copy", "gate", "checksum", "pointer"])
+def test_a_failure_at_any_stage_leaves_the_old_rows(
+    home: Settings, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    run(home, frame(0.1))
+    with connect(home, "transformer") as connection:
+        note_late_date(home, connection)
+    if stage == "gate":  # one customer more than was scored
+        with connect(home, "transformer") as connection:
+            connection.execute("insert into features.customer_snapshots values (%s, 'new')", [AS_OF])
+    elif stage == "checksum":
+        monkeypatch.setattr(publish_module, "_checksum", fail)
+    else:
+        break_sql(home, stage)
+    try:
+        with pytest.raises((psycopg.Error, GateFailed, RuntimeError)):
+            run(home, frame(0.2))
+    finally:
+        repair_sql(home)
+    assert published(home) == {0.1: 500}
+    with connect(home, "scorer") as connection:
+        assert connection.execute("select count(*) from ops.late_dates").fetchone() == (1,)
+        # nobody is left holding the lock
+        assert connection.execute(
+            "select count(*) from pg_locks where locktype = 'advisory'"
+        ).fetchone() == (0,)
+
+
+def fail(*_: object) -> str:
+    raise RuntimeError("planted")
+
+
+BREAK = """
+create function ops.planted() returns trigger language plpgsql as
+    $$ begin raise exception 'planted'; end $$;
+create trigger planted before {event} for each statement execute function ops.planted();
+"""
+
+
+def break_sql(settings: Settings, stage: str) -> None:
+    with connect(settings, "perennial") as connection:
+        if stage == "ensure_month":
+            connection.execute("revoke execute on function scores.ensure_month from scorer")
+        else:
+            event = {
+                "copy": "insert on scores.churn",
+                # the last statement of the transaction that switches the pointer
+                "pointer": "delete on ops.late_dates",
+            }[stage]
+            connection.execute(sql.SQL(BREAK).format(event=sql.SQL(event)))
+
+
+def repair_sql(settings: Settings) -> None:
+    with connect(settings, "perennial") as connection:
+        connection.execute("grant execute on function scores.ensure_month to scorer")
+        connection.execute("drop function if exists ops.planted cascade")
+
+
+def note_late_date(settings: Settings, connection: psycopg.Connection) -> None:
+    with connect(settings, "perennial") as owner:
+        ((file_id,),) = owner.execute(
+            "insert into ops.landed_files (batch_id, source, table_name, file_name,"
+            " content_sha256, byte_count, record_count, landed_count, rejected_count, first_line,"
+            " run_id) values (1, 's', 't', 'f', 'x', 1, 1, 1, 0, 1, 'r') returning file_id"
+        ).fetchall()
+    connection.execute(
+        "insert into ops.late_dates values ('churn', %s, %s, '2011-09-01')", [AS_OF, file_id]
+    )
+
+
+def test_publishing_clears_the_late_date(home: Settings) -> None:
+    with connect(home, "transformer") as connection:
+        note_late_date(home, connection)
+    run(home, frame())
+    with connect(home, "scorer") as connection:
+        assert connection.execute("select count(*) from ops.late_dates").fetchone() == (0,)
+
+
+def test_the_gate_stops_scores_of_a_customer_nobody_knows(home: Settings) -> None:
+    run(home, frame(0.1))
+    rows = frame(0.2)
+    rows.iloc[0, rows.columns.get_loc("customer_id")] = "stranger"
+    with pytest.raises(GateFailed, match=r"scores\.churn.*every customer_id known.*2 rows"):
+        run(home, rows)
+    assert published(home) == {0.1: 500}
+
+
+def test_two_publishes_of_one_date_take_turns(home: Settings) -> None:
+    with ThreadPoolExecutor(3) as pool:
+        futures = [pool.submit(run, home, frame(value)) for value in (0.1, 0.2, 0.3)]
+        summaries = [future.result() for future in futures]
+    last = max(summaries, key=lambda summary: summary["publication_id"])
+    value = (0.1, 0.2, 0.3)[summaries.index(last)]
+    assert published(home) == {value: 500}
+    with connect(home, "scorer") as connection:
+        switched = connection.execute("select publication_id from ops.publications").fetchall()
+    assert switched == [(last["publication_id"],)]
+
+
+def test_only_rows_without_a_pointer_are_cleaned(home: Settings) -> None:
+    run(home, frame(0.1))
+    run(home, frame(0.2))
+    run(home, frame(0.5), AS_OF + timedelta(days=21))
+    assert clean_superseded(home, timedelta(hours=1))["churn"] == 0  # too young to be sure
+    assert clean_superseded(home, timedelta(0))["churn"] == 500
+    assert clean_superseded(home, timedelta(0))["churn"] == 0
+    assert published(home) == {0.2: 500}
+    assert published(home, AS_OF + timedelta(days=21)) == {0.5: 500}
+
+
+def test_a_model_of_a_later_date_is_refused(home: Settings) -> None:
+    model = replace(MODEL, training_date=AS_OF + timedelta(days=1))
+    with pytest.raises(contracts.ContractError, match="knows the future"):
+        publish(home, {"churn": frame()}, CHURN, AS_OF, model, "a run")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "insert into raw.online_retail_invoice_lines default values",
+        "insert into features.customer_snapshots values ('2011-09-10', 'x')",
+        "update scores.churn set churn_probability_90d = 0",
+        "truncate scores.churn",
+        "create table scores.mine (a int)",
+        "drop table scores.churn",
+        "delete from ops.publications",
+        "insert into ops.late_dates values ('churn', '2011-09-10', 1, '2011-09-10')",
+        "select scores.ensure_month('no_such_table', '2011-09-10')",
+        "select * from raw.online_retail_invoice_lines",
+        "delete from ops.gate_results",
+    ],
+)
+def test_the_scorer_can_write_nothing_else(home: Settings, statement: str) -> None:
+    run(home, frame(0.1))
+    with (
+        connect(home, "scorer") as connection,
+        pytest.raises((psycopg.errors.InsufficientPrivilege, psycopg.errors.RaiseException)),
+    ):
+        connection.execute(statement)
+    assert published(home) == {0.1: 500}
+
+
+@pytest.mark.parametrize("role", ["loader", "transformer", "bi_reader"])
+def test_nobody_else_writes_scores(home: Settings, role: str) -> None:
+    run(home, frame(0.1))
+    with (
+        connect(home, role) as connection,
+        pytest.raises(
+            (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction)
+        ),
+    ):
+        connection.execute("delete from scores.churn")
+    assert published(home) == {0.1: 500}
