@@ -175,13 +175,17 @@ def cause_of(error: BaseException | str | None) -> str:
 
     Postgres and Python put values into their messages in quotes, so of errors that are not our own
     whatever is quoted goes, except for names of tasks, tables and constraints where those stand.
+    Our own may repeat the error they were raised from: that part is masked likewise.
     """
     if error is None:
         return "the process ended without a word: killed, out of memory, or its machine was lost"
-    text = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    package = type(error).__module__.split(".")[0]
+    text = str(error)
+    if package in OWN_PACKAGES and isinstance(error, BaseException) and str(error.__cause__ or ""):
+        text = text.replace(str(error.__cause__), cause_of(error.__cause__))
+    text = next((line.strip() for line in text.splitlines() if line.strip()), "")
     text = SECRET.sub(rf"\1\2{MASK}", CREDENTIALS.sub(f"://{MASK}@", text))
     text = ADDRESS.sub(MASK, text)
-    package = type(error).__module__.split(".")[0]
     if package not in OWN_PACKAGES:
         names_tables = package in {"airflow", "cosmos"} or isinstance(error, TABLES_ERRORS)
         text = QUOTED.sub(lambda found: _unless_a_value(found[0], names_tables), text)

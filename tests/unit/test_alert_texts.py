@@ -177,6 +177,16 @@ def test_cause_is_the_first_line_without_values_or_secrets(error, expected):
     assert cause_of(error) == expected
 
 
+def test_own_error_that_repeats_another_masks_it():
+    cause = ValueError("could not convert string to float: 'Mrs Miller'")
+    error = SettingsError(f"scores.churn can't be 'checked': {cause}")
+    error.__cause__ = cause
+    assert cause_of(error) == (
+        "SettingsError: scores.churn can't be 'checked': "
+        "ValueError: could not convert string to float: '***'"
+    )
+
+
 def test_long_cause_is_cut():
     assert len(cause_of(RuntimeError("x" * 5_000))) < 450
 
