@@ -14,6 +14,7 @@ dates as (
 demand as (
 
     select * from {{ ref('fct_demand_weekly') }}
+    where sold_units > 0
 
 ),
 
@@ -24,7 +25,6 @@ first_weeks as (
         min(week_start_date) as first_week_date
 
     from demand
-    where sold_units > 0
     group by product_id
 
 ),
@@ -58,7 +58,7 @@ select
     product_weeks.week_start_date,
     coalesce(demand.sold_units, 0)::integer as sold_units,
     coalesce(demand.sold_amount, 0)::numeric(18, 2) as sold_amount,
-    (demand.sold_amount / nullif(demand.sold_units, 0))::numeric(18, 4) as avg_unit_price_amount
+    (demand.sold_amount / demand.sold_units)::numeric(18, 4) as avg_unit_price_amount
 
 from product_weeks
 left join demand
