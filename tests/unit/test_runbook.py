@@ -1,0 +1,39 @@
+"""Whoever gets an alert finds its step in the runbook."""
+
+import ast
+import re
+from pathlib import Path
+
+from dags.shared.alerts import RUNBOOK, step_of
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def task_ids() -> set[str]:
+    """Tasks of all DAG files, read from the source: functions decorated with `task`."""
+    found = set()
+    for path in (REPOSITORY / "dags").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef):
+                decorators = [ast.unparse(decorator) for decorator in node.decorator_list]
+                if any(re.match(r"task\b", decorator) for decorator in decorators):
+                    found.add(node.name)
+    return found
+
+
+def sections() -> set[str]:
+    return set(re.findall(r"^## (.+)$", (REPOSITORY / RUNBOOK).read_text(), re.MULTILINE))
+
+
+def test_every_task_has_its_section():
+    assert {"land_files", "gate_raw", "gate_features", "train", "publish"} <= task_ids()
+    assert task_ids() - sections() == set()
+
+
+def test_models_of_the_dbt_build_share_one_section():
+    assert step_of("dbt.fct_orders.run") in sections()
+
+
+def test_no_section_is_left_of_a_task_that_is_gone():
+    steps = {section for section in sections() if re.fullmatch(r"[a-z_]+", section)}
+    assert steps == task_ids() | {"dbt"}
