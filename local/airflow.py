@@ -27,6 +27,7 @@ COMPONENTS = {
     "dag-processor": (),
     "triggerer": ("--skip-serve-logs",),
 }
+PACKAGES = ("dags", "expectations", "ingest", "ml_tasks", "perennial")
 START_TIMEOUT_SECONDS = 180
 STOP_TIMEOUT_SECONDS = 20
 
@@ -68,7 +69,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "api__secret_key": settings.password("airflow_api"),
         "api_auth__jwt_secret": settings.password("airflow_jwt"),
         "logging__base_log_folder": str(home / "logs" / "tasks"),
-        "dag_processor__min_file_process_interval": "300",
+        "dag_processor__min_file_process_interval": "60",
         "dag_processor__print_stats_interval": "0",
         "logging__dag_processor_child_process_log_directory": str(home / "logs" / "dag_processor"),
         "dag_processor__parsing_pre_import_modules": "True",
@@ -120,6 +121,9 @@ def start(settings: Settings) -> None:
         AirflowError: If a process dies or does not answer in time.
     """
     running = _running(settings)
+    if running and _code_changed(settings):
+        stop(settings)  # its processes still hold the old code
+        running = {}
     if set(running) == set(COMPONENTS) and _is_healthy(settings):
         return
     if "api-server" not in running:
@@ -131,6 +135,16 @@ def start(settings: Settings) -> None:
         if component not in running:
             _spawn(component, settings, env)
     _wait_until_healthy(settings)
+
+
+def _code_changed(settings: Settings) -> bool:
+    """Whether a Python file of ours is newer than the oldest of the running processes."""
+    newest = max(
+        path.stat().st_mtime
+        for package in PACKAGES
+        for path in (REPOSITORY / package).rglob("*.py")
+    )
+    return newest > min(process.create_time() for process in _running(settings).values())
 
 
 def parse_dbt_project(settings: Settings) -> None:

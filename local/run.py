@@ -70,7 +70,9 @@ def with_files(settings: Settings) -> Settings:
         SettingsError: If a shop's files are not named.
     """
     if settings.files:
-        return settings
+        is_path = "://" not in settings.files and not settings.files.startswith("table:")
+        files = str(Path(settings.files).absolute()) if is_path else settings.files
+        return settings.model_copy(update={"files": files})
     if settings.source != SAMPLE_SHOP:
         raise SettingsError(
             f"SOURCE={settings.source} needs FILES=<path, folder, glob or URL>, "

@@ -20,6 +20,7 @@ DBT_GROUP = "dbt."
 DBT_PRODUCER = "dbt.dbt_producer_watcher"
 DONE = ("success", "failed", "skipped", "upstream_failed", "removed")
 LOG_LINES = 25
+LOG_FRAME = ("::group::", "::endgroup::")
 
 
 def chain_of_dags() -> list[str]:
@@ -155,7 +156,9 @@ def log_tail(content: Any) -> list[str]:
         return content.splitlines()[-LOG_LINES:]
     lines = []
     for event in content:
-        lines.append(str(event.get("event", event)))
+        text = str(event.get("event", event))
+        if not text.startswith(LOG_FRAME):
+            lines.append(text)
         for error in event.get("error_detail") or []:
             lines.append(f"{error.get('exc_type')}: {error.get('exc_value')}")
     return lines[-LOG_LINES:]

@@ -4,6 +4,7 @@ The schedule is off unless somebody turned it on (PERENNIAL_SCHEDULE): orders of
 scored for today at midnight.
 """
 
+from datetime import datetime
 from typing import Any
 
 from airflow.sdk import CronPartitionTimetable, PartitionedAssetTimetable
@@ -12,20 +13,22 @@ from dags.shared.assets import SAMPLE_DAY
 from perennial.settings import SAMPLE_SHOP, Settings
 
 EARLY_MORNING = "0 5 * * *"
-BY_HAND = ["manual", "backfill"]
+
+# The clock starts no run after this day; runs by hand and backfills don't ask for it.
+BEFORE_ANY_RUN = datetime(2000, 1, 1)
 
 _settings = Settings()
 
 
 def landing() -> dict[str, Any]:
-    """Arguments of the DAG that lands: its schedule, and which kinds of runs it takes."""
+    """Arguments of the DAG that lands: its schedule, and until when the clock starts it."""
     if _settings.schedule == "on" and _settings.source == SAMPLE_SHOP:
         return {"schedule": PartitionedAssetTimetable(assets=SAMPLE_DAY)}
     each_day = CronPartitionTimetable(
         EARLY_MORNING, timezone=_settings.time_zone or "UTC", key_format="%Y-%m-%d"
     )
-    kinds = None if _settings.schedule == "on" else BY_HAND
-    return {"schedule": each_day, "allowed_run_types": kinds}
+    until = None if _settings.schedule == "on" else BEFORE_ANY_RUN
+    return {"schedule": each_day, "end_date": until}
 
 
 def sample_day() -> str | None:
