@@ -17,7 +17,7 @@ from typing import Any
 import psycopg
 
 from ingest.files import LandingError
-from ingest.land import landing_transaction
+from ingest.ledger import landing_transaction
 from perennial.settings import Settings, SettingsError
 from perennial.warehouse import connect
 

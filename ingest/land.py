@@ -13,7 +13,7 @@ import logging
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ import psycopg
 from psycopg import sql
 
 from ingest import csv_reader, json_reader, parquet_reader
-from ingest.csv_records import UNCLOSED, count_lines
+from ingest.csv_records import count_lines
 from ingest.files import (
     TABLE_PREFIX,
     CheckedStream,
@@ -35,49 +35,27 @@ from ingest.files import (
     find,
     opened,
 )
+from ingest.ledger import (
+    LandedFile,
+    Landing,
+    current_version,
+    enter_counts,
+    known_file,
+    landing_transaction,
+    next_batch_id,
+    register,
+    same_content,
+)
 from ingest.rows import Layout, Rows, Trace
-from ingest.versions import APPENDABLE, Verdict, Version, judge
+from ingest.tables import land_tables, tables_have_news
+from ingest.versions import APPENDABLE, Verdict, judge
 from perennial import sources
 from perennial.settings import Settings
 from perennial.sources import Source, SourceTable
-from perennial.warehouse import connect
 
 log = logging.getLogger(__name__)
 
 SPOOL_BYTES = 1 << 20
-LOCK = "perennial.land"
-
-
-@dataclass(frozen=True)
-class LandedFile:
-    """What became of a file: given = landed + rejected; file_id is None if it was known already."""
-
-    name: str
-    table: str
-    file_id: int | None
-    given: int
-    landed: int
-    rejected: int
-    ignored_columns: list[str]
-    note: str
-
-
-@dataclass(frozen=True)
-class Landing:
-    """A landing; `batch_id` is None when every file was known already."""
-
-    batch_id: int | None
-    files: tuple[LandedFile, ...]
-
-    def summary(self) -> dict[str, Any]:
-        """Counts of the landing and of each file, fit for JSON."""
-        return {
-            "batch_id": self.batch_id,
-            "given": sum(file.given for file in self.files),
-            "landed": sum(file.landed for file in self.files),
-            "rejected": sum(file.rejected for file in self.files),
-            "files": [asdict(file) for file in self.files],
-        }
 
 
 @dataclass(frozen=True)
@@ -106,8 +84,6 @@ def land(settings: Settings, as_of_date: date, files: str, run_id: str) -> Landi
     """
     source = sources.load(settings.staging_source)
     if files.startswith(TABLE_PREFIX):
-        from ingest.tables import land_tables
-
         return land_tables(settings, source, as_of_date, files, run_id)
     with (
         _candidates(settings, source, find(files, as_of_date)) as candidates,
@@ -120,8 +96,6 @@ def has_news(settings: Settings, as_of_date: date, files: str) -> bool:
     """Whether landing the files would land anything; raises as `land` does."""
     source = sources.load(settings.staging_source)
     if files.startswith(TABLE_PREFIX):
-        from ingest.tables import tables_have_news
-
         return tables_have_news(settings, source, as_of_date, files)
     with (
         _candidates(settings, source, find(files, as_of_date)) as candidates,
@@ -131,17 +105,6 @@ def has_news(settings: Settings, as_of_date: date, files: str) -> bool:
             _examine(connection, source.name, candidate)[1].known is None
             for candidate in candidates
         )
-
-
-@contextmanager
-def landing_transaction(settings: Settings) -> Iterator[psycopg.Connection[Any]]:
-    """One transaction as loader, while no other landing or judgement is under way."""
-    with connect(settings, "loader", autocommit=True) as connection:
-        # taken outside the transaction, whose snapshot must be younger than the last landing
-        connection.execute("select pg_advisory_lock(hashtext(%s))", [LOCK])
-        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        with connection.transaction():
-            yield connection
 
 
 @contextmanager
@@ -206,22 +169,6 @@ def _land_all(
     return Landing(batch_id, tuple(landed))
 
 
-def next_batch_id(connection: psycopg.Connection[Any]) -> int:
-    """The number of a new batch."""
-    row = connection.execute("select nextval('ops.batch_id_seq')").fetchone()
-    assert row is not None
-    return row[0]
-
-
-def known_file(name: str, table: SourceTable, known: Version) -> LandedFile:
-    """The report of a file that was landed before."""
-    note = f"known already: batch {known.batch_id}, {known.status}"
-    log.info("%s: %s", name, note)
-    if known.status == "refused":
-        note += f"; `make accept BATCH={known.batch_id}` takes it in after all"
-    return LandedFile(name, table.name, None, 0, 0, 0, [], note)
-
-
 def _examine(
     connection: psycopg.Connection[Any], source: str, candidate: Candidate
 ) -> tuple[Content, Verdict]:
@@ -232,77 +179,6 @@ def _examine(
     content = examine(file, candidate.local, prefix_bytes)
     same = same_content(connection, source, table, content.sha256)
     return content, judge(file.name, file.format, content, current, same)
-
-
-_VERSION = """
-    select
-        file_id, batch_id, file_name, content_sha256, byte_count, status,
-        exists (
-            select from ops.rejected_lines
-            where rejected_lines.file_id = landed_files.file_id and reason = %(unclosed)s
-        ) as has_open_end
-    from ops.landed_files
-    where source = %(source)s and table_name = %(table)s and
-"""
-
-
-def current_version(
-    connection: psycopg.Connection[Any], source: str, table: str, name: str
-) -> Version | None:
-    """The newest accepted version of a file."""
-    row = connection.execute(
-        _VERSION + "file_name = %(name)s and status = 'accepted' order by file_id desc limit 1",
-        {"source": source, "table": table, "name": name, "unclosed": UNCLOSED},
-    ).fetchone()
-    return Version(*row) if row else None
-
-
-def same_content(
-    connection: psycopg.Connection[Any], source: str, table: str, content_sha256: str
-) -> list[Version]:
-    """Landings of this very content, newest first."""
-    rows = connection.execute(
-        _VERSION + "content_sha256 = %(sha256)s order by file_id desc",
-        {"source": source, "table": table, "sha256": content_sha256, "unclosed": UNCLOSED},
-    )
-    return [Version(*row) for row in rows]
-
-
-def register(
-    connection: psycopg.Connection[Any],
-    place: tuple[int, str, str, str],
-    content: tuple[str, int, Verdict],
-    run: tuple[date, str],
-) -> int:
-    """Enter a new version in ops.landed_files, its counts still 0.
-
-    Args:
-        connection: In the landing's transaction.
-        place: Batch, source, raw table, file name.
-        content: Digest, length in bytes, and the verdict on it.
-        run: Its date and id.
-    """
-    sha256, byte_count, verdict = content
-    row = connection.execute(
-        """
-        insert into ops.landed_files (
-            batch_id, source, table_name, file_name, content_sha256, byte_count, first_line,
-            record_count, landed_count, rejected_count,
-            supersedes_file_id, continues_file_id, as_of_date, run_id
-        ) values (%s, %s, %s, %s, %s, %s, %s, 0, 0, 0, %s, %s, %s, %s) returning file_id
-        """,
-        [
-            *place,
-            sha256,
-            byte_count,
-            verdict.skip_lines + 1,
-            verdict.supersedes_file_id,
-            verdict.continues_file_id,
-            *run,
-        ],
-    ).fetchone()
-    assert row is not None
-    return row[0]
 
 
 def _land_file(
@@ -428,29 +304,3 @@ def _copy(
             for chunk in chunks:
                 copy.write(chunk)
         return cursor.rowcount
-
-
-def enter_counts(
-    connection: psycopg.Connection[Any],
-    name: str,
-    file_id: int,
-    given: int,
-    landed: int,
-    rejected: int,
-) -> None:
-    """Write the counts of a file.
-
-    Raises:
-        LandingError: If they don't add up.
-    """
-    if landed + rejected != given:
-        raise LandingError(
-            f"{name} does not add up: {given} records given, {landed} landed + {rejected} "
-            "rejected. Nothing was landed: this is a fault of the reader, not of the file; "
-            "keep the file and report it"
-        )
-    connection.execute(
-        "update ops.landed_files set record_count = %s, landed_count = %s, rejected_count = %s"
-        " where file_id = %s",
-        [given, landed, rejected, file_id],
-    )

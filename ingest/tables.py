@@ -16,7 +16,7 @@ import psycopg
 from psycopg import sql
 
 from ingest.files import TABLE_PREFIX, Content, LandingError
-from ingest.land import (
+from ingest.ledger import (
     LandedFile,
     Landing,
     current_version,
