@@ -18,17 +18,18 @@
 {%- endmacro %}
 
 
-{# ISO date, or date and time; without an offset it is the shop's time. Gives timestamptz. #}
+{#
+ISO date, or date and time; without an offset it is the shop's time. Gives timestamptz.
+Postgres is asked rather than a pattern: it is quicker, and knows that there is no 30th of February.
+#}
 {% macro as_shop_time(text) -%}
     case
-        when
-            {{ text }} ~ '^\s*\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?\s*$'
-            and pg_input_is_valid({{ text }}, 'timestamp')
-            then {{ text }}::timestamp at time zone '{{ var("time_zone") }}'
-        when
-            {{ text }} ~ '^\s*\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?\s*(Z|[+-]\d{2}(:?\d{2})?)\s*$'
-            and pg_input_is_valid({{ text }}, 'timestamptz')
-            then {{ text }}::timestamptz
+        when {{ text }} not like '____-__-__%' then null
+        when translate(substr({{ text }}, 11), '0123456789:. T', '') = ''
+            then case when pg_input_is_valid({{ text }}, 'timestamp')
+                then {{ text }}::timestamp at time zone '{{ var("time_zone") }}'
+            end
+        when pg_input_is_valid({{ text }}, 'timestamptz') then {{ text }}::timestamptz
     end
 {%- endmacro %}
 

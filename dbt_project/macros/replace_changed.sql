@@ -21,3 +21,15 @@ table: for small models, as a `table` would take the views above it along.
     delete from {{ args.target_relation }};
     {{ get_insert_into_sql(args.target_relation, args.temp_relation, args.dest_columns) }}
 {% endmacro %}
+
+
+{#
+The condition that goes with it: true in a full build, else whether the key is among those to make anew.
+It calls ref() in both cases, so that dbt knows of the dependency.
+#}
+{% macro is_changed(key, changed_in='int_touched_keys') %}
+    {%- set changed = ref(changed_in) -%}
+    {%- if is_incremental() -%} {{ key }} in (select {{ key }} from {{ changed }})
+    {%- else -%} true
+    {%- endif -%}
+{% endmacro %}

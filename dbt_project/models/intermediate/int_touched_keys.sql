@@ -1,6 +1,7 @@
 -- One row per order, customer or product that this build makes anew, the other two keys null: those in changed
 -- files, and those of changed orders, as the marts show them still and as staging has them now. It keeps its
 -- rows until a build ends well, because a build that failed halfway has already moved some marts on.
+-- depends_on: {{ ref('int_order_lines') }}
 with
 
 changed_keys as (

@@ -4,9 +4,7 @@ with
 customers as (
 
     select * from {{ ref('int_customers') }}
-    {% if is_incremental() -%}
-    where customer_id in (select customer_id from {{ ref('int_touched_keys') }})
-    {%- endif %}
+    where {{ is_changed('customer_id') }}
 
 ),
 

@@ -4,9 +4,7 @@ with
 listed_products as (
 
     select * from {{ ref('int_products') }}
-    {% if is_incremental() -%}
-    where product_id in (select product_id from {{ ref('int_touched_keys') }})
-    {%- endif %}
+    where {{ is_changed('product_id') }}
 
 ),
 
@@ -19,9 +17,7 @@ sales as (
         sum(units) as lifetime_units
 
     from {{ ref('fct_order_items') }}
-    {% if is_incremental() -%}
-    where product_id in (select product_id from {{ ref('int_touched_keys') }})
-    {%- endif %}
+    where {{ is_changed('product_id') }}
     group by product_id
 
 ),
@@ -30,9 +26,7 @@ returned_products as (
 
     select distinct product_id
     from {{ ref('fct_refunds') }}
-    {% if is_incremental() -%}
-    where product_id in (select product_id from {{ ref('int_touched_keys') }})
-    {%- endif %}
+    where {{ is_changed('product_id') }}
 
 ),
 

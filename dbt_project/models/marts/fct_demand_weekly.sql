@@ -19,9 +19,7 @@ sales as (
         count(distinct order_id) as count_orders
 
     from {{ ref('fct_order_items') }}
-    {% if is_incremental() -%}
-    where product_id in (select product_id from {{ ref('int_touched_keys') }})
-    {%- endif %}
+    where {{ is_changed('product_id') }}
     group by 1, 2
 
 ),

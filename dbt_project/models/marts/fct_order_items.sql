@@ -15,6 +15,4 @@ from {{ ref('int_order_lines') }}
 
 where
     line_kind = 'sale'
-    {% if is_incremental() -%}
-    and order_id in (select order_id from {{ ref('int_touched_keys') }})
-    {%- endif %}
+    and {{ is_changed('order_id') }}

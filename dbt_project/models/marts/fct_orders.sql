@@ -6,9 +6,7 @@ orders as (
     select * from {{ ref('int_orders') }}
     where
         order_type = 'sale'
-        {% if is_incremental() -%}
-        and order_id in (select order_id from {{ ref('int_touched_keys') }})
-        {%- endif %}
+        and {{ is_changed('order_id') }}
 
 ),
 
@@ -17,9 +15,7 @@ lines as (
     select * from {{ ref('int_order_lines') }}
     where
         order_type = 'sale'
-        {% if is_incremental() -%}
-        and order_id in (select order_id from {{ ref('int_touched_keys') }})
-        {%- endif %}
+        and {{ is_changed('order_id') }}
 
 ),
 

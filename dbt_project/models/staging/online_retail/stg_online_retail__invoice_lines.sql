@@ -1,5 +1,6 @@
 -- One row per line of an accepted file, good or not: rejected_reason tells. A changed order is judged again
 -- as a whole, because a duplicate in one file counts once the same line in another file is refused.
+-- depends_on: {{ ref('stg_online_retail__changed_keys') }}
 with
 
 files as (
@@ -61,34 +62,9 @@ typed_lines as (
 
 ),
 
-judged_lines as (
-
-    select
-        *,
-        case
-            when order_id = '' then 'no invoice number'
-            when order_id !~ '^[CA]?\d+$' then 'invoice number of unknown form'
-            when product_id is null then 'no stock code'
-            when quantity is null then 'quantity is no whole number'
-            when unit_price_amount is null then 'price is no number'
-            when ordered_at is null then 'invoice date is no date and time'
-            when product_id like 'TEST%' then 'test line'
-            when quantity = 0 then 'quantity is zero'
-            when unit_price_amount = 0 and quantity < 0 then 'price is zero: stock written off'
-            when unit_price_amount = 0 then 'price is zero: nothing was sold'
-            when line_type = 'charge' then null
-            when unit_price_amount < 0 then 'negative price of a product'
-            when order_type = 'sale' and quantity < 0 then 'negative quantity in a sale'
-            when order_type = 'refund' and quantity > 0 then 'positive quantity in a cancellation'
-        end as rejected_reason
-
-    from typed_lines
-
-),
-
 candidates as (
 
-    select * from judged_lines
+    select * from typed_lines
 
     {% if is_incremental() %}
     union all
@@ -108,8 +84,7 @@ candidates as (
         lines.ordered_at,
         lines.order_type,
         lines.line_type,
-        lines.line_amount,
-        nullif(lines.rejected_reason, 'exact duplicate') as rejected_reason
+        lines.line_amount
 
     from {{ this }} as lines
 
@@ -145,6 +120,22 @@ select
     order_type,
     line_type,
     line_amount,
-    coalesce(rejected_reason, case when copy_number > 1 then 'exact duplicate' end) as rejected_reason
+    case
+        when copy_number > 1 then 'exact duplicate'
+        when order_id = '' then 'no invoice number'
+        when order_id !~ '^[CA]?\d+$' then 'invoice number of unknown form'
+        when product_id is null then 'no stock code'
+        when quantity is null then 'quantity is no whole number'
+        when unit_price_amount is null then 'price is no number'
+        when ordered_at is null then 'invoice date is no date and time'
+        when product_id like 'TEST%' then 'test line'
+        when quantity = 0 then 'quantity is zero'
+        when unit_price_amount = 0 and quantity < 0 then 'price is zero: stock written off'
+        when unit_price_amount = 0 then 'price is zero: nothing was sold'
+        when line_type = 'charge' then null
+        when unit_price_amount < 0 then 'negative price of a product'
+        when order_type = 'sale' and quantity < 0 then 'negative quantity in a sale'
+        when order_type = 'refund' and quantity > 0 then 'positive quantity in a cancellation'
+    end as rejected_reason
 
 from numbered_lines

@@ -6,9 +6,7 @@ lines as (
     select * from {{ ref('stg_online_retail__invoice_lines') }}
     where
         rejected_reason is null
-        {% if is_incremental() -%}
-        and order_id in (select order_id from {{ ref('stg_online_retail__changed_keys') }})
-        {%- endif %}
+        and {{ is_changed('order_id', 'stg_online_retail__changed_keys') }}
 
 )
 

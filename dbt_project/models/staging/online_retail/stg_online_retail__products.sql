@@ -6,9 +6,7 @@ lines as (
     select * from {{ ref('stg_online_retail__invoice_lines') }}
     where
         rejected_reason is null and line_type = 'product'
-        {% if is_incremental() -%}
-        and product_id in (select product_id from {{ ref('stg_online_retail__changed_keys') }})
-        {%- endif %}
+        and {{ is_changed('product_id', 'stg_online_retail__changed_keys') }}
 
 ),
 

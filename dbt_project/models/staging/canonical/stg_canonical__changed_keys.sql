@@ -1,0 +1,113 @@
+-- One row per changed file and order, product or customer that stands in it. Read from raw, which keeps the
+-- rows of refused files too. A customer who becomes known, or unknown, touches their orders.
+with
+
+files as (
+
+    select * from {{ ref('stg_ops__landed_files') }}
+
+),
+
+orders as (
+
+    select
+        _file_id as file_id,
+        trim(coalesce(order_id, '')) as order_id,
+        trim(coalesce(customer_id, '')) as customer_id
+
+    from {{ source('raw', 'canonical_orders') }}
+
+    where _file_id in (select file_id from files)
+
+),
+
+customers as (
+
+    select
+        _file_id as file_id,
+        trim(coalesce(customer_id, '')) as customer_id
+
+    from {{ source('raw', 'canonical_customers') }}
+
+    where _file_id in (select file_id from files where is_changed)
+
+),
+
+turned_customers as (
+
+    select * from customers
+    where customer_id not in (
+        select trim(unchanged.customer_id)
+        from {{ source('raw', 'canonical_customers') }} as unchanged
+        where
+            unchanged._file_id in (select file_id from files where is_accepted and not is_changed)
+            and unchanged.customer_id is not null
+    )
+
+),
+
+changed_keys as (
+
+    select
+        file_id,
+        order_id,
+        null as product_id,
+        null as customer_id
+
+    from orders
+    where file_id in (select file_id from files where is_changed)
+
+    union
+
+    select
+        turned_customers.file_id,
+        orders.order_id,
+        null as product_id,
+        null as customer_id
+
+    from turned_customers
+
+    inner join orders
+        on turned_customers.customer_id = orders.customer_id
+
+    union
+
+    select
+        _file_id as file_id,
+        trim(coalesce(order_id, '')) as order_id,
+        null as product_id,
+        null as customer_id
+
+    from {{ source('raw', 'canonical_order_items') }}
+    where _file_id in (select file_id from files where is_changed)
+
+    union
+
+    select
+        _file_id as file_id,
+        null as order_id,
+        trim(coalesce(product_id, '')) as product_id,
+        null as customer_id
+
+    from {{ source('raw', 'canonical_products') }}
+    where _file_id in (select file_id from files where is_changed)
+
+    union
+
+    select
+        file_id,
+        null as order_id,
+        null as product_id,
+        customer_id
+
+    from customers
+
+)
+
+select
+    file_id,
+    order_id,
+    product_id,
+    customer_id
+
+from changed_keys

@@ -1,0 +1,114 @@
+-- One row per line of an accepted file of order items, good or not: rejected_reason tells.
+-- depends_on: {{ ref('stg_canonical__changed_keys') }}
+with
+
+files as (
+
+    select * from {{ ref('stg_ops__landed_files') }}
+    where is_accepted {% if is_incremental() %}and is_changed{% endif %}
+
+),
+
+raw_rows as (
+
+    select * from {{ source('raw', 'canonical_order_items') }}
+    where _file_id in (select file_id from files)
+
+),
+
+typed_rows as (
+
+    select
+        _file_id as file_id,
+        _line as line_number,
+        -- the row as it was sent: equal rows have equal keys
+        md5(row(order_item_id, order_id, product_id, quantity, unit_price_amount, line_type)::text)::uuid as content_key,
+        nullif(trim(order_item_id), '') as order_item_id,
+        trim(coalesce(order_id, '')) as order_id,
+        nullif(trim(product_id), '') as product_id,
+        nullif(trim(line_type), '') as line_type,
+        {{ as_whole_number('quantity') }} as quantity,
+        {{ as_number('unit_price_amount') }} as unit_price_amount,
+        case
+            when trim(coalesce(order_id, '')) = '' then 'no order_id'
+            when trim(coalesce(order_item_id, '')) = '' then 'no order_item_id'
+            when trim(coalesce(product_id, '')) = '' then 'no product_id'
+            when trim(coalesce(line_type, '')) not in ('product', 'charge') then 'line_type is neither product nor charge'
+            when coalesce({{ as_whole_number('quantity') }}, 0) <= 0 then 'quantity is no positive whole number'
+            when {{ as_number('unit_price_amount') }} is null then 'unit_price_amount is no number'
+            when {{ as_number('unit_price_amount') }} = 0 then 'price is zero: nothing was sold'
+            when {{ as_number('unit_price_amount') }} < 0 and trim(line_type) = 'product' then 'negative price of a product'
+        end as row_fault
+
+    from raw_rows
+
+),
+
+candidates as (
+
+    select * from typed_rows
+
+    {% if is_incremental() %}
+    union all
+
+    -- rows of the same keys in files that did not change
+    select
+        stored.file_id,
+        stored.line_number,
+        stored.content_key,
+        stored.order_item_id,
+        stored.order_id,
+        stored.product_id,
+        stored.line_type,
+        stored.quantity,
+        stored.unit_price_amount,
+        stored.row_fault
+
+    from {{ this }} as stored
+
+    where
+        stored.order_id in (select order_id from {{ ref('stg_canonical__changed_keys') }})
+        and stored.file_id not in (select file_id from {{ ref('stg_ops__landed_files') }} where is_changed)
+    {% endif %}
+
+),
+
+ranked_rows as (
+
+    -- of several rows that can be read, the one that was landed last counts
+    select
+        *,
+        case
+            when row_fault is null
+                then lead(content_key) over (
+                    partition by order_id, order_item_id, row_fault is null order by file_id, line_number
+                )
+        end as next_content_key
+
+    from candidates
+
+)
+
+select
+    ranked_rows.file_id,
+    ranked_rows.line_number,
+    ranked_rows.content_key,
+    ranked_rows.order_item_id,
+    ranked_rows.order_id,
+    ranked_rows.product_id,
+    ranked_rows.line_type,
+    ranked_rows.quantity,
+    ranked_rows.unit_price_amount,
+    orders.order_type,
+    ranked_rows.row_fault,
+    case
+        when ranked_rows.row_fault is not null then ranked_rows.row_fault
+        when ranked_rows.content_key = ranked_rows.next_content_key then 'exact duplicate'
+        when ranked_rows.next_content_key is not null then 'replaced by a later row of the same key'
+        when orders.order_id is null then 'order is unknown or rejected'
+    end as rejected_reason
+
+from ranked_rows
+
+left join {{ ref('stg_canonical__orders') }} as orders
+    on ranked_rows.order_id = orders.order_id

@@ -1,0 +1,109 @@
+-- One row per line of an accepted file of orders, good or not: rejected_reason tells. An order of a customer
+-- whom the shop's own list does not have is rejected until that customer arrives.
+-- depends_on: {{ ref('stg_canonical__changed_keys') }}
+with
+
+files as (
+
+    select * from {{ ref('stg_ops__landed_files') }}
+    where is_accepted {% if is_incremental() %}and is_changed{% endif %}
+
+),
+
+raw_rows as (
+
+    select * from {{ source('raw', 'canonical_orders') }}
+    where _file_id in (select file_id from files)
+
+),
+
+typed_rows as (
+
+    select
+        _file_id as file_id,
+        _line as line_number,
+        -- the row as it was sent: equal rows have equal keys
+        md5(row(order_id, customer_id, ordered_at, country, order_type, refunded_order_id)::text)::uuid as content_key,
+        trim(coalesce(order_id, '')) as order_id,
+        nullif(trim(customer_id), '') as customer_id,
+        nullif(trim(refunded_order_id), '') as refunded_order_id,
+        nullif(trim(order_type), '') as order_type,
+        nullif(trim(country), '') as country,
+        {{ as_shop_time('ordered_at') }} as ordered_at,
+        case
+            when trim(coalesce(order_id, '')) = '' then 'no order_id'
+            when {{ as_shop_time('ordered_at') }} is null then 'ordered_at is no date and time'
+            when trim(coalesce(order_type, '')) not in ('sale', 'refund') then 'order_type is neither sale nor refund'
+        end as row_fault
+
+    from raw_rows
+
+),
+
+candidates as (
+
+    select * from typed_rows
+
+    {% if is_incremental() %}
+    union all
+
+    -- rows of the same keys in files that did not change
+    select
+        stored.file_id,
+        stored.line_number,
+        stored.content_key,
+        stored.order_id,
+        stored.customer_id,
+        stored.refunded_order_id,
+        stored.order_type,
+        stored.country,
+        stored.ordered_at,
+        stored.row_fault
+
+    from {{ this }} as stored
+
+    where
+        stored.order_id in (select order_id from {{ ref('stg_canonical__changed_keys') }})
+        and stored.file_id not in (select file_id from {{ ref('stg_ops__landed_files') }} where is_changed)
+    {% endif %}
+
+),
+
+ranked_rows as (
+
+    -- of several rows that can be read, the one that was landed last counts
+    select
+        *,
+        case
+            when row_fault is null
+                then lead(content_key) over (
+                    partition by order_id, row_fault is null order by file_id, line_number
+                )
+        end as next_content_key
+
+    from candidates
+
+)
+
+select
+    ranked_rows.file_id,
+    ranked_rows.line_number,
+    ranked_rows.content_key,
+    ranked_rows.order_id,
+    ranked_rows.customer_id,
+    ranked_rows.refunded_order_id,
+    ranked_rows.order_type,
+    ranked_rows.country,
+    ranked_rows.ordered_at,
+    ranked_rows.row_fault,
+    case
+        when ranked_rows.row_fault is not null then ranked_rows.row_fault
+        when ranked_rows.content_key = ranked_rows.next_content_key then 'exact duplicate'
+        when ranked_rows.next_content_key is not null then 'replaced by a later row of the same key'
+        when ranked_rows.customer_id is not null and customers.customer_id is null then 'customer is unknown'
+    end as rejected_reason
+
+from ranked_rows
+
+left join {{ ref('stg_canonical__customers') }} as customers
+    on ranked_rows.customer_id = customers.customer_id
