@@ -4,6 +4,7 @@ vanished included. (dbt's delete+insert would leave a vanished key behind: it de
 
     unique_key: order_id                       column, or list of columns, that is replaced
     meta: {changed_in: int_touched_keys}       model that lists the keys, in columns of the same names
+                                               or of those in changed_keys
 
 Strategy `replace_all` deletes everything and writes it again, in one transaction and without dropping the
 table: for small models, as a `table` would take the views above it along.
@@ -11,8 +12,12 @@ table: for small models, as a `table` would take the views above it along.
 {% macro get_incremental_replace_changed_sql(args) %}
     {% set keys = [args.unique_key] if args.unique_key is string else args.unique_key %}
     {% set changed = ref(config.get('meta')['changed_in']) %}
+    {% set changed_keys = config.get('meta').get('changed_keys', keys) %}
     delete from {{ args.target_relation }}
-    where ({{ keys | join(', ') }}) in (select {{ keys | join(', ') }} from {{ changed }});
+    -- qualified: a name that only the target has would match every row
+    where ({{ keys | join(', ') }}) in (
+        select changed.{{ changed_keys | join(', changed.') }} from {{ changed }} as changed
+    );
     {{ get_insert_into_sql(args.target_relation, args.temp_relation, args.dest_columns) }}
 {% endmacro %}
 

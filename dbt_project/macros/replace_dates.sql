@@ -9,26 +9,27 @@
     table, the views that read it, and the dates off the grid that were scored.
 #}
 
-{% macro is_replaced(until) -%}
+{% macro is_replaced(until, first_touched_date) -%}
     (
         {{ until }} = date '{{ var("as_of_date") }}'
-        or (
-            extract(day from as_of_date) = 1
-            {%- if not flags.FULL_REFRESH %}
-            and {{ until }} > (select min(first_touched_date) from {{ ref('int_snapshot_dates') }})
-            {%- endif %}
-        )
+        {%- if first_touched_date %}
+        or (extract(day from as_of_date) = 1 and {{ until }} > {{ first_touched_date }})
+        {%- endif %}
     )
 {%- endmacro %}
 
 {# Dates to make: of those that are there, the replaced ones; of those that are not, the wanted ones. #}
 {% macro is_due(wanted, until='as_of_date', keys=['as_of_date']) -%}
     {%- if is_incremental() -%}
+    {%- set touched = '(select min(first_touched_date) from ' ~ ref('int_snapshot_dates') ~ ')' -%}
     case
-        when exists (
-            select from {{ this }} as built
-            where {% for key in keys %}{{ 'and ' if not loop.first }}built.{{ key }} = dates.{{ key }} {% endfor %}
-        ) then {{ is_replaced(until) }}
+        -- the next date in the key's index, not `exists`: planned as a scan of the whole table
+        when (dates.{{ keys | join(', dates.') }}) = (
+            select {{ keys | join(', ') }} from {{ this }}
+            where ({{ keys | join(', ') }}) >= (dates.{{ keys | join(', dates.') }})
+            order by {{ keys | join(', ') }}
+            limit 1
+        ) then {{ is_replaced(until, "'-infinity'" if flags.FULL_REFRESH else touched) }}
         else {{ wanted }}
     end
     {%- else -%}
@@ -36,9 +37,11 @@
     {%- endif -%}
 {%- endmacro %}
 
-{% macro get_incremental_replace_dates_sql(arg_dict) -%}
-    delete from {{ arg_dict.target_relation }}
-    where {{ is_replaced(arg_dict.unique_key) }};
+{% macro get_incremental_replace_dates_sql(args) -%}
+    {%- set changed = run_query('select min(first_touched_date) from ' ~ ref('int_snapshot_dates')) -%}
+    {%- set touched = '-infinity' if flags.FULL_REFRESH else changed.columns[0][0] -%}
+    delete from {{ args.target_relation }}
+    where {{ is_replaced(args.unique_key, "'" ~ touched ~ "'" if touched else none) }};
 
-    {{ get_insert_into_sql(arg_dict.target_relation, arg_dict.temp_relation, arg_dict.dest_columns) }}
+    {{ get_insert_into_sql(args.target_relation, args.temp_relation, args.dest_columns) }}
 {%- endmacro %}

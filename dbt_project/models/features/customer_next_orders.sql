@@ -1,4 +1,4 @@
-{{ config(materialized='incremental', incremental_strategy='replace_dates', unique_key='as_of_date') }}
+{{ config(materialized='incremental', incremental_strategy='replace_dates', unique_key='as_of_date', full_refresh=false) }}
 
 -- One row per as_of_date (what was known then), snapshot_date before it, and customer. Who had not ordered again
 -- before as_of_date is censored there.

@@ -1,4 +1,4 @@
-{{ config(materialized='incremental', incremental_strategy='replace_dates', unique_key='known_on_date') }}
+{{ config(materialized='incremental', incremental_strategy='replace_dates', unique_key='known_on_date', full_refresh=false) }}
 
 -- One row per as_of_date, customer_id and horizon_days. The window is [as_of_date, as_of_date + horizon_days): the
 -- scored date is its first day, known_on_date is not in it any more.

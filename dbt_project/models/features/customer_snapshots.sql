@@ -1,4 +1,4 @@
-{{ config(materialized='incremental', incremental_strategy='replace_dates', unique_key='as_of_date') }}
+{{ config(materialized='incremental', incremental_strategy='replace_dates', unique_key='as_of_date', full_refresh=false) }}
 
 -- One row per as_of_date and customer_id. Only days before as_of_date count: an order on it is not seen.
 {%- set windows_days = [30, 90, 180, 365] %}

@@ -1,4 +1,4 @@
-{{ config(materialized='incremental', incremental_strategy='replace_dates', unique_key='as_of_date') }}
+{{ config(materialized='incremental', incremental_strategy='replace_dates', unique_key='as_of_date', full_refresh=false) }}
 
 -- One row per as_of_date, product_id and week that ended before as_of_date, from the product's first sale on. The
 -- weeks are laid out here: where the mart's end depends on orders that came after as_of_date.
