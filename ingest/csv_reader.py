@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from ingest.csv_records import LineTooLongError, Records, find_records
+from ingest.csv_records import LineTooLongError, Positions, Records, count_lines, find_records
 from ingest.files import LandingError, ShopFile
 from ingest.rows import Layout, Rows, match_columns
 from perennial.sources import SourceTable
@@ -128,17 +128,29 @@ def rows(
 
 def _rows(block: bytes, records: Records, found: Layout, stamp: bytes) -> Rows:
     starts, ends = records.starts, records.ends
-    if records.delimiters is not None:
-        block, starts, ends = _without_ignored(block, records, found)
-    positions = zip(records.lines.tolist(), starts.tolist(), ends.tolist(), strict=True)
-    data = b"".join([stamp % (line, block[start:end]) for line, start, end in positions])
-    return Rows(data, len(starts), records.rejects, records.blank_count)
+    if records.delimiters is None:
+        data = _stamped(block, records.lines, starts, ends, stamp)
+        inner_count = count_lines(data) - len(starts)
+    else:
+        # counted before a field is dropped that may hold some
+        whole = _stamped(block, records.lines, starts, ends, b"%d%b\n")
+        inner_count = count_lines(whole) - len(starts)
+        data = _stamped(*_without_ignored(block, records, found), stamp)
+    inner_count += sum(count_lines(reject.content) for reject in records.rejects)
+    return Rows(data, len(starts), records.rejects, records.blank_count, inner_count)
+
+
+def _stamped(
+    block: bytes, lines: Positions, starts: Positions, ends: Positions, stamp: bytes
+) -> bytes:
+    positions = zip(lines.tolist(), starts.tolist(), ends.tolist(), strict=True)
+    return b"".join([stamp % (line, block[start:end]) for line, start, end in positions])
 
 
 def _without_ignored(
     block: bytes, records: Records, found: Layout
-) -> tuple[bytes, np.ndarray, np.ndarray]:
-    """The records with their landed fields only: new bytes, and where each record is in them."""
+) -> tuple[bytes, Positions, Positions, Positions]:
+    """The records with their landed fields only: new bytes, lines, starts and ends."""
     assert records.delimiters is not None
     starts, ends = records.starts[:, None], records.ends[:, None]
     field_starts = np.hstack([starts, records.delimiters + 1])
@@ -153,4 +165,4 @@ def _without_ignored(
     data[field_ends[:, kept]] = found.delimiter[0]
     lengths = (field_ends[:, kept] + 1 - field_starts[:, kept]).sum(axis=1)
     new_ends = np.cumsum(lengths)
-    return data[is_kept].tobytes(), new_ends - lengths, new_ends - 1
+    return data[is_kept].tobytes(), records.lines, new_ends - lengths, new_ends - 1

@@ -22,7 +22,6 @@ import psycopg
 from psycopg import sql
 
 from ingest import csv_reader, json_reader, parquet_reader
-from ingest.csv_records import count_lines
 from ingest.files import (
     TABLE_PREFIX,
     CheckedStream,
@@ -202,8 +201,8 @@ def _land_file(
         rejected = _copy_rejects(connection, iter(lambda: spool.read(SPOOL_BYTES), b""))
     given = candidate.row_count
     if given is None:
-        given = content.line_count - (layout.body_line - 1) - tally.blank_lines
-        given -= tally.inner_lines if file.format == "csv" else 0
+        lines = content.line_count - (layout.body_line - 1)
+        given = lines - tally.blank_lines - tally.inner_lines
     enter_counts(connection, file.name, trace.file_id, given, landed, rejected)
     note = "landed"
     if verdict.continues_file_id is not None:
@@ -256,9 +255,8 @@ def _split(chunks: Iterable[Rows], tally: _Tally, spool: Any, file_id: int) -> I
     """Pass the rows on; put rejects aside, because a COPY leaves the connection to nothing else."""
     for chunk in chunks:
         tally.blank_lines += chunk.blank_count
-        tally.inner_lines += count_lines(chunk.data) - chunk.count
+        tally.inner_lines += chunk.inner_count
         for reject in chunk.rejects:
-            tally.inner_lines += count_lines(reject.content)
             line = f'{file_id},{reject.line},"{reject.reason}",\\x{reject.content.hex()}\n'
             spool.write(line.encode())
         if chunk.data:

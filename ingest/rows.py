@@ -51,12 +51,14 @@ class Rows:
         count: How many.
         rejects: Records beside them that can't be read.
         blank_count: Blank lines beside them.
+        inner_count: Line ends inside records, landed or rejected: lines that begin no record.
     """
 
     data: bytes
     count: int
     rejects: list[Reject]
     blank_count: int = 0
+    inner_count: int = 0
 
 
 @dataclass(frozen=True)
