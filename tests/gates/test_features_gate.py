@@ -19,7 +19,7 @@ from perennial.warehouse import connect
 
 AS_OF = date(2011, 9, 10)
 
-# Customer n of 1 to 20 ordered on 2011-01-n and 2011-09-03, ten apart; product 1 to 3 since 2011-08-01.
+# Customers 1 to 20 ordered on 2011-01-n and 2011-09-03; products 1 to 3 sell since 2011-08-01.
 GOOD_SHOP = """
 drop table if exists marts.fct_orders, features.customer_snapshots, features.customer_outcomes,
     features.customer_next_orders, features.product_weeks cascade;
@@ -35,9 +35,11 @@ create table features.customer_snapshots as
         7 as days_since_last_order, 2 as count_orders, 2 as count_order_days,
         1 as count_orders_30d, 1 as count_orders_90d, 1 as count_orders_180d,
         2 as count_orders_365d, 20.00::numeric(18, 2) as net_spend_amount,
-        10.00::numeric(18, 2) as net_spend_amount_30d, 10.00::numeric(18, 2) as net_spend_amount_90d,
-        10.00::numeric(18, 2) as net_spend_amount_180d, 20.00::numeric(18, 2) as net_spend_amount_365d,
-        0 as count_orders_season_last_year, 0.00::numeric(18, 2) as net_spend_amount_season_last_year,
+        10.00::numeric(18, 2) as net_spend_amount_30d,
+        10.00::numeric(18, 2) as net_spend_amount_90d,
+        10.00::numeric(18, 2) as net_spend_amount_180d,
+        20.00::numeric(18, 2) as net_spend_amount_365d, 0 as count_orders_season_last_year,
+        0.00::numeric(18, 2) as net_spend_amount_season_last_year,
         20.00::numeric(18, 2) as gross_spend_amount, 0.00::numeric(18, 2) as refund_amount,
         0.00::numeric(18, 2) as refund_amount_365d, 0 as count_refunds,
         10.00::numeric(18, 2) as avg_order_amount, 10.00::numeric(18, 2) as max_order_amount,
@@ -101,13 +103,16 @@ NEXT_ORDERS, WEEKS = "features.customer_next_orders", "features.product_weeks"
         (SNAPSHOTS, "delete from {table}", "row_count"),
         (SNAPSHOTS, "update {table} set as_of_date = '2011-09-09'", "row_count"),
         (SNAPSHOTS, "delete from {table} where customer_id = 'c3'", "as many customers as ordered"),
-        (SNAPSHOTS, "update {table} set customer_id = null where customer_id = 'c3'", "not_be_null"),
+        (SNAPSHOTS, "update {table} set customer_id = null where customer_id = 'c3'",
+         "not_be_null"),
         (SNAPSHOTS, "update {table} set customer_id = 'c1' where customer_id = 'c3'", "be_unique"),
         (SNAPSHOTS, "update {table} set days_since_last_order = 0", "days_since_last_order"),
         (SNAPSHOTS, "update {table} set days_since_last_order = null", "days_since_last_order"),
-        (SNAPSHOTS, "update {table} set days_since_first_order = 6", "days_since_first_order, days"),
+        (SNAPSHOTS, "update {table} set days_since_first_order = 6",
+         "days_since_first_order, days_since_last_order"),
         (SNAPSHOTS, "update {table} set count_orders = 0, count_order_days = 0", "count_orders"),
-        (SNAPSHOTS, "update {table} set count_orders_30d = 2", "count_orders_90d, count_orders_30d"),
+        (SNAPSHOTS, "update {table} set count_orders_30d = 2",
+         "count_orders_90d, count_orders_30d"),
         (SNAPSHOTS, "update {table} set count_orders_365d = 3", "count_orders, count_orders_365d"),
         (SNAPSHOTS, "update {table} set count_order_days = 3", "count_orders, count_order_days"),
         (SNAPSHOTS, "update {table} set net_spend_amount = -1", "net_spend_amount"),
@@ -180,7 +185,7 @@ def test_a_shop_whose_newest_order_is_old_is_told(gate_home):
 def test_a_shop_too_young_for_any_outcome_passes(gate_home):
     run_as_transformer(
         gate_home,
-        f"update marts.fct_orders set ordered_date = '2011-09-03' where ordered_date < '2011-09-03';"
+        "update marts.fct_orders set ordered_date = greatest(ordered_date, '2011-09-03');"
         f"update {SNAPSHOTS} set days_since_first_order = 7;"
         f"delete from {OUTCOMES}; delete from {NEXT_ORDERS}",
     )

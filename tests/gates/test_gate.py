@@ -30,7 +30,8 @@ def numbers(gate_home: Settings) -> Iterator[None]:
     """features.numbers: number 1 to 10, and a customer's address beside each."""
     with connect(gate_home, "transformer") as connection:
         connection.execute(
-            "create table features.numbers as select number, number::text || '@example.org' as email"
+            "create table features.numbers as"
+            " select number, number::text || '@example.org' as email"
             " from generate_series(1, 10) as number"
         )
     yield

@@ -1,10 +1,10 @@
-"""Publishing: readers see the old scores or the new ones, whatever fails and whoever runs beside."""
+"""Publishing: readers see the old scores or the new ones, whatever fails or runs beside."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date, timedelta
@@ -56,19 +56,19 @@ def run(
 
 
 @pytest.fixture(scope="module")
-def home(online_retail_home: Settings) -> Settings:
-    """A warehouse in which 500 customers are known on each date that the tests score."""
-    with connect(online_retail_home, "transformer") as connection:
+def home(start_home: Callable[..., Settings]) -> Settings:
+    """A warehouse of its own, in which 500 customers are known on each date that is scored."""
+    settings = start_home("online_retail")
+    with connect(settings, "transformer") as connection:
         connection.execute(
-            "create table if not exists features.customer_snapshots"
-            " (as_of_date date, customer_id text)"
+            "create table features.customer_snapshots (as_of_date date, customer_id text)"
         )
         connection.execute(
             "create or replace view reporting.published_churn as"
             " select churn.* from scores.churn join ops.publications"
             " using (as_of_date, publication_id) where publications.question = 'churn'"
         )
-    return online_retail_home
+    return settings
 
 
 @pytest.fixture(autouse=True)
@@ -83,8 +83,6 @@ def nothing_published(home: Settings) -> Iterator[None]:
     with connect(home, "perennial") as connection:
         connection.execute("truncate scores.churn, ops.publications, ops.gate_results")
         connection.execute("truncate ops.late_dates, ops.landed_files cascade")
-    with connect(home, "transformer") as connection:
-        connection.execute("truncate features.customer_snapshots")
 
 
 def published(settings: Settings, as_of_date: date = AS_OF) -> dict[float, int]:
@@ -189,7 +187,9 @@ def test_a_failure_at_any_stage_leaves_the_old_rows(
         note_late_date(home, connection)
     if stage == "gate":  # one customer more than was scored
         with connect(home, "transformer") as connection:
-            connection.execute("insert into features.customer_snapshots values (%s, 'new')", [AS_OF])
+            connection.execute(
+                "insert into features.customer_snapshots values (%s, 'new')", [AS_OF]
+            )
     elif stage == "checksum":
         monkeypatch.setattr(publish_module, "_checksum", fail)
     else:

@@ -1,0 +1,143 @@
+"""The gate behind landing: a good batch is accepted, a broken one is held."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+
+from expectations.gate import GateFailed
+from expectations.raw import gate_raw
+from ingest import batches
+from perennial.settings import Settings
+from perennial.warehouse import connect
+
+AS_OF = date(2011, 9, 10)
+
+FILE = """
+insert into ops.landed_files
+    (file_id, batch_id, source, table_name, file_name, content_sha256, byte_count, record_count,
+     landed_count, rejected_count, first_line, status, run_id)
+    overriding system value
+    values ({file_id}, {batch_id}, 'online_retail', 'online_retail_invoice_lines', 'f{file_id}.csv',
+     'sha{file_id}', 1, {rows} + {rejected}, {rows}, {rejected}, 1, '{status}', 'r')
+"""
+ROWS = """
+insert into raw.online_retail_invoice_lines
+    (invoice, stock_code, description, quantity, invoice_date, price, customer_id, country,
+     _batch_id, _file_id, _line, _loaded_at)
+    select '5' || n, '85048', 'a light', '-3', '2011-09-09 08:45:00', '6.95',
+        case when n % 4 > 0 then '13085.0' end, 'United Kingdom', {batch_id}, {file_id}, n, now()
+    from generate_series(1, {rows}) as n
+"""
+LINES = "raw.online_retail_invoice_lines"
+
+
+@pytest.fixture(autouse=True)
+def landed(gate_home: Settings) -> None:
+    """Batch 1: file 1 with 200 good lines, held. File 9 of batch 9 is broken and refused."""
+    run_as_owner(gate_home, f"truncate {LINES}; truncate ops.landed_files cascade")
+    land(gate_home, batch_id=1, file_id=1)
+    land(gate_home, batch_id=9, file_id=9, status="refused")
+    run_as_owner(gate_home, f"update {LINES} set quantity = 'x', price = null where _file_id = 9")
+
+
+def land(settings: Settings, batch_id: int, file_id: int, rows=200, rejected=0, status="held"):
+    fields = dict(
+        batch_id=batch_id, file_id=file_id, rows=rows, rejected=rejected, status=status
+    )  # fmt: skip
+    run_as_owner(settings, FILE.format(**fields))
+    run_as_owner(settings, ROWS.format(**fields))
+
+
+def run_as_owner(settings: Settings, statements: str) -> None:
+    with connect(settings, "perennial") as connection:
+        connection.execute(statements)  # type: ignore[arg-type]
+
+
+def test_a_good_batch_is_accepted(gate_home, results):
+    summary = gate_raw(gate_home, 1, AS_OF, "good batch")
+    assert (summary["batch_ids"], summary["warnings"]) == ([1], [])
+    assert results("good batch", "gate", "success") == [("raw", True)] * summary["rule_count"]
+    assert batches.status(gate_home, 1) == "accepted"
+
+
+@pytest.mark.parametrize(
+    ("fault", "rule"),
+    [
+        (f"delete from {LINES} where _file_id = 1", "row_count"),
+        (f"update {LINES} set quantity = 'three' where _line <= 11",
+         "quantity_is_number.*11 of 200"),
+        (f"update {LINES} set invoice_date = '31.31.2011' where _line <= 11",
+         "invoice_date_is_timestamp"),
+        (f"update {LINES} set price = stock_code || 'A' where _line <= 11", "price_is_number"),
+        (f"update {LINES} set quantity = ''", "quantity is not empty"),
+        (f"update {LINES} set price = null", "price is not empty"),
+        ("update ops.landed_files set rejected_count = 11, record_count = 211 where file_id = 1",
+         "rejected_rate"),
+        ("update ops.landed_files set landed_count = 0, record_count = 0 where file_id = 1",
+         "record_count"),
+    ],
+)  # fmt: skip
+def test_a_planted_fault_holds_the_batch(gate_home, fault, rule):
+    run_as_owner(gate_home, fault)
+    with pytest.raises(GateFailed, match=rf"batch 1 is held.*{rule}.*make accept BATCH=1"):
+        gate_raw(gate_home, 1, AS_OF, "fault")
+    assert batches.status(gate_home, 1) == "held"
+
+
+def test_a_missing_column_holds_the_batch(gate_home):
+    run_as_owner(gate_home, f"alter table {LINES} rename country to land")
+    try:
+        with pytest.raises(GateFailed, match="country"):
+            gate_raw(gate_home, 1, AS_OF, "no column")
+    finally:
+        run_as_owner(gate_home, f"alter table {LINES} rename land to country")
+    assert batches.status(gate_home, 1) == "held"
+
+
+@pytest.mark.parametrize(
+    ("fault", "rule"),
+    [
+        (f"update {LINES} set quantity = 'three' where _line = 7", "quantity_is_number"),
+        (f"update {LINES} set customer_id = ' '", "customer_id is not empty"),
+        ("update ops.landed_files set rejected_count = 1, record_count = 201 where file_id = 1",
+         "rejected_rate"),
+    ],
+)  # fmt: skip
+def test_a_few_odd_lines_are_told_and_let_in(gate_home, fault, rule):
+    run_as_owner(gate_home, fault)
+    (warning,) = gate_raw(gate_home, 1, AS_OF, "odd")["warnings"]
+    assert rule in warning
+    assert batches.status(gate_home, 1) == "accepted"
+
+
+def test_a_batch_much_smaller_than_usual_is_told(gate_home):
+    for number in (11, 12, 13):
+        land(gate_home, batch_id=number, file_id=number, rows=210, status="accepted")
+    land(gate_home, batch_id=14, file_id=14, rows=20)
+    (warning,) = gate_raw(gate_home, 14, AS_OF, "small")["warnings"]
+    assert "volume_ratio" in warning
+
+
+def test_other_batches_are_not_looked_at(gate_home):
+    land(gate_home, batch_id=2, file_id=2)
+    run_as_owner(gate_home, f"update {LINES} set quantity = 'x' where _file_id = 2")
+    assert gate_raw(gate_home, 1, AS_OF, "one of two")["batch_ids"] == [1]
+    assert batches.status(gate_home, 2) == "held"
+
+
+def test_a_second_try_is_stopped_again_though_nothing_new_was_landed(gate_home):
+    run_as_owner(gate_home, f"update {LINES} set quantity = 'x' where _file_id = 1")
+    for batch_id in (1, None):
+        with pytest.raises(GateFailed, match="batch 1 is held"):
+            gate_raw(gate_home, batch_id, AS_OF, "again")
+
+
+@pytest.mark.parametrize("decision", [batches.accept, batches.refuse])
+def test_what_a_person_decided_stays(gate_home, decision):
+    run_as_owner(gate_home, f"update {LINES} set quantity = 'x' where _file_id = 1")
+    decision(gate_home, 1, "a person said so")
+    before = batches.status(gate_home, 1)
+    assert gate_raw(gate_home, 1, AS_OF, "decided")["batch_ids"] == []
+    assert batches.status(gate_home, 1) == before

@@ -1,0 +1,159 @@
+"""The registry and the driver: the model of a date is trained once, stored and read back whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from ml_tasks.shared import registry, run
+from ml_tasks.shared.model import TrainedModel
+from ml_tasks.shared.registry import RegistryError
+from perennial.settings import Settings
+from perennial.warehouse import connect
+
+SEPTEMBER = TrainedModel(
+    name="coin",
+    training_date=date(2011, 9, 1),
+    parameters={"seed": 7, "bounds": [0.5, 0.1 + 0.2], "nested": {"10": 1, "9": 2}, "text": "ü"},
+    artefacts={"trees.ubj": bytes(range(256)), "weights.safetensors": b""},
+    metrics={"auc": 0.8125, "undefined": float("nan")},
+    report={"cuts": [{"as_of_date": date(2011, 6, 1), "auc": float("nan")}]},
+    plots={"calibration.png": b"\x89PNG"},
+)
+
+
+@pytest.fixture(scope="module")
+def home(start_home: Callable[..., Settings]) -> Settings:
+    settings = start_home("online_retail")
+    registry.initialise(settings)
+    with connect(settings, "transformer") as connection:
+        connection.execute(
+            "create table features.customer_snapshots as"
+            " select day as as_of_date, 'c' || n as customer_id from generate_series(1, 50) as n,"
+            " lateral (values (date '2011-09-10'), (date '2011-09-20'), (date '2011-10-05'))"
+            " as days (day)"
+        )
+    return settings
+
+
+def stored_files(settings: Settings, question: str) -> list[Path]:
+    return [path for path in (settings.home / "mlflow" / question).rglob("*") if path.is_file()]
+
+
+def test_a_model_comes_back_as_it_was_trained(home):
+    returned = registry.add(home, "round_trip", SEPTEMBER)
+    found = registry.find(home, "round_trip", SEPTEMBER.training_date)
+    assert found == returned
+    assert (found.name, found.training_date) == (SEPTEMBER.name, SEPTEMBER.training_date)
+    assert found.parameters == SEPTEMBER.parameters
+    assert found.artefacts == SEPTEMBER.artefacts
+    assert found.metrics == {"auc": 0.8125}
+    assert found.model_version == SEPTEMBER.model_version
+
+
+def test_report_plots_and_card_are_kept_and_nothing_is_a_pickle(home):
+    registry.add(home, "kept", SEPTEMBER)
+    files = {path.name: path for path in stored_files(home, "kept")}
+    assert set(files) == {
+        "model.json", "trees.ubj", "weights.safetensors", "report.json", "calibration.png",
+        "model_card.md",
+    }  # fmt: skip
+    assert '"as_of_date": "2011-06-01"' in files["report.json"].read_text()
+    card = files["model_card.md"].read_text()
+    assert SEPTEMBER.model_version in card
+    assert "| auc | 0.8125 |" in card
+
+
+def test_each_training_date_has_its_own_model_and_champion_is_the_newest(home):
+    october = replace(SEPTEMBER, training_date=date(2011, 10, 1))
+    registry.add(home, "dates", october)
+    registry.add(home, "dates", SEPTEMBER)  # a backfill comes later and is older
+    assert registry.find(home, "dates", date(2011, 9, 1)).model_version == SEPTEMBER.model_version
+    assert registry.find(home, "dates", date(2011, 10, 1)).model_version == october.model_version
+    assert registry.find(home, "dates", date(2011, 8, 1)) is None
+    assert registry.find(home, "no_such_question", date(2011, 9, 1)) is None
+    champion = registry._client(home).get_model_version_by_alias("dates", "champion")
+    assert champion.tags["training_date"] == "2011-10-01"
+
+
+def test_the_same_model_is_stored_once_and_another_beside_it(home):
+    registry.add(home, "again", SEPTEMBER)
+    registry.add(home, "again", SEPTEMBER)
+    other = registry.add(home, "again", replace(SEPTEMBER, parameters={"seed": 8}))
+    versions = registry._client(home).search_model_versions("name = 'again'")
+    assert len(versions) == 2
+    assert registry.find(home, "again", date(2011, 9, 1)) == other
+    first = registry.find(home, "again", date(2011, 9, 1), SEPTEMBER.model_version)
+    assert first.parameters == SEPTEMBER.parameters
+
+
+def test_a_changed_file_is_refused(home):
+    registry.add(home, "changed", SEPTEMBER)
+    (trees,) = [path for path in stored_files(home, "changed") if path.name == "trees.ubj"]
+    trees.write_bytes(b"something else")
+    with pytest.raises(RegistryError, match="were changed"):
+        registry.find(home, "changed", SEPTEMBER.training_date)
+
+
+class Coin:
+    """A question that gives each customer one chance, and counts how often it was trained."""
+
+    def __init__(self, chance: float) -> None:
+        self.chance = chance
+        self.training_dates: list[date] = []
+
+    def train(self, training_date: date, store: object, seed: int) -> TrainedModel:
+        self.training_dates.append(training_date)
+        return TrainedModel("coin", training_date, {"chance": self.chance, "seed": seed})
+
+    def score(
+        self, as_of_date: date, model: TrainedModel, store: object
+    ) -> dict[str, pd.DataFrame]:
+        frame = pd.DataFrame({"customer_id": [f"c{number}" for number in range(1, 51)]})
+        frame["churn_probability_90d"] = model.parameters["chance"]
+        frame["churn_percentile_90d"] = 100.0
+        frame["churn_risk_band"] = "low"
+        frame["score_status"] = "scored"
+        frame["score_reason"] = None
+        return {"churn": frame}
+
+
+@pytest.fixture
+def coin(monkeypatch: pytest.MonkeyPatch) -> Coin:
+    question = Coin(0.25)
+    monkeypatch.setattr(run, "_question", lambda _: question)
+    return question
+
+
+def test_a_month_is_trained_once_whatever_is_scored_in_it_and_in_which_order(home, coin):
+    october = run.score_question(home, "churn", date(2011, 10, 5), "r1")
+    late = run.score_question(home, "churn", date(2011, 9, 20), "r2")
+    coin.chance = 0.5  # what training would find now
+    early = run.score_question(home, "churn", date(2011, 9, 10), "r3")
+    assert coin.training_dates == [date(2011, 10, 1), date(2011, 9, 1)]
+    assert early["model_version"] == late["model_version"] != october["model_version"]
+    again = run.score_question(home, "churn", date(2011, 9, 20), "r4")
+    assert again["checksum"] == late["checksum"]
+
+
+def test_a_rerun_uses_the_model_that_the_date_was_published_with(home, coin):
+    first = run.score_question(home, "churn", date(2011, 9, 10), "r1")
+    registry.add(home, "churn", TrainedModel("coin", date(2011, 9, 1), {"chance": 0.75}))
+    again = run.score_question(home, "churn", date(2011, 9, 10), "r2")
+    assert again["model_version"] == first["model_version"]
+    assert again["checksum"] == first["checksum"]
+
+
+def test_two_runs_of_one_month_train_once(home, coin, monkeypatch):
+    monkeypatch.setattr(run, "_published_version", lambda *_: None)
+    with ThreadPoolExecutor(2) as pool:
+        dates = [date(2011, 7, 10), date(2011, 7, 20)]
+        models = list(pool.map(lambda day: run.ensure_model(home, "churn", day), dates))
+    assert coin.training_dates == [date(2011, 7, 1)]
+    assert models[0] == models[1]
