@@ -23,6 +23,8 @@ from perennial import contracts
 from perennial.settings import DBT_PROJECT, Settings
 from perennial.warehouse import connect, read_frame
 
+BUILD = ("build", "--exclude", "resource_type:unit_test")  # as the DAG does
+
 # What may differ between two runs of the same date.
 STAMPS = {"run_id", "publication_id", "scored_at"}
 
@@ -43,7 +45,7 @@ def dbt(settings: Settings, as_of_date: date, *arguments: str) -> str:
         "time_zone": env["PERENNIAL_TIME_ZONE"],
         "currency": env["PERENNIAL_CURRENCY"],
     }
-    command = [str(Path(sys.executable).parent / "dbt"), *(arguments or ("build",))]
+    command = [str(Path(sys.executable).parent / "dbt"), *(arguments or BUILD)]
     command += ["--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT)]
     done = subprocess.run(
         [*command, "--vars", json.dumps(variables)],

@@ -26,7 +26,8 @@ def dbt_build() -> TaskGroup:
         ),
         render_config=RenderConfig(
             load_method=LoadMode.DBT_MANIFEST,
-            test_behavior=TestBehavior.NONE,  # the one build runs the tests
+            test_behavior=TestBehavior.NONE,  # the one build runs the tests of the data
+            exclude=["resource_type:unit_test"],  # those test the code, and `make test` runs them
             emit_datasets=False,  # what follows waits for the gate, not for a model
         ),
         execution_config=ExecutionConfig(
