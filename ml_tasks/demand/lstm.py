@@ -1,0 +1,210 @@
+"""One LSTM for all products, which at each week foretells the quantiles of the next ones.
+
+It reads a product's weeks on the log scale, less the product's own running level, so that large
+and small products look alike, and knows the calendar, the shop's run and, where there is one, the
+same week of last year. Every past week serves as an origin in one pass.
+
+Source:
+    Wen, Torkkola, Narayanaswamy and Madeka (2017), arXiv:1711.11053 (forking sequences, quantile
+    loss).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import numpy as np
+import torch
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from ml_tasks.demand.panel import SEASON_WEEKS, STEPS, Panel
+
+QUANTILES = (0.1, 0.5, 0.9)
+MIN_WEEKS = 4  # of a product before it is an origin to learn from
+LEVEL_WEIGHT = 0.2
+HIDDEN, DECODER = 32, 24
+BATCH = 128
+EPOCHS = 24
+ORIGINS_PER_BATCH = 24
+LEARNING_RATE = 4e-3
+# More products than these teach one small network nothing new.
+MAX_TRAINED = 2_500
+DAYS_PER_YEAR = 365.25
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """What the network reads, float32.
+
+    Attributes:
+        encoder: Shape (n_products, n_weeks, n_features).
+        calendar: Shape (n_weeks, STEPS, n_features): what is known of each target week.
+        last_year: Shape (n_products, n_weeks, STEPS): the product in the target's week of last
+            year, less its level of then; 0 where unknown.
+        level: Shape (n_products, n_weeks): running level, log scale.
+        logs: Shape (n_products, n_weeks): log(1 + units), 0 before the first sale.
+        age: Shape (n_products, n_weeks): weeks since the first sale, 1 in its week, 0 before.
+    """
+
+    encoder: Tensor
+    calendar: Tensor
+    last_year: Tensor
+    level: Tensor
+    logs: Tensor
+    age: Tensor
+
+
+class _Network(nn.Module):
+    def __init__(self, encoder_features: int, target_features: int) -> None:
+        super().__init__()
+        self.encoder = nn.LSTM(encoder_features, HIDDEN, batch_first=True)
+        self.state = nn.Linear(HIDDEN, DECODER)
+        self.target = nn.Linear(target_features + 1, DECODER, bias=False)
+        self.step = nn.Parameter(torch.zeros(STEPS, DECODER))
+        self.quantiles = nn.Linear(DECODER, len(QUANTILES))
+
+    def forward(self, inputs: _Inputs, products: Tensor | slice, origins: Tensor | slice) -> Tensor:
+        """Quantiles on the log scale, shape (n_products, n_origins, STEPS, 3), ascending."""
+        state, _ = self.encoder(inputs.encoder[products])
+        last_year = inputs.last_year[products][:, origins, :, None]
+        calendar = inputs.calendar[origins].expand(len(last_year), -1, -1, -1)
+        target = self.target(torch.cat([calendar, last_year], dim=-1))
+        hidden = torch.relu(self.state(state[:, origins])[:, :, None] + target + self.step)
+        low, median, high = self.quantiles(hidden).unbind(dim=-1)
+        median = median + inputs.level[products][:, origins, None]
+        below, above = nn.functional.softplus(low), nn.functional.softplus(high)
+        return torch.stack([median - below, median, median + above], dim=-1)
+
+
+def fit(panel: Panel, seed: int) -> bytes:
+    """Train on every week of the panel whose following weeks are in it too.
+
+    Returns:
+        The weights, as safetensors. The same panel and seed give the same bytes.
+    """
+    with _reproducible(seed):
+        inputs = _inputs_of(panel)
+        network = _network_for(inputs)
+        products = _trained_products(panel)
+        steps = EPOCHS * -(-len(products) // BATCH)
+        optimiser = torch.optim.Adam(network.parameters(), LEARNING_RATE, weight_decay=1e-5)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=steps)
+        for _ in range(EPOCHS):
+            for batch in products[torch.randperm(len(products))].split(BATCH):
+                origins = torch.randperm(panel.n_weeks - 1)[:ORIGINS_PER_BATCH]
+                optimiser.zero_grad()
+                _loss(network, inputs, batch, origins).backward()
+                nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+                optimiser.step()
+                schedule.step()
+        return save({name: value.detach() for name, value in network.state_dict().items()})
+
+
+def forecast(panel: Panel, weights: bytes) -> np.ndarray:
+    """Quantiles .1, .5, .9 of log(1 + units) in the weeks to come, shape (n_products, STEPS, 3)."""
+    with _reproducible(0), torch.no_grad():
+        inputs = _inputs_of(panel)
+        network = _network_for(inputs)
+        network.load_state_dict(load(weights))
+        newest = torch.tensor([panel.n_weeks - 1])
+        parts = [
+            network(inputs, products, newest)[:, 0]
+            for products in torch.arange(len(panel.product_ids)).split(BATCH)
+        ]
+        return torch.cat(parts).double().numpy()
+
+
+def _loss(network: _Network, inputs: _Inputs, products: Tensor, origins: Tensor) -> Tensor:
+    """Mean quantile loss over the origins' following weeks that are known."""
+    n_weeks = inputs.logs.shape[1]
+    targets = origins[:, None] + 1 + torch.arange(STEPS)
+    actual = inputs.logs[products][:, targets.clamp(max=n_weeks - 1)]
+    counts = (targets < n_weeks) & (inputs.age[products][:, origins] >= MIN_WEEKS)[:, :, None]
+    error = actual[..., None] - network(inputs, products, origins)
+    level = torch.tensor(QUANTILES)
+    loss = torch.maximum(level * error, (level - 1) * error).sum(dim=-1)
+    return (loss * counts).sum() / counts.sum().clamp(min=1)
+
+
+def _trained_products(panel: Panel) -> Tensor:
+    """Rows with weeks to learn from; a seeded draw where there are too many."""
+    weeks = (~np.isnan(panel.units)).sum(axis=1)
+    rows = torch.from_numpy(np.flatnonzero(weeks > MIN_WEEKS))
+    return rows[torch.randperm(len(rows))][:MAX_TRAINED]
+
+
+def _network_for(inputs: _Inputs) -> _Network:
+    return _Network(inputs.encoder.shape[-1], inputs.calendar.shape[-1])
+
+
+def _inputs_of(panel: Panel) -> _Inputs:
+    is_live = ~np.isnan(panel.units)
+    logs = np.where(is_live, np.log1p(np.nan_to_num(panel.units)), 0.0)
+    age = np.cumsum(is_live, axis=1)
+    level = _running_level(logs, is_live)
+    shop = np.log1p(np.nansum(panel.units, axis=0) / np.maximum(is_live.sum(axis=0), 1))
+    shop_level = _running_level(shop[None], np.ones((1, len(shop)), dtype=bool))[0]
+    calendar = _calendar([panel.week(week) for week in range(panel.n_weeks + STEPS)])
+
+    n_products, n_weeks = logs.shape
+    by_week = np.column_stack([shop - shop_level, calendar[:n_weeks]])
+    by_product = np.stack(
+        [(logs - level) * is_live, level / 3, np.log1p(age) / 4, logs > 0], axis=-1
+    )
+    encoder = np.concatenate(
+        [by_product, np.broadcast_to(by_week, (n_products, *by_week.shape))], axis=-1
+    )
+    targets = np.arange(n_weeks)[:, None] + 1 + np.arange(STEPS)
+    year_ago = np.maximum(targets - SEASON_WEEKS, 0)
+    origin_year_ago = np.maximum(np.arange(n_weeks) - SEASON_WEEKS, 0)[:, None]
+    # the level of the first weeks is no level yet
+    has_year = targets - SEASON_WEEKS >= 8
+    shop_then = np.where(has_year, shop[year_ago] - shop_level[origin_year_ago], 0.0)
+    last_year = np.where(
+        has_year & is_live[:, origin_year_ago[:, 0], None],
+        logs[:, year_ago] - level[:, origin_year_ago],
+        0.0,
+    )
+    target = np.concatenate([calendar[targets], shop_then[..., None], has_year[..., None]], axis=-1)
+    arrays = (encoder, target, last_year, level, logs, age)
+    return _Inputs(*(torch.from_numpy(array.astype(np.float32)) for array in arrays))
+
+
+def _running_level(values: np.ndarray, is_live: np.ndarray) -> np.ndarray:
+    """Exponentially weighted mean up to each week, begun at a row's first live week."""
+    level = np.zeros_like(values)
+    current = np.zeros(len(values))
+    was_live = np.zeros(len(values), dtype=bool)
+    for week in range(values.shape[1]):
+        step = np.where(was_live, LEVEL_WEIGHT, 1.0) * is_live[:, week]
+        current = current + step * (values[:, week] - current)
+        was_live |= is_live[:, week]
+        level[:, week] = current
+    return level
+
+
+def _calendar(weeks: list[date]) -> np.ndarray:
+    """Position of each week's Thursday in the year: two harmonics, shape (n_weeks, 4)."""
+    days = np.array([(week + timedelta(days=3)).timetuple().tm_yday for week in weeks])
+    angle = 2 * np.pi * days / DAYS_PER_YEAR
+    return np.column_stack([np.sin(angle), np.cos(angle), np.sin(2 * angle), np.cos(2 * angle)])
+
+
+@contextmanager
+def _reproducible(seed: int) -> Iterator[None]:
+    """One thread, deterministic kernels, a seeded generator; the process' own state comes back."""
+    threads = torch.get_num_threads()
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        torch.set_num_threads(1)
+        torch.use_deterministic_algorithms(True)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
+            torch.use_deterministic_algorithms(deterministic)

@@ -1,0 +1,105 @@
+"""Weekly sales as arrays: one row per product, one column per week."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import numpy as np
+import pandas as pd
+
+HORIZON_WEEKS = 8
+# As of a Tuesday the running week is neither known nor asked for: forecasts step over it.
+STEPS = HORIZON_WEEKS + 1
+WEEK = timedelta(days=7)
+SEASON_WEEKS = 52
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Sales of whole weeks.
+
+    Attributes:
+        product_ids: Ascending, shape (n_products,).
+        first_week: Monday on which column 0 begins.
+        units: Shape (n_products, n_weeks); NaN before a product's first sale, 0 in a week without
+            one.
+        amount: Takings of the same weeks, shape (n_products, n_weeks); 0 without a sale.
+    """
+
+    product_ids: np.ndarray
+    first_week: date
+    units: np.ndarray
+    amount: np.ndarray
+
+    @property
+    def n_weeks(self) -> int:
+        """Number of columns."""
+        return self.units.shape[1]
+
+    def week(self, index: int) -> date:
+        """The Monday of a column; columns beyond the last are the weeks to come."""
+        return self.first_week + index * WEEK
+
+    def until(self, n_weeks: int) -> Panel:
+        """The panel as it was known after its first `n_weeks` weeks, with the products of then."""
+        known = ~np.isnan(self.units[:, :n_weeks]).all(axis=1)
+        return Panel(
+            self.product_ids[known],
+            self.first_week,
+            self.units[known, :n_weeks],
+            self.amount[known, :n_weeks],
+        )
+
+    def sold_within(self, n_weeks: int) -> np.ndarray:
+        """Whether each product sold anything in the last `n_weeks` weeks."""
+        return np.nansum(self.units[:, -n_weeks:], axis=1) > 0
+
+
+def monday_of(day: date) -> date:
+    """The Monday on or before a day."""
+    return day - timedelta(days=day.weekday())
+
+
+def first_forecast_week(as_of_date: date) -> date:
+    """The first Monday on or after a day."""
+    return as_of_date + timedelta(days=-as_of_date.weekday() % 7)
+
+
+def weeks_stepped_over(as_of_date: date) -> int:
+    """Weeks between the last whole week before a day and the first forecast week: 0 or 1."""
+    return 0 if as_of_date.weekday() == 0 else 1
+
+
+def panel_of(product_weeks: pd.DataFrame, as_of_date: date) -> Panel:
+    """Arrange `features.product_weeks` up to the last whole week before `as_of_date`.
+
+    A week that has no row is a week without a sale: a shop closed for the last week has none.
+
+    Args:
+        product_weeks: Columns product_id, week_start_date (Mondays), sold_units, sold_amount; one
+            row per product and week.
+        as_of_date: Weeks that end on or before it are used.
+
+    Raises:
+        ValueError: If a week does not begin on a Monday or is not over by `as_of_date`.
+    """
+    week_start = pd.to_datetime(product_weeks["week_start_date"])
+    last = pd.Timestamp(monday_of(as_of_date) - WEEK)
+    if (week_start.dt.dayofweek != 0).any():
+        raise ValueError("week_start_date holds days that are no Mondays: cut weeks on Mondays")
+    if (week_start > last).any():
+        raise ValueError(f"week_start_date reaches beyond {last.date()}, the last whole week")
+    product_ids, row = np.unique(
+        product_weeks["product_id"].to_numpy(dtype=object).astype(str), return_inverse=True
+    )
+    if not len(product_ids):
+        return Panel(product_ids, last.date(), np.empty((0, 0)), np.empty((0, 0)))
+    first = week_start.min()
+    column = ((week_start - first).dt.days // 7).to_numpy()
+    shape = (len(product_ids), (last - first).days // 7 + 1)
+    units, amount = np.zeros(shape), np.zeros(shape)
+    units[row, column] = product_weeks["sold_units"].to_numpy(dtype=float)
+    amount[row, column] = product_weeks["sold_amount"].to_numpy(dtype=float)
+    units[np.cumsum(units, axis=1) == 0] = np.nan
+    return Panel(product_ids, first.date(), units, amount)

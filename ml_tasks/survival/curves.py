@@ -1,0 +1,114 @@
+"""Kaplan-Meier curves of the days to the next order, for all customers and for groups of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+CAP_DAYS = 365
+# A curve ends where fewer observations are still watched: one order would move it by a tenth.
+MIN_AT_RISK = 10
+MIN_GROUP_CUSTOMERS = 50
+
+CURVE_COLUMNS = (
+    "group_name",
+    "day",
+    "survival_probability",
+    "survival_lower",
+    "survival_upper",
+    "count_at_risk",
+)
+
+
+def support_days(days: np.ndarray) -> int:
+    """Last day, at most CAP_DAYS, on which enough observations are still watched.
+
+    Args:
+        days: Until the order or until watching ended, at least 1, shape (n,).
+    """
+    return max(1, int((at_risk(days, np.arange(CAP_DAYS + 1)) >= MIN_AT_RISK).sum()) - 1)
+
+
+def at_risk(days: np.ndarray, grid: np.ndarray) -> np.ndarray:
+    """Observations still watched and without order when each day of the grid begins."""
+    return len(days) - np.searchsorted(np.sort(days), grid)
+
+
+def kaplan_meier(days: np.ndarray, is_ordered: np.ndarray) -> pd.DataFrame:
+    """The Kaplan-Meier curve with its 95 % interval (log-log of Greenwood's variance).
+
+    Args:
+        days: At least 1, whole, shape (n,).
+        is_ordered: False where watching ended, shape (n,).
+
+    Returns:
+        One row per day from 0 to the last supported one: the columns of CURVE_COLUMNS but
+        group_name. Interval null where the curve is 0 or 1, which have none.
+
+    Source:
+        Kaplan and Meier (1958); interval of Kalbfleisch and Prentice (2002), by lifelines.
+    """
+    from lifelines import KaplanMeierFitter
+
+    grid = np.arange(support_days(days) + 1)
+    fitter = KaplanMeierFitter().fit(days, is_ordered, timeline=grid)
+    survival = fitter.survival_function_.iloc[:, 0].to_numpy()
+    interval = fitter.confidence_interval_.to_numpy()
+    interval[(survival <= 0) | (survival >= 1)] = np.nan
+    return pd.DataFrame(
+        {
+            "day": grid,
+            "survival_probability": survival,
+            "survival_lower": interval[:, 0],
+            "survival_upper": interval[:, 1],
+            "count_at_risk": at_risk(days, grid),
+        }
+    )
+
+
+def curves_by_group(observations: pd.DataFrame) -> pd.DataFrame:
+    """Curves of all customers, of countries, and of quarters of the first order.
+
+    Each customer counts once, at one of the dates that they were looked at, the first date for
+    one customer, the second for the next, and so on: Greenwood's variance takes observations for
+    independent, and those of one customer are not.
+
+    Args:
+        observations: Columns customer_id, snapshot_date, days_since_first_order, country, days,
+            is_ordered; ordered by snapshot_date, customer_id.
+
+    Returns:
+        CURVE_COLUMNS; `all` first, then the groups of at least MIN_GROUP_CUSTOMERS, by name.
+    """
+    of_customer = observations.groupby("customer_id", sort=True)
+    turn = of_customer.ngroup() % of_customer["customer_id"].transform("size")
+    once = observations[of_customer.cumcount() == turn]
+    first_ordered = once["snapshot_date"] - pd.to_timedelta(once["days_since_first_order"], "D")
+    quarter = pd.PeriodIndex(first_ordered, freq="Q").astype(str)
+    groups = {"all": once}
+    for names in ("country: " + once["country"], pd.Series("cohort: " + quarter, once.index)):
+        for name, members in once.groupby(names):
+            if len(members) >= MIN_GROUP_CUSTOMERS:
+                groups[str(name)] = members
+    curves = [
+        kaplan_meier(members["days"].to_numpy(), members["is_ordered"].to_numpy()).assign(
+            group_name=name
+        )
+        for name, members in groups.items()
+    ]
+    return pd.concat(curves, ignore_index=True)[list(CURVE_COLUMNS)]
+
+
+def extended(cumulative_hazard: np.ndarray, last_day: int) -> np.ndarray:
+    """Let a cumulative hazard go on beyond its support at the mean rate of the later half.
+
+    Args:
+        cumulative_hazard: By the end of day 0..n.
+        last_day: Last day that is to be trusted, at least 1.
+    """
+    days = np.arange(len(cumulative_hazard))
+    half, end = last_day // 2, cumulative_hazard[last_day]
+    if not np.isfinite(end):  # everybody has ordered
+        return np.where(days > last_day, np.inf, cumulative_hazard)
+    rate = (end - cumulative_hazard[half]) / (last_day - half)
+    return np.where(days > last_day, end + rate * (days - last_day), cumulative_hazard)
