@@ -20,8 +20,10 @@
 
 {# Dates to make: of those that are there, the replaced ones; of those that are not, the wanted ones. #}
 {% macro is_due(wanted, until='as_of_date', keys=['as_of_date']) -%}
-    {%- if is_incremental() -%}
-    {%- set touched = '(select min(first_touched_date) from ' ~ ref('int_snapshot_dates') ~ ')' -%}
+    {%- if execute and not is_incremental() -%}
+    {{ wanted }}
+    {%- else -%} {#- also while dbt parses, so that it sees the ref() -#}
+    {%- set touched = first_touched_date() -%}
     case
         -- the next date in the key's index, not `exists`: planned as a scan of the whole table
         when (dates.{{ keys | join(', dates.') }}) = (
@@ -32,13 +34,15 @@
         ) then {{ is_replaced(until, "'-infinity'" if flags.FULL_REFRESH else touched) }}
         else {{ wanted }}
     end
-    {%- else -%}
-    {{ wanted }}
     {%- endif -%}
 {%- endmacro %}
 
+{% macro first_touched_date() -%}
+    (select min(first_touched_date) from {{ ref('int_changed_files') }})
+{%- endmacro %}
+
 {% macro get_incremental_replace_dates_sql(args) -%}
-    {%- set changed = run_query('select min(first_touched_date) from ' ~ ref('int_snapshot_dates')) -%}
+    {%- set changed = run_query('select ' ~ first_touched_date()) -%}
     {%- set touched = '-infinity' if flags.FULL_REFRESH else changed.columns[0][0] -%}
     delete from {{ args.target_relation }}
     where {{ is_replaced(args.unique_key, "'" ~ touched ~ "'" if touched else none) }};

@@ -14,12 +14,6 @@ bounds as (
 
 ),
 
-changed_files as (
-
-    select min(first_touched_date) as first_touched_date from {{ ref('int_changed_files') }}
-
-),
-
 dates as (
 
     select scored_date as as_of_date from bounds
@@ -39,10 +33,7 @@ select
     coalesce(extract(day from dates.as_of_date) = 1 and dates.as_of_date > bounds.first_month_date, false) as is_grid_date,
     dates.as_of_date = bounds.scored_date as is_scored_date,
     dates.as_of_date = bounds.training_date as is_training_date,
-    dates.as_of_date <= bounds.scored_date as is_past,
-    changed_files.first_touched_date
+    dates.as_of_date <= bounds.scored_date as is_past
 
 from dates
 cross join bounds
-
-cross join changed_files
