@@ -33,6 +33,7 @@ DATABASE = ROLE = "mlflow"
 CHAMPION = "champion"
 TRAINING_DATE, MODEL_VERSION = "training_date", "model_version"
 PARAMETER_MAX_CHARACTERS = 500
+DESCRIPTION_FILE = "trained_model.json"  # what the files in model/ belong to
 
 # MLflow reads these when it is imported: it would report usage to a remote host, and draw bars.
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
@@ -66,13 +67,13 @@ def find(
     if version is None:
         return None
     run_id, stored_version = version
-    folder = settings.home / "mlflow" / question / run_id / "artifacts" / "model"
-    stored = json.loads((folder / "model.json").read_text())
+    folder = settings.home / "mlflow" / question / run_id / "artifacts"
+    stored = json.loads((folder / DESCRIPTION_FILE).read_text())
     model = TrainedModel(
         name=stored["name"],
         training_date=date.fromisoformat(stored["training_date"]),
         parameters=stored["parameters"],
-        artefacts={name: (folder / name).read_bytes() for name in stored["artefacts"]},
+        artefacts={name: (folder / "model" / name).read_bytes() for name in stored["artefacts"]},
         metrics=stored["metrics"],
     )
     if model.model_version != stored_version:
@@ -202,7 +203,7 @@ def _experiment_id(client: MlflowClient, settings: Settings, question: str) -> s
 def _log_figures(client: MlflowClient, run_id: str, model: TrainedModel) -> None:
     from mlflow.entities import Metric, Param
 
-    # coefficients by the thousand are in model.json; here is what people compare
+    # coefficients by the thousand are in trained_model.json; here is what people compare
     parameters = {
         name: text
         for name, value in model.parameters.items()
@@ -221,10 +222,6 @@ def _judged(model: TrainedModel) -> dict[str, float]:
 
 
 def _write_files(folder: Path, question: str, model: TrainedModel) -> None:
-    if DESCRIPTION_FILE in model.artefacts:
-        raise RegistryError(
-            f"{question}: {DESCRIPTION_FILE} is the registry's own; rename the artefact"
-        )
     (folder / "model").mkdir()
     for name, content in model.artefacts.items():
         (folder / "model" / name).write_bytes(content)
@@ -238,7 +235,7 @@ def _write_files(folder: Path, question: str, model: TrainedModel) -> None:
             name: hashlib.sha256(content).hexdigest() for name, content in model.artefacts.items()
         },
     }
-    (folder / "model" / DESCRIPTION_FILE).write_text(canonical_json(stored))
+    (folder / DESCRIPTION_FILE).write_text(canonical_json(stored))
     (folder / "plots").mkdir()
     for name, content in model.plots.items():
         (folder / "plots" / name).write_bytes(content)

@@ -61,7 +61,7 @@ def test_report_plots_and_card_are_kept_and_nothing_is_a_pickle(home):
     registry.add(home, "kept", SEPTEMBER)
     files = {path.name: path for path in stored_files(home, "kept")}
     assert set(files) == {
-        "model.json", "trees.ubj", "weights.safetensors", "report.json", "calibration.png",
+        "trained_model.json", "trees.ubj", "weights.safetensors", "report.json", "calibration.png",
         "model_card.md",
     }  # fmt: skip
     assert '"as_of_date": "2011-06-01"' in files["report.json"].read_text()
