@@ -108,7 +108,7 @@ def test_a_broken_contract_names_what_is_broken(old, new, message):
 
 
 def test_an_unknown_question_lists_those_there_are():
-    with pytest.raises(SettingsError, match="unknown question 'weather'.*churn"):
+    with pytest.raises(SettingsError, match=r"unknown question 'weather'.*churn"):
         contracts.load("weather")
 
 
