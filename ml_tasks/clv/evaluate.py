@@ -34,9 +34,7 @@ def evaluate(labelled: pd.DataFrame, seed: int) -> Evaluation:
         seed: Handed to the trees.
 
     Returns:
-        In favour of the trees only if they sort spend better than each repeat (Gini) and describe
-        it better than one amount for all does (deviance, totals made equal, so that a season
-        nobody could know of does not decide). Else in favour of the repeat that sorts best.
+        As `decide` says; the first baseline where there is no cut.
     """
     rows: list[dict[str, Any]] = []
     pictures: dict[str, bytes] = {}
@@ -56,10 +54,20 @@ def evaluate(labelled: pd.DataFrame, seed: int) -> Evaluation:
         }
     if not rows:
         return untested(next(iter(BASELINES)))
-    return _decide(rows, pictures)
+    return decide(rows, pictures)
 
 
-def _decide(rows: list[dict[str, Any]], pictures: dict[str, bytes]) -> Evaluation:
+def decide(rows: list[dict[str, Any]], pictures: dict[str, bytes]) -> Evaluation:
+    """Choose by the means over the cuts.
+
+    The trees win only if they sort spend better than each repeat (Gini) and describe it better
+    than one amount for all does (deviance, totals made equal, so that a season nobody could know
+    of does not decide). Else the repeat that sorts best does.
+
+    Args:
+        rows: A row per cut and model: `model` and the figures of JUDGED_BY.
+        pictures: Handed on.
+    """
     figures = {name: means(rows, name, JUDGED_BY) for name in (MODEL, *BASELINES, CONSTANT)}
     baseline = max(BASELINES, key=lambda name: figures[name].get("gini", -1.0))
     ours, theirs, constant = figures[MODEL], figures[baseline], figures[CONSTANT]

@@ -104,9 +104,9 @@ def year_multiple(labelled: pd.DataFrame, labelled_year: pd.DataFrame) -> dict[s
 def value_tier(amount: np.ndarray) -> np.ndarray:
     """Tier by rank of an amount: first 5 % `top`, next 15 % `high`, next 30 % `medium`, else `low`.
 
-    Equal amounts get the same tier, the higher of those that they span.
+    Equal amounts get the same tier, the lower of those that they span: a crowd at 0 is `low`.
     """
-    rank = pd.Series(-amount).rank(method="min").to_numpy() - 1
+    rank = pd.Series(-amount).rank(method="max").to_numpy() - 1
     bounds = np.array(list(TIERS.values()))
     place = np.searchsorted(bounds, rank / max(len(amount), 1), side="right")
     return np.array(list(TIERS), dtype=object)[np.minimum(place, len(bounds) - 1)]

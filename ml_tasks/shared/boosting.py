@@ -71,6 +71,8 @@ class LevelledTrees:
 
     def predict(self, snapshot: pd.DataFrame, as_of_date: pd.Timestamp) -> np.ndarray:
         """Probability, expected count or expected amount per row of one date's snapshot."""
+        if snapshot.empty:
+            return np.empty(0)
         booster = xgb.Booster({"nthread": 1})
         booster.load_model(bytearray(self.trees))
         level = np.full(len(snapshot), self.level_of(as_of_date))

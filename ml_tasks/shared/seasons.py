@@ -18,8 +18,8 @@ from ml_tasks.shared.customer_matrix import history_days
 
 WINDOW_DAYS = 90
 YEAR = pd.Timedelta(days=365)
-# Prior precision of a level: on a date with few customers it stays near the mean of all dates.
-RIDGE = 4.0
+# Keeps the regression finite where a date's customers all did the same.
+RIDGE = 1.0
 # The trend since last year is the mean over so many newest dates, shrunk as by one more of none.
 TREND_DATES = 3
 
@@ -33,8 +33,8 @@ def levels(snapshots: pd.DataFrame, outcome: np.ndarray, family: str) -> pd.Seri
         family: `logistic` (levels are log odds) or `log` (levels are logs of a mean).
 
     Returns:
-        Indexed by date (rising), mean near 0. Dates before the shop had been watched for 90 days
-        have none. Empty if none has one or nothing varies.
+        Indexed by date (rising), near 0 on average. Dates before the shop had been watched for 90
+        days have none. Empty if none has one or nothing varies.
     """
     rows = (snapshots["days_since_last_order"] <= WINDOW_DAYS).to_numpy() & (
         history_days(snapshots) >= WINDOW_DAYS
@@ -46,13 +46,33 @@ def levels(snapshots: pd.DataFrame, outcome: np.ndarray, family: str) -> pd.Seri
     design = np.hstack([np.eye(len(dates))[date_of_row], _recent_activity(active)])
     if family == "logistic":
         fitted = LogisticRegression(C=1 / RIDGE, solver="newton-cholesky", tol=1e-8).fit(design, y)
+        mean = fitted.predict_proba(design)[:, 1]
+        weight = mean * (1 - mean)
     else:
+        y = y / y.mean()
         fitted = PoissonRegressor(
             alpha=RIDGE / len(y), solver="newton-cholesky", tol=1e-8, max_iter=200
-        ).fit(design, y / y.mean())
-    values = np.ravel(fitted.coef_)[: len(dates)]
+        ).fit(design, y)
+        mean = weight = fitted.predict(design)
+    noise = np.bincount(date_of_row, (y - mean) ** 2) / np.bincount(date_of_row, weight) ** 2
+    values = _shrunk(np.ravel(fitted.coef_)[: len(dates)], noise)
     # Rounded, so that the last bits of a matrix product can't move a tree.
     return pd.Series(np.round(values, 6), index=pd.DatetimeIndex(dates))
+
+
+def _shrunk(values: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """Values less their mean, drawn to 0 as far as chance alone would scatter them.
+
+    Args:
+        values: Shape (n_dates,).
+        noise: Shape (n_dates,), sampling variance of each, allowing for overdispersion.
+
+    Source:
+        Morris (1983), doi 10.1080/01621459.1983.10477920, with the variance by moments.
+    """
+    centred = values - values.mean()
+    spread = max(float((centred**2).sum()) / max(len(values) - 1, 1) - float(noise.mean()), 0.0)
+    return centred * spread / np.maximum(spread + noise, 1e-12)
 
 
 def project(known: pd.Series, as_of_date: pd.Timestamp) -> float:

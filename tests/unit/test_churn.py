@@ -1,0 +1,179 @@
+"""Churn on a shop whose truth is known."""
+
+import dataclasses
+import json
+from datetime import date
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ml_tasks.churn import model as churn
+from ml_tasks.churn import run
+from ml_tasks.churn.evaluate import BASELINE, MODEL
+from ml_tasks.shared import metrics
+from ml_tasks.shared.check import checked
+from ml_tasks.shared.model import TrainedModel, canonical_json
+from perennial import contracts
+from tests.unit.planted_shop import plant, with_outcome
+
+TRAINING_DATE = date(2021, 12, 1)
+SCORED_DATE = date(2021, 12, 10)
+TABLE = contracts.load("churn").table("churn")
+
+
+@pytest.fixture(scope="module")
+def shop():
+    return plant(count_customers=900, count_days=830, seed=3, season_strength=0.5)
+
+
+@pytest.fixture(scope="module")
+def labelled(shop):
+    return shop.labelled_snapshots(TRAINING_DATE, 90)
+
+
+@pytest.fixture(scope="module")
+def trained(shop):
+    return run.train(TRAINING_DATE, shop, seed=1)
+
+
+@pytest.fixture(scope="module")
+def scores(shop, trained):
+    return run.score(SCORED_DATE, trained, shop)["churn"]
+
+
+@pytest.fixture(scope="module")
+def happened(shop):
+    return with_outcome(shop.orders, shop.snapshot(SCORED_DATE), 90)
+
+
+class Store:
+    """Hands out frames as given."""
+
+    def __init__(self, snapshot, labelled):
+        self.frame, self.labelled = snapshot, labelled
+
+    def snapshot(self, as_of_date):
+        return self.frame
+
+    def labelled_snapshots(self, known_by, horizon_days):
+        return self.labelled
+
+
+def test_trees_find_what_was_planted(scores, happened, trained):
+    assert trained.name == MODEL
+    stayed_away = happened["outcome_count_orders"] == 0
+    assert metrics.auc(stayed_away, scores["churn_probability_90d"]) > 0.85
+
+
+def test_probabilities_are_on_the_level_of_the_truth(shop, scores, happened):
+    truth = 1 - shop.true_order_probability(happened, 90)
+    assert scores["churn_probability_90d"].mean() == pytest.approx(truth.mean(), abs=0.03)
+    for group in metrics.equal_count_bins(scores["churn_probability_90d"], 4):
+        said = scores["churn_probability_90d"].to_numpy()[group].mean()
+        assert said == pytest.approx(truth[group].mean(), abs=0.08)
+
+
+def test_scores_meet_the_contract(scores, shop):
+    assert checked(scores, TABLE).num_rows == len(shop.snapshot(SCORED_DATE)) > 500
+    assert scores["churn_risk_band"].nunique() == 3
+
+
+def test_same_rows_in_any_order_give_the_same_model(labelled):
+    first = churn.fit_trees(labelled, seed=1)
+    shuffled = churn.fit_trees(labelled.sample(frac=1, random_state=9), seed=1)
+    assert first == shuffled
+    assert first.trees != churn.fit_trees(labelled, seed=2).trees
+
+
+def test_a_model_read_back_from_json_and_files_scores_the_same(shop, trained, scores):
+    stored = TrainedModel(
+        trained.name,
+        trained.training_date,
+        json.loads(canonical_json(trained.parameters)),
+        {name: bytes(content) for name, content in trained.artefacts.items()},
+    )
+    again = run.score(SCORED_DATE, stored, shop)["churn"]
+    pd.testing.assert_frame_equal(again, scores, check_exact=True)
+    assert stored.model_version == trained.model_version
+
+
+def test_report_and_metrics_are_plain_json(trained):
+    assert {cut["model"] for cut in trained.report["cuts"]} == {MODEL, BASELINE}
+    assert len({cut["cut_date"] for cut in trained.report["cuts"]}) == 3
+    assert json.loads(canonical_json(trained.report)) == trained.report
+    assert trained.metrics["log_loss"] < trained.metrics["baseline_log_loss"]
+    assert all(png.startswith(b"\x89PNG") for png in trained.plots.values())
+    assert len(trained.plots) == 2
+
+
+def test_noise_is_left_to_the_baseline_and_the_model_says_so(shop, labelled):
+    rng = np.random.default_rng(0)
+    noise = labelled.assign(outcome_count_orders=rng.integers(0, 2, len(labelled)))
+    store = Store(shop.snapshot(SCORED_DATE), noise)
+    model = run.train(TRAINING_DATE, store, seed=1)
+    assert (model.name, model.artefacts) == (BASELINE, {})
+    assert "does not beat" in model.report["decision"]
+    scores = run.score(SCORED_DATE, model, store)["churn"]
+    checked(scores, TABLE)
+    assert scores["churn_probability_90d"].mean() == pytest.approx(0.5, abs=0.03)
+
+
+def test_a_shop_too_young_to_test_a_model_gets_the_baseline(shop, labelled):
+    newest = labelled[labelled["as_of_date"] == labelled["as_of_date"].max()]
+    model = run.train(TRAINING_DATE, Store(shop.snapshot(SCORED_DATE), newest), seed=1)
+    assert model.name == BASELINE
+    assert "no past date" in model.report["decision"]
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        pytest.param(lambda frame: frame.head(0), id="no outcome known yet"),
+        pytest.param(lambda frame: frame.assign(outcome_count_orders=0), id="nobody came back"),
+        pytest.param(lambda frame: frame.assign(outcome_count_orders=1), id="everybody came back"),
+    ],
+)
+def test_where_nothing_can_be_learnt_every_row_says_why(shop, labelled, outcome):
+    store = Store(shop.snapshot(SCORED_DATE), outcome(labelled))
+    model = run.train(TRAINING_DATE, store, seed=1)
+    scores = run.score(SCORED_DATE, model, store)["churn"]
+    checked(scores, TABLE)
+    assert set(scores["score_status"]) == {"not_scored"}
+    assert scores["score_reason"].str.contains("fewer than 30 past outcomes").all()
+
+
+def test_one_customer_alone_is_scored(shop, trained):
+    alone = Store(shop.snapshot(SCORED_DATE).head(1), None)
+    scores = run.score(SCORED_DATE, trained, alone)["churn"]
+    assert checked(scores, TABLE).num_rows == 1
+    assert scores["churn_percentile_90d"].tolist() == [100.0]
+
+
+def test_a_date_with_no_customer_has_no_row(shop, trained):
+    nobody = Store(shop.snapshot(SCORED_DATE).head(0), None)
+    assert run.score(SCORED_DATE, trained, nobody)["churn"].empty
+
+
+def test_longer_silence_never_lowers_churn(shop, trained):
+    customer = shop.snapshot(SCORED_DATE).query("days_since_first_order > 300").head(1)
+    silent = pd.concat([customer.assign(days_since_last_order=days) for days in range(1, 300, 7)])
+    # ratios to recency move along in real rows; here they stay, so that only one thing changes
+    silent["avg_days_between_orders"] = np.nan
+    silent["days_since_first_order"] = 1e9
+    probability = 1 - run.restored(trained).predict(silent, pd.Timestamp(SCORED_DATE))
+    assert (np.diff(probability) >= 0).all()
+    assert probability[-1] > probability[0]
+
+
+def test_a_season_seen_a_year_ago_is_expected_again(trained):
+    trees = run.restored(trained)
+    # planted: the 90 days from January on are busy, those from July on are quiet
+    quiet = dataclasses.replace(trees).level_of(pd.Timestamp("2021-12-15") - pd.Timedelta(days=150))
+    assert trees.level_of(pd.Timestamp("2021-12-15")) > quiet + 0.5
+
+
+def test_bands_and_percentiles_at_their_borders():
+    probability = np.array([0.8, 0.79999, 0.5, 0.49999, 0.8])
+    assert list(churn.risk_band(probability)) == ["high", "medium", "medium", "low", "high"]
+    assert churn.percentile(probability) == pytest.approx([100, 60, 40, 20, 100])

@@ -1,0 +1,232 @@
+"""CLV on a shop whose truth is known."""
+
+import json
+from datetime import date
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ml_tasks.clv import model as clv
+from ml_tasks.clv import run
+from ml_tasks.clv.evaluate import BASELINES, CONSTANT, MODEL, decide
+from ml_tasks.shared import metrics
+from ml_tasks.shared.check import checked
+from ml_tasks.shared.model import TrainedModel, canonical_json
+from perennial import contracts
+from tests.unit.planted_shop import plant, with_outcome
+
+TRAINING_DATE = date(2021, 12, 1)
+SCORED_DATE = date(2021, 12, 10)
+TABLE = contracts.load("clv").table("clv")
+REPEAT = "repeat_of_last_90_days"
+
+
+@pytest.fixture(scope="module")
+def shop():
+    return plant(count_customers=900, count_days=830, seed=3, season_strength=0.5)
+
+
+@pytest.fixture(scope="module")
+def labelled(shop):
+    return shop.labelled_snapshots(TRAINING_DATE, 90)
+
+
+@pytest.fixture(scope="module")
+def trained(shop):
+    return run.train(TRAINING_DATE, shop, seed=1)
+
+
+@pytest.fixture(scope="module")
+def scores(shop, trained):
+    return run.score(SCORED_DATE, trained, shop)["clv"]
+
+
+@pytest.fixture(scope="module")
+def happened(shop):
+    return with_outcome(shop.orders, shop.snapshot(SCORED_DATE), 90)
+
+
+class Store:
+    """Hands out frames as given."""
+
+    def __init__(self, snapshot, labelled):
+        self.frame = snapshot
+        self.by_horizon = {90: labelled, 365: labelled.head(0)}
+
+    def snapshot(self, as_of_date):
+        return self.frame
+
+    def labelled_snapshots(self, known_by, horizon_days):
+        return self.by_horizon[horizon_days]
+
+
+def test_trees_sort_spend_better_than_its_repeat(scores, happened, trained):
+    assert trained.name == MODEL
+    amount = happened["outcome_net_spend_amount"]
+    gini = metrics.normalised_gini(amount, scores["predicted_spend_amount_90d"])
+    assert gini > metrics.normalised_gini(amount, happened["net_spend_amount_90d"]) + 0.02
+
+
+def test_total_holds_where_the_season_turns(scores, happened):
+    # quiet autumn behind, busy spring ahead: repeating the last 90 days falls far short
+    amount, orders = happened["outcome_net_spend_amount"], happened["outcome_count_orders"]
+    assert abs(metrics.total_error(amount, scores["predicted_spend_amount_90d"])) < 0.20
+    assert abs(metrics.total_error(orders, scores["predicted_orders_90d"])) < 0.20
+    assert metrics.total_error(amount, happened["net_spend_amount_90d"]) < -0.25
+
+
+def test_scores_meet_the_contract(scores, shop):
+    assert checked(scores, TABLE).num_rows == len(shop.snapshot(SCORED_DATE)) > 500
+    assert (scores["predicted_spend_amount_365d"] >= scores["predicted_spend_amount_90d"]).all()
+    assert list(scores["historic_spend_amount"]) == list(
+        shop.snapshot(SCORED_DATE)["net_spend_amount"]
+    )
+
+
+def test_same_rows_in_any_order_give_the_same_model(labelled):
+    first = clv.fit_spend(labelled, seed=1)
+    assert first == clv.fit_spend(labelled.sample(frac=1, random_state=9), seed=1)
+
+
+def test_a_model_read_back_from_json_and_files_scores_the_same(shop, trained, scores):
+    stored = TrainedModel(
+        trained.name,
+        trained.training_date,
+        json.loads(canonical_json(trained.parameters)),
+        {name: bytes(content) for name, content in trained.artefacts.items()},
+    )
+    again = run.score(SCORED_DATE, stored, shop)["clv"]
+    pd.testing.assert_frame_equal(again, scores, check_exact=True)
+
+
+def test_report_is_plain_json(trained):
+    assert json.loads(canonical_json(trained.report)) == trained.report
+    assert len({cut["cut_date"] for cut in trained.report["cuts"]}) == 3
+    assert trained.metrics["gini"] > trained.metrics["baseline_gini"]
+    assert len(trained.plots) == 2
+
+
+def test_noise_is_left_to_the_baseline(shop, labelled):
+    rng = np.random.default_rng(0)
+    count_rows = len(labelled)
+    noise = labelled.assign(
+        outcome_net_spend_amount=rng.gamma(0.5, 100, count_rows),
+        outcome_count_orders=rng.poisson(1.0, count_rows),
+    )
+    store = Store(shop.snapshot(SCORED_DATE), noise)
+    model = run.train(TRAINING_DATE, store, seed=1)
+    scores = run.score(SCORED_DATE, model, store)["clv"]
+    checked(scores, TABLE)
+    assert model.name in BASELINES
+    assert model.artefacts == {}
+
+
+@pytest.mark.parametrize(
+    ("gini", "deviance", "winner"),
+    [
+        pytest.param(0.71, 1.9, MODEL, id="sorts better and says something"),
+        pytest.param(0.69, 1.9, "same_90_days_last_year", id="sorts worse than the best repeat"),
+        pytest.param(0.71, 2.1, "same_90_days_last_year", id="worse than one amount for all"),
+    ],
+)
+def test_decision_needs_rank_and_substance(gini, deviance, winner):
+    figures = {
+        MODEL: (gini, deviance),
+        **dict(zip(BASELINES, [(0.6, 5.0), (0.7, 5.0)], strict=True)),
+        CONSTANT: (0.0, 2.0),
+    }
+    rows = [
+        {"model": name, "gini": g + spread, "shape_deviance": d + spread, "total_error": None,
+         "abs_total_error": None, "mean_absolute_error": 1.0}
+        for name, (g, d) in figures.items()
+        for spread in (-0.1, 0.1)
+    ]  # fmt: skip
+    assert decide(rows, {}).winner == winner
+
+
+def test_without_outcomes_the_last_90_days_are_repeated(shop, labelled):
+    snapshot = shop.snapshot(SCORED_DATE)
+    store = Store(snapshot, labelled.head(0))
+    model = run.train(TRAINING_DATE, store, seed=1)
+    scores = run.score(SCORED_DATE, model, store)["clv"]
+    checked(scores, TABLE)
+    assert model.name == REPEAT
+    assert list(scores["predicted_spend_amount_90d"]) == list(snapshot["net_spend_amount_90d"])
+    assert list(scores["predicted_spend_amount_365d"]) == list(snapshot["net_spend_amount_365d"])
+
+
+@pytest.mark.parametrize(
+    ("days_watched", "status", "has_year"),
+    [
+        pytest.param(60, "not_scored", False, id="too young to repeat 90 days"),
+        pytest.param(90, "scored", False, id="old enough for 90 days, not for a year"),
+        pytest.param(365, "scored", True, id="old enough for a year"),
+    ],
+)
+def test_a_young_shop_says_no_more_than_it_knows(shop, labelled, days_watched, status, has_year):
+    snapshot = shop.snapshot(SCORED_DATE)
+    young = snapshot.assign(
+        days_since_first_order=snapshot["days_since_first_order"].clip(upper=days_watched)
+    )
+    store = Store(young, labelled.head(0))
+    model = run.train(TRAINING_DATE, store, seed=1)
+    scores = run.score(SCORED_DATE, model, store)["clv"]
+    checked(scores, TABLE)
+    assert set(scores["score_status"]) == {status}
+    assert scores["predicted_spend_amount_365d"].notna().all() == has_year
+
+
+def test_one_customer_alone_is_scored(shop, trained, labelled):
+    alone = Store(shop.snapshot(SCORED_DATE).head(1), labelled)
+    scores = run.score(SCORED_DATE, trained, alone)["clv"]
+    assert checked(scores, TABLE).num_rows == 1
+    assert list(scores["value_tier"]) == ["top"]
+
+
+def outcomes(day, amounts):
+    return pd.DataFrame(
+        {
+            "as_of_date": pd.Timestamp(day),
+            "customer_id": [f"c{i}" for i in range(len(amounts))],
+            "outcome_net_spend_amount": amounts,
+        }
+    )
+
+
+def test_year_is_read_off_the_same_season_a_year_ago():
+    quarter = pd.concat([outcomes("2020-05-01", [1.0, 1.0]), outcomes("2020-06-01", [30.0, 10.0])])
+    year = pd.concat([outcomes("2020-05-01", [9.0, 9.0]), outcomes("2020-06-01", [60.0, 40.0])])
+    found = clv.year_multiple(quarter, year)
+    assert found == {"multiple": 2.5, "ground": "customers of 2020-06-01, the year that followed"}
+
+
+def test_a_year_not_seen_yet_is_put_together_from_quarters():
+    # 100, then 50 a quarter later: 100 * (1 + 1/2 + 1/4 + 1/8)
+    quarter = pd.concat(
+        [outcomes("2020-01-01", [80.0, 20.0]), outcomes("2020-04-01", [10.0, 40.0, 999.0])]
+    )
+    found = clv.year_multiple(quarter, quarter.head(0))
+    assert found == {"multiple": 1.875, "ground": "2 quarters seen so far"}
+
+
+def test_a_year_nothing_is_known_of_stays_unsaid(shop, labelled, trained):
+    one_date = outcomes("2020-01-01", [80.0, 20.0])
+    assert clv.year_multiple(one_date, one_date.head(0)) is None
+    untold = TrainedModel(
+        trained.name,
+        trained.training_date,
+        {**trained.parameters, "year": None},
+        trained.artefacts,
+    )
+    scores = run.score(SCORED_DATE, untold, shop)["clv"]
+    checked(scores, TABLE)
+    assert scores["predicted_spend_amount_365d"].isna().all()
+
+
+def test_tiers_are_shares_of_customers_and_a_crowd_at_zero_is_low():
+    amount = np.arange(200.0)
+    tiers = pd.Series(clv.value_tier(amount))
+    assert tiers.value_counts().to_dict() == {"low": 100, "medium": 60, "high": 30, "top": 10}
+    assert list(tiers[-10:]) == ["top"] * 10
+    assert list(clv.value_tier(np.array([0.0, 9.0, 0.0, 0.0]))) == ["low", "top", "low", "low"]
