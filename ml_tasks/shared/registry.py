@@ -33,6 +33,7 @@ DATABASE = ROLE = "mlflow"
 CHAMPION = "champion"
 TRAINING_DATE, MODEL_VERSION = "training_date", "model_version"
 PARAMETER_MAX_CHARACTERS = 500
+REMEDY = "restore them, or call ml_tasks.shared.registry.forget to have it trained again"
 DESCRIPTION_FILE = "trained_model.json"  # what the files in model/ belong to
 
 # MLflow reads these when it is imported: it would report usage to a remote host, and draw bars.
@@ -61,25 +62,22 @@ def find(
         None if there is none. What scoring needs; report and plots stay in the registry.
 
     Raises:
-        RegistryError: If its files were changed since.
+        RegistryError: If its files are gone or were changed since.
     """
     version = _newest_version(settings, question, training_date, model_version)
     if version is None:
         return None
     run_id, stored_version = version
     folder = settings.home / "mlflow" / question / run_id / "artifacts"
-    stored = json.loads((folder / DESCRIPTION_FILE).read_text())
-    model = TrainedModel(
-        name=stored["name"],
-        training_date=date.fromisoformat(stored["training_date"]),
-        parameters=stored["parameters"],
-        artefacts={name: (folder / "model" / name).read_bytes() for name in stored["artefacts"]},
-        metrics=stored["metrics"],
-    )
+    try:
+        model = _read_files(folder)
+    except FileNotFoundError as error:
+        raise RegistryError(
+            f"{question} {stored_version}: {error.filename} is gone; {REMEDY}"
+        ) from None
     if model.model_version != stored_version:
         raise RegistryError(
-            f"{question} {stored_version}: its files in {folder} were changed; "
-            "delete that version in MLflow to train it again"
+            f"{question} {stored_version}: files in {folder} were changed; {REMEDY}"
         )
     return model
 
@@ -110,6 +108,17 @@ def add(settings: Settings, question: str, model: TrainedModel) -> TrainedModel:
     if found is None:
         raise RegistryError(f"{question} {model.model_version} was stored and can't be found")
     return found
+
+
+def forget(settings: Settings, question: str, training_date: date) -> int:
+    """Drop the models of a training date, so that the next run trains it again; says how many."""
+    client = _client(settings)
+    versions = client.search_model_versions(
+        f"name = '{question}' and tag.{TRAINING_DATE} = '{training_date}'", max_results=1000
+    )
+    for version in versions:
+        client.delete_model_version(question, str(version.version))
+    return len(versions)
 
 
 @contextmanager
@@ -241,6 +250,17 @@ def _write_files(folder: Path, question: str, model: TrainedModel) -> None:
         (folder / "plots" / name).write_bytes(content)
     (folder / "report.json").write_text(json.dumps(_finite(model.report), default=_plain, indent=1))
     (folder / "model_card.md").write_text(model_card(question, model))
+
+
+def _read_files(folder: Path) -> TrainedModel:
+    stored = json.loads((folder / DESCRIPTION_FILE).read_text())
+    return TrainedModel(
+        name=stored["name"],
+        training_date=date.fromisoformat(stored["training_date"]),
+        parameters=stored["parameters"],
+        artefacts={name: (folder / "model" / name).read_bytes() for name in stored["artefacts"]},
+        metrics=stored["metrics"],
+    )
 
 
 def _register(client: MlflowClient, question: str, model: TrainedModel, run_id: str) -> None:

@@ -101,6 +101,18 @@ def test_a_changed_file_is_refused(home):
         registry.find(home, "changed", SEPTEMBER.training_date)
 
 
+def test_a_missing_file_is_told_and_a_forgotten_model_is_gone(home):
+    registry.add(home, "gone", SEPTEMBER)
+    (trees,) = [path for path in stored_files(home, "gone") if path.name == "trees.ubj"]
+    trees.unlink()
+    with pytest.raises(RegistryError, match=r"trees\.ubj is gone"):
+        registry.find(home, "gone", SEPTEMBER.training_date)
+    assert registry.forget(home, "gone", date(2011, 8, 1)) == 0
+    assert registry.forget(home, "gone", SEPTEMBER.training_date) == 1
+    assert registry.find(home, "gone", SEPTEMBER.training_date) is None
+    assert registry.add(home, "gone", SEPTEMBER).artefacts == SEPTEMBER.artefacts
+
+
 class Coin:
     """A question that gives each customer one chance, and counts how often it was trained."""
 
