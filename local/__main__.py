@@ -8,10 +8,12 @@ import sys
 from collections.abc import Callable
 from datetime import date
 
+from ingest.files import LandingError
 from local import airflow, postgres, run
 from local.airflow import AirflowError
 from local.home import shop_of
 from perennial.bootstrap import ROLES
+from perennial.delivery import DeliveryError
 from perennial.settings import Settings, SettingsError
 
 Command = Callable[[Settings, argparse.Namespace], int]
@@ -120,5 +122,5 @@ def _clean(settings: Settings, arguments: argparse.Namespace) -> int:
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except (SettingsError, AirflowError) as error:
+    except (SettingsError, LandingError, AirflowError, DeliveryError) as error:
         sys.exit(f"error: {error}")

@@ -35,6 +35,8 @@ def run(settings: Settings, dates: list[date], *, is_forced: bool = False) -> in
         0 if the last table of every date is there, 1 if a step failed.
     """
     settings = with_files(settings)
+    prepare(settings)
+    _make_sample_shop(settings)
     dates = dates or [_day_after_newest_order(settings)]
     _refuse_future(settings, dates)
     start(settings)
@@ -85,8 +87,7 @@ def start(settings: Settings) -> None:
     """Start what does not run: the sample shop's files, Postgres, Airflow."""
     started = datetime.now(UTC)
     prepare(settings)
-    if settings.source == SAMPLE_SHOP:
-        _make_sample_shop(settings)
+    _make_sample_shop(settings)
     with console.status("starting Postgres"):
         postgres.start(settings)
     with console.status("starting Airflow (the first time takes about a minute)"):
@@ -147,8 +148,8 @@ def _day_after_newest_order(settings: Settings) -> date:
 def _make_sample_shop(settings: Settings) -> None:
     from ingest.sample_shop import make_files
 
-    folder = Path(settings.files)
-    if not folder.exists():
+    folder = settings.home / "sample_shop"
+    if settings.source == SAMPLE_SHOP and not folder.exists():
         with console.status("making the sample shop"):
             make_files(settings, folder)
 

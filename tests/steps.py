@@ -23,7 +23,7 @@ from perennial import contracts
 from perennial.settings import DBT_PROJECT, Settings
 from perennial.warehouse import connect, read_frame
 
-BUILD = ("build", "--exclude", "resource_type:unit_test")  # as the DAG does
+BUILD = ("build", "--exclude", "resource_type:unit_test", "resource_type:exposure")  # as the DAG does
 
 # What may differ between two runs of the same date.
 STAMPS = {"run_id", "publication_id", "scored_at"}

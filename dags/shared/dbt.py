@@ -26,8 +26,9 @@ def dbt_build() -> TaskGroup:
         ),
         render_config=RenderConfig(
             load_method=LoadMode.DBT_MANIFEST,
-            test_behavior=TestBehavior.NONE,  # the one build runs the tests of the data
-            exclude=["resource_type:unit_test"],  # those test the code, and `make test` runs them
+            test_behavior=TestBehavior.BUILD,  # a model's task is red if its data tests are
+            # unit tests test the code, and `make test` runs them; exposures do nothing
+            exclude=["resource_type:unit_test", "resource_type:exposure"],
             emit_datasets=False,  # what follows waits for the gate, not for a model
         ),
         execution_config=ExecutionConfig(
