@@ -80,18 +80,21 @@ def _aligned(fitted: Fitted | None, panel: Panel, origin: int) -> Forecasts:
 
 def choices(tested: Backtest, count_origins: int) -> np.ndarray:
     """The candidate of each product by the first `count_origins` origins, names."""
-    total = {name: np.zeros(len(tested.panel.product_ids)) for name in (ARIMA, LSTM)}
-    count_weeks = np.zeros(len(tested.panel.product_ids))
+    shape = len(tested.panel.product_ids)
+    total = {name: np.zeros(shape) for name in (ARIMA, LSTM)}
+    count_weeks, size = np.zeros(shape), np.zeros(shape, dtype=int)
     pairs = list(zip(tested.origins, tested.forecasts, strict=True))[:count_origins]
     for origin, forecasts in pairs:
         actual = tested.actual(origin)[:, :HORIZON_WEEKS]
-        known = ~np.isnan(actual) & ~np.isnan(forecasts[ARIMA][:, :HORIZON_WEEKS, 1])
+        medians = {name: forecasts[name][:, :HORIZON_WEEKS, 1] for name in total}
+        known = ~np.isnan(actual) & ~np.isnan(medians[ARIMA])
         count_weeks += known.sum(axis=1)
-        for name in total:
-            error = np.abs(actual - forecasts[name][:, :HORIZON_WEEKS, 1])
+        size = np.where(known.any(axis=1), model.size_class(medians[ARIMA][:, 0]), size)
+        for name, median in medians.items():
+            error = np.abs(actual - np.maximum(median, 0.0))
             total[name] += np.where(known, error, 0.0).sum(axis=1)
     loss = {name: value / np.maximum(count_weeks, 1) for name, value in total.items()}
-    return model.choose(loss, count_weeks)
+    return model.choose(loss, count_weeks, size)
 
 
 def pick(forecasts: Forecasts, methods: np.ndarray) -> np.ndarray:

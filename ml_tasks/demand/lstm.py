@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import islice
 
 import numpy as np
 import torch
@@ -28,7 +29,8 @@ MIN_WEEKS = 4  # of a product before it is an origin to learn from
 LEVEL_WEIGHT = 0.2
 HIDDEN, DECODER = 32, 24
 BATCH = 128
-EPOCHS = 24
+MIN_BATCH = 32
+TRAINING_STEPS = 400
 ORIGINS_PER_BATCH = 24
 LEARNING_RATE = 4e-3
 # More products than these teach one small network nothing new.
@@ -90,17 +92,17 @@ def fit(panel: Panel, seed: int) -> bytes:
         inputs = _inputs_of(panel)
         network = _network_for(inputs)
         products = _trained_products(panel)
-        steps = EPOCHS * -(-len(products) // BATCH)
         optimiser = torch.optim.Adam(network.parameters(), LEARNING_RATE, weight_decay=1e-5)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=steps)
-        for _ in range(EPOCHS):
-            for batch in products[torch.randperm(len(products))].split(BATCH):
-                origins = torch.randperm(panel.n_weeks - 1)[:ORIGINS_PER_BATCH]
-                optimiser.zero_grad()
-                _loss(network, inputs, batch, origins).backward()
-                nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-                optimiser.step()
-                schedule.step()
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimiser, LEARNING_RATE, total_steps=TRAINING_STEPS
+        )
+        for batch in islice(_batches(products), TRAINING_STEPS):
+            origins = torch.randperm(panel.n_weeks - 1)[:ORIGINS_PER_BATCH]
+            optimiser.zero_grad()
+            _loss(network, inputs, batch, origins).backward()
+            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            optimiser.step()
+            schedule.step()
         return save({name: value.detach() for name, value in network.state_dict().items()})
 
 
@@ -135,6 +137,13 @@ def _trained_products(panel: Panel) -> Tensor:
     weeks = (~np.isnan(panel.units)).sum(axis=1)
     rows = torch.from_numpy(np.flatnonzero(weeks > MIN_WEEKS))
     return rows[torch.randperm(len(rows))][:MAX_TRAINED]
+
+
+def _batches(products: Tensor) -> Iterator[Tensor]:
+    """Products in ever new orders, without end; small shops in small batches."""
+    size = min(BATCH, max(MIN_BATCH, len(products) // 4))
+    while True:
+        yield from products[torch.randperm(len(products))].split(size)
 
 
 def _network_for(inputs: _Inputs) -> _Network:

@@ -16,9 +16,9 @@ from ml_tasks.demand.panel import SEASON_WEEKS, STEPS, Panel
 SEASONAL_NAIVE, ARIMA, LSTM = "seasonal_naive", "arima", "lstm"
 MEAN_WEEKS = 8
 
-# A product's own backtest counts as much as this many weeks' worth of everybody's.
-PRIOR_WEEKS = 48
-TINY_LOSS = 1e-3
+# A product's own backtest counts as much as this many weeks' worth of its class'.
+PRIOR_WEEKS = 96
+SMALL_LOSS = 0.05
 # Bands are corrected within classes of forecast size, units a week.
 SIZE_EDGES = (0.5, 2.0, 6.0, 20.0, 60.0)
 MIN_RESIDUALS = 200
@@ -71,25 +71,27 @@ def seasonal_naive(units: np.ndarray) -> np.ndarray:
     return np.repeat(median[:, :, None], 3, axis=2)
 
 
-def choose(loss: dict[str, np.ndarray], count_weeks: np.ndarray) -> np.ndarray:
+def choose(loss: dict[str, np.ndarray], count_weeks: np.ndarray, size: np.ndarray) -> np.ndarray:
     """The better candidate of each product by its backtest, shape (n_products,) of names.
 
-    A few weeks of one product are mostly noise. So the logarithm of the ratio of its losses is
-    pulled towards that of all products together, the less the more weeks it was tested on.
+    A few weeks of one product are mostly noise. So the difference of its losses, as a share of
+    them, is pulled towards that of all products of its size, the less the longer it was tested.
 
     Args:
-        loss: Candidate -> mean loss of each product, shape (n_products,), any scale.
+        loss: Candidate -> mean absolute error of each product, log scale, shape (n_products,).
         count_weeks: Weeks that it is the mean of, shape (n_products,); 0 if never tested.
+        size: Class of the forecasts' size, see `size_class`, shape (n_products,).
     """
-    tested = count_weeks > 0
-    if not tested.any():
-        return np.full(len(tested), ARIMA, dtype=object)
-    own = np.zeros(len(tested))
-    own[tested] = np.log(loss[LSTM][tested] + TINY_LOSS) - np.log(loss[ARIMA][tested] + TINY_LOSS)
-    of_all = np.average(own, weights=count_weeks)
+    lead = (loss[LSTM] - loss[ARIMA]) / ((loss[LSTM] + loss[ARIMA]) / 2 + SMALL_LOSS)
+    expected = np.zeros(len(lead))
+    for number in np.unique(size):
+        members = size == number
+        total = {name: (value * count_weeks)[members].sum() for name, value in loss.items()}
+        mean = (total[LSTM] + total[ARIMA]) / 2
+        expected[members] = (total[LSTM] - total[ARIMA]) / mean if mean else 0.0
     share = count_weeks / (count_weeks + PRIOR_WEEKS)
-    ratio = of_all + share * (own - of_all)
-    return np.where(ratio < 0, LSTM, ARIMA).astype(object)
+    pulled = expected + share * (lead - expected)
+    return np.where(pulled < 0, LSTM, ARIMA).astype(object)
 
 
 def bands(forecasts: np.ndarray, actual: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ are three lines of numpy and the model is JSON.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,6 +14,9 @@ import numpy as np
 import pandas as pd
 
 from ml_tasks.survival.curves import CAP_DAYS, extended, kaplan_meier, support_days
+from ml_tasks.survival.observations import RECENCY_EDGES_DAYS, covariates, recency_band, recent
+
+log = logging.getLogger(__name__)
 
 HORIZONS_DAYS = (30, 60, 90, 180)
 # A shop watched for a shorter time says nothing about a quarter, and few orders say little.
@@ -22,10 +26,6 @@ PENALTY = 0.01
 # More rows than these take longer and move no coefficient; every k-th row is kept.
 MAX_ROWS = 40_000
 CHUNK_ROWS = 20_000
-# Models learn from customers looked at within the last year: each season once, and the customers
-# of today. (On Online Retail II two years of them put the level 40 % too high in mid-2011.)
-WINDOW_DAYS = 366
-RECENCY_EDGES_DAYS = (30, 60, 90, 180, 365)
 
 
 @dataclass(frozen=True)
@@ -93,78 +93,32 @@ def from_dict(content: dict[str, Any]) -> SurvivalModel:
     return KINDS[fields.pop("kind")](**fields)
 
 
-def observations_of(next_orders: pd.DataFrame) -> pd.DataFrame:
-    """Add `days`, from the snapshot to the order or to the end of watching, at least 1.
-
-    An order on the snapshot day itself (duration_days 0) came within 1 day. A customer without
-    an order was watched for duration_days days, the last of them the day before the knowledge
-    date. Rows not watched for a day are left out.
-    """
-    days = next_orders["duration_days"] + next_orders["is_ordered"].astype(int)
-    return next_orders.assign(days=days.astype(int))[days >= 1]
-
-
-def known_on(observations: pd.DataFrame, known_date: pd.Timestamp) -> pd.DataFrame:
-    """The observations as they stood on an earlier date."""
-    before = observations[observations["snapshot_date"] < known_date]
-    watched = (known_date - before["snapshot_date"]).dt.days
-    return before.assign(
-        days=np.minimum(before["days"], watched),
-        is_ordered=before["is_ordered"] & (before["days"] <= watched),
-    )
-
-
-def covariates(snapshots: pd.DataFrame) -> pd.DataFrame:
-    """What the hazard depends on: recency, frequency, value and rhythm.
-
-    Args:
-        snapshots: Columns of features.customer_snapshots.
-
-    Returns:
-        Columns of finite floats, one row per row given.
-    """
-    since_last = snapshots["days_since_last_order"].astype(float)
-    since_first = snapshots["days_since_first_order"].astype(float)
-    gap = snapshots["avg_days_between_orders"].astype(float)
-    # one order day so far is no rhythm yet: the gap is at least the wait till now
-    rhythm = gap.fillna(since_first).clip(lower=1)
-    spend = snapshots["net_spend_amount_365d"].astype(float).clip(lower=0)
-    columns = {
-        "log_days_since_last_order": np.log1p(since_last),
-        "log_days_since_first_order": np.log1p(since_first),
-        "log_count_orders": np.log1p(snapshots["count_orders"].astype(float)),
-        "log_count_orders_90d": np.log1p(snapshots["count_orders_90d"].astype(float)),
-        "log_count_orders_365d": np.log1p(snapshots["count_orders_365d"].astype(float)),
-        "log_net_spend_amount_365d": np.log1p(spend),
-        "log_days_between_orders": np.log(rhythm),
-        "log_overdue": np.log1p(since_last / rhythm),
-        "has_one_order_day": gap.isna().astype(float),
-    }
-    return pd.DataFrame(columns, index=snapshots.index)
-
-
-def fit_cox(observations: pd.DataFrame) -> CoxModel:
-    """Fit a penalised Cox model.
+def fit_cox(observations: pd.DataFrame) -> CoxModel | None:
+    """Fit a penalised Cox model; None if customers don't differ or the likelihood has no maximum.
 
     Args:
         observations: As of `observations_of`, in a fixed order.
-
-    Raises:
-        lifelines.exceptions.ConvergenceError: If the likelihood has no maximum.
 
     Source:
         Cox (1972); ties by Efron, baseline by Breslow, as lifelines does.
     """
     from lifelines import CoxPHFitter
+    from lifelines.exceptions import ConvergenceError
 
-    recent = _recent(observations)
-    kept = recent.iloc[:: -(-len(recent) // MAX_ROWS)]
+    newest = recent(observations)
+    kept = newest.iloc[:: -(-len(newest) // MAX_ROWS)]
     frame = covariates(kept)
     frame = frame.loc[:, frame.std() > 1e-6]
+    if frame.empty:
+        return None
     scale = frame.std()
     scaled = (frame / scale).assign(days=kept["days"], is_ordered=kept["is_ordered"])
     fitter = CoxPHFitter(penalizer=PENALTY)
-    fitter.fit(scaled, duration_col="days", event_col="is_ordered")
+    try:
+        fitter.fit(scaled, duration_col="days", event_col="is_ordered")
+    except ConvergenceError as error:
+        log.warning("Cox's model can't be fitted to %d observations: %s", len(kept), error)
+        return None
     hazard = fitter.baseline_cumulative_hazard_.iloc[:, 0]
     by_day = hazard.reindex(np.arange(CAP_DAYS + 1), method="ffill").fillna(0.0).to_numpy()
     observed_days = support_days(kept["days"].to_numpy())
@@ -179,7 +133,7 @@ def fit_cox(observations: pd.DataFrame) -> CoxModel:
 
 def fit_recency(observations: pd.DataFrame) -> RecencyModel:
     """Kaplan-Meier curves by recency; a band of few observations takes the curve of all."""
-    observations = _recent(observations)
+    observations = recent(observations)
     band = recency_band(observations)
     of_all = _cumulative_hazard(observations)
     hazards = []
@@ -190,11 +144,6 @@ def fit_recency(observations: pd.DataFrame) -> RecencyModel:
     return RecencyModel(hazards, support_days(observations["days"].to_numpy()))
 
 
-def _recent(observations: pd.DataFrame) -> pd.DataFrame:
-    end = observations["snapshot_date"].max()
-    return observations[(end - observations["snapshot_date"]).dt.days < WINDOW_DAYS]
-
-
 def _cumulative_hazard(observations: pd.DataFrame) -> np.ndarray:
     """-log of the Kaplan-Meier curve by the end of day 0..CAP_DAYS."""
     days = observations["days"].to_numpy()
@@ -203,11 +152,6 @@ def _cumulative_hazard(observations: pd.DataFrame) -> np.ndarray:
         hazard = -np.log(curve.to_numpy())
     padded = np.pad(hazard, (0, CAP_DAYS + 1 - len(hazard)), mode="edge")
     return np.minimum(extended(padded, len(hazard) - 1), MAX_HAZARD)
-
-
-def recency_band(snapshots: pd.DataFrame) -> np.ndarray:
-    """Number of the recency band, 0 the most recent, shape (n_rows,)."""
-    return np.searchsorted(RECENCY_EDGES_DAYS, snapshots["days_since_last_order"].to_numpy())
 
 
 def predict(model: SurvivalModel, snapshots: pd.DataFrame) -> pd.DataFrame:

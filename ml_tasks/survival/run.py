@@ -19,10 +19,10 @@ from ml_tasks.survival.model import (
     fit_cox,
     fit_recency,
     from_dict,
-    observations_of,
     predict,
     to_dict,
 )
+from ml_tasks.survival.observations import observations_of
 
 QUESTION = "survival"
 MODEL_FILE, CURVES_FILE = "model.json", "curves.json"
@@ -42,11 +42,12 @@ def train(training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
     del seed
     known_date = pd.Timestamp(training_date)
     observations = observations_of(store.next_orders(training_date))
-    curves = curves_by_group(observations) if len(observations) else pd.DataFrame()
     if not is_enough(observations, known_date):
         return TrainedModel(NO_MODEL, training_date, {"reason": TOO_YOUNG})
     report = evaluate(observations, known_date)
-    model = fit_cox(observations) if is_better(report) else fit_recency(observations)
+    curves = curves_by_group(observations)
+    cox = fit_cox(observations) if is_better(report) else None
+    model = cox or fit_recency(observations)
     is_extended = model.observed_days < CAP_DAYS
     return TrainedModel(
         name=model.name + ("_extended" if is_extended else ""),

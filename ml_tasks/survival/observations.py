@@ -1,0 +1,72 @@
+"""What is fitted: customers looked at on past dates, and the days until their next order."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+# Models learn from customers looked at within the last year: each season once, and the customers
+# of today. (On Online Retail II two years of them put the level 40 % too high in mid-2011.)
+WINDOW_DAYS = 366
+RECENCY_EDGES_DAYS = (30, 60, 90, 180, 365)
+
+
+def observations_of(next_orders: pd.DataFrame) -> pd.DataFrame:
+    """Add `days`, from the snapshot to the order or to the end of watching, at least 1.
+
+    An order on the snapshot day itself (duration_days 0) came within 1 day. A customer without
+    an order was watched for duration_days days, the last of them the day before the knowledge
+    date. Rows not watched for a day are left out.
+    """
+    days = next_orders["duration_days"] + next_orders["is_ordered"].astype(int)
+    return next_orders.assign(days=days.astype(int))[days >= 1]
+
+
+def known_on(observations: pd.DataFrame, known_date: pd.Timestamp) -> pd.DataFrame:
+    """The observations as they stood on an earlier date."""
+    before = observations[observations["snapshot_date"] < known_date]
+    watched = (known_date - before["snapshot_date"]).dt.days
+    return before.assign(
+        days=np.minimum(before["days"], watched),
+        is_ordered=before["is_ordered"] & (before["days"] <= watched),
+    )
+
+
+def covariates(snapshots: pd.DataFrame) -> pd.DataFrame:
+    """What the hazard depends on: recency, frequency, value and rhythm.
+
+    Args:
+        snapshots: Columns of features.customer_snapshots.
+
+    Returns:
+        Columns of finite floats, one row per row given.
+    """
+    since_last = snapshots["days_since_last_order"].astype(float)
+    since_first = snapshots["days_since_first_order"].astype(float)
+    gap = snapshots["avg_days_between_orders"].astype(float)
+    # one order day so far is no rhythm yet: the gap is at least the wait till now
+    rhythm = gap.fillna(since_first).clip(lower=1)
+    spend = snapshots["net_spend_amount_365d"].astype(float).clip(lower=0)
+    columns = {
+        "log_days_since_last_order": np.log1p(since_last),
+        "log_days_since_first_order": np.log1p(since_first),
+        "log_count_orders": np.log1p(snapshots["count_orders"].astype(float)),
+        "log_count_orders_90d": np.log1p(snapshots["count_orders_90d"].astype(float)),
+        "log_count_orders_365d": np.log1p(snapshots["count_orders_365d"].astype(float)),
+        "log_net_spend_amount_365d": np.log1p(spend),
+        "log_days_between_orders": np.log(rhythm),
+        "log_overdue": np.log1p(since_last / rhythm),
+        "has_one_order_day": gap.isna().astype(float),
+    }
+    return pd.DataFrame(columns, index=snapshots.index)
+
+
+def recent(observations: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the last WINDOW_DAYS before the newest snapshot."""
+    end = observations["snapshot_date"].max()
+    return observations[(end - observations["snapshot_date"]).dt.days < WINDOW_DAYS]
+
+
+def recency_band(snapshots: pd.DataFrame) -> np.ndarray:
+    """Number of the recency band, 0 the most recent, shape (n_rows,)."""
+    return np.searchsorted(RECENCY_EDGES_DAYS, snapshots["days_since_last_order"].to_numpy())

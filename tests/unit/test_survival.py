@@ -1,0 +1,326 @@
+"""Survival: curves and Cox's model against closed forms, lifelines and plain loops."""
+
+import json
+from datetime import date
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ml_tasks.shared.check import checked
+from ml_tasks.shared.model import TrainedModel, canonical_json
+from ml_tasks.survival import evaluate, model, observations, run
+from ml_tasks.survival.curves import curves_by_group, extended, kaplan_meier
+from perennial import contracts
+
+CONTRACT = contracts.load("survival")
+DAY = pd.Timestamp("2021-01-01")
+
+
+def snapshots(count: int, seed: int) -> pd.DataFrame:
+    """Customers whose features have nothing to do with each other."""
+    rng = np.random.default_rng(seed)
+    return pd.DataFrame(
+        {
+            "customer_id": [f"c{i:06d}" for i in range(count)],
+            "days_since_first_order": rng.integers(1, 700, count),
+            "days_since_last_order": rng.integers(1, 400, count),
+            "count_orders": rng.integers(1, 20, count),
+            "count_orders_90d": rng.integers(0, 6, count),
+            "count_orders_365d": rng.integers(0, 15, count),
+            "net_spend_amount_365d": rng.gamma(2, 200, count),
+            "avg_days_between_orders": np.where(
+                rng.random(count) < 0.3, np.nan, rng.gamma(3, 20, count)
+            ),
+            "country": "Land",
+        }
+    )
+
+
+def observed(frame: pd.DataFrame, hazard: np.ndarray, watched_days: int, seed: int):
+    """Days to an order that comes at a constant hazard a day, each customer's own."""
+    wait = np.random.default_rng(seed).exponential(1 / hazard)
+    return frame.assign(
+        snapshot_date=DAY,
+        days=np.minimum(np.ceil(wait), watched_days).astype(int),
+        is_ordered=wait <= watched_days,
+    )
+
+
+def test_curve_of_a_constant_hazard_is_its_closed_form():
+    frame = observed(snapshots(20_000, 1), np.full(20_000, 0.01), watched_days=300, seed=2)
+    curve = kaplan_meier(frame["days"].to_numpy(), frame["is_ordered"].to_numpy())
+    truth = np.exp(-0.01 * curve["day"])
+    assert np.abs(curve["survival_probability"] - truth).max() < 0.012
+    inside = curve["survival_lower"].le(truth) & curve["survival_upper"].ge(truth)
+    assert inside[1:].mean() > 0.8
+    assert curve["count_at_risk"].iloc[[0, -1]].tolist() == [
+        20_000,
+        (frame["days"] >= 300).sum(),
+    ]
+
+
+def test_curve_agrees_with_a_calculation_by_hand():
+    # 5 patterns, 10 times each: deaths at 1, 2, 5; censored at 2, 3
+    days = np.repeat([1, 2, 2, 3, 5], 10)
+    is_ordered = np.repeat([True, True, False, False, True], 10)
+    curve = kaplan_meier(days, is_ordered)
+    assert curve["survival_probability"].tolist() == pytest.approx([1, 0.8, 0.6, 0.6, 0.6, 0])
+    assert curve["count_at_risk"].tolist() == [50, 50, 40, 20, 10, 10]
+    # log-log interval at day 1: exp(-exp(log(-log .8) ± 1.96 se)), se² = 10/(50·40)/log(.8)²
+    half = 1.959964 * np.sqrt(10 / (50 * 40)) / abs(np.log(0.8))
+    bounds = np.exp(np.log(0.8) * np.exp([half, -half]))
+    assert curve.loc[1, ["survival_lower", "survival_upper"]].tolist() == pytest.approx(bounds)
+    assert curve.loc[[0, 5], "survival_lower"].isna().all()
+
+
+def test_curve_ends_where_fewer_than_ten_are_watched():
+    curve = kaplan_meier(np.r_[np.full(50, 7), np.full(9, 30)], np.ones(59, dtype=bool))
+    assert curve["day"].max() == 7
+
+
+def test_each_customer_counts_once_in_a_curve_and_small_groups_have_none():
+    first = observed(snapshots(120, 1), np.full(120, 0.01), 300, 2)
+    first["country"] = ["Large"] * 80 + ["Small"] * 40
+    second = first.assign(snapshot_date=DAY + pd.Timedelta(days=31))
+    curves = curves_by_group(pd.concat([first, second]))
+    start = curves[curves["day"] == 0].set_index("group_name")["count_at_risk"]
+    assert start["all"] == 120
+    assert start["country: Large"] == 80
+    assert "country: Small" not in start.index
+    cohorts = start[start.index.str.startswith("cohort: ")]
+    assert cohorts.index.str.match(r"cohort: \d{4}Q[1-4]$").all()
+
+
+def test_cox_finds_the_planted_coefficients_and_curves():
+    frame = snapshots(8_000, 3)
+    planted = {"log_count_orders_90d": 0.8, "log_days_since_last_order": -0.5}
+    values = observations.covariates(frame)[list(planted)].to_numpy()
+    hazard = 0.03 * np.exp(values @ np.array(list(planted.values())))
+    cox = model.fit_cox(observed(frame, hazard, watched_days=400, seed=4))
+    found = dict(zip(cox.features, cox.coefficients, strict=True))
+    for name, coefficient in found.items():
+        # log_overdue moves with recency and rhythm, so the three share what is planted in one
+        if name not in ("log_days_since_last_order", "log_overdue", "log_days_between_orders"):
+            assert coefficient == pytest.approx(planted.get(name, 0.0), abs=0.12), name
+    truth = np.exp(-hazard[:, None] * np.arange(366))
+    error = np.abs(cox.survival(frame) - truth)
+    assert error.mean() < 0.01
+    assert np.quantile(error, 0.99) < 0.06
+
+
+def test_customers_who_do_not_differ_have_no_cox_model():
+    alike = pd.concat([snapshots(1, 3)] * 200, ignore_index=True)
+    assert model.fit_cox(observed(alike, np.full(200, 0.02), 200, 4)) is None
+
+
+def test_prediction_from_json_is_that_of_lifelines():
+    from lifelines import CoxPHFitter
+
+    frame = snapshots(500, 5)
+    data = observed(
+        frame, 0.02 * np.exp(observations.covariates(frame)["log_count_orders"] - 2), 200, 6
+    )
+    cox = model.from_dict(json.loads(canonical_json(model.to_dict(model.fit_cox(data)))))
+    values = observations.covariates(data)[cox.features]
+    scaled = (values / values.std()).assign(days=data["days"], is_ordered=data["is_ordered"])
+    fitter = CoxPHFitter(penalizer=model.PENALTY).fit(scaled, "days", "is_ordered")
+    # on days without an order lifelines draws a line between the steps; we keep the step
+    times = np.unique(data.loc[data["is_ordered"], "days"])
+    expected = fitter.predict_survival_function(scaled, times=times).to_numpy().T
+    np.testing.assert_allclose(cox.survival(frame)[:, times], expected, rtol=1e-9)
+
+
+def test_hazard_beyond_the_support_goes_on_at_its_rate():
+    hazard = 0.02 * np.arange(366)
+    stopped = np.where(np.arange(366) > 120, hazard[120], hazard)
+    assert extended(stopped, 120) == pytest.approx(hazard)
+    assert extended(np.where(np.arange(366) >= 5, np.inf, 0.1), 5)[-1] == np.inf
+
+
+def test_constant_hazard_gives_the_closed_form_of_expected_days():
+    survival = np.exp(-0.01 * np.arange(366))[None]
+    # whole days before the order: the sum of exp(-.01 t) for t = 1..365
+    ratio = np.exp(-0.01)
+    closed_form = ratio * (1 - ratio**365) / (1 - ratio)
+    assert model.restricted_mean_days(survival)[0] == pytest.approx(closed_form)
+
+
+def test_order_on_the_snapshot_day_comes_within_one_day():
+    frame = pd.DataFrame({"duration_days": [0, 0, 30, 30], "is_ordered": [True, False] * 2})
+    kept = observations.observations_of(frame)
+    assert kept["days"].tolist() == [1, 31, 30]
+    assert kept["is_ordered"].tolist() == [True, True, False]
+
+
+def test_what_was_known_earlier_holds_no_later_order():
+    frame = pd.DataFrame(
+        {
+            "snapshot_date": pd.to_datetime(["2021-01-01", "2021-01-01", "2021-02-01"]),
+            "days": [32, 31, 5],
+            "is_ordered": [True, True, True],
+        }
+    )
+    past = observations.known_on(frame, pd.Timestamp("2021-02-01"))
+    # ordered on 1 February: not known on that day; on 31 January: known
+    assert past["days"].tolist() == [31, 31]
+    assert past["is_ordered"].tolist() == [False, True]
+
+
+def test_figures_agree_with_plain_loops():
+    rng = np.random.default_rng(8)
+    days, rate = rng.integers(1, 60, 80), rng.uniform(0.005, 0.08, 80)
+    survival = np.exp(-rate[:, None] * np.arange(41))
+    squares = [
+        ((days[i] > t) - survival[i, t]) ** 2 for i in range(len(days)) for t in range(1, 41)
+    ]
+    assert evaluate.integrated_brier(days, survival) == pytest.approx(np.mean(squares))
+    expected = survival.sum(axis=1)
+    right = pairs = 0.0
+    for i in range(len(days)):
+        for j in range(len(days)):
+            if days[i] <= 40 and days[i] < min(days[j], 41):
+                pairs += 1
+                right += (expected[i] < expected[j]) + 0.5 * (expected[i] == expected[j])
+    assert evaluate.concordance(days, expected, 40) == pytest.approx(right / pairs)
+
+
+@pytest.mark.parametrize(
+    ("cox", "is_better"),
+    [
+        pytest.param({"concordance": 0.7, "integrated_brier": 0.15}, True, id="better on both"),
+        pytest.param({"concordance": 0.7, "integrated_brier": 0.2}, False, id="no sharper"),
+        pytest.param({"concordance": 0.6, "integrated_brier": 0.15}, False, id="sorts no better"),
+    ],
+)
+def test_cox_has_to_beat_the_baseline_on_both_figures(cox, is_better):
+    baseline = {"concordance": 0.65, "integrated_brier": 0.2}
+    cut = {"cox": cox, "kaplan_meier_by_recency": baseline}
+    assert evaluate.is_better([cut]) is is_better
+    assert not evaluate.is_better([])
+    assert not evaluate.is_better([cut, {"kaplan_meier_by_recency": baseline}])
+
+
+class Store:
+    """Customers of three rates, a fifth of, once and three times the hazard a day; none leaves."""
+
+    def __init__(self, count: int, first: str, hazard: float = 0.02) -> None:
+        rng = np.random.default_rng(9)
+        self.first = pd.Timestamp(first)
+        rows = []
+        for number, rate in enumerate(hazard * rng.choice([0.2, 1.0, 3.0], count)):
+            gaps = np.ceil(rng.exponential(1 / max(rate, 1e-9), 700))
+            days = rng.integers(0, 60) + np.r_[0, np.cumsum(gaps)]
+            rows += [(f"c{number:04d}", day) for day in days[days < 700]]
+        self.orders = pd.DataFrame(rows, columns=["customer_id", "day"])
+        self.orders["ordered_date"] = self.first + pd.to_timedelta(self.orders.pop("day"), "D")
+
+    def snapshot(self, as_of_date: date) -> pd.DataFrame:
+        day = pd.Timestamp(as_of_date)
+        seen = self.orders[self.orders["ordered_date"] < day]
+        age = (day - seen["ordered_date"]).dt.days
+        by = seen.assign(age=age, recent=age <= 90).groupby("customer_id")
+        frame = pd.DataFrame(
+            {
+                "days_since_first_order": by["age"].max(),
+                "days_since_last_order": by["age"].min(),
+                "count_orders": by.size(),
+                "count_orders_90d": by["recent"].sum(),
+                "count_orders_365d": by.size(),
+                "net_spend_amount_365d": by.size() * 10.0,
+            }
+        )
+        span = frame["days_since_first_order"] - frame["days_since_last_order"]
+        frame["avg_days_between_orders"] = span / (frame["count_orders"] - 1).replace(0, np.nan)
+        return frame.reset_index().assign(country="Land")
+
+    def next_orders(self, knowledge_date: date) -> pd.DataFrame:
+        orders, end = self.orders, pd.Timestamp(knowledge_date)
+        nobody = (
+            self.snapshot(end).head(0).assign(snapshot_date=end, is_ordered=True, duration_days=0)
+        )
+        parts = []
+        for day in pd.date_range(self.first + pd.Timedelta(days=1), end, freq="MS"):
+            if day == end:
+                continue
+            frame = self.snapshot(day).assign(snapshot_date=day)
+            later = orders[(orders["ordered_date"] >= day) & (orders["ordered_date"] < end)]
+            came = later.groupby("customer_id")["ordered_date"].min().reindex(frame["customer_id"])
+            frame["is_ordered"] = came.notna().to_numpy()
+            frame["duration_days"] = (came.fillna(end) - day).dt.days.to_numpy()
+            parts.append(frame)
+        return pd.concat(parts, ignore_index=True) if parts else nobody
+
+
+@pytest.fixture(scope="module")
+def store():
+    return Store(400, "2020-01-15")
+
+
+@pytest.fixture(scope="module")
+def trained(store):
+    return run.train(date(2021, 6, 1), store, seed=7)
+
+
+def test_model_that_beats_the_baseline_is_used_and_says_so(trained):
+    assert trained.name == "cox"
+    metrics = trained.metrics
+    assert metrics["cox_concordance"] > metrics["kaplan_meier_by_recency_concordance"]
+    assert trained.report["cuts"][0]["cut_date"] == "2020-12-01"
+
+
+def test_scores_keep_the_contract_for_every_customer(store, trained):
+    frames = run.score(date(2021, 6, 10), trained, store)
+    rows = checked(frames["survival"], CONTRACT.table("survival"))
+    assert (
+        rows["customer_id"].to_pylist() == store.snapshot(date(2021, 6, 10))["customer_id"].tolist()
+    )
+    chances = frames["survival"][[f"order_probability_{h}d" for h in (30, 60, 90, 180)]]
+    assert (np.diff(chances.to_numpy(), axis=1) >= 0).all()
+    curves = checked(frames["survival_curves"], CONTRACT.table("survival_curves")).to_pandas()
+    rises = curves.groupby("group_name")["survival_probability"].diff() > 0
+    assert not rises.any()
+
+
+def test_frequent_buyers_are_expected_sooner(store, trained):
+    # customers' true gaps are 17, 50 or 250 days
+    frame = run.score(date(2021, 6, 10), trained, store)["survival"]
+    snapshot = store.snapshot(date(2021, 6, 10))
+    often = (snapshot["count_orders_90d"] >= 4).to_numpy()
+    once = (snapshot["count_orders"] == 1).to_numpy()
+    assert frame.loc[often, "expected_days_to_next_order"].mean() == pytest.approx(17, abs=6)
+    assert frame.loc[once, "expected_days_to_next_order"].mean() > 120
+
+
+def test_equal_data_give_equal_bytes_and_scores_follow_from_them(store, trained):
+    again = run.train(date(2021, 6, 1), store, seed=7)
+    assert again.model_version == trained.model_version
+    stored = TrainedModel(
+        trained.name,
+        trained.training_date,
+        json.loads(canonical_json(trained.parameters)),
+        {name: bytes(content) for name, content in trained.artefacts.items()},
+    )
+    for name, frame in run.score(date(2021, 6, 10), stored, store).items():
+        pd.testing.assert_frame_equal(frame, run.score(date(2021, 6, 10), trained, store)[name])
+
+
+@pytest.mark.parametrize(
+    ("first_day", "hazard", "name"),
+    [
+        pytest.param("2021-03-15", 0.02, "no_model", id="watched for two months"),
+        pytest.param("2021-05-20", 0.02, "no_model", id="no snapshot yet"),
+        pytest.param("2020-01-15", 0.0, "no_model", id="nobody came back"),
+        pytest.param("2021-01-15", 0.02, "kaplan_meier_by_recency_extended", id="half a year"),
+        pytest.param("2020-01-15", 0.5, "cox_extended", id="all are soon back"),
+    ],
+)
+def test_shop_that_says_little_gets_no_more_than_that(first_day, hazard, name):
+    shop = Store(300, first_day, hazard)
+    trained = run.train(date(2021, 6, 1), shop, seed=7)
+    assert trained.name == name
+    for table, frame in run.score(date(2021, 6, 10), trained, shop).items():
+        rows = checked(frame, CONTRACT.table(table))
+        assert rows.num_rows > 0
+        statuses = set(rows["score_status"].to_pylist())
+        assert statuses == ({"not_scored"} if name == "no_model" else {"scored"})
