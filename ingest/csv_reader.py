@@ -18,7 +18,7 @@ from ingest.rows import Layout, Rows, match_columns
 from perennial.sources import SourceTable
 
 BLOCK_BYTES = 1 << 20
-AFTER_BROKEN_BYTES = 1 << 16  # what is read again after a broken quote
+AFTER_BROKEN_BYTES = 1 << 12  # what is looked at together after a broken quote
 HEAD_BYTES = 1 << 20
 DELIMITERS = b",;\t|"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -93,22 +93,23 @@ def rows(
         stamp: Format of a row, see Trace.
         block_bytes: Bytes looked at together.
     """
-    window, is_last, size, line = b"", False, block_bytes, first_line
+    buffer, position, is_last = b"", 0, False
+    size, line = block_bytes, first_line
     has_ignored = bool(found.ignored)
     while True:
-        while not is_last and len(window) < size:
-            block = read(max(block_bytes, size - len(window)))
-            window, is_last = window + block, not block
-        if not window:
+        while not is_last and len(buffer) - position < size:
+            block = read(max(block_bytes, size))
+            buffer, position, is_last = buffer[position:] + block, 0, not block
+        if position == len(buffer):
             return
-        view = window[:size]
+        view = buffer[position : position + size]
         try:
             records = find_records(
                 view,
                 len(found.headers),
                 found.delimiter,
                 line,
-                is_last=is_last and len(view) == len(window),
+                is_last=is_last and position + len(view) == len(buffer),
                 with_delimiters=has_ignored,
             )
         except LineTooLongError as error:
@@ -117,13 +118,13 @@ def rows(
             ) from error
         if records.consumed:
             yield _rows(view, records, found, stamp)
-            window, line = window[records.consumed :], line + records.line_count
+            position, line = position + records.consumed, line + records.line_count
         if records.is_broken:
-            size = min(size, AFTER_BROKEN_BYTES)
+            size = min(size, AFTER_BROKEN_BYTES)  # broken quotes seldom come alone
         elif records.consumed:
-            size = min(2 * size, block_bytes)
+            size = min(4 * size, block_bytes)
         else:
-            size *= 2  # a record that is longer than what was looked at
+            size *= 4  # a record that is longer than what was looked at
 
 
 def _rows(block: bytes, records: Records, found: Layout, stamp: bytes) -> Rows:

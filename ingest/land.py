@@ -21,19 +21,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from ingest import csv_reader, json_reader, parquet_reader
-from ingest.files import (
-    TABLE_PREFIX,
-    CheckedStream,
-    Content,
-    LandingError,
-    ShopFile,
-    blocks,
-    examine,
-    fetch,
-    find,
-    opened,
-)
+from ingest.files import TABLE_PREFIX, Content, LandingError, ShopFile, examine, find
 from ingest.ledger import (
     LandedFile,
     Landing,
@@ -45,6 +33,7 @@ from ingest.ledger import (
     register,
     same_content,
 )
+from ingest.reading import Candidate, prepare, read_rows
 from ingest.rows import Layout, Rows, Trace
 from ingest.tables import land_tables, tables_have_news
 from ingest.versions import APPENDABLE, Verdict, judge
@@ -55,17 +44,6 @@ from perennial.sources import Source, SourceTable
 log = logging.getLogger(__name__)
 
 SPOOL_BYTES = 1 << 20
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A file whose table, place on this machine and layout are known."""
-
-    file: ShopFile
-    table: SourceTable
-    local: Path
-    layout: Layout
-    row_count: int | None  # what a Parquet file says; lines are counted for the others
 
 
 def land(settings: Settings, as_of_date: date, files: str, run_id: str) -> Landing:
@@ -115,8 +93,7 @@ def _candidates(
     settings.home.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="landing-", dir=settings.home) as folder:
         yield [
-            _candidate(file, table, fetch(file, Path(folder)))
-            for file, table in zip(files, tables, strict=True)
+            prepare(file, table, Path(folder)) for file, table in zip(files, tables, strict=True)
         ]
 
 
@@ -130,18 +107,6 @@ def _table_of(source: Source, file: ShopFile) -> SourceTable:
         f"{file.name} {fault} of source {source.name!r}, which goes by file names ({known}): "
         "rename the file, move it away, or name the files with a glob"
     )
-
-
-def _candidate(file: ShopFile, table: SourceTable, local: Path) -> Candidate:
-    if file.format == "parquet":
-        layout, row_count = parquet_reader.layout(file, table, local)
-        return Candidate(file, table, local, layout, row_count)
-    reader = csv_reader if file.format == "csv" else json_reader
-    with opened(file, local) as stream:
-        head = b"".join(blocks(stream.read, reader.HEAD_BYTES))
-    if not head:
-        examine(file, local)  # says that it is empty
-    return Candidate(file, table, local, reader.layout(file, table, head), None)
 
 
 def _land_all(
@@ -194,7 +159,7 @@ def _land_file(
         log.warning("%s: columns ignored: %s", file.name, ", ".join(map(repr, layout.ignored)))
     tally = _Tally()
     with tempfile.SpooledTemporaryFile(SPOOL_BYTES) as spool:
-        stream = _rows(candidate, layout, content, trace)
+        stream = read_rows(candidate, layout, trace.stamp(layout.delimiter), content)
         for_copy = _split(stream, tally, spool, trace.file_id)
         landed = _copy_rows(connection, candidate, layout, for_copy)
         spool.seek(0)
@@ -228,27 +193,6 @@ class _Tally:
 
     blank_lines: int = 0
     inner_lines: int = 0
-
-
-def _rows(candidate: Candidate, layout: Layout, content: Content, trace: Trace) -> Iterator[Rows]:
-    """The second reading; what it reads must be what the first one read."""
-    file, stamp = candidate.file, trace.stamp(layout.delimiter)
-    if file.format == "parquet":
-        yield from parquet_reader.rows(file, layout, candidate.local, stamp)
-        sha256 = examine(file, candidate.local).sha256
-    else:
-        reader = csv_reader if file.format == "csv" else json_reader
-        with opened(file, candidate.local) as raw:
-            stream = CheckedStream(raw)
-            for _ in blocks(stream.read, layout.body_start):
-                pass
-            yield from reader.rows(file, layout, stream.read, layout.body_line, stamp)
-        sha256 = stream.sha256
-    if sha256 != content.sha256:
-        raise LandingError(
-            f"{file.name} changed while it was read, so nothing was landed: land it again when "
-            "the export has finished writing it"
-        )
 
 
 def _split(chunks: Iterable[Rows], tally: _Tally, spool: Any, file_id: int) -> Iterator[bytes]:
