@@ -10,7 +10,7 @@ import pandas as pd
 from ml_tasks.clv import model as clv
 from ml_tasks.shared import metrics, plots
 from ml_tasks.shared.boosting import OBJECTIVES
-from ml_tasks.shared.cuts import splits
+from ml_tasks.shared.cuts import known_by, splits
 from ml_tasks.shared.evaluation import Evaluation, means, told, untested
 
 MODEL = "xgboost_tweedie"
@@ -19,45 +19,49 @@ BASELINES = {
     "same_90_days_last_year": clv.same_90_days_last_year,
 }
 CONSTANT = "same_for_all"
-JUDGED_BY = ("gini", "total_error", "abs_total_error", "mean_absolute_error", "shape_deviance")
+YEAR_BASELINE = "repeat_of_last_365_days"
+JUDGED_BY = (
+    "gini", "shape_deviance", "total_error", "abs_total_error", "mean_absolute_error",
+    "orders_gini", "orders_total_error",
+)  # fmt: skip
 POWER = OBJECTIVES["tweedie"]["tweedie_variance_power"]
 # A repeat of 0 makes any later spend impossible; the deviance is taken as if it were this share
 # of the mean.
 FLOOR = 0.01
 
 
-def evaluate(labelled: pd.DataFrame, seed: int) -> Evaluation:
+def evaluate(labelled: pd.DataFrame, labelled_year: pd.DataFrame, seed: int) -> Evaluation:
     """Compare the trees with repeats of the past, and with one amount for all.
 
     Args:
         labelled: Snapshots with known 90-day outcomes, whole dates.
+        labelled_year: Snapshots with known 365-day outcomes, whole dates.
         seed: Handed to the trees.
 
     Returns:
-        As `decide` says; the first baseline where there is no cut.
+        As `decide` says; the first baseline where there is no cut. The report tells how the year
+        ahead was met, too, once there are two years to tell it from.
     """
     rows: list[dict[str, Any]] = []
     pictures: dict[str, bytes] = {}
     for cut, train, test in splits(labelled, clv.HORIZON_DAYS):
         if not clv.is_learnable(train) or not clv.is_learnable(test):
             continue
-        amount = clv.spend(test)
-        said = {
-            MODEL: clv.fit_spend(train, seed).predict(test, cut),
-            **{name: repeat(test) for name, repeat in BASELINES.items()},
-            CONSTANT: np.full(len(test), clv.spend(train).mean()),
-        }
-        rows += [_row(cut, name, amount, predicted) for name, predicted in said.items()]
+        said = _said(train, test, cut, seed)
+        rows += [_row(cut, name, test, *predicted) for name, predicted in said.items()]
+        spend = {name: predicted[0] for name, predicted in said.items() if name != CONSTANT}
         pictures = pictures or {
-            "gain.png": plots.gain(amount, {n: p for n, p in said.items() if n != CONSTANT}),
-            "deciles.png": plots.deciles(amount, said[MODEL]),
+            "gain.png": plots.gain(clv.spend(test), spend),
+            "deciles.png": plots.deciles(clv.spend(test), spend[MODEL]),
         }
     if not rows:
         return untested(next(iter(BASELINES)))
-    return decide(rows, pictures)
+    return decide(rows, year_ahead(labelled, labelled_year, seed), pictures)
 
 
-def decide(rows: list[dict[str, Any]], pictures: dict[str, bytes]) -> Evaluation:
+def decide(
+    rows: list[dict[str, Any]], year_rows: list[dict[str, Any]], pictures: dict[str, bytes]
+) -> Evaluation:
     """Choose by the means over the cuts.
 
     The trees win only if they sort spend better than each repeat (Gini) and describe it better
@@ -66,6 +70,7 @@ def decide(rows: list[dict[str, Any]], pictures: dict[str, bytes]) -> Evaluation
 
     Args:
         rows: A row per cut and model: `model` and the figures of JUDGED_BY.
+        year_rows: The same for the year ahead; reported, not judged.
         pictures: Handed on.
     """
     figures = {name: means(rows, name, JUDGED_BY) for name in (MODEL, *BASELINES, CONSTANT)}
@@ -83,29 +88,79 @@ def decide(rows: list[dict[str, Any]], pictures: dict[str, bytes]) -> Evaluation
         winner=MODEL if is_better else baseline,
         decision=decision,
         metrics={**ours, **{f"baseline_{name}": value for name, value in theirs.items()}},
-        report={"decision": decision, "cuts": rows},
+        report={"decision": decision, "cuts": rows, "year_ahead": year_rows},
         plots=pictures,
     )
 
 
+def _said(
+    train: pd.DataFrame, test: pd.DataFrame, cut: pd.Timestamp, seed: int
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Predicted spend and orders of the 90 days after a cut, by model."""
+    repeats = {
+        name: (repeat(test), clv.orders_of_repeat(test, name)) for name, repeat in BASELINES.items()
+    }
+    of_all = [clv.spend(train).mean(), train["outcome_count_orders"].mean()]
+    return {
+        MODEL: (
+            clv.fit_spend(train, seed).predict(test, cut),
+            clv.fit_orders(train, seed).predict(test, cut),
+        ),
+        **repeats,
+        CONSTANT: (np.full(len(test), of_all[0]), np.full(len(test), of_all[1])),
+    }
+
+
+def year_ahead(
+    labelled: pd.DataFrame, labelled_year: pd.DataFrame, seed: int
+) -> list[dict[str, Any]]:
+    """The year after the newest date whose year has passed, told from what was known on that date.
+
+    Empty where no outcome of a year was known on that date, or nothing to train on.
+    """
+    cut = labelled_year["as_of_date"].max()
+    train = known_by(labelled, cut, clv.HORIZON_DAYS)
+    test = labelled_year[labelled_year["as_of_date"] == cut]
+    multiple = clv.year_multiple(train, known_by(labelled_year, cut, clv.YEAR_HORIZON_DAYS))
+    if multiple is None or not clv.is_learnable(train):
+        return []
+    said = {
+        MODEL: clv.fit_spend(train, seed).predict(test, cut) * multiple["multiple"],
+        YEAR_BASELINE: clv.repeat_of_last_365_days(test),
+    }
+    return [
+        {**_head(cut, name, test), **told(_spend_figures(clv.spend(test), predicted))}
+        for name, predicted in said.items()
+    ]
+
+
 def _row(
-    cut: pd.Timestamp, model: str, amount: np.ndarray, predicted_amount: np.ndarray
+    cut: pd.Timestamp, model: str, test: pd.DataFrame, spend: np.ndarray, orders: np.ndarray
 ) -> dict[str, Any]:
-    mean = amount.mean()
+    happened = test["outcome_count_orders"].to_numpy(dtype=float)
+    orders_figures = {
+        "orders_gini": metrics.normalised_gini(happened, orders),
+        "orders_total_error": metrics.total_error(happened, orders),
+    }
+    spend_figures = _spend_figures(clv.spend(test), spend)
+    return {**_head(cut, model, test), **told(spend_figures), **told(orders_figures)}
+
+
+def _head(cut: pd.Timestamp, model: str, test: pd.DataFrame) -> dict[str, Any]:
+    return {"cut_date": f"{cut:%Y-%m-%d}", "model": model, "count_customers": len(test)}
+
+
+def _spend_figures(amount: np.ndarray, predicted_amount: np.ndarray) -> dict[str, float]:
     shape = np.maximum(predicted_amount / max(predicted_amount.mean(), 1e-12), FLOOR)
     total_error = metrics.total_error(amount, predicted_amount)
-    figures = {
+    return {
         "actual_total_amount": amount.sum(),
         "predicted_total_amount": predicted_amount.sum(),
         "total_error": total_error,
         "abs_total_error": abs(total_error),
         "mean_absolute_error": np.abs(amount - predicted_amount).mean(),
         "gini": metrics.normalised_gini(amount, predicted_amount),
-        "shape_deviance": metrics.tweedie_deviance(amount / mean, shape / shape.mean(), POWER),
-    }
-    return {
-        "cut_date": f"{cut:%Y-%m-%d}",
-        "model": model,
-        "count_customers": len(amount),
-        **told(figures),
+        "shape_deviance": metrics.tweedie_deviance(
+            amount / amount.mean(), shape / shape.mean(), POWER
+        ),
     }

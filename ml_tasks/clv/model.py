@@ -5,7 +5,6 @@ Net spend of a window is product sales less product refunds dated in it, not bel
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,18 +18,8 @@ HORIZON_DAYS = 90
 YEAR_HORIZON_DAYS = 365
 # So many snapshots must have been followed by spend before anything can be learnt from them.
 MIN_ROWS_WITH_SPEND = 30
-MONTHS_OF_QUARTER = 3
-QUARTERS_OF_YEAR = 4
 # Share of customers, best first, at which a tier ends.
 TIERS = {"top": 0.05, "high": 0.20, "medium": 0.50, "low": 1.0}
-
-
-@dataclass(frozen=True)
-class Trees:
-    """Spend and orders of the next 90 days, given the snapshot."""
-
-    spend: LevelledTrees
-    orders: LevelledTrees
 
 
 def is_learnable(labelled: pd.DataFrame) -> bool:
@@ -65,6 +54,17 @@ def same_90_days_last_year(snapshot: pd.DataFrame) -> np.ndarray:
     return snapshot["net_spend_amount_season_last_year"].to_numpy(dtype=float).clip(min=0)
 
 
+def orders_of_repeat(snapshot: pd.DataFrame, repeat: str) -> np.ndarray:
+    """Count of orders in the days whose spend the named baseline repeats."""
+    season = {"same_90_days_last_year": "season_last_year"}.get(repeat, "90d")
+    return snapshot[f"count_orders_{season}"].to_numpy(dtype=float)
+
+
+def repeat_of_last_365_days(snapshot: pd.DataFrame) -> np.ndarray:
+    """Baseline of the year ahead: what a customer spent in the last one."""
+    return snapshot["net_spend_amount_365d"].to_numpy(dtype=float).clip(min=0)
+
+
 def was_watched_for(snapshot: pd.DataFrame, days: int) -> bool:
     """Whether the shop's oldest customer is that old; an empty snapshot is of no age."""
     return len(snapshot) > 0 and int(history_days(snapshot).max()) >= days
@@ -74,31 +74,28 @@ def year_multiple(labelled: pd.DataFrame, labelled_year: pd.DataFrame) -> dict[s
     """How much customers spend in a year for each unit spent in its first 90 days.
 
     A model of the year itself would need outcomes of a year, and another year to test it on. The
-    multiple needs one year: it is read off the customers of the same season a year ago. Before
-    that it is put together from the quarters seen so far.
+    multiple needs one year: it is read off the customers of the same season a year ago, so that
+    what the first 90 days have too much or too little of is put right by the rest.
 
     Args:
-        labelled: Snapshots with 90-day outcomes, on a grid of months.
-        labelled_year: Snapshots with 365-day outcomes, on the same grid.
+        labelled: Snapshots with 90-day outcomes.
+        labelled_year: Snapshots with 365-day outcomes, on the same dates as far as they go.
 
     Returns:
-        `multiple` (at least 1) and `ground` (which snapshots it rests on); None if there is
-        nothing to go by.
+        `multiple` (at least 1) and `snapshot_date` of the customers it rests on; None if no
+        outcome of a year is known yet.
     """
-    if len(labelled_year):
-        newest = labelled_year["as_of_date"].max()
-        first_90_days = spend(labelled[labelled["as_of_date"] == newest]).sum()
-        if first_90_days > 0:
-            year = spend(labelled_year[labelled_year["as_of_date"] == newest]).sum()
-            ground = f"customers of {newest:%Y-%m-%d}, the year that followed"
-            return _multiple(year / first_90_days, ground)
-    shares = _later_quarters(labelled)
-    if not shares:
+    if labelled_year.empty:
         return None
-    # A quarter not seen yet goes on at the pace of those seen.
-    pace = shares[-1] ** (1 / len(shares))
-    unseen = [shares[-1] * pace**k for k in range(1, QUARTERS_OF_YEAR - len(shares))]
-    return _multiple(1 + sum(shares) + sum(unseen), f"{1 + len(shares)} quarters seen so far")
+    newest = labelled_year["as_of_date"].max()
+    first_90_days = spend(labelled[labelled["as_of_date"] == newest]).sum()
+    if first_90_days <= 0:
+        return None
+    multiple = spend(labelled_year[labelled_year["as_of_date"] == newest]).sum() / first_90_days
+    return {
+        "multiple": round(max(float(multiple), 1.0), 6),
+        "snapshot_date": f"{newest:%Y-%m-%d}",
+    }
 
 
 def value_tier(amount: np.ndarray) -> np.ndarray:
@@ -110,26 +107,3 @@ def value_tier(amount: np.ndarray) -> np.ndarray:
     bounds = np.array(list(TIERS.values()))
     place = np.searchsorted(bounds, rank / max(len(amount), 1), side="right")
     return np.array(list(TIERS), dtype=object)[np.minimum(place, len(bounds) - 1)]
-
-
-def _later_quarters(labelled: pd.DataFrame) -> list[float]:
-    """Spend of a snapshot's customers one, two, three quarters on, as shares of the first one's.
-
-    Months are added, not days, so that the later window begins on the grid too.
-    """
-    amount = labelled.assign(amount=spend(labelled))[["as_of_date", "customer_id", "amount"]]
-    shares: list[float] = []
-    for quarter in range(1, QUARTERS_OF_YEAR):
-        later = amount["as_of_date"] + pd.DateOffset(months=MONTHS_OF_QUARTER * quarter)
-        pairs = amount.assign(later_date=later).merge(
-            amount.rename(columns={"as_of_date": "later_date", "amount": "later_amount"}),
-            on=["later_date", "customer_id"],
-        )
-        if pairs["amount"].sum() <= 0:
-            break
-        shares.append(float(pairs["later_amount"].sum() / pairs["amount"].sum()))
-    return shares
-
-
-def _multiple(multiple: float, ground: str) -> dict[str, Any]:
-    return {"multiple": round(max(float(multiple), 1.0), 6), "ground": ground}

@@ -27,8 +27,11 @@ def train(training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
     """Fit on grid snapshots whose 90 days had passed by `training_date`, tested out of time."""
     labelled = store.labelled_snapshots(training_date, clv.HORIZON_DAYS)
     labelled_year = store.labelled_snapshots(training_date, clv.YEAR_HORIZON_DAYS)
-    can_learn = clv.is_learnable(labelled)
-    evaluation = evaluate(labelled, seed) if can_learn else untested(next(iter(BASELINES)))
+    evaluation = (
+        evaluate(labelled, labelled_year, seed)
+        if clv.is_learnable(labelled)
+        else untested(next(iter(BASELINES)))
+    )
     parameters: dict[str, Any] = {
         "horizon_days": clv.HORIZON_DAYS,
         "seed": seed,
@@ -97,11 +100,10 @@ def _from_repeat(
     snapshot: pd.DataFrame, model: TrainedModel
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The same three from the past alone; the last 365 days repeat too, once there were so many."""
-    year = snapshot["net_spend_amount_365d"].to_numpy(dtype=float).clip(min=0)
+    year = clv.repeat_of_last_365_days(snapshot)
     if not clv.was_watched_for(snapshot, clv.YEAR_HORIZON_DAYS):
         year = np.full(len(snapshot), np.nan)
-    orders = snapshot["count_orders_90d"].to_numpy(dtype=float)
-    return BASELINES[model.name](snapshot), year, orders
+    return BASELINES[model.name](snapshot), year, clv.orders_of_repeat(snapshot, model.name)
 
 
 def _not_scored(scores: pd.DataFrame, historic: np.ndarray, reason: str) -> pd.DataFrame:

@@ -18,10 +18,11 @@ from sklearn.linear_model import LogisticRegression
 from ml_tasks.shared import seasons
 from ml_tasks.shared.customer_matrix import history_days, matrix, monotone_constraints
 
-COUNT_ROUNDS = 250
+COUNT_ROUNDS = 150
 SETTINGS: dict[str, Any] = {
     "max_depth": 3,
-    "eta": 0.05,
+    "max_bin": 64,
+    "eta": 0.08,
     "subsample": 0.8,
     "colsample_bytree": 0.6,
     "min_child_weight": 20,

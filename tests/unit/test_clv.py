@@ -9,7 +9,15 @@ import pytest
 
 from ml_tasks.clv import model as clv
 from ml_tasks.clv import run
-from ml_tasks.clv.evaluate import BASELINES, CONSTANT, MODEL, decide
+from ml_tasks.clv.evaluate import (
+    BASELINES,
+    CONSTANT,
+    JUDGED_BY,
+    MODEL,
+    YEAR_BASELINE,
+    decide,
+    year_ahead,
+)
 from ml_tasks.shared import metrics
 from ml_tasks.shared.check import checked
 from ml_tasks.shared.model import TrainedModel, canonical_json
@@ -104,6 +112,7 @@ def test_report_is_plain_json(trained):
     assert json.loads(canonical_json(trained.report)) == trained.report
     assert len({cut["cut_date"] for cut in trained.report["cuts"]}) == 3
     assert trained.metrics["gini"] > trained.metrics["baseline_gini"]
+    assert trained.metrics["orders_gini"] > trained.metrics["baseline_orders_gini"]
     assert len(trained.plots) == 2
 
 
@@ -137,12 +146,16 @@ def test_decision_needs_rank_and_substance(gini, deviance, winner):
         CONSTANT: (0.0, 2.0),
     }
     rows = [
-        {"model": name, "gini": g + spread, "shape_deviance": d + spread, "total_error": None,
-         "abs_total_error": None, "mean_absolute_error": 1.0}
+        {
+            **dict.fromkeys(JUDGED_BY),
+            "model": name,
+            "gini": g + x,
+            "shape_deviance": d + x,
+        }
         for name, (g, d) in figures.items()
-        for spread in (-0.1, 0.1)
-    ]  # fmt: skip
-    assert decide(rows, {}).winner == winner
+        for x in (-0.1, 0.1)
+    ]
+    assert decide(rows, [], {}).winner == winner
 
 
 def test_without_outcomes_the_last_90_days_are_repeated(shop, labelled):
@@ -198,21 +211,22 @@ def test_year_is_read_off_the_same_season_a_year_ago():
     quarter = pd.concat([outcomes("2020-05-01", [1.0, 1.0]), outcomes("2020-06-01", [30.0, 10.0])])
     year = pd.concat([outcomes("2020-05-01", [9.0, 9.0]), outcomes("2020-06-01", [60.0, 40.0])])
     found = clv.year_multiple(quarter, year)
-    assert found == {"multiple": 2.5, "ground": "customers of 2020-06-01, the year that followed"}
+    assert found == {"multiple": 2.5, "snapshot_date": "2020-06-01"}
 
 
-def test_a_year_not_seen_yet_is_put_together_from_quarters():
-    # 100, then 50 a quarter later: 100 * (1 + 1/2 + 1/4 + 1/8)
-    quarter = pd.concat(
-        [outcomes("2020-01-01", [80.0, 20.0]), outcomes("2020-04-01", [10.0, 40.0, 999.0])]
-    )
-    found = clv.year_multiple(quarter, quarter.head(0))
-    assert found == {"multiple": 1.875, "ground": "2 quarters seen so far"}
+def test_the_year_ahead_is_tested_once_there_are_two_years():
+    shop = plant(count_customers=400, count_days=1250, seed=8, season_strength=0.5)
+    known_by = date(2023, 3, 1)
+    labelled, year = (shop.labelled_snapshots(known_by, days) for days in (90, 365))
+    ours, repeat = year_ahead(labelled, year, seed=1)
+    assert (ours["model"], repeat["model"]) == (MODEL, YEAR_BASELINE)
+    assert ours["cut_date"] == "2022-03-01"
+    assert ours["gini"] > repeat["gini"] + 0.05
+    assert abs(ours["total_error"]) < 0.35 < abs(repeat["total_error"])
 
 
 def test_a_year_nothing_is_known_of_stays_unsaid(shop, labelled, trained):
-    one_date = outcomes("2020-01-01", [80.0, 20.0])
-    assert clv.year_multiple(one_date, one_date.head(0)) is None
+    assert clv.year_multiple(labelled, labelled.head(0)) is None
     untold = TrainedModel(
         trained.name,
         trained.training_date,
