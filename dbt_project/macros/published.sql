@@ -1,4 +1,4 @@
-{# Rows of a score table that are in force: of the newest published date, or of every published date. #}
+{# Rows of a score table that are in force: of the newest published date, or of every one. #}
 {% macro published(table, question=none, is_history=false) -%}
 with
 
@@ -21,5 +21,7 @@ select scores.*
 
 from publications
 inner join {{ source('scores', table) }} as scores
-    on publications.as_of_date = scores.as_of_date and publications.publication_id = scores.publication_id
+    on
+        publications.as_of_date = scores.as_of_date
+        and publications.publication_id = scores.publication_id
 {%- endmacro %}

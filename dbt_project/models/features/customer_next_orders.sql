@@ -1,7 +1,5 @@
-{{ config(materialized='incremental', incremental_strategy='replace_dates', unique_key='as_of_date', full_refresh=false) }}
-
--- One row per as_of_date (what was known then), snapshot_date before it, and customer. Who had not ordered again
--- before as_of_date is censored there.
+-- One row per as_of_date (what was known then), snapshot_date before it, and customer_id. Who had
+-- not ordered again before as_of_date is censored there.
 with
 
 dates as (
@@ -37,7 +35,8 @@ select
     known_customers.as_of_date,
     known_customers.snapshot_date,
     known_customers.customer_id,
-    coalesce(next_days.day_date, known_customers.as_of_date) - known_customers.snapshot_date as duration_days,
+    coalesce(next_days.day_date, known_customers.as_of_date)
+    - known_customers.snapshot_date as duration_days,
     next_days.day_date is not null as is_ordered
 
 from known_customers
@@ -46,5 +45,6 @@ left join days as next_days
     on
         known_customers.customer_id = next_days.customer_id
         and known_customers.snapshot_date <= next_days.day_date
-        and known_customers.snapshot_date > next_days.day_date - next_days.days_since_previous_order_day
+        and known_customers.snapshot_date
+        > next_days.day_date - next_days.days_since_previous_order_day
         and known_customers.as_of_date > next_days.day_date

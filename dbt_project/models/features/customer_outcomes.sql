@@ -1,7 +1,6 @@
-{{ config(materialized='incremental', incremental_strategy='replace_dates', unique_key='known_on_date', full_refresh=false) }}
-
--- One row per as_of_date, customer_id and horizon_days. The window is [as_of_date, as_of_date + horizon_days): the
--- scored date is its first day, known_on_date is not in it any more.
+-- One row per as_of_date, customer_id and horizon_days. The window is
+-- [as_of_date, as_of_date + horizon_days): as_of_date is in it, known_on_date is not any more.
+{%- set is_over = "known_on_date <= date '" ~ var("as_of_date") ~ "'" %}
 with
 
 dates as (
@@ -20,7 +19,7 @@ dates as (
 due_dates as (
 
     select * from dates
-    where {{ is_due("known_on_date <= date '" ~ var("as_of_date") ~ "'", 'known_on_date', ['as_of_date', 'horizon_days']) }}
+    where {{ is_due(is_over, 'known_on_date', ['as_of_date', 'horizon_days']) }}
 
 ),
 
@@ -37,7 +36,8 @@ known_customers as (
         days.customer_id
 
     from due_dates
-    inner join days on due_dates.as_of_date > days.day_date and days.order_day_number = 1
+    inner join days
+        on due_dates.as_of_date > days.day_date and days.order_day_number = 1
 
 ),
 
@@ -51,7 +51,8 @@ window_totals as (
         sum(days.net_amount) as net_amount
 
     from due_dates
-    inner join days on due_dates.as_of_date <= days.day_date and due_dates.known_on_date > days.day_date
+    inner join days
+        on due_dates.as_of_date <= days.day_date and due_dates.known_on_date > days.day_date
     group by due_dates.as_of_date, due_dates.horizon_days, days.customer_id
 
 )

@@ -1,8 +1,9 @@
-{{ config(materialized='incremental', incremental_strategy='replace_dates', unique_key='as_of_date', full_refresh=false) }}
-
--- One row per as_of_date and customer_id. Only days before as_of_date count: an order on it is not seen.
+-- One row per as_of_date and customer_id. Only days before as_of_date count: an order on it is not
+-- seen. Long, because it has one line a feature.
+{%- set days_seen = "days.day_date >= dates.as_of_date - " %}
+{%- set year, month = "extract(year from days.day_date)", "extract(month from days.day_date)" %}
 {%- set windows_days = [30, 90, 180, 365] %}
-{%- set season_last_year = "day_date >= as_of_date - 365 and day_date < as_of_date - 365 + 90" %}
+{%- set season_last_year = days_seen ~ "365 and days.day_date < dates.as_of_date - 365 + 90" %}
 
 with
 
@@ -29,26 +30,27 @@ history as (
         max(days.order_day_number) as count_order_days,
         sum(days.count_orders) as count_orders,
         {%- for n in windows_days %}
-        coalesce(sum(days.count_orders) filter (where day_date >= as_of_date - {{ n }}), 0) as count_orders_{{ n }}d,
+        sum(days.count_orders) filter (where {{ days_seen }}{{ n }}) as count_orders_{{ n }}d,
         {%- endfor %}
-        coalesce(sum(days.count_orders) filter (where {{ season_last_year }}), 0) as count_orders_season_last_year,
+        sum(days.count_orders) filter (where {{ season_last_year }})
+            as count_orders_season_last_year,
         sum(days.net_amount) as net_amount,
         {%- for n in windows_days %}
-        coalesce(sum(days.net_amount) filter (where day_date >= as_of_date - {{ n }}), 0) as net_amount_{{ n }}d,
+        sum(days.net_amount) filter (where {{ days_seen }}{{ n }}) as net_amount_{{ n }}d,
         {%- endfor %}
-        coalesce(sum(days.net_amount) filter (where {{ season_last_year }}), 0) as net_amount_season_last_year,
+        sum(days.net_amount) filter (where {{ season_last_year }}) as net_amount_season_last_year,
         sum(days.gross_spend_amount) as gross_spend_amount,
         sum(days.refund_amount) as refund_amount,
-        coalesce(sum(days.refund_amount) filter (where day_date >= as_of_date - 365), 0) as refund_amount_365d,
+        sum(days.refund_amount) filter (where {{ days_seen }}365) as refund_amount_365d,
         sum(days.count_refunds) as count_refunds,
         max(days.max_order_amount) as max_order_amount,
         stddev_samp(days.days_since_previous_order_day) as stddev_days_between_orders,
         sum(days.count_new_products) as count_products,
-        coalesce(sum(days.units) filter (where day_date >= as_of_date - 365), 0) as count_units_365d,
+        sum(days.units) filter (where {{ days_seen }}365) as count_units_365d,
         -- a bit a calendar month; 365 days touch at most 13 of them
         bit_count(
-            bit_or(1 << (extract(year from day_date) * 12 + extract(month from day_date))::integer % 16)
-            filter (where days.count_orders > 0 and day_date >= as_of_date - 365)::bit(16)
+            bit_or(1 << ({{ year }} * 12 + {{ month }})::integer % 16)
+            filter (where days.count_orders > 0 and {{ days_seen }}365)::bit(16)
         ) as count_active_months_365d
 
     from dates
@@ -66,17 +68,18 @@ select
     history.count_orders::integer as count_orders,
     history.count_order_days::integer as count_order_days,
     {%- for n in windows_days %}
-    history.count_orders_{{ n }}d::integer as count_orders_{{ n }}d,
+    coalesce(history.count_orders_{{ n }}d, 0)::integer as count_orders_{{ n }}d,
     {%- endfor %}
-    history.count_orders_season_last_year::integer as count_orders_season_last_year,
+    coalesce(history.count_orders_season_last_year, 0)::integer as count_orders_season_last_year,
     greatest(history.net_amount, 0)::numeric(18, 2) as net_spend_amount,
     {%- for n in windows_days %}
     greatest(history.net_amount_{{ n }}d, 0)::numeric(18, 2) as net_spend_amount_{{ n }}d,
     {%- endfor %}
-    greatest(history.net_amount_season_last_year, 0)::numeric(18, 2) as net_spend_amount_season_last_year,
+    greatest(history.net_amount_season_last_year, 0)::numeric(18, 2)
+    as net_spend_amount_season_last_year,
     history.gross_spend_amount::numeric(18, 2) as gross_spend_amount,
     history.refund_amount::numeric(18, 2) as refund_amount,
-    history.refund_amount_365d::numeric(18, 2) as refund_amount_365d,
+    coalesce(history.refund_amount_365d, 0)::numeric(18, 2) as refund_amount_365d,
     history.count_refunds::integer as count_refunds,
     (history.gross_spend_amount / history.count_orders)::numeric(18, 2) as avg_order_amount,
     history.max_order_amount::numeric(18, 2) as max_order_amount,
@@ -86,7 +89,7 @@ select
     / nullif(history.count_order_days - 1, 0) as avg_days_between_orders,
     history.stddev_days_between_orders::double precision as stddev_days_between_orders,
     history.count_products::integer as count_products,
-    history.count_units_365d::integer as count_units_365d,
+    coalesce(history.count_units_365d, 0)::integer as count_units_365d,
     coalesce(history.count_active_months_365d, 0)::integer as count_active_months_365d,
     last_days.country
 
@@ -94,4 +97,6 @@ from history
 inner join days as first_days
     on history.customer_id = first_days.customer_id and first_days.order_day_number = 1
 inner join days as last_days
-    on history.customer_id = last_days.customer_id and history.count_order_days = last_days.order_day_number
+    on
+        history.customer_id = last_days.customer_id
+        and history.count_order_days = last_days.order_day_number

@@ -1,7 +1,5 @@
-{{ config(materialized='incremental', incremental_strategy='replace_dates', unique_key='as_of_date', full_refresh=false) }}
-
--- One row per as_of_date, product_id and week that ended before as_of_date, from the product's first sale on. The
--- weeks are laid out here: where the mart's end depends on orders that came after as_of_date.
+-- One row per as_of_date, product_id and week that ended by as_of_date, from the product's first
+-- sale on. The weeks are laid out here: where the mart ends depends on later orders.
 with
 
 dates as (
@@ -33,7 +31,9 @@ weeks as (
 
     select
         generate_series(
-            min(first_week_date)::timestamp, (select max(as_of_date) from dates)::timestamp, interval '7 days'
+            min(first_week_date)::timestamp,
+            (select max(as_of_date) from dates)::timestamp,
+            interval '7 days'
         )::date as week_start_date
     from first_weeks
 
@@ -62,4 +62,6 @@ select
 
 from product_weeks
 left join demand
-    on product_weeks.product_id = demand.product_id and product_weeks.week_start_date = demand.week_start_date
+    on
+        product_weeks.product_id = demand.product_id
+        and product_weeks.week_start_date = demand.week_start_date

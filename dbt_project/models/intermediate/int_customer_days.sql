@@ -1,6 +1,5 @@
-{{ config(materialized='table', indexes=[{'columns': ['customer_id', 'order_day_number']}], post_hook='analyze {{ this }}') }}
-
--- One row per customer and day on which they ordered or were refunded. A row says nothing of later days.
+-- One row per customer and day on which they ordered or were refunded. A row says nothing of later
+-- days, so a feature may read all rows before its date.
 with
 
 orders as (
@@ -88,7 +87,8 @@ select
     coalesce(numbered_order_days.gross_spend_amount, 0) as gross_spend_amount,
     coalesce(refund_days.count_refunds, 0) as count_refunds,
     coalesce(refund_days.refund_amount, 0) as refund_amount,
-    coalesce(numbered_order_days.gross_spend_amount, 0) - coalesce(refund_days.refund_amount, 0) as net_amount,
+    coalesce(numbered_order_days.gross_spend_amount, 0)
+    - coalesce(refund_days.refund_amount, 0) as net_amount,
     numbered_order_days.max_order_amount,
     numbered_order_days.first_order_amount,
     numbered_order_days.last_order_amount,

@@ -1,5 +1,5 @@
--- One row per date that features can be made for: the scored date, and the grid: the firsts of months.
--- The grid begins after the first order and never depends on which dates were scored.
+-- One row per date that features can be made for: the scored date, and the grid, which is the
+-- firsts of months after the first order and never depends on which dates were scored.
 with
 
 bounds as (
@@ -22,7 +22,9 @@ dates as (
 
     -- later than the scored date, too: they may be there already, and a late file may touch them
     select generate_series(
-        first_month_date + interval '1 month', greatest(scored_date, newest_order_date), interval '1 month'
+        first_month_date + interval '1 month',
+        greatest(scored_date, newest_order_date),
+        interval '1 month'
     )::date
     from bounds
 
@@ -30,7 +32,9 @@ dates as (
 
 select
     dates.as_of_date,
-    coalesce(extract(day from dates.as_of_date) = 1 and dates.as_of_date > bounds.first_month_date, false) as is_grid_date,
+    coalesce(
+        extract(day from dates.as_of_date) = 1 and dates.as_of_date > bounds.first_month_date, false
+    ) as is_grid_date,
     dates.as_of_date = bounds.scored_date as is_scored_date,
     dates.as_of_date = bounds.training_date as is_training_date,
     dates.as_of_date <= bounds.scored_date as is_past

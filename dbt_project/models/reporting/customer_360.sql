@@ -1,5 +1,5 @@
--- One row per customer known on the newest date that every question has published. What is known of them is of the
--- same date: nothing of that day or later.
+-- One row per customer known on the newest date that every question has published. What is known of
+-- them is of the same date: nothing of that day or later.
 {%- set questions = ['churn', 'clv', 'survival', 'demand'] %}
 with
 

@@ -1,0 +1,176 @@
+"""Reporting views: what bi_reader sees follows the publication pointer, and never goes away."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from datetime import date
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from perennial import contracts
+from perennial.settings import Settings
+from perennial.warehouse import connect
+from tests.conftest import StartHome
+from tests.steps import dbt
+
+AS_OF = date(2024, 3, 1)
+EARLIER = date(2024, 2, 1)
+TABLES = [table for question in contracts.questions() for table in contracts.load(question).tables]
+VIEWS = [
+    "customer_360",
+    "scores_freshness",
+    *(f"{table.name}{suffix}" for table in TABLES for suffix in ("", "_history")),
+]
+# What a score row needs beside its key.
+VALUES = {"text": "x", "date": date(2024, 3, 4), "integer": 1, "double precision": 0.5}
+
+
+@pytest.fixture(scope="module")
+def home(start_home: StartHome) -> Settings:
+    """A warehouse with empty marts and all views."""
+    settings = start_home("canonical")
+    dbt(settings, AS_OF, "run")
+    return settings
+
+
+@pytest.fixture(autouse=True)
+def nothing_published(home: Settings) -> Iterator[None]:
+    yield
+    with connect(home, "perennial") as connection:
+        connection.execute("truncate ops.publications")
+        for table in TABLES:
+            connection.execute(sql.SQL("truncate {}").format(table.relation))
+
+
+def put(home: Settings, question: str, day: date, publication_id: int, entity: str) -> None:
+    """Rows of a publication, one a table, that nothing points at yet."""
+    with connect(home, "scorer") as connection:
+        for table in contracts.load(question).tables:
+            connection.execute("select scores.ensure_month(%s, %s)", [table.name, day])
+            row = {
+                column.name: column.values[0] if column.values else VALUES.get(column.data_type)
+                for column in table.columns
+            }
+            row |= {"as_of_date": day, "publication_id": publication_id, table.entity[0]: entity}
+            connection.execute(
+                sql.SQL("insert into {} ({}) values ({})").format(
+                    table.relation,
+                    sql.SQL(", ").join(map(sql.Identifier, row)),
+                    sql.SQL(", ").join(sql.Placeholder() * len(row)),
+                ),
+                list(row.values()),
+            )
+
+
+def point(home: Settings, question: str, day: date, publication_id: int) -> None:
+    with connect(home, "scorer") as connection:
+        connection.execute(
+            "insert into ops.publications (question, as_of_date, publication_id, run_id,"
+            " model_name, model_version, training_date, row_count, row_counts, checksum)"
+            " values (%s, %s, %s, 'r', 'm', 'v', %s, 1, '{}', 'c')"
+            " on conflict (question, as_of_date) do update"
+            " set publication_id = excluded.publication_id",
+            [question, day, publication_id, day],
+        )
+
+
+def seen(home: Settings, view: str, columns: str) -> list[tuple]:
+    with connect(home, "bi_reader") as connection:
+        query = f"select {columns} from reporting.{view} order by 1"
+        return connection.execute(query).fetchall()
+
+
+def test_every_view_is_there_and_empty_before_anything_is_published(home: Settings) -> None:
+    assert len(VIEWS) == 12
+    for view in VIEWS:
+        assert seen(home, view, "count(*)") == [(0,)], view
+
+
+def test_every_column_of_every_view_has_a_comment(home: Settings) -> None:
+    with connect(home, "bi_reader") as connection:
+        comments = connection.execute(
+            "select attrelid::regclass, attname, col_description(attrelid, attnum)"
+            " from pg_attribute join pg_class on pg_class.oid = attrelid"
+            " where relnamespace = 'reporting'::regnamespace and attnum > 0 and relkind = 'v'"
+        ).fetchall()
+    assert len({view for view, _, _ in comments}) == len(VIEWS)
+    assert [(view, column) for view, column, comment in comments if not comment] == []
+
+
+@pytest.mark.parametrize("question", contracts.questions())
+def test_only_the_publication_that_is_pointed_at_is_seen(home: Settings, question: str) -> None:
+    put(home, question, AS_OF, 1, "superseded")
+    put(home, question, AS_OF, 2, "in force")
+    put(home, question, AS_OF, 3, "not yet")
+    put(home, question, EARLIER, 4, "earlier")
+    point(home, question, AS_OF, 2)
+    point(home, question, EARLIER, 4)
+    for table in contracts.load(question).tables:
+        columns = f"as_of_date, {table.entity[0]}"
+        assert seen(home, table.name, columns) == [(AS_OF, "in force")]
+        history = seen(home, f"{table.name}_history", columns)
+        assert history == [(EARLIER, "earlier"), (AS_OF, "in force")]
+    ((_, freshest, dates),) = seen(
+        home, "scores_freshness", "question, as_of_date, count_published_dates"
+    )
+    assert (freshest, dates) == (AS_OF, 2)
+
+
+def test_customer_360_waits_for_the_last_question(home: Settings) -> None:
+    for number, question in enumerate(contracts.questions()):
+        for day in (EARLIER, AS_OF):
+            put(home, question, day, 10 * number + day.month, "one customer")
+            if day == EARLIER or question != "demand":
+                point(home, question, day, 10 * number + day.month)
+    assert seen(home, "customer_360", "as_of_date, customer_id") == [(EARLIER, "one customer")]
+    point(home, "demand", AS_OF, 10 * contracts.questions().index("demand") + AS_OF.month)
+    assert seen(home, "customer_360", "as_of_date, customer_id") == [(AS_OF, "one customer")]
+
+
+def test_readers_get_no_error_while_everything_is_built_again(home: Settings) -> None:
+    """Also not by a full refresh, and a view that an analyst made on top of ours survives."""
+    with connect(home, "perennial") as connection:
+        connection.execute(
+            "create or replace view public.of_an_analyst as"
+            " select customer_id from reporting.customer_360"
+        )
+    done = threading.Event()
+    errors: list[psycopg.Error] = []
+    polls = 0
+
+    def poll() -> None:
+        nonlocal polls
+        with connect(home, "bi_reader", autocommit=True) as connection:
+            while not done.is_set():
+                try:
+                    for view in VIEWS:
+                        connection.execute(
+                            sql.SQL("select count(*) from {}").format(
+                                sql.Identifier("reporting", view)
+                            )
+                        )
+                except psycopg.Error as error:
+                    errors.append(error)
+                polls += 1
+
+    reader = threading.Thread(target=poll)
+    reader.start()
+    try:
+        dbt(home, AS_OF, "run", "--full-refresh")
+    finally:
+        done.set()
+        reader.join()
+    assert errors == []
+    assert polls > 20
+    with connect(home, "perennial") as connection:
+        connection.execute("select * from public.of_an_analyst")
+
+
+def test_bi_reader_sees_views_and_nothing_under_them(home: Settings) -> None:
+    with connect(home, "bi_reader", autocommit=True) as connection:
+        for relation in ("scores.churn", "ops.publications", "features.customer_snapshots"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(f"select * from {relation}")

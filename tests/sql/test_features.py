@@ -1,0 +1,249 @@
+"""Features beside a plain count of the marts, and which of their dates a build makes again."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from ingest.batches import accept, close_build, refuse
+from ingest.land import land
+from ingest.sample_shop import generate, write
+from perennial.settings import Settings
+from perennial.warehouse import connect, read_frame
+from tests.conftest import StartHome
+from tests.steps import dbt
+
+SCORED = date(2024, 2, 20)
+LAYERS = ("--select", "staging", "intermediate", "marts", "features")
+TABLES = ("customer_snapshots", "customer_outcomes", "customer_next_orders", "product_weeks")
+UNTIL = {"customer_outcomes": "known_on_date"}
+
+
+def let_in(home: Settings, files: Path | str) -> int:
+    batch_id = land(home, SCORED, str(files), "test").batch_id
+    assert batch_id is not None
+    accept(home, batch_id, "test")
+    return batch_id
+
+
+def build(home: Settings, as_of_date: date, *options: str) -> None:
+    dbt(home, as_of_date, "run", *LAYERS, *options)
+    close_build(home)
+
+
+def frame(home: Settings, query: str) -> pd.DataFrame:
+    with connect(home, "transformer") as connection:
+        return read_frame(connection, query)
+
+
+def digests(home: Settings, table: str) -> dict[date, tuple[object, object]]:
+    """Of each date: when its rows were written, and a digest of what they say."""
+    until = UNTIL.get(table, "as_of_date")
+    found = frame(
+        home,
+        f"select {until}, max(xmin::text::bigint), sum(hashtextextended(rows::text, 0)::numeric)"
+        f" from features.{table} as rows group by {until}",
+    )
+    return {row[0]: (row[1], row[2]) for row in found.itertuples(index=False)}
+
+
+@pytest.fixture(scope="module")
+def home(start_home: StartHome, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Sixteen months of the sample shop, features of a day two months before its last."""
+    settings = start_home("canonical")
+    folder = tmp_path_factory.mktemp("shop")
+    write(generate(seed=5, customers=300, days=480), folder)
+    let_in(settings, folder)
+    build(settings, SCORED)
+    return settings
+
+
+@pytest.fixture(scope="module")
+def orders(home: Settings) -> pd.DataFrame:
+    return frame(home, "select * from marts.fct_orders where customer_id is not null").sort_values(
+        ["ordered_at", "order_id"], ignore_index=True
+    )
+
+
+@pytest.fixture(scope="module")
+def refunds(home: Settings) -> pd.DataFrame:
+    return frame(home, "select * from marts.fct_refunds where customer_id is not null")
+
+
+def between(events: pd.DataFrame, column: str, start: date, end: date) -> pd.DataFrame:
+    return events[(events[column] >= start) & (events[column] < end)]
+
+
+def net(orders: pd.DataFrame, refunds: pd.DataFrame, start: date, end: date) -> float:
+    sold = between(orders, "ordered_date", start, end)["product_amount"].sum()
+    returned = between(refunds, "refunded_date", start, end)["refund_amount"].sum()
+    return max(float(sold - returned), 0.0)
+
+
+def counted_snapshot(
+    orders: pd.DataFrame, refunds: pd.DataFrame, items: pd.DataFrame, day: date
+) -> dict[str, object]:
+    """One customer's snapshot, counted window by window."""
+    seen = orders[orders["ordered_date"] < day]
+    returned = refunds[refunds["refunded_date"] < day]
+    days = sorted(set(seen["ordered_date"]))
+    gaps = pd.Series([(b - a).days for a, b in pairwise(days)], dtype=float)
+    year_ago = day - timedelta(days=365)
+    last_year = between(seen, "ordered_date", year_ago, day)
+    season = (year_ago, year_ago + timedelta(days=90))
+    values: dict[str, object] = {
+        "days_since_first_order": (day - days[0]).days,
+        "days_since_last_order": (day - days[-1]).days,
+        "count_orders": len(seen),
+        "count_order_days": len(days),
+        "count_orders_season_last_year": len(between(seen, "ordered_date", *season)),
+        "net_spend_amount": net(seen, returned, date.min, day),
+        "net_spend_amount_season_last_year": net(seen, returned, *season),
+        "gross_spend_amount": seen["product_amount"].sum(),
+        "refund_amount": returned["refund_amount"].sum(),
+        "refund_amount_365d": between(returned, "refunded_date", year_ago, day)[
+            "refund_amount"
+        ].sum(),
+        "count_refunds": returned["refund_id"].nunique(),
+        "avg_order_amount": seen["product_amount"].astype(float).mean(),
+        "max_order_amount": seen["product_amount"].max(),
+        "last_order_amount": seen["product_amount"].iloc[-1],
+        "first_order_amount": seen["product_amount"].iloc[0],
+        "avg_days_between_orders": gaps.mean(),
+        "stddev_days_between_orders": gaps.std(),
+        "count_products": items[items["ordered_date"] < day]["product_id"].nunique(),
+        "count_units_365d": last_year["units"].sum(),
+        "count_active_months_365d": len({(d.year, d.month) for d in last_year["ordered_date"]}),
+    }
+    for window_days in (30, 90, 180, 365):
+        start = day - timedelta(days=window_days)
+        values[f"count_orders_{window_days}d"] = len(between(seen, "ordered_date", start, day))
+        values[f"net_spend_amount_{window_days}d"] = net(seen, returned, start, day)
+    return values
+
+
+@pytest.mark.parametrize("day", [SCORED, date(2023, 9, 1)], ids=["scored", "grid"])
+def test_snapshots_are_what_a_plain_count_finds(
+    home: Settings, orders: pd.DataFrame, refunds: pd.DataFrame, day: date
+) -> None:
+    items = frame(home, "select customer_id, product_id, ordered_date from marts.fct_order_items")
+    found = frame(home, f"select * from features.customer_snapshots where as_of_date = '{day}'")
+    known = sorted(orders[orders["ordered_date"] < day]["customer_id"].unique())
+    assert len(known) > 50
+    assert sorted(found["customer_id"]) == known
+    found = found.set_index("customer_id")
+    for customer in known:
+        expected = counted_snapshot(
+            *(events[events["customer_id"] == customer] for events in (orders, refunds, items)), day
+        )
+        for name, value in expected.items():
+            got, want = float(found.at[customer, name] or 0), float(value)  # type: ignore[arg-type]
+            if want != want:  # nothing to take a mean of
+                assert found.at[customer, name] is None or got != got, (customer, name)
+            else:
+                assert got == pytest.approx(want, abs=0.0051), (customer, name)
+
+
+def test_outcomes_are_what_a_plain_count_finds(
+    home: Settings, orders: pd.DataFrame, refunds: pd.DataFrame
+) -> None:
+    found = frame(home, "select * from features.customer_outcomes")
+    grid_dates = found.groupby("horizon_days")["as_of_date"].unique().map(sorted).to_dict()
+    assert grid_dates == {
+        90: [date(2023, month, 1) for month in range(2, 12)],
+        365: [date(2023, 2, 1)],
+    }
+    for row in found.sample(400, random_state=1).itertuples(index=False):
+        mine = orders[orders["customer_id"] == row.customer_id]
+        end = row.as_of_date + timedelta(days=row.horizon_days)
+        assert row.known_on_date == end <= SCORED
+        assert row.count_orders == len(between(mine, "ordered_date", row.as_of_date, end))
+        returned = refunds[refunds["customer_id"] == row.customer_id]
+        assert float(row.net_spend_amount) == pytest.approx(
+            net(mine, returned, row.as_of_date, end), abs=0.0051
+        )
+
+
+def test_next_orders_are_what_a_plain_search_finds(home: Settings, orders: pd.DataFrame) -> None:
+    found = frame(home, "select * from features.customer_next_orders")
+    assert set(found["as_of_date"]) == {date(2024, 2, 1)}
+    assert set(found["is_ordered"]) == {True, False}
+    for row in found.sample(400, random_state=1).itertuples(index=False):
+        mine = orders[orders["customer_id"] == row.customer_id]["ordered_date"]
+        assert mine.min() < row.snapshot_date
+        later = mine[(mine >= row.snapshot_date) & (mine < row.as_of_date)]
+        end = later.min() if len(later) else row.as_of_date
+        assert (row.duration_days, row.is_ordered) == (
+            (end - row.snapshot_date).days,
+            len(later) > 0,
+        )
+
+
+def test_a_new_day_adds_one_snapshot_and_touches_no_other(home: Settings) -> None:
+    before = {table: digests(home, table) for table in TABLES}
+    build(home, SCORED + timedelta(days=1))
+    for table in TABLES:
+        after = digests(home, table)
+        assert {day: after[day] for day in before[table]} == before[table], table
+        new = set(after) - set(before[table])
+        assert new == (
+            {SCORED + timedelta(days=1)}
+            if table in ("customer_snapshots", "product_weeks")
+            else set()
+        ), table
+
+
+def test_a_late_file_remakes_what_saw_its_days_until_it_is_refused(
+    home: Settings, orders: pd.DataFrame, tmp_path: Path
+) -> None:
+    before = {table: digests(home, table) for table in TABLES}
+    touched, customer = date(2023, 8, 15), orders["customer_id"].iloc[0]
+    (tmp_path / "orders_late.csv").write_text(
+        "order_id,customer_id,ordered_at,country,order_type,refunded_order_id\n"
+        f"late-1,{customer},{touched}T10:00:00,GB,sale,\n"
+        f"late-2,{customer},2023-08-20T10:00:00,GB,refund,late-1\n"
+    )
+    (tmp_path / "order_items_late.csv").write_text(
+        "order_item_id,order_id,product_id,quantity,unit_price_amount,line_type\n"
+        "1,late-1,late-product,3,10,product\n1,late-2,late-product,1,10,product\n"
+    )
+    batch_id = let_in(home, tmp_path)
+    build(home, SCORED)
+    for table in TABLES:
+        after = digests(home, table)
+        changed = {day for day in after if after[day] != before[table].get(day)}
+        on_the_grid = {day for day in after if day.day == 1 or table in UNTIL}
+        assert changed == {
+            day for day in after if day == SCORED or (day in on_the_grid and day > touched)
+        }, table
+    with_late_file = {table: contents(digests(home, table)) for table in TABLES}
+    build(home, SCORED, "--full-refresh")
+    assert {table: contents(digests(home, table)) for table in TABLES} == with_late_file
+
+    refuse(home, batch_id, "test")
+    build(home, SCORED)
+    assert {table: contents(digests(home, table)) for table in TABLES} == {
+        table: contents(found) for table, found in before.items()
+    }
+
+
+def contents(found: dict[date, tuple[object, object]]) -> dict[date, object]:
+    """Digests without the time of writing."""
+    return {day: digest for day, (_, digest) in found.items()}
+
+
+def test_a_date_that_has_no_rows_any_more_loses_the_old_ones(home: Settings) -> None:
+    """dbt's own delete+insert would keep them: it deletes only keys that come back."""
+    kept = {table: len(digests(home, table)) for table in TABLES}
+    assert min(kept.values()) > 0
+    batches = frame(home, "select distinct batch_id from ops.landed_files where status='accepted'")
+    for batch_id in batches["batch_id"]:
+        refuse(home, int(batch_id), "test")
+    build(home, SCORED)
+    assert SCORED not in digests(home, "customer_snapshots")
+    assert SCORED not in digests(home, "product_weeks")
+    assert digests(home, "customer_outcomes") == {}
