@@ -1,5 +1,5 @@
--- One row per file that was accepted, or taken out, since the last build that ended well. Scores of dates
--- after first_touched_date were made without it, or with it.
+-- One row per file that was accepted, or taken out, since the last build that ended well. Scores
+-- of dates after first_touched_date were made without it, or with it.
 with
 
 changed_files as (

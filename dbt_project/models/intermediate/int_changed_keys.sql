@@ -1,4 +1,5 @@
--- One row per changed file and order, product or customer that stands in it; the other two keys are null.
+-- One row per changed file and order, product or customer that stands in it; the other two keys
+-- are null.
 select
     file_id,
     order_id,

@@ -23,7 +23,10 @@ select
     order_items.file_id,
 
     -- text
-    case when order_items.line_type = 'charge' then 'charge' else orders.order_type end as line_kind,
+    case
+        when order_items.line_type = 'charge' then 'charge'
+        else orders.order_type
+    end as line_kind,
     orders.order_type,
 
     -- booleans

@@ -1,6 +1,7 @@
--- One row per order, customer or product that this build makes anew, the other two keys null: those in changed
--- files, and those of changed orders, as the marts show them still and as staging has them now. It keeps its
--- rows until a build ends well, because a build that failed halfway has already moved some marts on.
+-- One row per order, customer or product that this build makes anew, the other two keys null:
+-- those in changed files, and those of changed orders, as the marts show them still and as staging
+-- has them now. It keeps its rows until a build ends well, because a build that failed halfway has
+-- already moved some marts on.
 -- depends_on: {{ ref('int_order_lines') }}
 with
 
@@ -119,4 +120,8 @@ cross join build_cycle
 
 where coalesce(touched_keys.order_id, touched_keys.customer_id, touched_keys.product_id) is not null
 
-group by 1, 2, 3, 5
+group by
+    touched_keys.order_id,
+    touched_keys.customer_id,
+    touched_keys.product_id,
+    build_cycle.build_cycle

@@ -1,4 +1,5 @@
--- One row per customer, from the first sign of them: a registration, an order, a refund. Guests are not here.
+-- One row per customer, from the first sign of them: a registration, an order, a refund. Guests
+-- are not here.
 with
 
 customers as (

@@ -1,4 +1,5 @@
--- One row per day, from the first of January before the first order to the end of the year after the newest.
+-- One row per day, from the first of January before the first order to the end of the year after
+-- the newest.
 with
 
 bounds as (

@@ -1,4 +1,5 @@
--- One row per line that is no product: postage, fees, discounts, vouchers, bad debt. The sign is the money's.
+-- One row per line that is no product: postage, fees, discounts, vouchers, bad debt. The sign is
+-- the money's.
 select
     order_item_id as charge_id,
     order_id,

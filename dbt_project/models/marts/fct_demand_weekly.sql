@@ -1,11 +1,18 @@
--- One row per product and week, from its first sale to the newest week with an order, weeks without a sale too.
--- What was sold, not net of refunds; guests' orders count.
+-- One row per product and week, from its first sale to the newest week with an order, weeks
+-- without a sale too. What was sold, not net of refunds; guests' orders count.
 with
 
 newest_week as (
 
     select date_trunc('week', max(ordered_date))::date as week_start_date
     from {{ ref('fct_orders') }}
+
+),
+
+touched_products as (
+
+    select product_id from {{ ref('int_touched_keys') }}
+    where product_id is not null
 
 ),
 
@@ -20,7 +27,7 @@ sales as (
 
     from {{ ref('fct_order_items') }}
     where {{ is_changed('product_id') }}
-    group by 1, 2
+    group by product_id, date_trunc('week', ordered_date)
 
 ),
 
@@ -42,7 +49,7 @@ first_weeks as (
         max(week_start_date) + 7 as week_start_date
 
     from {{ this }}
-    where product_id not in (select product_id from {{ ref('int_touched_keys') }} where product_id is not null)
+    where product_id not in (select product_id from touched_products)
     group by product_id
     {% endif %}
 
@@ -52,8 +59,9 @@ product_weeks as (
 
     select
         first_weeks.product_id,
-        generate_series(first_weeks.week_start_date, newest_week.week_start_date, interval '7 days')::date
-            as week_start_date
+        generate_series(
+            first_weeks.week_start_date, newest_week.week_start_date, interval '7 days'
+        )::date as week_start_date
 
     from first_weeks
 

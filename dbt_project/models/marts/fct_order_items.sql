@@ -1,4 +1,5 @@
--- One row per product line of a sale, guests' included. Postage, fees and the like are in fct_charges.
+-- One row per product line of a sale, guests' included. Postage, fees and the like are in
+-- fct_charges.
 select
     order_item_id,
     order_id,

@@ -1,4 +1,5 @@
--- One row per sale with a priced line, guests' included. Refunds are in fct_refunds, on their own day.
+-- One row per sale with a priced line, guests' included. Refunds are in fct_refunds, on their own
+-- day.
 with
 
 orders as (

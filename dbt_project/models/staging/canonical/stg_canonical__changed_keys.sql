@@ -1,5 +1,6 @@
--- One row per changed file and order, product or customer that stands in it. Read from raw, which keeps the
--- rows of refused files too. A customer who becomes known, or unknown, touches their orders.
+-- One row per changed file and order, product or customer that stands in it. Read from raw, which
+-- keeps the rows of refused files too. A customer who becomes known, or unknown, touches their
+-- orders.
 with
 
 files as (

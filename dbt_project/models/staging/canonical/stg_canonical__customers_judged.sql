@@ -22,41 +22,63 @@ typed_rows as (
         _file_id as file_id,
         _line as line_number,
         -- the row as it was sent: equal rows have equal keys
-        md5(row(customer_id, registered_at, country)::text)::uuid as content_key,
+        md5(
+            row(
+                customer_id, registered_at, country
+            )::text
+        )::uuid as content_key,
         trim(coalesce(customer_id, '')) as customer_id,
         {{ as_shop_time('registered_at') }} as registered_at,
         nullif(trim(country), '') as country,
-        case
-            when trim(coalesce(customer_id, '')) = '' then 'no customer_id'
-            when trim(registered_at) <> '' and {{ as_shop_time('registered_at') }} is null then 'registered_at is no date and time'
-        end as row_fault
+        nullif(trim(registered_at), '') as sent_registered_at
 
     from raw_rows
 
 ),
 
+judged_rows as (
+
+    select
+        file_id,
+        line_number,
+        content_key,
+        customer_id,
+        registered_at,
+        country,
+        case
+            when customer_id = '' then 'no customer_id'
+            when sent_registered_at is not null and registered_at is null
+                then 'registered_at is no date and time'
+        end as row_fault
+
+    from typed_rows
+
+),
+
 candidates as (
 
-    select * from typed_rows
+    select * from judged_rows
 
     {% if is_incremental() %}
     union all
 
     -- rows of the same keys in files that did not change
     select
-        stored.file_id,
-        stored.line_number,
-        stored.content_key,
-        stored.customer_id,
-        stored.registered_at,
-        stored.country,
-        stored.row_fault
+        unchanged.file_id,
+        unchanged.line_number,
+        unchanged.content_key,
+        unchanged.customer_id,
+        unchanged.registered_at,
+        unchanged.country,
+        unchanged.row_fault
 
-    from {{ this }} as stored
+    from {{ this }} as unchanged
 
     where
-        stored.customer_id in (select customer_id from {{ ref('stg_canonical__changed_keys') }})
-        and stored.file_id not in (select file_id from {{ ref('stg_ops__landed_files') }} where is_changed)
+        unchanged.customer_id in (select customer_id from {{ ref('stg_canonical__changed_keys') }})
+        and unchanged.file_id not in (
+            select file_id from {{ ref('stg_ops__landed_files') }} where is_changed
+        )
     {% endif %}
 
 ),

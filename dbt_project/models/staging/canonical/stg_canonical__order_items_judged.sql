@@ -22,53 +22,79 @@ typed_rows as (
         _file_id as file_id,
         _line as line_number,
         -- the row as it was sent: equal rows have equal keys
-        md5(row(order_item_id, order_id, product_id, quantity, unit_price_amount, line_type)::text)::uuid as content_key,
+        md5(
+            row(
+                order_item_id, order_id, product_id, quantity,
+                unit_price_amount, line_type
+            )::text
+        )::uuid as content_key,
         nullif(trim(order_item_id), '') as order_item_id,
         trim(coalesce(order_id, '')) as order_id,
         nullif(trim(product_id), '') as product_id,
         nullif(trim(line_type), '') as line_type,
         {{ as_whole_number('quantity') }} as quantity,
-        {{ as_number('unit_price_amount') }} as unit_price_amount,
-        case
-            when trim(coalesce(order_id, '')) = '' then 'no order_id'
-            when trim(coalesce(order_item_id, '')) = '' then 'no order_item_id'
-            when trim(coalesce(product_id, '')) = '' then 'no product_id'
-            when trim(coalesce(line_type, '')) not in ('product', 'charge') then 'line_type is neither product nor charge'
-            when coalesce({{ as_whole_number('quantity') }}, 0) <= 0 then 'quantity is no positive whole number'
-            when {{ as_number('unit_price_amount') }} is null then 'unit_price_amount is no number'
-            when {{ as_number('unit_price_amount') }} = 0 then 'price is zero: nothing was sold'
-            when {{ as_number('unit_price_amount') }} < 0 and trim(line_type) = 'product' then 'negative price of a product'
-        end as row_fault
+        {{ as_number('unit_price_amount') }} as unit_price_amount
 
     from raw_rows
 
 ),
 
+judged_rows as (
+
+    select
+        file_id,
+        line_number,
+        content_key,
+        order_item_id,
+        order_id,
+        product_id,
+        line_type,
+        quantity,
+        unit_price_amount,
+        case
+            when order_id = '' then 'no order_id'
+            when order_item_id is null then 'no order_item_id'
+            when product_id is null then 'no product_id'
+            when coalesce(line_type, '') not in ('product', 'charge')
+                then 'line_type is neither product nor charge'
+            when coalesce(quantity, 0) <= 0
+                then 'quantity is no positive whole number'
+            when unit_price_amount is null then 'unit_price_amount is no number'
+            when unit_price_amount = 0 then 'price is zero: nothing was sold'
+            when unit_price_amount < 0 and line_type = 'product' then 'negative price of a product'
+        end as row_fault
+
+    from typed_rows
+
+),
+
 candidates as (
 
-    select * from typed_rows
+    select * from judged_rows
 
     {% if is_incremental() %}
     union all
 
     -- rows of the same keys in files that did not change
     select
-        stored.file_id,
-        stored.line_number,
-        stored.content_key,
-        stored.order_item_id,
-        stored.order_id,
-        stored.product_id,
-        stored.line_type,
-        stored.quantity,
-        stored.unit_price_amount,
-        stored.row_fault
+        unchanged.file_id,
+        unchanged.line_number,
+        unchanged.content_key,
+        unchanged.order_item_id,
+        unchanged.order_id,
+        unchanged.product_id,
+        unchanged.line_type,
+        unchanged.quantity,
+        unchanged.unit_price_amount,
+        unchanged.row_fault
 
-    from {{ this }} as stored
+    from {{ this }} as unchanged
 
     where
-        stored.order_id in (select order_id from {{ ref('stg_canonical__changed_keys') }})
-        and stored.file_id not in (select file_id from {{ ref('stg_ops__landed_files') }} where is_changed)
+        unchanged.order_id in (select order_id from {{ ref('stg_canonical__changed_keys') }})
+        and unchanged.file_id not in (
+            select file_id from {{ ref('stg_ops__landed_files') }} where is_changed
+        )
     {% endif %}
 
 ),
@@ -81,7 +107,8 @@ ranked_rows as (
         case
             when row_fault is null
                 then lead(content_key) over (
-                    partition by order_id, order_item_id, row_fault is null order by file_id, line_number
+                    partition by order_id, order_item_id, row_fault is null
+                    order by file_id, line_number
                 )
         end as next_content_key
 

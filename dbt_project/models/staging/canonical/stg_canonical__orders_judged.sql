@@ -1,5 +1,5 @@
--- One row per line of an accepted file of orders, good or not: rejected_reason tells. An order of a customer
--- whom the shop's own list does not have is rejected until that customer arrives.
+-- One row per line of an accepted file of orders, good or not: rejected_reason tells. An order of
+-- a customer whom the shop's own list does not have is rejected until that customer arrives.
 -- depends_on: {{ ref('stg_canonical__changed_keys') }}
 with
 
@@ -23,48 +23,73 @@ typed_rows as (
         _file_id as file_id,
         _line as line_number,
         -- the row as it was sent: equal rows have equal keys
-        md5(row(order_id, customer_id, ordered_at, country, order_type, refunded_order_id)::text)::uuid as content_key,
+        md5(
+            row(
+                order_id, customer_id, ordered_at, country, order_type,
+                refunded_order_id
+            )::text
+        )::uuid as content_key,
         trim(coalesce(order_id, '')) as order_id,
         nullif(trim(customer_id), '') as customer_id,
         nullif(trim(refunded_order_id), '') as refunded_order_id,
         nullif(trim(order_type), '') as order_type,
         nullif(trim(country), '') as country,
-        {{ as_shop_time('ordered_at') }} as ordered_at,
-        case
-            when trim(coalesce(order_id, '')) = '' then 'no order_id'
-            when {{ as_shop_time('ordered_at') }} is null then 'ordered_at is no date and time'
-            when trim(coalesce(order_type, '')) not in ('sale', 'refund') then 'order_type is neither sale nor refund'
-        end as row_fault
+        {{ as_shop_time('ordered_at') }} as ordered_at
 
     from raw_rows
 
 ),
 
+judged_rows as (
+
+    select
+        file_id,
+        line_number,
+        content_key,
+        order_id,
+        customer_id,
+        refunded_order_id,
+        order_type,
+        country,
+        ordered_at,
+        case
+            when order_id = '' then 'no order_id'
+            when ordered_at is null then 'ordered_at is no date and time'
+            when coalesce(order_type, '') not in ('sale', 'refund')
+                then 'order_type is neither sale nor refund'
+        end as row_fault
+
+    from typed_rows
+
+),
+
 candidates as (
 
-    select * from typed_rows
+    select * from judged_rows
 
     {% if is_incremental() %}
     union all
 
     -- rows of the same keys in files that did not change
     select
-        stored.file_id,
-        stored.line_number,
-        stored.content_key,
-        stored.order_id,
-        stored.customer_id,
-        stored.refunded_order_id,
-        stored.order_type,
-        stored.country,
-        stored.ordered_at,
-        stored.row_fault
+        unchanged.file_id,
+        unchanged.line_number,
+        unchanged.content_key,
+        unchanged.order_id,
+        unchanged.customer_id,
+        unchanged.refunded_order_id,
+        unchanged.order_type,
+        unchanged.country,
+        unchanged.ordered_at,
+        unchanged.row_fault
 
-    from {{ this }} as stored
+    from {{ this }} as unchanged
 
     where
-        stored.order_id in (select order_id from {{ ref('stg_canonical__changed_keys') }})
-        and stored.file_id not in (select file_id from {{ ref('stg_ops__landed_files') }} where is_changed)
+        unchanged.order_id in (select order_id from {{ ref('stg_canonical__changed_keys') }})
+        and unchanged.file_id not in (
+            select file_id from {{ ref('stg_ops__landed_files') }} where is_changed
+        )
     {% endif %}
 
 ),
@@ -100,7 +125,8 @@ select
         when ranked_rows.row_fault is not null then ranked_rows.row_fault
         when ranked_rows.content_key = ranked_rows.next_content_key then 'exact duplicate'
         when ranked_rows.next_content_key is not null then 'replaced by a later row of the same key'
-        when ranked_rows.customer_id is not null and customers.customer_id is null then 'customer is unknown'
+        when ranked_rows.customer_id is not null and customers.customer_id is null
+            then 'customer is unknown'
     end as rejected_reason
 
 from ranked_rows

@@ -22,50 +22,80 @@ typed_rows as (
         _file_id as file_id,
         _line as line_number,
         -- the row as it was sent: equal rows have equal keys
-        md5(row(product_id, product_name, product_family, list_price_amount, introduced_date, discontinued_date)::text)::uuid as content_key,
+        md5(
+            row(
+                product_id, product_name, product_family, list_price_amount,
+                introduced_date, discontinued_date
+            )::text
+        )::uuid as content_key,
         trim(coalesce(product_id, '')) as product_id,
         nullif(trim(product_name), '') as product_name,
         nullif(trim(product_family), '') as product_family,
         {{ as_number('list_price_amount') }} as list_price_amount,
         {{ as_date('introduced_date') }} as introduced_date,
         {{ as_date('discontinued_date') }} as discontinued_date,
-        case
-            when trim(coalesce(product_id, '')) = '' then 'no product_id'
-            when trim(list_price_amount) <> '' and {{ as_number('list_price_amount') }} is null then 'list_price_amount is no number'
-            when {{ as_number('list_price_amount') }} < 0 then 'list_price_amount is negative'
-            when trim(introduced_date) <> '' and {{ as_date('introduced_date') }} is null then 'introduced_date is no date'
-            when trim(discontinued_date) <> '' and {{ as_date('discontinued_date') }} is null then 'discontinued_date is no date'
-        end as row_fault
+        nullif(trim(list_price_amount), '') as sent_list_price_amount,
+        nullif(trim(introduced_date), '') as sent_introduced_date,
+        nullif(trim(discontinued_date), '') as sent_discontinued_date
 
     from raw_rows
 
 ),
 
+judged_rows as (
+
+    select
+        file_id,
+        line_number,
+        content_key,
+        product_id,
+        product_name,
+        product_family,
+        list_price_amount,
+        introduced_date,
+        discontinued_date,
+        case
+            when product_id = '' then 'no product_id'
+            when sent_list_price_amount is not null and list_price_amount is null
+                then 'list_price_amount is no number'
+            when list_price_amount < 0 then 'list_price_amount is negative'
+            when sent_introduced_date is not null and introduced_date is null
+                then 'introduced_date is no date'
+            when sent_discontinued_date is not null and discontinued_date is null
+                then 'discontinued_date is no date'
+        end as row_fault
+
+    from typed_rows
+
+),
+
 candidates as (
 
-    select * from typed_rows
+    select * from judged_rows
 
     {% if is_incremental() %}
     union all
 
     -- rows of the same keys in files that did not change
     select
-        stored.file_id,
-        stored.line_number,
-        stored.content_key,
-        stored.product_id,
-        stored.product_name,
-        stored.product_family,
-        stored.list_price_amount,
-        stored.introduced_date,
-        stored.discontinued_date,
-        stored.row_fault
+        unchanged.file_id,
+        unchanged.line_number,
+        unchanged.content_key,
+        unchanged.product_id,
+        unchanged.product_name,
+        unchanged.product_family,
+        unchanged.list_price_amount,
+        unchanged.introduced_date,
+        unchanged.discontinued_date,
+        unchanged.row_fault
 
-    from {{ this }} as stored
+    from {{ this }} as unchanged
 
     where
-        stored.product_id in (select product_id from {{ ref('stg_canonical__changed_keys') }})
-        and stored.file_id not in (select file_id from {{ ref('stg_ops__landed_files') }} where is_changed)
+        unchanged.product_id in (select product_id from {{ ref('stg_canonical__changed_keys') }})
+        and unchanged.file_id not in (
+            select file_id from {{ ref('stg_ops__landed_files') }} where is_changed
+        )
     {% endif %}
 
 ),

@@ -1,5 +1,5 @@
--- One row per changed file and order, product or customer that stands in it. Read from raw, which keeps the
--- rows of refused files too: what vanished is touched as well.
+-- One row per changed file and order, product or customer that stands in it. Read from raw, which
+-- keeps the rows of refused files too: what vanished is touched as well.
 with
 
 changed_files as (

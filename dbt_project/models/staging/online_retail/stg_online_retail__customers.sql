@@ -1,4 +1,5 @@
--- One row per customer of an invoice. The shop sends no list of customers, so a registration is not known.
+-- One row per customer of an invoice. The shop sends no list of customers, so a registration is
+-- not known.
 select distinct
     customer_id,
     null::timestamptz as registered_at

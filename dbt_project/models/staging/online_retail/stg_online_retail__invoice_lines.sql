@@ -1,5 +1,6 @@
--- One row per line of an accepted file, good or not: rejected_reason tells. A changed order is judged again
--- as a whole, because a duplicate in one file counts once the same line in another file is refused.
+-- One row per line of an accepted file, good or not: rejected_reason tells. A changed order is
+-- judged again as a whole, because a duplicate in one file counts once the same line in another
+-- file is refused.
 -- depends_on: {{ ref('stg_online_retail__changed_keys') }}
 with
 
@@ -25,8 +26,12 @@ cast_lines as (
         _line as line_number,
         {{ online_retail_keys() }},
         -- the line as it was sent: equal lines have equal keys
-        md5(row(invoice, stock_code, description, quantity, invoice_date, price, customer_id, country)::text)::uuid
-            as content_key,
+        md5(
+            row(
+                invoice, stock_code, description, quantity,
+                invoice_date, price, customer_id, country
+            )::text
+        )::uuid as content_key,
 
         -- text
         nullif(trim(description), '') as product_name,
@@ -53,9 +58,16 @@ typed_lines as (
 
     select
         *,
-        case left(order_id, 1) when 'C' then 'refund' when 'A' then 'adjustment' else 'sale' end as order_type,
-        -- a product's code starts with five digits; the rest is postage, fees, discounts, vouchers, bad debt
-        case when product_id ~ '^\d{5}' and order_id not like 'A%' then 'product' else 'charge' end as line_type,
+        case left(order_id, 1)
+            when 'C' then 'refund'
+            when 'A' then 'adjustment'
+            else 'sale'
+        end as order_type,
+        -- a product's code starts with five digits; the rest is postage, fees, vouchers, bad debt
+        case
+            when product_id ~ '^\d{5}' and order_id not like 'A%' then 'product'
+            else 'charge'
+        end as line_type,
         quantity * unit_price_amount as line_amount
 
     from cast_lines
@@ -71,26 +83,28 @@ candidates as (
 
     -- lines of the same orders in files that did not change
     select
-        lines.file_id,
-        lines.line_number,
-        lines.order_id,
-        lines.product_id,
-        lines.customer_id,
-        lines.content_key,
-        lines.product_name,
-        lines.country,
-        lines.quantity,
-        lines.unit_price_amount,
-        lines.ordered_at,
-        lines.order_type,
-        lines.line_type,
-        lines.line_amount
+        unchanged.file_id,
+        unchanged.line_number,
+        unchanged.order_id,
+        unchanged.product_id,
+        unchanged.customer_id,
+        unchanged.content_key,
+        unchanged.product_name,
+        unchanged.country,
+        unchanged.quantity,
+        unchanged.unit_price_amount,
+        unchanged.ordered_at,
+        unchanged.order_type,
+        unchanged.line_type,
+        unchanged.line_amount
 
-    from {{ this }} as lines
+    from {{ this }} as unchanged
 
     where
-        lines.order_id in (select order_id from {{ ref('stg_online_retail__changed_keys') }})
-        and lines.file_id not in (select file_id from {{ ref('stg_ops__landed_files') }} where is_changed)
+        unchanged.order_id in (select order_id from {{ ref('stg_online_retail__changed_keys') }})
+        and unchanged.file_id not in (
+            select file_id from {{ ref('stg_ops__landed_files') }} where is_changed
+        )
     {% endif %}
 
 ),
@@ -99,7 +113,9 @@ numbered_lines as (
 
     select
         *,
-        row_number() over (partition by order_id, content_key order by file_id, line_number) as copy_number
+        row_number() over (
+            partition by order_id, content_key order by file_id, line_number
+        ) as copy_number
 
     from candidates
 

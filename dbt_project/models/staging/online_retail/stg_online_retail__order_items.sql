@@ -1,4 +1,5 @@
--- One row per good line. units is positive in sales and refunds alike; line_amount has the sign of the money.
+-- One row per good line. units is positive in sales and refunds alike; line_amount has the sign of
+-- the money.
 select
     order_id || '-' || left(replace(content_key::text, '-', ''), 16) as order_item_id,
     order_id,

@@ -1,4 +1,5 @@
--- One row per product code. Its name is the one on most lines; among equals the first in the alphabet.
+-- One row per product code. Its name is the one on most lines; among equals the first in the
+-- alphabet.
 with
 
 lines as (

@@ -1,6 +1,7 @@
--- One row per landed file of this shop, as this build sees it. Read once, here: a file that is accepted while
--- a build runs waits for the next one. A file stays changed until a build ends well (`ops.built_files` is
--- written then), also when it was refused or accepted again after a build that failed halfway.
+-- One row per landed file of this shop, as this build sees it. Read once, here: a file that is
+-- accepted while a build runs waits for the next one. A file stays changed until a build ends well
+-- (`ops.built_files` is written then), also when it was refused or accepted again after a build
+-- that failed halfway.
 with
 
 landed_files as (
@@ -19,7 +20,10 @@ built_files as (
 build_cycle as (
 
     -- changes whenever a build ends
-    select coalesce(md5(string_agg(file_id || ' ' || built_at, ',' order by file_id)), 'none') as build_cycle
+    select
+        coalesce(md5(string_agg(file_id || ' ' || built_at, ',' order by file_id)), 'none')
+            as build_cycle
+
     from built_files
 
 ),
@@ -27,9 +31,17 @@ build_cycle as (
 last_seen as (
 
     {% if is_incremental() -%}
-    select file_id, is_changed, build_cycle from {{ this }}
+    select
+        file_id,
+        is_changed,
+        build_cycle
+
+    from {{ this }}
     {%- else -%}
-    select null::bigint as file_id, false as is_changed, '' as build_cycle
+    select
+        null::bigint as file_id,
+        false as is_changed,
+        '' as build_cycle
     {%- endif %}
 
 )
@@ -39,7 +51,8 @@ select
     landed_files.table_name,
     landed_files.status = 'accepted' as is_accepted,
     (landed_files.status = 'accepted') <> (built_files.file_id is not null)
-    or coalesce(last_seen.is_changed and last_seen.build_cycle = build_cycle.build_cycle, false) as is_changed,
+    or coalesce(last_seen.is_changed and last_seen.build_cycle = build_cycle.build_cycle, false)
+        as is_changed,
     build_cycle.build_cycle
 
 from landed_files

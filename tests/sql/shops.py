@@ -1,0 +1,161 @@
+"""Two small shops, told file by file: what lands, what is refused, what comes late or changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from textwrap import dedent
+
+from ingest.batches import accept, close_build, refuse
+from ingest.land import land
+from perennial.settings import Settings
+from tests.steps import dbt
+
+DAY = date(2024, 6, 1)
+# Up to the marts: what features need of their own has tests beside them.
+MARTS = ("--select", "staging", "+marts", "int_changed_files")
+
+
+@dataclass
+class Teller:
+    """Lands files into a home and builds its marts."""
+
+    settings: Settings
+    folder: Path
+    batches: dict[str, int] = field(default_factory=dict)
+
+    def land(self, batch: str, **files: str) -> None:
+        """Write the files (names without .csv, dedented text) and let them in as one batch."""
+        for name, text in files.items():
+            (self.folder / f"{name}.csv").write_text(dedent(text).lstrip())
+        landing = land(self.settings, DAY, str(self.folder), "test")
+        assert landing.batch_id is not None
+        self.batches[batch] = landing.batch_id
+        accept(self.settings, landing.batch_id, "test")
+
+    def refuse(self, batch: str) -> None:
+        """Take a batch out again."""
+        refuse(self.settings, self.batches[batch], "test")
+
+    def accept(self, batch: str) -> None:
+        """Let a refused batch in again."""
+        accept(self.settings, self.batches[batch], "test")
+
+    def build(self, verb: str = "run") -> None:
+        """One build that ends well; with the verb `build`, dbt's own tests too."""
+        dbt(self.settings, DAY, verb, *MARTS)
+        close_build(self.settings)
+
+    def break_off(self) -> None:
+        """A build that reaches two of the marts and goes no further."""
+        dbt(self.settings, DAY, "run", "--select", "+fct_order_items", "+fct_orders")
+
+    def rebuild(self) -> None:
+        """The same from nothing: what every other build must have come to."""
+        dbt(self.settings, DAY, "run", "--full-refresh", *MARTS)
+
+
+Step = tuple[str, Callable[[Teller], None]]
+
+INVOICES = "Invoice,StockCode,Description,Quantity,InvoiceDate,Price,Customer ID,Country"
+
+
+def _lines(*lines: str) -> str:
+    return "\n".join([INVOICES, *lines]) + "\n"
+
+
+ONLINE_RETAIL: list[Step] = [
+    (
+        "the first file",
+        lambda shop: shop.land(
+            "may",
+            may=_lines(
+                "100001,10001,RED MUG,2,2024-05-01 10:00:00,2.50,17.0,United Kingdom",
+                "100001,10002A,BLUE MUG,1,2024-05-01 10:00:00,3.00,17.0,United Kingdom",
+                "100001,POST,POSTAGE,1,2024-05-01 10:00:00,4.00,17.0,United Kingdom",
+                "100002,10001,RED MUG,5,2024-05-08 12:00:00,2.40,,United Kingdom",
+                "C100003,10001,RED MUG,-1,2024-05-09 09:00:00,2.50,17.0,United Kingdom",
+            ),
+        ),
+    ),
+    (
+        "a file that repeats an invoice, adds to one, and moves a product's first sale",
+        lambda shop: shop.land(
+            "june",
+            june=_lines(
+                "100002,10001,RED MUG,5,2024-05-08 12:00:00,2.40,,United Kingdom",
+                "100001,10003,TRAY,1,2024-05-01 10:00:00,8.00,17.0,United Kingdom",
+                "099999,10002a,CUP,4,2024-04-02 10:00:00,3.10,18.0,EIRE",
+                "100004,10003,TRAY,2,2024-05-28 15:00:00,8.00,18.0,EIRE",
+            ),
+        ),
+    ),
+    ("the first file is refused: its repeated invoice lives on", lambda shop: shop.refuse("may")),
+    ("a build breaks off", lambda shop: (shop.accept("may"), shop.break_off(), shop.refuse("june"))),
+    (
+        "a changed file replaces the first: one invoice gone, one a week later",
+        lambda shop: shop.land(
+            "may again",
+            may=_lines(
+                "100001,10001,RED MUG,2,2024-05-01 10:00:00,2.50,17.0,United Kingdom",
+                "100002,10001,RED MUG,5,2024-05-15 12:00:00,2.40,,United Kingdom",
+                "100005,M,Manual,1,2024-05-15 12:30:00,9.99,19.0,Unspecified",
+            ),
+        ),
+    ),
+    ("the change is refused: the old version is back", lambda shop: shop.refuse("may again")),
+]
+
+ORDERS = "order_id,customer_id,ordered_at,country,order_type,refunded_order_id\n"
+ITEMS = "order_item_id,order_id,product_id,quantity,unit_price_amount,line_type\n"
+CUSTOMERS = "customer_id,registered_at,country\n"
+PRODUCTS = (
+    "product_id,product_name,product_family,list_price_amount,introduced_date,discontinued_date\n"
+)
+
+CANONICAL: list[Step] = [
+    (
+        "the first files",
+        lambda shop: shop.land(
+            "may",
+            customers_1=CUSTOMERS + "c1,2024-04-30T08:00:00,GB\nc2,,\n",
+            products=PRODUCTS + "p1,Mug,kitchen,2.50,2024-01-01,\np2,Tray,,8.00,,\n",
+            orders_1=ORDERS
+            + "o1,c1,2024-05-01T10:00:00,GB,sale,\n"
+            + "o2,,2024-05-08T12:00:00+02:00,FR,sale,\n"
+            + "o3,c9,2024-05-08T13:00:00,GB,sale,\n"
+            + "r1,c1,2024-05-09T09:00:00,GB,refund,o1\n",
+            order_items_1=ITEMS
+            + "1,o1,p1,2,2.50,product\n2,o1,post,1,4.00,charge\n"
+            + "1,o2,p1,5,2.40,product\n1,o3,p2,1,8.00,product\n"
+            + "1,r1,p1,1,2.50,product\n1,nowhere,p1,1,2.50,product\n",
+        ),
+    ),
+    (
+        "an unknown customer arrives, an order changes, a late one comes",
+        lambda shop: shop.land(
+            "june",
+            customers_2=CUSTOMERS + "c9,2024-05-07T00:00:00,GB\n",
+            orders_2=ORDERS
+            + "o2,,2024-05-16T12:00:00+02:00,FR,sale,\n"
+            + "o0,c2,2024-04-02T10:00:00,IE,sale,\n",
+            order_items_2=ITEMS + "1,o0,p3,4,3.10,product\n2,o0,p2,1,0,product\n",
+        ),
+    ),
+    ("the new customer is refused", lambda shop: shop.refuse("june")),
+    ("a build breaks off", lambda shop: (shop.accept("june"), shop.break_off(), shop.refuse("may"))),
+    ("the first files are let in again", lambda shop: shop.accept("may")),
+    (
+        "orders change: one is gone, its lines stay behind",
+        lambda shop: shop.land(
+            "may again",
+            orders_1=ORDERS
+            + "o2,c1,2024-05-08T12:00:00+02:00,FR,sale,\n"
+            + "o3,c9,2024-05-08T13:00:00,GB,sale,\n"
+            + "r1,c1,2024-05-09T09:00:00,GB,refund,o1\n",
+            products=PRODUCTS + "p1,Mug,table,2.75,2024-01-01,\np3,Spoon,,1.00,,\n",
+        ),
+    ),
+]
