@@ -158,20 +158,18 @@ def fetch(file: ShopFile, folder: Path) -> Path:
     Raises:
         LandingError: If it can't be read.
     """
+    local = Path(file.path)
     try:
-        if file.is_local:
-            local = Path(file.path)
-            if not local.stat().st_size:
-                raise LandingError(_empty(file))
-            return local
-        copy = folder / hashlib.sha256(file.name.encode()).hexdigest()
-        if not copy.exists():
-            file.filesystem.get_file(file.path, str(copy))
+        if not file.is_local:
+            local = folder / hashlib.sha256(file.name.encode()).hexdigest()
+            file.filesystem.get_file(file.path, str(local))
+        with local.open("rb") as stream:
+            is_empty = not stream.read(1)
     except OSError as error:
         raise LandingError(f"{file.name} can't be read: {error}") from error
-    if not copy.stat().st_size:
+    if is_empty:
         raise LandingError(_empty(file))
-    return copy
+    return local
 
 
 def _empty(file: ShopFile) -> str:

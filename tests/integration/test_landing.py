@@ -382,6 +382,11 @@ def no_match(folder: Path) -> str:
     return str(folder / "*.csv")
 
 
+def folder_called_csv(folder: Path) -> str:
+    (folder / "b.csv").mkdir()
+    return str(folder / "b.csv")
+
+
 def file_holding(name: str, content: bytes) -> Callable[[Path], str]:
     def write(folder: Path) -> str:
         # a sound file beside it must not land either
@@ -415,6 +420,7 @@ def file_holding(name: str, content: bytes) -> Callable[[Path], str]:
         pytest.param(file_holding("b.parquet", b"PAR1"), "no Parquet file", id="cut Parquet"),
         pytest.param(file_holding("b.jsonl", b"[\n{}\n]"), "no JSON object", id="JSON list"),
         pytest.param(file_holding("b.xlsx", b"PK"), "no reader for this kind", id="spreadsheet"),
+        pytest.param(folder_called_csv, r"b\.csv can't be read: .*directory", id="folder"),
     ],
 )
 def test_what_can_not_land_is_an_error_and_touches_nothing(home, tmp_path, make, message):
@@ -448,6 +454,13 @@ def test_a_file_lands_once_under_whatever_name(home: Settings, tmp_path: Path):
         f"known already: batch {first.batch_id}, accepted"
     ] * 2
     assert in_force(home) == ["1"]
+
+
+def test_a_day_without_orders_is_a_header_and_no_records(home: Settings, tmp_path: Path):
+    (tmp_path / "a.csv").write_bytes(HEADER)
+    (file,) = take(home, tmp_path / "a.csv").files
+    assert (file.given, file.landed, file.rejected) == (0, 0, 0)
+    assert statuses(home) == ["accepted"]
 
 
 def test_two_landings_at_once_land_it_once(home: Settings, tmp_path: Path):

@@ -1,0 +1,123 @@
+"""JSON lines and Parquet to rows: what comes out does not depend on blocks and batches."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ingest import json_reader, parquet_reader
+from ingest.files import LandingError, ShopFile
+from ingest.rows import Rows
+from perennial.sources import SourceColumn, SourceTable
+
+COLUMNS = tuple(SourceColumn(name, name, "", True) for name in ("id", "name"))
+TABLE = SourceTable("orders", "shop_orders", ("*",), "", COLUMNS)
+STAMP = b"%d,%b\n"
+
+
+def shop_file(kind: str) -> ShopFile:
+    return ShopFile(f"orders.{kind}", f"orders.{kind}", kind, False, None, "")  # type: ignore[arg-type]
+
+
+def values(chunks: list[Rows]) -> list[list[str]]:
+    text = b"".join(chunk.data for chunk in chunks).decode()
+    found = list(csv.reader(io.StringIO(text, newline="")))
+    assert len(found) == sum(chunk.count for chunk in chunks)
+    return found
+
+
+def json_rows(data: bytes, block_bytes: int) -> list[Rows]:
+    layout = json_reader.layout(shop_file("jsonl"), TABLE, data)
+    read = io.BytesIO(data).read
+    return list(json_reader.rows(shop_file("jsonl"), layout, read, 1, STAMP, block_bytes))
+
+
+texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=6)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    records=st.lists(st.tuples(texts, texts), min_size=1, max_size=8),
+    line_end=st.sampled_from([b"\n", b"\r\n", b"\r"]),
+    is_ascii=st.booleans(),
+    block_bytes=st.integers(1, 60),
+)
+def test_json_lines_come_back_whatever_the_blocks(records, line_end, is_ascii, block_bytes):
+    lines = [
+        json.dumps({"name": name, "id": key}, ensure_ascii=is_ascii).encode()
+        for key, name in records
+    ]
+    expected = [[str(number), *record] for number, record in enumerate(records, start=1)]
+    assert values(json_rows(line_end.join(lines), block_bytes)) == expected
+
+
+def test_a_field_that_is_missing_at_first_is_still_a_column():
+    data = b'{"id": 1}\n{"id": 2, "name": "b"}\n'
+    assert values(json_rows(data, 100)) == [["1", "1", ""], ["2", "2", "b"]]
+
+
+def test_a_required_field_that_no_object_has_is_an_error():
+    with pytest.raises(LandingError, match="lacks the column 'name'"):
+        json_rows(b'{"id": 1}\n{"id": 2}\n', 100)
+
+
+def test_a_json_line_without_end_is_an_error():
+    data = b'{"id": 1, "name": ""}\n' + b" " * (json_reader.MAX_RECORD_BYTES + 1)
+    with pytest.raises(LandingError, match="after line 2: a line is longer"):
+        json_rows(data, 1 << 20)
+
+
+def test_parquet_rows_are_numbered_through_all_batches(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(parquet_reader, "BATCH_ROWS", 3)
+    names = [None, "", "a\nb", '"q",', "é", "f", "g"]
+    table = pa.table({"name": names, "id": pa.array(range(7), pa.int8())})
+    pq.write_table(table, tmp_path / "a.parquet", row_group_size=2)
+    layout, count = parquet_reader.layout(shop_file("parquet"), TABLE, tmp_path / "a.parquet")
+    chunks = list(parquet_reader.rows(shop_file("parquet"), layout, tmp_path / "a.parquet", STAMP))
+    assert count == 7
+    assert layout.landed_columns == ["name", "id"]
+    assert values(chunks) == [
+        [str(row + 1), name or "", str(row)] for row, name in enumerate(names)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [
+        pytest.param(pa.array([1_315_555_200], pa.timestamp("s")), "2011-09-09 08:00:00", id="s"),
+        pytest.param(
+            pa.array([1_315_555_200_000_000_000], pa.timestamp("ns")),
+            "2011-09-09 08:00:00",
+            id="ns",
+        ),
+        pytest.param(
+            pa.array([1_315_555_200_500], pa.timestamp("ms", "UTC")),
+            "2011-09-09 08:00:00.500Z",
+            id="with zone and fraction",
+        ),
+        pytest.param(pa.array([15_226], pa.date32()), "2011-09-09", id="date"),
+        pytest.param(pa.array([13085.0]), "13085", id="whole float"),
+        pytest.param(pa.array([0.1]), "0.1", id="float"),
+        pytest.param(pa.array([True]), "true", id="boolean"),
+        pytest.param(pa.array([b"a"]), "a", id="bytes that are text"),
+    ],
+)
+def test_parquet_values_are_the_shortest_exact_text(tmp_path: Path, column, expected):
+    pq.write_table(pa.table({"id": column, "name": ["x"]}), tmp_path / "a.parquet")
+    layout, _ = parquet_reader.layout(shop_file("parquet"), TABLE, tmp_path / "a.parquet")
+    chunks = list(parquet_reader.rows(shop_file("parquet"), layout, tmp_path / "a.parquet", STAMP))
+    assert values(chunks) == [["1", expected, "x"]]
+
+
+def test_a_parquet_column_of_lists_is_an_error(tmp_path: Path):
+    pq.write_table(pa.table({"id": [[1]], "name": ["x"]}), tmp_path / "a.parquet")
+    with pytest.raises(LandingError, match=r"column 'id' holds list"):
+        parquet_reader.layout(shop_file("parquet"), TABLE, tmp_path / "a.parquet")
