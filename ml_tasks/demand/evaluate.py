@@ -119,7 +119,7 @@ def bands_of(tested: Backtest, count_origins: int) -> dict[str, np.ndarray]:
 def report(tested: Backtest) -> dict[str, Any]:
     """Figures of every method on the last origin; choice and bands are of the earlier ones.
 
-    Empty if there are no two origins: nothing can be tested then.
+    Empty if there are no two origins, or no product to judge: nothing can be tested then.
     """
     if len(tested.origins) < 2:
         return {}
@@ -127,6 +127,8 @@ def report(tested: Backtest) -> dict[str, Any]:
     past = tested.panel.until(origin)
     rows = np.searchsorted(tested.panel.product_ids, past.product_ids)
     judged, revenue = judged_products(past)
+    if not judged.any():
+        return {}
     judged_rows = rows[judged]
     actual = tested.panel.units[judged_rows, origin : origin + HORIZON_WEEKS]
     history = past.units[judged]

@@ -145,9 +145,10 @@ def _not_scored(frame: pd.DataFrame, reason: str) -> pd.DataFrame:
 
 
 def _headlines(report: dict[str, Any]) -> dict[str, float]:
-    """Figures of the methods, flat, finite."""
+    """Figures of the products' chosen methods, and of the rest under their names; finite ones."""
+    prefixes = {"chosen": "", SEASONAL_NAIVE: "baseline_"}
     return {
-        f"{method}_{name}": value
+        f"{prefixes.get(method, method + '_')}{name}": value
         for method, figures in report.get("methods", {}).items()
         for name, value in figures.items()
         if np.isfinite(value)

@@ -129,12 +129,11 @@ def _mean(report: list[dict[str, Any]], name: str) -> dict[str, float]:
 
 
 def headlines(report: list[dict[str, Any]]) -> dict[str, float]:
-    """Mean figures over the cuts, flat, finite."""
-    if not report:
-        return {}
+    """Mean figures over the cuts, the baseline's as `baseline_<name>`; finite ones."""
+    prefixes = {CoxModel.name: "", RecencyModel.name: "baseline_"}
     return {
-        f"{name}_{key}": value
-        for name in (CoxModel.name, RecencyModel.name)
+        prefix + key: value
+        for name, prefix in prefixes.items()
         for key, value in _mean(report, name).items()
         if np.isfinite(value)
     }
