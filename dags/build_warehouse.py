@@ -15,7 +15,7 @@ have the rows. The marts keep what they had where dbt had not come yet.
 from airflow.sdk import PartitionedAssetTimetable, chain, dag, task
 
 from dags.shared.assets import FEATURES, RAW
-from dags.shared.dbt import dbt_build
+from dags.shared.dbt import dbt_build, test_after_retry
 from dags.shared.defaults import dag_defaults
 from dags.shared.run import Run
 
@@ -30,7 +30,9 @@ def build_warehouse():
     def close_build() -> dict:
         from ingest.batches import close_build
 
-        return close_build(Run().settings)
+        run = Run()
+        test_after_retry(run)
+        return close_build(run.settings)
 
     @task(outlets=[FEATURES])
     def gate_features() -> dict:

@@ -9,6 +9,7 @@ import sys
 import time
 from base64 import urlsafe_b64encode
 from contextlib import suppress
+from datetime import date
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,8 @@ import httpx
 import psutil
 
 from local.home import require_free_port
-from perennial import sources
-from perennial.settings import DBT_PROJECT, REPOSITORY, Settings
+from perennial import dbt
+from perennial.settings import REPOSITORY, Settings
 
 # Task logs are files of this machine: nobody needs the servers that would offer them to all hosts.
 COMPONENTS = {
@@ -45,7 +46,7 @@ def environment(settings: Settings) -> dict[str, str]:
     Holds passwords: hand it to a process, never print it.
     """
     home = settings.home
-    shop = sources.load(settings.staging_source)
+    shop = dbt.variables(settings, date.min)
     metadata = settings.dsn("airflow", "airflow", "postgresql+{}")
     airflow = {
         "core__dags_folder": str(REPOSITORY / "dags"),
@@ -81,6 +82,7 @@ def environment(settings: Settings) -> dict[str, str]:
     return (
         os.environ
         | {f"AIRFLOW__{key.upper()}": value for key, value in airflow.items()}
+        | dbt.environment(settings)
         | {
             MARK: str(home),
             "SPT_NOENV": "1",  # process titles must not be written over the mark
@@ -91,16 +93,9 @@ def environment(settings: Settings) -> dict[str, str]:
             "PERENNIAL_SOURCE": settings.source,
             "PERENNIAL_FILES": settings.files,
             "PERENNIAL_SCHEDULE": settings.schedule,
-            "PERENNIAL_PG_HOST": settings.pg_host,
-            "PERENNIAL_PG_PORT": str(settings.pg_port),
             "PERENNIAL_AIRFLOW_PORT": str(settings.airflow_port),
-            "PERENNIAL_TIME_ZONE": settings.time_zone or shop.time_zone,
-            "PERENNIAL_CURRENCY": settings.currency or shop.currency,
-            "PERENNIAL_TRANSFORMER_PASSWORD": settings.password("transformer"),
-            "DBT_TARGET_PATH": str(home / "dbt"),
-            "DBT_LOG_PATH": str(home / "logs" / "dbt"),
-            # nobody is told that somebody uses this
-            "DO_NOT_TRACK": "1",
+            "PERENNIAL_TIME_ZONE": shop["time_zone"],
+            "PERENNIAL_CURRENCY": shop["currency"],
             "GX_ANALYTICS_ENABLED": "false",
             # two tasks run side by side on two cores; threads would only get in the way
             "OMP_NUM_THREADS": "1",
@@ -149,16 +144,7 @@ def _code_changed(settings: Settings) -> bool:
 
 def parse_dbt_project(settings: Settings) -> None:
     """Write the manifest of this shop's dbt project, from which the DAG's tasks are made."""
-    env = environment(settings)
-    variables = {
-        "source": settings.staging_source,
-        "as_of_date": "2000-01-01",  # any date: parsing reads none
-        "time_zone": env["PERENNIAL_TIME_ZONE"],
-        "currency": env["PERENNIAL_CURRENCY"],
-    }
-    command = [Path(sys.executable).parent / "dbt", "parse", "--project-dir", DBT_PROJECT]
-    command += ["--profiles-dir", DBT_PROJECT, "--vars", json.dumps(variables)]
-    _run([str(part) for part in command], settings, env, "dbt_parse")
+    dbt.dbt(settings, date.min, "parse")  # any date: parsing reads none
 
 
 def stop(settings: Settings) -> None:

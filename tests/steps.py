@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from ingest.batches import close_build
 from psycopg import sql
 
 from expectations.features import gate_features
 from expectations.raw import gate_raw
+from ingest.batches import close_build
 from ingest.land import land
-from local.airflow import environment
 from ml_tasks.shared import registry
 from ml_tasks.shared.run import score_question
 from perennial import contracts
-from perennial.settings import DBT_PROJECT, Settings
+from perennial.dbt import dbt
+from perennial.settings import Settings
 from perennial.warehouse import connect, read_frame
 
-BUILD = ("build", "--exclude", "resource_type:unit_test", "resource_type:exposure")  # as the DAG does
+# As the DAG does: what tests the code, not the data, has a test of its own.
+BUILD = ("build", "--exclude", "resource_type:unit_test", "resource_type:exposure")
 
 # What may differ between two runs of the same date.
 STAMPS = {"run_id", "publication_id", "scored_at"}
@@ -36,31 +34,9 @@ def land_files(settings: Settings, as_of_date: date, files: Path | str) -> dict[
     return landing
 
 
-def dbt(settings: Settings, as_of_date: date, *arguments: str) -> str:
-    """Run dbt on the home's warehouse and return what it printed; fails with that text."""
-    env = environment(settings)
-    variables = {
-        "source": settings.staging_source,
-        "as_of_date": str(as_of_date),
-        "time_zone": env["PERENNIAL_TIME_ZONE"],
-        "currency": env["PERENNIAL_CURRENCY"],
-    }
-    command = [str(Path(sys.executable).parent / "dbt"), *(arguments or BUILD)]
-    command += ["--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT)]
-    done = subprocess.run(
-        [*command, "--vars", json.dumps(variables)],
-        env=env,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
-    return done.stdout
-
-
 def build(settings: Settings, as_of_date: date) -> None:
     """Marts and features of the date, and the gate behind them."""
-    dbt(settings, as_of_date)
+    dbt(settings, as_of_date, *BUILD)
     close_build(settings)
     gate_features(settings, as_of_date, "test")
 

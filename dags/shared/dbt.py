@@ -1,19 +1,29 @@
 """dbt as a task group: one `dbt build`, and a task per model that shows how it went."""
 
-from airflow.sdk import TaskGroup
+from airflow.sdk import TaskGroup, get_current_context
 from cosmos import DbtTaskGroup, ExecutionConfig, ProfileConfig, ProjectConfig, RenderConfig
-from cosmos.constants import ExecutionMode, LoadMode, TestBehavior
+from cosmos.constants import (
+    PRODUCER_WATCHER_TASK_ID,
+    ExecutionMode,
+    LoadMode,
+    TestBehavior,
+)
 
 from dags.shared.pools import HEAVY_POOL
+from dags.shared.run import Run
+from perennial.dbt import test_data, variables
 from perennial.settings import DBT_PROJECT, Settings
 
 settings = Settings()
+
+GROUP = "dbt"
+PRODUCER = f"{GROUP}.{PRODUCER_WATCHER_TASK_ID}"
 
 
 def dbt_build() -> TaskGroup:
     """Everything from staging to the reporting views, for the run's date."""
     return DbtTaskGroup(
-        group_id="dbt",
+        group_id=GROUP,
         project_config=ProjectConfig(
             dbt_project_path=DBT_PROJECT,
             manifest_path=settings.home / "dbt" / "manifest.json",
@@ -26,22 +36,35 @@ def dbt_build() -> TaskGroup:
         ),
         render_config=RenderConfig(
             load_method=LoadMode.DBT_MANIFEST,
-            test_behavior=TestBehavior.BUILD,  # a model's task is red if its data tests are
-            # unit tests test the code, and `make test` runs them; exposures do nothing
-            exclude=["resource_type:unit_test", "resource_type:exposure"],
+            test_behavior=TestBehavior.NONE,  # no task a test: the one build runs them, see below
+            exclude=["resource_type:exposure"],
             emit_datasets=False,  # what follows waits for the gate, not for a model
         ),
         execution_config=ExecutionConfig(
             execution_mode=ExecutionMode.WATCHER,
-            setup_operator_args={"pool": HEAVY_POOL},
+            setup_operator_args={
+                "pool": HEAVY_POOL,
+                # data tests run with their models; unit tests test the code, in `make test`
+                "dbt_cmd_flags": ["--resource-type", "test"],
+            },
         ),
         operator_args={
-            "vars": {
-                "source": settings.staging_source,
-                "as_of_date": "{{ dag_run.partition_key }}",
-                "time_zone": settings.time_zone,
-                "currency": settings.currency,
-            },
+            "vars": variables(settings, "{{ dag_run.partition_key }}"),
             "install_deps": False,
         },
     )
+
+
+def test_after_retry(run: Run) -> None:
+    """Run the data tests if the one build did not.
+
+    A build that is retried or cleared is skipped by Cosmos, which then builds model by model, and
+    tests nothing.
+
+    Raises:
+        DbtError: If a test fails.
+    """
+    ti = get_current_context()["ti"]
+    states = ti.get_task_states(dag_id=ti.dag_id, task_ids=[PRODUCER], run_ids=[ti.run_id])
+    if states[ti.run_id][PRODUCER] == "skipped":
+        test_data(run.settings, run.as_of_date)

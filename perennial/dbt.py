@@ -1,0 +1,70 @@
+"""dbt as a command, for a shop and a date."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+from perennial import sources
+from perennial.settings import DBT_PROJECT, Settings
+
+LAST_CHARACTERS = 4_000
+
+
+class DbtError(RuntimeError):
+    """dbt ended with an error; the message has the end of what it printed."""
+
+
+def variables(settings: Settings, as_of_date: date | str) -> dict[str, str]:
+    """The project's vars: which shop, which date."""
+    shop = sources.load(settings.staging_source)
+    return {
+        "source": settings.staging_source,
+        "as_of_date": str(as_of_date),
+        "time_zone": settings.time_zone or shop.time_zone,
+        "currency": settings.currency or shop.currency,
+    }
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """What dbt's profile reads, and where dbt writes. Holds a password: never print it."""
+    return {
+        "PERENNIAL_PG_HOST": settings.pg_host,
+        "PERENNIAL_PG_PORT": str(settings.pg_port),
+        "PERENNIAL_TRANSFORMER_PASSWORD": settings.password("transformer"),
+        "DBT_TARGET_PATH": str(settings.home / "dbt"),
+        "DBT_LOG_PATH": str(settings.home / "logs" / "dbt"),
+        "DO_NOT_TRACK": "1",
+    }
+
+
+def dbt(settings: Settings, as_of_date: date, *arguments: str) -> str:
+    """Run dbt and return what it printed.
+
+    Raises:
+        DbtError: If a model or a test failed.
+    """
+    done = subprocess.run(
+        [
+            *(str(Path(sys.executable).parent / "dbt"), "--no-use-colors", *arguments),
+            *("--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT)),
+            *("--vars", json.dumps(variables(settings, as_of_date))),
+        ],
+        env=os.environ | environment(settings),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        end = (done.stdout + done.stderr)[-LAST_CHARACTERS:]
+        raise DbtError(f"`dbt {' '.join(arguments)}` failed for {as_of_date}:\n{end}")
+    return done.stdout
+
+
+def test_data(settings: Settings, as_of_date: date) -> str:
+    """Run every data test; unit tests, which test the code, are left to `make test`."""
+    return dbt(settings, as_of_date, "test", "--exclude", "resource_type:unit_test")
