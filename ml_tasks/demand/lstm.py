@@ -35,7 +35,18 @@ ORIGINS_PER_BATCH = 24
 LEARNING_RATE = 4e-3
 # More products than these teach one small network nothing new.
 MAX_TRAINED = 2_500
+FORECAST_ROWS = 2_048
+FIRST_LEVEL_WEEKS = 8
 DAYS_PER_YEAR = 365.25
+
+
+@dataclass(frozen=True)
+class _Shop:
+    """What all products share: log of mean units a product, its running level, the calendar."""
+
+    run: np.ndarray
+    level: np.ndarray
+    calendar: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -89,14 +100,13 @@ def fit(panel: Panel, seed: int) -> bytes:
         The weights, as safetensors. The same panel and seed give the same bytes.
     """
     with _reproducible(seed):
-        inputs = _inputs_of(panel)
+        inputs = _inputs_of(panel.units[_trained_rows(panel)], _shop_of(panel))
         network = _network_for(inputs)
-        products = _trained_products(panel)
         optimiser = torch.optim.Adam(network.parameters(), LEARNING_RATE, weight_decay=1e-5)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimiser, LEARNING_RATE, total_steps=TRAINING_STEPS
         )
-        for batch in islice(_batches(products), TRAINING_STEPS):
+        for batch in islice(_batches(len(inputs.logs)), TRAINING_STEPS):
             origins = torch.randperm(panel.n_weeks - 1)[:ORIGINS_PER_BATCH]
             optimiser.zero_grad()
             _loss(network, inputs, batch, origins).backward()
@@ -108,15 +118,14 @@ def fit(panel: Panel, seed: int) -> bytes:
 
 def forecast(panel: Panel, weights: bytes) -> np.ndarray:
     """Quantiles .1, .5, .9 of log(1 + units) in the weeks to come, shape (n_products, STEPS, 3)."""
+    shop, parts = _shop_of(panel), []
+    newest = torch.tensor([panel.n_weeks - 1])
     with _reproducible(0), torch.no_grad():
-        inputs = _inputs_of(panel)
-        network = _network_for(inputs)
-        network.load_state_dict(load(weights))
-        newest = torch.tensor([panel.n_weeks - 1])
-        parts = [
-            network(inputs, products, newest)[:, 0]
-            for products in torch.arange(len(panel.product_ids)).split(BATCH)
-        ]
+        for start in range(0, len(panel.units), FORECAST_ROWS):
+            inputs = _inputs_of(panel.units[start : start + FORECAST_ROWS], shop)
+            network = _network_for(inputs)
+            network.load_state_dict(load(weights))
+            parts.append(network(inputs, slice(None), newest)[:, 0])
         return torch.cat(parts).double().numpy()
 
 
@@ -132,35 +141,39 @@ def _loss(network: _Network, inputs: _Inputs, products: Tensor, origins: Tensor)
     return (loss * counts).sum() / counts.sum().clamp(min=1)
 
 
-def _trained_products(panel: Panel) -> Tensor:
+def _trained_rows(panel: Panel) -> np.ndarray:
     """Rows with weeks to learn from; a seeded draw where there are too many."""
-    weeks = (~np.isnan(panel.units)).sum(axis=1)
-    rows = torch.from_numpy(np.flatnonzero(weeks > MIN_WEEKS))
-    return rows[torch.randperm(len(rows))][:MAX_TRAINED]
+    rows = np.flatnonzero((~np.isnan(panel.units)).sum(axis=1) > MIN_WEEKS)
+    return rows[torch.randperm(len(rows)).numpy()][:MAX_TRAINED]
 
 
-def _batches(products: Tensor) -> Iterator[Tensor]:
+def _batches(count_products: int) -> Iterator[Tensor]:
     """Products in ever new orders, without end; small shops in small batches."""
-    size = min(BATCH, max(MIN_BATCH, len(products) // 4))
+    size = min(BATCH, max(MIN_BATCH, count_products // 4))
     while True:
-        yield from products[torch.randperm(len(products))].split(size)
+        yield from torch.randperm(count_products).split(size)
 
 
 def _network_for(inputs: _Inputs) -> _Network:
     return _Network(inputs.encoder.shape[-1], inputs.calendar.shape[-1])
 
 
-def _inputs_of(panel: Panel) -> _Inputs:
-    is_live = ~np.isnan(panel.units)
-    logs = np.where(is_live, np.log1p(np.nan_to_num(panel.units)), 0.0)
+def _shop_of(panel: Panel) -> _Shop:
+    count = np.maximum((~np.isnan(panel.units)).sum(axis=0), 1)
+    run = np.log1p(np.nansum(panel.units, axis=0) / count)
+    level = _running_level(run[None], np.ones((1, len(run)), dtype=bool))[0]
+    weeks = [panel.week(week) for week in range(panel.n_weeks + STEPS)]
+    return _Shop(run, level, _calendar(weeks))
+
+
+def _inputs_of(units: np.ndarray, shop: _Shop) -> _Inputs:
+    is_live = ~np.isnan(units)
+    logs = np.where(is_live, np.log1p(np.nan_to_num(units)), 0.0)
     age = np.cumsum(is_live, axis=1)
     level = _running_level(logs, is_live)
-    shop = np.log1p(np.nansum(panel.units, axis=0) / np.maximum(is_live.sum(axis=0), 1))
-    shop_level = _running_level(shop[None], np.ones((1, len(shop)), dtype=bool))[0]
-    calendar = _calendar([panel.week(week) for week in range(panel.n_weeks + STEPS)])
 
     n_products, n_weeks = logs.shape
-    by_week = np.column_stack([shop - shop_level, calendar[:n_weeks]])
+    by_week = np.column_stack([shop.run - shop.level, shop.calendar[:n_weeks]])
     by_product = np.stack(
         [(logs - level) * is_live, level / 3, np.log1p(age) / 4, logs > 0], axis=-1
     )
@@ -171,15 +184,17 @@ def _inputs_of(panel: Panel) -> _Inputs:
     year_ago = np.maximum(targets - SEASON_WEEKS, 0)
     origin_year_ago = np.maximum(np.arange(n_weeks) - SEASON_WEEKS, 0)[:, None]
     # the level of the first weeks is no level yet
-    has_year = targets - SEASON_WEEKS >= 8
-    shop_then = np.where(has_year, shop[year_ago] - shop_level[origin_year_ago], 0.0)
+    has_year = targets - SEASON_WEEKS >= FIRST_LEVEL_WEEKS
+    shop_then = np.where(has_year, shop.run[year_ago] - shop.level[origin_year_ago], 0.0)
     last_year = np.where(
-        has_year & is_live[:, origin_year_ago[:, 0], None],
+        has_year & is_live[:, origin_year_ago],
         logs[:, year_ago] - level[:, origin_year_ago],
         0.0,
     )
-    target = np.concatenate([calendar[targets], shop_then[..., None], has_year[..., None]], axis=-1)
-    arrays = (encoder, target, last_year, level, logs, age)
+    calendar = np.concatenate(
+        [shop.calendar[targets], shop_then[..., None], has_year[..., None]], axis=-1
+    )
+    arrays = (encoder, calendar, last_year, level, logs, age)
     return _Inputs(*(torch.from_numpy(array.astype(np.float32)) for array in arrays))
 
 
