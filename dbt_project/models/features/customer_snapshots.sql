@@ -9,7 +9,8 @@ with
 
 dates as (
 
-    select as_of_date from {{ ref('int_snapshot_dates') }} as dates
+    select dates.as_of_date
+    from {{ ref('int_snapshot_dates') }} as dates
     where {{ is_due('is_past') }}
 
 ),
@@ -76,7 +77,7 @@ select
     greatest(history.net_amount_{{ n }}d, 0)::numeric(18, 2) as net_spend_amount_{{ n }}d,
     {%- endfor %}
     greatest(history.net_amount_season_last_year, 0)::numeric(18, 2)
-    as net_spend_amount_season_last_year,
+        as net_spend_amount_season_last_year,
     history.gross_spend_amount::numeric(18, 2) as gross_spend_amount,
     history.refund_amount::numeric(18, 2) as refund_amount,
     coalesce(history.refund_amount_365d, 0)::numeric(18, 2) as refund_amount_365d,

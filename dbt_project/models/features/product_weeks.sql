@@ -4,7 +4,8 @@ with
 
 dates as (
 
-    select as_of_date from {{ ref('int_snapshot_dates') }} as dates
+    select dates.as_of_date
+    from {{ ref('int_snapshot_dates') }} as dates
     where {{ is_due('(is_scored_date or is_training_date)') }}
 
 ),

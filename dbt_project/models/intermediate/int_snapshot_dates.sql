@@ -21,12 +21,13 @@ dates as (
     union
 
     -- later than the scored date, too: they may be there already, and a late file may touch them
-    select generate_series(
-        first_month_date + interval '1 month',
-        greatest(scored_date, newest_order_date),
-        interval '1 month'
-    )::date
+    select months.month_date::date as as_of_date
     from bounds
+    cross join generate_series(
+        bounds.first_month_date + interval '1 month',
+        greatest(bounds.scored_date, bounds.newest_order_date),
+        interval '1 month'
+    ) as months (month_date)
 
 )
 

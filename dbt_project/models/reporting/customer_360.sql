@@ -1,15 +1,14 @@
 -- One row per customer known on the newest date that every question has published. What is known of
 -- them is of the same date: nothing of that day or later.
-{%- set questions = ['churn', 'clv', 'survival', 'demand'] %}
 with
 
 newest_date as (
 
     select as_of_date
     from {{ source('ops', 'publications') }}
-    where question in ('{{ questions | join("', '") }}')
+    where question in ('churn', 'clv', 'survival', 'demand')
     group by as_of_date
-    having count(*) = {{ questions | length }}
+    having count(*) = 4
     order by as_of_date desc
     limit 1
 

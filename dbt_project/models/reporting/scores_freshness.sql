@@ -21,7 +21,7 @@ newest as (
 
     select distinct on (question) *
     from publications
-    order by question, as_of_date desc
+    order by question asc, as_of_date desc
 
 ),
 
