@@ -127,9 +127,7 @@ def _files(connection: Connection, batch_id: int) -> list[int]:
         "select file_id from ops.landed_files where batch_id = %s order by file_id", [batch_id]
     ).fetchall()
     if not rows:
-        raise LandingError(
-            f"there is no batch {batch_id}: `python -m ingest.batches list` shows them"
-        )
+        raise LandingError(f"there is no batch {batch_id}: `make batches` lists those there are")
     return [file_id for (file_id,) in rows]
 
 
