@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
-from expectations.gate import WARNING, Check, run_gate
+from expectations.gate import BATCH, WARNING, Check, run_gate, unique
 from perennial.warehouse import connect
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def snapshot_suite(as_of_date: date) -> list[gxe.Expectation]:
         " (select count(distinct customer_id) as customers from marts.fct_orders"
         "  where not is_guest and ordered_date < {as_of_date}) as known"
         " where given.customers <> known.customers"
-    ).format(batch=sql.SQL("{batch}"), as_of_date=sql.Literal(as_of_date))
+    ).format(batch=BATCH, as_of_date=sql.Literal(as_of_date))
     nested = [
         *(f"count_orders_{days}d" for days in WINDOWS_DAYS),
         "count_orders",
@@ -138,7 +138,7 @@ def snapshot_suite(as_of_date: date) -> list[gxe.Expectation]:
     return [
         # stop the run: the model would be wrong
         gxe.ExpectColumnValuesToNotBeNull(column="customer_id"),
-        gxe.ExpectColumnValuesToBeUnique(column="customer_id"),
+        unique("customer_id"),
         gxe.UnexpectedRowsExpectation(
             unexpected_rows_query=known_customers.as_string(),
             description="as many customers as ordered before the date",
@@ -171,9 +171,7 @@ def outcome_suite() -> list[gxe.Expectation]:
 
     return [
         # stop the run: the model would learn from what was not known
-        gxe.ExpectCompoundColumnsToBeUnique(
-            column_list=["as_of_date", "customer_id", "horizon_days"]
-        ),
+        unique("as_of_date", "customer_id", "horizon_days"),
         gxe.ExpectColumnValuesToBeInSet(column="horizon_days", value_set=list(HORIZONS_DAYS)),
         gxe.UnexpectedRowsExpectation(
             unexpected_rows_query=(
@@ -199,7 +197,7 @@ def next_order_suite() -> list[gxe.Expectation]:
 
     return [
         # stop the run: the curves would see the future
-        gxe.ExpectCompoundColumnsToBeUnique(column_list=["snapshot_date", "customer_id"]),
+        unique("snapshot_date", "customer_id"),
         gxe.ExpectColumnValuesToNotBeNull(column="is_ordered"),
         gxe.UnexpectedRowsExpectation(
             unexpected_rows_query=(
@@ -221,10 +219,10 @@ def product_week_suite(as_of_date: date) -> list[gxe.Expectation]:
         "select 1 from {batch} group by product_id"
         " having count(*) <> (max(week_start_date) - min(week_start_date)) / 7 + 1"
         " or max(week_start_date) <> {last_week}"
-    ).format(batch=sql.SQL("{batch}"), last_week=sql.Literal(last_week))
+    ).format(batch=BATCH, last_week=sql.Literal(last_week))
     return [
         # stop the run: the forecast would be wrong
-        gxe.ExpectCompoundColumnsToBeUnique(column_list=["product_id", "week_start_date"]),
+        unique("product_id", "week_start_date"),
         gxe.UnexpectedRowsExpectation(
             unexpected_rows_query=(
                 "select 1 from {batch} where extract(isodow from week_start_date) <> 1"

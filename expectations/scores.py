@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from psycopg import sql
 
-from expectations.gate import WARNING, Check, Summary, run_gate
+from expectations.gate import BATCH, WARNING, Check, Summary, run_gate, unique
 from perennial.contracts import Contract, ScoreColumn, ScoreTable
 
 if TYPE_CHECKING:
@@ -83,14 +83,12 @@ def suite(table: ScoreTable, as_of_date: date, row_count: int) -> list[gxe.Expec
     """Rules of one score table."""
     import great_expectations.expectations as gxe
 
-    key = list(table.entity)
+    key = table.entity
     return [
         # stop the run: readers would get wrong or missing scores
         gxe.ExpectTableRowCountToEqual(value=row_count),
         *(gxe.ExpectColumnValuesToNotBeNull(column=name) for name in (*key, "score_status")),
-        gxe.ExpectColumnValuesToBeUnique(column=key[0])
-        if len(key) == 1
-        else gxe.ExpectCompoundColumnsToBeUnique(column_list=key),
+        unique(*key),
         *_entities(table, as_of_date),
         *_status(table),
         *(rule for column in table.question_columns for rule in _values(column)),
@@ -116,7 +114,7 @@ def _entities(table: ScoreTable, as_of_date: date) -> list[gxe.Expectation]:
         entity=sql.Identifier(entity),
         known=KNOWN_ENTITIES[entity],
         as_of_date=sql.Literal(as_of_date),
-        batch=sql.SQL("{batch}"),
+        batch=BATCH,
     )
     return [
         gxe.UnexpectedRowsExpectation(

@@ -158,10 +158,10 @@ training date. Its figures are out of time: trained on earlier dates than it was
 
 
 def _client(settings: Settings) -> MlflowClient:
-    logging.getLogger("mlflow").setLevel(logging.WARNING)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
     from mlflow.tracking import MlflowClient
 
+    for name in ("mlflow", "alembic"):  # importing it sets its level
+        logging.getLogger(name).setLevel(logging.WARNING)
     uri = settings.dsn(ROLE, DATABASE, "postgresql+psycopg2")
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
 

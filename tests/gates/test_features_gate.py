@@ -105,7 +105,7 @@ NEXT_ORDERS, WEEKS = "features.customer_next_orders", "features.product_weeks"
         (SNAPSHOTS, "delete from {table} where customer_id = 'c3'", "as many customers as ordered"),
         (SNAPSHOTS, "update {table} set customer_id = null where customer_id = 'c3'",
          "not_be_null"),
-        (SNAPSHOTS, "update {table} set customer_id = 'c1' where customer_id = 'c3'", "be_unique"),
+        (SNAPSHOTS, "update {table} set customer_id = 'c1' where customer_id = 'c3'", "unique: "),
         (SNAPSHOTS, "update {table} set days_since_last_order = 0", "days_since_last_order"),
         (SNAPSHOTS, "update {table} set days_since_last_order = null", "days_since_last_order"),
         (SNAPSHOTS, "update {table} set days_since_first_order = 6",
@@ -120,14 +120,14 @@ NEXT_ORDERS, WEEKS = "features.customer_next_orders", "features.product_weeks"
         (SNAPSHOTS, "update {table} set refund_amount = -1", "refund_amount"),
         # outcomes
         (OUTCOMES, "delete from {table}", "row_count"),
-        (OUTCOMES, "insert into {table} select * from {table} limit 1", "be_unique"),
+        (OUTCOMES, "insert into {table} select * from {table} limit 1", "unique: "),
         (OUTCOMES, "update {table} set horizon_days = 60, known_on_date = '2011-07-31'", "in_set"),
         (OUTCOMES, "update {table} set known_on_date = '2011-08-29'", "as_of_date . horizon_days"),
         (OUTCOMES, "update {table} set count_orders = -1", "count_orders"),
         (OUTCOMES, "update {table} set net_spend_amount = null", "net_spend_amount"),
         # next orders
         (NEXT_ORDERS, "delete from {table}", "row_count"),
-        (NEXT_ORDERS, "insert into {table} select * from {table} limit 1", "be_unique"),
+        (NEXT_ORDERS, "insert into {table} select * from {table} limit 1", "unique: "),
         (NEXT_ORDERS, "update {table} set is_ordered = null", "is_ordered"),
         (NEXT_ORDERS, "update {table} set duration_days = -1", "before as_of_date"),
         # ordered on the knowledge date itself: nobody knows that yet
@@ -135,7 +135,7 @@ NEXT_ORDERS, WEEKS = "features.customer_next_orders", "features.product_weeks"
         (NEXT_ORDERS, "update {table} set duration_days = duration_days - 1", "watched until then"),
         # product weeks
         (WEEKS, "delete from {table} where as_of_date = '2011-09-10'", "row_count"),
-        (WEEKS, "insert into {table} select * from {table} where product_id = 'p1'", "be_unique"),
+        (WEEKS, "insert into {table} select * from {table} where product_id = 'p1'", "unique: "),
         (WEEKS, "update {table} set week_start_date = week_start_date + 1", "begin on Monday"),
         (WEEKS, "delete from {table} where week_start_date = '2011-08-15'", "every week"),
         (WEEKS, "delete from {table} where week_start_date = '2011-08-29'", "every week"),

@@ -158,7 +158,7 @@ def test_two_rows_of_one_entity_stop_though_the_key_should_not_let_them_in(gate_
         f"update scores.{table} set {key} = '{key[0]}1' where {key} = '{key[0]}2'",
     )
     try:
-        with pytest.raises(GateFailed, match="be_unique"):
+        with pytest.raises(GateFailed, match="unique: "):
             ask(gate_home, table)
     finally:
         run_as_owner(
