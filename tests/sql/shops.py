@@ -1,4 +1,7 @@
-"""Two small shops, told file by file: what lands, what is refused, what comes late or changes."""
+"""Two small shops, told file by file: what lands, what is refused, what comes late or changes.
+
+What must come of each step was worked out by hand from the files.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +60,15 @@ class Teller:
         dbt(self.settings, DAY, "run", "--full-refresh", *MARTS)
 
 
-Step = tuple[str, Callable[[Teller], None]]
+@dataclass(frozen=True)
+class Step:
+    """Something happens to the shop's files, and what the next build must make of it."""
+
+    title: str
+    happens: Callable[[Teller], object]
+    orders: set[tuple[str, str, str]]  # order_id, ordered_date, product_amount
+    first_touched_date: str
+
 
 INVOICES = "Invoice,StockCode,Description,Quantity,InvoiceDate,Price,Customer ID,Country"
 
@@ -66,8 +77,17 @@ def _lines(*lines: str) -> str:
     return "\n".join([INVOICES, *lines]) + "\n"
 
 
-ONLINE_RETAIL: list[Step] = [
-    (
+def _break_off_and_change_the_mind(accepted: str, refused: str) -> Callable[[Teller], None]:
+    def happens(shop: Teller) -> None:
+        shop.accept(accepted)
+        shop.break_off()
+        shop.refuse(refused)
+
+    return happens
+
+
+ONLINE_RETAIL = [
+    Step(
         "the first file",
         lambda shop: shop.land(
             "may",
@@ -79,8 +99,10 @@ ONLINE_RETAIL: list[Step] = [
                 "C100003,10001,RED MUG,-1,2024-05-09 09:00:00,2.50,17.0,United Kingdom",
             ),
         ),
+        {("100001", "2024-05-01", "8.00"), ("100002", "2024-05-08", "12.00")},
+        "2024-05-01",
     ),
-    (
+    Step(
         "a file that repeats an invoice, adds to one, and moves a product's first sale",
         lambda shop: shop.land(
             "june",
@@ -91,11 +113,33 @@ ONLINE_RETAIL: list[Step] = [
                 "100004,10003,TRAY,2,2024-05-28 15:00:00,8.00,18.0,EIRE",
             ),
         ),
+        {
+            ("099999", "2024-04-02", "12.40"),
+            ("100001", "2024-05-01", "16.00"),
+            ("100002", "2024-05-08", "12.00"),
+            ("100004", "2024-05-28", "16.00"),
+        },
+        "2024-04-02",
     ),
-    ("the first file is refused: its repeated invoice lives on", lambda shop: shop.refuse("may")),
-    ("a build breaks off", lambda shop: (shop.accept("may"), shop.break_off(), shop.refuse("june"))),
-    (
-        "a changed file replaces the first: one invoice gone, one a week later",
+    Step(
+        "the first file is refused: its repeated invoice lives on",
+        lambda shop: shop.refuse("may"),
+        {
+            ("099999", "2024-04-02", "12.40"),
+            ("100001", "2024-05-01", "8.00"),
+            ("100002", "2024-05-08", "12.00"),
+            ("100004", "2024-05-28", "16.00"),
+        },
+        "2024-05-01",
+    ),
+    Step(
+        "the first file is back, the build breaks off, the second file is refused",
+        _break_off_and_change_the_mind("may", "june"),
+        {("100001", "2024-05-01", "8.00"), ("100002", "2024-05-08", "12.00")},
+        "2024-04-02",
+    ),
+    Step(
+        "a changed file replaces the first: an invoice a week later, one with a charge only",
         lambda shop: shop.land(
             "may again",
             may=_lines(
@@ -104,8 +148,19 @@ ONLINE_RETAIL: list[Step] = [
                 "100005,M,Manual,1,2024-05-15 12:30:00,9.99,19.0,Unspecified",
             ),
         ),
+        {
+            ("100001", "2024-05-01", "5.00"),
+            ("100002", "2024-05-15", "12.00"),
+            ("100005", "2024-05-15", "0"),
+        },
+        "2024-05-01",
     ),
-    ("the change is refused: the old version is back", lambda shop: shop.refuse("may again")),
+    Step(
+        "the change is refused: the version before it is back",
+        lambda shop: shop.refuse("may again"),
+        {("100001", "2024-05-01", "8.00"), ("100002", "2024-05-08", "12.00")},
+        "2024-05-01",
+    ),
 ]
 
 ORDERS = "order_id,customer_id,ordered_at,country,order_type,refunded_order_id\n"
@@ -115,9 +170,9 @@ PRODUCTS = (
     "product_id,product_name,product_family,list_price_amount,introduced_date,discontinued_date\n"
 )
 
-CANONICAL: list[Step] = [
-    (
-        "the first files",
+CANONICAL = [
+    Step(
+        "the first files, with an order of nobody the shop knows",
         lambda shop: shop.land(
             "may",
             customers_1=CUSTOMERS + "c1,2024-04-30T08:00:00,GB\nc2,,\n",
@@ -132,9 +187,11 @@ CANONICAL: list[Step] = [
             + "1,o2,p1,5,2.40,product\n1,o3,p2,1,8.00,product\n"
             + "1,r1,p1,1,2.50,product\n1,nowhere,p1,1,2.50,product\n",
         ),
+        {("o1", "2024-05-01", "5.00"), ("o2", "2024-05-08", "12.00")},
+        "2024-05-01",
     ),
-    (
-        "an unknown customer arrives, an order changes, a late one comes",
+    Step(
+        "the unknown customer arrives, an order changes, a late one comes",
         lambda shop: shop.land(
             "june",
             customers_2=CUSTOMERS + "c9,2024-05-07T00:00:00,GB\n",
@@ -143,12 +200,39 @@ CANONICAL: list[Step] = [
             + "o0,c2,2024-04-02T10:00:00,IE,sale,\n",
             order_items_2=ITEMS + "1,o0,p3,4,3.10,product\n2,o0,p2,1,0,product\n",
         ),
+        {
+            ("o0", "2024-04-02", "12.40"),
+            ("o1", "2024-05-01", "5.00"),
+            ("o2", "2024-05-16", "12.00"),
+            ("o3", "2024-05-08", "8.00"),
+        },
+        "2024-04-02",
     ),
-    ("the new customer is refused", lambda shop: shop.refuse("june")),
-    ("a build breaks off", lambda shop: (shop.accept("june"), shop.break_off(), shop.refuse("may"))),
-    ("the first files are let in again", lambda shop: shop.accept("may")),
-    (
-        "orders change: one is gone, its lines stay behind",
+    Step(
+        "the second batch is refused, its customer too",
+        lambda shop: shop.refuse("june"),
+        {("o1", "2024-05-01", "5.00"), ("o2", "2024-05-08", "12.00")},
+        "2024-04-02",
+    ),
+    Step(
+        "it is back, the build breaks off, the first is refused: no order has customer and lines",
+        _break_off_and_change_the_mind("june", "may"),
+        set(),
+        "2024-04-02",
+    ),
+    Step(
+        "the first files are let in again",
+        lambda shop: shop.accept("may"),
+        {
+            ("o0", "2024-04-02", "12.40"),
+            ("o1", "2024-05-01", "5.00"),
+            ("o2", "2024-05-16", "12.00"),
+            ("o3", "2024-05-08", "8.00"),
+        },
+        "2024-04-02",
+    ),
+    Step(
+        "the orders change: one is gone and leaves its lines behind, one is told again",
         lambda shop: shop.land(
             "may again",
             orders_1=ORDERS
@@ -157,5 +241,11 @@ CANONICAL: list[Step] = [
             + "r1,c1,2024-05-09T09:00:00,GB,refund,o1\n",
             products=PRODUCTS + "p1,Mug,table,2.75,2024-01-01,\np3,Spoon,,1.00,,\n",
         ),
+        {
+            ("o0", "2024-04-02", "12.40"),
+            ("o2", "2024-05-08", "12.00"),
+            ("o3", "2024-05-08", "8.00"),
+        },
+        "2024-05-01",
     ),
 ]

@@ -40,7 +40,7 @@ first_weeks as (
     from sales
     group by product_id
 
-    {% if is_incremental() %}
+    {% if is_partial() %}
     union all
 
     -- a week has begun: products that nobody bought get a row too

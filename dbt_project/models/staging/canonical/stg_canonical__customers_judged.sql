@@ -5,7 +5,7 @@ with
 files as (
 
     select * from {{ ref('stg_ops__landed_files') }}
-    where is_accepted {% if is_incremental() %}and is_changed{% endif %}
+    where is_accepted {% if is_partial() %}and is_changed{% endif %}
 
 ),
 
@@ -59,7 +59,7 @@ candidates as (
 
     select * from judged_rows
 
-    {% if is_incremental() %}
+    {% if is_partial() %}
     union all
 
     -- rows of the same keys in files that did not change

@@ -7,7 +7,7 @@ with
 files as (
 
     select * from {{ ref('stg_ops__landed_files') }}
-    where is_accepted {% if is_incremental() %}and is_changed{% endif %}
+    where is_accepted {% if is_partial() %}and is_changed{% endif %}
 
 ),
 
@@ -78,7 +78,7 @@ candidates as (
 
     select * from typed_lines
 
-    {% if is_incremental() %}
+    {% if is_partial() %}
     union all
 
     -- lines of the same orders in files that did not change
