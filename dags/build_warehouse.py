@@ -14,6 +14,7 @@ have the rows. The marts keep what they had where dbt had not come yet.
 
 from airflow.sdk import PartitionedAssetTimetable, chain, dag, task
 
+from dags.shared.alerts import tell_warnings
 from dags.shared.assets import FEATURES, RAW
 from dags.shared.dbt import dbt_build, test_after_retry
 from dags.shared.defaults import dag_defaults
@@ -39,7 +40,7 @@ def build_warehouse():
         from expectations.features import gate_features
 
         run = Run()
-        return gate_features(run.settings, run.as_of_date, run.run_id)
+        return tell_warnings(gate_features(run.settings, run.as_of_date, run.run_id), run.context)
 
     chain(dbt_build(), close_build(), gate_features())
 

@@ -14,6 +14,7 @@
 
 from airflow.sdk import Param, dag, task
 
+from dags.shared.alerts import tell_warnings
 from dags.shared.assets import RAW
 from dags.shared.defaults import dag_defaults
 from dags.shared.run import Run
@@ -50,7 +51,8 @@ def land():
         from expectations.raw import gate_raw
 
         run = Run()
-        return gate_raw(run.settings, landing["batch_id"], run.as_of_date, run.run_id)
+        judged = gate_raw(run.settings, landing["batch_id"], run.as_of_date, run.run_id)
+        return tell_warnings(judged, run.context)
 
     gate_raw(land_files())
 

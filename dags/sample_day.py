@@ -2,7 +2,8 @@
 
 **Impact** tier 2: the sample shop stands still until it succeeds.
 
-**If a task fails** clear it: the shop is made from its seed, so a day made twice is the same day.
+**If a task fails** clear it: it goes on from the newest day in the shop's files. A day that was
+written before the failure lands with the next one; `make run AS_OF=` scores it by itself.
 
 **Owner** data-platform
 """

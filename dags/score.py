@@ -12,6 +12,7 @@ The log names the rule and counts the rows; `ops.gate_results` has every rule's 
 
 from airflow.sdk import PartitionedAssetTimetable, chain, dag, task
 
+from dags.shared.alerts import tell_warnings
 from dags.shared.assets import FEATURES, SCORES
 from dags.shared.defaults import dag_defaults
 from dags.shared.pools import HEAVY_POOL
@@ -41,7 +42,8 @@ def score_dag(question: str):
             from ml_tasks.shared.run import score_question
 
             run = Run()
-            return score_question(run.settings, question, run.as_of_date, run.run_id)
+            published = score_question(run.settings, question, run.as_of_date, run.run_id)
+            return tell_warnings(published, run.context)
 
         chain(train(), publish())
 

@@ -38,7 +38,7 @@ def bootstrap(settings: Settings) -> None:
     with connect(settings, OWNER) as connection:
         # two starts at once would race in `create ... if not exists`
         connection.execute("select pg_advisory_xact_lock(hashtext('perennial.bootstrap'))")
-        connection.execute((Path(__file__).parent / "schema.sql").read_text())  # type: ignore[arg-type]
+        connection.execute((Path(__file__).parent / "schema.sql").read_text())
         for table in sources.load(settings.staging_source).tables:
             _create_raw_table(connection, table)
         for question in contracts.questions():

@@ -64,7 +64,7 @@ def _view(
 ) -> Delivered:
     figures = sql.SQL(", ").join(
         # expressions come from the contract, which is our own code
-        [sql.SQL("count(*)"), *(sql.SQL(expression) for expression in headlines.values())]  # type: ignore[arg-type]
+        [sql.SQL("count(*)"), *(sql.SQL(expression) for expression in headlines.values())]
     )
     query = sql.SQL("select {} from {} where as_of_date = %s").format(
         figures, sql.Identifier("reporting", view)

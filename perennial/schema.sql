@@ -48,7 +48,7 @@ comment on column ops.landed_files.file_id is 'Key; raw rows and rejected lines 
 comment on column ops.landed_files.batch_id is 'Files landed together: accepted, held or refused as one.';
 comment on column ops.landed_files.source is 'Folder in dbt_project/models/staging that knows its form.';
 comment on column ops.landed_files.table_name is 'Table in raw that holds its rows.';
-comment on column ops.landed_files.file_name is 'Path, URL or table as it was given.';
+comment on column ops.landed_files.file_name is 'Absolute path, URL or table.';
 comment on column ops.landed_files.content_sha256 is 'SHA-256 of the uncompressed content, whole file.';
 comment on column ops.landed_files.byte_count is 'Length of the uncompressed content, bytes.';
 comment on column ops.landed_files.record_count is
@@ -90,7 +90,7 @@ create table if not exists ops.built_files (
 comment on table ops.built_files is
 'Files whose rows are in the marts. What differs from the accepted files is what the next build works on.';
 comment on column ops.built_files.file_id is 'File version.';
-comment on column ops.built_files.built_at is 'When the build that added it ended, UTC.';
+comment on column ops.built_files.built_at is 'When the last build ended, UTC.';
 
 create table if not exists ops.late_dates (
     question text not null,

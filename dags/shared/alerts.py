@@ -85,6 +85,23 @@ def alert(context: Mapping[str, Any]) -> None:
     record(settings, failure, subject, is_delivered)
 
 
+def tell_warnings(result: dict[str, Any], context: Mapping[str, Any]) -> dict[str, Any]:
+    """Tell about a gate's warnings, which stopped nothing, and hand the step's result on.
+
+    Args:
+        result: Of a step with a gate in it; `warnings` are the failed rules, in words.
+        context: What Airflow knows of the running task.
+    """
+    if result["warnings"]:
+        settings = Settings()
+        failure = Failure.from_context(context)
+        subject = f"Perennial: {failure.dag_id}.{failure.task_id} warns for {failure.as_of_date}"
+        body = "\n".join([*result["warnings"], f"Run: {run_url(failure, settings)}"])
+        is_delivered = send(settings.alert_urls, subject, body)
+        record(settings, failure, subject, is_delivered)
+    return result
+
+
 def only_mirrors_dbt(context: Mapping[str, Any]) -> bool:
     """Whether the task only shows how a model fared in the dbt build of another task.
 

@@ -11,7 +11,8 @@ class Run:
     """The current run: its date, its id, the settings."""
 
     def __init__(self) -> None:
-        dag_run = get_current_context()["dag_run"]
+        self.context = get_current_context()
+        dag_run = self.context["dag_run"]
         if not dag_run.partition_key:
             raise ValueError(
                 f"{dag_run.dag_id} was started without a partition key, so it has no date: "
@@ -19,7 +20,7 @@ class Run:
             )
         self.as_of_date = date.fromisoformat(dag_run.partition_key)
         self.run_id = f"{dag_run.dag_id}/{dag_run.run_id}"
-        self.params = get_current_context()["params"]
+        self.params = self.context["params"]
         self.settings = Settings()
 
 
