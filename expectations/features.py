@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import date, timedelta
 from itertools import pairwise
@@ -84,45 +85,43 @@ def gate_features(settings: Settings, as_of_date: date, run_id: str) -> dict[str
         expectations.gate.GateFailed: If no model should read it.
     """
     grid_date = _newest_known_grid_date(settings, as_of_date)
+    training_date = as_of_date.replace(day=1)
+    is_young = grid_date is None  # no window has ended yet, so nothing can be learnt
     checks = [
-        Check(
-            "features.customer_snapshots",
-            _rows("customer_snapshots", "as_of_date = {}", as_of_date),
-            SNAPSHOT_COLUMNS,
-            snapshot_suite(as_of_date),
+        # what is scored
+        _check(
+            "customer_snapshots", as_of_date, SNAPSHOT_COLUMNS, snapshot_suite(as_of_date, True)
         ),
-        Check(
-            "features.customer_outcomes",
-            _rows(
-                "customer_outcomes",
-                "known_on_date <= {} and as_of_date >= {}",
-                as_of_date,
-                grid_date,
-            ),
-            OUTCOME_COLUMNS,
-            outcome_suite(),
-            may_be_empty=grid_date is None,  # no window of a young shop has ended yet
+        _check("product_weeks", as_of_date, PRODUCT_WEEK_COLUMNS, product_week_suite(as_of_date)),
+        # what is learnt from: the newest of it, older dates were asked when they were that
+        _check(
+            "product_weeks",
+            training_date,
+            PRODUCT_WEEK_COLUMNS,
+            product_week_suite(training_date),
+            may_be_empty=is_young,
         ),
-        Check(
-            "features.customer_next_orders",
-            _rows("customer_next_orders", "as_of_date = {}", as_of_date.replace(day=1)),
+        _check(
+            "customer_next_orders",
+            training_date,
             NEXT_ORDER_COLUMNS,
             next_order_suite(),
-            may_be_empty=grid_date is None,
-        ),
-        Check(
-            "features.product_weeks",
-            _rows("product_weeks", "as_of_date = {}", as_of_date),
-            PRODUCT_WEEK_COLUMNS,
-            product_week_suite(as_of_date),
+            may_be_empty=is_young,
         ),
     ]
+    if grid_date is not None:
+        checks += [
+            _check(
+                "customer_snapshots", grid_date, SNAPSHOT_COLUMNS, snapshot_suite(grid_date, False)
+            ),
+            _check("customer_outcomes", grid_date, OUTCOME_COLUMNS, outcome_suite(as_of_date)),
+        ]
     summary = run_gate(settings, "scorer", "features", checks, as_of_date=as_of_date, run_id=run_id)
     return asdict(summary)
 
 
-def snapshot_suite(as_of_date: date) -> list[gxe.Expectation]:
-    """Rules of features.customer_snapshots on one date."""
+def snapshot_suite(as_of_date: date, is_scored: bool) -> list[gxe.Expectation]:
+    """Rules of features.customer_snapshots on one date, which is scored or only learnt from."""
     import great_expectations.expectations as gxe
 
     known_customers = sql.SQL(
@@ -159,16 +158,30 @@ def snapshot_suite(as_of_date: date) -> list[gxe.Expectation]:
             )
         ),
         # tell a person: the scores may be stale
-        gxe.ExpectColumnMinToBeBetween(
-            column="days_since_last_order", max_value=FRESH_DAYS, severity=WARNING
+        *(
+            [
+                gxe.ExpectColumnMinToBeBetween(
+                    column="days_since_last_order", max_value=FRESH_DAYS, severity=WARNING
+                )
+            ]
+            if is_scored
+            else []
         ),
     ]
 
 
-def outcome_suite() -> list[gxe.Expectation]:
-    """Rules of features.customer_outcomes."""
+def outcome_suite(as_of_date: date) -> list[gxe.Expectation]:
+    """Rules of features.customer_outcomes of one grid date; later runs may have added more."""
     import great_expectations.expectations as gxe
 
+    shortest_window = sql.SQL(
+        "select 1 from {batch} where horizon_days = {days}"
+        " having count(*) = 0 or max(known_on_date) > {as_of_date}"
+    ).format(
+        batch=BATCH,
+        days=sql.Literal(min(HORIZONS_DAYS)),
+        as_of_date=sql.Literal(as_of_date),
+    )
     return [
         # stop the run: the model would learn from what was not known
         unique("as_of_date", "customer_id", "horizon_days"),
@@ -179,6 +192,10 @@ def outcome_suite() -> list[gxe.Expectation]:
                 " as_of_date + horizon_days"
             ),
             description="known_on_date is as_of_date + horizon_days",
+        ),
+        gxe.UnexpectedRowsExpectation(
+            unexpected_rows_query=shortest_window.as_string(),
+            description="the shortest window's outcome is there, and was known by the date",
         ),
         *(
             rule
@@ -252,17 +269,23 @@ def _at_least(larger: str, smaller: str) -> gxe.Expectation:
     )
 
 
-def _rows(table: str, condition: str, *values: object) -> sql.Composed:
-    where = sql.SQL(condition).format(*map(sql.Literal, values))
-    return sql.SQL("select * from {table} where {where}").format(
-        table=sql.Identifier("features", table), where=where
+def _check(
+    table: str,
+    as_of_date: date,
+    columns: Sequence[str],
+    suite: Sequence[gxe.Expectation],
+    may_be_empty: bool = False,
+) -> Check:
+    rows = sql.SQL("select * from {table} where as_of_date = {as_of_date}").format(
+        table=sql.Identifier("features", table), as_of_date=sql.Literal(as_of_date)
     )
+    return Check(f"features.{table}", rows, columns, suite, may_be_empty)
 
 
 def _newest_known_grid_date(settings: Settings, as_of_date: date) -> date | None:
     """The newest training date whose shortest window had ended by `as_of_date`.
 
-    None while the shop is too young for one. Older outcomes were asked when they became known.
+    None while the shop is too young for one.
     """
     grid_date = (as_of_date - timedelta(days=min(HORIZONS_DAYS))).replace(day=1)
     with connect(settings, "scorer") as connection:

@@ -25,7 +25,7 @@ from perennial.contracts import RUN_COLUMNS, Contract, ContractError, ScoreTable
 from perennial.warehouse import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     import pandas as pd
     import psycopg
@@ -46,6 +46,7 @@ def publish(
     as_of_date: date,
     model: TrainedModel,
     run_id: str,
+    late_file_ids: Collection[int] | None = None,
 ) -> dict[str, Any]:
     """Replace the scores of a question and date.
 
@@ -56,6 +57,8 @@ def publish(
         as_of_date: Date that was scored.
         model: Model that made the numbers.
         run_id: Run that made them.
+        late_file_ids: Late files that the scores include: noted before the features were read.
+            None: all that are noted now.
 
     Returns:
         JSON-able: question, as_of_date, publication_id, model_name, model_version, row_counts,
@@ -99,7 +102,7 @@ def publish(
             "checksum": _checksum(tables),
             "warnings": gate.warnings,
         }
-        _switch(connection, summary, model.training_date, run_id)
+        _switch(connection, summary, model.training_date, run_id, late_file_ids)
     log.info("published %s", summary)
     return summary
 
@@ -202,6 +205,7 @@ def _switch(
     summary: Mapping[str, Any],
     training_date: date,
     run_id: str,
+    late_file_ids: Collection[int] | None,
 ) -> None:
     """Point ops.publications at the new rows. From here on readers see them."""
     values = {
@@ -210,6 +214,7 @@ def _switch(
         "run_id": run_id,
         "row_count": sum(summary["row_counts"].values()),
         "row_counts": Jsonb(summary["row_counts"]),
+        "late_file_ids": None if late_file_ids is None else list(late_file_ids),
     }
     with connection.transaction():
         connection.execute(
@@ -226,10 +231,11 @@ def _switch(
             " published_at = excluded.published_at",
             values,
         )
-        # what came late is in these scores now
+        # what came late is in these scores now, but for files noted while they were made
         connection.execute(
             "delete from ops.late_dates where question = %(question)s"
-            " and as_of_date = %(as_of_date)s",
+            " and as_of_date = %(as_of_date)s"
+            " and file_id = any(coalesce(%(late_file_ids)s::bigint[], array[file_id]))",
             values,
         )
 

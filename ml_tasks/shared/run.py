@@ -20,6 +20,7 @@ from perennial.warehouse import connect
 
 if TYPE_CHECKING:
     import pandas as pd
+    import psycopg
 
     from perennial.settings import Settings
 
@@ -54,9 +55,11 @@ def score_question(
     model = _model_of(settings, question, as_of_date)
     model_ready = time.monotonic()
     with connect(settings, "scorer") as connection:
+        late_file_ids = _late_file_ids(connection, question, as_of_date)
         frames = _question(question).score(as_of_date, model, FeatureStore(connection))
     scored = time.monotonic()
-    summary = publish(settings, frames, contracts.load(question), as_of_date, model, run_id)
+    contract = contracts.load(question)
+    summary = publish(settings, frames, contract, as_of_date, model, run_id, late_file_ids)
     seconds = {
         "model": round(model_ready - started, 1),
         "score": round(scored - model_ready, 1),
@@ -109,6 +112,16 @@ def _published_version(settings: Settings, question: str, as_of_date: date) -> s
             [question, as_of_date],
         ).fetchone()
     return row[0] if row else None
+
+
+def _late_file_ids(
+    connection: psycopg.Connection[Any], question: str, as_of_date: date
+) -> list[int]:
+    rows = connection.execute(
+        "select file_id from ops.late_dates where question = %s and as_of_date = %s",
+        [question, as_of_date],
+    )
+    return [row[0] for row in rows]
 
 
 def _question(question: str) -> Question:

@@ -30,8 +30,8 @@ create table marts.fct_orders as
     union all select null, true, date '2011-09-09'
     union all select 'later', false, date '2011-09-10';
 create table features.customer_snapshots as
-    select date '2011-09-10' as as_of_date, 'c' || n as customer_id,
-        date '2011-09-10' - (date '2010-12-31' + n) as days_since_first_order,
+    select as_of_date, 'c' || n as customer_id,
+        as_of_date - (date '2010-12-31' + n) as days_since_first_order,
         7 as days_since_last_order, 2 as count_orders, 2 as count_order_days,
         1 as count_orders_30d, 1 as count_orders_90d, 1 as count_orders_180d,
         2 as count_orders_365d, 20.00::numeric(18, 2) as net_spend_amount,
@@ -47,7 +47,8 @@ create table features.customer_snapshots as
         240.0::double precision as avg_days_between_orders,
         null::double precision as stddev_days_between_orders,
         1 as count_products, 2 as count_units_365d, 2 as count_active_months_365d, 'UK' as country
-    from generate_series(1, 20) as n;
+    from generate_series(1, 20) as n,
+        lateral (values (date '2011-09-10'), (date '2011-06-01')) as dates (as_of_date);
 create table features.customer_outcomes as
     select date '2011-06-01' as as_of_date, 'c' || n as customer_id, 90 as horizon_days,
         date '2011-08-30' as known_on_date, 0 as count_orders,
@@ -118,9 +119,12 @@ NEXT_ORDERS, WEEKS = "features.customer_next_orders", "features.product_weeks"
         (SNAPSHOTS, "update {table} set net_spend_amount = -1", "net_spend_amount"),
         (SNAPSHOTS, "update {table} set net_spend_amount = null", "net_spend_amount"),
         (SNAPSHOTS, "update {table} set refund_amount = -1", "refund_amount"),
+        (SNAPSHOTS, "delete from {table} where as_of_date = '2011-06-01'", "row_count"),
         # outcomes
         (OUTCOMES, "delete from {table}", "row_count"),
         (OUTCOMES, "insert into {table} select * from {table} limit 1", "unique: "),
+        (OUTCOMES, "update {table} set horizon_days = 365, known_on_date = '2012-05-31'",
+         "shortest window"),
         (OUTCOMES, "update {table} set horizon_days = 60, known_on_date = '2011-07-31'", "in_set"),
         (OUTCOMES, "update {table} set known_on_date = '2011-08-29'", "as_of_date . horizon_days"),
         (OUTCOMES, "update {table} set count_orders = -1", "count_orders"),
@@ -135,6 +139,7 @@ NEXT_ORDERS, WEEKS = "features.customer_next_orders", "features.product_weeks"
         (NEXT_ORDERS, "update {table} set duration_days = duration_days - 1", "watched until then"),
         # product weeks
         (WEEKS, "delete from {table} where as_of_date = '2011-09-10'", "row_count"),
+        (WEEKS, "delete from {table} where as_of_date = '2011-09-01'", "row_count"),
         (WEEKS, "insert into {table} select * from {table} where product_id = 'p1'", "unique: "),
         (WEEKS, "update {table} set week_start_date = week_start_date + 1", "begin on Monday"),
         (WEEKS, "delete from {table} where week_start_date = '2011-08-15'", "every week"),
@@ -177,7 +182,10 @@ def test_a_missing_table_stops_the_run(gate_home):
 
 
 def test_a_shop_whose_newest_order_is_old_is_told(gate_home):
-    run_as_transformer(gate_home, f"update {SNAPSHOTS} set days_since_last_order = 8")
+    run_as_transformer(
+        gate_home,
+        f"update {SNAPSHOTS} set days_since_last_order = 8",
+    )
     (warning,) = gate_features(gate_home, AS_OF, "stale")["warnings"]
     assert "days_since_last_order" in warning
 
@@ -186,15 +194,17 @@ def test_a_shop_too_young_for_any_outcome_passes(gate_home):
     run_as_transformer(
         gate_home,
         "update marts.fct_orders set ordered_date = greatest(ordered_date, '2011-09-03');"
+        f"delete from {SNAPSHOTS} where as_of_date < '2011-09-10';"
         f"update {SNAPSHOTS} set days_since_first_order = 7;"
         f"delete from {OUTCOMES}; delete from {NEXT_ORDERS}",
     )
     assert gate_features(gate_home, AS_OF, "young shop")["warnings"] == []
 
 
-def test_outcomes_of_later_runs_are_not_looked_at(gate_home):
+def test_outcomes_that_later_runs_added_are_fine(gate_home):
     run_as_transformer(
         gate_home,
-        f"insert into {OUTCOMES} values ('2011-07-01', 'c1', 90, '2011-09-29', -1, -1)",
+        f"insert into {OUTCOMES} values ('2011-07-01', 'c1', 90, '2011-09-29', 1, 1),"
+        " ('2011-06-01', 'c1', 365, '2012-05-31', 1, 1)",
     )
     assert gate_features(gate_home, AS_OF, "later outcomes")["warnings"] == []

@@ -258,6 +258,14 @@ def test_publishing_clears_the_late_date(home: Settings) -> None:
         assert connection.execute("select count(*) from ops.late_dates").fetchone() == (0,)
 
 
+def test_a_file_that_came_while_scores_were_made_stays_noted(home: Settings) -> None:
+    with connect(home, "transformer") as connection:
+        note_late_date(home, connection)
+    publish(home, {"churn": frame()}, CHURN, AS_OF, MODEL, "a run", late_file_ids=[])
+    with connect(home, "scorer") as connection:
+        assert connection.execute("select count(*) from ops.late_dates").fetchone() == (1,)
+
+
 def test_the_gate_stops_scores_of_a_customer_nobody_knows(home: Settings) -> None:
     run(home, frame(0.1))
     rows = frame(0.2)
