@@ -1,8 +1,8 @@
 """The feature tables as frames. Models read nothing else.
 
-Frames come in a total order, because the order of rows moves a model's numbers. Types: numbers
-that can be fractional (money too) float64, whole numbers int64, dates datetime64[ns] at midnight,
-booleans bool, text object with None. A whole number or boolean that may be null is float64.
+Frames come in a total order, the same under every locale, because the order of rows moves a
+model's numbers. Types: whole numbers int64, other numbers and money float64, dates datetime64[ns]
+at midnight, booleans bool, text object with None. A whole number that may be null is float64.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ class FeatureStore:
         """What was known of each customer on a date: one row per customer_id, ordered by it."""
         query = sql.SQL(
             "select snapshots.* from {snapshots} as snapshots"
-            " where snapshots.as_of_date = %(as_of_date)s order by snapshots.customer_id"
+            " where snapshots.as_of_date = %(as_of_date)s"
+            ' order by snapshots.customer_id collate "C"'
         ).format(snapshots=SNAPSHOTS)
         return self._read(query, {"as_of_date": as_of_date})
 
@@ -64,7 +65,7 @@ class FeatureStore:
         query = sql.SQL(
             "select snapshots.* from {snapshots} as snapshots"
             " where snapshots.as_of_date < %(before)s and {on_the_grid}"
-            " order by snapshots.as_of_date, snapshots.customer_id"
+            ' order by snapshots.as_of_date, snapshots.customer_id collate "C"'
         ).format(snapshots=SNAPSHOTS, on_the_grid=ON_THE_GRID)
         return self._read(query, {"before": before})
 
@@ -86,7 +87,7 @@ class FeatureStore:
             " inner join {outcomes} as outcomes using (as_of_date, customer_id)"
             " where outcomes.horizon_days = %(horizon_days)s"
             " and outcomes.known_on_date <= %(known_by)s and {on_the_grid}"
-            " order by snapshots.as_of_date, snapshots.customer_id"
+            ' order by snapshots.as_of_date, snapshots.customer_id collate "C"'
         ).format(snapshots=SNAPSHOTS, outcomes=OUTCOMES, on_the_grid=ON_THE_GRID)
         return self._read(query, {"known_by": known_by, "horizon_days": horizon_days})
 
@@ -105,7 +106,7 @@ class FeatureStore:
             " on snapshots.customer_id = next_orders.customer_id"
             " and snapshots.as_of_date = next_orders.snapshot_date"
             " where next_orders.as_of_date = %(knowledge_date)s and {on_the_grid}"
-            " order by snapshots.as_of_date, snapshots.customer_id"
+            ' order by snapshots.as_of_date, snapshots.customer_id collate "C"'
         ).format(snapshots=SNAPSHOTS, next_orders=NEXT_ORDERS, on_the_grid=ON_THE_GRID)
         frame = self._read(query, {"knowledge_date": knowledge_date})
         return frame.rename(columns={"as_of_date": "snapshot_date"})
@@ -115,7 +116,7 @@ class FeatureStore:
         query = sql.SQL(
             "select product_weeks.* from {product_weeks} as product_weeks"
             " where product_weeks.as_of_date = %(as_of_date)s"
-            " order by product_weeks.product_id, product_weeks.week_start_date"
+            ' order by product_weeks.product_id collate "C", product_weeks.week_start_date'
         ).format(product_weeks=PRODUCT_WEEKS)
         return self._read(query, {"as_of_date": as_of_date})
 
