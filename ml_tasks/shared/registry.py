@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import math
 import os
 import tempfile
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
+from ml_tasks.shared.card import judged_metrics, model_card, report_json
 from ml_tasks.shared.model import TrainedModel, canonical_json
 from perennial.settings import Settings
 from perennial.warehouse import connect
@@ -132,31 +132,6 @@ def training_lock(settings: Settings, question: str, training_date: date) -> Ite
         yield  # the lock goes with the connection
 
 
-def model_card(question: str, model: TrainedModel) -> str:
-    """What a reader of the scores should know about the model, as Markdown."""
-    metrics = "\n".join(f"| {name} | {value:.4g} |" for name, value in _judged(model).items())
-    plots = "\n\n".join(f"![{name}](plots/{name})" for name in sorted(model.plots))
-    report = json.dumps(_finite(model.report), indent=2, default=_plain)
-    return f"""# {question}: {model.name}
-
-Version `{model.model_version}`, trained for {model.training_date}: on snapshots of earlier dates
-whose outcome was known by then. It scores the dates from {model.training_date} to the next
-training date. Its figures are out of time: trained on earlier dates than it was tested on.
-
-| figure | value |
-|---|---|
-{metrics}
-
-{plots}
-
-## Report
-
-```json
-{report}
-```
-"""
-
-
 def _client(settings: Settings) -> MlflowClient:
     from mlflow.tracking import MlflowClient
 
@@ -220,14 +195,9 @@ def _log_figures(client: MlflowClient, run_id: str, model: TrainedModel) -> None
     }
     client.log_batch(
         run_id,
-        metrics=[Metric(name, value, 0, 0) for name, value in _judged(model).items()],
+        metrics=[Metric(name, value, 0, 0) for name, value in judged_metrics(model).items()],
         params=[Param(name, text) for name, text in {"model": model.name, **parameters}.items()],
     )
-
-
-def _judged(model: TrainedModel) -> dict[str, float]:
-    """The metrics that are numbers: what could not be judged has none."""
-    return {name: float(v) for name, v in model.metrics.items() if math.isfinite(v)}
 
 
 def _write_files(folder: Path, question: str, model: TrainedModel) -> None:
@@ -239,7 +209,7 @@ def _write_files(folder: Path, question: str, model: TrainedModel) -> None:
         "training_date": str(model.training_date),
         "model_version": model.model_version,
         "parameters": model.parameters,
-        "metrics": _judged(model),
+        "metrics": judged_metrics(model),
         "artefacts": {
             name: hashlib.sha256(content).hexdigest() for name, content in model.artefacts.items()
         },
@@ -248,7 +218,7 @@ def _write_files(folder: Path, question: str, model: TrainedModel) -> None:
     (folder / "plots").mkdir()
     for name, content in model.plots.items():
         (folder / "plots" / name).write_bytes(content)
-    (folder / "report.json").write_text(json.dumps(_finite(model.report), default=_plain, indent=1))
+    (folder / "report.json").write_text(report_json(model))
     (folder / "model_card.md").write_text(model_card(question, model))
 
 
@@ -288,23 +258,3 @@ def _register(client: MlflowClient, question: str, model: TrainedModel, run_id: 
     # a backfill trains for the past: the champion stays the one of the newest training date
     if str(model.training_date) >= newest:
         client.set_registered_model_alias(question, CHAMPION, version.version)
-
-
-def _finite(value: Any) -> Any:
-    """A report without NaN and infinity, which JSON can't hold: null in their place."""
-    if isinstance(value, dict):
-        return {str(key): _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    if isinstance(value, float) and not abs(value) < float("inf"):
-        return None
-    return value
-
-
-def _plain(value: Any) -> Any:
-    """A numpy number or a date as JSON knows it."""
-    if isinstance(value, date):
-        return value.isoformat()
-    if hasattr(value, "item"):
-        return _finite(value.item())
-    raise TypeError(f"a report can't hold {type(value).__name__}")
