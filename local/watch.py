@@ -14,7 +14,8 @@ from rich.markup import escape
 from local.airflow import AirflowError, Api
 from perennial import contracts
 
-POLL_SECONDS = 1.0
+POLL_SECONDS = 2.0
+PAGE = 100  # the most that the API gives at once
 HEARTBEAT_SECONDS = 15.0
 DBT_GROUP = "dbt."
 DBT_PRODUCER = "dbt.dbt_producer_watcher"
@@ -53,20 +54,20 @@ class Watch:
         Returns:
             The first failure, or None when all ended well.
         """
-        waiting = {(dag_id, day) for day in dates for dag_id in chain_of_dags()}
+        waiting = {(dag_id, str(day)) for day in dates for dag_id in chain_of_dags()}
         last_line = time.monotonic()
         while waiting:
             before = len(self.seen)
             at_work: list[str] = []
-            for dag_id, day in sorted(waiting, key=lambda pair: chain_of_dags().index(pair[0])):
-                run = self._run(dag_id, day)
-                if run is None:
+            for run in self._runs():
+                if (run["dag_id"], run["partition_key"]) not in waiting:
                     continue
+                day = date.fromisoformat(run["partition_key"])
                 failed = self._steps(run, day, at_work)
                 if run["state"] == "failed":
                     return self._failure(run, failed, day)
                 if run["state"] == "success":
-                    waiting.discard((dag_id, day))
+                    waiting.discard((run["dag_id"], run["partition_key"]))
             if len(self.seen) != before:
                 last_line = time.monotonic()
             elif time.monotonic() - last_line > HEARTBEAT_SECONDS:
@@ -75,26 +76,33 @@ class Watch:
             time.sleep(POLL_SECONDS)
         return None
 
-    def _run(self, dag_id: str, day: date) -> dict[str, Any] | None:
-        """The newest run of the DAG for the date that began after we did."""
-        runs = self.api.get(
-            f"/dags/{dag_id}/dagRuns",
-            run_after_gte=self.started_at.isoformat(),
-            order_by="-run_after",
-            limit=100,
-        )["dag_runs"]
-        return next((run for run in runs if run["partition_key"] == str(day)), None)
+    def _runs(self) -> list[dict[str, Any]]:
+        """The runs of all DAGs that began after we did and are not queued, oldest first."""
+        found: list[dict[str, Any]] = []
+        while True:
+            page = self.api.get(
+                "/dags/~/dagRuns",
+                run_after_gte=self.started_at.isoformat(),
+                order_by="run_after",
+                offset=len(found),
+                limit=PAGE,
+            )["dag_runs"]
+            found += page
+            if len(page) < PAGE:
+                return [run for run in found if run["state"] != "queued"]
 
     def _steps(self, run: dict[str, Any], day: date, at_work: list[str]) -> list[dict[str, Any]]:
         """Print what ended since the last look; return the tasks that failed."""
         path = f"/dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}/taskInstances"
-        tasks = self.api.get(path, limit=200)["task_instances"]
+        tasks = self.api.get(path, limit=PAGE)["task_instances"]
         models = [t for t in tasks if t["task_id"].startswith(DBT_GROUP)]
+        count_built = sum(t["state"] in DONE for t in models)
         for task in tasks:
             name = f"{run['dag_id']}.{task['task_id']}"
             is_model = task in models and task["task_id"] != DBT_PRODUCER
             if task["state"] == "running" and not is_model:
-                at_work.append(name)
+                built = f" ({count_built} of {len(models)} tasks)" if task in models else ""
+                at_work.append(name + built)
             key = (run["dag_run_id"], run["dag_id"], task["task_id"])
             if task["state"] not in DONE or key in self.seen or is_model:
                 continue
