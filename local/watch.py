@@ -21,6 +21,8 @@ DBT_GROUP = "dbt."
 DBT_PRODUCER = "dbt.dbt_producer_watcher"
 DONE = ("success", "failed", "skipped", "upstream_failed", "removed")
 LOG_LINES = 25
+# What a line says anyway, or what nobody reads while waiting.
+TOLD_ELSEWHERE = {"as_of_date", "checksum", "gate", "not_scored_counts", "question", "seconds"}
 LOG_FRAME = ("::group::", "::endgroup::")
 
 
@@ -146,15 +148,19 @@ class Watch:
 
 
 def summarise(value: Any) -> str:
-    """A step's result in one line: `landed 1,067,371, rejected 0`."""
+    """A step's result in one line: `given 1,067,371, landed 1,067,371, rejected 0`."""
     if not isinstance(value, dict):
         return "" if value is None else str(value)
     parts = []
     for key, item in value.items():
-        if isinstance(item, bool) or item is None or isinstance(item, (dict, list)):
+        if key in TOLD_ELSEWHERE:
             continue
-        text = f"{item:,}" if isinstance(item, int) and not key.endswith("_id") else str(item)
-        parts.append(f"{key.replace('_', ' ')} {text}")
+        if isinstance(item, dict):  # rows by table
+            parts += [f"{name} {count:,}" for name, count in item.items() if isinstance(count, int)]
+        elif isinstance(item, int) and not isinstance(item, bool):
+            parts.append(f"{key.replace('_', ' ')} {item:,}")
+        elif isinstance(item, str):
+            parts.append(f"{key.replace('_', ' ')} {item}")
     return ", ".join(parts)
 
 

@@ -21,7 +21,7 @@ import json, sys
 from pathlib import Path
 from airflow.dag_processing.dagbag import DagBag
 
-bag = DagBag(dag_folder="dags", include_examples=False)
+bag = DagBag(dag_folder="dags")
 heavy = sys.argv[1].split()
 print(json.dumps({
     "errors": bag.import_errors,
@@ -33,7 +33,7 @@ print(json.dumps({
             "tags": sorted(dag.tags),
             "max_active_runs": dag.max_active_runs,
             "catchup": dag.catchup,
-            "allowed_run_types": sorted(dag.allowed_run_types or []),
+            "end_date": str(dag.end_date.date()) if dag.end_date else "",
             "params": sorted(dag.params),
             "timetable": type(dag.timetable).__name__,
             "tasks": {
