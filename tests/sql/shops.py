@@ -133,32 +133,56 @@ ONLINE_RETAIL = [
         "2024-05-01",
     ),
     Step(
-        "the first file is back, the build breaks off, the second file is refused",
-        _break_off_and_change_the_mind("may", "june"),
-        {("100001", "2024-05-01", "8.00"), ("100002", "2024-05-08", "12.00")},
-        "2024-04-02",
-    ),
-    Step(
-        "a changed file replaces the first: an invoice a week later, one with a charge only",
-        lambda shop: shop.land(
-            "may again",
-            may=_lines(
-                "100001,10001,RED MUG,2,2024-05-01 10:00:00,2.50,17.0,United Kingdom",
-                "100002,10001,RED MUG,5,2024-05-15 12:00:00,2.40,,United Kingdom",
-                "100005,M,Manual,1,2024-05-15 12:30:00,9.99,19.0,Unspecified",
-            ),
-        ),
+        "it is back, the build breaks off, it is refused again: nothing of it is left",
+        _break_off_and_change_the_mind("may", "may"),
         {
-            ("100001", "2024-05-01", "5.00"),
-            ("100002", "2024-05-15", "12.00"),
-            ("100005", "2024-05-15", "0"),
+            ("099999", "2024-04-02", "12.40"),
+            ("100001", "2024-05-01", "8.00"),
+            ("100002", "2024-05-08", "12.00"),
+            ("100004", "2024-05-28", "16.00"),
         },
         "2024-05-01",
     ),
     Step(
-        "the change is refused: the version before it is back",
+        "the first file is let in again",
+        lambda shop: shop.accept("may"),
+        {
+            ("099999", "2024-04-02", "12.40"),
+            ("100001", "2024-05-01", "16.00"),
+            ("100002", "2024-05-08", "12.00"),
+            ("100004", "2024-05-28", "16.00"),
+        },
+        "2024-05-01",
+    ),
+    Step(
+        "a changed file replaces it: a line less, an order more, and one with a charge only",
+        lambda shop: shop.land(
+            "may again",
+            may=_lines(
+                "100001,10001,RED MUG,2,2024-05-01 10:00:00,2.50,17.0,United Kingdom",
+                "100006,10001,RED MUG,5,2024-06-04 12:00:00,2.40,,United Kingdom",
+                "100005,M,Manual,1,2024-05-15 12:30:00,9.99,19.0,Unspecified",
+            ),
+        ),
+        {
+            ("099999", "2024-04-02", "12.40"),
+            ("100001", "2024-05-01", "13.00"),
+            ("100002", "2024-05-08", "12.00"),
+            ("100004", "2024-05-28", "16.00"),
+            ("100005", "2024-05-15", "0"),
+            ("100006", "2024-06-04", "12.00"),
+        },
+        "2024-05-01",
+    ),
+    Step(
+        "the change is refused: the version before it is back, the newest week is gone",
         lambda shop: shop.refuse("may again"),
-        {("100001", "2024-05-01", "8.00"), ("100002", "2024-05-08", "12.00")},
+        {
+            ("099999", "2024-04-02", "12.40"),
+            ("100001", "2024-05-01", "16.00"),
+            ("100002", "2024-05-08", "12.00"),
+            ("100004", "2024-05-28", "16.00"),
+        },
         "2024-05-01",
     ),
 ]

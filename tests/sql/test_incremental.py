@@ -71,7 +71,7 @@ def test_file_by_file_comes_to_the_same_as_a_build_from_nothing(
     for number, step in enumerate(steps, start=1):
         step.happens(shop)
         # dbt's own tests run with every second build: they take longer than the models
-        compare = number % 2 == 0
+        compare = number % 2 == 0 or number == len(steps)
         shop.build("build" if compare else "run")
         assert orders(shop) == step.orders, step.title
         assert first_touched_date(shop) == step.first_touched_date, step.title
