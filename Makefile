@@ -37,9 +37,12 @@ env: $(BIN)/.made-from-lock ## make the environment, .venv
 .PHONY: lock
 lock: env ## resolve pyproject.toml into requirements.txt
 	@$(BIN)/python -m pip install -qq uv
+	@# torch's CPU build, where one is at hand: the other drags in gigabytes. Its label, +cpu, goes
+	@# again, because it installs nowhere else.
+	@sed -i 's/^\(torch==[0-9.]*\)$$/\1+cpu/' requirements.txt
 	@$(BIN)/uv pip compile -q pyproject.toml --extra dev --python-version 3.11 --no-header --no-annotate \
 	  $${PIP_FIND_LINKS:+--find-links $$PIP_FIND_LINKS} -o requirements.txt
-	@sed -i 's/^\(torch==[^+]*\)+cpu$$/\1/' requirements.txt  # the CPU build's own label installs nowhere else
+	@sed -i 's/^\(torch==[^+]*\)+cpu$$/\1/' requirements.txt
 
 # The main job --------------------------------------------------------------------------------
 
@@ -75,7 +78,7 @@ batches: env ## list the batches and their status
 
 .PHONY: test
 test: env ## every test: quick ones, and a real scheduler from files to reports
-	@$(BIN)/python -m pytest tests
+	@$(BIN)/python -m pytest -n 2 --dist loadfile tests
 
 .PHONY: test-quick
 test-quick: env ## the tests that need no service
