@@ -76,9 +76,12 @@ batches: env ## list the batches and their status
 
 # Quality -------------------------------------------------------------------------------------
 
+SLOWEST_FIRST := tests/integration/test_point_in_time.py tests/integration/test_airflow_chain.py \
+  tests/integration/test_real_shop.py tests/sql tests/integration tests/gates tests/rules tests/unit
+
 .PHONY: test
 test: env ## every test: quick ones, and a real scheduler from files to reports
-	@$(BIN)/python -m pytest -n 2 --dist loadfile tests
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(SLOWEST_FIRST)
 
 .PHONY: test-quick
 test-quick: env ## the tests that need no service

@@ -105,7 +105,7 @@ def test_predicted_spend_adds_up_to_what_was_spent(home: Settings) -> None:
         ).set_index("customer_id")
     actual = spent.amount.clip(lower=0)[lambda s: s.index.isin(clv.index)].sum()
     assert actual > 1_000_000
-    assert clv.predicted_spend_amount_90d.sum() == pytest.approx(actual, rel=0.25)
+    assert clv.predicted_spend_amount_90d.astype(float).sum() == pytest.approx(actual, rel=0.25)
 
 
 def test_demand_beats_the_plain_methods_into_the_season(home: Settings) -> None:
