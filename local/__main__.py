@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable
 from datetime import date
 
+from pydantic import ValidationError
+
 from ingest.files import LandingError
 from local import airflow, postgres, run
 from local.airflow import AirflowError
@@ -122,5 +124,8 @@ def _clean(settings: Settings, arguments: argparse.Namespace) -> int:
 if __name__ == "__main__":
     try:
         sys.exit(main())
+    except ValidationError as error:
+        faults = (f"PERENNIAL_{str(f['loc'][0]).upper()}: {f['msg']}" for f in error.errors())
+        sys.exit(f"error: {'; '.join(faults)}")
     except (SettingsError, LandingError, AirflowError, DeliveryError) as error:
         sys.exit(f"error: {error}")

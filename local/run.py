@@ -10,9 +10,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ingest.files import TABLE_PREFIX, find
 from local import airflow, postgres
 from local.home import prepare
 from local.watch import Failure, Watch, chain_of_dags
+from perennial import sources
 from perennial.delivery import check_delivery, delivered_views, is_published
 from perennial.settings import SAMPLE_SHOP, Settings, SettingsError
 from perennial.warehouse import connect
@@ -35,10 +37,10 @@ def run(settings: Settings, dates: list[date], *, is_forced: bool = False) -> in
         0 if the last table of every date is there, 1 if a step failed.
     """
     settings = with_files(settings)
+    check_files(settings, dates)
     prepare(settings)
     _make_sample_shop(settings)
     dates = dates or [_day_after_newest_order(settings)]
-    _refuse_future(settings, dates)
     start(settings)
     due = [day for day in dates if is_forced or not _is_done(settings, day)]
     if due:
@@ -72,7 +74,7 @@ def with_files(settings: Settings) -> Settings:
         SettingsError: If a shop's files are not named.
     """
     if settings.files:
-        is_path = "://" not in settings.files and not settings.files.startswith("table:")
+        is_path = "://" not in settings.files and not settings.files.startswith(TABLE_PREFIX)
         files = str(Path(settings.files).absolute()) if is_path else settings.files
         return settings.model_copy(update={"files": files})
     if settings.source != SAMPLE_SHOP:
@@ -133,10 +135,22 @@ def date_range(first: date, last: date, every: str) -> list[date]:
     return [first + timedelta(days=days) for days in range(0, (last - first).days + 1, int(every))]
 
 
-def _refuse_future(settings: Settings, dates: list[date]) -> None:
-    today = datetime.now(UTC).date()
-    if settings.source != SAMPLE_SHOP and max(dates) > today + timedelta(days=1):
+def check_files(settings: Settings, dates: list[date]) -> None:
+    """Find what can be known to be wrong before anything is started or made.
+
+    Raises:
+        SettingsError: If the source is unknown, or a date lies in the future.
+        LandingError: If there are no such files.
+    """
+    sources.load(settings.staging_source)
+    if settings.source == SAMPLE_SHOP:
+        return
+    tomorrow = datetime.now(UTC).date() + timedelta(days=1)
+    if dates and max(dates) > tomorrow:
         raise SettingsError(f"AS_OF={max(dates)} is in the future: its orders can't be known yet")
+    if not settings.files.startswith(TABLE_PREFIX):
+        for day in dates or [tomorrow]:
+            find(settings.files, day)
 
 
 def _day_after_newest_order(settings: Settings) -> date:

@@ -1,0 +1,133 @@
+"""The local runner: dates, homes, ports, and what it tells while it runs."""
+
+from __future__ import annotations
+
+import socket
+import stat
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from ingest.files import LandingError
+from local.home import prepare, require_free_port, shop_of
+from local.run import check_files, date_range, parse_dates, with_files
+from local.watch import log_tail, summarise
+from perennial.settings import Settings, SettingsError
+
+
+def shop(home: Path, source: str = "online_retail", files: str = "") -> Settings:
+    return Settings(home=home, source=source, files=files)
+
+
+def test_dates_are_read_in_the_order_they_are_given() -> None:
+    assert parse_dates("2011-09-10, 2011-06-10") == [date(2011, 9, 10), date(2011, 6, 10)]
+    assert parse_dates("") == []
+
+
+@pytest.mark.parametrize("text", ["2011-13-01", "yesterday", "10.09.2011"])
+def test_what_is_no_date_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(SettingsError, match="2011-09-10"):
+        parse_dates(text)
+
+
+def test_a_range_by_months_keeps_to_the_last_day_of_short_months() -> None:
+    found = date_range(date(2012, 1, 31), date(2012, 4, 30), "month")
+    assert found == [date(2012, 1, 31), date(2012, 2, 29), date(2012, 3, 31), date(2012, 4, 30)]
+
+
+def test_a_range_by_days_ends_on_or_before_its_last_day() -> None:
+    found = date_range(date(2011, 12, 30), date(2012, 1, 12), "7")
+    assert found == [date(2011, 12, 30), date(2012, 1, 6)]
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "every"),
+    [
+        pytest.param(date(2012, 1, 2), date(2012, 1, 1), "month", id="backwards"),
+        pytest.param(date(2012, 1, 1), date(2012, 1, 2), "0", id="no step"),
+        pytest.param(date(2012, 1, 1), date(2012, 1, 2), "week", id="unknown step"),
+    ],
+)
+def test_a_range_that_is_none_is_refused(first: date, last: date, every: str) -> None:
+    with pytest.raises(SettingsError, match=r"FROM|EVERY"):
+        date_range(first, last, every)
+
+
+def test_a_home_belongs_to_one_shop(tmp_path: Path) -> None:
+    prepare(shop(tmp_path))
+    prepare(shop(tmp_path))
+    assert shop_of(tmp_path) == "online_retail"
+    with pytest.raises(SettingsError, match="PERENNIAL_HOME"):
+        prepare(shop(tmp_path, "canonical"))
+
+
+def test_passwords_are_private_and_stay_what_they_are(tmp_path: Path) -> None:
+    settings = shop(tmp_path)
+    prepare(settings)
+    first = {path.name: path.read_text() for path in settings.secrets_dir.iterdir()}
+    prepare(settings)
+    assert first == {path.name: path.read_text() for path in settings.secrets_dir.iterdir()}
+    assert {"loader", "transformer", "scorer", "bi_reader", "airflow", "mlflow"} <= set(first)
+    assert len(set(first.values())) == len(first)
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in settings.secrets_dir.iterdir()}
+    assert modes == {0o600}
+    assert stat.S_IMODE(settings.secrets_dir.stat().st_mode) == 0o700
+
+
+def test_a_password_that_was_never_made_names_the_remedy(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="make run"):
+        shop(tmp_path).password("loader")
+
+
+def test_a_taken_port_names_its_variable() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(SettingsError, match="PERENNIAL_PG_PORT"):
+            require_free_port(taken.getsockname()[1], "PERENNIAL_PG_PORT")
+
+
+def test_a_shop_needs_files_and_paths_become_absolute(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="FILES="):
+        with_files(shop(tmp_path))
+    assert Path(with_files(shop(tmp_path, files="orders.csv")).files).is_absolute()
+    for files in ("table:shop", "s3://bucket/{as_of_date}.csv"):
+        assert with_files(shop(tmp_path, files=files)).files == files
+
+
+@pytest.mark.parametrize(
+    ("source", "files", "day", "error", "says"),
+    [
+        pytest.param("nowhere", "x.csv", None, SettingsError, "canonical", id="unknown source"),
+        pytest.param("canonical", "none.csv", None, LandingError, "none.csv", id="no file"),
+        pytest.param("canonical", "", date(2999, 1, 1), SettingsError, "future", id="future"),
+    ],
+)
+def test_what_can_be_known_to_be_wrong_is_found_before_anything_is_made(
+    tmp_path: Path,
+    source: str,
+    files: str,
+    day: date | None,
+    error: type[Exception],
+    says: str,
+) -> None:
+    home = tmp_path / "home"
+    with pytest.raises(error, match=says):
+        check_files(shop(home, source, str(tmp_path / files)), [day] if day else [])
+    assert not home.exists()
+
+
+def test_a_step_is_told_in_one_line() -> None:
+    told = summarise({"landed": 1067371, "rejected": 0, "files": [1], "checksum": "f00"})
+    assert told == "landed 1,067,371, rejected 0"
+    assert summarise({"row_counts": {"churn": 4892}}) == "churn 4,892"
+
+
+def test_the_end_of_a_log_has_the_error_and_no_frames() -> None:
+    events = [
+        {"event": "::group::Pre Execute"},
+        {"event": "landing"},
+        {"event": "failed", "error_detail": [{"exc_type": "LandingError", "exc_value": "no file"}]},
+    ]
+    assert log_tail(events) == ["landing", "failed", "LandingError: no file"]
