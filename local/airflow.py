@@ -77,6 +77,8 @@ def environment(settings: Settings) -> dict[str, str]:
         "scheduler__enable_health_check": "False",
         "scheduler__scheduler_idle_sleep_time": "0.5",
         "cosmos__enable_telemetry": "False",
+        # its default is one folder for all users and homes of a machine
+        "cosmos__cache_dir": str(home / "cosmos"),
         "cosmos__propagate_logs": "False",
     }
     return (

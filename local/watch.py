@@ -113,10 +113,10 @@ class Watch:
         return [task for task in tasks if task["state"] == "failed"]
 
     def _wrote(self, path: str, task: dict[str, Any], models: list[dict[str, Any]]) -> str:
-        if task["task_id"] == DBT_PRODUCER:
-            return f"{len(models) - 1} models built and tested"
         if task["state"] != "success":
             return ""
+        if task["task_id"] == DBT_PRODUCER:
+            return f"{len(models) - 2} models built and tested"  # two of its tasks are no models
         try:
             entry = self.api.get(f"{path}/{task['task_id']}/xcomEntries/return_value")
         except AirflowError:

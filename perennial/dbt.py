@@ -38,6 +38,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "PERENNIAL_TRANSFORMER_PASSWORD": settings.password("transformer"),
         "DBT_TARGET_PATH": str(settings.home / "dbt"),
         "DBT_LOG_PATH": str(settings.home / "logs" / "dbt"),
+        "DBT_USE_COLORS": "false",
         "DO_NOT_TRACK": "1",
     }
 
@@ -50,7 +51,7 @@ def dbt(settings: Settings, as_of_date: date, *arguments: str) -> str:
     """
     done = subprocess.run(
         [
-            *(str(Path(sys.executable).parent / "dbt"), "--no-use-colors", *arguments),
+            *(str(Path(sys.executable).parent / "dbt"), *arguments),
             *("--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT)),
             *("--vars", json.dumps(variables(settings, as_of_date))),
         ],
