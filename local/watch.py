@@ -73,7 +73,8 @@ class Watch:
             if len(self.seen) != before:
                 last_line = time.monotonic()
             elif time.monotonic() - last_line > HEARTBEAT_SECONDS:
-                self.console.print(f"[dim]{' ' * 12}… {', '.join(at_work) or 'waiting'}[/dim]")
+                working = ", ".join(at_work) or "waiting"
+                self.console.print(f"[dim]{' ' * 12}… {working}[/dim]", soft_wrap=True)
                 last_line = time.monotonic()
             time.sleep(POLL_SECONDS)
         return None
