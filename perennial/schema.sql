@@ -228,7 +228,8 @@ grant usage on schema reporting to bi_reader;
 
 alter default privileges in schema raw grant select, insert on tables to loader;
 alter default privileges in schema raw grant select on tables to transformer;
-alter default privileges in schema scores grant select, insert, delete on tables to scorer;
+alter default privileges in schema scores
+grant select, insert, delete, maintain on tables to scorer; -- maintain: analyze what was just copied
 alter default privileges in schema scores grant select on tables to transformer;
 grant execute on function scores.ensure_month to scorer;
 

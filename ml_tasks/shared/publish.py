@@ -197,6 +197,9 @@ def _write(
             with cursor.copy(statement) as copy:
                 for block in _csv_blocks(rows):
                     copy.write(block)
+    for table in tables:  # without statistics the views' first readers would get poor plans
+        month = sql.Identifier("scores", f"{table}_{as_of_date:%Y_%m}")
+        connection.execute(sql.SQL("analyze {}").format(month))
     return publication_id
 
 
