@@ -70,13 +70,11 @@ class ScoreTable:
 
     @property
     def relation(self) -> sql.Identifier:
-        """Name for SQL."""
         """The table, quoted for SQL."""
         return sql.Identifier("scores", self.name)
 
     @property
     def column_names(self) -> tuple[str, ...]:
-        """Names of all columns, in order."""
         """Names of all columns, in the table's order."""
         return tuple(column.name for column in self.columns)
 
@@ -99,7 +97,6 @@ class Contract:
         return self.tables[0].description
 
     def table(self, name: str) -> ScoreTable:
-        """The table of that name."""
         """The table of that name."""
         return next(table for table in self.tables if table.name == name)
 
