@@ -1,0 +1,157 @@
+"""BG/NBD: orders come at random at a rate of one's own, and after any one a customer may be gone.
+
+A customer without repeats has had no chance to leave after a repeat, so the model holds them all
+alive. Read its expected orders, not its P(alive), where most customers ordered once.
+
+Source:
+    Fader, Hardie and Lee (2005), Marketing Science 24(2):275-284, doi 10.1287/mksc.1040.0098.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import pandas as pd
+from scipy.special import digamma, expit, gammaln, hyp2f1
+
+from ml_tasks.shared.probability.fitting import MIN_REPEAT_CUSTOMERS, in_chunks, maximise
+from ml_tasks.shared.probability.rfm import Cells, cells_of
+
+log = logging.getLogger(__name__)
+
+HISTORY = ("count_repeats", "recency", "age")
+# The expected orders have the form 0/0 where a is 1.
+NEAR_ONE = 1e-5
+
+
+@dataclass(frozen=True)
+class BgNbd:
+    """A fitted model; times are in the unit of the histories that it was fitted to.
+
+    Attributes:
+        r: Shape of the gamma distribution of order rates.
+        alpha: Its inverse scale, in time.
+        a: First shape of the beta distribution of the chance to leave after an order.
+        b: Second shape.
+    """
+
+    r: float
+    alpha: float
+    a: float
+    b: float
+
+    name = "bg_nbd"
+
+    def expected_orders(self, histories: pd.DataFrame, horizon: float) -> np.ndarray:
+        """Order days to expect in (age, age + horizon], shape (n_customers,).
+
+        Args:
+            histories: Columns as of `rfm`.
+            horizon: Time ahead, at least 0.
+        """
+        return in_chunks(partial(self._expected, horizon=horizon), histories, HISTORY)
+
+    def alive_probability(self, histories: pd.DataFrame) -> np.ndarray:
+        """Chance of not having left by `age`; 1 without repeats."""
+        return in_chunks(self._alive, histories, HISTORY)
+
+    def no_order_probability(self, histories: pd.DataFrame, horizon: float) -> np.ndarray:
+        """Chance of no order in (age, age + horizon]: gone, or alive and silent."""
+        return in_chunks(partial(self._no_order, horizon=horizon), histories, HISTORY)
+
+    def _alive(self, x: np.ndarray, t_x: np.ndarray, t: np.ndarray) -> np.ndarray:
+        repeats = np.maximum(x, 1.0)
+        stretch = np.log((self.alpha + t) / (self.alpha + t_x))
+        log_odds_gone = np.log(self.a / (self.b + repeats - 1)) + (self.r + x) * stretch
+        return np.where(x > 0, expit(-log_odds_gone), 1.0)
+
+    def _no_order(
+        self, x: np.ndarray, t_x: np.ndarray, t: np.ndarray, horizon: float
+    ) -> np.ndarray:
+        # One who is alive leaves after an order only, so until the next one it is a plain NBD.
+        log_silent = -(self.r + x) * np.log1p(horizon / (self.alpha + t))
+        return 1.0 + self._alive(x, t_x, t) * np.expm1(log_silent)
+
+    def _expected(
+        self, x: np.ndarray, t_x: np.ndarray, t: np.ndarray, horizon: float
+    ) -> np.ndarray:
+        if abs(self.a - 1.0) < NEAR_ONE:
+            sides = [
+                _expected_if_alive(self.r, self.alpha, a, self.b, x, t, horizon)
+                for a in (1.0 - NEAR_ONE, 1.0 + NEAR_ONE)
+            ]
+            return self._alive(x, t_x, t) * np.mean(sides, axis=0)
+        expected = _expected_if_alive(self.r, self.alpha, self.a, self.b, x, t, horizon)
+        return self._alive(x, t_x, t) * expected
+
+
+def _expected_if_alive(
+    r: float, alpha: float, a: float, b: float, x: np.ndarray, t: np.ndarray, horizon: float
+) -> np.ndarray:
+    """Equation 10 of the paper without its denominator.
+
+    As printed, a vanishing power multiplies a 2F1 that overflows with the count of repeats. By
+    Euler's transformation the 2F1 tends to 1 instead; it in turn overflows where a is large.
+    """
+    z = horizon / (alpha + t + horizon)
+    n, c, log_stay = r + x, a + b + x - 1, np.log1p(-z)
+    is_printed = a - 1 > n
+    power = np.where(is_printed, n, a - 1) * log_stay
+    series = np.where(
+        is_printed,
+        hyp2f1(n, b + x, c, np.where(is_printed, z, 0.0)),
+        hyp2f1(a - 1, a + b - 1 - r, c, np.where(is_printed, 0.0, z)),
+    )
+    return -c / (a - 1) * (np.exp(power) * (series - 1) + np.expm1(power))
+
+
+def fit(histories: pd.DataFrame) -> BgNbd | None:
+    """Fit by maximum likelihood; None, with a warning, where too few customers came back.
+
+    Args:
+        histories: Columns as of `rfm`, rows in any order.
+    """
+    cells = cells_of(histories)
+    count_repeaters = int(cells.customers[cells.x > 0].sum())
+    if count_repeaters < MIN_REPEAT_CUSTOMERS:
+        log.warning("BG/NBD needs %d repeaters, not %d", MIN_REPEAT_CUSTOMERS, count_repeaters)
+        return None
+    unit = float(np.average(cells.t, weights=cells.customers))
+    scaled = Cells(cells.x, cells.t_x / unit, cells.t / unit, cells.customers)
+    found = maximise(lambda parameters: mean_log_likelihood(parameters, scaled), count=4)
+    if found is None:
+        return None
+    r, alpha, a, b = found.tolist()
+    return BgNbd(r, alpha * unit, a, b)
+
+
+def mean_log_likelihood(parameters: np.ndarray, cells: Cells) -> tuple[float, np.ndarray]:
+    """Mean log likelihood of a customer and its gradient by r, alpha, a and b."""
+    r, alpha, a, b = parameters
+    x, t_x, t = cells.x, cells.t_x, cells.t
+    is_repeat, repeats = x > 0, np.maximum(x, 1.0)
+    n = r + x
+    log_alive = -n * np.log(alpha + t)
+    log_gone = np.log(a / (b + repeats - 1)) - n * np.log(alpha + t_x)
+    log_gone = np.where(is_repeat, log_gone, -np.inf)
+    log_sum = np.logaddexp(log_alive, log_gone)
+    gone = np.exp(log_gone - log_sum)
+    alive = 1.0 - gone
+    value = (
+        gammaln(n) - gammaln(r) + r * np.log(alpha)
+        + gammaln(a + b) + gammaln(b + x) - gammaln(b) - gammaln(a + b + x)
+        + log_sum
+    )  # fmt: skip
+    both = digamma(a + b) - digamma(a + b + x)
+    gradient = [
+        digamma(n) - digamma(r) + np.log(alpha)
+        - alive * np.log(alpha + t) - gone * np.log(alpha + t_x),
+        r / alpha - n * (alive / (alpha + t) + gone / (alpha + t_x)),
+        both + gone / a,
+        both + digamma(b + x) - digamma(b) - gone / (b + repeats - 1),
+    ]  # fmt: skip
+    share = cells.customers / cells.customers.sum()
+    return float((share * value).sum()), np.array([(share * part).sum() for part in gradient])

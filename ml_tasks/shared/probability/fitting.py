@@ -1,0 +1,69 @@
+"""Maximum likelihood of a few positive parameters, and predictions in chunks."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+from scipy import optimize
+
+log = logging.getLogger(__name__)
+
+# Fewer customers who came back say little of a population of rates.
+MIN_REPEAT_CUSTOMERS = 50
+# Log parameters stay within these: beyond, customers are all alike, or none ever leaves.
+LOG_BOUND = 9.0
+MAX_GRADIENT = 1e-4
+CHUNK_ROWS = 20_000
+
+LogLikelihood = Callable[[np.ndarray], tuple[float, np.ndarray]]
+
+
+def maximise(
+    mean_log_likelihood: LogLikelihood, count: int, lowest: dict[int, float] | None = None
+) -> np.ndarray | None:
+    """The positive parameters of the highest likelihood; None if the search does not settle.
+
+    Args:
+        mean_log_likelihood: From parameters, shape (count,), to the mean log likelihood of a
+            customer and its gradient by the *parameters*.
+        count: Number of parameters. Data should be scaled so that they are of the order of 1.
+        lowest: Lower bounds of parameters by their place; e**-9 unless named.
+    """
+    lower = np.full(count, -LOG_BOUND)
+    for place, value in (lowest or {}).items():
+        lower[place] = np.log(value)
+
+    def loss(log_parameters: np.ndarray) -> tuple[float, np.ndarray]:
+        parameters = np.exp(log_parameters)
+        value, gradient = mean_log_likelihood(parameters)
+        return -value, -gradient * parameters
+
+    found = optimize.minimize(
+        loss,
+        np.maximum(np.zeros(count), lower),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(low, LOG_BOUND) for low in lower],
+        options={"maxiter": 1000, "maxfun": 2000, "maxcor": 20, "ftol": 1e-14, "gtol": 1e-8},
+    )
+    inside = (found.x > lower) & (found.x < LOG_BOUND)
+    steepest = np.abs(found.jac[inside]).max(initial=0.0)
+    if not np.isfinite(found.fun) or not steepest <= MAX_GRADIENT:
+        log.warning("no maximum found, gradient %.1e: %s", steepest, found.message)
+        return None
+    return np.exp(found.x)
+
+
+def in_chunks(
+    predict: Callable[..., np.ndarray], histories: pd.DataFrame, columns: tuple[str, ...]
+) -> np.ndarray:
+    """Predictions of all rows, shape (n_rows,), made a bounded number of rows at a time."""
+    arrays = [histories[column].to_numpy(dtype=float) for column in columns]
+    result = np.empty(len(histories))
+    for start in range(0, len(result), CHUNK_ROWS):
+        rows = slice(start, start + CHUNK_ROWS)
+        result[rows] = predict(*(array[rows] for array in arrays))
+    return result

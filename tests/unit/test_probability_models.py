@@ -1,0 +1,258 @@
+"""Probability models: published parameters, integrals by brute force, planted truth."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import expit
+
+from ml_tasks.shared.model import canonical_json
+from ml_tasks.shared.probability import bg_nbd, gamma_gamma
+from ml_tasks.shared.probability.bg_nbd import BgNbd
+from ml_tasks.shared.probability.gamma_gamma import GammaGamma
+from ml_tasks.shared.probability.rfm import cells_of, rfm
+
+CDNOW = Path(__file__).resolve().parents[3] / "shared" / "data" / "cdnow" / "CDNOW_sample.txt"
+
+
+@pytest.fixture(scope="module")
+def cdnow() -> pd.DataFrame:
+    """Histories of the papers: weeks, calibrated until 1997-09-30."""
+    if not CDNOW.exists():
+        pytest.skip(f"the CDNOW sample is not at {CDNOW}")
+    lines = pd.read_csv(CDNOW, sep=r"\s+", names=["master", "customer", "date", "discs", "amount"])
+    lines["date"] = pd.to_datetime(lines["date"].astype(str))
+    end = pd.Timestamp("1997-09-30")
+    lines = lines[lines["date"] <= end]
+    days = lines.groupby(["customer", "date"], as_index=False)["amount"].sum()
+    first = days.groupby("customer")["date"].transform("min")
+    dates = days.groupby("customer")["date"].agg(["min", "max", "size"])
+    repeat_amount = days[days["date"] > first].groupby("customer")["amount"].mean()
+    histories = pd.DataFrame(
+        {
+            "count_repeats": dates["size"] - 1,
+            "recency": (dates["max"] - dates["min"]).dt.days / 7,
+            "age": (end - dates["min"]).dt.days / 7,
+            "mean_repeat_amount": repeat_amount.reindex(dates.index).fillna(0.0),
+        }
+    )
+    assert len(histories) == 2357
+    return histories
+
+
+def histories_of(*rows: tuple[float, ...]) -> pd.DataFrame:
+    """Count of repeats, recency, age of each customer."""
+    return pd.DataFrame(rows, columns=["count_repeats", "recency", "age"], dtype=float)
+
+
+# A published parameter is right to its last printed digit, and a little more for their optimiser.
+@pytest.mark.parametrize(
+    ("fit", "published"),
+    [
+        (bg_nbd.fit, {"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}),
+        (gamma_gamma.fit, {"p": 6.25, "q": 3.74, "gamma": 15.44}),
+    ],
+    ids=["BG/NBD", "Gamma-Gamma"],
+)
+def test_parameters_are_the_published_ones(cdnow, fit, published):
+    found = asdict(fit(cdnow))
+    for name, value in published.items():
+        assert found[name] == pytest.approx(value, rel=0.002), name
+
+
+def test_expected_orders_of_the_papers_customer():
+    model = BgNbd(r=0.243, alpha=4.414, a=0.793, b=2.426)
+    expected = model.expected_orders(histories_of((2, 30.43, 38.86)), horizon=39)
+    assert expected == pytest.approx([1.226], abs=5e-4)
+
+
+def test_mean_amount_is_drawn_to_that_of_all():
+    model = GammaGamma(p=6.25, q=3.74, gamma=15.44)
+    customers = pd.DataFrame({"count_repeats": [0, 1, 7], "mean_repeat_amount": [0, 22.35, 73.74]})
+    by_hand = [
+        6.25 * 15.44 / 2.74,
+        6.25 * (15.44 + 22.35) / (6.25 + 2.74),
+        6.25 * (15.44 + 7 * 73.74) / (6.25 * 7 + 2.74),
+    ]
+    assert model.expected_amount(customers) == pytest.approx(by_hand)
+
+
+BG_MODELS = [
+    BgNbd(r=0.243, alpha=4.414, a=0.793, b=2.426),
+    BgNbd(r=0.9, alpha=70, a=0.27, b=190),
+    BgNbd(r=0.5, alpha=0.3, a=1.0, b=0.2),
+    BgNbd(r=3.0, alpha=12, a=40.0, b=60.0),
+]
+HISTORIES = histories_of(
+    (0, 0, 1), (0, 0, 400), (1, 3, 9), (1, 390, 400), (6, 60, 300), (40, 300, 310), (400, 399, 400)
+)
+
+
+@pytest.mark.parametrize("model", BG_MODELS, ids=str)
+@pytest.mark.parametrize("horizon", [1, 90, 3650])
+def test_bg_nbd_agrees_with_integration(model, horizon):
+    for column, (x, t_x, t) in enumerate(HISTORIES.to_numpy()):
+        alive, expected = _bg_by_integration(model, x, t_x, t, horizon)
+        one = HISTORIES.iloc[[column]]
+        assert model.alive_probability(one)[0] == pytest.approx(alive, rel=1e-6)
+        assert model.expected_orders(one, horizon)[0] == pytest.approx(expected, rel=1e-6)
+
+
+def _bg_by_integration(model, x, t_x, t, horizon):
+    """P(alive) and expected orders, averaged over the chance p to leave; the rate in closed form.
+
+    Given p and the rate, the likelihood of the history is (1-p)^x rate^x exp(-rate t) for one who
+    is alive, and p (1-p)^(x-1) rate^x exp(-rate t_x) for one who left after the last repeat. One
+    alive at t orders (1 - exp(-rate p h)) / p times in h.
+    """
+    n = model.r + x
+    # the log odds of p as the variable: nothing is singular, and plain sums converge fast
+    log_odds = np.linspace(-300, 300, 60_001)
+    p, stay = expit(log_odds), expit(-log_odds)
+    weight = np.exp(model.a * np.log(p) + (model.b + x) * np.log(stay))
+    gone = 0.0
+    if x > 0:
+        gone = ((model.alpha + t) / (model.alpha + t_x)) ** n * (weight * p / stay).sum()
+    orders = -np.expm1(-n * np.log1p(p * horizon / (model.alpha + t))) / p
+    return weight.sum() / (weight.sum() + gone), (weight * orders).sum() / (weight.sum() + gone)
+
+
+def test_bg_nbd_agrees_with_simulated_futures():
+    # customers of one history: rate and chance to leave drawn from what the history leaves likely
+    model, (x, t_x, t), horizon = BG_MODELS[0], (4, 20.0, 30.0), 40.0
+    rng = np.random.default_rng(5)
+    count = 400_000
+    p = rng.beta(model.a, model.b + x, count)
+    rate = rng.gamma(model.r + x, 1 / (model.alpha + t), count)
+    orders, clock, is_alive = np.zeros(count), np.zeros(count), np.ones(count, dtype=bool)
+    while is_alive.any():
+        clock = clock + rng.exponential(1 / rate)
+        is_alive &= clock <= horizon
+        orders += is_alive
+        is_alive &= rng.random(count) >= p
+    one = histories_of((x, t_x, t))
+    alive = model.alive_probability(one)[0]
+    assert alive * orders.mean() == pytest.approx(model.expected_orders(one, horizon)[0], rel=0.01)
+    none = 1 - alive * (orders > 0).mean()
+    assert none == pytest.approx(model.no_order_probability(one, horizon)[0], abs=0.002)
+
+
+@pytest.mark.parametrize("model", BG_MODELS, ids=str)
+def test_large_counts_are_finite_and_sensible(model):
+    x = np.repeat([0.0, 1, 50, 500, 5000], 3)
+    t_x = np.where(x > 0, np.tile([1.0, 300, 700], 5), 0.0)
+    histories = histories_of(*zip(x, t_x, np.full(15, 700), strict=True))
+    for horizon in (1, 90, 365):
+        expected = model.expected_orders(histories, horizon)
+        none = model.no_order_probability(histories, horizon)
+        alive = model.alive_probability(histories)
+        assert np.isfinite(expected).all()
+        assert ((alive >= 0) & (alive <= 1)).all()
+        assert ((none >= 1 - alive - 1e-12) & (none <= 1)).all()
+        # at least one order is at most as likely as orders are many
+        assert (expected >= (1 - none) * (1 - 1e-9)).all()
+        rate = (model.r + x) / (model.alpha + 700)
+        assert (expected <= rate * horizon * (1 + 1e-9)).all()
+
+
+def simulated_bg_nbd(model: BgNbd, count: int, seed: int) -> pd.DataFrame:
+    """Customers who joined over two years, as the model tells their story."""
+    rng = np.random.default_rng(seed)
+    age = rng.integers(1, 730, count).astype(float)
+    rate = rng.gamma(model.r, 1 / model.alpha, count)
+    p = rng.beta(model.a, model.b, count)
+    clock, recency, repeats = np.zeros(count), np.zeros(count), np.zeros(count)
+    is_alive = np.ones(count, dtype=bool)
+    while is_alive.any():
+        clock = clock + rng.exponential(1 / rate)
+        is_alive &= clock <= age
+        recency = np.where(is_alive, clock, recency)
+        repeats += is_alive
+        is_alive &= rng.random(count) >= p
+    return pd.DataFrame({"count_repeats": repeats, "recency": recency, "age": age})
+
+
+def test_bg_nbd_finds_planted_parameters():
+    planted = BgNbd(r=0.8, alpha=60.0, a=0.6, b=2.5)
+    found = bg_nbd.fit(simulated_bg_nbd(planted, 60_000, seed=1))
+    for name, value in asdict(planted).items():
+        assert getattr(found, name) == pytest.approx(value, rel=0.06), name
+
+
+def test_gamma_gamma_finds_planted_parameters():
+    planted = GammaGamma(p=3.0, q=4.0, gamma=120.0)
+    rng = np.random.default_rng(2)
+    x = rng.integers(0, 30, 40_000)
+    scale = rng.gamma(planted.q, 1 / planted.gamma, len(x))
+    mean = np.where(x > 0, rng.gamma(planted.p * np.maximum(x, 1), 1 / scale) / np.maximum(x, 1), 0)
+    found = gamma_gamma.fit(pd.DataFrame({"count_repeats": x, "mean_repeat_amount": mean}))
+    for name, value in asdict(planted).items():
+        assert getattr(found, name) == pytest.approx(value, rel=0.05), name
+    assert found.population_mean == pytest.approx(3 * 120 / 3, rel=0.02)
+
+
+@pytest.mark.parametrize("fit", [bg_nbd.fit, gamma_gamma.fit])
+def test_order_of_rows_changes_no_bit(fit):
+    histories = simulated_bg_nbd(BG_MODELS[1], 3_000, seed=3)
+    histories["mean_repeat_amount"] = 10 + histories["recency"] % 7
+    shuffled = histories.sample(frac=1, random_state=4)
+    assert fit(histories) == fit(shuffled)
+
+
+@pytest.mark.parametrize("fit", [bg_nbd.fit, gamma_gamma.fit])
+def test_few_repeaters_are_not_fitted(fit):
+    histories = histories_of(*[(1, 5, 10)] * 49, *[(0, 0, 10)] * 1000)
+    assert fit(histories.assign(mean_repeat_amount=1.0)) is None
+    assert fit(histories.head(0).assign(mean_repeat_amount=1.0)) is None
+
+
+def test_customers_who_never_leave_still_have_a_fit():
+    rng = np.random.default_rng(6)
+    age = rng.integers(50, 700, 4_000)
+    x = rng.poisson(rng.gamma(2.0, 1 / 100, len(age)) * age)
+    last = np.where(x > 0, age * rng.random(len(age)) ** (1 / np.maximum(x, 1)), 0)
+    histories = pd.DataFrame({"count_repeats": x, "recency": last, "age": age})
+    model = bg_nbd.fit(histories)
+    expected = model.expected_orders(histories, 90)
+    assert expected.sum() == pytest.approx((0.02 * 90) * len(age), rel=0.05)
+
+
+def test_binned_cells_give_about_the_same_fit(monkeypatch):
+    histories = simulated_bg_nbd(BgNbd(r=0.8, alpha=60.0, a=0.6, b=2.5), 20_000, seed=7)
+    exact = cells_of(histories)
+    binned = cells_of(histories, max_cells=3_000)
+    assert len(binned.x) <= 3_000 < len(exact.x)
+    for name in ("x", "t_x", "t"):
+        total = (getattr(exact, name) * exact.customers).sum()
+        assert (getattr(binned, name) * binned.customers).sum() == pytest.approx(total)
+    full = bg_nbd.fit(histories)
+    monkeypatch.setattr(bg_nbd, "cells_of", lambda table: cells_of(table, max_cells=3_000))
+    coarse = bg_nbd.fit(histories)
+    assert coarse.expected_orders(histories, 90).sum() == pytest.approx(
+        full.expected_orders(histories, 90).sum(), rel=0.002
+    )
+
+
+def test_model_goes_through_json():
+    assert BgNbd(**json.loads(canonical_json(asdict(BG_MODELS[0])))) == BG_MODELS[0]
+
+
+def test_histories_of_snapshots():
+    snapshots = pd.DataFrame(
+        {
+            "days_since_first_order": [100, 40],
+            "days_since_last_order": [10, 40],
+            "count_orders": [5, 2],
+            "count_order_days": [4, 1],
+            "gross_spend_amount": [170.0, 30.0],
+            "first_order_amount": [20.0, 10.0],
+        },
+        index=[7, 8],
+    )
+    table = rfm(snapshots)
+    assert table.index.tolist() == [7, 8]
+    # three further days with 150 in all; two orders of the one first day are no repeat
+    assert table.to_numpy().tolist() == [[3, 90, 100, 50], [0, 0, 40, 0]]
