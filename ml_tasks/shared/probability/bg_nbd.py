@@ -18,11 +18,10 @@ import pandas as pd
 from scipy.special import digamma, expit, gammaln, hyp2f1
 
 from ml_tasks.shared.probability.fitting import MIN_REPEAT_CUSTOMERS, in_chunks, maximise
-from ml_tasks.shared.probability.rfm import Cells, cells_of
+from ml_tasks.shared.probability.rfm import HISTORY, Cells, cells_of
 
 log = logging.getLogger(__name__)
 
-HISTORY = ("count_repeats", "recency", "age")
 # The expected orders have the form 0/0 where a is 1.
 NEAR_ONE = 1e-5
 

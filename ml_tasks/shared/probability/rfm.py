@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+HISTORY = ("count_repeats", "recency", "age")
 # A fit sums over cells of equal customers. More cells cost time and move no parameter, so lengths
 # are then binned, ever wider, until so many are left.
 MAX_CELLS = 50_000
@@ -69,9 +70,7 @@ def cells_of(histories: pd.DataFrame, max_cells: int = MAX_CELLS) -> Cells:
         histories: Columns as of `rfm`, rows in any order.
         max_cells: Bins of times, each at the mean of its customers, double until no more are left.
     """
-    x, t_x, t = (
-        histories[column].to_numpy(dtype=float) for column in ("count_repeats", "recency", "age")
-    )
+    x, t_x, t = (histories[column].to_numpy(dtype=float) for column in HISTORY)
     exact = _grouped(Cells(x, t_x, t, np.ones(len(x))), (x, t_x, t))
     cells, longest = exact, exact.t.max(initial=0.0)
     width = longest / FIRST_BINS
