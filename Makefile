@@ -87,9 +87,17 @@ test: env ## every test: quick ones, and a real scheduler from files to reports
 test-quick: env ## the tests that need no service
 	@$(BIN)/python -m pytest tests/unit tests/rules
 
+# What a user would pick instead, in a lock and an environment of its own.
+.venv-bench/.made-from-lock: benchmarks/requirements.txt
+	@echo "making .venv-bench from benchmarks/requirements.txt (some minutes, once)"
+	@$(PYTHON) -m venv .venv-bench
+	@.venv-bench/bin/python -m pip install -qq --no-deps --disable-pip-version-check -r $<
+	@touch $@
+
 .PHONY: bench
-bench: env ## benchmarks, both sides in one run
-	@$(BIN)/python -m benchmarks.landing
+bench: env .venv-bench/.made-from-lock ## us beside the peers; ONLY=churn,cost DATA=folder FINAL=yes
+	@$(BIN)/python -m benchmarks $(if $(ONLY),--only '$(ONLY)') $(if $(DATA),--data '$(DATA)') \
+	  $(if $(SHARED),--shared '$(SHARED)') $(if $(FINAL),--final)
 
 .PHONY: lint
 lint: env ## ruff, mypy, sqlfluff

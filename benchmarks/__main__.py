@@ -1,0 +1,300 @@
+"""Us beside what a user would pick instead, out of time, in one run: `make bench`.
+
+Each part can be run alone (`ONLY=churn`), on a shop of one's own (`DATA=folder`, in the canonical
+form); `FINAL=yes` opens the reserved cuts and seeds. What was computed before by the same code from
+the same data is taken from the workspace, `.bench/`; delete it to have everything computed again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from datetime import UTC, date, datetime
+from importlib import metadata
+from pathlib import Path
+
+import pandas as pd
+import psutil
+from rich.console import Console
+
+from benchmarks import data as shops
+from benchmarks import judge, results, warehouse
+from benchmarks.data import Data
+from benchmarks.warehouse import Home
+from perennial.settings import REPOSITORY
+
+WORKSPACE = REPOSITORY / ".bench"
+RESULTS = REPOSITORY / "benchmarks" / "results.md"
+PEERS = REPOSITORY / ".venv-bench" / "bin" / "python"
+QUESTIONS = ("churn", "clv", "survival", "demand")
+OTHERS = ("cost", "probability", "landing")
+# Module of the peers of each question; churn's and value's share their fits.
+PEER_MODULES = {
+    "churn": "customers",
+    "clv": "customers",
+    "survival": "survival",
+    "demand": "demand",
+}
+
+console = Console()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the parts asked for and write results.md."""
+    given = _parse(arguments)
+    questions = [name for name in QUESTIONS if not given.only or name in given.only]
+    started = time.monotonic()
+    if questions:
+        _compare(questions, given)
+    status = 0
+    for name in OTHERS:
+        is_asked = name in given.only if given.only else not (given.data or given.final)
+        if is_asked and importlib.util.find_spec(f"benchmarks.{name}"):
+            console.rule(name)
+            done = subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], cwd=REPOSITORY)
+            status = status or done.returncode
+    write_results()
+    console.print(f"{RESULTS.relative_to(REPOSITORY)} after {time.monotonic() - started:,.0f} s")
+    return status
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--only", type=lambda text: text.split(","), default=[])
+    parser.add_argument("--data", type=Path, help="a folder in the canonical form")
+    parser.add_argument("--shop", help="one of the shops, by the beginning of its name")
+    parser.add_argument("--shared", type=Path, default=shops.SHARED, help="the public data sets")
+    parser.add_argument("--final", action="store_true", help="open the reserved cuts and seeds")
+    given = parser.parse_args(arguments)
+    unknown = set(given.only) - {*QUESTIONS, *OTHERS}
+    if unknown:
+        parser.error(f"ONLY takes {', '.join([*QUESTIONS, *OTHERS])}, not {', '.join(unknown)}")
+    if given.data and not given.data.is_dir():
+        parser.error(f"DATA={given.data} is not a folder")
+    return given
+
+
+def _compare(questions: list[str], given: argparse.Namespace) -> None:
+    """Judge the questions on every shop and keep the figures in the workspace."""
+    WORKSPACE.mkdir(exist_ok=True)
+    rows: dict[str, list[pd.DataFrame]] = {}
+    for data in _shops(given):
+        if not any(_cuts(data, question) for question in questions) and not given.data:
+            continue
+        if not _is_there(data, given.shared):
+            console.print(f"{data.group}: {data.files} is not there, left out")
+            continue
+        console.rule(data.name)
+        with warehouse.home(data, WORKSPACE) as home:
+            if given.data:
+                home.data = shops.dated(data.files, *warehouse.order_days(home.settings))
+            for name, frame in _judge(home, questions).items():
+                rows.setdefault(name, []).append(frame)
+    for name, frames in rows.items():
+        _keep(name, pd.concat(frames, ignore_index=True), given)
+
+
+def _shops(given: argparse.Namespace) -> list[Data]:
+    if given.data:
+        folder = given.data.absolute()
+        return [Data(folder.name, folder.name, "canonical", folder)]
+    listed = shops.shops(WORKSPACE, given.shared, final=given.final)
+    return [data for data in listed if data.name.startswith(given.shop or "")]
+
+
+def _is_there(data: Data, shared: Path) -> bool:
+    """Whether the shop's files are there; those that can be made are made."""
+    if data.seed is not None:
+        from ingest.sample_shop.files import write_plan
+        from ingest.sample_shop.plan import Plan
+
+        if not data.files.exists():
+            write_plan(Plan(data.seed, shops.SAMPLE_CUSTOMERS, shops.SAMPLE_DAYS), data.files)
+    elif data.name == "rossmann" and not data.files.exists() and (shared / "rossmann").exists():
+        from benchmarks import rossmann
+
+        rossmann.write(shared / "rossmann", data.files)
+    return data.files.exists()
+
+
+def _cuts(data: Data, question: str) -> tuple[date, ...]:
+    """The dates that a question is scored for."""
+    match question:
+        case "demand":
+            return data.origins
+        case "clv":
+            return tuple(sorted({*data.cuts, *data.year_cuts}))
+    return data.cuts
+
+
+def _judge(home: Home, questions: list[str]) -> dict[str, pd.DataFrame]:
+    """Build, run both sides, judge; a frame of figures a table."""
+    dates = sorted({cut for question in questions for cut in _cuts(home.data, question)})
+    for number, day in enumerate(dates, 1):
+        started = time.monotonic()
+        if home.build(day):
+            taken = time.monotonic() - started
+            console.print(f"  {number}/{len(dates)} features of {day}: {taken:.0f} s")
+    happened = home.outcomes()
+    figures: dict[str, list[pd.DataFrame]] = {}
+    for question in questions:
+        cuts = [str(cut) for cut in _cuts(home.data, question)]
+        for cut in cuts:
+            home.export(happened, date.fromisoformat(cut))
+        sides = _run_sides(home, question, cuts) if cuts else []
+        for cut in cuts:
+            for name, frame in _figures(home.data, question, cut, happened, sides).items():
+                label = cut if home.data.seed is None else f"seed {home.data.seed} {cut}"
+                told = frame.rename_axis("model").reset_index()
+                told = told.assign(group=home.data.group, cut=label)
+                figures.setdefault(name, []).append(told)
+    return {name: pd.concat(frames, ignore_index=True) for name, frames in figures.items()}
+
+
+def _run_sides(home: Home, question: str, cuts: list[str]) -> list[Path]:
+    """Run what is not in the workspace yet; stems of both sides' files, `{cut}` to be filled."""
+    module = PEER_MODULES[question]
+    folder = REPOSITORY / "benchmarks"
+    peer_code = [folder / "peers" / f"{module}.py", folder / "peers" / "history.py"]
+    shared = [folder / "predictions.py"]
+    peers = warehouse.digest([*peer_code, *shared, folder / "requirements.txt"])
+    ours = warehouse.digest([*warehouse._code("ml_tasks"), folder / "ours.py", *shared])
+    outputs = home.folder / "outputs"
+    sides = (
+        ([str(PEERS), "-m", f"benchmarks.peers.{module}"], f"{module}-{peers}"),
+        ([sys.executable, "-m", "benchmarks.ours", question], f"ours-{question}-{ours}"),
+    )
+    for command, name in sides:
+        missing = [cut for cut in cuts if not (outputs / cut / f"{name}.json").exists()]
+        if missing:
+            console.print(f"  {question}, {name}: {len(missing)} cuts")
+            subprocess.run(
+                [*command, str(home.inputs), str(outputs), name, *missing],
+                check=True,
+                cwd=REPOSITORY,
+                env=os.environ | _environment(home, is_peer=command[0] == str(PEERS)),
+            )
+    return [outputs / "{cut}" / name for _, name in sides]
+
+
+def _environment(home: Home, *, is_peer: bool) -> dict[str, str]:
+    """Ours is told where its home is; a peer is not."""
+    quiet = {"PYTHONWARNINGS": "ignore", "NIXTLA_ID_AS_COL": "1"}
+    if is_peer:
+        return quiet
+    settings = home.settings
+    return quiet | {
+        "PERENNIAL_HOME": str(settings.home),
+        "PERENNIAL_PG_PORT": str(settings.pg_port),
+        "PERENNIAL_SOURCE": settings.source,
+    }
+
+
+def _figures(
+    data: Data, question: str, cut: str, happened: dict[str, pd.DataFrame], sides: Iterable[Path]
+) -> dict[str, pd.DataFrame]:
+    """What the judge says of one cut, a frame a table, with the seconds of each model."""
+    stems = [str(side).format(cut=cut) for side in sides]
+    said = pd.concat([pd.read_parquet(f"{stem}.parquet") for stem in stems], ignore_index=True)
+    seconds: dict[str, float] = {}
+    for stem in stems:
+        seconds |= json.loads(Path(f"{stem}.json").read_text())["seconds"]
+    day, days = pd.Timestamp(cut), happened["customer_days"]
+    tables = {}
+    match question:
+        case "churn":
+            tables["churn"] = judge.churn(said[said["horizon_days"] == 0], days, day)
+        case "clv":
+            for name, horizon, cuts in (("clv", 90, data.cuts), ("clv_365", 365, data.year_cuts)):
+                if day.date() in cuts:
+                    of_horizon = said[said["horizon_days"] == horizon]
+                    tables[name] = judge.clv(of_horizon, days, day, horizon)
+        case "survival":
+            known_days = (days["day_date"].max() - day).days + 1
+            tables["survival"] = judge.survival(said, days, day, known_days)
+        case "demand":
+            tables["demand"] = judge.demand(said, happened["product_weeks"], day)
+            counts = said.groupby("model")["product_id"].nunique()
+            seconds = {name: s * 1_000 / counts.get(name, 1_000) for name, s in seconds.items()}
+    return {name: frame.assign(seconds=pd.Series(seconds)) for name, frame in tables.items()}
+
+
+def _keep(name: str, rows: pd.DataFrame, given: argparse.Namespace) -> None:
+    """Store a table's figures and where they come from, for results.md."""
+    kind = "final" if given.final else f"own-{given.data.name}" if given.data else "open"
+    folder = WORKSPACE / "figures"
+    folder.mkdir(exist_ok=True)
+    rows.to_parquet(folder / f"{kind}.{name}.parquet")
+    (folder / f"{kind}.{name}.json").write_text(json.dumps(_circumstances()))
+
+
+def _circumstances() -> dict[str, str]:
+    """When, where, of what code and by which command."""
+    described = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, cwd=REPOSITORY
+    )
+    gigabytes = psutil.virtual_memory().total / 2**30
+    return {
+        "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        "commit": described.stdout.strip(),
+        "machine": f"{os.cpu_count()} cores, {gigabytes:.0f} GB, {platform.system()}, "
+        f"Python {platform.python_version()}",
+        "command": " ".join(["python -m benchmarks", *sys.argv[1:]]),
+    }
+
+
+def write_results() -> None:
+    """results.md out of everything in the workspace."""
+    lines = [HEAD, *_versions(), ""]
+    kinds = {"open": "", "final": "# Reserved cuts and seeds\n"}
+    folder = WORKSPACE / "figures"
+    own = sorted({path.name.split(".")[0] for path in folder.glob("own-*.parquet")})
+    for kind in [*kinds, *own]:
+        title = kinds.get(kind, f"# {kind.removeprefix('own-')}\n")
+        for name, question in results.QUESTIONS.items():
+            path = folder / f"{kind}.{name}.parquet"
+            if path.exists():
+                lines += [title, *results.section(question, pd.read_parquet(path))]
+                lines += [_told(json.loads(path.with_suffix(".json").read_text())), ""]
+                title = ""
+    for name in OTHERS:
+        text = folder / f"{name}.md"
+        if text.exists():
+            lines += [text.read_text().rstrip(), ""]
+    RESULTS.write_text("\n".join(line for line in lines if line is not None).rstrip() + "\n")
+
+
+HEAD = """\
+# Benchmarks
+
+Made by `make bench`; never edited by hand. Both sides see what was known before a cut and are
+judged on what followed it. Each cell is the mean over the cuts ± its standard deviation; beside a
+peer's stands at how many cuts we were better–worse, and the verdict on the mean difference: a `tie`
+where it is smaller than its own standard deviation over the cuts. Every customer with an order
+before the cut counts, an unscored one at the base rate of the last horizon.
+"""
+
+
+def _versions() -> list[str]:
+    pinned = (REPOSITORY / "benchmarks" / "requirements.txt").read_text().split()
+    names = ("lifetimes", "lifelines", "scikit-survival", "statsforecast", "xgboost",
+             "scikit-learn", "pandas", "numpy")  # fmt: skip
+    theirs = [pin.replace("==", " ") for pin in pinned if pin.split("==")[0] in names]
+    ours = [f"{n} {metadata.version(n)}" for n in ("xgboost", "torch", "statsmodels", "lifelines")]
+    return [f"Peers: {', '.join(theirs)}.", f"Ours: {', '.join(ours)}."]
+
+
+def _told(circumstances: dict[str, str]) -> str:
+    said = circumstances
+    return f"*{said['date']}, commit {said['commit']}, {said['machine']}: `{said['command']}`*"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,169 @@
+"""What training and scoring cost, and how that grows: sample shops of 5, 50 and 500 thousand.
+
+`python -m benchmarks.cost [CUSTOMERS ...]`; each shop is landed and built in a home of its own,
+each question trained and scored in a process of its own. One size after the other: what is done is
+written at once, and a size that does not end in time leaves the ones before it standing.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import date, timedelta
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+
+from benchmarks import warehouse
+from benchmarks.data import Data
+from ingest.sample_shop.files import write_plan
+from ingest.sample_shop.plan import START, Plan
+from ml_tasks.shared.features import FeatureStore
+from ml_tasks.shared.model import training_date_of
+from ml_tasks.shared.run import SEED
+from perennial.settings import REPOSITORY, Settings
+from perennial.warehouse import connect
+
+SIZES = (5_000, 50_000, 500_000)
+SHOP_SEED = 21
+DAYS = 730
+DAY = START + timedelta(days=DAYS)
+QUESTIONS = ("churn", "clv", "survival", "demand")
+WORKSPACE = REPOSITORY / ".bench"
+
+console = Console()
+
+
+def main(sizes: list[int]) -> int:
+    """Measure size after size and write the table."""
+    rows: list[dict[str, Any]] = []
+    for customers in sizes:
+        rows += _shop(customers)
+        _write(pd.DataFrame(rows))
+    return 0
+
+
+def _shop(customers: int) -> list[dict[str, Any]]:
+    files = WORKSPACE / "files" / f"cost_{customers}"
+    if not files.exists():
+        with _Timed(f"{customers:,} customers: files"):
+            write_plan(Plan(SHOP_SEED, customers, DAYS), files)
+    data = Data(f"cost_{customers}", "cost", "canonical", files)
+    rows: list[dict[str, Any]] = []
+
+    def told(step: str, seconds: float, peak_mb: float = math.nan, said: str = "") -> None:
+        rows.append({"customers": customers, "step": step, "seconds": seconds, "peak_mb": peak_mb})
+        console.print(f"{customers:,} customers: {step} {seconds:.1f} s {peak_mb:.0f} MB {said}")
+
+    started = time.perf_counter()
+    with warehouse.home(data, WORKSPACE) as home:
+        landed = time.perf_counter() - started
+        started = time.perf_counter()
+        if home.build(DAY):
+            told("land", landed)
+            told("marts and features", time.perf_counter() - started)
+        for question in QUESTIONS:
+            for step, figures in _measured(home, question).items():
+                told(f"{question}: {step}", figures["seconds"], figures["peak_mb"],
+                     figures.get("said", ""))  # fmt: skip
+    return rows
+
+
+def _measured(home: warehouse.Home, question: str) -> dict[str, dict[str, Any]]:
+    environment = {
+        "PERENNIAL_HOME": str(home.settings.home),
+        "PERENNIAL_PG_PORT": str(home.settings.pg_port),
+        "PERENNIAL_SOURCE": home.settings.source,
+        "PYTHONWARNINGS": "ignore",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.cost", "--measure", question, str(DAY)],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        cwd=REPOSITORY,
+    )
+    if done.returncode:
+        console.print(f"{question} failed: {done.stderr[-500:]}")
+        return {"train": {"seconds": math.nan, "peak_mb": math.nan, "said": "failed"}}
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def measure(question: str, day: date) -> dict[str, dict[str, Any]]:
+    """Train and score in this process."""
+    run = import_module(f"ml_tasks.{question}.run")
+    with connect(Settings(), "scorer") as connection:
+        store = FeatureStore(connection)
+        model, train = _with_peak(lambda: run.train(training_date_of(day), store, SEED))
+        frames, score = _with_peak(lambda: run.score(day, model, store))
+    score["said"] = f"{len(frames[question]):,} rows"
+    return {"train": train | {"said": model.name}, "score": score}
+
+
+def _with_peak(step: Callable[[], Any]) -> tuple[Any, dict[str, Any]]:
+    """The step's result, seconds, and the most memory that the process held in it, MB."""
+    Path("/proc/self/clear_refs").write_text("5")  # Linux: the peak begins again
+    started = time.perf_counter()
+    result = step()
+    seconds = time.perf_counter() - started
+    peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    return result, {"seconds": seconds, "peak_mb": int(peak.group(1)) / 1024 if peak else math.nan}
+
+
+class _Timed:
+    def __init__(self, step: str) -> None:
+        self.step = step
+
+    def __enter__(self) -> None:
+        self.started = time.perf_counter()
+
+    def __exit__(self, *error: object) -> None:
+        console.print(f"{self.step} {time.perf_counter() - self.started:.0f} s")
+
+
+def _write(rows: pd.DataFrame) -> None:
+    """The part of results.md: a row a step, a pair of columns a size, and the growth."""
+    sizes = sorted(rows["customers"].unique())
+    heads = ["step", *(f"{size:,}: s, MB" for size in sizes), "seconds grow with customers to the"]
+    lines = ["## Cost", "", f"Sample shop of {DAYS} days, scored for {DAY}.", ""]
+    lines += ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    for step, of_step in rows.groupby("step", sort=False):
+        by_size = of_step.set_index("customers")
+        cells = [_cell(by_size, size) for size in sizes]
+        lines.append("| " + " | ".join([str(step), *cells, growth(by_size["seconds"])]) + " |")
+    folder = WORKSPACE / "figures"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "cost.md").write_text("\n".join(lines) + "\n")
+
+
+def _cell(by_size: pd.DataFrame, size: int) -> str:
+    if size not in by_size.index:
+        return "–"
+    seconds, peak_mb = by_size.loc[size, ["seconds", "peak_mb"]]
+    return f"{seconds:,.1f}" + ("" if math.isnan(peak_mb) else f", {peak_mb:,.0f}")
+
+
+def growth(seconds: pd.Series) -> str:
+    """The power of the count of customers that the seconds follow, over the two largest sizes."""
+    known = seconds.dropna().sort_index()
+    if len(known) < 2:
+        return "–"
+    (few, short), (many, long) = known.iloc[-2:].items()
+    return f"{math.log(long / short) / math.log(many / few):.2f}"
+
+
+if __name__ == "__main__":
+    match sys.argv[1:]:
+        case ["--measure", question, day]:
+            print(json.dumps(measure(question, date.fromisoformat(day))))
+        case sizes:
+            raise SystemExit(main([int(size) for size in sizes] or list(SIZES)))

@@ -1,0 +1,160 @@
+"""A home of its own for a shop: landed, built by dbt for the wanted dates, as the product does.
+
+It stays in the workspace for the next run, under a name made of what it was built from; a change
+of the data, of dbt_project/ or of ingest/ makes a new one and deletes the old.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+from psycopg import sql
+
+from benchmarks.data import Data
+from expectations.raw import gate_raw
+from ingest.batches import close_build
+from ingest.land import land
+from local import postgres
+from ml_tasks.shared.features import FeatureStore
+from perennial.dbt import dbt
+from perennial.settings import REPOSITORY, Settings
+from perennial.warehouse import connect
+
+FEATURES = ("run", "--select", "+path:models/features")
+RUN_ID = "benchmark"
+LANDED_ON = date(2100, 1, 1)  # after every order; nothing that is measured depends on it
+CUSTOMER_DAYS = sql.SQL(
+    "select customer_id, day_date, count_orders, gross_spend_amount, net_amount"
+    ' from intermediate.int_customer_days order by customer_id collate "C", day_date'
+)
+PRODUCT_WEEKS = sql.SQL(
+    "select product_id, week_start_date, sold_units, sold_amount from marts.fct_demand_weekly"
+    ' order by product_id collate "C", week_start_date'
+)
+
+
+class Home:
+    """A running home of a shop."""
+
+    def __init__(self, data: Data, folder: Path, settings: Settings) -> None:
+        self.data, self.folder, self.settings = data, folder, settings
+
+    @property
+    def inputs(self) -> Path:
+        """What was known before each cut, a folder a cut: all that a peer is shown."""
+        return self.folder / "inputs"
+
+    def build(self, as_of_date: date) -> bool:
+        """Make the marts and features of a date; whether there was anything to do."""
+        done = self.folder / "built" / str(as_of_date)
+        if done.exists():
+            return False
+        dbt(self.settings, as_of_date, *FEATURES)
+        close_build(self.settings)
+        done.parent.mkdir(exist_ok=True)
+        done.touch()
+        return True
+
+    def outcomes(self) -> dict[str, pd.DataFrame]:
+        """Everything that happened, for the judge alone: `customer_days` and `product_weeks`."""
+        with connect(self.settings, "scorer") as connection:
+            store = FeatureStore(connection)
+            return {
+                "customer_days": store._read(CUSTOMER_DAYS, {}),
+                "product_weeks": store._read(PRODUCT_WEEKS, {}),
+            }
+
+    def export(self, happened: dict[str, pd.DataFrame], cut: date) -> None:
+        """Write what was known before a cut."""
+        folder = self.inputs / str(cut)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, frame in before(happened, cut).items():
+            frame.to_parquet(folder / f"{name}.parquet")
+
+
+def before(happened: dict[str, pd.DataFrame], cut: date) -> dict[str, pd.DataFrame]:
+    """The days before a cut, and the weeks that were over by then."""
+    days, weeks = happened["customer_days"], happened["product_weeks"]
+    start = pd.Timestamp(cut)
+    return {
+        "customer_days": days[days["day_date"] < start],
+        "product_weeks": weeks[weeks["week_start_date"] + pd.Timedelta(weeks=1) <= start],
+    }
+
+
+@contextmanager
+def home(data: Data, workspace: Path) -> Iterator[Home]:
+    """A shop's home, landed, its Postgres running; stopped at the end."""
+    folder = workspace / f"{data.name}-{digest([data.files, *_code('dbt_project', 'ingest')])}"
+    for other in workspace.glob(f"{data.name}-*"):
+        if other != folder:
+            remove(other)
+    settings = _settings(folder, data.source)
+    if postgres.is_running(settings):  # left by a run that was cut short
+        postgres.stop(settings)
+    postgres.start(settings)
+    try:
+        landed = folder / "landed"
+        if not landed.exists():
+            landing = land(settings, LANDED_ON, str(data.files), RUN_ID).summary()
+            gate_raw(settings, landing["batch_id"], LANDED_ON, RUN_ID)
+            landed.touch()
+        yield Home(data, folder, settings)
+    finally:
+        postgres.stop(settings)
+
+
+def order_days(settings: Settings) -> tuple[date, date]:
+    """The days of the first and the newest order that landed in the canonical form."""
+    query = (
+        "select min(left(ordered_at, 10))::date, max(left(ordered_at, 10))::date"
+        " from raw.canonical_orders where ordered_at ~ '^\\d{4}-\\d{2}-\\d{2}'"
+    )
+    with connect(settings, "loader") as connection:
+        first, newest = connection.execute(query).fetchone() or (None, None)
+    return first, newest
+
+
+def remove(folder: Path) -> None:
+    """Stop and delete a home."""
+    if (folder / "home").exists():
+        settings = _settings(folder, "")
+        postgres.stop(settings)
+        postgres.remove(settings)
+    shutil.rmtree(folder)
+
+
+def _settings(folder: Path, source: str) -> Settings:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    return Settings(home=folder / "home", source=source, pg_port=port)
+
+
+def _code(*folders: str) -> list[Path]:
+    suffixes = {".py", ".sql", ".yml"}
+    return [
+        path
+        for folder in folders
+        for path in sorted((REPOSITORY / folder).rglob("*"))
+        if path.suffix in suffixes and "target" not in path.parts
+    ]
+
+
+def digest(paths: list[Path]) -> str:
+    """Twelve hex digits of the files' contents; of a data file or folder, its sizes."""
+    total = hashlib.sha256()
+    for path in paths:
+        if path.suffix in {".py", ".sql", ".yml", ".txt"}:
+            total.update(path.read_bytes())
+        else:
+            files = sorted(path.rglob("*")) if path.is_dir() else [path]
+            total.update(str([(file.name, file.stat().st_size) for file in files]).encode())
+    return total.hexdigest()[:12]
