@@ -166,13 +166,18 @@ def _run_sides(home: Home, question: str, cuts: list[str]) -> list[Path]:
     shared = [folder / "predictions.py"]
     peers = warehouse.digest([*peer_code, *shared, folder / "requirements.txt"])
     ours = warehouse.digest([*warehouse._code("ml_tasks"), folder / "ours.py", *shared])
-    outputs = home.folder / "outputs"
+    outputs = WORKSPACE / "outputs" / home.data.name
     sides = (
-        ([str(PEERS), "-m", f"benchmarks.peers.{module}"], f"{module}-{peers}"),
-        ([sys.executable, "-m", "benchmarks.ours", question], f"ours-{question}-{ours}"),
+        ([str(PEERS), "-m", f"benchmarks.peers.{module}"], f"{module}-{peers}", home.input_digest),
+        (
+            [sys.executable, "-m", "benchmarks.ours", question],
+            f"ours-{question}-{ours}",
+            lambda _: home.folder.name,
+        ),
     )
-    for command, name in sides:
-        missing = [cut for cut in cuts if not (outputs / cut / f"{name}.json").exists()]
+    for command, name, stamp in sides:
+        stamps = {cut: stamp(cut) for cut in cuts}
+        missing = [cut for cut in cuts if _stamp(outputs / cut / f"{name}.of") != stamps[cut]]
         if missing:
             console.print(f"  {question}, {name}: {len(missing)} cuts")
             subprocess.run(
@@ -181,7 +186,14 @@ def _run_sides(home: Home, question: str, cuts: list[str]) -> list[Path]:
                 cwd=REPOSITORY,
                 env=os.environ | _environment(home, is_peer=command[0] == str(PEERS)),
             )
-    return [outputs / "{cut}" / name for _, name in sides]
+            for cut in missing:
+                (outputs / cut / f"{name}.of").write_text(stamps[cut])
+    return [outputs / "{cut}" / name for _, name, _ in sides]
+
+
+def _stamp(path: Path) -> str:
+    """What a side's file was computed from; empty if it is not there."""
+    return path.read_text() if path.exists() else ""
 
 
 def _environment(home: Home, *, is_peer: bool) -> dict[str, str]:

@@ -51,6 +51,10 @@ class Home:
         """What was known before each cut, a folder a cut: all that a peer is shown."""
         return self.folder / "inputs"
 
+    def input_digest(self, cut: str) -> str:
+        """Hex digits of what a peer is shown of a cut."""
+        return digest(sorted((self.inputs / cut).glob("*.parquet")))
+
     def build(self, as_of_date: date) -> bool:
         """Make the marts and features of a date; whether there was anything to do."""
         done = self.folder / "built" / str(as_of_date)
@@ -152,7 +156,7 @@ def digest(paths: list[Path]) -> str:
     """Twelve hex digits of the files' contents; of a data file or folder, its sizes."""
     total = hashlib.sha256()
     for path in paths:
-        if path.suffix in {".py", ".sql", ".yml", ".txt"}:
+        if path.suffix in {".py", ".sql", ".yml", ".txt", ".parquet"}:
             total.update(path.read_bytes())
         else:
             files = sorted(path.rglob("*")) if path.is_dir() else [path]

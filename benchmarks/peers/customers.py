@@ -40,6 +40,9 @@ def predict(folder: Path, cut: pd.Timestamp) -> Predictions:
     _probability_models(said, days, features, cut)
     _repeats(said, days, features, cut)
     _learnt(said, days, features, cut)
+    for name in ("bg_nbd", "pareto_nbd"):
+        said.seconds[f"{name}_expected_orders"] = said.seconds[name]
+        said.seconds[f"{name}_x_gamma_gamma"] = said.seconds[name] + said.seconds["gamma_gamma"]
     return said
 
 
@@ -141,10 +144,10 @@ def _learnt(
         if known is None:
             continue
         past, (orders, spend) = known[0], known[1].T
-        with said.timed("xgboost_spend"):
+        with said.timed("xgboost_tweedie"):
             trees = XGBRegressor(objective="reg:tweedie", tweedie_variance_power=1.5, **TREES)
             told = trees.fit(past, spend).predict(features)
-        _say(said, "xgboost_rfm", features, horizon, spend=told.clip(min=0))
+        _say(said, "xgboost_tweedie", features, horizon, spend=told.clip(min=0))
         if horizon == CHURN_DAYS:
             _churn(said, past, orders > 0, features)
 
