@@ -11,6 +11,8 @@ SCHEDULE ?= $(or $(PERENNIAL_SCHEDULE),off)
 AS_OF ?=
 AGAIN ?=
 EVERY ?= month
+QUESTION ?=
+WHY ?=
 ROLE ?= bi_reader
 WITH := PERENNIAL_SOURCE='$(SOURCE)' PERENNIAL_FILES='$(FILES)' PERENNIAL_SCHEDULE='$(SCHEDULE)'
 
@@ -53,6 +55,14 @@ run: env ## land, build, score and report; SOURCE= FILES= AS_OF=date[,date] AGAI
 .PHONY: backfill
 backfill: env ## score a range of dates; FROM= TO= EVERY=days|month, SOURCE= FILES=
 	@$(WITH) $(BIN)/python -m local backfill --from '$(FROM)' --to '$(TO)' --every '$(EVERY)'
+
+.PHONY: ui
+ui: env ## start Airflow and, beside it, MLflow: models, figures, cards
+	@$(WITH) $(BIN)/python -m local ui
+
+.PHONY: rollback
+rollback: env ## take a question's newest model out of use; QUESTION= WHY=
+	@$(BIN)/python -m local rollback '$(QUESTION)' '$(WHY)'
 
 .PHONY: down status logs dsn clean
 down: env ## stop everything; the state stays

@@ -11,9 +11,10 @@ from datetime import date
 from pydantic import ValidationError
 
 from ingest.files import LandingError
-from local import airflow, postgres, run
+from local import airflow, mlflow, postgres, run
 from local.airflow import AirflowError
 from local.home import shop_of
+from perennial import contracts
 from perennial.bootstrap import ROLES
 from perennial.delivery import DeliveryError
 from perennial.settings import Settings, SettingsError
@@ -48,6 +49,10 @@ def _parser() -> argparse.ArgumentParser:
     child.add_argument("--to", dest="last", type=_date, required=True)
     child.add_argument("--every", default="month", help="a number of days, or month")
     command("start", _start, "start Postgres and Airflow, score nothing")
+    command("ui", _ui, "start everything and MLflow, score nothing")
+    child = command("rollback", _rollback, "take a question's newest model out of use")
+    child.add_argument("question")
+    child.add_argument("why")
     command("down", _down, "stop everything")
     command("status", _status, "what runs, and the newest scores")
     command("logs", _logs, "where the logs are, and the end of each")
@@ -78,6 +83,31 @@ def _start(settings: Settings, _: argparse.Namespace) -> int:
     return 0
 
 
+def _ui(settings: Settings, _: argparse.Namespace) -> int:
+    run.start(settings)
+    mlflow.start(settings)
+    run.print_doors(settings)
+    return 0
+
+
+def _rollback(settings: Settings, arguments: argparse.Namespace) -> int:
+    from ml_tasks.shared.champions import ChampionError
+    from ml_tasks.shared.run import roll_back
+
+    if arguments.question not in contracts.questions():
+        raise SettingsError(f"QUESTION= one of {', '.join(contracts.questions())}")
+    try:
+        decision = roll_back(settings, arguments.question, arguments.why)
+    except ChampionError as error:
+        raise SettingsError(str(error)) from None
+    print(
+        f"{decision.question}: {decision.previous_version} is out of use; from "
+        f"{decision.training_date} on {decision.model_version} scores.\n"
+        "Published scores stay; to make a date again: make run AS_OF=<date> AGAIN=yes"
+    )
+    return 0
+
+
 def _down(settings: Settings, _: argparse.Namespace) -> int:
     airflow.stop(settings)
     postgres.stop(settings)
@@ -90,6 +120,8 @@ def _status(settings: Settings, _: argparse.Namespace) -> int:
     states = {"postgres": is_up} | airflow.status(settings)
     for name, alive in states.items():
         print(f"{name:<14} {'running' if alive else 'stopped'}")
+    # not needed for scores, so it does not count
+    print(f"{'mlflow':<14} {'running' if mlflow.is_running(settings) else 'stopped (make ui)'}")
     if is_up:
         run.print_publications(settings)
     return 0 if all(states.values()) else 1

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ingest.files import TABLE_PREFIX, find
-from local import airflow, postgres
+from local import airflow, mlflow, postgres
 from local.home import prepare
 from local.watch import Failure, Watch, chain_of_dags
 from perennial import sources
@@ -63,7 +63,7 @@ def run(settings: Settings, dates: list[date], *, is_forced: bool = False) -> in
     for day in dates:
         check_delivery(settings, day)
         print_delivery(settings, day)
-    _print_doors(settings)
+    print_doors(settings)
     return 0
 
 
@@ -249,10 +249,13 @@ def print_publications(settings: Settings) -> None:
         )
 
 
-def _print_doors(settings: Settings) -> None:
+def print_doors(settings: Settings) -> None:
+    """Where people look: the UIs, the reporting schema."""
+    models = mlflow.base_url(settings) if mlflow.is_running(settings) else "`make ui` starts it"
     console.print(
         f"\nAirflow UI   {airflow.base_url(settings)}  user admin, password in "
         f"{settings.secrets_dir / 'airflow_admin'}\n"
+        f"Models       {models}\n"
         f"BI tool      host {settings.pg_host}, port {settings.pg_port}, database warehouse, "
         f"schema reporting, user bi_reader; `make dsn ROLE=bi_reader` prints the URL\n"
         "Stop         make down",

@@ -170,6 +170,39 @@ comment on column ops.publications.checksum is 'Digest of the rows without run_i
 comment on column ops.publications.published_at is 'When the pointer was switched, UTC.';
 create sequence if not exists ops.publication_id_seq;
 
+create table if not exists ops.champions (
+    champion_id bigint generated always as identity primary key,
+    question text not null,
+    training_date date not null,
+    model_version text not null,
+    model_training_date date not null,
+    previous_version text,
+    challenger_version text,
+    decision text not null
+        check (decision in ('trained', 'refreshed', 'promoted', 'kept', 'waiting', 'rolled_back')),
+    reason text not null,
+    figures jsonb,
+    decided_by text not null,
+    decided_at timestamptz not null default now(),
+    check (model_training_date <= training_date)
+);
+comment on table ops.champions is
+'Which model is champion from a training date on; of a question and training_date the newest row counts. Append only.';
+comment on column ops.champions.champion_id is 'Key; a later decision has a higher one.';
+comment on column ops.champions.question is 'Question, as its folder in ml_tasks is called.';
+comment on column ops.champions.training_date is 'The decision holds for dates scored from this day on, until the next.';
+comment on column ops.champions.model_version is 'The champion: training date and a digest of what was learnt.';
+comment on column ops.champions.model_training_date is 'Date that the champion was trained for.';
+comment on column ops.champions.previous_version is 'Champion before the decision; null: there was none.';
+comment on column ops.champions.challenger_version is 'Model that was compared with it; null: none was.';
+comment on column ops.champions.decision is
+'trained: there was none; refreshed: same recipe, newer data; promoted; kept; waiting for a person; rolled_back.';
+comment on column ops.champions.reason is 'Why, in a sentence.';
+comment on column ops.champions.figures is 'What was compared: a row per cut and model.';
+comment on column ops.champions.decided_by is 'The rule, or who.';
+comment on column ops.champions.decided_at is 'When, UTC.';
+create index if not exists champions_by_date on ops.champions (question, training_date, champion_id);
+
 create table if not exists ops.alerts (
     alert_id bigint generated always as identity primary key,
     dag_id text not null,
@@ -239,7 +272,7 @@ grant usage on sequence ops.batch_id_seq to loader;
 grant select on all tables in schema ops to transformer;
 grant insert, update, delete on ops.late_dates, ops.built_files to transformer;
 grant select, insert, update on ops.publications to scorer;
-grant select, insert on ops.gate_results to scorer;
+grant select, insert on ops.gate_results, ops.champions to scorer;
 grant select, delete on ops.late_dates to scorer;
 grant usage on sequence ops.publication_id_seq to scorer;
 grant insert on ops.alerts to loader, transformer, scorer;

@@ -40,6 +40,7 @@ class Settings(BaseSettings):
     pg_host: str = "127.0.0.1"
     pg_port: int = Field(54320, ge=1024, le=65535)
     airflow_port: int = Field(8080, ge=1024, le=65535)
+    mlflow_port: int = Field(5000, ge=1024, le=65535)
 
     time_zone: str = Field("", description="IANA name; empty: what the source's yml says.")
     currency: str = Field("", description="ISO 4217; empty: what the source's yml says.")

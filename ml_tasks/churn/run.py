@@ -15,10 +15,13 @@ import pandas as pd
 from ml_tasks.churn import model as churn
 from ml_tasks.churn.evaluate import BASELINE, MODEL, evaluate
 from ml_tasks.shared.boosting import LevelledTrees
+from ml_tasks.shared.contest import HIGHER, LOWER
 from ml_tasks.shared.features import FeatureStore
 from ml_tasks.shared.model import TrainedModel
 
 QUESTION = "churn"
+CONTEST = {"log_loss": LOWER, "auc": HIGHER}
+BASELINES = (BASELINE,)
 NO_MODEL = "no_model"
 TREES_FILE = "trees.ubj"
 

@@ -15,11 +15,13 @@ import pandas as pd
 from ml_tasks.clv import model as clv
 from ml_tasks.clv.evaluate import BASELINES, MODEL, evaluate
 from ml_tasks.shared.boosting import LevelledTrees
+from ml_tasks.shared.contest import HIGHER, LOWER
 from ml_tasks.shared.evaluation import untested
 from ml_tasks.shared.features import FeatureStore
 from ml_tasks.shared.model import TrainedModel
 
 QUESTION = "clv"
+CONTEST = {"gini": HIGHER, "mean_absolute_error": LOWER}
 SPEND_FILE, ORDERS_FILE = "spend.ubj", "orders.ubj"
 
 

@@ -21,10 +21,14 @@ from ml_tasks.demand.panel import (
     panel_of,
     weeks_stepped_over,
 )
+from ml_tasks.shared.contest import LOWER
 from ml_tasks.shared.features import FeatureStore
 from ml_tasks.shared.model import TrainedModel, canonical_json
 
 QUESTION = "demand"
+CONTEST = {"wrmsse": LOWER, "mase": LOWER}
+BASELINES = (SEASONAL_NAIVE,)
+TRAINED_EACH = "week"
 MODEL, NO_MODEL = "arima_or_lstm", "no_model"
 WEIGHTS_FILE, PRODUCTS_FILE = "lstm.safetensors", "products.json"
 QUANTITIES = ("demand_units_p10", "demand_units_p50", "demand_units_p90")
@@ -50,9 +54,10 @@ def train(training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
         "origin_dates": [str(panel.week(origin)) for origin in tested.origins],
         "band_shifts": {name: values.tolist() for name, values in shifts.items()},
     }
-    kept: dict[str, Any] = {"metrics": _headlines(report), "report": report}
+    kept: dict[str, Any] = {"metrics": _headlines(report), "report": _as_cuts(report)}
     if not evaluate.is_better(report):
         return TrainedModel(SEASONAL_NAIVE, training_date, parameters, **kept)
+    kept["report"] |= {"used": "chosen"}
     fitted = demand.fit(panel, seed)
     methods = evaluate.choices(tested, count_origins)
     kept["metrics"] |= {
@@ -142,6 +147,13 @@ def _rows(panel: Panel, as_of_date: date) -> pd.DataFrame:
 def _not_scored(frame: pd.DataFrame, reason: str) -> pd.DataFrame:
     nothing = dict.fromkeys(QUANTITIES, float("nan"))
     return frame.assign(**nothing, method=None, score_status="not_scored", score_reason=reason)
+
+
+def _as_cuts(report: dict[str, Any]) -> dict[str, Any]:
+    """The report, its origin as a cut: what a contest with another model reads."""
+    if not report:
+        return report
+    return {**report, "cuts": [{"cut_date": report["origin_date"], **report["methods"]}]}
 
 
 def _headlines(report: dict[str, Any]) -> dict[str, float]:

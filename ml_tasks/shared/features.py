@@ -45,6 +45,10 @@ ARROW_TYPES = {
 }
 
 
+class FeaturesMissingError(ValueError):
+    """The warehouse was not built for a date; the message says which dates it knows."""
+
+
 class FeatureStore:
     """Reads features through one open connection (role scorer)."""
 
@@ -100,25 +104,56 @@ class FeatureStore:
             snapshot_date, customer_id.
         """
         query = sql.SQL(
-            "select snapshots.*, next_orders.duration_days, next_orders.is_ordered"
+            "select snapshots.*,"
+            " least(next_orders.duration_days,"
+            " %(knowledge_date)s::date - next_orders.snapshot_date) as duration_days,"
+            " next_orders.is_ordered and next_orders.snapshot_date"
+            " + next_orders.duration_days < %(knowledge_date)s as is_ordered"
             " from {next_orders} as next_orders"
             " inner join {snapshots} as snapshots"
             " on snapshots.customer_id = next_orders.customer_id"
             " and snapshots.as_of_date = next_orders.snapshot_date"
-            " where next_orders.as_of_date = %(knowledge_date)s and {on_the_grid}"
+            " where next_orders.as_of_date = %(made_for)s and {on_the_grid}"
+            " and next_orders.snapshot_date < %(knowledge_date)s"
             ' order by snapshots.as_of_date, snapshots.customer_id collate "C"'
         ).format(snapshots=SNAPSHOTS, next_orders=NEXT_ORDERS, on_the_grid=ON_THE_GRID)
-        frame = self._read(query, {"knowledge_date": knowledge_date})
+        made_for = self._made_for("customer_next_orders", knowledge_date)
+        frame = self._read(query, {"knowledge_date": knowledge_date, "made_for": made_for})
         return frame.rename(columns={"as_of_date": "snapshot_date"})
 
     def product_weeks(self, as_of_date: date) -> pd.DataFrame:
         """Weekly sales before a date, zeros included; ordered by product_id, week_start_date."""
         query = sql.SQL(
             "select product_weeks.* from {product_weeks} as product_weeks"
-            " where product_weeks.as_of_date = %(as_of_date)s"
+            " where product_weeks.as_of_date = %(made_for)s"
+            " and product_weeks.week_start_date <= %(as_of_date)s::date - 7"
             ' order by product_weeks.product_id collate "C", product_weeks.week_start_date'
         ).format(product_weeks=PRODUCT_WEEKS)
-        return self._read(query, {"as_of_date": as_of_date})
+        made_for = self._made_for("product_weeks", as_of_date)
+        return self._read(query, {"as_of_date": as_of_date, "made_for": made_for})
+
+    def _made_for(self, table: str, known_by: date) -> date:
+        """The earliest date on or after `known_by` that the table was made for.
+
+        What a later date knows holds what `known_by` knew; a caller leaves out the rest.
+
+        Raises:
+            FeaturesMissingError: If there is none, and the table is not empty.
+        """
+        row = self.connection.execute(
+            sql.SQL(
+                "select min(as_of_date) filter (where as_of_date >= %(known_by)s),"
+                " max(as_of_date) from {table}"
+            ).format(table=sql.Identifier("features", table)),
+            {"known_by": known_by},
+        ).fetchone()
+        made_for, newest = row or (None, None)
+        if made_for is None and newest is not None:
+            raise FeaturesMissingError(
+                f"features.{table} knows what happened before {newest}, and is asked for"
+                f" {known_by}: choose an earlier date, or score a later one first"
+            )
+        return made_for or known_by
 
     def _read(self, query: sql.Composed, params: Mapping[str, Any]) -> pd.DataFrame:
         """Run a query through COPY and Arrow: a tenth of the time that rows as tuples take."""

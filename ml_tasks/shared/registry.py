@@ -1,7 +1,8 @@
 """The model registry: MLflow on the same Postgres, artefacts as files in the home.
 
 One experiment and one registered model a question; one run and one version a trained model. A
-version's tags say which training date it is for, the alias `champion` which one is the newest.
+version's tags say which training date it is for, the aliases `champion` and `challenger` which are
+the newest of each; ops.champions says since when.
 Nothing in it is a pickle: JSON, PNG, Markdown, and the files that the question made.
 """
 
@@ -21,17 +22,19 @@ import psycopg
 
 from ml_tasks.shared.card import judged_metrics, model_card, report_json
 from ml_tasks.shared.model import TrainedModel, canonical_json
-from perennial.settings import Settings
+from perennial.settings import REPOSITORY, Settings
 from perennial.warehouse import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from mlflow.tracking import MlflowClient
 
 DATABASE = ROLE = "mlflow"
-CHAMPION = "champion"
+CHAMPION, CHALLENGER = "champion", "challenger"
 TRAINING_DATE, MODEL_VERSION = "training_date", "model_version"
+# How a version came to be: its code and lock (see `recipe`), and as what it was trained.
+RECIPE, TRAINED_AS = "recipe", "trained_as"
 PARAMETER_MAX_CHARACTERS = 500
 REMEDY = "restore them, or call ml_tasks.shared.registry.forget to have it trained again"
 DESCRIPTION_FILE = "trained_model.json"  # what the files in model/ belong to
@@ -54,9 +57,15 @@ def initialise(settings: Settings) -> None:
 
 
 def find(
-    settings: Settings, question: str, training_date: date, model_version: str | None = None
+    settings: Settings,
+    question: str,
+    training_date: date,
+    model_version: str | None = None,
+    recipe: str | None = None,
 ) -> TrainedModel | None:
-    """The model of a training date: the newest, or the one of that model_version.
+    """The model of a training date: the newest, or the one of a version, or of a recipe.
+
+    A challenger is found by its version or recipe only: it serves nobody until it is promoted.
 
     Returns:
         None if there is none. What scoring needs; report and plots stay in the registry.
@@ -64,11 +73,11 @@ def find(
     Raises:
         RegistryError: If its files are gone or were changed since.
     """
-    version = _newest_version(settings, question, training_date, model_version)
+    version = _newest_version(settings, question, training_date, model_version, recipe)
     if version is None:
         return None
     run_id, stored_version = version
-    folder = settings.home / "mlflow" / question / run_id / "artifacts"
+    folder = _folder(settings, question, run_id)
     try:
         model = _read_files(folder)
     except FileNotFoundError as error:
@@ -82,20 +91,42 @@ def find(
     return model
 
 
-def add(settings: Settings, question: str, model: TrainedModel) -> TrainedModel:
+def report_of(
+    settings: Settings, question: str, training_date: date, model_version: str
+) -> dict[str, Any]:
+    """The whole evaluation of a stored version, as JSON; empty if it is not there."""
+    version = _newest_version(settings, question, training_date, model_version)
+    if version is None:
+        return {}
+    path = _folder(settings, question, version[0]) / "report.json"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def add(
+    settings: Settings, question: str, model: TrainedModel, tags: Mapping[str, str] | None = None
+) -> TrainedModel:
     """Store a model with its report, and return it as scoring will read it.
 
     A model that is there already, file for file, is not stored twice.
+
+    Args:
+        settings: Where the registry is.
+        question: Whose model.
+        model: As it was trained.
+        tags: RECIPE and TRAINED_AS, as far as they are known.
     """
     initialise(settings)
+    client = _client(settings)
     stored = find(settings, question, model.training_date, model.model_version)
     if stored is not None:
+        if tags and RECIPE in tags:  # other code that came to the same model
+            number = _number(client, question, model.model_version)
+            client.set_model_version_tag(question, number, RECIPE, tags[RECIPE])
         return stored
-    client = _client(settings)
+    own = {TRAINING_DATE: str(model.training_date), MODEL_VERSION: model.model_version}
+    all_tags = {**own, **(tags or {})}
     run = client.create_run(
-        _experiment_id(client, settings, question),
-        run_name=model.model_version,
-        tags={TRAINING_DATE: str(model.training_date), MODEL_VERSION: model.model_version},
+        _experiment_id(client, settings, question), run_name=model.model_version, tags=all_tags
     )
     run_id = run.info.run_id
     _log_figures(client, run_id, model)
@@ -103,11 +134,19 @@ def add(settings: Settings, question: str, model: TrainedModel) -> TrainedModel:
         _write_files(Path(folder), question, model)
         client.log_artifacts(run_id, folder)
     client.set_terminated(run_id)
-    _register(client, question, model, run_id)
+    _register(client, question, model, run_id, all_tags)
     found = find(settings, question, model.training_date, model.model_version)
     if found is None:
         raise RegistryError(f"{question} {model.model_version} was stored and can't be found")
     return found
+
+
+def name(settings: Settings, question: str, alias: str, model_version: str) -> None:
+    """Point an alias at a version; nothing if the version is not there."""
+    client = _client(settings)
+    number = _number(client, question, model_version)
+    if number:
+        client.set_registered_model_alias(question, alias, number)
 
 
 def forget(settings: Settings, question: str, training_date: date) -> int:
@@ -132,6 +171,33 @@ def training_lock(settings: Settings, question: str, training_date: date) -> Ite
         yield  # the lock goes with the connection
 
 
+def recipe(question: str) -> str:
+    """Digest of what a model is made with: the question's code, what all share, and the lock.
+
+    Comments count, too: an equal recipe proves equal models of equal data, another one proves
+    nothing.
+    """
+    folder = REPOSITORY / "ml_tasks"
+    files = [*(folder / question).rglob("*.py"), *(folder / "shared").rglob("*.py")]
+    digest = hashlib.sha256()
+    for path in [*sorted(files), REPOSITORY / "requirements.txt"]:
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest.update(f"{path.relative_to(REPOSITORY)} {content}\n".encode())
+    return digest.hexdigest()[:12]
+
+
+def _folder(settings: Settings, question: str, run_id: str) -> Path:
+    return settings.home / "mlflow" / question / run_id / "artifacts"
+
+
+def _number(client: MlflowClient, question: str, model_version: str) -> str:
+    """MLflow's number of a version; empty if it has none."""
+    found = client.search_model_versions(
+        f"name = '{question}' and tag.{MODEL_VERSION} = '{model_version}'", max_results=1
+    )
+    return str(found[0].version) if found else ""
+
+
 def _client(settings: Settings) -> MlflowClient:
     from mlflow.tracking import MlflowClient
 
@@ -142,7 +208,11 @@ def _client(settings: Settings) -> MlflowClient:
 
 
 def _newest_version(
-    settings: Settings, question: str, training_date: date, model_version: str | None
+    settings: Settings,
+    question: str,
+    training_date: date,
+    model_version: str | None,
+    recipe: str | None = None,
 ) -> tuple[str, str] | None:
     """MLflow's run_id and our model_version of the newest version for a training date.
 
@@ -152,21 +222,24 @@ def _newest_version(
         if not _has_tables(connection):
             return None
         return connection.execute(
-            "select model_versions.run_id, ours.value"
-            " from model_versions"
-            " join model_version_tags as dates using (workspace, name, version)"
-            " join model_version_tags as ours using (workspace, name, version)"
-            " where name = %(question)s and current_stage <> 'Deleted_Internal'"
-            " and dates.key = %(training_date_tag)s and dates.value = %(training_date)s"
-            " and ours.key = %(model_version_tag)s"
-            " and ours.value = coalesce(%(model_version)s::text, ours.value)"
+            "with tagged as ("
+            " select workspace, name, version, jsonb_object_agg(key, value) as tags"
+            " from model_version_tags where name = %(question)s group by workspace, name, version)"
+            " select run_id, tags ->> 'model_version'"
+            " from model_versions join tagged using (workspace, name, version)"
+            " where current_stage <> 'Deleted_Internal'"
+            " and tags ->> 'training_date' = %(training_date)s"
+            " and (%(model_version)s::text is null or tags ->> 'model_version' = %(model_version)s)"
+            " and (%(recipe)s::text is null or tags ->> 'recipe' = %(recipe)s)"
+            " and (coalesce(%(model_version)s, %(recipe)s) is not null"
+            " or tags ->> 'trained_as' is distinct from %(challenger)s)"
             " order by version desc limit 1",
             {
                 "question": question,
-                "training_date_tag": TRAINING_DATE,
                 "training_date": str(training_date),
-                "model_version_tag": MODEL_VERSION,
                 "model_version": model_version,
+                "recipe": recipe,
+                "challenger": CHALLENGER,
             },
         ).fetchone()
 
@@ -233,7 +306,9 @@ def _read_files(folder: Path) -> TrainedModel:
     )
 
 
-def _register(client: MlflowClient, question: str, model: TrainedModel, run_id: str) -> None:
+def _register(
+    client: MlflowClient, question: str, model: TrainedModel, run_id: str, tags: Mapping[str, str]
+) -> None:
     from mlflow.exceptions import MlflowException
 
     if not client.search_registered_models(f"name = '{question}'"):
@@ -242,19 +317,10 @@ def _register(client: MlflowClient, question: str, model: TrainedModel, run_id: 
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another training date was faster
                 raise
-    version = client.create_model_version(
+    client.create_model_version(
         question,
         source=f"{client.get_run(run_id).info.artifact_uri}/model",
         run_id=run_id,
-        tags={TRAINING_DATE: str(model.training_date), MODEL_VERSION: model.model_version},
+        tags=dict(tags),
         description=model_card(question, model).split("## Report")[0],
     )
-    aliases = client.get_registered_model(question).aliases
-    newest = (
-        client.get_model_version_by_alias(question, CHAMPION).tags[TRAINING_DATE]
-        if CHAMPION in aliases
-        else ""
-    )
-    # a backfill trains for the past: the champion stays the one of the newest training date
-    if str(model.training_date) >= newest:
-        client.set_registered_model_alias(question, CHAMPION, version.version)

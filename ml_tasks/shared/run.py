@@ -11,7 +11,7 @@ from datetime import date
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from ml_tasks.shared import registry
+from ml_tasks.shared import champions, registry
 from ml_tasks.shared.features import FeatureStore
 from ml_tasks.shared.model import TrainedModel, training_date_of
 from ml_tasks.shared.publish import publish
@@ -19,6 +19,8 @@ from perennial import contracts
 from perennial.warehouse import connect
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     import pandas as pd
     import psycopg
 
@@ -33,6 +35,8 @@ class Question(Protocol):
     """What `ml_tasks/<question>/run.py` offers."""
 
     QUESTION: str
+    CONTEST: dict[str, str]  # figures that decide between two models -> lower or higher is better
+    BASELINES: Collection[str]  # what the report's cuts call them
 
     def train(self, training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
         """Fit on what was known by a date, and evaluate out of time."""
@@ -56,7 +60,7 @@ def score_question(
     model_ready = time.monotonic()
     with connect(settings, "scorer") as connection:
         late_file_ids = _late_file_ids(connection, question, as_of_date)
-        frames = _question(question).score(as_of_date, model, FeatureStore(connection))
+        frames = question_module(question).score(as_of_date, model, FeatureStore(connection))
     scored = time.monotonic()
     contract = contracts.load(question)
     summary = publish(settings, frames, contract, as_of_date, model, run_id, late_file_ids)
@@ -85,33 +89,103 @@ def ensure_model(settings: Settings, question: str, as_of_date: date) -> dict[st
 
 
 def _model_of(settings: Settings, question: str, as_of_date: date) -> TrainedModel:
-    """The model that the date was published with, else that of its training date, else a new one.
+    """The model that the date was published with, else the champion in force, else a new one.
 
-    It depends on the date alone, never on which dates were scored before.
+    A version that was rolled back since is not used again.
     """
-    training_date = training_date_of(as_of_date)
-    published = _published_version(settings, question, as_of_date)
-    with registry.training_lock(settings, question, training_date):
-        model = registry.find(settings, question, training_date, published) or registry.find(
-            settings, question, training_date
-        )
-        if model is None:
-            log.info("training %s for %s", question, training_date)
-            with connect(settings, "scorer") as connection:
-                trained = _question(question).train(training_date, FeatureStore(connection), SEED)
-            # scored as read back, so that the first run and every later one do the same
-            model = registry.add(settings, question, trained)
+    published = _published(settings, question, as_of_date)
+    model = published and registry.find(settings, question, *published)
+    model = model or champion_of(settings, question, as_of_date)
     log.info("%s %s is scored by %s %s", question, as_of_date, model.name, model.model_version)
     return model
 
 
-def _published_version(settings: Settings, question: str, as_of_date: date) -> str | None:
+def champion_of(settings: Settings, question: str, as_of_date: date) -> TrainedModel:
+    """The champion for a date, trained if there is none.
+
+    With the schedule off the calendar decides: the date's own training date, and what was decided
+    between it and the date. So dates may be scored in any order. With the schedule on days come in
+    order, and the newest decision holds until the next one.
+    """
+    training_date = training_date_of(as_of_date)
+    since = training_date if settings.schedule == "off" else None
+
+    def find() -> TrainedModel | None:
+        with connect(settings, "scorer") as connection:
+            champion = champions.in_force(connection, question, as_of_date, since)
+        if champion is None:
+            return None
+        return registry.find(
+            settings, question, champion.model_training_date, champion.model_version
+        )
+
+    model = find()
+    if model is None:
+        with registry.training_lock(settings, question, training_date):
+            model = find()  # another run may have trained it meanwhile
+            if model is None:
+                model = _first_model(settings, question, training_date)
+    return model
+
+
+def train_model(
+    settings: Settings, question: str, training_date: date, **tags: str
+) -> TrainedModel:
+    """Train, store, and read back: the first run and every later one then do the same."""
+    log.info("training %s for %s", question, training_date)
+    with connect(settings, "scorer") as connection:
+        trained = question_module(question).train(training_date, FeatureStore(connection), SEED)
+    tags[registry.RECIPE] = registry.recipe(question)
+    return registry.add(settings, question, trained, tags)
+
+
+def _first_model(settings: Settings, question: str, training_date: date) -> TrainedModel:
+    """The model of a training date at which nobody has to be beaten; recorded as champion."""
+    # one stored before champions were recorded, or whose record was cut short
+    model = registry.find(settings, question, training_date)
+    model = model or train_model(settings, question, training_date)
+    with connect(settings, "scorer") as connection:
+        champions.record(
+            connection,
+            champions.Champion(
+                question=question,
+                training_date=training_date,
+                model_version=model.model_version,
+                model_training_date=model.training_date,
+                decision=champions.TRAINED,
+                reason=f"no champion for dates from {training_date} on",
+            ),
+        )
+    name_champion(settings, question)
+    return model
+
+
+def roll_back(settings: Settings, question: str, why: str) -> champions.Champion:
+    """Take the newest champion out of use, see `champions.roll_back`, and move the alias."""
+    decision = champions.roll_back(settings, question, why)
+    name_champion(settings, question)
+    return decision
+
+
+def name_champion(settings: Settings, question: str) -> None:
+    """Point the registry's alias at the champion of the newest training date."""
+    with connect(settings, "scorer") as connection:
+        newest = champions.in_force(connection, question, date.max)
+    if newest:
+        registry.name(settings, question, registry.CHAMPION, newest.model_version)
+
+
+def _published(settings: Settings, question: str, as_of_date: date) -> tuple[date, str] | None:
+    """Training date and version that the date was published with, unless it was rolled back."""
     with connect(settings, "scorer") as connection:
         row = connection.execute(
-            "select model_version from ops.publications where question = %s and as_of_date = %s",
+            "select training_date, model_version from ops.publications"
+            " where question = %s and as_of_date = %s",
             [question, as_of_date],
         ).fetchone()
-    return row[0] if row else None
+        if row and champions.is_rolled_back(connection, question, row[1]):
+            return None
+    return row
 
 
 def _late_file_ids(
@@ -124,5 +198,6 @@ def _late_file_ids(
     return [row[0] for row in rows]
 
 
-def _question(question: str) -> Question:
+def question_module(question: str) -> Question:
+    """The question's own code."""
     return cast(Question, import_module(f"ml_tasks.{question}.run"))

@@ -7,6 +7,7 @@ from datetime import date
 
 import pandas as pd
 
+from ml_tasks.shared.contest import HIGHER, LOWER
 from ml_tasks.shared.features import FeatureStore
 from ml_tasks.shared.model import TrainedModel, canonical_json
 from ml_tasks.survival.curves import CURVE_COLUMNS, curves_by_group
@@ -16,6 +17,7 @@ from ml_tasks.survival.model import (
     HORIZONS_DAYS,
     MIN_EVENTS,
     MIN_FOLLOW_UP_DAYS,
+    RecencyModel,
     fit_cox,
     fit_recency,
     from_dict,
@@ -25,6 +27,8 @@ from ml_tasks.survival.model import (
 from ml_tasks.survival.observations import observations_of
 
 QUESTION = "survival"
+CONTEST = {"integrated_brier": LOWER, "concordance": HIGHER}
+BASELINES = (RecencyModel.name,)
 MODEL_FILE, CURVES_FILE = "model.json", "curves.json"
 NO_MODEL = "no_model"
 TOO_YOUNG = (

@@ -8,7 +8,7 @@ from datetime import date
 import pandas as pd
 import pytest
 
-from ml_tasks.shared.features import FeatureStore
+from ml_tasks.shared.features import FeaturesMissingError, FeatureStore
 from perennial.settings import Settings
 from perennial.warehouse import connect
 
@@ -116,6 +116,21 @@ def test_product_weeks_are_those_of_the_date(store):
         ("p1", "2011-08-22", "4"), ("p1", "2011-08-29", "0"), ("p10", "2011-08-29", "1"),
     ]  # fmt: skip
     assert frame["avg_unit_price_amount"].tolist()[::2] == [1.5, 2.5]
+
+
+def test_a_date_in_between_is_told_from_a_later_one_without_what_came_after_it(store):
+    frame = store.next_orders(date(2011, 8, 20))  # nothing was made for it; 2011-09-01 knows more
+    assert keys(frame, "snapshot_date", "customer_id", "duration_days", "is_ordered") == [
+        ("2011-05-01", "b", "3", "True"), ("2011-06-01", "b", "80", "False"),
+    ]  # fmt: skip
+    weeks = store.product_weeks(date(2011, 9, 4))
+    assert keys(weeks, "product_id", "week_start_date", "sold_units") == [("p1", "2011-08-22", "4")]
+
+
+@pytest.mark.parametrize("method", ["next_orders", "product_weeks"])
+def test_a_date_that_nothing_was_made_for_is_refused(store, method):
+    with pytest.raises(FeaturesMissingError, match="2011-09"):
+        getattr(store, method)(date(2011, 9, 11))
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def test_report_plots_and_card_are_kept_and_nothing_is_a_pickle(home):
     assert "| auc | 0.8125 |" in card
 
 
-def test_each_training_date_has_its_own_model_and_champion_is_the_newest(home):
+def test_each_training_date_has_its_own_model(home):
     october = replace(SEPTEMBER, training_date=date(2011, 10, 1))
     registry.add(home, "dates", october)
     registry.add(home, "dates", SEPTEMBER)  # a backfill comes later and is older
@@ -78,8 +78,23 @@ def test_each_training_date_has_its_own_model_and_champion_is_the_newest(home):
     assert registry.find(home, "dates", date(2011, 10, 1)).model_version == october.model_version
     assert registry.find(home, "dates", date(2011, 8, 1)) is None
     assert registry.find(home, "no_such_question", date(2011, 9, 1)) is None
+    registry.name(home, "dates", registry.CHAMPION, october.model_version)
     champion = registry._client(home).get_model_version_by_alias("dates", "champion")
     assert champion.tags["training_date"] == "2011-10-01"
+
+
+def test_a_challenger_is_not_found_by_date_alone(home):
+    tags = {registry.TRAINED_AS: registry.CHALLENGER, registry.RECIPE: "f00"}
+    challenger = registry.add(home, "role", SEPTEMBER, tags)
+    assert registry.find(home, "role", SEPTEMBER.training_date) is None
+    assert registry.find(home, "role", SEPTEMBER.training_date, recipe="f00") == challenger
+    assert registry.find(home, "role", SEPTEMBER.training_date, recipe="ba2") is None
+    found = registry.find(home, "role", SEPTEMBER.training_date, SEPTEMBER.model_version)
+    assert found == challenger
+    other = registry.add(home, "role", replace(SEPTEMBER, parameters={"seed": 8}))
+    assert registry.find(home, "role", SEPTEMBER.training_date) == other
+    report = registry.report_of(home, "role", SEPTEMBER.training_date, SEPTEMBER.model_version)
+    assert report == {"cuts": [{"as_of_date": "2011-06-01", "auc": None}]}
 
 
 def test_the_same_model_is_stored_once_and_another_beside_it(home):
@@ -139,7 +154,7 @@ class Coin:
 @pytest.fixture
 def coin(monkeypatch: pytest.MonkeyPatch) -> Coin:
     question = Coin(0.25)
-    monkeypatch.setattr(run, "_question", lambda _: question)
+    monkeypatch.setattr(run, "question_module", lambda _: question)
     return question
 
 
@@ -163,7 +178,7 @@ def test_a_rerun_uses_the_model_that_the_date_was_published_with(home, coin):
 
 
 def test_two_runs_of_one_month_train_once(home, coin, monkeypatch):
-    monkeypatch.setattr(run, "_published_version", lambda *_: None)
+    monkeypatch.setattr(run, "_published", lambda *_: None)
     with ThreadPoolExecutor(2) as pool:
         dates = [date(2011, 7, 10), date(2011, 7, 20)]
         models = list(pool.map(lambda day: run.ensure_model(home, "churn", day), dates))
