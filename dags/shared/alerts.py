@@ -102,6 +102,27 @@ def tell_warnings(result: dict[str, Any], context: Mapping[str, Any]) -> dict[st
     return result
 
 
+def tell_waiting(outcome: Mapping[str, Any], context: Mapping[str, Any]) -> None:
+    """Tell that two models wait for a person to decide between them.
+
+    Args:
+        outcome: Of the contest: subject, reason, and the champion that serves meanwhile.
+        context: What Airflow knows of the running task.
+    """
+    settings = Settings()
+    failure = Failure.from_context(context)
+    subject = f"Perennial: {failure.dag_id} waits for your decision"
+    lines = [
+        outcome["subject"],
+        outcome["reason"],
+        f"Meanwhile {outcome['champion']} serves; no answer in time keeps it.",
+        f"Figures and buttons: {run_url(failure, settings)}/required_actions",
+        f"What to do: {RUNBOOK}, section {step_of(failure.task_id)}",
+    ]
+    is_delivered = send(settings.alert_urls, subject, "\n".join(lines))
+    record(settings, failure, subject, is_delivered)
+
+
 def only_mirrors_dbt(context: Mapping[str, Any]) -> bool:
     """Whether the task only shows how a model fared in the dbt build of another task.
 
@@ -122,7 +143,7 @@ def compose(failure: Failure, settings: Settings) -> tuple[str, str]:
         "Date": when,
         "Cause": failure.cause,
         "Owner": failure.owner,
-        "Not refreshed": refreshed if stale else "nothing: every reporting view has this date",
+        "Not refreshed": refreshed if stale else "nothing: no reporting view waits for this step",
         "Run": run_url(failure, settings),
         "What to do": f"{RUNBOOK}, section {step_of(failure.task_id)}",
     }
@@ -219,9 +240,9 @@ def stale_views(dag_id: str) -> list[str]:
     """Reporting views that lack the date because this DAG failed, in order of name.
 
     A question's DAG holds up its own tables and what joins all questions; what comes before the
-    questions holds up all; what comes after them none.
+    questions holds up all; what comes after them, or trains, none.
     """
-    if dag_id == "report":
+    if dag_id == "report" or dag_id.startswith("train_"):  # the champion of before scores on
         return []
     questions = contracts.questions()
     own = [question for question in questions if dag_id == f"score_{question}"]

@@ -14,7 +14,7 @@ IMPACTS = {
     "impact:tier-1": "nothing is scored until it succeeds",
     "impact:tier-2": "one question keeps its last scores until it succeeds",
 }
-STEPS = ("step:land", "step:build", "step:score", "step:report")
+STEPS = ("step:land", "step:build", "step:train", "step:score", "step:report")
 
 # Only what can pass by itself is tried again: a lost connection. A failed gate or a broken
 # contract fails at once. A task whose process was killed is tried again by Airflow in any case.
@@ -38,14 +38,20 @@ TASK_DEFAULTS: dict[str, Any] = {
 }
 
 
-def dag_defaults(impact: str, step: str) -> dict[str, Any]:
-    """Arguments of `@dag` that every DAG takes, its two tags among them."""
+def dag_defaults(impact: str, step: str, waits: timedelta = timedelta(0)) -> dict[str, Any]:
+    """Arguments of `@dag` that every DAG takes, its two tags among them.
+
+    Args:
+        impact: One of IMPACTS.
+        step: One of STEPS.
+        waits: How long its runs may wait for a person.
+    """
     return {
         "tags": [impact, step],
         "start_date": datetime(2000, 1, 1),
         "catchup": False,
         "max_active_runs": 1,
-        "dagrun_timeout": timedelta(hours=6),
+        "dagrun_timeout": timedelta(hours=6) + waits,
         "default_args": TASK_DEFAULTS,
         "is_paused_upon_creation": False,
     }

@@ -13,6 +13,7 @@ from dags.shared.assets import SAMPLE_DAY
 from perennial.settings import SAMPLE_SHOP, Settings
 
 EARLY_MORNING = "0 5 * * *"
+MONDAY_MORNING = "0 7 * * 1"
 
 # The clock starts no run after this day; runs by hand and backfills don't ask for it.
 BEFORE_ANY_RUN = datetime(2000, 1, 1)
@@ -29,6 +30,11 @@ def landing() -> dict[str, Any]:
     )
     until = None if _settings.schedule == "on" else BEFORE_ANY_RUN
     return {"schedule": each_day, "end_date": until}
+
+
+def training() -> str | None:
+    """Cron of the DAGs that train: after Monday's landing, whose date is a week's first."""
+    return MONDAY_MORNING if _settings.schedule == "on" else None
 
 
 def sample_day() -> str | None:

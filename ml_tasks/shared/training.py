@@ -93,17 +93,22 @@ def contend(
 
 
 def answered(
-    settings: Settings, outcome: Mapping[str, Any], *, is_approved: bool, who: str, why: str = ""
+    settings: Settings, outcome: Mapping[str, Any], answer: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Record what a person said about a contest that waited, or that nobody said anything.
 
     Args:
         settings: Where the warehouse is.
         outcome: Of `contend`.
-        is_approved: Whether the challenger is promoted.
-        who: Who said so; empty: nobody answered in time.
-        why: In a sentence.
+        answer: `is_approved`, `who` (empty: nobody answered in time), `why`; empty: nobody
+            was asked, because the figures were clear.
+
+    Returns:
+        The outcome, brought up to date.
     """
+    if not answer:
+        return dict(outcome)
+    who, why, is_approved = answer["who"], answer["why"], answer["is_approved"]
     question, training_date = outcome["question"], date.fromisoformat(outcome["training_date"])
     with connect(settings, "scorer") as connection:
         waiting = champions.decided(connection, question, training_date)

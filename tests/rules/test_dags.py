@@ -18,6 +18,7 @@ TAGS = {
     "impact:tier-2",
     "step:land",
     "step:build",
+    "step:train",
     "step:score",
     "step:report",
 }
@@ -28,9 +29,10 @@ def test_every_dag_is_there(bag: dict[str, Any]) -> None:
     assert bag["errors"] == {}
     expected = {"land", "build_warehouse", "report"}
     expected |= {f"score_{question}" for question in contracts.questions()}
+    expected |= {f"train_{question}" for question in contracts.questions()}
     assert set(bag["dags"]) == expected
-    assert len(expected) >= 7
-    assert len(DAG_FILES) == 5
+    assert len(expected) >= 11
+    assert len(DAG_FILES) == 6
 
 
 def test_reading_dag_files_imports_nothing_heavy(bag: dict[str, Any]) -> None:
@@ -108,6 +110,16 @@ def test_what_works_hard_shares_the_pool(bag: dict[str, Any]) -> None:
             assert task["pool"] == HEAVY_POOL, f"score_{question}.{task_id}"
     producer = bag["dags"]["build_warehouse"]["tasks"]["dbt.dbt_producer_watcher"]
     assert producer["pool"] == HEAVY_POOL
+
+
+def test_training_asks_for_its_date_and_starts_nothing_by_itself(bag: dict[str, Any]) -> None:
+    for question in contracts.questions():
+        dag = bag["dags"][f"train_{question}"]
+        assert {"training_date", "reason"} <= set(dag["params"])
+        assert dag["timetable"] == "NullTimetable"
+        assert dag["tasks"]["contest"]["pool"] == HEAVY_POOL
+        assert dag["tasks"]["approve"]["upstream"] == ["contest"]
+        assert dag["tasks"]["record_answer"]["upstream"] == ["approve", "contest"]
 
 
 def test_features_are_let_out_by_their_gate_alone(bag: dict[str, Any]) -> None:
