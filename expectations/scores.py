@@ -65,6 +65,7 @@ def gate_scores(
             ),
             columns=table.column_names,
             expectations=suite(table, as_of_date, row_counts[table.name]),
+            may_be_empty=table.may_be_empty,
         )
         for table in contract.tables
     ]

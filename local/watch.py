@@ -28,7 +28,8 @@ LOG_FRAME = ("::group::", "::endgroup::")
 
 def chain_of_dags() -> list[str]:
     """The DAGs that a date passes through, in order; the score DAGs run side by side."""
-    return ["land", "build_warehouse", *(f"score_{q}" for q in contracts.questions()), "report"]
+    questions = (f"score_{question}" for question in contracts.questions())
+    return ["land", "build_warehouse", *questions, "report", "lookback"]
 
 
 @dataclass

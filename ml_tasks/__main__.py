@@ -1,7 +1,8 @@
 """One question by hand, without Airflow.
 
-`python -m ml_tasks churn 2011-09-10` scores a date; `train churn [date]` lets a challenger contend
-with the champion; `rollback churn WHY` takes the newest champion out of use.
+`python -m ml_tasks churn 2011-09-10` scores a date, `lookback 2011-09-10` judges what was scored
+before; `train churn [date]` lets a challenger contend with the champion; `rollback churn WHY` takes
+the newest champion out of use.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ def main() -> int:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     for command in ("score", "train", "rollback"):
-        commands.add_parser(command).add_argument("question", choices=contracts.questions())
+        choices = contracts.published() if command == "score" else contracts.questions()
+        commands.add_parser(command).add_argument("question", choices=choices)
     commands.choices["score"].add_argument("as_of_date", type=date.fromisoformat)
     commands.choices["train"].add_argument("training_date", type=date.fromisoformat, nargs="?")
     commands.choices["rollback"].add_argument("why")
@@ -52,6 +54,10 @@ def _do(settings: Settings, arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.command == "score":
         from ml_tasks.shared.run import score_question
 
+        if arguments.question == contracts.LOOKBACK:
+            from ml_tasks.lookback.run import look_back
+
+            return look_back(settings, arguments.as_of_date, run_id="by hand")
         return score_question(settings, arguments.question, arguments.as_of_date, run_id="by hand")
     if arguments.command == "train":
         from ml_tasks.shared.training import contend

@@ -41,7 +41,7 @@ def bootstrap(settings: Settings) -> None:
         connection.execute((Path(__file__).parent / "schema.sql").read_text())
         for table in sources.load(settings.staging_source).tables:
             _create_raw_table(connection, table)
-        for question in contracts.questions():
+        for question in contracts.published():
             for statement in contracts.ddl(contracts.load(question)):
                 connection.execute(statement)
 

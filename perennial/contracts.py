@@ -18,6 +18,8 @@ from psycopg import sql
 from perennial.settings import DBT_PROJECT, SettingsError
 
 SCORES = DBT_PROJECT / "models" / "scores"
+# Published like a question, and none: how past answers to the questions turned out.
+LOOKBACK = "lookback"
 
 KEY_COLUMNS = ("as_of_date", "publication_id")
 # What publish fills in itself; a question's frame holds the other columns.
@@ -67,6 +69,7 @@ class ScoreTable:
     entity: tuple[str, ...]
     columns: tuple[ScoreColumn, ...]
     headlines: dict[str, str] = field(default_factory=dict)  # label: SQL over a date's rows
+    may_be_empty: bool = False  # whether a date may have no rows
 
     @property
     def relation(self) -> sql.Identifier:
@@ -102,7 +105,12 @@ class Contract:
 
 
 def questions() -> list[str]:
-    """Names of the questions that have a contract."""
+    """Names of the questions about customers and products that have a contract."""
+    return [name for name in published() if name != LOOKBACK]
+
+
+def published() -> list[str]:
+    """Names of all contracts: whatever `publish` writes."""
     return sorted(path.stem for path in SCORES.glob("*.yml"))
 
 
@@ -114,9 +122,9 @@ def load(question: str) -> Contract:
         SettingsError: If there is no such question; the message lists those there are.
         ContractError: If the file lacks something that a contract needs.
     """
-    if question not in questions():
+    if question not in published():
         raise SettingsError(
-            f"unknown question {question!r}: choose one of {', '.join(questions())}"
+            f"unknown question {question!r}: choose one of {', '.join(published())}"
         )
     return parse((SCORES / f"{question}.yml").read_text(), question, doc_blocks(SCORES))
 
@@ -170,6 +178,7 @@ def _table(table: dict[str, Any], question: str, docs: dict[str, str]) -> ScoreT
         entity=tuple(meta.get("entity", ())),
         columns=tuple(_column(column, where, docs) for column in table["columns"]),
         headlines=meta.get("headlines", {}),
+        may_be_empty=bool(meta.get("may_be_empty", False)),
     )
     needed = {*result.entity, *STAMPED_COLUMNS, *STATUS_COLUMNS}
     missing = sorted(needed - set(result.column_names))

@@ -76,7 +76,7 @@ def _view(
 
 
 def is_published(settings: Settings, as_of_date: date) -> bool:
-    """Whether every question is published for the date, and nothing landed late touches it."""
+    """Whether the date has all its publications, and nothing landed late touches it."""
     with connect(settings, "transformer") as connection:
         row = connection.execute(
             "select array(select question from ops.publications where as_of_date = %(date)s),"
@@ -85,4 +85,4 @@ def is_published(settings: Settings, as_of_date: date) -> bool:
         ).fetchone()
     assert row is not None
     published, is_late = row
-    return set(contracts.questions()) <= set(published) and not is_late
+    return set(contracts.published()) <= set(published) and not is_late

@@ -244,6 +244,8 @@ def stale_views(dag_id: str) -> list[str]:
     """
     if dag_id == "report" or dag_id.startswith("train_"):  # the champion of before scores on
         return []
+    if dag_id == contracts.LOOKBACK:
+        return sorted(f"reporting.{path.stem}" for path in REPORTING.glob("model_health*.sql"))
     questions = contracts.questions()
     own = [question for question in questions if dag_id == f"score_{question}"]
     tables = {table.name for name in questions for table in contracts.load(name).tables}

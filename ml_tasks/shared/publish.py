@@ -21,7 +21,7 @@ from psycopg.types.json import Jsonb
 
 from expectations.scores import gate_scores
 from ml_tasks.shared.check import checked
-from perennial.contracts import RUN_COLUMNS, Contract, ContractError, ScoreTable, load, questions
+from perennial.contracts import RUN_COLUMNS, Contract, ContractError, ScoreTable, load, published
 from perennial.warehouse import connect
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def clean_superseded(settings: Settings, older_than: timedelta = SUPERSEDED_KEPT
     """
     deleted: dict[str, int] = {}
     with connect(settings, "scorer", autocommit=True) as connection:
-        for question in questions():
+        for question in published():
             for table in load(question).tables:
                 deleted[table.name] = _clean(connection, question, table, older_than)
     return deleted

@@ -59,7 +59,7 @@ def score_question(
     model = _model_of(settings, question, as_of_date)
     model_ready = time.monotonic()
     with connect(settings, "scorer") as connection:
-        late_file_ids = _late_file_ids(connection, question, as_of_date)
+        late_file_ids = late_file_ids_of(connection, question, as_of_date)
         frames = question_module(question).score(as_of_date, model, FeatureStore(connection))
     scored = time.monotonic()
     contract = contracts.load(question)
@@ -188,9 +188,10 @@ def _published(settings: Settings, question: str, as_of_date: date) -> tuple[dat
     return row
 
 
-def _late_file_ids(
+def late_file_ids_of(
     connection: psycopg.Connection[Any], question: str, as_of_date: date
 ) -> list[int]:
+    """Files that came late for a published date, as noted by now."""
     rows = connection.execute(
         "select file_id from ops.late_dates where question = %s and as_of_date = %s",
         [question, as_of_date],

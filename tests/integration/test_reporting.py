@@ -21,6 +21,8 @@ EARLIER = date(2024, 2, 1)
 TABLES = [table for question in contracts.questions() for table in contracts.load(question).tables]
 VIEWS = [
     "customer_360",
+    "model_health",
+    "model_health_history",
     "scores_freshness",
     *(f"{table.name}{suffix}" for table in TABLES for suffix in ("", "_history")),
 ]
@@ -84,7 +86,7 @@ def seen(home: Settings, view: str, columns: str) -> list[tuple]:
 
 
 def test_every_view_is_there_and_empty_before_anything_is_published(home: Settings) -> None:
-    assert len(VIEWS) == 12
+    assert len(VIEWS) == 14
     for view in VIEWS:
         assert seen(home, view, "count(*)") == [(0,)], view
 
@@ -128,6 +130,32 @@ def test_customer_360_waits_for_the_last_question(home: Settings) -> None:
     assert seen(home, "customer_360", "as_of_date, customer_id") == [(EARLIER, "one customer")]
     point(home, "demand", AS_OF, 10 * contracts.questions().index("demand") + AS_OF.month)
     assert seen(home, "customer_360", "as_of_date, customer_id") == [(AS_OF, "one customer")]
+
+
+def test_model_health_shows_what_was_judged_last(home: Settings) -> None:
+    """Of each question and horizon the newest scored date, whatever the date of knowledge."""
+    with connect(home, "scorer") as connection:
+        for day, scored_date, days in (
+            (EARLIER, date(2023, 11, 1), 90),
+            (EARLIER, date(2023, 12, 1), 30),
+            (AS_OF, date(2023, 12, 1), 90),
+        ):
+            connection.execute("select scores.ensure_month('lookback', %s)", [day])
+            connection.execute(
+                "insert into scores.lookback (as_of_date, publication_id, question, scored_date,"
+                " horizon_days, metric, slice, score_status)"
+                " values (%s, %s, 'churn', %s, %s, 'auc', 'all', 'scored')",
+                [day, 1 + (day == AS_OF), scored_date, days],
+            )
+    point(home, "lookback", EARLIER, 1)
+    point(home, "lookback", AS_OF, 2)
+    assert seen(home, "model_health", "horizon_days, scored_date") == [
+        (30, date(2023, 12, 1)),
+        (90, date(2023, 12, 1)),
+    ]
+    assert seen(home, "model_health_history", "count(*)") == [(3,)]
+    with connect(home, "perennial") as connection:
+        connection.execute("truncate scores.lookback")
 
 
 def test_readers_get_no_error_while_everything_is_built_again(home: Settings) -> None:

@@ -27,12 +27,12 @@ MAX_LINES = 120
 
 def test_every_dag_is_there(bag: dict[str, Any]) -> None:
     assert bag["errors"] == {}
-    expected = {"land", "build_warehouse", "report"}
+    expected = {"land", "build_warehouse", "report", "lookback"}
     expected |= {f"score_{question}" for question in contracts.questions()}
     expected |= {f"train_{question}" for question in contracts.questions()}
     assert set(bag["dags"]) == expected
     assert len(expected) >= 11
-    assert len(DAG_FILES) == 6
+    assert len(DAG_FILES) == 7
 
 
 def test_reading_dag_files_imports_nothing_heavy(bag: dict[str, Any]) -> None:

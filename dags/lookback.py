@@ -1,0 +1,38 @@
+"""Once a date is reported: judge the past scores whose horizon has ended by then.
+
+**Impact** tier 2: `reporting.model_health` keeps what was judged last; no score is touched.
+
+**If it warns** a model did worse than its own backtest let one expect, or a group of customers is
+served unlike the others: the message has figure, value and limit.
+
+**If a task fails** clear it: what was not judged yet is judged then, to the same rows.
+
+**Owner** data-platform
+"""
+
+from airflow.sdk import PartitionedAssetTimetable, dag, task
+
+from dags.shared.alerts import tell_warnings
+from dags.shared.assets import REPORTING
+from dags.shared.defaults import dag_defaults
+from dags.shared.pools import HEAVY_POOL
+from dags.shared.run import Run
+
+
+@dag(
+    schedule=PartitionedAssetTimetable(assets=REPORTING),
+    doc_md=__doc__,
+    **dag_defaults("impact:tier-2", "step:report"),
+)
+def lookback():
+    @task(pool=HEAVY_POOL)
+    def look_back() -> dict:
+        from ml_tasks.lookback.run import look_back
+
+        run = Run()
+        return tell_warnings(look_back(run.settings, run.as_of_date, run.run_id), run.context)
+
+    look_back()
+
+
+lookback()

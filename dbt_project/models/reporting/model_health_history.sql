@@ -1,0 +1,2 @@
+-- Every published date of knowledge.
+{{ published('lookback', is_history=true) }}

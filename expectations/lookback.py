@@ -1,0 +1,109 @@
+"""Gate behind the lookback: tells where past scores turned out worse than their model was tested.
+
+It stops nothing: what it is about was published long ago.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from psycopg import sql
+
+from expectations.gate import WARNING, Check, Summary, run_gate
+from perennial import contracts
+from perennial.contracts import LOOKBACK
+from perennial.warehouse import connect
+
+if TYPE_CHECKING:
+    import great_expectations.expectations as gxe
+    import psycopg
+
+    from perennial.settings import Settings
+
+
+def gate_lookback(
+    settings: Settings, as_of_date: date, publication_id: int, run_id: str
+) -> Summary:
+    """Ask the rows of one publication of the lookback, as scorer.
+
+    Returns:
+        Its `warnings` name question, figure, scored date, value and limit.
+    """
+    table = contracts.load(LOOKBACK).table(LOOKBACK)
+    rows = sql.SQL(
+        "select * from {table} where as_of_date = {as_of_date}"
+        " and publication_id = {publication_id}"
+    ).format(
+        table=table.relation,
+        as_of_date=sql.Literal(as_of_date),
+        publication_id=sql.Literal(publication_id),
+    )
+    with connect(settings, "scorer") as connection:
+        expectations = suite(connection, rows)
+    check = Check("scores.lookback", rows, table.column_names, expectations, may_be_empty=True)
+    return run_gate(
+        settings,
+        "scorer",
+        "lookback",
+        [check],
+        as_of_date=as_of_date,
+        run_id=run_id,
+        publication_id=publication_id,
+    )
+
+
+def suite(connection: psycopg.Connection[Any], rows: sql.Composed) -> list[gxe.Expectation]:
+    """A rule for each figure that has a limit, and one for each horizon's groups."""
+    limited = sql.SQL(
+        "select question, scored_date, horizon_days, metric, value, backtest_value, backtest_limit"
+        " from ({rows}) as given where is_worse is not null order by 1, 2, 3, 4"
+    ).format(rows=rows)
+    grouped = sql.SQL(
+        "select question, scored_date, horizon_days, string_agg(format('%s is %s for %s, %s for"
+        " the others', metric, round(value::numeric, 3), slice,"
+        " round(value_of_others::numeric, 3)), '; ' order by metric, slice)"
+        " filter (where value_of_others is not null)"
+        " from ({rows}) as given where slice not like 'week%%' and score_status = 'scored'"
+        " group by 1, 2, 3 having count(*) filter (where slice <> 'all') > 0 order by 1, 2, 3"
+    ).format(rows=rows)
+    return [
+        *(
+            _rule(
+                (question, scored_date, days),
+                sql.SQL("metric = {} and is_worse").format(sql.Literal(metric)),
+                f"{metric} is {value:.3f}, in its backtest {tested:.3f}, limit {limit:.3f}",
+            )
+            for question, scored_date, days, metric, value, tested, limit in connection.execute(
+                limited
+            )
+        ),
+        *(
+            _rule(
+                (question, scored_date, days),
+                sql.SQL("value_of_others is not null"),
+                f"groups are served alike{f', but {found}' if found else ''}",
+            )
+            for question, scored_date, days, found in connection.execute(grouped)
+        ),
+    ]
+
+
+def _rule(key: tuple[str, date, int], is_broken: sql.Composable, text: str) -> gxe.Expectation:
+    import great_expectations.expectations as gxe
+
+    question, scored_date, days = key
+    query = sql.SQL(
+        "select 1 from {{batch}} where question = {question} and scored_date = {scored_date}"
+        " and horizon_days = {days} and {is_broken}"
+    ).format(
+        question=sql.Literal(question),
+        scored_date=sql.Literal(scored_date),
+        days=sql.Literal(days),
+        is_broken=is_broken,
+    )
+    return gxe.UnexpectedRowsExpectation(
+        unexpected_rows_query=query.as_string(),
+        description=f"{question} of {scored_date}, {days} days: {text}",
+        severity=WARNING,
+    )

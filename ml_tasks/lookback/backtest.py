@@ -1,0 +1,97 @@
+"""What a model's own backtest let one expect of a figure, and where that ends."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+# A value may be so many spreads worse than the backtest's mean.
+LIMIT_SPREADS = 3.0
+# Figures that are judged against the backtest, and whether more is better.
+IS_MORE_BETTER = {
+    "auc": True,
+    "gini": True,
+    "concordance": True,
+    "calibration_error": False,
+    "abs_total_error": False,
+    "wrmsse": False,
+}
+# The horizon that evaluation tests, by question.
+TESTED_DAYS = {"churn": 90, "clv": 90, "demand": 56, "survival": 180}
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What the backtest says of a figure.
+
+    Attributes:
+        value: Mean over its cuts.
+        spread: Standard deviation over them; NaN for one cut.
+        limit: The worst value to expect of one more date; NaN for a figure that is not judged.
+    """
+
+    value: float = math.nan
+    spread: float = math.nan
+    limit: float = math.nan
+
+    def is_worse(self, figure: str, value: float) -> bool | None:
+        """Whether a value is beyond the limit; None if there is none."""
+        if math.isnan(self.limit) or math.isnan(value):
+            return None
+        return value < self.limit if IS_MORE_BETTER[figure] else value > self.limit
+
+
+def expected(figure: str, of_cuts: list[float], standard_error: float) -> Expected:
+    """The mean of a backtest, and the three-sigma limit around it for one more date.
+
+    The spread is that of the cuts, but at least the sampling error of the value that is judged:
+    two or three cuts may agree by chance.
+
+    Args:
+        figure: Its name.
+        of_cuts: The figure of each cut.
+        standard_error: Sampling error of the value that is to be judged; NaN if unknown.
+
+    Source:
+        Shewhart (1931), Economic Control of Quality of Manufactured Product.
+    """
+    count = len(of_cuts)
+    if not count:
+        return Expected()
+    mean = math.fsum(of_cuts) / count
+    spread = float(np.std(of_cuts, ddof=1)) if count > 1 else math.nan
+    if figure not in IS_MORE_BETTER:
+        return Expected(mean, spread)
+    # fmax passes over NaN
+    reach = LIMIT_SPREADS * float(np.fmax(spread, standard_error)) * math.sqrt(1 + 1 / count)
+    return Expected(mean, spread, mean - reach if IS_MORE_BETTER[figure] else mean + reach)
+
+
+def of_cuts(report: Mapping[str, Any], model_name: str) -> dict[str, list[float]]:
+    """Each figure of a model on each cut of its report, in whichever form the question reports.
+
+    Args:
+        report: A row per cut and `model`, or a cut with an entry per model, or `methods` of the
+            one origin.
+        model_name: As published; demand's mixture is reported as `chosen`.
+    """
+    rows: list[Mapping[str, Any]] = []
+    for cut in report.get("cuts", []):
+        if cut.get("model") == model_name:
+            rows.append(cut)
+        # survival's names say whether the hazard was extended, its report does not
+        rows += [cut[name] for name in (model_name, model_name.removesuffix("_extended"))
+                 if isinstance(cut.get(name), Mapping)][:1]  # fmt: skip
+    methods = report.get("methods", {})
+    if methods:
+        rows.append(methods.get(model_name, methods.get("chosen", {})))
+    found: dict[str, list[float]] = {}
+    for row in rows:
+        for name, value in row.items():
+            if isinstance(value, int | float) and math.isfinite(value):
+                found.setdefault(name, []).append(float(value))
+    return found

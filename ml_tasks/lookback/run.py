@@ -1,0 +1,133 @@
+"""Judge what has become known by a date, publish it, and tell where a model did worse than tested.
+
+By hand: `python -m ml_tasks lookback 2011-09-10`.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from expectations.lookback import gate_lookback
+from ml_tasks.demand.panel import panel_of
+from ml_tasks.lookback import backtest, figures, happened
+from ml_tasks.lookback.happened import Due
+from ml_tasks.shared import registry, slices
+from ml_tasks.shared.features import FeatureStore
+from ml_tasks.shared.model import TrainedModel
+from ml_tasks.shared.publish import publish
+from ml_tasks.shared.run import late_file_ids_of
+from ml_tasks.shared.slices import Slice
+from perennial import contracts
+from perennial.contracts import LOOKBACK
+from perennial.warehouse import connect
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from perennial.settings import Settings
+
+log = logging.getLogger(__name__)
+
+Row = dict[str, Any]
+UNKNOWN = {
+    "count_judged": 0,
+    "score_status": "not_scored",
+    "score_reason": "nobody was scored for this horizon, or all did the same",
+}
+
+
+def look_back(settings: Settings, as_of_date: date, run_id: str) -> dict[str, Any]:
+    """Judge each past score whose horizon has passed by a date and that was not judged before.
+
+    Returns:
+        The publication's summary, see `publish`; its `warnings` name the figures that are worse
+        than the model's own backtest let one expect, and groups that are served unlike others.
+    """
+    rows: list[Row] = []
+    with connect(settings, "scorer") as connection:
+        late_file_ids = late_file_ids_of(connection, LOOKBACK, as_of_date)
+        for one in happened.due(connection, as_of_date):
+            log.info("judging %s of %s after %d days", one.question, one.scored_date,
+                     one.horizon_days)  # fmt: skip
+            rows += judge(connection, one, backtest_of(settings, one))
+    contract = contracts.load(LOOKBACK)
+    table = contract.table(LOOKBACK)
+    names = [column.name for column in table.question_columns]
+    frame = pd.DataFrame(rows, columns=names)
+    summary = publish(settings, {LOOKBACK: frame}, contract, as_of_date, _rules(as_of_date),
+                      run_id, late_file_ids)  # fmt: skip
+    warnings = gate_lookback(settings, as_of_date, summary["publication_id"], run_id).warnings
+    return {**summary, "warnings": [*summary["warnings"], *warnings]}
+
+
+def backtest_of(settings: Settings, one: Due) -> Mapping[str, list[float]]:
+    """The figures of the model's own backtest by cut, for the horizon that it tests; else none."""
+    if one.horizon_days != backtest.TESTED_DAYS.get(one.question):
+        return {}
+    report = registry.report_of(settings, one.question, one.training_date, one.model_version)
+    return backtest.of_cuts(report, one.model_name)
+
+
+def judge(
+    connection: psycopg.Connection[Any], one: Due, of_cuts: Mapping[str, list[float]]
+) -> list[Row]:
+    """Rows of scores.lookback for one past date and horizon."""
+    if one.question == "demand":
+        store = FeatureStore(connection)
+        past = panel_of(store.product_weeks(one.scored_date), one.scored_date)
+        found = figures.of_products(happened.products(connection, one), past)
+    else:
+        told = figures.of_customers(one.question, one.horizon_days)
+        found = slices.judged(happened.customers(connection, one), told)
+    rows = [
+        _row(one, figure, part.name) | _judged(figure, value, part, of_cuts)
+        for part in found
+        for figure, value in part.values.items()
+        if math.isfinite(value)
+    ]
+    return rows or [_row(one, figures.HEADLINES[one.question], slices.ALL) | UNKNOWN]
+
+
+def _judged(
+    figure: str, value: float, part: Slice, of_cuts: Mapping[str, list[float]]
+) -> dict[str, Any]:
+    error = part.errors.get(figure, math.nan)
+    cuts = of_cuts.get(figure, []) if part.name == slices.ALL else []
+    expected = backtest.expected(figure, cuts, error)
+    return {
+        "value": value,
+        "standard_error": error,
+        "count_judged": part.count,
+        "value_of_others": part.gaps.get(figure, math.nan),
+        "backtest_value": expected.value,
+        "backtest_spread": expected.spread,
+        "backtest_limit": expected.limit,
+        "is_worse": expected.is_worse(figure, value),
+        "score_status": "scored",
+    }
+
+
+def _row(one: Due, figure: str, name: str) -> Row:
+    return {
+        "question": one.question,
+        "scored_date": one.scored_date,
+        "horizon_days": one.horizon_days,
+        "metric": figure,
+        "slice": name,
+        "judged_model_name": one.model_name,
+        "judged_model_version": one.model_version,
+        "is_worse": None,
+        "score_reason": None,
+    }
+
+
+def _rules(as_of_date: date) -> TrainedModel:
+    """What judged, as a publication names it: nothing is trained, but its bounds are numbers."""
+    bounds = {"limit_spreads": backtest.LIMIT_SPREADS, "gap_bounds": slices.GAP_BOUNDS}
+    return TrainedModel(LOOKBACK, as_of_date, bounds)

@@ -1,0 +1,192 @@
+"""Past scores against what happened, in a warehouse whose rows are planted by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ml_tasks.lookback.run import look_back
+from ml_tasks.shared import registry
+from ml_tasks.shared.model import TrainedModel
+from ml_tasks.shared.publish import publish
+from perennial import contracts
+from perennial.settings import Settings
+from perennial.warehouse import connect, read_frame
+
+SCORED = date(2024, 3, 10)
+KNOWN = SCORED + timedelta(days=90)
+COUNT = 600
+
+TABLES = """
+set local role transformer;
+create table features.customer_snapshots (
+    as_of_date date, customer_id text, country text, days_since_first_order int,
+    count_order_days int);
+create table intermediate.int_customer_days (
+    customer_id text, day_date date, count_orders bigint, net_amount numeric);
+"""
+
+
+@pytest.fixture(scope="module")
+def home(start_home: Callable[..., Settings]) -> Settings:
+    """A warehouse with the two tables that say what was known and what happened."""
+    settings = start_home("canonical")
+    with connect(settings, "perennial") as connection:
+        connection.execute(TABLES)
+    registry.initialise(settings)
+    return settings
+
+
+@pytest.fixture(autouse=True)
+def planted(home: Settings) -> Iterator[None]:
+    """Customers whose number in the hundred is their chance of an order; it comes on day 90."""
+    with connect(home, "perennial") as connection:
+        connection.execute(
+            "insert into features.customer_snapshots"
+            " select %s, to_char(n, 'FM0000'), substr('AB', mod(n / 100, 2) + 1, 1), 400, 3"
+            " from generate_series(1, %s) as n",
+            [SCORED, COUNT],
+        )
+        connection.execute(
+            "insert into intermediate.int_customer_days"
+            " select customer_id, %s, 1, 10 from features.customer_snapshots"
+            f" where {ORDERED}",
+            [KNOWN - timedelta(days=1)],
+        )
+    yield
+    with connect(home, "perennial") as connection:
+        connection.execute(
+            "truncate features.customer_snapshots, intermediate.int_customer_days,"
+            " ops.publications, scores.churn, scores.lookback, ops.gate_results"
+        )
+
+
+# Of ten customers in a row with the same chance in tenths, that many order.
+ORDERED = "mod(customer_id::int / 10, 10) > mod(customer_id::int, 10)"
+
+
+def chance(home: Settings) -> pd.Series:
+    with connect(home, "scorer") as connection:
+        known = read_frame(
+            connection, "select customer_id from features.customer_snapshots order by 1"
+        )
+    number = known["customer_id"].astype(int)
+    return pd.Series((number // 10 % 10 / 10).to_numpy(), index=known["customer_id"])
+
+
+def churn_model(auc: float, training_date: date) -> TrainedModel:
+    cuts = [{"model": "trees", "auc": auc + step} for step in (-0.01, 0.0, 0.01)]
+    return TrainedModel("trees", training_date, {"auc": auc}, report={"cuts": cuts})
+
+
+def publish_churn(
+    home: Settings, probability: pd.Series, auc: float = 0.8, day: date = SCORED
+) -> None:
+    model = registry.add(home, "churn", churn_model(auc, day.replace(day=1)))
+    frame = pd.DataFrame(
+        {
+            "customer_id": probability.index.to_numpy(dtype=object),
+            "churn_probability_90d": probability.to_numpy(),
+            "churn_percentile_90d": 50.0,
+            "churn_risk_band": "low",
+            "score_status": "scored",
+            "score_reason": None,
+        }
+    )
+    contract = contracts.load("churn")
+    for column in contract.table("churn").question_columns:
+        if column.name not in frame:  # further ones are not judged
+            frame[column.name] = None
+    publish(home, {"churn": frame}, contract, day, model, "test")
+
+
+def judged(home: Settings, day: date = KNOWN) -> dict[tuple[str, str], dict[str, Any]]:
+    with connect(home, "scorer") as connection:
+        frame = read_frame(
+            connection,
+            "select lookback.* from scores.lookback inner join ops.publications"
+            " using (as_of_date, publication_id) where as_of_date = %s",
+            [day],
+        )
+    return {(row["metric"], row["slice"]): row for row in frame.to_dict("records")}
+
+
+def test_a_planted_outcome_is_judged_on_the_day_it_is_known(home: Settings) -> None:
+    publish_churn(home, 1 - chance(home))
+    assert look_back(home, KNOWN - timedelta(days=1), "test")["row_counts"] == {"lookback": 0}
+    summary = look_back(home, KNOWN, "test")
+    assert summary["warnings"] == []
+    found = judged(home)
+    # of 600 customers 45 % ordered, as many as their chances say
+    assert found["churn_rate", "all"]["value"] == pytest.approx(0.55, abs=0.002)
+    assert found["mean_error", "all"]["value"] == pytest.approx(0, abs=0.002)
+    p = np.arange(10) / 10
+    assert found["brier", "all"]["value"] == pytest.approx((p * (1 - p)).mean(), abs=0.002)
+    auc = found["auc", "all"]
+    assert (auc["count_judged"], auc["scored_date"], auc["horizon_days"]) == (COUNT, SCORED, 90)
+    assert auc["backtest_value"] == pytest.approx(0.8)
+    assert auc["backtest_spread"] == pytest.approx(0.01)
+    assert auc["judged_model_name"] == "trees"
+    assert {name for _, name in found} == {"all", "country: A", "country: B"}
+    assert found["auc", "country: A"]["count_judged"] == COUNT / 2
+
+
+def test_the_future_is_not_seen_and_a_rerun_gives_the_same_rows(home: Settings) -> None:
+    publish_churn(home, 1 - chance(home))
+    before = look_back(home, KNOWN, "test")
+    with connect(home, "perennial") as connection:
+        connection.execute(
+            "insert into intermediate.int_customer_days"
+            " select customer_id, %s, 1, 99 from features.customer_snapshots",
+            [KNOWN],
+        )
+    after = look_back(home, KNOWN, "another run")
+    assert after["checksum"] == before["checksum"]
+    assert after["publication_id"] > before["publication_id"]
+
+
+def test_scores_are_judged_once_and_only_those_in_force(home: Settings) -> None:
+    publish_churn(home, chance(home))  # the wrong way round, and superseded
+    publish_churn(home, 1 - chance(home))
+    look_back(home, KNOWN, "test")
+    assert judged(home)["auc", "all"]["value"] > 0.8
+    assert look_back(home, KNOWN + timedelta(days=1), "test")["row_counts"] == {"lookback": 0}
+
+
+def test_a_planted_drop_is_told(home: Settings) -> None:
+    random = np.random.default_rng(0)
+    noise = pd.Series(random.permutation(1 - chance(home)), index=chance(home).index)
+    publish_churn(home, noise)
+    (warning,) = look_back(home, KNOWN, "a drop")["warnings"]
+    assert f"churn of {SCORED}, 90 days: auc is 0." in warning
+    assert "in its backtest 0.800, limit 0.7" in warning
+    assert judged(home)["auc", "all"]["is_worse"]
+    with connect(home, "scorer") as connection:
+        told = connection.execute(
+            "select severity, success from ops.gate_results where gate = 'lookback'"
+            " and run_id = 'a drop' and expectation like '%%auc%%'"
+        ).fetchall()
+    assert told == [("warning", False)]
+
+
+def test_a_group_that_is_served_worse_is_told(home: Settings) -> None:
+    probability = 1 - chance(home)
+    is_even = probability.index.astype(int) // 100 % 2 == 0
+    publish_churn(home, probability.where(~is_even, (probability - 0.3).clip(lower=0)))
+    (warning,) = look_back(home, KNOWN, "test")["warnings"]
+    assert "groups are served alike, but" in warning
+    assert "for country: A" in warning
+
+
+def test_what_nobody_can_judge_says_so(home: Settings) -> None:
+    publish_churn(home, 1 - chance(home))
+    with connect(home, "perennial") as connection:
+        connection.execute("update scores.churn set score_status = 'not_scored'")
+    look_back(home, KNOWN, "test")
+    ((row),) = judged(home).values()
+    assert (row["metric"], row["score_status"], row["count_judged"]) == ("auc", "not_scored", 0)
