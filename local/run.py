@@ -15,7 +15,7 @@ from local import airflow, mlflow, postgres
 from local.home import prepare
 from local.watch import Failure, Watch, chain_of_dags
 from perennial import sources
-from perennial.delivery import check_delivery, delivered_views, is_published
+from perennial.delivery import check_delivery, delivered_views, is_published, judged_view
 from perennial.settings import SAMPLE_SHOP, Settings, SettingsError
 from perennial.warehouse import connect
 
@@ -229,7 +229,7 @@ def print_delivery(settings: Settings, day: date) -> None:
     table.add_column("table")
     table.add_column("rows", justify="right")
     table.add_column("headline figures")
-    for delivered in delivered_views(settings, day):
+    for delivered in [*delivered_views(settings, day), judged_view(settings, day)]:
         figures = ", ".join(f"{label} {value}" for label, value in delivered.headlines.items())
         table.add_row(f"reporting.{delivered.view}", f"{delivered.rows:,}", figures)
     console.print(table)

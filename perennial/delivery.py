@@ -14,6 +14,7 @@ from perennial.settings import Settings
 from perennial.warehouse import connect
 
 CUSTOMER_360 = "customer_360"
+MODEL_HEALTH = "model_health"
 
 
 class DeliveryError(RuntimeError):
@@ -57,6 +58,13 @@ def delivered_views(settings: Settings, as_of_date: date) -> list[Delivered]:
         if newest and newest[0] and newest[0] <= as_of_date:
             views.append(_view(connection, CUSTOMER_360, {}, as_of_date))
         return views
+
+
+def judged_view(settings: Settings, as_of_date: date) -> Delivered:
+    """What the lookback of a date judged; 0 rows where no horizon had ended."""
+    headlines = contracts.load(contracts.LOOKBACK).tables[0].headlines
+    with connect(settings, "bi_reader") as connection:
+        return _view(connection, f"{MODEL_HEALTH}_history", headlines, as_of_date)
 
 
 def _view(
