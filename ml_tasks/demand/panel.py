@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -13,6 +13,7 @@ HORIZON_WEEKS = 8
 STEPS = HORIZON_WEEKS + 1
 WEEK = timedelta(days=7)
 SEASON_WEEKS = 52
+NO_FAMILY = ""
 
 
 @dataclass(frozen=True)
@@ -25,12 +26,15 @@ class Panel:
         units: Shape (n_products, n_weeks); NaN before a product's first sale, 0 in a week without
             one.
         amount: Takings of the same weeks, shape (n_products, n_weeks); 0 without a sale.
+        families: Each product's family, shape (n_products,); one name for all where the shop
+            has none.
     """
 
     product_ids: np.ndarray
     first_week: date
     units: np.ndarray
     amount: np.ndarray
+    families: np.ndarray
 
     @property
     def n_weeks(self) -> int:
@@ -44,11 +48,17 @@ class Panel:
     def until(self, n_weeks: int) -> Panel:
         """The panel as it was known after its first `n_weeks` weeks, with the products of then."""
         known = ~np.isnan(self.units[:, :n_weeks]).all(axis=1)
+        past = replace(self, units=self.units[:, :n_weeks], amount=self.amount[:, :n_weeks])
+        return past.only(known)
+
+    def only(self, products: np.ndarray) -> Panel:
+        """The panel of some of its products, shape (n_products,) of booleans."""
         return Panel(
-            self.product_ids[known],
+            self.product_ids[products],
             self.first_week,
-            self.units[known, :n_weeks],
-            self.amount[known, :n_weeks],
+            self.units[products],
+            self.amount[products],
+            self.families[products],
         )
 
     def sold_within(self, n_weeks: int) -> np.ndarray:
@@ -78,7 +88,7 @@ def panel_of(product_weeks: pd.DataFrame, as_of_date: date) -> Panel:
 
     Args:
         product_weeks: Columns product_id, week_start_date (Mondays), sold_units, sold_amount; one
-            row per product and week.
+            row per product and week. Where there is a product_family, it is used.
         as_of_date: Weeks that end on or before it are used.
 
     Raises:
@@ -94,7 +104,7 @@ def panel_of(product_weeks: pd.DataFrame, as_of_date: date) -> Panel:
         product_weeks["product_id"].to_numpy(dtype=object).astype(str), return_inverse=True
     )
     if not len(product_ids):
-        return Panel(product_ids, last.date(), np.empty((0, 0)), np.empty((0, 0)))
+        return Panel(product_ids, last.date(), np.empty((0, 0)), np.empty((0, 0)), product_ids)
     first = week_start.min()
     column = ((week_start - first).dt.days // 7).to_numpy()
     shape = (len(product_ids), (last - first).days // 7 + 1)
@@ -102,4 +112,7 @@ def panel_of(product_weeks: pd.DataFrame, as_of_date: date) -> Panel:
     units[row, column] = product_weeks["sold_units"].to_numpy(dtype=float)
     amount[row, column] = product_weeks["sold_amount"].to_numpy(dtype=float)
     units[np.cumsum(units, axis=1) == 0] = np.nan
-    return Panel(product_ids, first.date(), units, amount)
+    families = np.full(len(product_ids), NO_FAMILY, dtype=object)
+    if "product_family" in product_weeks:
+        families[row] = product_weeks["product_family"].fillna(NO_FAMILY)
+    return Panel(product_ids, first.date(), units, amount, families.astype(str))

@@ -46,6 +46,35 @@ def deciles(amount: np.ndarray, predicted_amount: np.ndarray) -> bytes:
     return _png(figure, axes)
 
 
+def forecast(history: np.ndarray, actual: np.ndarray, quantiles: np.ndarray) -> bytes:
+    """One series: weeks so far, the forecast's quantiles (n_weeks, 3), and what came."""
+    figure, axes = _figure("weeks from the forecast's first", "units")
+    ahead = np.arange(len(actual))
+    axes.plot(np.arange(-len(history), 0), history, color="0.5", linewidth=1, label="before")
+    axes.fill_between(ahead, quantiles[:, 0], quantiles[:, 2], alpha=0.25, label="80 % band")
+    axes.plot(ahead, quantiles[:, 1], linewidth=1.2, label="median")
+    axes.plot(ahead, actual, color="black", marker="o", markersize=2, linewidth=0.8, label="came")
+    return _png(figure, axes)
+
+
+def coverage(rate_by_step: np.ndarray, promised: float) -> bytes:
+    """Share of outcomes inside the band, by steps ahead, beside what was promised."""
+    figure, axes = _figure("weeks ahead", "share inside the band")
+    steps = np.arange(1, len(rate_by_step) + 1)
+    axes.plot(steps, np.full(len(steps), promised), color="0.7", linewidth=1, label="promised")
+    axes.plot(steps, rate_by_step, marker="o", markersize=3, label="came")
+    axes.set_ylim(0, 1)
+    return _png(figure, axes)
+
+
+def residuals(misses: np.ndarray, label: str) -> bytes:
+    """How often which miss came; the outer hundredths are cut off."""
+    figure, axes = _figure(label, "count")
+    low, high = np.quantile(misses, [0.01, 0.99])
+    axes.hist(misses.clip(low, high), bins=30, label=f"median {np.median(misses):.2f}")
+    return _png(figure, axes)
+
+
 def _figure(x_label: str, y_label: str) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(4, 3), dpi=80, layout="constrained")
     axes = figure.add_subplot()

@@ -41,11 +41,12 @@ insert into scores.churn
     from generate_series(1, 20) as n;
 insert into scores.demand
     (as_of_date, publication_id, product_id, week_start_date, horizon_weeks, demand_units_p10,
-     demand_units_p50, demand_units_p90, method, score_status, score_reason, model_name,
-     model_version, run_id, scored_at)
+     demand_units_p50, demand_units_p90, demand_units_mean, method, score_status, score_reason,
+     model_name, model_version, run_id, scored_at)
     select '2011-09-10', 17, 'p' || n, date '2011-09-12' + 7 * (w - 1), w,
         case when n < 3 then 1 end, case when n < 3 then 2 end, case when n < 3 then 4 end,
-        case when n < 3 then 'arima' end, case when n < 3 then 'scored' else 'not_scored' end,
+        case when n < 3 then 2.5 end, case when n < 3 then 'arima' end,
+        case when n < 3 then 'scored' else 'not_scored' end,
         case when n = 3 then 'too new' end, 'm', 'v', 'r', now()
     from generate_series(1, 3) as n, generate_series(1, 8) as w;
 insert into scores.survival

@@ -8,8 +8,21 @@ import pandas as pd
 import pytest
 from statsmodels.tsa.statespace.sarimax import SARIMAX
 
-from ml_tasks.demand import arima, evaluate, lstm, model, run
+from ml_tasks.demand import (
+    accuracy,
+    arima,
+    blend,
+    evaluate,
+    intermittent,
+    lstm,
+    model,
+    reconcile,
+    run,
+    smoothing,
+)
+from ml_tasks.demand.model import CANDIDATES
 from ml_tasks.demand.panel import STEPS, Panel, first_forecast_week, panel_of, weeks_stepped_over
+from ml_tasks.demand.season import season_of, without_outliers
 from ml_tasks.shared.check import checked
 from ml_tasks.shared.model import TrainedModel, canonical_json
 from perennial import contracts
@@ -18,9 +31,14 @@ MONDAY = date(2020, 1, 6)
 TABLE = contracts.load("demand").table("demand")
 
 
-def panel(units: np.ndarray) -> Panel:
+def panel(units: np.ndarray, families: list[str] | None = None) -> Panel:
     names = np.array([f"p{number:04d}" for number in range(len(units))])
-    return Panel(names, MONDAY, units.astype(float), np.nan_to_num(units) * 2.0)
+    groups = np.array(families or [""] * len(units))
+    return Panel(names, MONDAY, units.astype(float), np.nan_to_num(units) * 2.0, groups)
+
+
+def no_season(units: np.ndarray) -> np.ndarray:
+    return np.zeros(units.shape[1] + STEPS)
 
 
 class Store:
@@ -88,6 +106,106 @@ def test_week_that_can_not_be_is_refused(day):
         panel_of(pd.DataFrame([row | {"sold_amount": 1.0}]), date(2020, 1, 29))
 
 
+# the season
+
+
+def test_planted_season_is_found():
+    rng = np.random.default_rng(11)
+    week = np.arange(110 + STEPS)
+    planted = 0.5 * np.sin(2 * np.pi * week / 52.18)
+    units = rng.poisson(40 * np.exp(planted[:110]), (200, 110))
+    found = season_of(panel(units))
+    # the part that products are taken to follow, of what one year and a half can tell
+    assert np.corrcoef(found[110:], planted[110:])[0, 1] > 0.95
+    assert 0.5 < np.polyfit(planted, found, 1)[0] < 0.9
+
+
+def test_weeks_closed_last_year_are_expected_closed_again():
+    rng = np.random.default_rng(12)
+    units = rng.poisson(30, (100, 100)).astype(float)
+    units[:, [51, 52]] = 0  # the weeks of 28 December and 4 January
+    known = panel(units)
+    factor = np.exp(season_of(known))
+    assert factor[[51, 52]].max() < 0.25
+    assert known.week(103).isocalendar().week == known.week(51).isocalendar().week - 1
+    assert factor[103:105].max() < 0.25
+    assert factor[[100, 101, 106]].min() > 0.7
+    forecast = np.expm1(smoothing.forecast(known, np.log(factor))[..., 1])
+    assert forecast[:, 3:5].max() < 8 < 20 < forecast[:, :2].min()
+
+
+def test_young_shop_has_no_season():
+    assert not season_of(panel(np.random.default_rng(13).poisson(5, (9, 40)))).any()
+
+
+def test_one_large_order_makes_no_season():
+    units = np.random.default_rng(14).poisson(5, (100, 90)).astype(float)
+    calm = season_of(panel(units))
+    units[3, 45] = 50_000
+    np.testing.assert_allclose(season_of(panel(units)), calm, atol=0.02)
+
+
+# smoothing and products that sell now and then
+
+
+def test_smoothing_is_the_weighted_mean_of_roots():
+    units = np.array([[1.0, 4.0, 9.0, 16.0] * 10])
+    forecast = np.expm1(smoothing.forecast(panel(units), no_season(units))[0, :, 1])
+    cut = np.minimum(units[0], 16.0)
+    top = bottom = 0.0
+    for age, value in enumerate(reversed(cut)):
+        top, bottom = top + 0.75**age * value**0.5, bottom + 0.75**age
+    np.testing.assert_allclose(forecast, (top / bottom) ** 2, rtol=1e-4)
+
+
+def test_cut_takes_the_largest_weeks_and_no_other():
+    units = np.array([[np.nan, 0, 0, 2, 4, 6, 8, 100], [np.nan] * 6 + [0, 0]])
+    cut = without_outliers(units, 0.75)
+    np.testing.assert_array_equal(cut[0], [np.nan, 0, 0, 2, 4, 6, 8, 8])
+    np.testing.assert_array_equal(cut[1], units[1])
+
+
+def test_one_large_order_does_not_carry_the_forecast_away():
+    units = np.random.default_rng(15).poisson(10, (1, 60)).astype(float)
+    calm = np.expm1(smoothing.forecast(panel(units), no_season(units))[0, 0, 1])
+    units[0, -2] = 2_000
+    assert np.expm1(smoothing.forecast(panel(units), no_season(units))[0, 0, 1]) < 1.5 * calm
+
+
+def test_new_product_starts_from_its_family():
+    rng = np.random.default_rng(16)
+    units = np.full((40, 60), np.nan)
+    for row in range(40):
+        start = 58 if row in (0, 20) else 5 + row
+        units[row, start:] = rng.poisson(40 if row < 20 else 4, 60 - start)
+    units[[0, 20], 58:] = 10.0  # two weeks of the same sales, in families of 40 and of 4
+    families = ["large"] * 20 + ["small"] * 20
+    forecast = np.expm1(smoothing.forecast(panel(units, families), no_season(units))[:, 0, 1])
+    assert 4 < forecast[20] < 10 < forecast[0] < 40
+    alike = np.expm1(smoothing.forecast(panel(units), no_season(units))[:, 0, 1])
+    assert alike[0] == pytest.approx(alike[20])
+
+
+def test_intermittent_rate_and_size_are_found():
+    rng = np.random.default_rng(17)
+    sizes = np.exp(rng.normal(2.0, 0.5, (400, 200)))
+    units = np.where(rng.random((400, 200)) < 0.3, sizes, 0.0)
+    units[np.cumsum(units, axis=1) == 0] = np.nan
+    low, median, high = np.expm1(intermittent.forecast(units, no_season(units)))[:, 0].T
+    assert (low == 0).all()
+    assert (median == 0).mean() > 0.9  # fewer than half of the weeks have a sale
+    # of all weeks one in ten has more than the .667 quantile of the sizes
+    assert np.median(high) == pytest.approx(np.exp(2.0 + 0.5 * 0.4307), rel=0.1)
+
+
+def test_steady_product_is_no_intermittent_one():
+    units = np.exp(np.random.default_rng(18).normal(3.0, 0.5, (300, 150)))
+    low, median, high = np.log(np.expm1(intermittent.forecast(units, no_season(units))))[:, 0].T
+    assert np.mean(median) == pytest.approx(3.0, abs=0.05)
+    assert np.mean(high - median) == pytest.approx(0.5 * 1.2816, abs=0.08)
+    assert np.mean(median - low) == pytest.approx(0.5 * 1.2816, abs=0.08)
+
+
 # ARIMA
 
 
@@ -95,37 +213,80 @@ def test_arima_finds_the_planted_coefficient():
     rng = np.random.default_rng(1)
     surprises = rng.normal(0, 0.2, (30, 301))
     changes = surprises[:, 1:] - 0.6 * surprises[:, :-1]
-    fitted = arima.fit(np.expm1(6 + np.cumsum(changes, axis=1)), np.ones(30))
+    units = np.expm1(6 + np.cumsum(changes, axis=1))
+    fitted = arima.fit(units, no_season(units), np.ones(30))
     assert fitted.is_own.all()
-    assert np.median(fitted.theta) == pytest.approx(-0.6, abs=0.03)
-    assert np.abs(fitted.theta + 0.6).max() < 0.1  # half way to the median, each of them
+    assert np.median(fitted.coefficients[:, 1]) == pytest.approx(-0.6, abs=0.03)
+    assert np.median(fitted.coefficients[:, [0, 2]], axis=0) == pytest.approx([0, 0], abs=0.03)
     assert np.median(fitted.sigma) == pytest.approx(0.2, abs=0.01)
 
 
-def test_arima_forecast_is_that_of_statsmodels():
-    rng = np.random.default_rng(2)
-    units = rng.poisson(30, (1, 120))
-    theta, sigma = -0.7, 0.3
-    ours = arima.forecast(
-        units, arima.ArimaParameters(np.array([theta]), np.array([sigma]), np.array([True]))
-    )[0]
-    theirs = SARIMAX(np.log1p(units[0]), order=(0, 1, 1)).filter([theta, sigma**2])
-    forecast = theirs.get_forecast(STEPS)
-    np.testing.assert_allclose(ours[:, 1], forecast.predicted_mean, atol=1e-6)
-    np.testing.assert_allclose(ours[:, [0, 2]], forecast.conf_int(alpha=0.2), atol=1e-6)
+def test_order_is_chosen_by_the_criterion():
+    rng = np.random.default_rng(19)
+    surprise = rng.normal(0, 0.2, 600)
+    change = np.zeros(600)
+    for week in range(1, 600):
+        change[week] = 0.7 * change[week - 1] + surprise[week] - 0.3 * surprise[week - 1]
+    phi, theta, _ = arima._fit_one(8 + np.cumsum(change))
+    assert (phi, theta) == (pytest.approx(0.7, abs=0.1), pytest.approx(-0.3, abs=0.12))
+
+
+@pytest.mark.parametrize(
+    ("order", "coefficients"),
+    [
+        pytest.param((0, 1, 1), (0.0, -0.7, 0.0), id="0,1,1"),
+        pytest.param((0, 1, 2), (0.0, -0.5, -0.2), id="0,1,2"),
+        pytest.param((1, 1, 1), (0.4, -0.8, 0.0), id="1,1,1"),
+    ],
+)
+def test_arima_forecast_is_that_of_statsmodels(order, coefficients):
+    units = np.random.default_rng(2).poisson(30, (1, 120))
+    sigma = 0.3
+    parameters = arima.ArimaParameters(
+        np.array([coefficients]), np.array([sigma]), np.array([True])
+    )
+    ours = arima.forecast(units, no_season(units), parameters)[0]
+    p, _, q = order
+    values = [*coefficients[:p], *coefficients[1 : 1 + q], sigma**2]
+    theirs = SARIMAX(np.log1p(units[0]), order=order).filter(values).get_forecast(STEPS)
+    np.testing.assert_allclose(ours[:, 1], theirs.predicted_mean, atol=2e-3)
+    np.testing.assert_allclose(ours[:, [0, 2]], theirs.conf_int(alpha=0.2), atol=2e-3)
 
 
 def test_constant_product_is_forecast_constant():
     units = np.full((3, 60), 7.0)
-    forecast = arima.forecast(units, arima.fit(units, np.ones(3)))
+    forecast = arima.forecast(
+        units, no_season(units), arima.fit(units, no_season(units), np.ones(3))
+    )
     np.testing.assert_allclose(np.expm1(forecast[..., 1]), 7.0)
+
+
+def test_diverged_fit_is_replaced_and_counted(monkeypatch):
+    surprises = np.random.default_rng(20).normal(0, 0.2, (5, 61))
+    units = np.expm1(5 + np.cumsum(surprises[:, 1:] - 0.5 * surprises[:, :-1], axis=1))
+    season = no_season(units)
+    healthy = arima.fit(units, season, np.arange(5.0))
+    real = arima._fit_order
+    wild = np.log1p(units[2])
+    monkeypatch.setattr(
+        arima,
+        "_fit_order",
+        lambda logs, order: None if np.array_equal(logs, wild) else real(logs, order),
+    )
+    fitted = arima.fit(units, season, np.arange(5.0))
+    assert (healthy.count_diverged, fitted.count_diverged) == (0, 1)
+    assert fitted.is_own.tolist() == [True, True, False, True, True]
+    own = fitted.coefficients[fitted.is_own]
+    np.testing.assert_allclose(fitted.coefficients[2], np.median(own, axis=0), atol=0.1)
+    assert np.isfinite(arima.forecast(units, season, fitted)).all()
 
 
 def test_forecast_is_bounded_where_the_recursion_would_run_away():
     units = np.ones((1, 60))
     units[0, -1] = 3
-    wild = arima.ArimaParameters(np.array([4.0]), np.array([9.0]), np.array([True]))
-    bounded = model.units_of(arima.forecast(units, wild), np.zeros((6, 2)), units)
+    wild = arima.ArimaParameters(np.array([[0.0, 4.0, 0.0]]), np.array([9.0]), np.array([True]))
+    forecast = arima.forecast(units, no_season(units), wild)
+    bounded = blend.units_of(forecast, np.zeros((blend.COUNT_CLASSES, 2)), units)
     assert bounded[..., 1].max() == pytest.approx(2 * (3 + 1) - 1)
     assert bounded.max() == pytest.approx(4 * (3 + 1) - 1)
     assert bounded.min() >= 0
@@ -134,7 +295,7 @@ def test_forecast_is_bounded_where_the_recursion_would_run_away():
 # the LSTM
 
 
-def test_lstm_finds_a_planted_season_that_arima_can_not_know(monkeypatch):
+def test_lstm_finds_a_planted_season(monkeypatch):
     monkeypatch.setattr(lstm, "TRAINING_STEPS", 200)
     rng = np.random.default_rng(3)
     weeks = np.arange(140)
@@ -143,9 +304,9 @@ def test_lstm_finds_a_planted_season_that_arima_can_not_know(monkeypatch):
     units = rng.poisson(truth).astype(float)
     known, came = panel(units[:, :130]), truth[:, 130 : 130 + STEPS]
     network = np.expm1(lstm.forecast(known, lstm.fit(known, seed=1))[..., 1])
-    smoothing = np.expm1(arima.forecast(known.units, arima.fit(known.units, np.ones(80)))[..., 1])
+    naive = np.expm1(model.simple(known.units)[model.MEAN][..., 1])
     error = np.abs(network - came).mean()
-    assert error < 0.5 * np.abs(smoothing - came).mean()
+    assert error < 0.5 * np.abs(naive - came).mean()
     assert error < 0.25 * came.mean()
 
 
@@ -165,15 +326,14 @@ def test_forecast_of_a_week_reads_nothing_after_it():
     fitted = model.fit(panel(units[:, :60]), seed=1)
     changed = units.copy()
     changed[:, 70:] = 99
-    for before, after in zip(
-        model.forecast(fitted, panel(units).until(70)).values(),
-        model.forecast(fitted, panel(changed).until(70)).values(),
-        strict=True,
-    ):
-        np.testing.assert_array_equal(before, after)
+    before = model.forecast(fitted, panel(units).until(70))
+    after = model.forecast(fitted, panel(changed).until(70))
+    assert set(before) == {*CANDIDATES, *model.SIMPLE}
+    for name, values in before.items():
+        np.testing.assert_array_equal(values, after[name])
 
 
-# the baseline, the choice, the bands
+# the simple methods, the blend, the bands, the sums
 
 
 def test_seasonal_naive_repeats_last_year_and_else_the_recent_mean():
@@ -181,32 +341,67 @@ def test_seasonal_naive_repeats_last_year_and_else_the_recent_mean():
     units[0, 8:17] = np.arange(9) + 20  # 52 weeks before the nine to come
     units[1, :40] = np.nan  # first sold 20 weeks ago
     units[1, -8:] = 6.0
-    median = np.expm1(model.seasonal_naive(units)[..., 1])
+    forecasts = model.simple(units)
+    median = np.expm1(forecasts[model.SEASONAL_NAIVE][..., 1])
     np.testing.assert_allclose(median, [np.arange(9) + 20, np.full(9, 6.0)])
+    np.testing.assert_allclose(np.expm1(forecasts[model.MEAN][..., 1])[1], np.full(9, 6.0))
 
 
-def test_choice_follows_the_product_only_as_far_as_it_was_tested():
-    loss = {
-        # the class does better with ARIMA; product 0 would not
-        "arima": np.array([1.00, 0.70, 0.70, 0.70]),
-        "lstm": np.array([0.95, 1.00, 1.00, 1.00]),
-    }
+def losses(**own: list[float]) -> dict[str, np.ndarray]:
+    return {name: np.array(own.get(name, [1.0] * 4)) for name in CANDIDATES}
+
+
+def test_weights_follow_the_product_only_as_far_as_it_was_tested():
+    # the class does better with ARIMA; product 0 would not
+    loss = losses(arima=[1.1, 0.7, 0.7, 0.7], lstm=[0.9, 1.0, 1.0, 1.0])
     size = np.zeros(4, dtype=int)
-    briefly = model.choose(loss, np.array([4, 40, 40, 40]), size)
-    assert briefly.tolist() == ["arima"] * 4
-    long = model.choose(loss, np.array([4_000, 40, 40, 40]), size)
-    assert long.tolist() == ["lstm", "arima", "arima", "arima"]
-    other_size = model.choose(loss, np.array([4, 40, 40, 40]), np.array([1, 0, 0, 0]))
-    assert other_size[0] == "lstm"
-    assert model.choose(loss, np.zeros(4), size).tolist() == ["arima"] * 4
+    place = CANDIDATES.index("arima")
+    briefly = blend.weights(loss, np.array([4, 400, 400, 400]), size).of_product
+    assert briefly.argmax(axis=1).tolist() == [place] * 4
+    long = blend.weights(loss, np.array([40_000, 400, 400, 400]), size).of_product
+    assert long[0].argmax() == CANDIDATES.index("lstm")
+    np.testing.assert_allclose(long.sum(axis=1), 1.0)
+    untested = blend.weights(loss, np.zeros(4), size)
+    np.testing.assert_allclose(untested.of_product, 0.25)
+    np.testing.assert_allclose(untested.of_class, 0.25)
+
+
+def test_blend_is_the_weighted_mean():
+    rng = np.random.default_rng(21)
+    forecasts = {name: rng.normal(size=(3, STEPS, 3)) for name in CANDIDATES}
+    share = rng.dirichlet(np.ones(len(CANDIDATES)), 3)
+    found = blend.blended(forecasts, share)
+    by_hand = sum(share[1, k] * forecasts[name][1, 2, 0] for k, name in enumerate(CANDIDATES))
+    assert found[1, 2, 0] == pytest.approx(by_hand)
 
 
 def test_bands_are_moved_to_what_they_promise():
     rng = np.random.default_rng(6)
     actual = rng.normal(3, 1, (4_000, STEPS))
     too_narrow = np.tile([2.9, 3.0, 3.1], (4_000, STEPS, 1))
-    shift = model.bands(too_narrow, actual)[model.size_class(np.array(3.0))]
+    shift = blend.bands(too_narrow, actual)[blend.size_class(np.array(3.0))]
     assert too_narrow[0, 0, [0, 2]] + shift == pytest.approx([3 - 1.2816, 3 + 1.2816], abs=0.03)
+
+
+def test_expected_units_add_up_to_the_totals():
+    rng = np.random.default_rng(22)
+    units = rng.poisson(np.repeat([8.0, 2.0], 25)[:, None], (50, 80)).astype(float)
+    families = ["a"] * 25 + ["b"] * 22 + ["c"] * 3  # c is too small for a total of its own
+    quantiles = np.sort(rng.uniform(0, 9, (50, STEPS, 3)), axis=-1)
+    season = rng.normal(0, 0.2, 80 + STEPS)
+    means = reconcile.means(quantiles, panel(units, families), season)
+    added = quantiles @ [0.3, 0.4, 0.3]
+    for members in (slice(0, 25), slice(25, 47), slice(47, 50)):
+        direct = reconcile.total_forecast(units[members].sum(axis=0), season)
+        expected = np.sqrt(added[members].sum(axis=0) * direct)
+        np.testing.assert_allclose(means[members].sum(axis=0), expected)
+    assert (means >= 0).all()
+
+
+def test_total_is_smoothed_without_its_season():
+    season = np.sin(np.arange(60 + STEPS))
+    total = 500 * np.exp(season[:60])
+    np.testing.assert_allclose(reconcile.total_forecast(total, season), 500 * np.exp(season[60:]))
 
 
 def test_figures_agree_with_plain_loops():
@@ -223,17 +418,45 @@ def test_figures_agree_with_plain_loops():
         error = forecast[row] - actual[row]
         rmsse.append((np.mean(error**2) / np.mean(np.square(steps))) ** 0.5)
         mase.append(np.mean(abs(error)) / np.mean(np.abs(steps)))
-    found = evaluate.accuracy(forecast, actual, history, weight)
+    found = accuracy.accuracy(forecast, actual, history, weight)
     assert found["wrmsse"] == pytest.approx(sum(rmsse * weight[:5]) / sum(weight[:5]))
     assert found["mase"] == pytest.approx(np.mean(mase))
     assert found["bias_rate"] == pytest.approx(forecast[:5].sum() / actual[:5].sum() - 1)
 
 
-def test_model_that_does_not_beat_the_baseline_is_refused():
-    methods = {"chosen": {"wrmsse": 0.9}, "seasonal_naive": {"wrmsse": 0.8}}
-    assert not evaluate.is_better({"methods": methods})
+def test_quantile_loss_agrees_with_plain_loops():
+    rng = np.random.default_rng(23)
+    history, actual = rng.poisson(5, (4, 30)).astype(float), rng.poisson(5, (4, 8))
+    units = np.sort(rng.uniform(0, 9, (4, 8, 3)), axis=-1)
+    by_product = []
+    for row in range(4):
+        losses = [
+            level * max(y - q, 0) + (1 - level) * max(q - y, 0)
+            for y, quantiles in zip(actual[row], units[row], strict=True)
+            for level, q in zip((0.1, 0.5, 0.9), quantiles, strict=True)
+        ]
+        by_product.append(np.mean(losses) / np.mean(np.abs(np.diff(history[row]))))
+    assert accuracy.pinball(units, actual, history) == pytest.approx(np.mean(by_product))
+
+
+@pytest.mark.parametrize(
+    ("blended", "naive", "mean", "is_better", "simple"),
+    [
+        pytest.param(0.7, 0.9, 0.8, True, "mean_8_weeks", id="beats both"),
+        pytest.param(0.85, 0.9, 0.8, False, "mean_8_weeks", id="beats the poorer only"),
+        pytest.param(0.85, 0.8, 0.9, False, "seasonal_naive", id="beats the other only"),
+        pytest.param(float("nan"), 0.8, 0.9, False, "seasonal_naive", id="can't be told"),
+    ],
+)
+def test_blend_has_to_beat_the_best_simple_method(blended, naive, mean, is_better, simple):
+    figures = {"blend": blended, "seasonal_naive": naive, "mean_8_weeks": mean}
+    report = {"methods": {name: {"wrmsse": value} for name, value in figures.items()}}
+    assert evaluate.is_better(report) is is_better
+    assert evaluate.best_simple(report) == simple
+
+
+def test_model_that_could_not_be_tested_is_refused():
     assert not evaluate.is_better({})
-    assert evaluate.is_better({"methods": methods | {"chosen": {"wrmsse": 0.7}}})
 
 
 # the whole question
@@ -278,7 +501,7 @@ def test_product_without_a_recent_sale_says_so(poisson_shop, trained):
     asleep = frame[frame["product_id"] == "p0059"]
     assert asleep["horizon_weeks"].tolist() == list(range(1, 9))
     assert set(asleep["score_reason"]) == {run.ASLEEP}
-    assert asleep[[*run.QUANTITIES, "method"]].isna().all(axis=None)
+    assert asleep[[*run.QUANTITIES, run.MEAN, "method"]].isna().all(axis=None)
 
 
 def test_scores_follow_from_parameters_and_files_alone(poisson_shop, trained):

@@ -1,0 +1,136 @@
+"""One forecast of several: weights per product by backtest, then bands that keep their promise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ml_tasks.demand import arima
+from ml_tasks.demand.model import CANDIDATES, Forecasts
+from ml_tasks.demand.panel import SEASON_WEEKS
+
+# A product's own backtest counts as much as this many weeks' worth of its class'.
+PRIOR_WEEKS = 96
+# Weights fall with this power of the loss: 0 is the plain mean, endless the best one alone.
+POWER = 4.0
+SMALL_LOSS = 0.05
+# Products are put into classes by the size of their forecast, units a week.
+SIZE_EDGES = (0.5, 2.0, 6.0, 20.0, 60.0)
+COUNT_CLASSES = len(SIZE_EDGES) + 1
+MIN_RESIDUALS = 200
+BAND_LEVELS = (0.1, 0.9)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weights of the CANDIDATES; each row sums to 1.
+
+    Attributes:
+        of_product: Shape (n_products, n_candidates).
+        of_class: For products that were not tested, shape (COUNT_CLASSES, n_candidates).
+    """
+
+    of_product: np.ndarray
+    of_class: np.ndarray
+
+
+def weights(loss: dict[str, np.ndarray], count_weeks: np.ndarray, size: np.ndarray) -> Weights:
+    """Weights by how the candidates did in the backtest.
+
+    A few weeks of one product are mostly noise. So its losses, as shares of their mean, are pulled
+    towards those of all products of its size, the less the longer it was tested; and the weights
+    differ less than the losses would have it.
+
+    Args:
+        loss: Candidate -> mean scaled error of each product, shape (n_products,).
+        count_weeks: Weeks that it is the mean of, shape (n_products,); 0 if never tested.
+        size: Class of the forecasts' size, see `size_class`, shape (n_products,).
+    """
+    own = np.column_stack([loss[name] for name in CANDIDATES])
+    of_class = np.empty((COUNT_CLASSES, len(CANDIDATES)))
+    shop = _share_of_mean((own * count_weeks[:, None]).sum(axis=0) / max(count_weeks.sum(), 1))
+    for number in range(COUNT_CLASSES):
+        tested = count_weeks * (size == number)
+        enough = tested.sum() >= MIN_RESIDUALS
+        total = (own * tested[:, None]).sum(axis=0) / max(tested.sum(), 1)
+        of_class[number] = _share_of_mean(total) if enough else shop
+    trust = (count_weeks / (count_weeks + PRIOR_WEEKS))[:, None]
+    pulled = of_class[size] + trust * (_share_of_mean(own) - of_class[size])
+    return Weights(_falling(pulled), _falling(of_class))
+
+
+def _share_of_mean(loss: np.ndarray) -> np.ndarray:
+    return (loss + SMALL_LOSS) / (loss.mean(axis=-1, keepdims=True) + SMALL_LOSS)
+
+
+def _falling(loss: np.ndarray) -> np.ndarray:
+    raw = loss**-POWER
+    return raw / raw.sum(axis=-1, keepdims=True)
+
+
+def blended(forecasts: Forecasts, of_product: np.ndarray) -> np.ndarray:
+    """Weighted mean of the candidates' quantiles, shape (n_products, STEPS, 3).
+
+    Args:
+        forecasts: At least those of CANDIDATES.
+        of_product: Shape (n_products, n_candidates).
+    """
+    return np.add.reduce(
+        [
+            of_product[:, place, None, None] * forecasts[name]
+            for place, name in enumerate(CANDIDATES)
+        ]
+    )
+
+
+def bands(forecasts: np.ndarray, actual: np.ndarray) -> np.ndarray:
+    """How far the outer quantiles of one method have to move to hold what they promise.
+
+    Args:
+        forecasts: Past ones, shape (n, STEPS, 3).
+        actual: log(1 + units) that came, shape (n, STEPS); NaN where not known.
+
+    Returns:
+        What to add to the .1 and .9 quantile, shape (COUNT_CLASSES, 2), by class of forecast size.
+
+    Source:
+        Romano, Patterson and Candes (2019), conformalized quantile regression; errors of past
+        weeks stand in for those to come.
+    """
+    known = ~np.isnan(actual)
+    size = size_class(forecasts[..., 1][known])
+    misses = [actual[known] - forecasts[..., edge][known] for edge in (0, 2)]
+    shifts = np.empty((COUNT_CLASSES, 2))
+    for number in range(COUNT_CLASSES):
+        members = size == number
+        if members.sum() < MIN_RESIDUALS:
+            members = np.ones(len(size), dtype=bool)
+        for edge, (miss, level) in enumerate(zip(misses, BAND_LEVELS, strict=True)):
+            shifts[number, edge] = np.quantile(miss[members], level)
+    return shifts
+
+
+def size_class(log_median: np.ndarray) -> np.ndarray:
+    """Number of the class of forecast size, same shape."""
+    return np.searchsorted(np.log1p(SIZE_EDGES), log_median)
+
+
+def units_of(forecasts: np.ndarray, shifts: np.ndarray, units: np.ndarray) -> np.ndarray:
+    """Units a week from quantiles on the log scale: bands shifted, bounded, in order.
+
+    Args:
+        forecasts: Shape (n_products, STEPS, 3).
+        shifts: As of `bands`.
+        units: Sales so far, shape (n_products, n_weeks): no median above about twice the best
+            week of the last year, no .9 quantile above four times.
+
+    Returns:
+        Shape (n_products, STEPS, 3), at least 0, ascending in the last axis.
+    """
+    ceiling = np.log1p(np.nanmax(units[:, -SEASON_WEEKS:], axis=1))[:, None] + arima.HEADROOM
+    median = np.clip(forecasts[..., 1], 0.0, ceiling)
+    shift = shifts[size_class(forecasts[..., 1])]
+    low = np.clip(forecasts[..., 0] + shift[..., 0], 0.0, median)
+    high = np.clip(forecasts[..., 2] + shift[..., 1], median, ceiling + arima.HEADROOM)
+    return np.expm1(np.stack([low, median, high], axis=-1))

@@ -1,0 +1,76 @@
+"""The shop's season: how far its sales in a week lie above or below its usual.
+
+One for all products: with barely two years of weeks, one product's season is mostly noise (on
+Online Retail II its own last year makes forecasts worse), the shop's is not: closed weeks,
+Easter, the run to Christmas.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import numpy as np
+
+from ml_tasks.demand.panel import HORIZON_WEEKS, SEASON_WEEKS, STEPS, Panel
+
+# Standard deviations on the log scale that the weeks of a year, single and as a smooth curve,
+# a week's drift and a week's noise are expected to have.
+WEEK_SD, CURVE_SD, DRIFT_SD, NOISE_SD = 0.2, 0.2, 0.03, 0.15
+LEVEL_SD = 3.0
+CURVE_WEEKS = 3.0
+DAYS_PER_YEAR = 365.25
+SAME_WEEK_DAYS = 3.5
+# The part of the shop's season that a product is taken to follow.
+SHARE = 0.75
+OUTLIER_QUANTILE = 0.95
+SMALL_SHARE = 0.01
+
+
+def season_of(panel: Panel) -> np.ndarray:
+    """Log of the season's factor in each week of a panel and the STEPS after it.
+
+    The total of all products, single large orders cut off, is a drifting level, plus a curve of
+    the year, plus noise: the curve's posterior mean (a Gaussian process regression), so what was
+    seen once counts in part. Zeros where no week to come was seen last year.
+
+    Returns:
+        Shape (n_weeks + STEPS,).
+
+    Source:
+        Rasmussen and Williams (2006), Gaussian Processes for Machine Learning, 2.2 and 5.4.3.
+    """
+    n_weeks = panel.n_weeks
+    if n_weeks < SEASON_WEEKS - HORIZON_WEEKS:
+        return np.zeros(n_weeks + STEPS)
+    total = np.nansum(without_outliers(panel.units, OUTLIER_QUANTILE), axis=0)
+    logs = np.log(total + SMALL_SHARE * max(float(np.median(total)), 1.0))
+    week = np.arange(n_weeks + STEPS)
+    curve = _curve_kernel(_day_of_year(panel))
+    drift = LEVEL_SD**2 + DRIFT_SD**2 * (np.minimum(week[:, None], week) + 1)
+    observed = (curve + drift)[:n_weeks, :n_weeks] + NOISE_SD**2 * np.eye(n_weeks)
+    return SHARE * (curve[:, :n_weeks] @ np.linalg.solve(observed, logs - logs.mean()))
+
+
+def without_outliers(units: np.ndarray, quantile: float) -> np.ndarray:
+    """Units, each product's cut off at a quantile of its weeks with a sale; same shape."""
+    sold = np.where(units > 0, units, np.nan)
+    none = np.isnan(sold).all(axis=1)
+    ceiling = np.full(len(units), np.inf)
+    ceiling[~none] = np.nanquantile(sold[~none], quantile, axis=1)
+    return np.minimum(units, ceiling[:, None])
+
+
+def _curve_kernel(day: np.ndarray) -> np.ndarray:
+    """Covariance of the year's curve between weeks, by their days of the year."""
+    apart = np.abs(day[:, None] - day)
+    angle = np.pi * apart / DAYS_PER_YEAR
+    length = 2 * np.pi * 7 * CURVE_WEEKS / DAYS_PER_YEAR
+    smooth = CURVE_SD**2 * np.exp(-2 * (np.sin(angle) / length) ** 2)
+    is_same = np.minimum(apart, DAYS_PER_YEAR - apart) < SAME_WEEK_DAYS
+    return smooth + WEEK_SD**2 * is_same
+
+
+def _day_of_year(panel: Panel) -> np.ndarray:
+    """Day of the year of each week's Thursday, the STEPS weeks to come included."""
+    weeks = (panel.week(week) for week in range(panel.n_weeks + STEPS))
+    return np.array([(w + timedelta(days=3)).timetuple().tm_yday for w in weeks], dtype=float)
