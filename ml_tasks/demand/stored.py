@@ -39,12 +39,13 @@ def files(fitted: Fitted, weights: Weights) -> dict[str, bytes]:
 def fitted(artefacts: Mapping[str, bytes]) -> Fitted:
     """What was fitted, read back."""
     products = json.loads(artefacts[PRODUCTS_FILE])
-    arrays = (np.array(products[name]) for name in ("coefficients", "sigma", "is_own"))
-    return Fitted(
-        np.array(products["product_ids"]),
-        ArimaParameters(*arrays, products["count_diverged"]),
-        artefacts[WEIGHTS_FILE],
+    parameters = ArimaParameters(
+        coefficients=np.array(products["coefficients"]),
+        sigma=np.array(products["sigma"]),
+        is_own=np.array(products["is_own"]),
+        count_diverged=products["count_diverged"],
     )
+    return Fitted(np.array(products["product_ids"]), parameters, artefacts[WEIGHTS_FILE])
 
 
 def weights_of(
