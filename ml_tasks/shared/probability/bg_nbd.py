@@ -53,6 +53,11 @@ class BgNbd:
         """
         return in_chunks(partial(self._expected, horizon=horizon), histories, HISTORY)
 
+    def expected_orders_of_newcomers(self, time: np.ndarray) -> np.ndarray:
+        """Order days to expect of new customers in so much time after their first."""
+        nothing = np.zeros(len(time))
+        return self._expected(nothing, nothing, nothing, time)
+
     def alive_probability(self, histories: pd.DataFrame) -> np.ndarray:
         """Chance of not having left by `age`; 1 without repeats."""
         return in_chunks(self._alive, histories, HISTORY)
@@ -68,14 +73,14 @@ class BgNbd:
         return np.where(x > 0, expit(-log_odds_gone), 1.0)
 
     def _no_order(
-        self, x: np.ndarray, t_x: np.ndarray, t: np.ndarray, horizon: float
+        self, x: np.ndarray, t_x: np.ndarray, t: np.ndarray, horizon: float | np.ndarray
     ) -> np.ndarray:
         # One who is alive leaves after an order only, so until the next one it is a plain NBD.
         log_silent = -(self.r + x) * np.log1p(horizon / (self.alpha + t))
         return 1.0 + self._alive(x, t_x, t) * np.expm1(log_silent)
 
     def _expected(
-        self, x: np.ndarray, t_x: np.ndarray, t: np.ndarray, horizon: float
+        self, x: np.ndarray, t_x: np.ndarray, t: np.ndarray, horizon: float | np.ndarray
     ) -> np.ndarray:
         if abs(self.a - 1.0) < NEAR_ONE:
             sides = [
@@ -88,7 +93,13 @@ class BgNbd:
 
 
 def _expected_if_alive(
-    r: float, alpha: float, a: float, b: float, x: np.ndarray, t: np.ndarray, horizon: float
+    r: float,
+    alpha: float,
+    a: float,
+    b: float,
+    x: np.ndarray,
+    t: np.ndarray,
+    horizon: float | np.ndarray,
 ) -> np.ndarray:
     """Equation 10 of the paper without its denominator.
 
