@@ -75,6 +75,14 @@ def residuals(misses: np.ndarray, label: str) -> bytes:
     return _png(figure, axes)
 
 
+def lines(x_label: str, y_label: str, series: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> bytes:
+    """A line for each name, through its points (x, y)."""
+    figure, axes = _figure(x_label, y_label)
+    for name, (x, y) in series.items():
+        axes.plot(x, y, linewidth=1.2, label=name)
+    return _png(figure, axes)
+
+
 def _figure(x_label: str, y_label: str) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(4, 3), dpi=80, layout="constrained")
     axes = figure.add_subplot()

@@ -5,10 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from ml_tasks.survival.observations import once_each
+
 CAP_DAYS = 365
 # A curve ends where fewer observations are still watched: one order would move it by a tenth.
 MIN_AT_RISK = 10
 MIN_GROUP_CUSTOMERS = 50
+# Upper ends, as shares of the customers by rising net spend of the last 365 days.
+SPEND_TIER_EDGES = (0.5, 0.8)
+SPEND_TIERS = ("lower 50 %", "next 30 %", "top 20 %")
 
 CURVE_COLUMNS = (
     "group_name",
@@ -67,26 +72,27 @@ def kaplan_meier(days: np.ndarray, is_ordered: np.ndarray) -> pd.DataFrame:
 
 
 def curves_by_group(observations: pd.DataFrame) -> pd.DataFrame:
-    """Curves of all customers, of countries, and of quarters of the first order.
+    """Curves of all customers, of countries, of quarters of the first order, of spend tiers.
 
-    Each customer counts once, at one of the dates that they were looked at, the first date for
-    one customer, the second for the next, and so on: Greenwood's variance takes observations for
-    independent, and those of one customer are not.
+    Each customer counts once, see `once_each`: Greenwood's variance takes observations for
+    independent.
 
     Args:
-        observations: Columns customer_id, snapshot_date, days_since_first_order, country, days,
-            is_ordered; ordered by snapshot_date, customer_id.
+        observations: Columns customer_id, snapshot_date, days_since_first_order, country,
+            net_spend_amount_365d, days, is_ordered; ordered by snapshot_date, customer_id.
 
     Returns:
         CURVE_COLUMNS; `all` first, then the groups of at least MIN_GROUP_CUSTOMERS, by name.
     """
-    of_customer = observations.groupby("customer_id", sort=True)
-    turn = of_customer.ngroup() % of_customer["customer_id"].transform("size")
-    once = observations[of_customer.cumcount() == turn]
+    once = once_each(observations.assign(spend_tier=spend_tier(observations)))
     first_ordered = once["snapshot_date"] - pd.to_timedelta(once["days_since_first_order"], "D")
     quarter = pd.PeriodIndex(first_ordered, freq="Q").astype(str)
     groups = {"all": once}
-    for names in ("country: " + once["country"], pd.Series("cohort: " + quarter, once.index)):
+    for names in (
+        "country: " + once["country"],
+        pd.Series("cohort: " + quarter, once.index),
+        "spend tier: " + once["spend_tier"],
+    ):
         for name, members in once.groupby(names):
             if len(members) >= MIN_GROUP_CUSTOMERS:
                 groups[str(name)] = members
@@ -97,6 +103,12 @@ def curves_by_group(observations: pd.DataFrame) -> pd.DataFrame:
         for name, members in groups.items()
     ]
     return pd.concat(curves, ignore_index=True)[list(CURVE_COLUMNS)]
+
+
+def spend_tier(observations: pd.DataFrame) -> np.ndarray:
+    """Tier of net_spend_amount_365d among the customers looked at on the same date."""
+    share = observations.groupby("snapshot_date")["net_spend_amount_365d"].rank(pct=True)
+    return np.array(SPEND_TIERS, dtype=object)[np.searchsorted(SPEND_TIER_EDGES, share)]
 
 
 def extended(cumulative_hazard: np.ndarray, last_day: int) -> np.ndarray:

@@ -11,37 +11,44 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ml_tasks.shared.metrics import calibration_error
+from ml_tasks.shared.plots import lines, reliability
+from ml_tasks.survival.aft import fit_aft
 from ml_tasks.survival.model import (
     HORIZONS_DAYS,
     MIN_EVENTS,
     MIN_FOLLOW_UP_DAYS,
     CoxModel,
     RecencyModel,
-    SurvivalModel,
     fit_cox,
     fit_recency,
 )
 from ml_tasks.survival.observations import known_on
 
+CALIBRATION_DAYS = (30, 90, 180)
 # The cuts' test windows don't overlap, or one season would count twice.
 MAX_CUTS = 2
 
 
-def evaluate(observations: pd.DataFrame, training_date: pd.Timestamp) -> list[dict[str, Any]]:
-    """Figures of Cox's model and of the baselines, one entry per test date, newest first.
+def evaluate(
+    observations: pd.DataFrame, training_date: pd.Timestamp
+) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
+    """Figures of Cox's model, of the baseline and of an AFT beside them.
 
     Args:
         observations: As of `observations_of`, known on `training_date`.
         training_date: Nothing of that day or later is in them.
 
     Returns:
-        Empty where the shop was not watched for long enough.
+        One entry per test date, newest first, and plots of the newest; both empty where the shop
+        was not watched for long enough.
     """
     dates = sorted(observations["snapshot_date"].unique())
     horizon_days = min(max(HORIZONS_DAYS), (training_date - dates[0]).days // 2) if dates else 0
-    if horizon_days < MIN_FOLLOW_UP_DAYS:
-        return []
     report: list[dict[str, Any]] = []
+    plots: dict[str, bytes] = {}
+    if horizon_days < MIN_FOLLOW_UP_DAYS:
+        return report, plots
     end = training_date
     for cut in reversed(dates):
         if (end - cut).days < horizon_days:
@@ -50,18 +57,38 @@ def evaluate(observations: pd.DataFrame, training_date: pd.Timestamp) -> list[di
         if len(report) == MAX_CUTS or not is_enough(past, cut):
             break
         test = observations[observations["snapshot_date"] == cut]
-        models = [model for model in (fit_cox(past), fit_recency(past)) if model]
+        days = test["days"].to_numpy()
+        models = [m for m in (fit_cox(past, cut), fit_recency(past), fit_aft(past, cut)) if m]
+        survival = {m.name: m.survival(test, cut)[:, : horizon_days + 1] for m in models}
         report.append(
             {
                 "cut_date": str(cut.date()),
                 "horizon_days": horizon_days,
                 "count_customers": len(test),
-                "ordered_rate": float((test["days"] <= horizon_days).mean()),
-                **{model.name: figures(model, test, horizon_days) for model in models},
+                "ordered_rate": float((days <= horizon_days).mean()),
+                **{name: figures(s, days) for name, s in survival.items()},
             }
         )
+        plots = plots or plots_of(survival, days)
         end = cut
-    return report
+    return report, plots
+
+
+def plots_of(survival: dict[str, np.ndarray], days: np.ndarray) -> dict[str, bytes]:
+    """What each model said against what happened: customer by customer, and day by day."""
+    horizon_days = next(iter(survival.values())).shape[1] - 1
+    pictures = {
+        f"calibration_{within}d.png": reliability(
+            days <= within, {name: 1 - s[:, within] for name, s in survival.items()}
+        )
+        for within in CALIBRATION_DAYS
+        if within <= horizon_days
+    }
+    grid = np.arange(horizon_days + 1)
+    means = {name: (grid, s.mean(axis=0)) for name, s in survival.items()}
+    means["what happened"] = grid, (days[:, None] > grid).mean(axis=0)
+    pictures["mean_survival.png"] = lines("days", "share without an order", means)
+    return pictures
 
 
 def is_enough(observations: pd.DataFrame, known_date: pd.Timestamp) -> bool:
@@ -71,17 +98,27 @@ def is_enough(observations: pd.DataFrame, known_date: pd.Timestamp) -> bool:
     return (known_date - observations["snapshot_date"].min()).days >= MIN_FOLLOW_UP_DAYS
 
 
-def figures(model: SurvivalModel, test: pd.DataFrame, horizon_days: int) -> dict[str, float]:
-    """Concordance, integrated Brier score and calibration of one model on one test date."""
-    survival = model.survival(test)[:, : horizon_days + 1]
-    days = test["days"].to_numpy()
-    probability = 1 - survival[:, MIN_FOLLOW_UP_DAYS]
-    return {
+def figures(survival: np.ndarray, days: np.ndarray) -> dict[str, float]:
+    """Concordance, integrated Brier score and calibration of one model on one test date.
+
+    Args:
+        survival: S(t) for t = 0..h, shape (n, h + 1).
+        days: Until the order; above h if none came by then. Nobody is censored before h.
+    """
+    horizon_days = survival.shape[1] - 1
+    result = {
         "concordance": concordance(days, survival.sum(axis=1), horizon_days),
         "integrated_brier": integrated_brier(days, survival),
-        "mean_order_probability_90d": float(probability.mean()),
-        "ordered_rate_90d": float((days <= MIN_FOLLOW_UP_DAYS).mean()),
     }
+    for within in CALIBRATION_DAYS:
+        if within <= horizon_days:
+            probability, is_back = 1 - survival[:, within], days <= within
+            result |= {
+                f"mean_order_probability_{within}d": float(probability.mean()),
+                f"ordered_rate_{within}d": float(is_back.mean()),
+                f"calibration_error_{within}d": calibration_error(is_back, probability),
+            }
+    return result
 
 
 def concordance(days: np.ndarray, expected_days: np.ndarray, horizon_days: int) -> float:
@@ -125,7 +162,8 @@ def _mean(report: list[dict[str, Any]], name: str) -> dict[str, float]:
     tested = [cut[name] for cut in report if name in cut]
     if not tested:
         return {}
-    return {key: float(np.mean([cut[key] for cut in tested])) for key in tested[0]}
+    known = [key for key in tested[0] if all(key in cut for cut in tested)]
+    return {key: float(np.mean([cut[key] for cut in tested])) for key in known}
 
 
 def headlines(report: list[dict[str, Any]]) -> dict[str, float]:

@@ -67,6 +67,29 @@ def recent(observations: pd.DataFrame) -> pd.DataFrame:
     return observations[(end - observations["snapshot_date"]).dt.days < WINDOW_DAYS]
 
 
+def one_turn_each(observations: pd.DataFrame, max_rows: int) -> pd.DataFrame:
+    """At most about `max_rows` rows, whatever their order: every customer at every k-th date.
+
+    Which of the k is the customer's own, by a hash of customer_id, so that all customers and all
+    dates take part.
+    """
+    every = max(-(-len(observations) // max_rows), 1)
+    own = pd.util.hash_array(observations["customer_id"].to_numpy(dtype=object))
+    date_number = observations["snapshot_date"].rank(method="dense").to_numpy().astype(np.uint64)
+    return observations[(own + date_number) % np.uint64(every) == 0]
+
+
+def once_each(observations: pd.DataFrame) -> pd.DataFrame:
+    """Each customer at one date: one at their first date, the next at their second, and so on.
+
+    What rests on independent observations (intervals, tests) needs this: those of one customer are
+    not.
+    """
+    of_customer = observations.groupby("customer_id", sort=True)
+    turn = of_customer.ngroup() % of_customer["customer_id"].transform("size")
+    return observations[of_customer.cumcount() == turn]
+
+
 def recency_band(snapshots: pd.DataFrame) -> np.ndarray:
     """Number of the recency band, 0 the most recent, shape (n_rows,)."""
     return np.searchsorted(RECENCY_EDGES_DAYS, snapshots["days_since_last_order"].to_numpy())

@@ -10,7 +10,9 @@ import pandas as pd
 from ml_tasks.shared.contest import HIGHER, LOWER
 from ml_tasks.shared.features import FeatureStore
 from ml_tasks.shared.model import TrainedModel, canonical_json
+from ml_tasks.shared.plots import lines
 from ml_tasks.survival.curves import CURVE_COLUMNS, curves_by_group
+from ml_tasks.survival.effects import EFFECT_COLUMNS, fit_effects
 from ml_tasks.survival.evaluate import evaluate, headlines, is_better, is_enough
 from ml_tasks.survival.model import (
     CAP_DAYS,
@@ -25,12 +27,14 @@ from ml_tasks.survival.model import (
     to_dict,
 )
 from ml_tasks.survival.observations import observations_of
+from ml_tasks.survival.shop_days import fit_shop_days
 
 QUESTION = "survival"
 CONTEST = {"integrated_brier": LOWER, "concordance": HIGHER}
 BASELINES = (RecencyModel.name,)
-MODEL_FILE, CURVES_FILE = "model.json", "curves.json"
+MODEL_FILE, CURVES_FILE, EFFECTS_FILE = "model.json", "curves.json", "effects.json"
 NO_MODEL = "no_model"
+NO_EFFECTS = "customers differ too little, or the model is older than its effects"
 TOO_YOUNG = (
     f"customers were watched for less than {MIN_FOLLOW_UP_DAYS} days or placed fewer than "
     f"{MIN_EVENTS} further orders"
@@ -48,9 +52,10 @@ def train(training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
     observations = observations_of(store.next_orders(training_date))
     if not is_enough(observations, known_date):
         return TrainedModel(NO_MODEL, training_date, {"reason": TOO_YOUNG})
-    report = evaluate(observations, known_date)
+    report, plots = evaluate(observations, known_date)
     curves = curves_by_group(observations)
-    cox = fit_cox(observations) if is_better(report) else None
+    effects, check = fit_effects(observations, fit_shop_days(observations, known_date))
+    cox = fit_cox(observations, known_date) if is_better(report) else None
     model = cox or fit_recency(observations)
     is_extended = model.observed_days < CAP_DAYS
     return TrainedModel(
@@ -60,9 +65,11 @@ def train(training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
         artefacts={
             MODEL_FILE: canonical_json(to_dict(model)).encode(),
             CURVES_FILE: curves.to_json(orient="columns", double_precision=15).encode(),
+            EFFECTS_FILE: effects.to_json(orient="columns", double_precision=15).encode(),
         },
         metrics=headlines(report) | {"count_observations": float(len(observations))},
-        report={"cuts": report},
+        report={"proportional_hazards": check, "cuts": report},
+        plots={**plots, "survival_curves.png": _plot(curves)},
     )
 
 
@@ -73,13 +80,31 @@ def score(as_of_date: date, model: TrainedModel, store: FeatureStore) -> dict[st
         return {
             "survival": _not_scored(snapshots, model.parameters["reason"]),
             "survival_curves": _no_curves(model.parameters["reason"]),
+            "survival_effects": _no_effects(model.parameters["reason"]),
         }
     fitted = from_dict(json.loads(model.artefacts[MODEL_FILE]))
     curves = pd.DataFrame(json.loads(model.artefacts[CURVES_FILE]))
+    effects = pd.DataFrame(json.loads(model.artefacts.get(EFFECTS_FILE, b"{}")))
     return {
-        "survival": _scored(predict(fitted, snapshots)),
+        "survival": _scored(predict(fitted, snapshots, pd.Timestamp(as_of_date))),
         "survival_curves": _scored(curves.reset_index(drop=True)),
+        "survival_effects": (
+            _no_effects(NO_EFFECTS) if effects.empty else _scored(effects.reset_index(drop=True))
+        ),
     }
+
+
+def _plot(curves: pd.DataFrame) -> bytes:
+    """The curves of all customers and of the spend tiers."""
+    shown = curves[curves["group_name"].str.match("all$|spend tier: ")]
+    return lines(
+        "days since the customer was looked at",
+        "share without an order",
+        {
+            str(name): (curve["day"].to_numpy(), curve["survival_probability"].to_numpy())
+            for name, curve in shown.groupby("group_name", sort=False)
+        },
+    )
 
 
 def _scored(frame: pd.DataFrame) -> pd.DataFrame:
@@ -89,6 +114,12 @@ def _scored(frame: pd.DataFrame) -> pd.DataFrame:
 def _no_curves(reason: str) -> pd.DataFrame:
     """One row that says why there is no curve."""
     row = dict.fromkeys(CURVE_COLUMNS) | {"group_name": "all", "day": 0}
+    return pd.DataFrame([row]).assign(score_status="not_scored", score_reason=reason)
+
+
+def _no_effects(reason: str) -> pd.DataFrame:
+    """One row that says why there is no effect."""
+    row = dict.fromkeys(EFFECT_COLUMNS) | {"covariate": "all", "description": "No effect."}
     return pd.DataFrame([row]).assign(score_status="not_scored", score_reason=reason)
 
 

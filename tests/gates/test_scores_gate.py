@@ -28,9 +28,11 @@ create table features.product_weeks as
         date '2011-08-29' as week_start_date
     from generate_series(1, 3) as n;
 reset role;
-truncate scores.churn, scores.demand, scores.survival, scores.survival_curves;
+truncate scores.churn, scores.demand, scores.survival, scores.survival_curves,
+    scores.survival_effects;
 select scores.ensure_month(name, '2011-09-10')
-from (values ('churn'), ('demand'), ('survival'), ('survival_curves')) as tables (name);
+from (values ('churn'), ('demand'), ('survival'), ('survival_curves'), ('survival_effects'))
+    as tables (name);
 insert into scores.churn
     (as_of_date, publication_id, customer_id, churn_probability_90d, churn_percentile_90d,
      churn_risk_band, score_status, score_reason, model_name, model_version, run_id, scored_at)
@@ -60,12 +62,24 @@ insert into scores.survival_curves
      survival_upper, count_at_risk, score_status, model_name, model_version, run_id, scored_at)
     select '2011-09-10', 17, 'all', day, .5, .4, .6, 10, 'scored', 'm', 'v', 'r', now()
     from generate_series(0, 365) as day;
+insert into scores.survival_effects
+    (as_of_date, publication_id, covariate, description, unit, hazard_ratio, hazard_ratio_lower,
+     hazard_ratio_upper, proportional_p_value, score_status, model_name, model_version, run_id,
+     scored_at)
+    values ('2011-09-10', 17, 'count_orders_90d', 'More.', 'twice as much', 1.3, 1.2, 1.4, .5,
+        'scored', 'm', 'v', 'r', now());
 -- another publication, wrong in every row: not what the gate is asked about
 insert into scores.churn
     (as_of_date, publication_id, customer_id, churn_probability_90d, score_status)
     values ('2011-09-10', 18, 'stranger', 7, 'lost')
 """
-ROW_COUNTS = {"churn": 20, "demand": 24, "survival": 20, "survival_curves": 366}
+ROW_COUNTS = {
+    "churn": 20,
+    "demand": 24,
+    "survival": 20,
+    "survival_curves": 366,
+    "survival_effects": 1,
+}
 
 
 @pytest.fixture(autouse=True)
@@ -135,6 +149,8 @@ def test_good_scores_pass_without_a_warning(gate_home, results, question):
          "survival_upper, survival_lower"),
         ("survival_curves", "update {table} set survival_probability = null where day = 9",
          "survival_probability"),
+        ("survival_effects", "update {table} set hazard_ratio_lower = 9",
+         "hazard_ratio_upper, hazard_ratio_lower"),
         ("survival", "update {table} set expected_days_to_next_order = 366", "expected_days"),
     ],
 )  # fmt: skip

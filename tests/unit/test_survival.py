@@ -10,11 +10,12 @@ import pytest
 from ml_tasks.shared.check import checked
 from ml_tasks.shared.model import TrainedModel, canonical_json
 from ml_tasks.survival import evaluate, model, observations, run
-from ml_tasks.survival.curves import curves_by_group, extended, kaplan_meier
+from ml_tasks.survival.curves import curves_by_group, extended, kaplan_meier, support_days
 from perennial import contracts
 
 CONTRACT = contracts.load("survival")
 DAY = pd.Timestamp("2021-01-01")
+KNOWN = DAY + pd.Timedelta(days=400)
 
 
 def snapshots(count: int, seed: int) -> pd.DataFrame:
@@ -26,8 +27,11 @@ def snapshots(count: int, seed: int) -> pd.DataFrame:
             "days_since_first_order": rng.integers(1, 700, count),
             "days_since_last_order": rng.integers(1, 400, count),
             "count_orders": rng.integers(1, 20, count),
+            "count_orders_30d": rng.integers(0, 3, count),
             "count_orders_90d": rng.integers(0, 6, count),
+            "count_orders_180d": rng.integers(0, 9, count),
             "count_orders_365d": rng.integers(0, 15, count),
+            "net_spend_amount_90d": rng.gamma(2, 50, count),
             "net_spend_amount_365d": rng.gamma(2, 200, count),
             "avg_days_between_orders": np.where(
                 rng.random(count) < 0.3, np.nan, rng.gamma(3, 20, count)
@@ -97,21 +101,21 @@ def test_cox_finds_the_planted_coefficients_and_curves():
     planted = {"log_count_orders_90d": 0.8, "log_days_since_last_order": -0.5}
     values = observations.covariates(frame)[list(planted)].to_numpy()
     hazard = 0.03 * np.exp(values @ np.array(list(planted.values())))
-    cox = model.fit_cox(observed(frame, hazard, watched_days=400, seed=4))
+    cox = model.fit_cox(observed(frame, hazard, watched_days=400, seed=4), KNOWN)
     found = dict(zip(cox.features, cox.coefficients, strict=True))
     for name, coefficient in found.items():
         # log_overdue moves with recency and rhythm, so the three share what is planted in one
         if name not in ("log_days_since_last_order", "log_overdue", "log_days_between_orders"):
             assert coefficient == pytest.approx(planted.get(name, 0.0), abs=0.12), name
     truth = np.exp(-hazard[:, None] * np.arange(366))
-    error = np.abs(cox.survival(frame) - truth)
+    error = np.abs(cox.survival(frame, DAY) - truth)
     assert error.mean() < 0.01
     assert np.quantile(error, 0.99) < 0.06
 
 
 def test_customers_who_do_not_differ_have_no_cox_model():
     alike = pd.concat([snapshots(1, 3)] * 200, ignore_index=True)
-    assert model.fit_cox(observed(alike, np.full(200, 0.02), 200, 4)) is None
+    assert model.fit_cox(observed(alike, np.full(200, 0.02), 200, 4), KNOWN) is None
 
 
 def test_prediction_from_json_is_that_of_lifelines():
@@ -121,14 +125,23 @@ def test_prediction_from_json_is_that_of_lifelines():
     data = observed(
         frame, 0.02 * np.exp(observations.covariates(frame)["log_count_orders"] - 2), 200, 6
     )
-    cox = model.from_dict(json.loads(canonical_json(model.to_dict(model.fit_cox(data)))))
+    fitted = model.fit_cox(data, KNOWN)
+    cox = model.from_dict(json.loads(canonical_json(model.to_dict(fitted))))
     values = observations.covariates(data)[cox.features]
-    scaled = (values / values.std()).assign(days=data["days"], is_ordered=data["is_ordered"])
-    fitter = CoxPHFitter(penalizer=model.PENALTY).fit(scaled, "days", "is_ordered")
-    # on days without an order lifelines draws a line between the steps; we keep the step
-    times = np.unique(data.loc[data["is_ordered"], "days"])
-    expected = fitter.predict_survival_function(scaled, times=times).to_numpy().T
-    np.testing.assert_allclose(cox.survival(frame)[:, times], expected, rtol=1e-9)
+    scaled = (values / values.std()).assign(
+        days=data["days"], is_ordered=data["is_ordered"], stratum=model.stratum(data)
+    )
+    fitter = CoxPHFitter(penalizer=model.PENALTY).fit(
+        scaled, "days", "is_ordered", strata=["stratum"]
+    )
+    survival = cox.survival(frame, DAY)
+    for number in (0, 1):
+        own = model.stratum(data) == number
+        # on days without an order lifelines draws a line between the steps; we keep the step
+        times = np.unique(data.loc[own & data["is_ordered"], "days"])
+        times = times[times <= support_days(data.loc[own, "days"].to_numpy())]
+        expected = fitter.predict_survival_function(scaled[own], times=times).to_numpy().T
+        np.testing.assert_allclose(survival[own][:, times], expected, rtol=1e-6)
 
 
 def test_hazard_beyond_the_support_goes_on_at_its_rate():
@@ -219,14 +232,16 @@ class Store:
         day = pd.Timestamp(as_of_date)
         seen = self.orders[self.orders["ordered_date"] < day]
         age = (day - seen["ordered_date"]).dt.days
-        by = seen.assign(age=age, recent=age <= 90).groupby("customer_id")
+        spans = {f"in_{n}d": age <= n for n in (30, 90, 180)}
+        by = seen.assign(age=age, **spans).groupby("customer_id")
         frame = pd.DataFrame(
             {
                 "days_since_first_order": by["age"].max(),
                 "days_since_last_order": by["age"].min(),
                 "count_orders": by.size(),
-                "count_orders_90d": by["recent"].sum(),
+                **{f"count_orders_{n}d": by[f"in_{n}d"].sum() for n in (30, 90, 180)},
                 "count_orders_365d": by.size(),
+                "net_spend_amount_90d": by["in_90d"].sum() * 10.0,
                 "net_spend_amount_365d": by.size() * 10.0,
             }
         )

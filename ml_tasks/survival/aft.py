@@ -1,0 +1,72 @@
+"""A Weibull model of accelerated failure time, for the report: what a parametric curve says."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ml_tasks.survival.curves import CAP_DAYS
+from ml_tasks.survival.model import PENALTY, in_shop_days
+from ml_tasks.survival.observations import covariates, once_each, recent
+from ml_tasks.survival.shop_days import ShopDays, fit_shop_days
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class WeibullModel:
+    """S(t) = exp(-(t / scale) ** shape), the scale each customer's own, t in shop days.
+
+    Attributes:
+        log_scale: Coefficients of the log of the scale, by feature, and `Intercept`.
+        shape: Below 1: the longer a customer has stayed away, the less likely an order is.
+        shop_days: How many shop days each day counts.
+    """
+
+    log_scale: pd.Series
+    shape: float
+    shop_days: ShopDays
+
+    name = "weibull_aft"
+
+    def survival(self, snapshots: pd.DataFrame, day: pd.Timestamp) -> np.ndarray:
+        """S(t) of each row, looked at on `day`: (n_rows, CAP_DAYS + 1), first column 1."""
+        slopes = self.log_scale.drop("Intercept")
+        scale = np.exp(covariates(snapshots)[slopes.index] @ slopes + self.log_scale["Intercept"])
+        path = self.shop_days.path(day, CAP_DAYS)
+        return np.exp(-((path / scale.to_numpy()[:, None]) ** self.shape))
+
+
+def fit_aft(observations: pd.DataFrame, known_date: pd.Timestamp) -> WeibullModel | None:
+    """Fit on each customer once; None if customers don't differ or the fit does not converge.
+
+    Args:
+        observations: As of `observations_of`, by what was known on `known_date`.
+        known_date: Day after the last one watched.
+    """
+    from lifelines import WeibullAFTFitter
+    from lifelines.exceptions import ConvergenceError
+
+    once = once_each(recent(observations))
+    shop_days = fit_shop_days(observations, known_date)
+    frame = covariates(once)
+    frame = frame.loc[:, frame.std() > 1e-6]
+    if frame.empty:
+        return None
+    scale = frame.std()
+    scaled = (frame / scale).assign(
+        days=in_shop_days(once, shop_days), is_ordered=once["is_ordered"]
+    )
+    fitter = WeibullAFTFitter(penalizer=PENALTY)
+    try:
+        fitter.fit(scaled, duration_col="days", event_col="is_ordered")
+    except ConvergenceError as error:
+        log.warning("the AFT can't be fitted to %d observations: %s", len(frame), error)
+        return None
+    fitted = fitter.params_["lambda_"]
+    slopes = fitted.drop("Intercept") / scale
+    log_scale = pd.concat([slopes, fitted[["Intercept"]]])
+    return WeibullModel(log_scale, float(np.exp(fitter.params_["rho_"].iloc[0])), shop_days)
