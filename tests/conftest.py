@@ -33,7 +33,10 @@ def start_home() -> Iterator[StartHome]:
     def start(source: str, **fields: object) -> Settings:
         folder = Path(tempfile.mkdtemp(prefix="perennial-test-"))
         settings = Settings(
-            home=folder, source=source, pg_port=free_port(), airflow_port=free_port(), **fields
+            home=folder,
+            source=source,
+            **{f"{name}_port": free_port() for name in ("pg", "airflow", "mlflow")},
+            **fields,
         )
         started.append(settings)
         postgres.start(settings)

@@ -7,6 +7,7 @@ at midnight, booleans bool, text object with None. A whole number that may be nu
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
@@ -54,15 +55,31 @@ class FeatureStore:
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self.connection = connection
+        self.reads: list[dict[str, Any]] = []  # what was read so far, in numbers
 
     def snapshot(self, as_of_date: date) -> pd.DataFrame:
-        """What was known of each customer on a date: one row per customer_id, ordered by it."""
+        """What was known of each customer on a date: one row per customer_id, ordered by it.
+
+        Raises:
+            FeaturesMissingError: If the table holds earlier dates and not this one.
+        """
         query = sql.SQL(
             "select snapshots.* from {snapshots} as snapshots"
             " where snapshots.as_of_date = %(as_of_date)s"
             ' order by snapshots.customer_id collate "C"'
         ).format(snapshots=SNAPSHOTS)
-        return self.read(query, {"as_of_date": as_of_date})
+        frame = self.read(query, {"as_of_date": as_of_date})
+        if frame.empty and self._has_snapshots_before(as_of_date):
+            raise FeaturesMissingError(
+                f"features.customer_snapshots has earlier dates and not {as_of_date}: choose the"
+                " first of a month, or a date that was scored"
+            )
+        return frame
+
+    def _has_snapshots_before(self, as_of_date: date) -> bool:
+        query = sql.SQL("select exists(select from {} where as_of_date < %s)").format(SNAPSHOTS)
+        row = self.connection.execute(query, [as_of_date]).fetchone()
+        return row is not None and row[0]
 
     def grid_snapshots(self, before: date) -> pd.DataFrame:
         """All grid snapshots of dates < `before`, ordered by as_of_date, customer_id."""
@@ -177,9 +194,12 @@ class FeatureStore:
                 quoted_strings_can_be_null=False,
             ),
         )
-        return table.to_pandas(date_as_object=False).astype(
+        frame = table.to_pandas(date_as_object=False).astype(
             {name: "datetime64[ns]" for name, kind in types.items() if pa.types.is_date(kind)}
         )
+        tables = re.findall(r'"features"\."(\w+)"', query.as_string(self.connection))
+        self.reads.append({"tables": sorted(set(tables)), **_facts(frame)})
+        return frame
 
     def _types(self, query: sql.Composed, params: Mapping[str, Any]) -> dict[str, pa.DataType]:
         with self.connection.cursor() as cursor:
@@ -188,3 +208,21 @@ class FeatureStore:
             )
             kinds = {column.name: column.type_display for column in cursor.description or ()}
         return {name: ARROW_TYPES[kind.split("(")[0]] for name, kind in kinds.items()}
+
+
+def _facts(frame: pd.DataFrame) -> dict[str, Any]:
+    """Counts and dates of a frame, as JSON."""
+    facts: dict[str, Any] = {"count_rows": len(frame)}
+    for column in ("week_start_date", "as_of_date", "day_date"):
+        if column in frame and len(frame):
+            facts |= {
+                "dates": column,
+                "count_dates": int(frame[column].nunique()),
+                "first_date": f"{frame[column].min():%Y-%m-%d}",
+                "last_date": f"{frame[column].max():%Y-%m-%d}",
+            }
+            break
+    for column, name in (("customer_id", "count_customers"), ("product_id", "count_products")):
+        if column in frame:
+            facts[name] = int(frame[column].nunique())
+    return facts

@@ -21,6 +21,8 @@ class TrainedModel:
         metrics: Headline figures out of time, one number each.
         report: The whole evaluation as JSON: tables per cut, beside the baseline.
         plots: File name -> PNG bytes.
+        data: What training read: tables, count_rows, and first and last date and count of
+            customers or products as far as they have any.
     """
 
     name: str
@@ -30,6 +32,7 @@ class TrainedModel:
     metrics: dict[str, float] = field(default_factory=dict)
     report: dict[str, Any] = field(default_factory=dict)
     plots: dict[str, bytes] = field(default_factory=dict)
+    data: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def model_version(self) -> str:

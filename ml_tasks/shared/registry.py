@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from ml_tasks.shared.card import judged_metrics, model_card, report_json
+from ml_tasks.shared.contest import cuts_of
 from ml_tasks.shared.model import TrainedModel, canonical_json
 from perennial.settings import REPOSITORY, Settings
 from perennial.warehouse import connect
@@ -36,6 +37,8 @@ TRAINING_DATE, MODEL_VERSION = "training_date", "model_version"
 # How a version came to be: its code and lock (see `recipe`), and as what it was trained.
 RECIPE, TRAINED_AS = "recipe", "trained_as"
 PARAMETER_MAX_CHARACTERS = 500
+METRICS_AT_ONCE = 1_000  # the most that MLflow takes
+NOTE, NOTE_MAX_CHARACTERS, DESCRIPTION_MAX_CHARACTERS = "mlflow.note.content", 5_000, 5_000
 REMEDY = "restore them, or call ml_tasks.shared.registry.forget to have it trained again"
 DESCRIPTION_FILE = "trained_model.json"  # what the files in model/ belong to
 
@@ -131,10 +134,15 @@ def add(
     run_id = run.info.run_id
     _log_figures(client, run_id, model)
     with tempfile.TemporaryDirectory() as folder:
-        _write_files(Path(folder), question, model)
+        _write_files(Path(folder), question, model, all_tags)
         client.log_artifacts(run_id, folder)
+    # as the UI shows it, pictures and all
+    card = model_card(
+        question, model, all_tags, lambda path: f"get-artifact?path={path}&run_uuid={run_id}"
+    )
+    client.set_tag(run_id, NOTE, _cut(card, NOTE_MAX_CHARACTERS))
     client.set_terminated(run_id)
-    _register(client, question, model, run_id, all_tags)
+    _register(client, question, model, run_id, all_tags, card)
     found = find(settings, question, model.training_date, model.model_version)
     if found is None:
         raise RegistryError(f"{question} {model.model_version} was stored and can't be found")
@@ -254,7 +262,9 @@ def _experiment_id(client: MlflowClient, settings: Settings, question: str) -> s
     if experiment is not None:
         return str(experiment.experiment_id)
     folder = settings.home.resolve() / "mlflow" / question
-    return str(client.create_experiment(question, artifact_location=folder.as_uri()))
+    kind = {"mlflow.experimentKind": "custom_model_development"}  # else the UI looks for chats
+    location = folder.as_uri()
+    return str(client.create_experiment(question, artifact_location=location, tags=kind))
 
 
 def _log_figures(client: MlflowClient, run_id: str, model: TrainedModel) -> None:
@@ -266,14 +276,31 @@ def _log_figures(client: MlflowClient, run_id: str, model: TrainedModel) -> None
         for name, value in model.parameters.items()
         if len(text := json.dumps(value)) <= PARAMETER_MAX_CHARACTERS
     }
+    of_cuts = [
+        Metric(f"cut/{figure}/{name}", value, 0, date.fromisoformat(cut).toordinal())
+        for cut, models in cuts_of(model.report).items()
+        for name, figures in models.items()
+        for figure, value in figures.items()
+    ]
+    means = [Metric(name, value, 0, 0) for name, value in judged_metrics(model).items()]
+    for start in range(0, len(of_cuts), METRICS_AT_ONCE):
+        client.log_batch(run_id, metrics=of_cuts[start : start + METRICS_AT_ONCE])
     client.log_batch(
         run_id,
-        metrics=[Metric(name, value, 0, 0) for name, value in judged_metrics(model).items()],
+        metrics=means,
         params=[Param(name, text) for name, text in {"model": model.name, **parameters}.items()],
     )
 
 
-def _write_files(folder: Path, question: str, model: TrainedModel) -> None:
+def _cut(text: str, longest: int) -> str:
+    """A text of whole lines, no longer than MLflow can hold; the whole is in model_card.md."""
+    if len(text) <= longest:
+        return text
+    more = "\n\nThe rest is in `model_card.md`, under Artifacts.\n"
+    return text[: longest - len(more)].rsplit("\n", 1)[0] + more
+
+
+def _write_files(folder: Path, question: str, model: TrainedModel, tags: Mapping[str, str]) -> None:
     (folder / "model").mkdir()
     for name, content in model.artefacts.items():
         (folder / "model" / name).write_bytes(content)
@@ -292,7 +319,8 @@ def _write_files(folder: Path, question: str, model: TrainedModel) -> None:
     for name, content in model.plots.items():
         (folder / "plots" / name).write_bytes(content)
     (folder / "report.json").write_text(report_json(model))
-    (folder / "model_card.md").write_text(model_card(question, model))
+    (folder / "data.json").write_text(canonical_json(model.data))
+    (folder / "model_card.md").write_text(model_card(question, model, tags))
 
 
 def _read_files(folder: Path) -> TrainedModel:
@@ -307,7 +335,12 @@ def _read_files(folder: Path) -> TrainedModel:
 
 
 def _register(
-    client: MlflowClient, question: str, model: TrainedModel, run_id: str, tags: Mapping[str, str]
+    client: MlflowClient,
+    question: str,
+    model: TrainedModel,
+    run_id: str,
+    tags: Mapping[str, str],
+    card: str,
 ) -> None:
     from mlflow.exceptions import MlflowException
 
@@ -322,5 +355,5 @@ def _register(
         source=f"{client.get_run(run_id).info.artifact_uri}/model",
         run_id=run_id,
         tags=dict(tags),
-        description=model_card(question, model).split("## Report")[0],
+        description=_cut(card, DESCRIPTION_MAX_CHARACTERS),
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import replace
 from datetime import date
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -134,7 +135,9 @@ def train_model(
     """Train, store, and read back: the first run and every later one then do the same."""
     log.info("training %s for %s", question, training_date)
     with connect(settings, "scorer") as connection:
-        trained = question_module(question).train(training_date, FeatureStore(connection), SEED)
+        store = FeatureStore(connection)
+        trained = question_module(question).train(training_date, store, SEED)
+    trained = replace(trained, data=store.reads)
     tags[registry.RECIPE] = registry.recipe(question)
     return registry.add(settings, question, trained, tags)
 

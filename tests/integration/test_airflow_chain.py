@@ -5,14 +5,19 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import date
+from urllib.parse import quote
 
 import httpx
 import psutil
 import pytest
 
-from local import airflow, postgres
+from local import airflow, mlflow, postgres
+from ml_tasks.shared import champions, registry
+from ml_tasks.shared.champions import Champion
 from perennial.settings import REPOSITORY, Settings
 from perennial.warehouse import connect
 from tests.conftest import StartHome
@@ -26,7 +31,15 @@ def command(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[
     """`python -m local ...` for this home, as make calls it."""
     fields = {
         f"PERENNIAL_{name.upper()}": str(getattr(settings, name))
-        for name in ("home", "source", "pg_port", "airflow_port", "sample_customers", "sample_days")
+        for name in (
+            "home",
+            "source",
+            "pg_port",
+            "airflow_port",
+            "mlflow_port",
+            "sample_customers",
+            "sample_days",
+        )
     }
     return subprocess.run(
         [sys.executable, "-m", "local", *arguments],
@@ -37,6 +50,13 @@ def command(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[
         timeout=900,
         check=False,
     )
+
+
+def wait_until(is_so: Callable[[], bool], seconds: float = 300) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline, "it took too long"
+        time.sleep(1)
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +116,66 @@ def test_the_same_date_again_gives_the_same_rows(home: Settings, first_run: obje
         assert rows(home, relation, AS_OF).equals(frame), relation
 
 
+def test_a_person_decides_between_two_close_models(home: Settings, first_run: object) -> None:
+    training_date = date(2024, 2, 1)
+    tested = registry.find(home, "churn", training_date)
+    assert tested is not None
+    report = registry.report_of(home, "churn", training_date, tested.model_version)
+    # a champion of another recipe that differs in nothing that can be seen
+    other = replace(tested, parameters={**tested.parameters, "recipe": "another"}, report=report)
+    registry.add(home, "churn", other, {registry.RECIPE: "another"})
+    with connect(home, "scorer") as connection:
+        planted = Champion(
+            question="churn",
+            training_date=training_date,
+            model_version=other.model_version,
+            model_training_date=training_date,
+            decision=champions.PROMOTED,
+            reason="planted",
+        )
+        champions.record(connection, planted)
+
+    api = airflow.Api(home)
+    conf = {"training_date": str(training_date), "reason": "a try"}
+    run = api.post("/dags/train_churn/dagRuns", {"logical_date": None, "conf": conf})
+    path = f"/dags/train_churn/dagRuns/{quote(run['dag_run_id'], safe='')}"
+
+    def states() -> dict[str, str]:
+        found = api.get(f"{path}/taskInstances")["task_instances"]
+        return {task["task_id"]: task["state"] for task in found}
+
+    wait_until(lambda: states()["approve"] == "awaiting_input")
+    question = f"{path}/taskInstances/approve/-1/hitlDetails"
+    asked = api.get(question)
+    assert "| **log_loss**, lower is better | mean |" in asked["body"]
+    assert other.model_version in asked["body"]
+    answer = {"chosen_options": ["Approve"], "params_input": {"why": "it is newer"}}
+    api.request("PATCH", question, json=answer)
+    wait_until(lambda: states()["record_answer"] == "success")
+    with connect(home, "scorer") as connection:
+        decided = champions.decided(connection, "churn", training_date)
+        told = connection.execute(
+            "select count(*) from ops.alerts where dag_id = 'train_churn'"
+        ).fetchone()
+    assert decided is not None
+    assert (decided.decision, decided.decided_by) == ("promoted", "admin")
+    assert decided.model_version == tested.model_version
+    assert "it is newer" in decided.reason
+    assert told == (1,)
+
+
+def test_models_are_shown_on_loopback_and_end_with_the_rest(
+    home: Settings, first_run: object
+) -> None:
+    assert command(home, "ui").returncode == 0
+    answer = httpx.get(
+        f"{mlflow.base_url(home)}/ajax-api/2.0/mlflow/registered-models/get",
+        params={"name": "churn"},
+    ).json()
+    aliases = {alias["alias"] for alias in answer["registered_model"]["aliases"]}
+    assert aliases == {"champion", "challenger"}
+
+
 def test_everything_listens_on_loopback_and_asks_who_is_there(
     home: Settings, first_run: object
 ) -> None:
@@ -113,7 +193,9 @@ def test_everything_listens_on_loopback_and_asks_who_is_there(
 
 def test_down_leaves_no_process_behind(home: Settings, first_run: object) -> None:
     assert airflow.processes_of(home)
+    assert mlflow.is_running(home)
     assert command(home, "down").returncode == 0
     assert airflow.processes_of(home) == []
+    assert not mlflow.is_running(home)
     assert not postgres.is_running(home)
     assert command(home, "status").returncode == 1

@@ -23,7 +23,12 @@ SEPTEMBER = TrainedModel(
     parameters={"seed": 7, "bounds": [0.5, 0.1 + 0.2], "nested": {"10": 1, "9": 2}, "text": "ü"},
     artefacts={"trees.ubj": bytes(range(256)), "weights.safetensors": b""},
     metrics={"auc": 0.8125, "undefined": float("nan")},
-    report={"cuts": [{"as_of_date": date(2011, 6, 1), "auc": float("nan")}]},
+    report={
+        "cuts": [
+            {"cut_date": "2011-06-01", "model": "coin", "auc": 0.75, "gini": float("nan")},
+            {"cut_date": "2011-03-01", "model": "coin", "auc": 0.875},
+        ]
+    },
     plots={"calibration.png": b"\x89PNG"},
 )
 
@@ -61,13 +66,25 @@ def test_report_plots_and_card_are_kept_and_nothing_is_a_pickle(home):
     registry.add(home, "kept", SEPTEMBER)
     files = {path.name: path for path in stored_files(home, "kept")}
     assert set(files) == {
-        "trained_model.json", "trees.ubj", "weights.safetensors", "report.json", "calibration.png",
-        "model_card.md",
+        "trained_model.json", "trees.ubj", "weights.safetensors", "report.json", "data.json",
+        "calibration.png", "model_card.md",
     }  # fmt: skip
-    assert '"as_of_date": "2011-06-01"' in files["report.json"].read_text()
+    assert '"gini": null' in files["report.json"].read_text()
     card = files["model_card.md"].read_text()
     assert SEPTEMBER.model_version in card
     assert "| auc | 0.8125 |" in card
+    assert "| 2011-06-01 | coin | 0.75 |" in card
+
+
+def test_figures_of_each_cut_are_metrics_whose_step_is_the_day(home):
+    registry.add(home, "steps", SEPTEMBER)
+    client = registry._client(home)
+    (version,) = client.search_model_versions("name = 'steps'")
+    history = client.get_metric_history(version.run_id, "cut/auc/coin")
+    found = {date.fromordinal(metric.step): metric.value for metric in history}
+    assert found == {date(2011, 6, 1): 0.75, date(2011, 3, 1): 0.875}
+    note = client.get_run(version.run_id).data.tags["mlflow.note.content"]
+    assert f"get-artifact?path=plots/calibration.png&run_uuid={version.run_id}" in note
 
 
 def test_each_training_date_has_its_own_model(home):
@@ -94,7 +111,7 @@ def test_a_challenger_is_not_found_by_date_alone(home):
     other = registry.add(home, "role", replace(SEPTEMBER, parameters={"seed": 8}))
     assert registry.find(home, "role", SEPTEMBER.training_date) == other
     report = registry.report_of(home, "role", SEPTEMBER.training_date, SEPTEMBER.model_version)
-    assert report == {"cuts": [{"as_of_date": "2011-06-01", "auc": None}]}
+    assert report["cuts"][0]["gini"] is None
 
 
 def test_the_same_model_is_stored_once_and_another_beside_it(home):

@@ -1,0 +1,60 @@
+"""A stranger finds in the card what a model is for, what it learnt from and how good it is."""
+
+from datetime import date
+
+from ml_tasks.shared.card import model_card
+from ml_tasks.shared.model import TrainedModel
+
+MODEL = TrainedModel(
+    name="trees",
+    training_date=date(2011, 9, 1),
+    parameters={"seed": 7, "coefficients": list(range(1000))},
+    metrics={"auc": 0.8125, "gini": float("nan")},
+    report={
+        "decision": "trees beats recency",
+        "warnings": ["auc of new customers is .07 lower"],
+        "cuts": [
+            {"cut_date": "2011-06-01", "model": "trees", "auc": 0.8, "log_loss": None},
+            {"cut_date": "2011-06-01", "model": "recency", "auc": 0.7, "log_loss": 0.5},
+        ],
+    },
+    plots={"gain.png": b""},
+    data=[
+        {
+            "tables": ["customer_outcomes", "customer_snapshots"],
+            "count_rows": 45_000,
+            "first_date": "2010-01-01",
+            "last_date": "2011-06-01",
+            "count_dates": 18,
+            "count_customers": 4969,
+        }
+    ],
+)
+
+
+def test_it_says_what_for_how_good_and_from_what():
+    card = model_card("churn", MODEL, {"recipe": "f00"})
+    for line in (
+        "# churn: trees",
+        "- auc of new customers is .07 lower",
+        "trees beats recency",
+        "| auc | 0.8125 |",
+        "| cut | model | auc | log_loss |",
+        "| 2011-06-01 | trees | 0.8 |  |",
+        "| 2011-06-01 | recency | 0.7 | 0.5 |",
+        "![gain.png](plots/gain.png)",
+        "| features.customer_outcomes, features.customer_snapshots | 2010-01-01 to 2011-06-01"
+        " | 45,000 rows | 18 dates | 4,969 customers |",
+        "| seed | 7 |",
+        "| recipe | f00 |",
+    ):
+        assert line in card.splitlines(), line
+    assert "coefficients" not in card
+    assert "churn.churn_probability_90d" in card  # what its numbers mean, from the contract
+    assert "2011-09-01" in card
+
+
+def test_a_model_that_nothing_is_known_of_has_a_card_too():
+    card = model_card("no_such_question", TrainedModel("no_model", date(2011, 9, 1), {}))
+    assert card.startswith("# no_such_question: no_model\n")
+    assert "## Cut by cut" not in card
