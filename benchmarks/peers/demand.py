@@ -51,7 +51,7 @@ def predict(folder: Path, cut: pd.Timestamp) -> Predictions:
     for name, model in MODELS.items():
         with said.timed(name):
             forecaster = StatsForecast(
-                [model], freq="W-MON", n_jobs=2, fallback_model=SeasonalNaive(season_length=1)
+                [model], freq="W-MON", n_jobs=1, fallback_model=SeasonalNaive(season_length=1)
             )
             frame = forecaster.forecast(df=series, h=HORIZON_WEEKS, level=[LEVEL])
         told[name] = _named(frame)
