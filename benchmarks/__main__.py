@@ -27,10 +27,10 @@ from rich.console import Console
 from benchmarks import data as shops
 from benchmarks import judge, results, warehouse
 from benchmarks.data import Data
+from benchmarks.results import FIGURES, WORKSPACE
 from benchmarks.warehouse import Home
 from perennial.settings import REPOSITORY
 
-WORKSPACE = REPOSITORY / ".bench"
 RESULTS = REPOSITORY / "benchmarks" / "results.md"
 PEERS = REPOSITORY / ".venv-bench" / "bin" / "python"
 QUESTIONS = ("churn", "clv", "survival", "demand")
@@ -177,7 +177,11 @@ def _run_sides(home: Home, question: str, cuts: list[str]) -> list[Path]:
     )
     for command, name, stamp in sides:
         stamps = {cut: stamp(cut) for cut in cuts}
-        missing = [cut for cut in cuts if _stamp(outputs / cut / f"{name}.of") != stamps[cut]]
+        missing = [cut for cut in cuts if not _is_done(outputs / cut / name, stamps[cut])]
+        for cut in missing:
+            (outputs / cut).mkdir(parents=True, exist_ok=True)
+            (outputs / cut / f"{name}.json").unlink(missing_ok=True)
+            (outputs / cut / f"{name}.of").write_text(stamps[cut])
         if missing:
             console.print(f"  {question}, {name}: {len(missing)} cuts")
             subprocess.run(
@@ -186,14 +190,13 @@ def _run_sides(home: Home, question: str, cuts: list[str]) -> list[Path]:
                 cwd=REPOSITORY,
                 env=os.environ | _environment(home, is_peer=command[0] == str(PEERS)),
             )
-            for cut in missing:
-                (outputs / cut / f"{name}.of").write_text(stamps[cut])
     return [outputs / "{cut}" / name for _, name, _ in sides]
 
 
-def _stamp(path: Path) -> str:
-    """What a side's file was computed from; empty if it is not there."""
-    return path.read_text() if path.exists() else ""
+def _is_done(stem: Path, stamp: str) -> bool:
+    """Whether a side's file is whole and was computed from this."""
+    files = [stem.with_name(f"{stem.name}.{suffix}") for suffix in ("json", "of")]
+    return all(file.exists() for file in files) and files[1].read_text() == stamp
 
 
 def _environment(home: Home, *, is_peer: bool) -> dict[str, str]:
@@ -241,10 +244,9 @@ def _figures(
 def _keep(name: str, rows: pd.DataFrame, given: argparse.Namespace) -> None:
     """Store a table's figures and where they come from, for results.md."""
     kind = "final" if given.final else f"own-{given.data.name}" if given.data else "open"
-    folder = WORKSPACE / "figures"
-    folder.mkdir(exist_ok=True)
-    rows.to_parquet(folder / f"{kind}.{name}.parquet")
-    (folder / f"{kind}.{name}.json").write_text(json.dumps(_circumstances()))
+    FIGURES.mkdir(exist_ok=True)
+    rows.to_parquet(FIGURES / f"{kind}.{name}.parquet")
+    (FIGURES / f"{kind}.{name}.json").write_text(json.dumps(_circumstances()))
 
 
 def _circumstances() -> dict[str, str]:
@@ -266,7 +268,7 @@ def write_results() -> None:
     """results.md out of everything in the workspace."""
     lines = [HEAD, *_versions(), ""]
     kinds = {"open": "", "final": "# Reserved cuts and seeds\n"}
-    folder = WORKSPACE / "figures"
+    folder = FIGURES
     own = sorted({path.name.split(".")[0] for path in folder.glob("own-*.parquet")})
     for kind in [*kinds, *own]:
         title = kinds.get(kind, f"# {kind.removeprefix('own-')}\n")

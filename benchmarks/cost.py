@@ -25,6 +25,7 @@ from rich.console import Console
 
 from benchmarks import warehouse
 from benchmarks.data import Data
+from benchmarks.results import FIGURES, WORKSPACE
 from ingest.sample_shop.files import write_plan
 from ingest.sample_shop.plan import START, Plan
 from ml_tasks.shared.features import FeatureStore
@@ -38,7 +39,6 @@ SHOP_SEED = 21
 DAYS = 730
 DAY = START + timedelta(days=DAYS)
 QUESTIONS = ("churn", "clv", "survival", "demand")
-WORKSPACE = REPOSITORY / ".bench"
 
 console = Console()
 
@@ -140,9 +140,8 @@ def _write(rows: pd.DataFrame) -> None:
         by_size = of_step.set_index("customers")
         cells = [_cell(by_size, size) for size in sizes]
         lines.append("| " + " | ".join([str(step), *cells, growth(by_size["seconds"])]) + " |")
-    folder = WORKSPACE / "figures"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "cost.md").write_text("\n".join(lines) + "\n")
+    FIGURES.mkdir(parents=True, exist_ok=True)
+    (FIGURES / "cost.md").write_text("\n".join(lines) + "\n")
 
 
 def _cell(by_size: pd.DataFrame, size: int) -> str:

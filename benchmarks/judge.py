@@ -300,7 +300,7 @@ def demand(said: pd.DataFrame, weeks: pd.DataFrame, origin: pd.Timestamp) -> pd.
         origin: First day of the first week.
 
     Returns:
-        A row per model: wrmsse (of the mean), mase (of the median), bias (total of the means over
+        A row per model: wrmsse and mase (of the median), bias (total of the means over
         the actual total, less 1), coverage (of 80 % bands), pinball (mean of three quantiles, each
         product's divided by mean_step as in MASE), unscored (count of products).
 
@@ -327,7 +327,7 @@ def _forecast(frame: pd.DataFrame, judged: Panel, origin: pd.Timestamp) -> Figur
     unscored = np.isnan(wide["mean"]).any(axis=1)
     mean = np.nan_to_num(wide["mean"])
     median = np.nan_to_num(wide["p50"])
-    rmsse = np.sqrt(np.mean((mean - judged.actual) ** 2, axis=1) / judged.mean_square_step)
+    rmsse = np.sqrt(np.mean((median - judged.actual) ** 2, axis=1) / judged.mean_square_step)
     error = np.mean(np.abs(median - judged.actual), axis=1)
     has_band = np.isfinite(wide["p10"]).any() and np.isfinite(wide["p90"]).any()
     low, high = np.nan_to_num(wide["p10"]), np.nan_to_num(wide["p90"])

@@ -24,6 +24,7 @@ from psycopg import sql
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.results import keep_part
 from ingest.land import land
 from local import postgres
 from perennial import sources
@@ -122,20 +123,9 @@ def _print(seconds: dict[str, list[float]], byte_count: int, records: int) -> No
         table.add_row(name, f"{best:.2f}", f"{median:.2f}", f"{records / best:,.0f}", share)
     console = Console()
     console.print(table)
-    _write(table)
+    keep_part("landing", "Landing", table)
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     console.print(f"Best of {len(seconds['landing'])} rounds. Peak memory: {peak_mb:,.0f} MB.")
-
-
-def _write(table: Table) -> None:
-    """The part of results.md."""
-    cells = zip(*(column.cells for column in table.columns), strict=True)
-    rows = [[str(column.header) for column in table.columns], ["---"] * len(table.columns)]
-    rows += [[str(cell) for cell in row] for row in cells]
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
-    folder = REPOSITORY / ".bench" / "figures"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "landing.md").write_text("\n".join(["## Landing", "", f"{table.title}.", "", *lines]))
 
 
 if __name__ == "__main__":

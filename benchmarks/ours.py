@@ -75,7 +75,7 @@ def survival(said: Predictions, scores: pd.DataFrame) -> None:
 
 def demand(said: Predictions, scores: pd.DataFrame) -> None:
     """The published mean, where there is one, else the median; and the band."""
-    mean = "demand_units" if "demand_units" in scores else "demand_units_p50"
+    mean = "demand_units_mean" if "demand_units_mean" in scores else "demand_units_p50"
     said.add(
         OURS,
         {"product_id": scores["product_id"], "week_start_date": scores["week_start_date"]},

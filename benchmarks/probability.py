@@ -23,6 +23,7 @@ from rich.table import Table
 from scipy import optimize
 from scipy.special import betaln, gammaln, hyp2f1
 
+from benchmarks.results import keep_part
 from ml_tasks.shared.probability import bg_nbd, gamma_gamma, pareto_nbd
 
 CUSTOMERS = 1_000_000
@@ -144,6 +145,7 @@ def main(customers: int = CUSTOMERS) -> int:
             seconds = row["fit"] + row["score"]
             is_good &= not is_ours or (seconds <= LIMIT_SECONDS and not row["unscored"])
     Console().print(table)
+    keep_part("probability", "Probability models", table)
     return int(not is_good)
 
 
