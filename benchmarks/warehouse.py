@@ -1,7 +1,7 @@
 """A home of its own for a shop: landed, built by dbt for the wanted dates, as the product does.
 
 It stays in the workspace for the next run, under a name made of what it was built from; a change
-of the data, of dbt_project/ or of ingest/ makes a new one and deletes the old.
+of the data, of dbt_project/ up to features or of ingest/ makes a new one and deletes the old.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ from perennial.warehouse import connect
 
 FEATURES = ("run", "--select", "+path:models/features")
 RUN_ID = "benchmark"
+LAYERS = ("staging", "intermediate", "marts", "features")
+BUILT_BY = ("ingest", "dbt_project/macros", *(f"dbt_project/models/{layer}" for layer in LAYERS))
 LANDED_ON = date(2100, 1, 1)  # after every order; nothing that is measured depends on it
 CUSTOMER_DAYS = sql.SQL(
     "select customer_id, day_date, count_orders, gross_spend_amount, net_amount"
@@ -96,7 +98,7 @@ def before(happened: dict[str, pd.DataFrame], cut: date) -> dict[str, pd.DataFra
 @contextmanager
 def home(data: Data, workspace: Path) -> Iterator[Home]:
     """A shop's home, landed, its Postgres running; stopped at the end."""
-    folder = workspace / f"{data.name}-{digest([data.files, *_code('dbt_project', 'ingest')])}"
+    folder = workspace / f"{data.name}-{digest([data.files, *code(*BUILT_BY)])}"
     for other in workspace.glob(f"{data.name}-*"):
         if other != folder:
             remove(other)
@@ -142,7 +144,8 @@ def _settings(folder: Path, source: str) -> Settings:
     return Settings(home=folder / "home", source=source, pg_port=port)
 
 
-def _code(*folders: str) -> list[Path]:
+def code(*folders: str) -> list[Path]:
+    """Files of code in folders of the repository, in order."""
     suffixes = {".py", ".sql", ".yml"}
     return [
         path
