@@ -252,8 +252,8 @@ QUESTIONS = {
         demand_wants,
         "WRMSSE and MASE are of the median, which our contract calls the guess of a product's week,"
         " bias is of the mean, which adds up; a peer has one figure for both. Eight weeks; the"
-        " 1,000 products with most revenue in the 13 weeks before of those sold in at least 26 of the"
-        " last 52. Pinball is the mean of .1, .5 and .9, each product's over"
+        " 1,000 products with most revenue in the 13 weeks before of those sold in at least 26 of"
+        " the last 52. Pinball is the mean of .1, .5 and .9, each product's over"
         " its mean weekly step. CPU seconds are for 1,000 series, training included.",
     ),
 }
