@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from scipy.special import expit, gamma, hyp2f1
 
 from ml_tasks.shared.model import canonical_json
 from ml_tasks.shared.probability import bg_nbd, gamma_gamma, pareto_nbd
-from ml_tasks.shared.probability.bg_nbd import BgNbd
+from ml_tasks.shared.probability.bg_nbd import BgNbd, MbgNbd
 from ml_tasks.shared.probability.gamma_gamma import GammaGamma
 from ml_tasks.shared.probability.pareto_nbd import ParetoNbd
 from ml_tasks.shared.probability.rfm import cells_of, rfm
@@ -87,6 +88,8 @@ BG_MODELS = [
     BgNbd(r=0.9, alpha=70, a=0.27, b=190),
     BgNbd(r=0.5, alpha=0.3, a=1.0, b=0.2),
     BgNbd(r=3.0, alpha=12, a=40.0, b=60.0),
+    MbgNbd(r=0.5, alpha=6.0, a=0.9, b=1.6),
+    MbgNbd(r=2.0, alpha=40, a=1.0, b=12.0),
 ]
 HISTORIES = histories_of(
     (0, 0, 1), (0, 0, 400), (1, 3, 9), (1, 390, 400), (6, 60, 300), (40, 300, 310), (400, 399, 400)
@@ -106,17 +109,18 @@ def test_bg_nbd_agrees_with_integration(model, horizon):
 def _bg_by_integration(model, x, t_x, t, horizon):
     """P(alive) and expected orders, averaged over the chance p to leave; the rate in closed form.
 
-    Given p and the rate, the likelihood of the history is (1-p)^x rate^x exp(-rate t) for one who
-    is alive, and p (1-p)^(x-1) rate^x exp(-rate t_x) for one who left after the last repeat. One
-    alive at t orders (1 - exp(-rate p h)) / p times in h.
+    Given p and the rate, the likelihood of the history is (1-p)^k rate^x exp(-rate t) for one who
+    is alive, and p (1-p)^(k-1) rate^x exp(-rate t_x) for one who left after the last order, k the
+    orders after which one could leave: the repeats, in MBG/NBD the first order too. One alive at t
+    orders (1 - exp(-rate p h)) / p times in h.
     """
-    n = model.r + x
+    n, chances = model.r + x, x + isinstance(model, MbgNbd)
     # the log odds of p as the variable: nothing is singular, and plain sums converge fast
     log_odds = np.linspace(-300, 300, 60_001)
     p, stay = expit(log_odds), expit(-log_odds)
-    weight = np.exp(model.a * np.log(p) + (model.b + x) * np.log(stay))
+    weight = np.exp(model.a * np.log(p) + (model.b + chances) * np.log(stay))
     gone = 0.0
-    if x > 0:
+    if chances > 0:
         gone = ((model.alpha + t) / (model.alpha + t_x)) ** n * (weight * p / stay).sum()
     orders = -np.expm1(-n * np.log1p(p * horizon / (model.alpha + t))) / p
     return weight.sum() / (weight.sum() + gone), (weight * orders).sum() / (weight.sum() + gone)
@@ -202,14 +206,19 @@ def test_pareto_nbd_agrees_with_the_published_likelihood():
 
 
 @pytest.mark.parametrize(
-    ("model", "module"), [(BG_MODELS[1], bg_nbd), (PARETO_MODELS[0], pareto_nbd)]
+    ("model", "likelihood"),
+    [
+        (BG_MODELS[1], bg_nbd.mean_log_likelihood),
+        (BG_MODELS[1], partial(bg_nbd.mean_log_likelihood, first_counts=1)),
+        (PARETO_MODELS[0], pareto_nbd.mean_log_likelihood),
+    ],
 )
-def test_gradient_is_that_of_the_likelihood(model, module):
+def test_gradient_is_that_of_the_likelihood(model, likelihood):
     cells = cells_of(HISTORIES)
     at = np.array(list(asdict(model).values()))
-    for place, gradient in enumerate(module.mean_log_likelihood(at, cells)[1]):
+    for place, gradient in enumerate(likelihood(at, cells)[1]):
         step = 1e-5 * at * (np.arange(4) == place)
-        above, below = (module.mean_log_likelihood(at + d, cells)[0] for d in (step, -step))
+        above, below = (likelihood(at + d, cells)[0] for d in (step, -step))
         assert gradient == pytest.approx((above - below) / (2 * step[place]), rel=1e-4, abs=1e-9)
 
 
@@ -238,7 +247,7 @@ def simulated_bg_nbd(model: BgNbd, count: int, seed: int) -> pd.DataFrame:
     rate = rng.gamma(model.r, 1 / model.alpha, count)
     p = rng.beta(model.a, model.b, count)
     clock, recency, repeats = np.zeros(count), np.zeros(count), np.zeros(count)
-    is_alive = np.ones(count, dtype=bool)
+    is_alive = rng.random(count) >= p * isinstance(model, MbgNbd)
     while is_alive.any():
         clock = clock + rng.exponential(1 / rate)
         is_alive &= clock <= age
@@ -248,9 +257,16 @@ def simulated_bg_nbd(model: BgNbd, count: int, seed: int) -> pd.DataFrame:
     return pd.DataFrame({"count_repeats": repeats, "recency": recency, "age": age})
 
 
-def test_bg_nbd_finds_planted_parameters():
-    planted = BgNbd(r=0.8, alpha=60.0, a=0.6, b=2.5)
-    found = bg_nbd.fit(simulated_bg_nbd(planted, 60_000, seed=1))
+@pytest.mark.parametrize(
+    ("planted", "fit"),
+    [
+        (BgNbd(r=0.8, alpha=60.0, a=0.6, b=2.5), bg_nbd.fit),
+        (MbgNbd(r=0.8, alpha=60.0, a=0.6, b=2.5), bg_nbd.fit_modified),
+    ],
+)
+def test_bg_nbd_finds_planted_parameters(planted, fit):
+    found = fit(simulated_bg_nbd(planted, 60_000, seed=1))
+    assert type(found) is type(planted)
     for name, value in asdict(planted).items():
         assert getattr(found, name) == pytest.approx(value, rel=0.06), name
 
@@ -286,7 +302,18 @@ def test_gamma_gamma_finds_planted_parameters():
     assert found.population_mean == pytest.approx(3 * 120 / 3, rel=0.02)
 
 
-@pytest.mark.parametrize("fit", [bg_nbd.fit, pareto_nbd.fit, gamma_gamma.fit])
+FITS = [bg_nbd.fit, bg_nbd.fit_modified, pareto_nbd.fit, gamma_gamma.fit]
+
+
+def test_horizons_may_differ_by_customer():
+    horizons = np.arange(len(HISTORIES)) * 10.0
+    for model in (BG_MODELS[0], PARETO_MODELS[0]):
+        for predict in (model.expected_orders, model.no_order_probability):
+            one_by_one = [predict(HISTORIES, h)[row] for row, h in enumerate(horizons)]
+            assert predict(HISTORIES, horizons) == pytest.approx(one_by_one)
+
+
+@pytest.mark.parametrize("fit", FITS)
 def test_order_of_rows_changes_no_bit(fit):
     histories = simulated_bg_nbd(BG_MODELS[1], 3_000, seed=3)
     histories["mean_repeat_amount"] = 10 + histories["recency"] % 7
@@ -294,7 +321,7 @@ def test_order_of_rows_changes_no_bit(fit):
     assert fit(histories) == fit(shuffled)
 
 
-@pytest.mark.parametrize("fit", [bg_nbd.fit, pareto_nbd.fit, gamma_gamma.fit])
+@pytest.mark.parametrize("fit", FITS)
 def test_few_repeaters_are_not_fitted(fit):
     histories = histories_of(*[(1, 5, 10)] * 49, *[(0, 0, 10)] * 1000)
     assert fit(histories.assign(mean_repeat_amount=1.0)) is None

@@ -58,12 +58,24 @@ def maximise(
 
 
 def in_chunks(
-    predict: Callable[..., np.ndarray], histories: pd.DataFrame, columns: tuple[str, ...]
+    predict: Callable[..., np.ndarray],
+    histories: pd.DataFrame,
+    columns: tuple[str, ...],
+    *more: float | np.ndarray,
 ) -> np.ndarray:
-    """Predictions of all rows, shape (n_rows,), made a bounded number of rows at a time."""
+    """Predictions of all rows, shape (n_rows,), made a bounded number of rows at a time.
+
+    Args:
+        predict: Takes an array for each of `columns`, then for each of `more`.
+        histories: Columns as named.
+        columns: Names.
+        more: One number for all rows, or one for each.
+    """
+    count = len(histories)
     arrays = [histories[column].to_numpy(dtype=float) for column in columns]
-    result = np.empty(len(histories))
-    for start in range(0, len(result), CHUNK_ROWS):
+    arrays += [np.broadcast_to(np.asarray(values, dtype=float), count) for values in more]
+    result = np.empty(count)
+    for start in range(0, count, CHUNK_ROWS):
         rows = slice(start, start + CHUNK_ROWS)
         result[rows] = predict(*(array[rows] for array in arrays))
     return result

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -47,22 +46,24 @@ class ParetoNbd:
 
     name = "pareto_nbd"
 
-    def expected_orders(self, histories: pd.DataFrame, horizon: float) -> np.ndarray:
+    def expected_orders(self, histories: pd.DataFrame, horizon: float | np.ndarray) -> np.ndarray:
         """Order days to expect in (age, age + horizon], shape (n_customers,).
 
         Args:
             histories: Columns as of `rfm`.
-            horizon: Time ahead, at least 0.
+            horizon: Time ahead, at least 0; one for all or for each.
         """
-        return in_chunks(partial(self._expected, horizon=horizon), histories, HISTORY)
+        return in_chunks(self._expected, histories, HISTORY, horizon)
 
     def alive_probability(self, histories: pd.DataFrame) -> np.ndarray:
         """Chance of not having left by `age`."""
         return in_chunks(self._alive, histories, HISTORY)
 
-    def no_order_probability(self, histories: pd.DataFrame, horizon: float) -> np.ndarray:
+    def no_order_probability(
+        self, histories: pd.DataFrame, horizon: float | np.ndarray
+    ) -> np.ndarray:
         """Chance of no order in (age, age + horizon]: gone, or alive and silent."""
-        return in_chunks(partial(self._no_order, horizon=horizon), histories, HISTORY)
+        return in_chunks(self._no_order, histories, HISTORY, horizon)
 
     def _alive(self, x: np.ndarray, t_x: np.ndarray, t: np.ndarray) -> np.ndarray:
         n = self.r + x
@@ -71,7 +72,7 @@ class ParetoNbd:
         return expit(log_alive - np.log(self.s) - nodes.log_integral)
 
     def _expected(
-        self, x: np.ndarray, t_x: np.ndarray, t: np.ndarray, horizon: float
+        self, x: np.ndarray, t_x: np.ndarray, t: np.ndarray, horizon: np.ndarray
     ) -> np.ndarray:
         # Equation 22 of the note, in a form that holds at s = 1 too.
         log_stretch = np.log1p(horizon / (self.beta + t))
@@ -79,11 +80,11 @@ class ParetoNbd:
         return self._alive(x, t_x, t) * (self.r + x) / (self.alpha + t) * time_alive
 
     def _no_order(
-        self, x: np.ndarray, t_x: np.ndarray, t: np.ndarray, horizon: float
+        self, x: np.ndarray, t_x: np.ndarray, t: np.ndarray, horizon: np.ndarray
     ) -> np.ndarray:
         # One alive at t has the first order after v with density rate * exp(-(rate + leaving) v).
         n, alpha, beta = self.r + x, self.alpha + t, self.beta + t
-        nodes = _Nodes(alpha, beta, n + 1, self.s, np.zeros(len(x)), np.full(len(x), horizon))
+        nodes = _Nodes(alpha, beta, n + 1, self.s, np.zeros(len(x)), horizon)
         log_scale = np.log(n) + n * np.log(alpha) + self.s * np.log(beta)
         return 1.0 - self._alive(x, t_x, t) * np.exp(log_scale + nodes.log_integral)
 

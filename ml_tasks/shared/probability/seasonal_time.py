@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from ml_tasks.shared.probability import bg_nbd
-from ml_tasks.shared.probability.rfm import rfm
+from ml_tasks.shared.probability.rfm import HISTORY, rfm
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +94,8 @@ def fit(snapshots: pd.DataFrame) -> SeasonalTime | None:
         # what each day's newcomers are expected to order between their first day and each edge
         begin, end = np.broadcast_arrays(joined[:, None], np.maximum(edges, joined[:, None]))
         time = season.elapsed(begin.ravel(), end.ravel())
-        expected = joins @ model.expected_orders_of_newcomers(time).reshape(begin.shape)
+        newcomers = pd.DataFrame(0.0, index=range(len(time)), columns=list(HISTORY))
+        expected = joins @ model.expected_orders(newcomers, time).reshape(begin.shape)
         known = np.log(np.array(season.activity))[month_of_year]
         season = _season(ordered, np.diff(expected), month_of_year, known)
     return season
