@@ -35,10 +35,6 @@ BASELINES = (RecencyModel.name,)
 MODEL_FILE, CURVES_FILE, EFFECTS_FILE = "model.json", "curves.json", "effects.json"
 NO_MODEL = "no_model"
 NO_EFFECTS = "customers differ too little, or the model is older than its effects"
-TOO_YOUNG = (
-    f"customers were watched for less than {MIN_FOLLOW_UP_DAYS} days or placed fewer than "
-    f"{MIN_EVENTS} further orders"
-)
 
 
 def train(training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
@@ -51,7 +47,8 @@ def train(training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
     known_date = pd.Timestamp(training_date)
     observations = observations_of(store.next_orders(training_date))
     if not is_enough(observations, known_date):
-        return TrainedModel(NO_MODEL, training_date, {"reason": TOO_YOUNG})
+        reason = too_little(observations, known_date)
+        return TrainedModel(NO_MODEL, training_date, {"reason": reason})
     report, plots = evaluate(observations, known_date)
     curves = curves_by_group(observations)
     effects, check = fit_effects(observations, fit_shop_days(observations, known_date))
@@ -70,6 +67,16 @@ def train(training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
         metrics=headlines(report) | {"count_observations": float(len(observations))},
         report={"proportional_hazards": check, "cuts": report},
         plots={**plots, "survival_curves.png": _plot(curves)},
+    )
+
+
+def too_little(observations: pd.DataFrame, known_date: pd.Timestamp) -> str:
+    """What there is and what is needed, for a shop that says too little."""
+    first = observations["snapshot_date"].min()
+    days = 0 if observations.empty else (known_date - first).days
+    return (
+        f"customers were watched for {days} days and placed {observations['is_ordered'].sum()} "
+        f"further orders; needed are {MIN_FOLLOW_UP_DAYS} days and {MIN_EVENTS} orders"
     )
 
 

@@ -10,7 +10,15 @@ import pytest
 from ml_tasks.shared.check import checked
 from ml_tasks.shared.model import TrainedModel, canonical_json
 from ml_tasks.survival import evaluate, model, observations, run
-from ml_tasks.survival.curves import curves_by_group, extended, kaplan_meier, support_days
+from ml_tasks.survival.curves import (
+    curves_by_group,
+    extended,
+    kaplan_meier,
+    spend_tier,
+    support_days,
+)
+from ml_tasks.survival.effects import fit_effects
+from ml_tasks.survival.shop_days import ShopDays, fit_shop_days
 from perennial import contracts
 
 CONTRACT = contracts.load("survival")
@@ -339,3 +347,182 @@ def test_shop_that_says_little_gets_no_more_than_that(first_day, hazard, name):
         assert rows.num_rows > 0
         statuses = set(rows["score_status"].to_pylist())
         assert statuses == ({"not_scored"} if name == "no_model" else {"scored"})
+
+
+def test_breslow_with_late_entries_agrees_with_a_plain_loop():
+    rng = np.random.default_rng(10)
+    entry = rng.integers(0, 40, 300)
+    exit_ = entry + rng.integers(1, 60, 300)
+    risk, is_ordered = rng.gamma(2, 1, 300), rng.random(300) < 0.6
+    hazard, last_day = model.breslow(risk, entry, exit_, is_ordered)
+    total, expected = 0.0, [0.0]
+    for day in range(1, last_day + 1):
+        watched = sum(risk[i] for i in range(300) if entry[i] < day <= exit_[i])
+        total += sum(is_ordered[i] and exit_[i] == day for i in range(300)) / watched
+        expected.append(total)
+    assert last_day > 70
+    assert hazard[: last_day + 1] == pytest.approx(expected)
+
+
+def seasonal(levels: dict[int, float], months: int, count: int, seed: int) -> pd.DataFrame:
+    """Looked at on firsts of months; orders come at .01 a day times exp(level of the month)."""
+    rng = np.random.default_rng(seed)
+    first = pd.Timestamp("2020-01-01")
+    days = pd.date_range(first, periods=31 * (months + 2))
+    hazard = 0.01 * np.exp([levels.get(day.month, 0.0) for day in days])
+    parts = []
+    for start in pd.date_range(first, periods=months, freq="MS"):
+        frame = snapshots(count, int(rng.integers(1 << 30)))
+        frame["days_since_first_order"] = 200 + (start - first).days
+        frame["days_since_last_order"] = rng.integers(1, 90, count)
+        passed = np.cumsum(hazard[(start - first).days :])
+        wait = 1 + np.searchsorted(passed, rng.exponential(1, count))
+        watched = (first + pd.DateOffset(months=months) - start).days
+        parts.append(
+            frame.assign(
+                snapshot_date=start, days=np.minimum(wait, watched), is_ordered=wait <= watched
+            )
+        )
+    return pd.concat(parts, ignore_index=True)
+
+
+SEASON = {11: 0.5, 12: 0.6, 1: -0.6, 2: -0.5}
+
+
+def test_planted_season_is_found_and_expected_again():
+    data = seasonal(SEASON, months=14, count=3_000, seed=11)
+    known = pd.Timestamp("2021-03-01")
+    levels = fit_shop_days(data, known)
+    start = pd.date_range(levels.first_month, periods=len(levels.levels), freq="MS")
+    found = pd.Series(levels.levels, start)
+    truth = pd.Series([SEASON.get(day.month, 0.0) for day in start], start)
+    shift = (found - truth)[:14].mean()  # the mean level is the baseline's
+    assert (found - truth - shift)[:26].abs().max() < 0.12
+    assert levels.path(pd.Timestamp("2021-11-01"), 30)[-1] > 1.5 * levels.path(known, 30)[-1]
+
+
+def test_season_moves_the_chances_of_those_looked_at_in_it():
+    data = seasonal(SEASON, months=14, count=2_000, seed=12)
+    cox = model.fit_cox(data, pd.Timestamp("2021-03-01"))
+    frame = snapshots(2_000, 13)
+    frame["days_since_first_order"], frame["days_since_last_order"] = 600, 45
+    for day, level in (("2021-04-01", 0.0), ("2021-11-01", 0.5), ("2022-02-01", -0.5)):
+        back = 1 - cox.survival(frame, pd.Timestamp(day))[:, 28].mean()
+        assert back == pytest.approx(1 - np.exp(-0.28 * np.exp(level)), abs=0.04), day
+
+
+def test_shop_days_of_a_level_are_days_times_its_exponential():
+    clock = ShopDays("2021-01-01", [0.0, np.log(2.0)])
+    assert clock.path(pd.Timestamp("2021-01-30"), 4) == pytest.approx([0, 1, 2, 4, 6])
+    assert clock.path(pd.Timestamp("2021-06-01"), 2) == pytest.approx([0, 2, 4])  # the last holds
+    dates = pd.Series(pd.to_datetime(["2021-01-31", "2020-12-30"]))
+    assert clock.between(dates, np.array([2, 3])) == pytest.approx([3, 3])
+
+
+def test_young_shop_has_no_season():
+    data = seasonal(SEASON, months=4, count=300, seed=14)
+    data["days_since_first_order"] = 100
+    assert not any(fit_shop_days(data, pd.Timestamp("2020-05-01")).levels)
+
+
+def test_planted_hazard_ratios_are_inside_their_intervals():
+    frame = snapshots(6_000, 15)
+    values = observations.covariates(frame)
+    slopes = {"log_count_orders_90d": 0.6, "has_one_order_day": -0.4}
+    hazard = 0.02 * np.exp(sum(values[name] * slope for name, slope in slopes.items()) - 1)
+    table, report = fit_effects(
+        observed(frame, hazard.to_numpy(), 300, 16), ShopDays(str(DAY), [0])
+    )
+    table = table.set_index("covariate")
+    truth = pd.Series(1.0, table.index)
+    truth["count_orders_90d"], truth["has_one_order_day"] = 2**0.6, np.exp(-0.4)
+    inside = table["hazard_ratio_lower"].le(truth) & table["hazard_ratio_upper"].ge(truth)
+    assert inside.sum() >= len(table) - 1  # 95 % intervals, seven of them
+    assert report["decision"] == "one baseline hazard"
+    assert table.loc["count_orders_90d", "description"] == (
+        "Twice the 1 + orders in the last 90 days: an order on any day is "
+        f"{table.loc['count_orders_90d', 'hazard_ratio'] - 1:.0%} more likely, all else equal."
+    )
+
+
+def test_hazards_that_cross_are_found_and_get_strata():
+    frame = snapshots(6_000, 17)
+    is_long_away = frame["days_since_last_order"].to_numpy() > model.STRATUM_EDGE_DAYS
+    rng = np.random.default_rng(18)
+    # lately seen: hazard falls with time; long away: it rises
+    wait = np.where(is_long_away, 200 * rng.weibull(2.0, 6_000), 200 * rng.weibull(0.5, 6_000))
+    data = frame.assign(
+        snapshot_date=DAY, days=np.ceil(np.minimum(wait, 300)).clip(1).astype(int),
+        is_ordered=wait <= 300,
+    )  # fmt: skip
+    _, report = fit_effects(data, ShopDays(str(DAY), [0]))
+    assert report["decision"] == "a baseline hazard per stratum"
+    before, after = report["p_values_before"], report["p_values_after"]
+    assert before["log_days_since_last_order"] < 1e-6 < after["log_days_since_last_order"]
+
+
+def test_spend_tiers_are_shares_of_a_date():
+    frame = pd.DataFrame({"snapshot_date": [DAY] * 10, "net_spend_amount_365d": range(10)})
+    tiers = pd.Series(spend_tier(frame)).value_counts().to_dict()
+    assert tiers == {"lower 50 %": 5, "next 30 %": 3, "top 20 %": 2}
+
+
+def test_sample_is_the_same_whatever_the_order_of_rows():
+    data = seasonal({}, months=6, count=200, seed=19)
+    kept = observations.one_turn_each(data, 400)
+    again = observations.one_turn_each(data.sample(frac=1, random_state=1), 400)
+    assert kept.index.tolist() == sorted(again.index)
+    assert 300 < len(kept) < 500
+    assert kept["snapshot_date"].nunique() == 6
+
+
+def test_mean_of_customers_is_the_curve_of_the_same_customers(store):
+    """Out of sample: trained on 2020-12-01, against Kaplan-Meier of the half year that followed."""
+    cut = pd.Timestamp("2020-12-01")
+    known = observations.observations_of(store.next_orders(date(2021, 6, 1)))
+    cox = model.fit_cox(observations.known_on(known, cut), cut)
+    test = known[known["snapshot_date"] == cut]
+    curve = kaplan_meier(test["days"].to_numpy(), test["is_ordered"].to_numpy())
+    said = cox.survival(test, cut).mean(axis=0)
+    for day in (30, 60, 90, 180):
+        assert said[day] == pytest.approx(curve.loc[day, "survival_probability"], abs=0.05), day
+
+
+def test_expected_days_and_chances_are_those_of_the_own_curve(store, trained):
+    day = date(2021, 6, 10)
+    fitted = model.from_dict(json.loads(trained.artefacts[run.MODEL_FILE]))
+    curves = fitted.survival(store.snapshot(day), pd.Timestamp(day))
+    scores = run.score(day, trained, store)["survival"]
+    plain = [sum(curve[t] for t in range(1, 366)) for curve in curves]
+    assert scores["expected_days_to_next_order"].tolist() == pytest.approx(plain)
+    for within in (30, 60, 90, 180):
+        chances = scores[f"order_probability_{within}d"].to_numpy()
+        assert chances == pytest.approx(1 - curves[:, within])
+
+
+def test_model_stored_before_strata_and_shop_days_still_scores(store):
+    old = {
+        "kind": "cox",
+        "features": ["log_count_orders_90d"],
+        "center": [1.0],
+        "coefficients": [0.5],
+        "cumulative_hazard": [0.01 * day for day in range(366)],
+        "observed_days": 365,
+    }
+    curves = pd.DataFrame({name: [0] for name in run.CURVE_COLUMNS}).assign(group_name="all")
+    stored = TrainedModel(
+        "cox",
+        date(2021, 6, 1),
+        {},
+        {
+            run.MODEL_FILE: canonical_json(old).encode(),
+            run.CURVES_FILE: curves.to_json(orient="columns").encode(),
+        },
+    )
+    frames = run.score(date(2021, 6, 10), stored, store)
+    orders = store.snapshot(date(2021, 6, 10))["count_orders_90d"]
+    hazard = 0.3 * np.exp(0.5 * (np.log1p(orders) - 1))
+    chances = frames["survival"]["order_probability_30d"].to_numpy()
+    assert chances == pytest.approx(1 - np.exp(-hazard.to_numpy()))
+    effects = checked(frames["survival_effects"], CONTRACT.table("survival_effects"))
+    assert effects["score_status"].to_pylist() == ["not_scored"]
