@@ -72,6 +72,7 @@ PRODUCT_WEEK_COLUMNS = (
     "sold_units",
     "sold_amount",
     "avg_unit_price_amount",
+    "product_family",
 )
 
 

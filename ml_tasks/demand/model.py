@@ -12,13 +12,16 @@ import numpy as np
 
 from ml_tasks.demand import arima, intermittent, lstm, smoothing
 from ml_tasks.demand.panel import SEASON_WEEKS, STEPS, Panel
+from ml_tasks.demand.prices import at_usual_price
 from ml_tasks.demand.season import season_of
 
 SEASONAL_NAIVE, MEAN = "seasonal_naive", "mean_8_weeks"
 # What an analyst would draw up in a minute; the candidates have to beat the better of them.
 SIMPLE = (SEASONAL_NAIVE, MEAN)
-SMOOTHING, INTERMITTENT, ARIMA, LSTM = "smoothing", "intermittent", "arima", "lstm"
-CANDIDATES = (SMOOTHING, INTERMITTENT, ARIMA, LSTM)
+SMOOTHING, PRICED_SMOOTHING, INTERMITTENT = "smoothing", "priced_smoothing", "intermittent"
+ARIMA, LSTM = "arima", "lstm"
+# What is blended: last year's weeks, too, which some shops repeat to the letter.
+CANDIDATES = (SMOOTHING, PRICED_SMOOTHING, INTERMITTENT, ARIMA, LSTM, SEASONAL_NAIVE)
 MEAN_WEEKS = 8
 
 Forecasts = dict[str, np.ndarray]
@@ -51,6 +54,7 @@ def forecast(fitted: Fitted, panel: Panel) -> Forecasts:
     parameters = _aligned(fitted, panel.product_ids)
     return simple(panel.units) | {
         SMOOTHING: smoothing.forecast(panel, season),
+        PRICED_SMOOTHING: smoothing.forecast(at_usual_price(panel, season), season),
         INTERMITTENT: intermittent.forecast(panel.units, season),
         ARIMA: arima.forecast(panel.units, season, parameters),
         LSTM: lstm.forecast(panel, fitted.lstm_weights),

@@ -61,7 +61,8 @@ create table features.customer_next_orders as
         lateral (values (date '2011-02-01'), (date '2011-06-01')) as dates (snapshot_date);
 create table features.product_weeks as
     select as_of_date, 'p' || n as product_id, week::date as week_start_date, 5 as sold_units,
-        10.00::numeric(18, 2) as sold_amount, 2.0000::numeric(18, 4) as avg_unit_price_amount
+        10.00::numeric(18, 2) as sold_amount, 2.0000::numeric(18, 4) as avg_unit_price_amount,
+        'mugs'::text as product_family
     from generate_series(1, 3) as n,
         generate_series(timestamp '2011-08-01', timestamp '2011-08-29', interval '7 days') as week,
         lateral (values (date '2011-09-10'), (date '2011-09-01')) as dates (as_of_date)

@@ -34,11 +34,12 @@ insert into features.customer_next_orders values
     ('2011-08-01', '2011-05-01', 'b', 92, false);
 create table features.product_weeks (
     as_of_date date, product_id text, week_start_date date, sold_units integer,
-    sold_amount numeric(18, 2), avg_unit_price_amount numeric(18, 4));
+    sold_amount numeric(18, 2), avg_unit_price_amount numeric(18, 4), product_family text);
 insert into features.product_weeks values
-    ('2011-09-10', 'p10', '2011-08-29', 1, 2.50, 2.5000),
-    ('2011-09-10', 'p1', '2011-08-29', 0, 0, null), ('2011-09-10', 'p1', '2011-08-22', 4, 6, 1.5),
-    ('2011-09-01', 'p1', '2011-08-22', 5, 6, 1.2);
+    ('2011-09-10', 'p10', '2011-08-29', 1, 2.50, 2.5000, 'mugs'),
+    ('2011-09-10', 'p1', '2011-08-29', 0, 0, null, null),
+    ('2011-09-10', 'p1', '2011-08-22', 4, 6, 1.5, null),
+    ('2011-09-01', 'p1', '2011-08-22', 5, 6, 1.2, null);
 """
 
 

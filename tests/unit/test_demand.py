@@ -1,6 +1,7 @@
 """Demand: forecasters against planted truth, statsmodels and plain loops."""
 
 import json
+from dataclasses import replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -16,6 +17,7 @@ from ml_tasks.demand import (
     intermittent,
     lstm,
     model,
+    prices,
     reconcile,
     run,
     smoothing,
@@ -81,6 +83,20 @@ def few_steps(monkeypatch):
 def test_first_forecast_week_begins_on_or_after_the_day(day, first, stepped_over):
     assert first_forecast_week(day) == first
     assert weeks_stepped_over(day) == stepped_over
+
+
+def test_family_is_read_where_there_is_one():
+    frame = pd.DataFrame(
+        {
+            "product_id": ["b", "a", "a"],
+            "week_start_date": pd.to_datetime(["2020-01-06", "2020-01-06", "2020-01-13"]),
+            "sold_units": [5, 3, 4],
+            "sold_amount": [10.0, 6.0, 8.0],
+        }
+    )
+    named = frame.assign(product_family=[None, "mugs", "mugs"])
+    assert panel_of(named, date(2020, 1, 20)).families.tolist() == ["mugs", ""]
+    assert panel_of(frame, date(2020, 1, 20)).families.tolist() == ["", ""]
 
 
 def test_week_without_a_row_is_a_week_without_a_sale():
@@ -204,6 +220,46 @@ def test_steady_product_is_no_intermittent_one():
     assert np.mean(median) == pytest.approx(3.0, abs=0.05)
     assert np.mean(high - median) == pytest.approx(0.5 * 1.2816, abs=0.08)
     assert np.mean(median - low) == pytest.approx(0.5 * 1.2816, abs=0.08)
+
+
+# offers
+
+
+@pytest.fixture
+def shop_with_offers():
+    """Steady products; one week in eight at two thirds of the price sells 2.25 times as much."""
+    rng = np.random.default_rng(24)
+    rate = rng.uniform(20, 80, (60, 1))
+    is_offer = rng.random((60, 80)) < 0.125
+    is_offer[:30, -1] = True
+    units = rng.poisson(rate * np.where(is_offer, 2.25, 1.0)).astype(float)
+    amount = units * 9.0 * np.where(is_offer, 2 / 3, 1.0)
+    return replace(panel(units), amount=amount), rate
+
+
+def test_planted_effect_of_an_offer_is_found(shop_with_offers):
+    known, _ = shop_with_offers
+    log_ratio = prices.log_price_ratio(known)
+    assert set(np.exp(log_ratio).round(3).ravel()) == {0.667, 1.0}
+    found = prices.elasticity(known.units, log_ratio, no_season(known.units))
+    assert found == pytest.approx(2.0, abs=0.1)  # 1.5 ** 2 = 2.25
+
+
+def test_forecast_after_an_offer_is_of_the_usual_price(shop_with_offers):
+    known, rate = shop_with_offers
+    season = no_season(known.units)
+    priced = np.expm1(smoothing.forecast(prices.at_usual_price(known, season), season)[:, 0, 1])
+    plain = np.expm1(smoothing.forecast(known, season)[:, 0, 1])
+    on_offer = slice(0, 30)
+    assert np.mean(plain[on_offer] / rate[on_offer, 0]) > 1.15
+    assert np.mean(priced[on_offer] / rate[on_offer, 0]) == pytest.approx(1.0, abs=0.06)
+
+
+def test_prices_that_never_change_change_nothing():
+    known = panel(np.random.default_rng(25).poisson(9, (5, 60)))
+    np.testing.assert_array_equal(
+        prices.at_usual_price(known, no_season(known.units)).units, known.units
+    )
 
 
 # ARIMA
@@ -362,8 +418,8 @@ def test_weights_follow_the_product_only_as_far_as_it_was_tested():
     assert long[0].argmax() == CANDIDATES.index("lstm")
     np.testing.assert_allclose(long.sum(axis=1), 1.0)
     untested = blend.weights(loss, np.zeros(4), size)
-    np.testing.assert_allclose(untested.of_product, 0.25)
-    np.testing.assert_allclose(untested.of_class, 0.25)
+    np.testing.assert_allclose(untested.of_product, 1 / len(CANDIDATES))
+    np.testing.assert_allclose(untested.of_class, 1 / len(CANDIDATES))
 
 
 def test_blend_is_the_weighted_mean():

@@ -17,6 +17,12 @@ demand as (
 
 ),
 
+products as (
+
+    select * from {{ ref('dim_products') }}
+
+),
+
 first_weeks as (
 
     select
@@ -59,10 +65,15 @@ select
     product_weeks.week_start_date,
     coalesce(demand.sold_units, 0)::integer as sold_units,
     coalesce(demand.sold_amount, 0)::numeric(18, 2) as sold_amount,
-    (demand.sold_amount / demand.sold_units)::numeric(18, 4) as avg_unit_price_amount
+    (demand.sold_amount / demand.sold_units)::numeric(18, 4) as avg_unit_price_amount,
+    products.product_family
 
 from product_weeks
+
 left join demand
     on
         product_weeks.product_id = demand.product_id
         and product_weeks.week_start_date = demand.week_start_date
+
+left join products
+    on product_weeks.product_id = products.product_id
