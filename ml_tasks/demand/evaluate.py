@@ -46,7 +46,6 @@ def report(tested: Backtest) -> dict[str, Any]:
         "decision": _decision(methods),
         "methods": methods,
         "cuts": [{"cut_date": day, **figures} for day, figures in cuts.items()],
-        "count_arima_fits_replaced": tested.count_diverged,
     }
 
 

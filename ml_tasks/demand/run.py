@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ml_tasks.demand import backtest, blend, evaluate, pictures, reconcile, stored
+from ml_tasks.demand import backtest, blend, eligibility, evaluate, pictures, reconcile, stored
 from ml_tasks.demand import model as demand
 from ml_tasks.demand.backtest import BLEND
 from ml_tasks.demand.model import CANDIDATES
@@ -43,14 +43,19 @@ def train(training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
     """Backtest, weigh the candidates, and fit again to all weeks before `training_date`."""
     panel = panel_of(store.product_weeks(training_date), training_date)
     if panel.n_weeks < evaluate.MIN_WEEKS:
-        return TrainedModel(NO_MODEL, training_date, {"reason": TOO_YOUNG})
+        report = {"decision": f"{TOO_YOUNG}: nothing is forecast"}
+        return TrainedModel(NO_MODEL, training_date, {"reason": TOO_YOUNG}, report=report)
     tested = backtest.backtest(panel, seed)
     report = evaluate.report(tested)
     is_better = evaluate.is_better(report)
     name = BLEND if is_better else evaluate.best_simple(report)
     kept: dict[str, Any] = {
         "metrics": evaluate.headlines(report, name),
-        "report": report,
+        "report": {
+            "decision": f"nothing could be tested, so {name}",
+            "warnings": eligibility.warnings(panel, tested, report),
+            **report,
+        },
         "plots": pictures.plots(tested, report),
     }
     count_origins = len(tested.origins)

@@ -19,6 +19,8 @@ WEEK_SD, CURVE_SD, DRIFT_SD, NOISE_SD = 0.2, 0.2, 0.03, 0.15
 LEVEL_SD = 3.0
 CURVE_WEEKS = 3.0
 DAYS_PER_YEAR = 365.25
+# Fewer, and no week to come was seen last year.
+MIN_WEEKS = SEASON_WEEKS - HORIZON_WEEKS
 SAME_WEEK_DAYS = 3.5
 # The part of the shop's season that a product is taken to follow.
 SHARE = 0.75
@@ -31,7 +33,7 @@ def season_of(panel: Panel) -> np.ndarray:
 
     The total of all products, single large orders cut off, is a drifting level, plus a curve of
     the year, plus noise: the curve's posterior mean (a Gaussian process regression), so what was
-    seen once counts in part. Zeros where no week to come was seen last year.
+    seen once counts in part. Zeros where there are too few weeks.
 
     Returns:
         Shape (n_weeks + STEPS,).
@@ -40,7 +42,7 @@ def season_of(panel: Panel) -> np.ndarray:
         Rasmussen and Williams (2006), Gaussian Processes for Machine Learning, 2.2 and 5.4.3.
     """
     n_weeks = panel.n_weeks
-    if n_weeks < SEASON_WEEKS - HORIZON_WEEKS:
+    if n_weeks < MIN_WEEKS:
         return np.zeros(n_weeks + STEPS)
     total = np.nansum(without_outliers(panel.units, OUTLIER_QUANTILE), axis=0)
     logs = np.log(total + SMALL_SHARE * max(float(np.median(total)), 1.0))

@@ -12,6 +12,7 @@ from statsmodels.tsa.statespace.sarimax import SARIMAX
 from ml_tasks.demand import (
     accuracy,
     arima,
+    backtest,
     blend,
     evaluate,
     intermittent,
@@ -577,6 +578,37 @@ def test_equal_sales_give_the_equal_model():
     shop = Store(np.random.default_rng(9).poisson(6, (12, 70)).astype(float))
     day = MONDAY + timedelta(days=7 * 70)
     assert run.train(day, shop, 7).model_version == run.train(day, shop, 7).model_version
+
+
+@pytest.mark.usefixtures("few_steps")
+def test_order_of_rows_changes_nothing():
+    shop, day = Store(np.random.default_rng(26).poisson(6, (12, 70))), MONDAY + timedelta(490)
+    shuffled = Store(shop.units)
+    shuffled.product_weeks = lambda day: shop.product_weeks(day).sample(frac=1, random_state=1)
+    models = run.train(day, shop, 7), run.train(day, shuffled, 7)
+    assert models[0].model_version == models[1].model_version
+    frames = [run.score(day, models[0], store)["demand"] for store in (shop, shuffled)]
+    pd.testing.assert_frame_equal(*frames)
+
+
+def test_card_says_what_a_young_shop_lacks(few_steps):
+    shop = Store(np.random.default_rng(27).poisson(6, (5, 30)))
+    trained = run.train(MONDAY + timedelta(days=7 * 30), shop, seed=7)
+    assert trained.name in model.SIMPLE
+    assert trained.report["warnings"] == [
+        "the shop had sold for 30 whole weeks: models need 42 to be tested, so none is used",
+        "the shop had sold for 30 whole weeks: a season needs 44, so none is expected",
+    ]
+
+
+def test_report_has_every_method_at_every_cut_and_pictures(trained):
+    expected = {"blend", "blend_mean", *CANDIDATES, *model.SIMPLE}
+    assert len(trained.report["cuts"]) == backtest.COUNT_ORIGINS - 1
+    for cut in trained.report["cuts"]:
+        assert expected | {"cut_date"} == set(cut)
+    pictures = {f"forecast_{place}.png" for place in (1, 2, 3)} | {"coverage.png", "residuals.png"}
+    assert set(trained.plots) == pictures
+    assert all(content.startswith(b"\x89PNG") for content in trained.plots.values())
 
 
 @pytest.mark.usefixtures("few_steps")

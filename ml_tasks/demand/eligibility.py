@@ -1,0 +1,51 @@
+"""What a shop's sales are enough for, in sentences for the model card."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ml_tasks.demand import arima
+from ml_tasks.demand.backtest import BLEND, MIN_WEEKS_TO_FIT, Backtest
+from ml_tasks.demand.panel import HORIZON_WEEKS, Panel
+from ml_tasks.demand.season import MIN_WEEKS as SEASON_MIN_WEEKS
+
+# The first origin is learnt from, the second tests what was learnt.
+MIN_WEEKS_TO_TEST = MIN_WEEKS_TO_FIT + 2 * HORIZON_WEEKS
+PROMISED_COVERAGE = (0.75, 0.85)
+
+
+def warnings(panel: Panel, tested: Backtest, figures: dict[str, Any]) -> list[str]:
+    """What a reader should know before relying on the forecasts; none if all is well.
+
+    Args:
+        panel: What was trained on.
+        tested: Its backtest.
+        figures: The report on it, empty if nothing could be tested.
+    """
+    sold = f"the shop had sold for {panel.n_weeks} whole weeks"
+    found = []
+    if panel.n_weeks < MIN_WEEKS_TO_TEST:
+        found.append(f"{sold}: models need {MIN_WEEKS_TO_TEST} to be tested, so none is used")
+    elif not figures:
+        found.append("no product sold in half of the weeks: nothing could be judged")
+    if panel.n_weeks < SEASON_MIN_WEEKS:
+        found.append(f"{sold}: a season needs {SEASON_MIN_WEEKS}, so none is expected")
+    young = int(((~np.isnan(panel.units)).sum(axis=1) < arima.MIN_WEEKS).sum())
+    if young:
+        found.append(
+            f"{young} of {len(panel.units)} products were first sold fewer than"
+            f" {arima.MIN_WEEKS} weeks ago: they lean on what is usual in the shop"
+        )
+    if tested.count_diverged:
+        found.append(f"{tested.count_diverged} ARIMA fits diverged and took the shop's medians")
+    return found + _of_bands(figures)
+
+
+def _of_bands(figures: dict[str, Any]) -> list[str]:
+    if not figures:
+        return []
+    rate = figures["methods"][BLEND]["coverage_p10_p90"]
+    low, high = PROMISED_COVERAGE
+    return [] if low <= rate <= high else [f"the 80 % bands held {rate:.0%} of the weeks"]
