@@ -203,6 +203,37 @@ comment on column ops.champions.decided_by is 'The rule, or who.';
 comment on column ops.champions.decided_at is 'When, UTC.';
 create index if not exists champions_by_date on ops.champions (question, training_date, champion_id);
 
+create table if not exists ops.drift (
+    question text not null,
+    as_of_date date not null,
+    kind text not null check (kind in ('feature', 'score')),
+    column_name text not null,
+    model_version text not null,
+    statistic text not null,
+    value double precision not null,
+    threshold double precision,
+    n_reference bigint not null,
+    n_current bigint not null,
+    run_id text not null,
+    checked_at timestamptz not null default now(),
+    primary key (question, as_of_date, kind, column_name)
+);
+comment on table ops.drift is
+'How far inputs and scores of a date are from those of the model''s training date. Made again with the scores.';
+comment on column ops.drift.question is 'Question, as its folder in ml_tasks is called.';
+comment on column ops.drift.as_of_date is 'Date that was scored.';
+comment on column ops.drift.kind is 'feature: what the model is fed; score: what it answers.';
+comment on column ops.drift.column_name is 'Column of the features or of the score table.';
+comment on column ops.drift.model_version is 'Model whose training date is compared with.';
+comment on column ops.drift.statistic is 'How the distance is measured.';
+comment on column ops.drift.value is 'Distance of the two distributions, in [0, 1].';
+comment on column ops.drift.threshold is
+'Above it a warning is told: months before training were less far apart, and chance is. Null: too few months to tell.';
+comment on column ops.drift.n_reference is 'Rows on the training date.';
+comment on column ops.drift.n_current is 'Rows on the scored date.';
+comment on column ops.drift.run_id is 'Run that compared.';
+comment on column ops.drift.checked_at is 'When it was compared, UTC.';
+
 create table if not exists ops.alerts (
     alert_id bigint generated always as identity primary key,
     dag_id text not null,
@@ -274,6 +305,7 @@ grant insert, update, delete on ops.late_dates, ops.built_files to transformer;
 grant select, insert, update on ops.publications to scorer;
 grant select, insert on ops.gate_results, ops.champions to scorer;
 grant select, delete on ops.late_dates to scorer;
+grant select, insert, delete on ops.drift to scorer;
 grant usage on sequence ops.publication_id_seq to scorer;
 grant insert on ops.alerts to loader, transformer, scorer;
 

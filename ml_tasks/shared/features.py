@@ -56,13 +56,18 @@ class FeatureStore:
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self.connection = connection
         self.reads: list[dict[str, Any]] = []  # what was read so far, in numbers
+        self._last_snapshot: tuple[date, pd.DataFrame] | None = None
 
     def snapshot(self, as_of_date: date) -> pd.DataFrame:
         """What was known of each customer on a date: one row per customer_id, ordered by it.
 
+        The last one is remembered, for scoring and drift read the same: don't change it.
+
         Raises:
             FeaturesMissingError: If the table holds earlier dates and not this one.
         """
+        if self._last_snapshot and self._last_snapshot[0] == as_of_date:
+            return self._last_snapshot[1]
         query = sql.SQL(
             "select snapshots.* from {snapshots} as snapshots"
             " where snapshots.as_of_date = %(as_of_date)s"
@@ -74,6 +79,7 @@ class FeatureStore:
                 f"features.customer_snapshots has earlier dates and not {as_of_date}: choose the"
                 " first of a month, or a date that was scored"
             )
+        self._last_snapshot = as_of_date, frame
         return frame
 
     def _has_snapshots_before(self, as_of_date: date) -> bool:

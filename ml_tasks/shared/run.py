@@ -12,7 +12,7 @@ from datetime import date
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from ml_tasks.shared import champions, registry
+from ml_tasks.shared import champions, drift_watch, registry
 from ml_tasks.shared.features import FeatureStore
 from ml_tasks.shared.model import TrainedModel, training_date_of
 from ml_tasks.shared.publish import publish
@@ -61,10 +61,14 @@ def score_question(
     model_ready = time.monotonic()
     with connect(settings, "scorer") as connection:
         late_file_ids = late_file_ids_of(connection, question, as_of_date)
-        frames = question_module(question).score(as_of_date, model, FeatureStore(connection))
+        store = FeatureStore(connection)
+        frames = question_module(question).score(as_of_date, model, store)
+        features = drift_watch.inputs(question, as_of_date, store)
     scored = time.monotonic()
     contract = contracts.load(question)
     summary = publish(settings, frames, contract, as_of_date, model, run_id, late_file_ids)
+    drifted = drift_watch.watch(settings, question, as_of_date, model, features, frames, run_id)
+    summary["warnings"] = [*summary["warnings"], *drifted]
     seconds = {
         "model": round(model_ready - started, 1),
         "score": round(scored - model_ready, 1),
@@ -135,9 +139,10 @@ def train_model(
     """Train, store, and read back: the first run and every later one then do the same."""
     log.info("training %s for %s", question, training_date)
     with connect(settings, "scorer") as connection:
-        store = FeatureStore(connection)
-        trained = question_module(question).train(training_date, store, SEED)
-    trained = replace(trained, data=store.reads)
+        store, module = FeatureStore(connection), question_module(question)
+        trained = module.train(training_date, store, SEED)
+        trained = replace(trained, data=list(store.reads))
+        trained = drift_watch.with_reference(trained, question, store, module.score)
     tags[registry.RECIPE] = registry.recipe(question)
     return registry.add(settings, question, trained, tags)
 

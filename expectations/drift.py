@@ -1,0 +1,57 @@
+"""Gate behind scoring: tells which inputs and scores are not distributed as in training any more.
+
+It stops nothing: the scores may be right all the same, and are published.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING
+
+from psycopg import sql
+
+from expectations.gate import WARNING, Check, Summary, run_gate
+from perennial.warehouse import connect
+
+if TYPE_CHECKING:
+    from perennial.settings import Settings
+
+COLUMNS = ("question", "as_of_date", "kind", "column_name", "value", "threshold")
+NAMED = 5
+
+
+def gate_drift(settings: Settings, question: str, as_of_date: date, run_id: str) -> Summary:
+    """Ask the rows of ops.drift of one question and date, as scorer.
+
+    Returns:
+        Its one warning names the columns that are furthest beyond their threshold.
+    """
+    import great_expectations.expectations as gxe
+
+    rows = sql.SQL(
+        "select * from ops.drift where question = {question} and as_of_date = {as_of_date}"
+    ).format(question=sql.Literal(question), as_of_date=sql.Literal(as_of_date))
+    with connect(settings, "scorer") as connection:
+        drifted = connection.execute(
+            sql.SQL(
+                "select column_name, value, threshold from ({rows}) as given"
+                " where value > threshold order by threshold - value, column_name"
+            ).format(rows=rows)
+        ).fetchall()
+    named = ", ".join(f"{name} {value:.2f} (limit {limit:.2f})"
+                      for name, value, limit in drifted[:NAMED])  # fmt: skip
+    rest = f" and {len(drifted) - NAMED} more" if len(drifted) > NAMED else ""
+    rule = gxe.UnexpectedRowsExpectation(
+        unexpected_rows_query="select 1 from {batch} where value > threshold",
+        description=f"{question} is fed and answers as in training"
+        + (f", but {named}{rest}" if drifted else ""),
+        severity=WARNING,
+    )
+    return run_gate(
+        settings,
+        "scorer",
+        "drift",
+        [Check("ops.drift", rows, COLUMNS, [rule])],
+        as_of_date=as_of_date,
+        run_id=run_id,
+    )

@@ -1,0 +1,106 @@
+"""Drift against the distributions that were kept with the model, in a real warehouse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ml_tasks.shared import drift_watch
+from ml_tasks.shared.features import FeatureStore
+from ml_tasks.shared.model import TrainedModel
+from perennial.settings import Settings
+from perennial.warehouse import connect
+
+TRAINED = date(2024, 3, 1)
+SCORED = date(2024, 3, 10)
+COUNT = 1_000
+
+
+@pytest.fixture(scope="module")
+def home(start_home: Callable[..., Settings]) -> Settings:
+    """Six months of customers whose spend is as good as the same in each."""
+    settings = start_home("canonical")
+    with connect(settings, "perennial") as connection:
+        connection.execute(
+            "set local role transformer;"
+            "create table features.customer_snapshots as"
+            " select day::date as as_of_date, to_char(n, 'FM0000') as customer_id,"
+            "  mod(n * 7 + extract(month from day)::int * 13, 100)::numeric as net_spend_amount,"
+            "  'A' as country"
+            f" from generate_series(1, {COUNT}) as n, generate_series("
+            "  timestamp '2023-10-01', timestamp '2024-03-01', interval '1 month') as day"
+        )
+    return settings
+
+
+def answers(_: date, __: TrainedModel, store: FeatureStore) -> dict[str, pd.DataFrame]:
+    """A score per customer known on the training date."""
+    known = store.snapshot(TRAINED)
+    chance = known["net_spend_amount"] / 100
+    return {"churn": pd.DataFrame({"churn_probability_90d": chance, "score_status": "scored"})}
+
+
+def rows(home: Settings) -> list[tuple[Any, ...]]:
+    with connect(home, "scorer") as connection:
+        return connection.execute(
+            "select kind, column_name, value > threshold, n_reference, n_current from ops.drift"
+            " where question = 'churn' and as_of_date = %s order by 1, 2",
+            [SCORED],
+        ).fetchall()
+
+
+def test_drift_is_told_and_replaced(home: Settings) -> None:
+    with connect(home, "scorer") as connection:
+        store = FeatureStore(connection)
+        model = drift_watch.with_reference(TrainedModel("m", TRAINED, {}), "churn", store, answers)
+        now, frames = store.snapshot(TRAINED), answers(SCORED, model, store)
+    again = drift_watch.watch(home, "churn", SCORED, model, now, frames, "as ever")
+    assert again == []
+    assert rows(home) == [
+        ("feature", "net_spend_amount", False, COUNT, COUNT),
+        ("score", "churn_probability_90d", False, COUNT, COUNT),
+    ]
+
+    poor = now.assign(net_spend_amount=now["net_spend_amount"] / 3)
+    (warning,) = drift_watch.watch(home, "churn", SCORED, model, poor, frames, "poor")
+    assert "churn is fed and answers as in training, but net_spend_amount 0." in warning
+    assert [row[2] for row in rows(home)] == [True, False]
+    with connect(home, "scorer") as connection:
+        told = connection.execute(
+            "select severity, success from ops.gate_results where gate = 'drift'"
+            " and run_id = 'poor' and severity = 'warning'"
+        ).fetchall()
+    assert told == [("warning", False)]
+
+
+def test_demand_is_fed_what_sold_lately() -> None:
+    """As of Wednesday the 6th the weeks until Monday the 4th are whole."""
+    mondays = pd.to_datetime(["2024-01-29", "2024-02-05", "2024-02-26", "2024-03-04"])
+
+    class Weeks:
+        def product_weeks(self, _: date) -> pd.DataFrame:
+            return pd.DataFrame(
+                {
+                    "product_id": np.repeat(["a", "b"], 4),
+                    "week_start_date": np.tile(mondays, 2),
+                    "sold_units": [1, 2, 4, 8, 0, 0, 0, 0],
+                    "avg_unit_price_amount": [3.0, 3.0, 5.0, 9.0] + [np.nan] * 4,
+                }
+            )
+
+    store: Any = Weeks()
+    found = drift_watch.inputs("demand", date(2024, 3, 6), store)
+    assert found.index.tolist() == ["a"]
+    assert found.loc["a", ["sold_units_4w", "sold_units_13w"]].tolist() == [6, 7]
+    assert found.loc["a", "avg_unit_price_amount_4w"] == pytest.approx(4.0)
+
+
+def test_a_model_of_before_is_not_watched(home: Settings) -> None:
+    empty = pd.DataFrame()
+    model = TrainedModel("m", TRAINED, {})
+    assert drift_watch.watch(home, "churn", SCORED, model, empty, {}, "test") == []
