@@ -16,9 +16,10 @@ from ml_tasks.shared.model import TrainedModel, canonical_json
 from perennial.warehouse import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from ml_tasks.shared.features import FeatureStore
+    from ml_tasks.shared.run import Question
     from perennial.settings import Settings
 
 RECENT_WEEKS = (4, 13)
@@ -26,23 +27,20 @@ WEEK = pd.Timedelta(weeks=1)
 
 
 def with_reference(
-    model: TrainedModel,
-    question: str,
-    store: FeatureStore,
-    score: Callable[[date, TrainedModel, FeatureStore], Mapping[str, pd.DataFrame]],
+    model: TrainedModel, question: str, module: Question, store: FeatureStore
 ) -> TrainedModel:
     """The model with the distributions of its training date among its files.
 
     Args:
         model: As trained.
         question: Whose it is.
+        module: Asked what the model answers on its training date.
         store: Read for the training date and the months before it.
-        score: Of the question; asked what the model answers on its training date.
     """
     day = model.training_date
     stored = {
         "features": drift.reference(inputs(question, day, store), _months(question, day, store)),
-        "scores": drift.reference(_scored(score(day, model, store), question)),
+        "scores": drift.reference(_scored(module.score(day, model, store), question)),
     }
     return replace(
         model, artefacts={**model.artefacts, drift.FILE: canonical_json(stored).encode()}

@@ -142,7 +142,7 @@ def train_model(
         store, module = FeatureStore(connection), question_module(question)
         trained = module.train(training_date, store, SEED)
         trained = replace(trained, data=list(store.reads))
-        trained = drift_watch.with_reference(trained, question, store, module.score)
+        trained = drift_watch.with_reference(trained, question, module, store)
     tags[registry.RECIPE] = registry.recipe(question)
     return registry.add(settings, question, trained, tags)
 

@@ -8,7 +8,7 @@ from datetime import date
 
 import pytest
 
-from ml_tasks.shared import champions, registry, run
+from ml_tasks.shared import champions, drift_watch, registry, run
 from ml_tasks.shared.champions import ChampionError
 from ml_tasks.shared.contest import HIGHER
 from ml_tasks.shared.model import TrainedModel
@@ -56,6 +56,8 @@ def planted(monkeypatch: pytest.MonkeyPatch) -> Planted:
     for module in ("ml_tasks.shared.run", "ml_tasks.shared.training"):
         monkeypatch.setattr(f"{module}.question_module", lambda _: question)
     monkeypatch.setattr(registry, "recipe", lambda _: f"recipe {question.gains}")
+    # the home has no features whose distribution could be kept
+    monkeypatch.setattr(drift_watch, "with_reference", lambda model, *_: model)
     return question
 
 

@@ -38,11 +38,19 @@ def home(start_home: Callable[..., Settings]) -> Settings:
     return settings
 
 
-def answers(_: date, __: TrainedModel, store: FeatureStore) -> dict[str, pd.DataFrame]:
-    """A score per customer known on the training date."""
-    known = store.snapshot(TRAINED)
-    chance = known["net_spend_amount"] / 100
-    return {"churn": pd.DataFrame({"churn_probability_90d": chance, "score_status": "scored"})}
+class Answers:
+    """A question that scores each customer known on the training date."""
+
+    QUESTION = "churn"
+
+    def train(self, training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
+        return TrainedModel("m", training_date, {"seed": seed})
+
+    def score(
+        self, as_of_date: date, model: TrainedModel, store: FeatureStore
+    ) -> dict[str, pd.DataFrame]:
+        chance = store.snapshot(TRAINED)["net_spend_amount"] / 100
+        return {"churn": pd.DataFrame({"churn_probability_90d": chance, "score_status": "scored"})}
 
 
 def rows(home: Settings) -> list[tuple[Any, ...]]:
@@ -57,8 +65,10 @@ def rows(home: Settings) -> list[tuple[Any, ...]]:
 def test_drift_is_told_and_replaced(home: Settings) -> None:
     with connect(home, "scorer") as connection:
         store = FeatureStore(connection)
-        model = drift_watch.with_reference(TrainedModel("m", TRAINED, {}), "churn", store, answers)
-        now, frames = store.snapshot(TRAINED), answers(SCORED, model, store)
+        question: Any = Answers()
+        model = question.train(TRAINED, store, 7)
+        model = drift_watch.with_reference(model, "churn", question, store)
+        now, frames = store.snapshot(TRAINED), question.score(SCORED, model, store)
     again = drift_watch.watch(home, "churn", SCORED, model, now, frames, "as ever")
     assert again == []
     assert rows(home) == [
