@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from ml_tasks.shared.contest import column_of
+
 # A value may be so many spreads worse than the backtest's mean.
 LIMIT_SPREADS = 3.0
 # Figures that are judged against the backtest, and whether more is better.
@@ -72,26 +74,14 @@ def expected(figure: str, of_cuts: list[float], standard_error: float) -> Expect
 
 
 def of_cuts(report: Mapping[str, Any], model_name: str) -> dict[str, list[float]]:
-    """Each figure of a model on each cut of its report, in whichever form the question reports.
+    """Each figure of a model on each cut of its report.
 
     Args:
-        report: A row per cut and `model`, or a cut with an entry per model, or `methods` of the
-            one origin.
-        model_name: As published; demand's mixture is reported as `chosen`.
+        report: As `contest.cuts_of` reads it.
+        model_name: As published.
     """
-    rows: list[Mapping[str, Any]] = []
-    for cut in report.get("cuts", []):
-        if cut.get("model") == model_name:
-            rows.append(cut)
-        # survival's names say whether the hazard was extended, its report does not
-        rows += [cut[name] for name in (model_name, model_name.removesuffix("_extended"))
-                 if isinstance(cut.get(name), Mapping)][:1]  # fmt: skip
-    methods = report.get("methods", {})
-    if methods:
-        rows.append(methods.get(model_name, methods.get("chosen", {})))
     found: dict[str, list[float]] = {}
-    for row in rows:
-        for name, value in row.items():
-            if isinstance(value, int | float) and math.isfinite(value):
-                found.setdefault(name, []).append(float(value))
+    for figures in column_of(model_name, report).figures.values():
+        for name, value in figures.items():
+            found.setdefault(name, []).append(value)
     return found

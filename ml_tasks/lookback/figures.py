@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from ml_tasks.demand import evaluate as demand
+from ml_tasks.demand import accuracy as demand
 from ml_tasks.demand.panel import Panel
 from ml_tasks.shared import metrics
 from ml_tasks.shared.slices import ALL, Figures, Slice, standard_errors
@@ -73,7 +73,8 @@ def clv(rows: pd.DataFrame, horizon_days: int) -> dict[str, float]:
         return {}
     spend = rows["happened_spend_amount"].to_numpy(dtype=float)
     mean = rows[name].to_numpy(dtype=float)
-    middle = rows.get(f"{name}_p50", rows[name]).to_numpy(dtype=float)
+    # a repeat of the past has no median
+    middle = rows.get(f"{name}_p50", rows[name]).fillna(rows[name]).to_numpy(dtype=float)
     total_error = metrics.total_error(spend, mean)
     figures = {
         "gini": metrics.normalised_gini(spend, mean),
@@ -83,9 +84,9 @@ def clv(rows: pd.DataFrame, horizon_days: int) -> dict[str, float]:
         "predicted_total_amount": float(mean.sum()),
         "actual_total_amount": float(spend.sum()),
     }
-    lower, upper = rows.get(f"{name}_p10"), rows.get(f"{name}_p90")
+    lower, upper = rows.get(f"{name}_lower"), rows.get(f"{name}_upper")
     if lower is not None and upper is not None and lower.notna().all():
-        figures["coverage_p10_p90"] = float(np.mean((lower <= spend) & (spend <= upper)))
+        figures["coverage_80"] = float(np.mean((lower <= spend) & (spend <= upper)))
     return figures
 
 

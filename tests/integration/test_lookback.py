@@ -80,7 +80,8 @@ def chance(home: Settings) -> pd.Series:
 
 
 def churn_model(auc: float, training_date: date) -> TrainedModel:
-    cuts = [{"model": "trees", "auc": auc + step} for step in (-0.01, 0.0, 0.01)]
+    steps = {"2023-06-01": -0.01, "2023-09-01": 0.0, "2023-12-01": 0.01}
+    cuts = [{"cut_date": day, "model": "trees", "auc": auc + step} for day, step in steps.items()]
     return TrainedModel("trees", training_date, {"auc": auc}, report={"cuts": cuts})
 
 

@@ -32,9 +32,9 @@ def test_clv_by_hand():
     rows = pd.DataFrame(
         {
             "predicted_spend_amount_90d": [10.0, 0.0, 30.0, np.nan],
-            "predicted_spend_amount_90d_p10": [5.0, 0.0, 0.0, np.nan],
+            "predicted_spend_amount_90d_lower": [5.0, 0.0, 0.0, np.nan],
             "predicted_spend_amount_90d_p50": [8.0, 0.0, 20.0, np.nan],
-            "predicted_spend_amount_90d_p90": [20.0, 0.0, 40.0, np.nan],
+            "predicted_spend_amount_90d_upper": [20.0, 0.0, 40.0, np.nan],
             "happened_spend_amount": [12.0, 2.0, 36.0, 99.0],
         }
     )
@@ -43,7 +43,7 @@ def test_clv_by_hand():
     assert found["total_error"] == pytest.approx(40 / 50 - 1)
     assert found["abs_total_error"] == pytest.approx(0.2)
     assert found["mean_absolute_error"] == pytest.approx((4 + 2 + 16) / 3)
-    assert found["coverage_p10_p90"] == pytest.approx(2 / 3)
+    assert found["coverage_80"] == pytest.approx(2 / 3)
 
 
 def test_survival_by_hand():
@@ -87,6 +87,7 @@ def test_demand_by_hand():
         date(2011, 1, 3),
         np.array([[2.0, 4, 2, 4], [1, 2, 1, 2], [0, 0, 0, 0]]),
         np.array([[2.0, 2, 2, 4], [6, 6, 6, 12], [0, 0, 0, 0]]),
+        np.array(["all", "all", "all"]),
     )
     rows = pd.DataFrame(
         [
@@ -156,19 +157,15 @@ def test_noise_seldom_alerts_and_a_model_that_has_decayed_does():
 
 
 @pytest.mark.parametrize(
-    ("report", "name"),
+    "cuts",
     [
-        ({"cuts": [{"model": "m", "auc": 0.8, "cut_date": "x"}, {"model": "b", "auc": 0.1},
-                   {"model": "m", "auc": 0.7}, {"model": "m", "auc": None}]}, "m"),
-        ({"cuts": [{"m": {"auc": 0.8}, "b": {"auc": 0.1}}, {"m": {"auc": 0.7}}]}, "m_extended"),
+        [{"cut_date": "1", "model": "m", "auc": 0.8}, {"cut_date": "1", "model": "b", "auc": 0.1},
+         {"cut_date": "2", "model": "m", "auc": 0.7}, {"cut_date": "3", "model": "m", "auc": None}],
+        [{"cut_date": "1", "m": {"auc": 0.8}, "b": {"auc": 0.1}},
+         {"cut_date": "2", "m": {"auc": 0.7}}],
     ],
+    ids=["a row per model", "a model per key"],
 )  # fmt: skip
-def test_reports_of_either_form_are_read(report, name):
-    assert backtest.of_cuts(report, name)["auc"] == [0.8, 0.7]
-
-
-def test_report_of_demand_is_read():
-    report = {"methods": {"chosen": {"wrmsse": 0.8}, "seasonal_naive": {"wrmsse": 1.0}}}
-    assert backtest.of_cuts(report, "arima_or_lstm") == {"wrmsse": [0.8]}
-    assert backtest.of_cuts(report, "seasonal_naive") == {"wrmsse": [1.0]}
-    assert backtest.of_cuts({}, "any") == {}
+def test_reports_of_either_form_are_read(cuts):
+    assert backtest.of_cuts({"cuts": cuts}, "m") == {"auc": [0.8, 0.7]}
+    assert backtest.of_cuts({}, "m") == {}
