@@ -97,6 +97,7 @@ def environment(settings: Settings) -> dict[str, str]:
             "PERENNIAL_SCHEDULE": settings.schedule,
             "PERENNIAL_AIRFLOW_PORT": str(settings.airflow_port),
             "PERENNIAL_MLFLOW_PORT": str(settings.mlflow_port),
+            "PERENNIAL_ARTEFACTS": settings.artefacts,
             "PERENNIAL_TIME_ZONE": shop["time_zone"],
             "PERENNIAL_CURRENCY": shop["currency"],
             "GX_ANALYTICS_ENABLED": "false",

@@ -16,6 +16,7 @@ import psutil
 
 from local.airflow import MARK, AirflowError, log_file
 from local.home import require_free_port
+from ml_tasks.shared import artefacts
 from perennial.settings import REPOSITORY, Settings
 
 COMPONENT = "mlflow"
@@ -52,7 +53,7 @@ def start(settings: Settings) -> None:
     arguments = ["server", "--host", HOST, "--port", str(settings.mlflow_port), "--workers", "1"]
     # runs know where their files are; this server offers nobody a place to put others
     arguments += ["--no-serve-artifacts"]
-    arguments += ["--default-artifact-root", (settings.home.resolve() / "mlflow").as_uri()]
+    arguments += ["--default-artifact-root", artefacts.root(settings)]
     with log_file(settings, COMPONENT).open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "mlflow", *arguments],

@@ -42,6 +42,12 @@ class Settings(BaseSettings):
     airflow_port: int = Field(8080, ge=1024, le=65535)
     mlflow_port: int = Field(5000, ge=1024, le=65535)
 
+    artefacts: str = Field(
+        "",
+        pattern="^(|file:///.+|[a-z0-9]+://[^/].*)$",
+        description="fsspec URL of models' files; empty: in the home.",
+    )
+
     time_zone: str = Field("", description="IANA name; empty: what the source's yml says.")
     currency: str = Field("", description="ISO 4217; empty: what the source's yml says.")
 

@@ -1,4 +1,4 @@
-"""The model registry: MLflow on the same Postgres, artefacts as files in the home.
+"""The model registry: MLflow on the same Postgres, artefacts as files in the home or at a URL.
 
 One experiment and one registered model a question; one run and one version a trained model. A
 version's tags say which training date it is for, the aliases `champion` and `challenger` which are
@@ -12,17 +12,16 @@ import hashlib
 import json
 import logging
 import os
-import tempfile
 from contextlib import contextmanager
 from datetime import date
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from ml_tasks.shared.card import judged_metrics, model_card, report_json
+from ml_tasks.shared import artefacts
+from ml_tasks.shared.card import judged_metrics, model_card
 from ml_tasks.shared.contest import cuts_of
-from ml_tasks.shared.model import TrainedModel, canonical_json
+from ml_tasks.shared.model import TrainedModel
 from perennial.settings import REPOSITORY, Settings
 from perennial.warehouse import connect
 
@@ -40,7 +39,6 @@ PARAMETER_MAX_CHARACTERS = 500
 METRICS_AT_ONCE = 1_000  # the most that MLflow takes
 NOTE, NOTE_MAX_CHARACTERS, DESCRIPTION_MAX_CHARACTERS = "mlflow.note.content", 5_000, 5_000
 REMEDY = "restore them, or call ml_tasks.shared.registry.forget to have it trained again"
-DESCRIPTION_FILE = "trained_model.json"  # what the files in model/ belong to
 
 # MLflow reads these when it is imported: it would report usage to a remote host, and draw bars.
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
@@ -79,14 +77,12 @@ def find(
     version = _newest_version(settings, question, training_date, model_version, recipe)
     if version is None:
         return None
-    run_id, stored_version = version
-    folder = _folder(settings, question, run_id)
+    run_id, stored_version, source = version
+    folder = artefacts.location(settings, question, run_id, source)
     try:
-        model = _read_files(folder)
+        model = artefacts.read(folder)
     except FileNotFoundError as error:
-        raise RegistryError(
-            f"{question} {stored_version}: {error.filename} is gone; {REMEDY}"
-        ) from None
+        raise RegistryError(f"{question} {stored_version}: {error} is gone; {REMEDY}") from None
     if model.model_version != stored_version:
         raise RegistryError(
             f"{question} {stored_version}: files in {folder} were changed; {REMEDY}"
@@ -101,8 +97,8 @@ def report_of(
     version = _newest_version(settings, question, training_date, model_version)
     if version is None:
         return {}
-    path = _folder(settings, question, version[0]) / "report.json"
-    return json.loads(path.read_text()) if path.exists() else {}
+    run_id, _, source = version
+    return artefacts.read_report(artefacts.location(settings, question, run_id, source))
 
 
 def add(
@@ -133,9 +129,7 @@ def add(
     )
     run_id = run.info.run_id
     _log_figures(client, run_id, model)
-    with tempfile.TemporaryDirectory() as folder:
-        _write_files(Path(folder), question, model, all_tags)
-        client.log_artifacts(run_id, folder)
+    artefacts.write(run.info.artifact_uri, question, model, all_tags)
     # as the UI shows it, pictures and all
     card = model_card(
         question, model, all_tags, lambda path: f"get-artifact?path={path}&run_uuid={run_id}"
@@ -194,10 +188,6 @@ def recipe(question: str) -> str:
     return digest.hexdigest()[:12]
 
 
-def _folder(settings: Settings, question: str, run_id: str) -> Path:
-    return settings.home / "mlflow" / question / run_id / "artifacts"
-
-
 def _number(client: MlflowClient, question: str, model_version: str) -> str:
     """MLflow's number of a version; empty if it has none."""
     found = client.search_model_versions(
@@ -221,8 +211,8 @@ def _newest_version(
     training_date: date,
     model_version: str | None,
     recipe: str | None = None,
-) -> tuple[str, str] | None:
-    """MLflow's run_id and our model_version of the newest version for a training date.
+) -> tuple[str, str, str] | None:
+    """Of the newest version for a training date: MLflow's run_id, our model_version, its source.
 
     Asks MLflow's tables: its client takes 3 s of imports, and each scoring task asks this.
     """
@@ -233,7 +223,7 @@ def _newest_version(
             "with tagged as ("
             " select workspace, name, version, jsonb_object_agg(key, value) as tags"
             " from model_version_tags where name = %(question)s group by workspace, name, version)"
-            " select run_id, tags ->> 'model_version'"
+            " select run_id, tags ->> 'model_version', source"
             " from model_versions join tagged using (workspace, name, version)"
             " where current_stage <> 'Deleted_Internal'"
             " and tags ->> 'training_date' = %(training_date)s"
@@ -261,9 +251,8 @@ def _experiment_id(client: MlflowClient, settings: Settings, question: str) -> s
     experiment = client.get_experiment_by_name(question)
     if experiment is not None:
         return str(experiment.experiment_id)
-    folder = settings.home.resolve() / "mlflow" / question
+    location = f"{artefacts.root(settings)}/{question}"
     kind = {"mlflow.experimentKind": "custom_model_development"}  # else the UI looks for chats
-    location = folder.as_uri()
     return str(client.create_experiment(question, artifact_location=location, tags=kind))
 
 
@@ -298,40 +287,6 @@ def _cut(text: str, longest: int) -> str:
         return text
     more = "\n\nThe rest is in `model_card.md`, under Artifacts.\n"
     return text[: longest - len(more)].rsplit("\n", 1)[0] + more
-
-
-def _write_files(folder: Path, question: str, model: TrainedModel, tags: Mapping[str, str]) -> None:
-    (folder / "model").mkdir()
-    for name, content in model.artefacts.items():
-        (folder / "model" / name).write_bytes(content)
-    stored = {
-        "name": model.name,
-        "training_date": str(model.training_date),
-        "model_version": model.model_version,
-        "parameters": model.parameters,
-        "metrics": judged_metrics(model),
-        "artefacts": {
-            name: hashlib.sha256(content).hexdigest() for name, content in model.artefacts.items()
-        },
-    }
-    (folder / DESCRIPTION_FILE).write_text(canonical_json(stored))
-    (folder / "plots").mkdir()
-    for name, content in model.plots.items():
-        (folder / "plots" / name).write_bytes(content)
-    (folder / "report.json").write_text(report_json(model))
-    (folder / "data.json").write_text(canonical_json(model.data))
-    (folder / "model_card.md").write_text(model_card(question, model, tags))
-
-
-def _read_files(folder: Path) -> TrainedModel:
-    stored = json.loads((folder / DESCRIPTION_FILE).read_text())
-    return TrainedModel(
-        name=stored["name"],
-        training_date=date.fromisoformat(stored["training_date"]),
-        parameters=stored["parameters"],
-        artefacts={name: (folder / "model" / name).read_bytes() for name in stored["artefacts"]},
-        metrics=stored["metrics"],
-    )
 
 
 def _register(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
+import fsspec
 import pandas as pd
 import pytest
 
@@ -143,6 +145,31 @@ def test_a_missing_file_is_told_and_a_forgotten_model_is_gone(home):
     assert registry.forget(home, "gone", SEPTEMBER.training_date) == 1
     assert registry.find(home, "gone", SEPTEMBER.training_date) is None
     assert registry.add(home, "gone", SEPTEMBER).artefacts == SEPTEMBER.artefacts
+
+
+@pytest.mark.parametrize("scheme", ["file", "memory"])
+def test_files_lie_where_the_settings_say(home, tmp_path, scheme):
+    url = f"file://{tmp_path}/models" if scheme == "file" else "memory://bucket/models"
+    elsewhere = home.model_copy(update={"artefacts": url})
+    question = f"elsewhere_{scheme}"
+    assert registry.add(elsewhere, question, SEPTEMBER).artefacts == SEPTEMBER.artefacts
+    assert stored_files(home, question) == []
+    filesystem, folder = fsspec.core.url_to_fs(url)
+    names = {path.rsplit("/", 1)[1] for path in filesystem.find(folder)}
+    assert {"trees.ubj", "model_card.md", "report.json"} <= names
+    # another process with the same settings, and one that was told of them too late
+    for settings in (elsewhere, home):
+        found = registry.find(settings, question, SEPTEMBER.training_date)
+        assert found.artefacts == SEPTEMBER.artefacts
+
+
+def test_a_home_may_be_moved(home, tmp_path):
+    registry.add(home, "moved", SEPTEMBER)
+    shutil.copytree(home.home / "mlflow", tmp_path / "mlflow")
+    shutil.rmtree(home.home / "mlflow" / "moved")
+    shutil.copytree(home.secrets_dir, tmp_path / "secrets")
+    moved = home.model_copy(update={"home": tmp_path})
+    assert registry.find(moved, "moved", SEPTEMBER.training_date).artefacts == SEPTEMBER.artefacts
 
 
 class Coin:
