@@ -4,7 +4,7 @@
 -- role          raw           staging to features   scores                   reporting   ops
 -- loader        insert, read  -                     -                        -           landing
 -- transformer   read          owns                  read                     owns        read; late dates
--- scorer        -             read                  insert, delete           -           publications, gates, drift
+-- scorer        -             read                  insert, delete           -           publications, gates, drift, champions
 -- bi_reader     -             -                     -                        read        -
 
 create schema if not exists raw;

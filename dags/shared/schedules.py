@@ -7,7 +7,7 @@ scored for today at midnight.
 from datetime import datetime
 from typing import Any
 
-from airflow.sdk import CronPartitionTimetable, PartitionedAssetTimetable
+from airflow.sdk import CronPartitionTimetable, CronTriggerTimetable, PartitionedAssetTimetable
 
 from dags.shared.assets import SAMPLE_DAY
 from perennial.settings import SAMPLE_SHOP, Settings
@@ -32,9 +32,11 @@ def landing() -> dict[str, Any]:
     return {"schedule": each_day, "end_date": until}
 
 
-def training() -> str | None:
-    """Cron of the DAGs that train: after Monday's landing, whose date is a week's first."""
-    return MONDAY_MORNING if _settings.schedule == "on" else None
+def training() -> CronTriggerTimetable | None:
+    """Schedule of the DAGs that train: after Monday's landing, whose date is a week's first."""
+    if _settings.schedule == "off":
+        return None
+    return CronTriggerTimetable(MONDAY_MORNING, timezone=_settings.time_zone or "UTC")
 
 
 def sample_day() -> str | None:

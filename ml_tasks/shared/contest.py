@@ -8,7 +8,7 @@ on the cut. A difference counts if its mean over the cuts is beyond its spread o
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
@@ -128,6 +128,11 @@ def compare(champion: Column, challenger: Column, judged_by: Mapping[str, str]) 
             spread = stdev(gains) if len(gains) > 1 else math.nan
             compared.append(Comparison(figure, fmean(gains), spread, len(gains)))
     return compared
+
+
+def is_equal(compared: Collection[Comparison]) -> bool:
+    """Whether the two are alike to the last digit on every cut: nothing to choose between."""
+    return bool(compared) and all(c.gain == 0 and not c.spread > 0 for c in compared)
 
 
 def decide(compared: Iterable[Comparison]) -> tuple[str, str]:

@@ -199,15 +199,15 @@ def _contest(
 ) -> tuple[str, str, dict[str, Column]]:
     """Compare the recipes: today's, at the champion's training date, with the champion's own."""
     again = _challenger_at(settings, question, champion)
-    if again.model_version == champion.model_version:
+    of_cuts = _columns(settings, question, champion, again)
+    judged_by = question_module(question).CONTEST
+    compared = contest.compare(of_cuts["champion"], of_cuts["challenger"], judged_by)
+    if again.model_version == champion.model_version or contest.is_equal(compared):
         if challenger.name == champion.name:
             return REFRESHED, "the same recipe, newer data", columns
         reason = f"the same recipe now prefers {challenger.name} to {champion.name}"
         return WAITING, reason, columns
-    columns = _columns(settings, question, champion, again)
-    judged_by = question_module(question).CONTEST
-    compared = contest.compare(columns["champion"], columns["challenger"], judged_by)
-    return *contest.decide(compared), columns
+    return *contest.decide(compared), of_cuts
 
 
 def _challenger_at(settings: Settings, question: str, champion: TrainedModel) -> TrainedModel:

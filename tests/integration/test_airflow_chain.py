@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import date
 from urllib.parse import quote
 
@@ -18,12 +17,14 @@ import pytest
 from local import airflow, mlflow, postgres
 from ml_tasks.shared import champions, registry
 from ml_tasks.shared.champions import Champion
+from ml_tasks.shared.model import TrainedModel
 from perennial.settings import REPOSITORY, Settings
 from perennial.warehouse import connect
 from tests.conftest import StartHome
 from tests.steps import rows, score_relations
 
 AS_OF = date(2024, 2, 10)
+LONG_AGO = date(2020, 1, 1)
 SMALL_SHOP = {"sample_customers": 600, "sample_days": 404}  # the day before is its last
 
 
@@ -116,27 +117,28 @@ def test_the_same_date_again_gives_the_same_rows(home: Settings, first_run: obje
         assert rows(home, relation, AS_OF).equals(frame), relation
 
 
+def planted(home: Settings, recipe: str, *gains: float) -> TrainedModel:
+    """A stored model of a day long before the shop's, better than guessing by so much per cut."""
+    cuts = [
+        {"cut_date": f"2019-0{month}-01", "model": model, "auc": 0.5 + own, "log_loss": 0.7 - own}
+        for month, gain in enumerate(gains, start=1)
+        for model, own in (("planted", gain), ("recency_logistic", 0.0))
+    ]
+    parameters = {"recipe": recipe}
+    model = TrainedModel("planted", LONG_AGO, parameters, report={"cuts": cuts})
+    return registry.add(home, "churn", model, {registry.RECIPE: recipe})
+
+
 def test_a_person_decides_between_two_close_models(home: Settings, first_run: object) -> None:
-    training_date = date(2024, 2, 1)
-    tested = registry.find(home, "churn", training_date)
-    assert tested is not None
-    report = registry.report_of(home, "churn", training_date, tested.model_version)
-    # a champion of another recipe that differs in nothing that can be seen
-    other = replace(tested, parameters={**tested.parameters, "recipe": "another"}, report=report)
-    registry.add(home, "churn", other, {registry.RECIPE: "another"})
+    champion = planted(home, "another", 0.10, 0.20)
+    challenger = planted(home, registry.recipe("churn"), 0.20, 0.15)
     with connect(home, "scorer") as connection:
-        planted = Champion(
-            question="churn",
-            training_date=training_date,
-            model_version=other.model_version,
-            model_training_date=training_date,
-            decision=champions.PROMOTED,
-            reason="planted",
-        )
-        champions.record(connection, planted)
+        version = champion.model_version
+        decision = Champion("churn", LONG_AGO, version, LONG_AGO, champions.TRAINED, "planted")
+        champions.record(connection, decision)
 
     api = airflow.Api(home)
-    conf = {"training_date": str(training_date), "reason": "a try"}
+    conf = {"training_date": str(LONG_AGO), "reason": "a try"}
     run = api.post("/dags/train_churn/dagRuns", {"logical_date": None, "conf": conf})
     path = f"/dags/train_churn/dagRuns/{quote(run['dag_run_id'], safe='')}"
 
@@ -147,19 +149,18 @@ def test_a_person_decides_between_two_close_models(home: Settings, first_run: ob
     wait_until(lambda: states()["approve"] == "awaiting_input")
     question = f"{path}/taskInstances/approve/-1/hitlDetails"
     asked = api.get(question)
-    assert "| **log_loss**, lower is better | mean |" in asked["body"]
-    assert other.model_version in asked["body"]
+    assert "| **auc**, higher is better | mean | 0.6500 | 0.6750 | 0.5000 |" in asked["body"]
     answer = {"chosen_options": ["Approve"], "params_input": {"why": "it is newer"}}
     api.request("PATCH", question, json=answer)
     wait_until(lambda: states()["record_answer"] == "success")
-    with connect(home, "scorer") as connection:
-        decided = champions.decided(connection, "churn", training_date)
+    with connect(home, "transformer") as connection:
+        decided = champions.decided(connection, "churn", LONG_AGO)
         told = connection.execute(
             "select count(*) from ops.alerts where dag_id = 'train_churn'"
         ).fetchone()
     assert decided is not None
     assert (decided.decision, decided.decided_by) == ("promoted", "admin")
-    assert decided.model_version == tested.model_version
+    assert decided.model_version == challenger.model_version
     assert "it is newer" in decided.reason
     assert told == (1,)
 
@@ -173,7 +174,7 @@ def test_models_are_shown_on_loopback_and_end_with_the_rest(
         params={"name": "churn"},
     ).json()
     aliases = {alias["alias"] for alias in answer["registered_model"]["aliases"]}
-    assert aliases == {"champion", "challenger"}
+    assert "champion" in aliases
 
 
 def test_everything_listens_on_loopback_and_asks_who_is_there(

@@ -138,6 +138,13 @@ def test_another_recipe_is_judged_on_the_cuts_of_the_champion(home, planted, nam
     assert "| auc | 2011-03-01 | 0.8200 |" in outcome["body"]
 
 
+def test_code_that_changes_no_figure_is_the_same_recipe(home, planted, name, monkeypatch):
+    run.champion_of(home, name, JULY)
+    monkeypatch.setattr(registry, "recipe", lambda _: "a comment was added")
+    outcome = contend(home, name, MONDAY)
+    assert (outcome["decision"], planted.trained) == ("refreshed", [JULY, MONDAY, JULY])
+
+
 @pytest.mark.parametrize("is_approved", [True, False], ids=["approved", "rejected"])
 def test_a_person_decides_what_is_close_and_is_asked_once(home, planted, name, is_approved):
     champion = run.champion_of(home, name, JULY)

@@ -22,6 +22,7 @@ from ml_tasks.shared.contest import (
     compare,
     cuts_of,
     decide,
+    is_equal,
 )
 
 JUDGED = {"auc": HIGHER, "log_loss": LOWER}
@@ -90,6 +91,14 @@ def test_a_difference_counts_beyond_its_spread(gains, says):
     assert compare(theirs, ours, {"auc": HIGHER})[0].says == says
     flipped = {BETTER: WORSE, WORSE: BETTER, CLOSE: CLOSE}[says]
     assert compare(theirs, ours, {"auc": LOWER})[0].says == flipped
+
+
+def test_alike_to_the_last_digit_is_more_than_close():
+    same, other = column(a=0.5, b=0.6), column(a=0.6, b=0.5)
+    assert is_equal(compare(same, same, {"auc": HIGHER}))
+    assert is_equal(compare(column(a=0.5), column(a=0.5), {"auc": HIGHER}))
+    assert not is_equal(compare(same, other, {"auc": HIGHER}))
+    assert not is_equal([])
 
 
 def comparison(says: str) -> Comparison:
