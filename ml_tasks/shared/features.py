@@ -118,8 +118,13 @@ class FeatureStore:
         ).format(snapshots=SNAPSHOTS, outcomes=OUTCOMES, on_the_grid=ON_THE_GRID)
         return self.read(query, {"known_by": known_by, "horizon_days": horizon_days})
 
-    def next_orders(self, knowledge_date: date) -> pd.DataFrame:
+    def next_orders(self, knowledge_date: date, max_customers: int | None = None) -> pd.DataFrame:
         """Time from each grid snapshot to the next order, as far as known on a date.
+
+        Args:
+            knowledge_date: Nothing of that day or later is seen.
+            max_customers: About so many at most: one customer in k, by a hash of customer_id, on
+                all dates alike. None: all.
 
         Returns:
             The columns of the snapshot at `snapshot_date` (its as_of_date goes by that name), and
@@ -138,10 +143,16 @@ class FeatureStore:
             " and snapshots.as_of_date = next_orders.snapshot_date"
             " where next_orders.as_of_date = %(made_for)s and {on_the_grid}"
             " and next_orders.snapshot_date < %(knowledge_date)s"
+            " and mod(('x' || left(md5(next_orders.customer_id), 8))::bit(32)::bigint, %(every)s)"
+            " = 0"
             ' order by snapshots.as_of_date, snapshots.customer_id collate "C"'
         ).format(snapshots=SNAPSHOTS, next_orders=NEXT_ORDERS, on_the_grid=ON_THE_GRID)
-        made_for = self._made_for("customer_next_orders", knowledge_date)
-        frame = self.read(query, {"knowledge_date": knowledge_date, "made_for": made_for})
+        known = {
+            "knowledge_date": knowledge_date,
+            "made_for": self._made_for("customer_next_orders", knowledge_date),
+        }
+        every = -(-self._count_known(known) // max_customers) if max_customers else 1
+        frame = self.read(query, {**known, "every": max(every, 1)})
         return frame.rename(columns={"as_of_date": "snapshot_date"})
 
     def product_weeks(self, as_of_date: date) -> pd.DataFrame:
@@ -154,6 +165,16 @@ class FeatureStore:
         ).format(product_weeks=PRODUCT_WEEKS)
         made_for = self._made_for("product_weeks", as_of_date)
         return self.read(query, {"as_of_date": as_of_date, "made_for": made_for})
+
+    def _count_known(self, known: Mapping[str, Any]) -> int:
+        """Customers on the newest snapshot date that `next_orders` reads."""
+        query = sql.SQL(
+            "select count(*) from {next_orders} where as_of_date = %(made_for)s"
+            " and snapshot_date = (select max(snapshot_date) from {next_orders}"
+            " where as_of_date = %(made_for)s and snapshot_date < %(knowledge_date)s)"
+        ).format(next_orders=NEXT_ORDERS)
+        ((count,),) = self.connection.execute(query, known).fetchall()
+        return int(count)
 
     def _made_for(self, table: str, known_by: date) -> date:
         """The earliest date on or after `known_by` that the table was made for.

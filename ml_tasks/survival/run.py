@@ -34,6 +34,7 @@ CONTEST = {"integrated_brier": LOWER, "concordance": HIGHER}
 BASELINES = (RecencyModel.name,)
 MODEL_FILE, CURVES_FILE, EFFECTS_FILE = "model.json", "curves.json", "effects.json"
 NO_MODEL = "no_model"
+MAX_CUSTOMERS = 30_000  # their whole histories fit a small machine; more move no curve
 NO_EFFECTS = "customers differ too little, or the model is older than its effects"
 
 
@@ -45,7 +46,7 @@ def train(training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
     """
     del seed
     known_date = pd.Timestamp(training_date)
-    observations = observations_of(store.next_orders(training_date))
+    observations = observations_of(store.next_orders(training_date, MAX_CUSTOMERS))
     if not is_enough(observations, known_date):
         reason = too_little(observations, known_date)
         return TrainedModel(NO_MODEL, training_date, {"reason": reason})

@@ -111,6 +111,14 @@ def test_next_orders_are_those_that_were_known_then(store):
     assert "as_of_date" not in frame
 
 
+def test_next_orders_of_a_sample_are_of_whole_customers(store):
+    sample = store.next_orders(date(2011, 9, 1), max_customers=1)
+    # one customer on the newest date is no more than one, so all are read
+    assert keys(sample, "snapshot_date", "customer_id") == [
+        ("2011-05-01", "b"), ("2011-06-01", "b"),
+    ]  # fmt: skip
+
+
 def test_product_weeks_are_those_of_the_date(store):
     frame = store.product_weeks(date(2011, 9, 10))
     assert keys(frame, "product_id", "week_start_date", "sold_units") == [

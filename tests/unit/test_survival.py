@@ -257,7 +257,7 @@ class Store:
         frame["avg_days_between_orders"] = span / (frame["count_orders"] - 1).replace(0, np.nan)
         return frame.reset_index().assign(country="Land")
 
-    def next_orders(self, knowledge_date: date) -> pd.DataFrame:
+    def next_orders(self, knowledge_date: date, max_customers=None) -> pd.DataFrame:
         orders, end = self.orders, pd.Timestamp(knowledge_date)
         nobody = (
             self.snapshot(end).head(0).assign(snapshot_date=end, is_ordered=True, duration_days=0)
