@@ -54,9 +54,9 @@ def clv(said: Predictions, scores: pd.DataFrame) -> None:
             name: scores[column].astype(float)
             for name, column in (
                 ("spend", f"predicted_spend_amount_{horizon}d"),
-                ("spend_p10", f"predicted_spend_amount_{horizon}d_p10"),
+                ("spend_p10", f"predicted_spend_amount_{horizon}d_lower"),
                 ("spend_p50", f"predicted_spend_amount_{horizon}d_p50"),
-                ("spend_p90", f"predicted_spend_amount_{horizon}d_p90"),
+                ("spend_p90", f"predicted_spend_amount_{horizon}d_upper"),
             )
             if column in scores
         }
