@@ -73,8 +73,8 @@ class Home:
         with connect(self.settings, "scorer") as connection:
             store = FeatureStore(connection)
             return {
-                "customer_days": store._read(CUSTOMER_DAYS, {}),
-                "product_weeks": store._read(PRODUCT_WEEKS, {}),
+                "customer_days": store.read(CUSTOMER_DAYS, {}),
+                "product_weeks": store.read(PRODUCT_WEEKS, {}),
             }
 
     def export(self, happened: dict[str, pd.DataFrame], cut: date) -> None:
