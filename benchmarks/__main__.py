@@ -236,7 +236,7 @@ def _figures(
             tables["survival"] = judge.survival(said, days, day, known_days)
         case "demand":
             tables["demand"] = judge.demand(said, happened["product_weeks"], day)
-            counts = said.groupby("model")["product_id"].nunique()
+            counts = said.dropna(subset="p50").groupby("model")["product_id"].nunique()
             seconds = {name: s * 1_000 / counts.get(name, 1_000) for name, s in seconds.items()}
     return {name: frame.assign(seconds=pd.Series(seconds)) for name, frame in tables.items()}
 

@@ -100,7 +100,7 @@ def home(data: Data, workspace: Path) -> Iterator[Home]:
     """A shop's home, landed, its Postgres running; stopped at the end."""
     folder = workspace / f"{data.name}-{digest([data.files, *code(*BUILT_BY)])}"
     for other in workspace.glob(f"{data.name}-*"):
-        if other != folder:
+        if other != folder or not (folder / "landed").exists():  # broken off, or held by the gate
             remove(other)
     settings = _settings(folder, data.source)
     if postgres.is_running(settings):  # left by a run that was cut short
