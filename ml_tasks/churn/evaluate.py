@@ -13,14 +13,15 @@ from ml_tasks.shared.cuts import splits
 from ml_tasks.shared.evaluation import Evaluation, means, told, untested
 
 MODEL, BASELINE = "xgboost_calibrated", "recency_logistic"
-JUDGED_BY = ("log_loss", "auc", "calibration_error")
+JUDGED_BY = ("log_loss", "auc", "calibration_error", "brier_skill")
 
 
-def evaluate(labelled: pd.DataFrame, seed: int) -> Evaluation:
+def evaluate(labelled: pd.DataFrame, shop_days: pd.DataFrame, seed: int) -> Evaluation:
     """Compare the trees with the recency rule on the newest cuts.
 
     Args:
         labelled: Snapshots with known outcomes, whole dates.
+        shop_days: Columns of features.shop_days.
         seed: Handed to the trees.
 
     Returns:
@@ -32,10 +33,11 @@ def evaluate(labelled: pd.DataFrame, seed: int) -> Evaluation:
     for cut, train, test in splits(labelled, churn.HORIZON_DAYS):
         if not churn.is_learnable(train) or not churn.is_learnable(test):
             continue
+        before = shop_days[shop_days["day_date"] < cut]
         stayed_away = 1 - churn.has_ordered(test)
         said = {
-            MODEL: 1 - churn.fit_trees(train, seed).predict(test, cut),
-            BASELINE: 1 - churn.fit_baseline(train).predict(test, cut),
+            MODEL: 1 - churn.fit_trees(train, test, before, seed).predict(test),
+            BASELINE: 1 - churn.fit_baseline(train).predict(test),
         }
         rows += [_row(cut, name, stayed_away, probability) for name, probability in said.items()]
         pictures = pictures or {
@@ -67,6 +69,7 @@ def _row(
         "auc": metrics.auc(stayed_away, probability),
         "log_loss": metrics.log_loss(stayed_away, probability),
         "calibration_error": metrics.calibration_error(stayed_away, probability),
+        "brier_skill": metrics.brier_skill(stayed_away, probability),
     }
     return {
         "cut_date": f"{cut:%Y-%m-%d}",

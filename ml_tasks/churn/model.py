@@ -1,4 +1,4 @@
-"""Two models of churn: calibrated trees, and the recency rule that they have to beat.
+"""Two models of churn: trees on the buying clock, and the recency rule that they have to beat.
 
 Both estimate the chance of an order in the next 90 days; churn is what is left to 1.
 """
@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
 
-from ml_tasks.shared import boosting
-from ml_tasks.shared.boosting import LevelledTrees
+from ml_tasks.shared import boosting, buying_clock
+from ml_tasks.shared.boosting import OffsetTrees
+from ml_tasks.shared.buying_clock import BuyingClock
 
 HORIZON_DAYS = 90
 # So many snapshots must have ordered, and so many not, before anything can be learnt.
@@ -23,43 +24,119 @@ MEDIUM_RISK_FROM = 0.5
 
 
 @dataclass(frozen=True)
+class ClockTrees:
+    """Trees whose offset is the clock's log odds of an order.
+
+    Attributes:
+        clock: Holds level and season.
+        trees: Rank; shifted so that the mean chance is the clock's on the training date.
+        typical: Medians of `x`, `since` and `age` on the training date: whom reasons compare with.
+    """
+
+    clock: BuyingClock
+    trees: OffsetTrees
+    typical: dict[str, float]
+
+    def parameters(self) -> dict[str, Any]:
+        """Everything but the trees, as JSON."""
+        return {
+            "clock": self.clock.parameters(),
+            "trees": self.trees.parameters(),
+            "typical": self.typical,
+        }
+
+    @classmethod
+    def restored(cls, parameters: dict[str, Any], trees: bytes) -> ClockTrees:
+        """From what was stored."""
+        return cls(
+            BuyingClock(**parameters["clock"]),
+            OffsetTrees(**parameters["trees"], trees=trees),
+            parameters["typical"],
+        )
+
+    def predict(self, snapshot: pd.DataFrame) -> np.ndarray:
+        """Chance of an order, per row."""
+        return self.trees.predict(snapshot, clock_log_odds(self.clock, snapshot))
+
+
+@dataclass(frozen=True)
 class RecencyLogistic:
-    """Logistic regression on the logs of days since the last order and of count of orders."""
+    """Logistic regression on the logs of days since the last order and of count of orders.
+
+    Attributes:
+        mean_log_day, mean_log_order: Means in training: whom reasons compare with.
+    """
 
     intercept: float
     per_log_day: float
     per_log_order: float
+    mean_log_day: float
+    mean_log_order: float
 
     def parameters(self) -> dict[str, Any]:
         """The coefficients, as JSON."""
         return asdict(self)
 
-    def predict(self, snapshot: pd.DataFrame, as_of_date: pd.Timestamp) -> np.ndarray:
-        """Chance of an order, per row. The date makes no difference."""
+    def predict(self, snapshot: pd.DataFrame) -> np.ndarray:
+        """Chance of an order, per row."""
         margin = self.intercept + _recency(snapshot) @ [self.per_log_day, self.per_log_order]
         return 1 / (1 + np.exp(-margin))
 
 
 def is_learnable(labelled: pd.DataFrame) -> bool:
     """Whether enough snapshots were followed by an order, and enough by none."""
+    return min(count_kinds(labelled)) >= MIN_ROWS_OF_A_KIND
+
+
+def count_kinds(labelled: pd.DataFrame) -> tuple[int, int]:
+    """Snapshots that were followed by an order, and by none."""
     count_ordered = int((labelled["outcome_count_orders"] > 0).sum())
-    return min(count_ordered, len(labelled) - count_ordered) >= MIN_ROWS_OF_A_KIND
+    return count_ordered, len(labelled) - count_ordered
 
 
-def fit_trees(labelled: pd.DataFrame, seed: int) -> LevelledTrees:
-    """Fit and calibrate trees on labelled snapshots of whole dates."""
-    return boosting.fit(labelled, has_ordered(labelled), "logistic", seed)
+def fit_trees(
+    labelled: pd.DataFrame, snapshot: pd.DataFrame, shop_days: pd.DataFrame, seed: int
+) -> ClockTrees:
+    """Fit clock and trees.
+
+    Args:
+        labelled: Snapshots with known outcomes, whole dates.
+        snapshot: All customers on the training date.
+        shop_days: Columns of features.shop_days, days before the training date.
+        seed: Handed to the trees.
+    """
+    clock = buying_clock.fit(snapshot, shop_days)
+    offset = clock_log_odds(clock, labelled)
+    trees = boosting.fit(labelled, has_ordered(labelled), offset, "logistic", seed)
+    offset_now = clock_log_odds(clock, snapshot)
+    level = float(boosting.inverse_link(offset_now, "logistic").mean())
+    shift = boosting.shift_to_mean(trees.margin(snapshot, offset_now), level)
+    histories = clock.histories(snapshot, HORIZON_DAYS)
+    return ClockTrees(
+        clock=clock,
+        trees=OffsetTrees(**{**trees.parameters(), "shift": shift}, trees=trees.trees),
+        typical={name: round(float(histories[name].median()), 6) for name in ("x", "since", "age")},
+    )
+
+
+def clock_log_odds(clock: BuyingClock, snapshots: pd.DataFrame) -> np.ndarray:
+    """The clock's log odds of an order in the 90 days that follow each snapshot."""
+    histories = clock.histories(snapshots, HORIZON_DAYS)
+    return boosting.log_odds(clock.order_probability(histories))
 
 
 def fit_baseline(labelled: pd.DataFrame) -> RecencyLogistic:
     """Fit what an analyst would draw up in an hour."""
+    recency = _recency(labelled)
     fitted = LogisticRegression(C=1e3, solver="newton-cholesky", tol=1e-8).fit(
-        _recency(labelled), has_ordered(labelled)
+        recency, has_ordered(labelled)
     )
     return RecencyLogistic(
         intercept=round(float(fitted.intercept_[0]), 6),
         per_log_day=round(float(fitted.coef_[0, 0]), 6),
         per_log_order=round(float(fitted.coef_[0, 1]), 6),
+        mean_log_day=round(float(recency[:, 0].mean()), 6),
+        mean_log_order=round(float(recency[:, 1].mean()), 6),
     )
 
 

@@ -1,7 +1,9 @@
 """Churn: the chance that a known customer places no order in the next 90 days.
 
 Reads   features.customer_snapshots, features.customer_outcomes   a row per as_of_date, customer_id
+        features.shop_days                                        a row per as_of_date, day_date
 Writes  scores.churn                                              a row per as_of_date, customer_id
+        scores.churn_reasons                            a row per as_of_date, customer_id and rank
 """
 
 from __future__ import annotations
@@ -13,13 +15,13 @@ import numpy as np
 import pandas as pd
 
 from ml_tasks.churn import model as churn
+from ml_tasks.churn import reasons
 from ml_tasks.churn.evaluate import BASELINE, MODEL, evaluate
-from ml_tasks.shared.boosting import LevelledTrees
 from ml_tasks.shared.contest import HIGHER, LOWER
 from ml_tasks.shared.features import FeatureStore
 from ml_tasks.shared.model import TrainedModel
 
-QUESTION = "churn"
+QUESTION, REASONS = "churn", "churn_reasons"
 CONTEST = {"log_loss": LOWER, "auc": HIGHER}
 BASELINES = (BASELINE,)
 NO_MODEL = "no_model"
@@ -29,32 +31,45 @@ TREES_FILE = "trees.ubj"
 def train(training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
     """Fit on grid snapshots whose 90 days had passed by `training_date`, tested out of time."""
     labelled = store.labelled_snapshots(training_date, churn.HORIZON_DAYS)
+    snapshot, shop_days = store.snapshot(training_date), store.shop_days(training_date)
+    count_ordered, count_not = churn.count_kinds(labelled)
+    eligibility = {
+        "training_date": str(training_date),
+        "count_customers": len(snapshot),
+        "count_days_with_orders": len(shop_days),
+        "count_snapshots_with_known_outcome": len(labelled),
+        "count_followed_by_an_order": count_ordered,
+        "count_followed_by_none": count_not,
+        "count_needed_of_each_kind": churn.MIN_ROWS_OF_A_KIND,
+        "is_eligible": churn.is_learnable(labelled) and not snapshot.empty,
+    }
     settings: dict[str, Any] = {
         "horizon_days": churn.HORIZON_DAYS,
         "seed": seed,
         "count_training_rows": len(labelled),
     }
-    if not churn.is_learnable(labelled):
+    if not eligibility["is_eligible"]:
         reason = (
             f"fewer than {churn.MIN_ROWS_OF_A_KIND} past outcomes of each kind "
             f"known by {training_date}"
         )
-        return TrainedModel(NO_MODEL, training_date, {**settings, "reason": reason})
-    evaluation = evaluate(labelled, seed)
+        report = {"decision": f"no model: {reason}", "eligibility": eligibility}
+        return TrainedModel(NO_MODEL, training_date, {**settings, "reason": reason}, report=report)
+    evaluation = evaluate(labelled, shop_days, seed)
     kept: dict[str, Any] = {
         "training_date": training_date,
         "metrics": evaluation.metrics,
-        "report": evaluation.report,
+        "report": {**evaluation.report, "eligibility": eligibility},
         "plots": evaluation.plots,
     }
     if evaluation.winner == BASELINE:
         fitted = churn.fit_baseline(labelled).parameters()
         return TrainedModel(name=BASELINE, parameters={**settings, "model": fitted}, **kept)
-    trees = churn.fit_trees(labelled, seed)
+    model = churn.fit_trees(labelled, snapshot, shop_days, seed)
     return TrainedModel(
         name=MODEL,
-        parameters={**settings, "model": trees.parameters()},
-        artefacts={TREES_FILE: trees.trees},
+        parameters={**settings, "model": model.parameters()},
+        artefacts={TREES_FILE: model.trees.trees},
         **kept,
     )
 
@@ -64,16 +79,10 @@ def score(as_of_date: date, model: TrainedModel, store: FeatureStore) -> dict[st
     snapshot = store.snapshot(as_of_date)
     scores = pd.DataFrame({"customer_id": snapshot["customer_id"].to_numpy(dtype=object)})
     if model.name == NO_MODEL:
-        return {
-            QUESTION: scores.assign(
-                churn_probability_90d=np.nan,
-                churn_percentile_90d=np.nan,
-                churn_risk_band=None,
-                score_status="not_scored",
-                score_reason=model.parameters["reason"],
-            )
-        }
-    probability = 1 - restored(model).predict(snapshot, pd.Timestamp(as_of_date))
+        return _not_scored(scores, model.parameters["reason"])
+    fitted = restored(model)
+    probability = 1 - fitted.predict(snapshot)
+    why = reasons.reasons(fitted, snapshot)
     return {
         QUESTION: scores.assign(
             churn_probability_90d=probability,
@@ -81,12 +90,44 @@ def score(as_of_date: date, model: TrainedModel, store: FeatureStore) -> dict[st
             churn_risk_band=churn.risk_band(probability),
             score_status="scored",
             score_reason=None,
-        )
+            **{
+                f"reason_{rank}": _of_rank(why, rank, len(scores))
+                for rank in range(1, reasons.COUNT_REASONS + 1)
+            },
+        ),
+        REASONS: why.assign(score_status="scored", score_reason=None),
     }
 
 
-def restored(model: TrainedModel) -> LevelledTrees | churn.RecencyLogistic:
+def restored(model: TrainedModel) -> churn.ClockTrees | churn.RecencyLogistic:
     """The fitted model, from parameters and artefacts alone."""
     if model.name == MODEL:
-        return LevelledTrees(**model.parameters["model"], trees=model.artefacts[TREES_FILE])
+        return churn.ClockTrees.restored(model.parameters["model"], model.artefacts[TREES_FILE])
     return churn.RecencyLogistic(**model.parameters["model"])
+
+
+def _of_rank(why: pd.DataFrame, rank: int, count_customers: int) -> np.ndarray:
+    """Each customer's reason of a rank; None where the model has no more features."""
+    found = why.loc[why["reason_rank"] == rank, "reason"].to_numpy(dtype=object)
+    return found if len(found) else np.full(count_customers, None, dtype=object)
+
+
+def _not_scored(scores: pd.DataFrame, reason: str) -> dict[str, pd.DataFrame]:
+    status = {"score_status": "not_scored", "score_reason": reason}
+    return {
+        QUESTION: scores.assign(
+            churn_probability_90d=np.nan,
+            churn_percentile_90d=np.nan,
+            churn_risk_band=None,
+            **{f"reason_{rank}": None for rank in range(1, reasons.COUNT_REASONS + 1)},
+            **status,
+        ),
+        REASONS: scores.assign(
+            reason_rank=1,
+            feature=None,
+            feature_value=np.nan,
+            contribution_log_odds=np.nan,
+            reason=None,
+            **status,
+        ),
+    }

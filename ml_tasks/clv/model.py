@@ -1,42 +1,224 @@
-"""Expected spend and orders: trees, the repeats that they have to beat, and the year ahead.
+"""Expected spend and orders on the buying clock, how sure they are, and what they must beat.
 
-Net spend of a window is product sales less product refunds dated in it, not below 0.
+Two parts: the chance that anything is spent, and how much if so. Net spend of a window is product
+sales less product refunds dated in it, not below 0.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ml_tasks.shared import boosting
-from ml_tasks.shared.boosting import LevelledTrees
+from ml_tasks.clv import spread
+from ml_tasks.clv.spread import Spread
+from ml_tasks.shared import boosting, buying_clock
+from ml_tasks.shared.boosting import OffsetTrees
+from ml_tasks.shared.buying_clock import BuyingClock
 from ml_tasks.shared.customer_matrix import history_days
 
 HORIZON_DAYS = 90
 YEAR_HORIZON_DAYS = 365
 # So many snapshots must have been followed by spend before anything can be learnt from them.
 MIN_ROWS_WITH_SPEND = 30
-# Share of customers, best first, at which a tier ends.
-TIERS = {"top": 0.05, "high": 0.20, "medium": 0.50, "low": 1.0}
+# A customer's mean amount an order is drawn to the shop's as by so many orders.
+PRIOR_ORDERS = 2.0
+PARTS = ("chance", "amount", "orders")
+
+
+@dataclass(frozen=True)
+class ValueModel:
+    """Everything that scoring needs, all of it data.
+
+    Attributes:
+        clock: Holds level and season.
+        mean_order_amount: Of all customers; what little is known of one is drawn to it.
+        parts: Trees by part: `chance` of any spend, `amount` if any, count of `orders`.
+        year_level: Log of the year's spend over what clock and mean amounts expect of it.
+        spreads: By horizon: how amounts lie around what is expected.
+    """
+
+    clock: BuyingClock
+    mean_order_amount: float
+    parts: dict[str, OffsetTrees]
+    year_level: float
+    spreads: dict[int, Spread]
+
+    def parameters(self) -> dict[str, Any]:
+        """Everything but the trees, as JSON."""
+        return {
+            "clock": self.clock.parameters(),
+            "mean_order_amount": self.mean_order_amount,
+            "parts": {name: part.parameters() for name, part in self.parts.items()},
+            "year_level": self.year_level,
+            "spreads": {str(days): around.parameters() for days, around in self.spreads.items()},
+        }
+
+    @classmethod
+    def restored(cls, parameters: dict[str, Any], trees: dict[str, bytes]) -> ValueModel:
+        """From what was stored; `trees` by part."""
+        return cls(
+            clock=BuyingClock(**parameters["clock"]),
+            mean_order_amount=parameters["mean_order_amount"],
+            parts={
+                name: OffsetTrees(**part, trees=trees[name])
+                for name, part in parameters["parts"].items()
+            },
+            year_level=parameters["year_level"],
+            spreads={
+                int(days): Spread(**around) for days, around in parameters["spreads"].items()
+            },
+        )
+
+    def predict(self, snapshot: pd.DataFrame) -> pd.DataFrame:
+        """What each customer will spend and order: same order as the snapshot's rows.
+
+        Returns:
+            `orders`; and by horizon `spend_90`, its median `median_90`, `lower_90` and `upper_90`;
+            the same of 365.
+        """
+        quarter, year = (
+            _Expected.of(self.clock, snapshot, days) for days in (HORIZON_DAYS, YEAR_HORIZON_DAYS)
+        )
+        margin = self.parts["chance"].margin(snapshot, quarter.log_odds)
+        chance = boosting.inverse_link(margin, "logistic")
+        offset = amount_offset(snapshot, quarter, self.mean_order_amount)
+        spend = chance * self.parts["amount"].predict(snapshot, offset)
+        # the year: what sets the customer apart in 90 days, on what the clock expects of the year
+        year_chance = boosting.inverse_link(
+            year.log_odds + (margin - quarter.log_odds), "logistic"
+        )
+        year_chance = np.maximum(year_chance, chance)
+        year_spend = spend * year.orders / quarter.orders * np.exp(self.year_level)
+        said = {
+            "orders": self.parts["orders"].predict(snapshot, np.log(quarter.orders)),
+            "chance_90": chance,
+            "spend_90": spend,
+            "chance_365": year_chance,
+            "spend_365": np.maximum(year_spend, spend),
+        }
+        for days, fitted in self.spreads.items():
+            around = fitted.around(said[f"chance_{days}"], said[f"spend_{days}"])
+            said |= {f"{name}_{days}": amount for name, amount in around.items()}
+        return pd.DataFrame(said, index=snapshot.index)
+
+
+@dataclass(frozen=True)
+class _Expected:
+    """What the clock alone expects, per row: log odds of an order, and days with an order."""
+
+    log_odds: np.ndarray
+    orders: np.ndarray
+
+    @classmethod
+    def of(cls, clock: BuyingClock, snapshots: pd.DataFrame, horizon_days: int) -> _Expected:
+        histories = clock.histories(snapshots, horizon_days)
+        return cls(
+            boosting.log_odds(clock.order_probability(histories)),
+            np.maximum(clock.expected_orders(histories), 1e-5),
+        )
 
 
 def is_learnable(labelled: pd.DataFrame) -> bool:
-    """Whether enough snapshots were followed by spend, and by orders."""
+    """Whether enough snapshots were followed by spend, and by orders, and enough by neither."""
     outcomes = labelled[["outcome_net_spend_amount", "outcome_count_orders"]]
-    return bool(((outcomes > 0).sum() >= MIN_ROWS_WITH_SPEND).all())
+    followed = (outcomes > 0).sum()
+    return bool((followed >= MIN_ROWS_WITH_SPEND).all() and (followed < len(labelled)).all())
 
 
-def fit_spend(labelled: pd.DataFrame, seed: int) -> LevelledTrees:
-    """Fit expected net spend over 90 days on labelled snapshots of whole dates."""
-    return boosting.fit(labelled, spend(labelled), "tweedie", seed)
+def fit(
+    labelled: pd.DataFrame,
+    labelled_year: pd.DataFrame,
+    snapshot: pd.DataFrame,
+    shop_days: pd.DataFrame,
+    seed: int,
+) -> ValueModel:
+    """Fit clock, trees and spread.
+
+    Args:
+        labelled: Snapshots with known 90-day outcomes, whole dates.
+        labelled_year: Snapshots with known 365-day outcomes; may be empty.
+        snapshot: All customers on the training date.
+        shop_days: Columns of features.shop_days, days before the training date.
+        seed: Handed to the trees.
+    """
+    clock = buying_clock.fit(snapshot, shop_days)
+    amounts = spend(labelled)
+    mean_order_amount = round(float(_order_amounts(snapshot).mean()), 6)
+    expected = _Expected.of(clock, labelled, HORIZON_DAYS)
+    offset = amount_offset(labelled, expected, mean_order_amount)
+    if_any = np.where(amounts > 0, amounts, np.nan)
+    counts = labelled["outcome_count_orders"].to_numpy(dtype=float)
+    unit = float(np.log(amounts.sum() / np.exp(offset + np.log(_chance(expected))).sum()))
+    per_day = float(np.log(counts.sum() / expected.orders.sum()))
+    parts = {
+        "chance": boosting.fit(labelled, amounts > 0, expected.log_odds, "logistic", seed),
+        "amount": boosting.fit(labelled, if_any, offset + unit, "gamma", seed),
+        "orders": boosting.fit(labelled, counts, np.log(expected.orders) + per_day, "poisson", seed),
+    }
+    # level: what the clock expects of the customers of today, put right by what it missed so far
+    now = _Expected.of(clock, snapshot, HORIZON_DAYS)
+    offset_now = amount_offset(snapshot, now, mean_order_amount)
+    chance_margin = parts["chance"].margin(snapshot, now.log_odds)
+    shift = boosting.shift_to_mean(chance_margin, float(_chance(now).mean()))
+    chance = boosting.inverse_link(chance_margin + shift, "logistic")
+    raw_spend = (chance * parts["amount"].predict(snapshot, offset_now)).sum()
+    raw_orders = parts["orders"].predict(snapshot, np.log(now.orders)).sum()
+    held_spend = np.exp(offset_now + np.log(_chance(now)) + unit).sum()
+    shifts = {
+        "chance": shift,
+        "amount": float(np.log(held_spend / raw_spend)),
+        "orders": float(np.log(now.orders.sum() * np.exp(per_day) / raw_orders)),
+    }
+    model = ValueModel(
+        clock=clock,
+        mean_order_amount=mean_order_amount,
+        parts={
+            name: OffsetTrees(
+                **{**part.parameters(), "shift": round(shifts[name], 6)}, trees=part.trees
+            )
+            for name, part in parts.items()
+        },
+        year_level=0.0,
+        spreads={},
+    )
+    return _with_spreads(model, labelled, labelled_year)
 
 
-def fit_orders(labelled: pd.DataFrame, seed: int) -> LevelledTrees:
-    """Fit the expected count of orders over 90 days on labelled snapshots of whole dates."""
-    outcome = labelled["outcome_count_orders"].to_numpy(dtype=float)
-    return boosting.fit(labelled, outcome, "poisson", seed)
+def _with_spreads(
+    model: ValueModel, labelled: pd.DataFrame, labelled_year: pd.DataFrame
+) -> ValueModel:
+    """The model with its year's level and the spread of both horizons, from the last year's dates."""
+    newest = labelled["as_of_date"].max() - pd.Timedelta(days=YEAR_HORIZON_DAYS)
+    recent = labelled[labelled["as_of_date"] > newest]
+    said = model.predict(recent)
+    quarter = spread.fit(
+        said["chance_90"].to_numpy(), said["spend_90"].to_numpy(), spend(recent)
+    )
+    amounts = spend(labelled_year)
+    if (amounts > 0).sum() < MIN_ROWS_WITH_SPEND:
+        return replace(
+            model, spreads={HORIZON_DAYS: quarter, YEAR_HORIZON_DAYS: quarter}
+        )
+    said = model.predict(labelled_year)
+    level = round(float(np.log(amounts.sum() / said["spend_365"].sum())), 6)
+    expected = said["spend_365"].to_numpy() * np.exp(level)
+    year = spread.fit(said["chance_365"].to_numpy(), expected, amounts)
+    return replace(
+        model, year_level=level, spreads={HORIZON_DAYS: quarter, YEAR_HORIZON_DAYS: year}
+    )
+
+
+def amount_offset(
+    snapshots: pd.DataFrame, expected: _Expected, mean_order_amount: float
+) -> np.ndarray:
+    """Log of what would be spent if anything: the customer's amount an order, times the orders."""
+    known = snapshots["net_spend_amount"].to_numpy(dtype=float).clip(min=0)
+    counts = snapshots["count_orders"].to_numpy(dtype=float)
+    amount = (known + PRIOR_ORDERS * mean_order_amount) / (counts + PRIOR_ORDERS)
+    return np.log(np.maximum(amount, 1e-2) * expected.orders / _chance(expected))
 
 
 def spend(labelled: pd.DataFrame) -> np.ndarray:
@@ -70,40 +252,10 @@ def was_watched_for(snapshot: pd.DataFrame, days: int) -> bool:
     return len(snapshot) > 0 and int(history_days(snapshot).max()) >= days
 
 
-def year_multiple(labelled: pd.DataFrame, labelled_year: pd.DataFrame) -> dict[str, Any] | None:
-    """How much customers spend in a year for each unit spent in its first 90 days.
-
-    A model of the year itself would need outcomes of a year, and another year to test it on. The
-    multiple needs one year: it is read off the customers of the same season a year ago, so that
-    what the first 90 days have too much or too little of is put right by the rest.
-
-    Args:
-        labelled: Snapshots with 90-day outcomes.
-        labelled_year: Snapshots with 365-day outcomes, on the same dates as far as they go.
-
-    Returns:
-        `multiple` (at least 1) and `snapshot_date` of the customers it rests on; None if no
-        outcome of a year is known yet.
-    """
-    if labelled_year.empty:
-        return None
-    newest = labelled_year["as_of_date"].max()
-    first_90_days = spend(labelled[labelled["as_of_date"] == newest]).sum()
-    if first_90_days <= 0:
-        return None
-    multiple = spend(labelled_year[labelled_year["as_of_date"] == newest]).sum() / first_90_days
-    return {
-        "multiple": round(max(float(multiple), 1.0), 6),
-        "snapshot_date": f"{newest:%Y-%m-%d}",
-    }
+def _chance(expected: _Expected) -> np.ndarray:
+    return boosting.inverse_link(expected.log_odds, "logistic")
 
 
-def value_tier(amount: np.ndarray) -> np.ndarray:
-    """Tier by rank of an amount: first 5 % `top`, next 15 % `high`, next 30 % `medium`, else `low`.
-
-    Equal amounts get the same tier, the lower of those that they span: a crowd at 0 is `low`.
-    """
-    rank = pd.Series(-amount).rank(method="max").to_numpy() - 1
-    bounds = np.array(list(TIERS.values()))
-    place = np.searchsorted(bounds, rank / max(len(amount), 1), side="right")
-    return np.array(list(TIERS), dtype=object)[np.minimum(place, len(bounds) - 1)]
+def _order_amounts(snapshots: pd.DataFrame) -> np.ndarray:
+    known = snapshots["net_spend_amount"].to_numpy(dtype=float).clip(min=0)
+    return known / snapshots["count_orders"].to_numpy(dtype=float)

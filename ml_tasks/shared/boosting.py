@@ -1,11 +1,13 @@
-"""Trees on top of date levels, and a calibration on customers they have not seen.
+"""Trees on top of the buying clock: the clock holds level and season, the trees rank.
 
-XGBoost explains customers, `seasons` explains dates, and what is left on the newest known dates is
-corrected by half: they overlap, so a drift seen there is part news and part chance.
+What is modelled is `offset + strength * trees`: the offset is what the clock says of a customer, the
+trees what it misses. How far the trees can be trusted is told by later dates and other customers
+than they were fitted on; on a shop whose customers follow the clock alone they count for nothing.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 from zlib import crc32
@@ -13,9 +15,7 @@ from zlib import crc32
 import numpy as np
 import pandas as pd
 import xgboost as xgb
-from sklearn.linear_model import LogisticRegression
 
-from ml_tasks.shared import seasons
 from ml_tasks.shared.customer_matrix import history_days, matrix, monotone_constraints
 
 COUNT_ROUNDS = 150
@@ -32,90 +32,125 @@ SETTINGS: dict[str, Any] = {
 OBJECTIVES: dict[str, dict[str, Any]] = {
     "logistic": {"objective": "binary:logistic"},
     "poisson": {"objective": "count:poisson"},
-    "tweedie": {"objective": "reg:tweedie", "tweedie_variance_power": 1.3},
+    "gamma": {"objective": "reg:gamma"},
 }
 COUNT_FOLDS = 2
 CALIBRATION_DATES = 3
-CALIBRATION_SHARE = 0.5
+# The first weeks of a shop show its customers in a window cut short.
+MIN_HISTORY_DAYS = 90
 # Bounds on the linear predictor: e^15 times the mean is no forecast of anything.
 MAX_MARGIN = 15.0
+CHUNK_ROWS = 50_000
 
 
 @dataclass(frozen=True)
-class LevelledTrees:
+class OffsetTrees:
     """A fitted model, all of it data.
 
     Attributes:
-        family: `logistic` (outcome 0 or 1), `poisson` (counts) or `tweedie` (amounts).
-        unit: Mean outcome in training; amounts and counts are predicted in this unit.
-        start: Linear predictor of an average customer on an average date.
-        levels: ISO date -> level, see `seasons`.
-        drift, slope: Calibration of the linear predictor.
+        family: `logistic` (outcome 0 or 1), `poisson` (counts) or `gamma` (amounts above 0).
+        shift: Added to every linear predictor; puts the level right.
+        strength: What the trees count for, in [0, 1].
         trees: The booster in XGBoost's UBJ form.
     """
 
     family: str
-    unit: float
-    start: float
-    levels: dict[str, float]
-    drift: float
-    slope: float
+    shift: float
+    strength: float
     trees: bytes
 
     def parameters(self) -> dict[str, Any]:
         """Everything but the trees, as JSON."""
         return {name: value for name, value in asdict(self).items() if name != "trees"}
 
-    def level_of(self, as_of_date: pd.Timestamp) -> float:
-        """Level to expect of a date after the known ones."""
-        return seasons.project(_as_series(self.levels), as_of_date)
-
-    def predict(self, snapshot: pd.DataFrame, as_of_date: pd.Timestamp) -> np.ndarray:
+    def predict(self, snapshot: pd.DataFrame, offset: np.ndarray) -> np.ndarray:
         """Probability, expected count or expected amount per row of one date's snapshot."""
-        if snapshot.empty:
-            return np.empty(0)
-        booster = xgb.Booster({"nthread": 1})
-        booster.load_model(bytearray(self.trees))
-        level = np.full(len(snapshot), self.level_of(as_of_date))
-        margin = _margin(booster, matrix(snapshot), self.start + level)
-        return _inverse_link(self.drift + self.slope * margin, self.family) * self.unit
+        return inverse_link(self.margin(snapshot, offset), self.family)
+
+    def margin(self, snapshot: pd.DataFrame, offset: np.ndarray) -> np.ndarray:
+        """Linear predictor per row: log odds, or the log of a mean."""
+        return self.shift + offset + self.strength * tree_margin(self.trees, matrix(snapshot))
+
+    def contributions(self, snapshot: pd.DataFrame) -> Iterator[tuple[slice, pd.DataFrame]]:
+        """What each feature adds to the linear predictor, against the average: exact SHAP values.
+
+        Yields:
+            Rows, and a column per feature, CHUNK_ROWS at a time.
+
+        Source:
+            Lundberg et al. (2020), doi 10.1038/s42256-019-0138-9, as in XGBoost.
+        """
+        features = matrix(snapshot)
+        booster = _loaded(self.trees)
+        for start in range(0, len(features), CHUNK_ROWS):
+            rows = slice(start, min(start + CHUNK_ROWS, len(features)))
+            part = booster.predict(xgb.DMatrix(features.iloc[rows]), pred_contribs=True)
+            by_feature = self.strength * part[:, :-1].astype(float)
+            yield rows, pd.DataFrame(by_feature, columns=features.columns)
 
 
-def fit(snapshots: pd.DataFrame, outcome: np.ndarray, family: str, seed: int) -> LevelledTrees:
-    """Fit levels, trees and calibration. The order of the rows does not matter.
+def fit(
+    snapshots: pd.DataFrame, outcome: np.ndarray, offset: np.ndarray, family: str, seed: int
+) -> OffsetTrees:
+    """Fit trees and their strength; the shift is left at 0. The order of the rows does not matter.
 
     Args:
         snapshots: Columns of features.customer_snapshots, whole dates.
-        outcome: Shape (n_snapshots,): 0 or 1, counts or amounts, by family; not all equal.
-        family: `logistic`, `poisson` or `tweedie`.
+        outcome: Shape (n_snapshots,): 0 or 1, counts, or amounts; not all equal. NaN: not for this
+            model, but of a date that is.
+        offset: Shape (n_snapshots,), linear predictor without the trees.
+        family: `logistic`, `poisson` or `gamma`.
         seed: Of XGBoost's row and column samples.
     """
     order = np.lexsort((snapshots["customer_id"].astype(str), snapshots["as_of_date"]))
-    snapshots, y = snapshots.iloc[order], np.asarray(outcome, dtype=float)[order]
-    # The first weeks of a shop show its customers in a window cut short.
-    is_whole = (history_days(snapshots) >= seasons.WINDOW_DAYS).to_numpy()
-    if is_whole.any() and np.ptp(y[is_whole]) > 0:
-        snapshots, y = snapshots[is_whole], y[is_whole]
-    mean = float(y.mean())
-    unit, start = (1.0, float(np.log(mean / (1 - mean)))) if family == "logistic" else (mean, 0.0)
-    known = seasons.levels(snapshots, y, "logistic" if family == "logistic" else "log")
+    snapshots = snapshots.iloc[order]
+    outcome, offset = np.asarray(outcome, dtype=float)[order], np.asarray(offset)[order]
+    history = history_days(snapshots).to_numpy(dtype=float)
+    kept = ~np.isnan(outcome)
+    is_whole = kept & (history >= MIN_HISTORY_DAYS)
+    if is_whole.any() and np.ptp(outcome[is_whole]) > 0:
+        kept = is_whole
     data = _Data(
-        features=matrix(snapshots),
-        outcome=y / unit,
-        offset=start + snapshots["as_of_date"].map(known).fillna(0.0).to_numpy(),
+        features=matrix(snapshots)[kept],
+        outcome=outcome[kept],
+        offset=offset[kept],
         # Young history describes customers badly; a date weighs by the square of its share.
-        weight=(history_days(snapshots) / history_days(snapshots).max()).to_numpy() ** 2,
+        weight=(history[kept] / history.max()) ** 2,
     )
-    drift, slope = _calibrate(data, snapshots, family, seed)
-    return LevelledTrees(
-        family=family,
-        unit=unit,
-        start=start,
-        levels={f"{day:%Y-%m-%d}": float(value) for day, value in known.items()},
-        drift=drift,
-        slope=slope,
-        trees=bytes(_boost(data, family, seed).save_raw("ubj")),
-    )
+    strength = _strength(data, snapshots[kept], family, seed)
+    trees = bytes(_boost(data, family, seed).save_raw("ubj"))
+    return OffsetTrees(family=family, shift=0.0, strength=strength, trees=trees)
+
+
+def inverse_link(margin: np.ndarray, family: str) -> np.ndarray:
+    """From the linear predictor to what it predicts."""
+    bounded = np.clip(margin, -MAX_MARGIN, MAX_MARGIN)
+    return 1 / (1 + np.exp(-bounded)) if family == "logistic" else np.exp(bounded)
+
+
+def log_odds(probability: np.ndarray) -> np.ndarray:
+    """Log odds, of probabilities kept away from 0 and 1."""
+    kept = np.clip(probability, 1e-5, 1 - 1e-5)
+    return np.log(kept / (1 - kept))
+
+
+def shift_to_mean(margin: np.ndarray, mean: float) -> float:
+    """What to add to log odds so that the mean probability is as given; rounded to 6 digits."""
+    low, high = -MAX_MARGIN, MAX_MARGIN
+    for _ in range(60):
+        middle = (low + high) / 2
+        if inverse_link(margin + middle, "logistic").mean() < mean:
+            low = middle
+        else:
+            high = middle
+    return round((low + high) / 2, 6)
+
+
+def tree_margin(trees: bytes, features: pd.DataFrame) -> np.ndarray:
+    """The trees' part of the linear predictor, before its strength."""
+    if features.empty:
+        return np.empty(0)
+    return _margin(_loaded(trees), features)
 
 
 @dataclass(frozen=True)
@@ -127,6 +162,12 @@ class _Data:
 
     def rows(self, mask: np.ndarray) -> _Data:
         return _Data(self.features[mask], self.outcome[mask], self.offset[mask], self.weight[mask])
+
+
+def _loaded(trees: bytes) -> xgb.Booster:
+    booster = xgb.Booster({"nthread": 1})
+    booster.load_model(bytearray(trees))
+    return booster
 
 
 def _boost(data: _Data, family: str, seed: int) -> xgb.Booster:
@@ -142,54 +183,48 @@ def _boost(data: _Data, family: str, seed: int) -> xgb.Booster:
     return xgb.train(settings, frame, COUNT_ROUNDS)
 
 
-def _margin(booster: xgb.Booster, features: pd.DataFrame, offset: np.ndarray) -> np.ndarray:
+def _margin(booster: xgb.Booster, features: pd.DataFrame) -> np.ndarray:
     frame = xgb.DMatrix(features)
-    frame.set_base_margin(offset)
+    frame.set_base_margin(np.zeros(len(features)))
     return booster.predict(frame, output_margin=True).astype(float)
 
 
-def _calibrate(data: _Data, snapshots: pd.DataFrame, family: str, seed: int) -> tuple[float, float]:
-    """Drift and slope on the newest dates, each customer predicted by trees fitted without them."""
-    newest = np.sort(snapshots["as_of_date"].unique())[-CALIBRATION_DATES:]
-    is_newest = snapshots["as_of_date"].isin(newest).to_numpy()
-    fold = snapshots["customer_id"].map(lambda key: crc32(str(key).encode()) % COUNT_FOLDS)
-    margin = np.full(len(snapshots), np.nan)
+def _strength(data: _Data, snapshots: pd.DataFrame, family: str, seed: int) -> float:
+    """How far to trust the trees: judged on later dates, by trees that never saw the customer."""
+    dates = np.sort(snapshots["as_of_date"].unique())
+    late = dates[-min(CALIBRATION_DATES, max(len(dates) // 2, 1)) :]
+    is_late = snapshots["as_of_date"].isin(late).to_numpy()
+    is_early = ~is_late if len(dates) > 1 else np.ones(len(snapshots), dtype=bool)
+    keys = snapshots["customer_id"].astype(str)
+    fold = keys.map(lambda key: crc32(key.encode()) % COUNT_FOLDS).to_numpy()
+    said = np.full(len(snapshots), np.nan)
     for k in range(COUNT_FOLDS):
-        held_out = (fold == k).to_numpy()
-        if not (held_out & is_newest).any() or np.ptp(data.outcome[~held_out]) == 0:
-            continue
-        part = data.rows(held_out & is_newest)
-        booster = _boost(data.rows(~held_out), family, seed)
-        margin[held_out & is_newest] = _margin(booster, part.features, part.offset)
-    judged = ~np.isnan(margin)
-    return _correction(margin[judged], data.outcome[judged], family)
+        seen, judged = (fold != k) & is_early, (fold == k) & is_late
+        if judged.any() and seen.any() and np.ptp(data.outcome[seen]) > 0:
+            booster = _boost(data.rows(seen), family, seed)
+            said[judged] = _margin(booster, data.features[judged])
+    told = ~np.isnan(said)
+    if not told.any() or np.ptp(said[told]) == 0:
+        return 0.0
+    slope = _slope(said[told], data.offset[told], data.outcome[told], family)
+    return round(min(max(slope, 0.0), 1.0), 6)
 
 
-def _correction(margin: np.ndarray, outcome: np.ndarray, family: str) -> tuple[float, float]:
-    """Share of the correction that would make held-out predictions right on the whole.
-
-    Source:
-        Platt (1999) for `logistic`; for the others the total only.
-    """
-    if len(margin) == 0 or outcome.min() == outcome.max():
-        return 0.0, 1.0
-    if family == "logistic":
-        fitted = LogisticRegression(C=1e6, tol=1e-8).fit(margin[:, None], outcome)
-        drift, slope = float(fitted.intercept_[0]), float(fitted.coef_[0, 0])
-    else:
-        drift = float(np.log(outcome.sum() / _inverse_link(margin, family).sum()))
-        slope = 1.0
-    return round(CALIBRATION_SHARE * drift, 6), round(1 + CALIBRATION_SHARE * (slope - 1), 6)
-
-
-def _inverse_link(margin: np.ndarray, family: str) -> np.ndarray:
-    bounded = np.clip(margin, -MAX_MARGIN, MAX_MARGIN)
-    return 1 / (1 + np.exp(-bounded)) if family == "logistic" else np.exp(bounded)
-
-
-def _as_series(levels: dict[str, float]) -> pd.Series:
-    return pd.Series(
-        list(levels.values()),
-        index=pd.DatetimeIndex(list(levels), dtype="datetime64[ns]"),
-        dtype=float,
-    )
+def _slope(said: np.ndarray, offset: np.ndarray, outcome: np.ndarray, family: str) -> float:
+    """Slope of a regression of the outcome on `said`, with intercept and offset, by Newton."""
+    design = np.column_stack([np.ones(len(said)), said - said.mean()])
+    found = np.zeros(2)
+    for _ in range(25):
+        mean = inverse_link(offset + design @ found, family)
+        if family == "logistic":
+            score, weight = outcome - mean, mean * (1 - mean)
+        elif family == "poisson":
+            score, weight = outcome - mean, mean
+        else:
+            score, weight = outcome / mean - 1, outcome / mean
+        hessian = design.T @ (design * weight[:, None]) + 1e-6 * np.eye(2)
+        step = np.linalg.solve(hessian, design.T @ score)
+        found = found + np.clip(step, -1.0, 1.0)
+        if np.abs(step).max() < 1e-8:
+            break
+    return float(found[1])

@@ -26,6 +26,7 @@ SNAPSHOTS = sql.Identifier("features", "customer_snapshots")
 OUTCOMES = sql.Identifier("features", "customer_outcomes")
 NEXT_ORDERS = sql.Identifier("features", "customer_next_orders")
 PRODUCT_WEEKS = sql.Identifier("features", "product_weeks")
+SHOP_DAYS = sql.Identifier("features", "shop_days")
 
 # The grid of past dates that training reads: the firsts of months. Other snapshots are there
 # because somebody scored that date, and a model must not depend on that.
@@ -164,6 +165,16 @@ class FeatureStore:
             ' order by product_weeks.product_id collate "C", product_weeks.week_start_date'
         ).format(product_weeks=PRODUCT_WEEKS)
         made_for = self._made_for("product_weeks", as_of_date)
+        return self.read(query, {"as_of_date": as_of_date, "made_for": made_for})
+
+    def shop_days(self, as_of_date: date) -> pd.DataFrame:
+        """Customers who ordered on each day before a date, and the new among them; by day_date."""
+        query = sql.SQL(
+            "select shop_days.* from {shop_days} as shop_days"
+            " where shop_days.as_of_date = %(made_for)s and shop_days.day_date < %(as_of_date)s"
+            " order by shop_days.day_date"
+        ).format(shop_days=SHOP_DAYS)
+        made_for = self._made_for("shop_days", as_of_date)
         return self.read(query, {"as_of_date": as_of_date, "made_for": made_for})
 
     def _count_known(self, known: Mapping[str, Any]) -> int:

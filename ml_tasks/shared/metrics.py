@@ -39,6 +39,20 @@ def log_loss(is_event: ArrayLike, probability: ArrayLike) -> float:
     return float(-np.mean(event * np.log(p) + (1 - event) * np.log1p(-p)))
 
 
+def brier_skill(is_event: ArrayLike, probability: ArrayLike) -> float:
+    """Share of the squared error that is saved against giving everyone the rate that happened.
+
+    Returns:
+        At most 1; 0 is no better than the rate. NaN if there are no events or nothing else.
+
+    Source:
+        Murphy (1973), doi 10.1175/1520-0450(1973)012<0595:ANVPOT>2.0.CO;2.
+    """
+    event, p = np.asarray(is_event, dtype=float), np.asarray(probability, dtype=float)
+    at_rate = event.var()
+    return float(1 - np.mean((p - event) ** 2) / at_rate) if at_rate else float("nan")
+
+
 def calibration_error(is_event: ArrayLike, probability: ArrayLike, count_bins: int = 10) -> float:
     """Expected calibration error over bins of equal count, in [0, 1].
 

@@ -40,6 +40,11 @@ insert into features.product_weeks values
     ('2011-09-10', 'p1', '2011-08-29', 0, 0, null, null),
     ('2011-09-10', 'p1', '2011-08-22', 4, 6, 1.5, null),
     ('2011-09-01', 'p1', '2011-08-22', 5, 6, 1.2, null);
+create table features.shop_days (
+    as_of_date date, day_date date, count_customers integer, count_new_customers integer);
+insert into features.shop_days values
+    ('2011-09-01', '2011-08-30', 5, 1), ('2011-09-01', '2011-08-29', 4, 0),
+    ('2011-09-10', '2011-08-30', 6, 1);
 """
 
 
@@ -142,6 +147,13 @@ def test_a_date_that_nothing_was_made_for_is_refused(store, method):
         getattr(store, method)(date(2011, 9, 11))
 
 
+def test_shop_days_are_those_of_the_date(store):
+    frame = store.shop_days(date(2011, 9, 1))
+    assert keys(frame, "day_date", "count_customers", "count_new_customers") == [
+        ("2011-08-29", "4", "0"), ("2011-08-30", "5", "1"),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("method", "arguments"),
     [
@@ -150,13 +162,14 @@ def test_a_date_that_nothing_was_made_for_is_refused(store, method):
         ("labelled_snapshots", (date(2000, 1, 1), 90)),
         ("next_orders", (date(2000, 1, 1),)),
         ("product_weeks", (date(2000, 1, 1),)),
+        ("shop_days", (date(2000, 1, 1),)),
     ],
 )
 def test_a_frame_without_rows_has_the_columns_and_types_of_one_with_rows(store, method, arguments):
     later = (date(2011, 9, 10) if method == "product_weeks" else date(2011, 6, 1),)
     if method == "labelled_snapshots":
         later = (date(2011, 9, 1), 90)
-    if method in ("grid_snapshots", "next_orders"):
+    if method in ("grid_snapshots", "next_orders", "shop_days"):
         later = (date(2011, 9, 1),)
     empty, full = (getattr(store, method)(*a) for a in (arguments, later))
     assert (len(empty), len(full) > 0) == (0, True)

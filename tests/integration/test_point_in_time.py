@@ -25,7 +25,13 @@ from tests.steps import build, land_files, rows, score, score_relations
 AS_OF = date(2024, 1, 20)
 DATES = (date(2023, 12, 12), date(2024, 1, 5), AS_OF)
 SHOP = {"seed": 3, "customers": 250, "days": 420}
-FEATURES = ("customer_snapshots", "customer_outcomes", "customer_next_orders", "product_weeks")
+FEATURES = (
+    "customer_snapshots",
+    "customer_outcomes",
+    "customer_next_orders",
+    "product_weeks",
+    "shop_days",
+)
 
 
 @pytest.fixture(scope="module")

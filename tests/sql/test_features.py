@@ -19,7 +19,13 @@ from tests.steps import dbt
 
 SCORED = date(2024, 2, 20)
 LAYERS = ("--select", "staging", "intermediate", "marts", "features")
-TABLES = ("customer_snapshots", "customer_outcomes", "customer_next_orders", "product_weeks")
+TABLES = (
+    "customer_snapshots",
+    "customer_outcomes",
+    "customer_next_orders",
+    "product_weeks",
+    "shop_days",
+)
 UNTIL = {"customer_outcomes": "known_on_date"}
 
 
@@ -192,7 +198,7 @@ def test_a_new_day_adds_one_snapshot_and_touches_no_other(home: Settings) -> Non
         new = set(after) - set(before[table])
         assert new == (
             {SCORED + timedelta(days=1)}
-            if table in ("customer_snapshots", "product_weeks")
+            if table in ("customer_snapshots", "product_weeks", "shop_days")
             else set()
         ), table
 
@@ -246,4 +252,5 @@ def test_a_date_that_has_no_rows_any_more_loses_the_old_ones(home: Settings) -> 
     build(home, SCORED)
     assert SCORED not in digests(home, "customer_snapshots")
     assert SCORED not in digests(home, "product_weeks")
+    assert SCORED not in digests(home, "shop_days")
     assert digests(home, "customer_outcomes") == {}

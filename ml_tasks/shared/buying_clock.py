@@ -1,0 +1,253 @@
+"""A clock that runs as fast as the shop's customers buy: seasons and levels in one place.
+
+One unit is an average day of the shop's last year. On this clock customers follow MBG/NBD, so an
+order in the busy weeks says less of a customer than one in the quiet weeks, and what they will do
+in a window is read off how far the clock will go in it: as far as in the same days a year ago,
+times the drift since.
+
+The speed of a day is what was ordered on it over what those who were customers then would order on
+an average day. Many data begin long after the shop did: then the first months bring far more "new"
+customers than later ones. As many of them as chance can't explain count as customers from the
+first day on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ml_tasks.shared import mbg_nbd
+from ml_tasks.shared.mbg_nbd import MbgNbd
+
+YEAR_DAYS = 365
+MONTH_DAYS = 30
+AHEAD_DAYS = 31 + YEAR_DAYS  # the last day of a training month looks a year ahead
+SMOOTHING_DAYS = 21
+ROUNDS = 5
+MAX_CUSTOMERS = 20_000  # the parameters need no more
+# Speeds are pulled to 1, and the drift to what is expected without seeing it, as by so many
+# expected orders and days.
+PRIOR_ORDERS = 20.0
+PRIOR_DAYS = 30.0
+DRIFT_DAYS = 90
+MIN_OVERLAP_DAYS = 7
+MIN_MONTHS = 4
+
+
+@dataclass(frozen=True)
+class BuyingClock:
+    """Fitted on what was known by a date; all of it data.
+
+    Attributes:
+        start_date: First day of the data, ISO.
+        process: Parameters of MBG/NBD on the clock.
+        speeds: Speed of each day from `start_date` on, past and projected.
+        earlier_rates: By 30 days from `start_date`: share of the customers first seen in them who
+            had been customers before the data begin.
+    """
+
+    start_date: str
+    process: dict[str, float]
+    speeds: list[float]
+    earlier_rates: list[float]
+
+    def parameters(self) -> dict[str, Any]:
+        """As JSON."""
+        return asdict(self)
+
+    def histories(self, snapshots: pd.DataFrame, horizon_days: int) -> pd.DataFrame:
+        """What the process knows of each snapshot row: same order and index, on the clock.
+
+        Returns:
+            `x` (repeat order days), `since` the last order, `age` since the first, `start` (age of
+            the data), `ahead` (the horizon), `earlier` (chance of being older than the data).
+        """
+        passed = np.concatenate([[0.0], np.cumsum(self.speeds)])
+        today = (snapshots["as_of_date"] - pd.Timestamp(self.start_date)).dt.days.to_numpy()
+        first = today - snapshots["days_since_first_order"].to_numpy()
+        last = today - snapshots["days_since_last_order"].to_numpy()
+
+        def at(days: np.ndarray) -> np.ndarray:
+            return passed[np.clip(days.astype(int), 0, len(passed) - 1)]
+
+        rates = np.array([*self.earlier_rates, 0.0])
+        month = np.clip(first // MONTH_DAYS, 0, len(rates) - 1).astype(int)
+        return pd.DataFrame(
+            {
+                "x": snapshots["count_order_days"].to_numpy(dtype=float) - 1,
+                "since": at(today) - at(last),
+                "age": at(today) - at(first),
+                "start": at(today),
+                "ahead": at(today + horizon_days) - at(today),
+                "earlier": rates[month],
+            },
+            index=snapshots.index,
+        )
+
+    def order_probability(self, histories: pd.DataFrame) -> np.ndarray:
+        """Chance of an order within the horizon, per row of `histories`."""
+        return self._mixed("order_probability", histories)
+
+    def expected_orders(self, histories: pd.DataFrame) -> np.ndarray:
+        """Expected days with an order within the horizon, per row of `histories`."""
+        return self._mixed("expected_orders", histories)
+
+    def _mixed(self, quantity: str, rows: pd.DataFrame) -> np.ndarray:
+        """Mean over the two pasts a customer may have: first order seen, or customer before."""
+        of = getattr(MbgNbd(**self.process), quantity)
+        x, since, age, start, ahead, earlier = (
+            rows[name].to_numpy() for name in ("x", "since", "age", "start", "ahead", "earlier")
+        )
+        value: np.ndarray = of(x, np.maximum(age - since, 0.0), age, ahead)
+        if (earlier > 0).any():
+            before = of(x + 1, np.maximum(start - since, 0.0), start, ahead)
+            value = (1 - earlier) * value + earlier * before
+        return value
+
+
+def fit(snapshot: pd.DataFrame, shop_days: pd.DataFrame) -> BuyingClock:
+    """Fit clock and process, each given the other, in turns. The order of rows does not matter.
+
+    Args:
+        snapshot: Columns of features.customer_snapshots of one date, at least one row.
+        shop_days: Columns of features.shop_days; later days than the snapshot's are not looked at.
+    """
+    snapshot = snapshot.iloc[np.argsort(snapshot["customer_id"].astype(str), kind="stable")]
+    date = snapshot["as_of_date"].iloc[0]
+    age = snapshot["days_since_first_order"].to_numpy(dtype=int)
+    count_days = int(age.max())
+    start = date - pd.Timedelta(days=count_days)
+    days = pd.date_range(start, periods=count_days)
+    ordered = shop_days.set_index("day_date").reindex(days, fill_value=0)
+    new = ordered["count_new_customers"].to_numpy(dtype=float)
+    repeat = ordered["count_customers"].to_numpy(dtype=float) - new
+
+    step = -(-len(snapshot) // MAX_CUSTOMERS)
+    first = (count_days - age)[::step]
+    last = (count_days - snapshot["days_since_last_order"].to_numpy(dtype=int))[::step]
+    x = snapshot["count_order_days"].to_numpy(dtype=float)[::step] - 1
+    scale = len(snapshot) / len(x)
+    speeds, process = np.ones(count_days), None
+    for _ in range(ROUNDS):
+        rates = _earlier_rates(new, speeds)
+        earlier = np.append(rates, 0.0)[np.minimum(first // MONTH_DAYS, len(rates))]
+        pasts = _Pasts(x, first, last, earlier)
+        process = pasts.fit(speeds, process)
+        exposure = scale * pasts.exposure(process, speeds)
+        daily = np.append(np.repeat(rates, MONTH_DAYS), np.zeros(count_days))[:count_days]
+        speeds = _speeds(repeat + daily * new, exposure)
+    assert process is not None
+    ahead = _projected(speeds, exposure, rates)
+    return BuyingClock(
+        start_date=f"{start:%Y-%m-%d}",
+        process=process.parameters(),
+        speeds=[round(float(speed), 6) for speed in ahead],
+        earlier_rates=[round(float(rate), 6) for rate in rates],
+    )
+
+
+class _Pasts:
+    """Histories in days of the data, each customer of an unsure past in two weighted rows."""
+
+    def __init__(self, x: np.ndarray, first: np.ndarray, last: np.ndarray, earlier: np.ndarray):
+        self.x = np.concatenate([x, x + 1])
+        self.first = np.concatenate([first, np.zeros_like(first)])
+        self.last = np.concatenate([last, last])
+        self.weight = np.concatenate([1 - earlier, earlier])
+
+    def on(self, speeds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """t_x and t on a clock."""
+        passed = np.concatenate([[0.0], np.cumsum(speeds)])
+        begin = passed[self.first]
+        return passed[self.last] - begin, passed[-1] - begin
+
+    def fit(self, speeds: np.ndarray, start: MbgNbd | None) -> MbgNbd:
+        t_x, t = self.on(speeds)
+        kept = self.weight > 0
+        return mbg_nbd.fit(self.x[kept], t_x[kept], t[kept], self.weight[kept], start)
+
+    def exposure(self, process: MbgNbd, speeds: np.ndarray) -> np.ndarray:
+        """Orders expected on each day at speed 1, of those who had ordered before it."""
+        t_x, t = self.on(speeds)
+        alive = process.alive_probability(self.x, t_x, t)
+        rate_if_alive = (process.r + self.x) / (process.alpha + t)
+        rate_if_left = (process.r + self.x) / (process.alpha + t_x)
+        later = self.weight * alive * rate_if_alive
+        earlier = later + self.weight * (1 - alive) * rate_if_left
+        change = np.zeros(len(speeds) + 2)
+        np.add.at(change, self.first + 1, earlier)
+        np.add.at(change, self.last + 1, later - earlier)
+        return np.cumsum(change)[: len(speeds)]
+
+
+def _earlier_rates(new: np.ndarray, speeds: np.ndarray) -> np.ndarray:
+    """By 30 days: share of the new customers beyond what later months and chance explain, falling.
+
+    Args:
+        new: New customers of each day.
+        speeds: Speed of each day.
+    """
+    months = len(new) // MONTH_DAYS
+    if months < MIN_MONTHS:
+        return np.zeros(0)
+    starts = np.arange(months) * MONTH_DAYS
+    arrived = np.add.reduceat(new[: months * MONTH_DAYS], starts)
+    passed = np.add.reduceat(speeds[: months * MONTH_DAYS], starts)
+    settled = slice(max(months - 6, months // 2), months)
+    usual = arrived[settled].sum() / passed[settled].sum() * passed
+    excess = arrived - usual - 2 * np.sqrt(usual)
+    return np.minimum.accumulate(np.clip(excess / np.maximum(arrived, 1.0), 0.0, 1.0))
+
+
+def _speeds(orders: np.ndarray, exposure: np.ndarray) -> np.ndarray:
+    """Orders over expected orders, both as means of the days around; mean 1 over the last year."""
+    prior = PRIOR_ORDERS / SMOOTHING_DAYS
+    speeds = (_smoothed(orders) + prior) / (_smoothed(exposure) + prior)
+    return speeds / speeds[-YEAR_DAYS:].mean()
+
+
+def _smoothed(values: np.ndarray) -> np.ndarray:
+    """Mean of each day and those up to ten days around it."""
+    reach, n = SMOOTHING_DAYS // 2, len(values)
+    passed = np.concatenate([[0.0], np.cumsum(values)])
+    low = np.maximum(np.arange(n) - reach, 0)
+    high = np.minimum(np.arange(n) + reach + 1, n)
+    return (passed[high] - passed[low]) / (high - low)
+
+
+def _projected(speeds: np.ndarray, exposure: np.ndarray, rates: np.ndarray) -> np.ndarray:
+    """Past speeds and those of AHEAD_DAYS more: of a year ago and the drift, else the mean."""
+    n = len(speeds)
+    known = np.concatenate([speeds, np.empty(AHEAD_DAYS)])
+    mean, factor = float(speeds[-YEAR_DAYS:].mean()), np.exp(_drift(speeds, exposure, rates))
+    for day in range(n, len(known)):
+        if day < YEAR_DAYS:
+            known[day] = mean
+        else:
+            known[day] = known[day - YEAR_DAYS] * (factor if day < n + YEAR_DAYS else 1.0)
+    return known
+
+
+def _drift(speeds: np.ndarray, exposure: np.ndarray, rates: np.ndarray) -> float:
+    """Log of how much slower or faster the clock will run than a year ago.
+
+    What the newest days show against the same days a year ago, shrunk. As long as there are none,
+    of a shop that is older than its data a base of customers is expected that does not grow: what
+    looks like growth is customers who had not shown yet.
+    """
+    n = len(speeds)
+    if n < YEAR_DAYS:
+        return 0.0
+    overlap = n - YEAR_DAYS
+    newest, year_ago = exposure[-MONTH_DAYS:], exposure[overlap : overlap + MONTH_DAYS]
+    growth = np.log(max(newest.sum(), 1e-9) / max(year_ago.sum(), 1e-9))
+    is_older = min(1.0, 2 * rates[0]) if len(rates) else 0.0
+    drift = -growth * is_older * PRIOR_DAYS / (overlap + PRIOR_DAYS)
+    if overlap >= MIN_OVERLAP_DAYS:
+        days = min(DRIFT_DAYS, overlap)
+        seen = np.log(speeds[n - days :].sum() / speeds[overlap - days : overlap].sum())
+        drift += seen * days / (days + PRIOR_DAYS)
+    return float(drift)
