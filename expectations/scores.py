@@ -165,13 +165,14 @@ def _values(column: ScoreColumn) -> list[gxe.Expectation]:
 
 
 def _bands(table: ScoreTable) -> list[gxe.Expectation]:
-    """A lower quantile or bound is never above the next one: `_p10 <= _p50`, `_lower <= _upper`."""
+    """A lower quantile or bound is never above the next one: `_lower <= _p10 <= _p50 <= _upper`."""
     import great_expectations.expectations as gxe
 
     groups: dict[str, list[tuple[int, str]]] = defaultdict(list)
     for name in table.column_names:
         if match := re.fullmatch(r"(.+)_(p(\d+)|lower|upper)", name):
-            groups[match[1]].append((int(match[3] or match[2] == "upper"), name))
+            place = {"lower": 0, "upper": 100}.get(match[2]) or int(match[3] or 0)
+            groups[match[1]].append((place, name))
     return [
         gxe.ExpectColumnPairValuesAToBeGreaterThanB(
             column_A=high, column_B=low, or_equal=True, ignore_row_if="either_value_is_missing"

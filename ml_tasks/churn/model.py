@@ -29,7 +29,8 @@ class ClockTrees:
 
     Attributes:
         clock: Holds level and season.
-        trees: Rank; shifted so that the mean chance is the clock's on the training date.
+        trees: Rank; shifted so that the mean chance is the clock's on the training date, put right
+            by what the clock missed on past dates.
         typical: Medians of `x`, `since` and `age` on the training date: whom reasons compare with.
     """
 
@@ -109,7 +110,8 @@ def fit_trees(
     offset = clock_log_odds(clock, labelled)
     trees = boosting.fit(labelled, has_ordered(labelled), offset, "logistic", seed)
     offset_now = clock_log_odds(clock, snapshot)
-    level = float(boosting.inverse_link(offset_now, "logistic").mean())
+    missed = boosting.missed_level(labelled, offset, has_ordered(labelled))
+    level = float(boosting.inverse_link(offset_now + missed, "logistic").mean())
     shift = boosting.shift_to_mean(trees.margin(snapshot, offset_now), level)
     histories = clock.histories(snapshot, HORIZON_DAYS)
     return ClockTrees(

@@ -54,7 +54,7 @@ def contributions(
             yield slice(0, len(snapshot)), _of_rule(model, snapshot)
         return
     for rows, by_feature in model.trees.contributions(snapshot):
-        of_clock = _of_clock(model.clock, model.typical, snapshot.iloc[rows])
+        of_clock = _of_clock(model.clock, model.typical, snapshot.iloc[rows]) * model.trees.slope
         yield rows, -by_feature.add(of_clock, fill_value=0.0)
 
 

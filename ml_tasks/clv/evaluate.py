@@ -9,33 +9,36 @@ import pandas as pd
 
 from ml_tasks.clv import model as clv
 from ml_tasks.shared import metrics, plots
-from ml_tasks.shared.boosting import OBJECTIVES
 from ml_tasks.shared.cuts import known_by, splits
 from ml_tasks.shared.evaluation import Evaluation, means, told, untested
 
-MODEL = "xgboost_tweedie"
+MODEL = "xgboost_two_part"
 BASELINES = {
     "repeat_of_last_90_days": clv.repeat_of_last_90_days,
     "same_90_days_last_year": clv.same_90_days_last_year,
 }
 CONSTANT = "same_for_all"
+YEAR = clv.YEAR_HORIZON_DAYS
 YEAR_BASELINE = "repeat_of_last_365_days"
 JUDGED_BY = (
     "gini", "shape_deviance", "total_error", "abs_total_error", "mean_absolute_error",
-    "orders_gini", "orders_total_error",
+    "absolute_error_of_median", "interval_coverage", "orders_gini", "orders_total_error",
 )  # fmt: skip
-POWER = OBJECTIVES["tweedie"]["tweedie_variance_power"]
+POWER = 1.3
 # A repeat of 0 makes any later spend impossible; the deviance is taken as if it were this share
 # of the mean.
 FLOOR = 0.01
 
 
-def evaluate(labelled: pd.DataFrame, labelled_year: pd.DataFrame, seed: int) -> Evaluation:
+def evaluate(
+    labelled: pd.DataFrame, labelled_year: pd.DataFrame, shop_days: pd.DataFrame, seed: int
+) -> Evaluation:
     """Compare the trees with repeats of the past, and with one amount for all.
 
     Args:
         labelled: Snapshots with known 90-day outcomes, whole dates.
         labelled_year: Snapshots with known 365-day outcomes, whole dates.
+        shop_days: Columns of features.shop_days.
         seed: Handed to the trees.
 
     Returns:
@@ -47,16 +50,18 @@ def evaluate(labelled: pd.DataFrame, labelled_year: pd.DataFrame, seed: int) -> 
     for cut, train, test in splits(labelled, clv.HORIZON_DAYS):
         if not clv.is_learnable(train) or not clv.is_learnable(test):
             continue
-        said = _said(train, test, cut, seed)
-        rows += [_row(cut, name, test, *predicted) for name, predicted in said.items()]
-        spend = {name: predicted[0] for name, predicted in said.items() if name != CONSTANT}
+        before = shop_days[shop_days["day_date"] < cut]
+        model = clv.fit(train, known_by(labelled_year, cut, YEAR), test, before, seed)
+        said = _said(model.predict(test), train, test)
+        rows += [_row(cut, name, test, predicted) for name, predicted in said.items()]
+        spend = {name: predicted["spend"] for name, predicted in said.items() if name != CONSTANT}
         pictures = pictures or {
             "gain.png": plots.gain(clv.spend(test), spend),
             "deciles.png": plots.deciles(clv.spend(test), spend[MODEL]),
         }
     if not rows:
         return untested(next(iter(BASELINES)))
-    return decide(rows, year_ahead(labelled, labelled_year, seed), pictures)
+    return decide(rows, year_ahead(labelled, labelled_year, shop_days, seed), pictures)
 
 
 def decide(
@@ -94,39 +99,46 @@ def decide(
 
 
 def _said(
-    train: pd.DataFrame, test: pd.DataFrame, cut: pd.Timestamp, seed: int
-) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Predicted spend and orders of the 90 days after a cut, by model."""
+    predicted: pd.DataFrame, train: pd.DataFrame, test: pd.DataFrame
+) -> dict[str, dict[str, np.ndarray]]:
+    """Predicted spend and orders of the 90 days after a cut, by model; ours with its spread."""
     repeats = {
-        name: (repeat(test), clv.orders_of_repeat(test, name)) for name, repeat in BASELINES.items()
+        name: {"spend": repeat(test), "orders": clv.orders_of_repeat(test, name)}
+        for name, repeat in BASELINES.items()
     }
-    of_all = [clv.spend(train).mean(), train["outcome_count_orders"].mean()]
+    of_all = {
+        "spend": np.full(len(test), clv.spend(train).mean()),
+        "orders": np.full(len(test), train["outcome_count_orders"].mean()),
+    }
+    return {MODEL: _of_horizon(predicted, clv.HORIZON_DAYS), **repeats, CONSTANT: of_all}
+
+
+def _of_horizon(predicted: pd.DataFrame, days: int) -> dict[str, np.ndarray]:
+    names = {name: f"{name}_{days}" for name in ("spend", "median", "lower", "upper")}
     return {
-        MODEL: (
-            clv.fit_spend(train, seed).predict(test, cut),
-            clv.fit_orders(train, seed).predict(test, cut),
-        ),
-        **repeats,
-        CONSTANT: (np.full(len(test), of_all[0]), np.full(len(test), of_all[1])),
+        "orders": predicted["orders"].to_numpy(),
+        **{name: predicted[column].to_numpy() for name, column in names.items()},
     }
 
 
 def year_ahead(
-    labelled: pd.DataFrame, labelled_year: pd.DataFrame, seed: int
+    labelled: pd.DataFrame, labelled_year: pd.DataFrame, shop_days: pd.DataFrame, seed: int
 ) -> list[dict[str, Any]]:
     """The year after the newest date whose year has passed, told from what was known on that date.
 
-    Empty where no outcome of a year was known on that date, or nothing to train on.
+    Empty where no year has passed, or the shop had not been watched for one before, or there is
+    nothing to train on.
     """
     cut = labelled_year["as_of_date"].max()
     train = known_by(labelled, cut, clv.HORIZON_DAYS)
     test = labelled_year[labelled_year["as_of_date"] == cut]
-    multiple = clv.year_multiple(train, known_by(labelled_year, cut, clv.YEAR_HORIZON_DAYS))
-    if multiple is None or not clv.is_learnable(train):
+    if not clv.was_watched_for(test, YEAR) or not clv.is_learnable(train):
         return []
+    before = shop_days[shop_days["day_date"] < cut]
+    model = clv.fit(train, known_by(labelled_year, cut, YEAR), test, before, seed)
     said = {
-        MODEL: clv.fit_spend(train, seed).predict(test, cut) * multiple["multiple"],
-        YEAR_BASELINE: clv.repeat_of_last_365_days(test),
+        MODEL: _of_horizon(model.predict(test), YEAR),
+        YEAR_BASELINE: {"spend": clv.repeat_of_last_365_days(test)},
     }
     return [
         {**_head(cut, name, test), **told(_spend_figures(clv.spend(test), predicted))}
@@ -135,14 +147,14 @@ def year_ahead(
 
 
 def _row(
-    cut: pd.Timestamp, model: str, test: pd.DataFrame, spend: np.ndarray, orders: np.ndarray
+    cut: pd.Timestamp, model: str, test: pd.DataFrame, predicted: dict[str, np.ndarray]
 ) -> dict[str, Any]:
     happened = test["outcome_count_orders"].to_numpy(dtype=float)
     orders_figures = {
-        "orders_gini": metrics.normalised_gini(happened, orders),
-        "orders_total_error": metrics.total_error(happened, orders),
+        "orders_gini": metrics.normalised_gini(happened, predicted["orders"]),
+        "orders_total_error": metrics.total_error(happened, predicted["orders"]),
     }
-    spend_figures = _spend_figures(clv.spend(test), spend)
+    spend_figures = _spend_figures(clv.spend(test), predicted)
     return {**_head(cut, model, test), **told(spend_figures), **told(orders_figures)}
 
 
@@ -150,17 +162,24 @@ def _head(cut: pd.Timestamp, model: str, test: pd.DataFrame) -> dict[str, Any]:
     return {"cut_date": f"{cut:%Y-%m-%d}", "model": model, "count_customers": len(test)}
 
 
-def _spend_figures(amount: np.ndarray, predicted_amount: np.ndarray) -> dict[str, float]:
-    shape = np.maximum(predicted_amount / max(predicted_amount.mean(), 1e-12), FLOOR)
-    total_error = metrics.total_error(amount, predicted_amount)
-    return {
+def _spend_figures(amount: np.ndarray, predicted: dict[str, np.ndarray]) -> dict[str, float]:
+    """Figures of the mean, and of median and interval; a model without a median says its mean."""
+    mean = predicted["spend"]
+    shape = np.maximum(mean / max(mean.mean(), 1e-12), FLOOR)
+    total_error = metrics.total_error(amount, mean)
+    figures = {
         "actual_total_amount": amount.sum(),
-        "predicted_total_amount": predicted_amount.sum(),
+        "predicted_total_amount": mean.sum(),
         "total_error": total_error,
         "abs_total_error": abs(total_error),
-        "mean_absolute_error": np.abs(amount - predicted_amount).mean(),
-        "gini": metrics.normalised_gini(amount, predicted_amount),
+        "mean_absolute_error": np.abs(amount - mean).mean(),
+        "absolute_error_of_median": np.abs(amount - predicted.get("median", mean)).mean(),
+        "gini": metrics.normalised_gini(amount, mean),
         "shape_deviance": metrics.tweedie_deviance(
             amount / amount.mean(), shape / shape.mean(), POWER
         ),
     }
+    if "lower" in predicted:
+        is_within = (predicted["lower"] <= amount) & (amount <= predicted["upper"])
+        figures["interval_coverage"] = is_within.mean()
+    return figures

@@ -67,9 +67,7 @@ class ValueModel:
                 for name, part in parameters["parts"].items()
             },
             year_level=parameters["year_level"],
-            spreads={
-                int(days): Spread(**around) for days, around in parameters["spreads"].items()
-            },
+            spreads={int(days): Spread(**around) for days, around in parameters["spreads"].items()},
         )
 
     def predict(self, snapshot: pd.DataFrame) -> pd.DataFrame:
@@ -87,9 +85,7 @@ class ValueModel:
         offset = amount_offset(snapshot, quarter, self.mean_order_amount)
         spend = chance * self.parts["amount"].predict(snapshot, offset)
         # the year: what sets the customer apart in 90 days, on what the clock expects of the year
-        year_chance = boosting.inverse_link(
-            year.log_odds + (margin - quarter.log_odds), "logistic"
-        )
+        year_chance = boosting.inverse_link(year.log_odds + (margin - quarter.log_odds), "logistic")
         year_chance = np.maximum(year_chance, chance)
         year_spend = spend * year.orders / quarter.orders * np.exp(self.year_level)
         said = {
@@ -156,13 +152,17 @@ def fit(
     parts = {
         "chance": boosting.fit(labelled, amounts > 0, expected.log_odds, "logistic", seed),
         "amount": boosting.fit(labelled, if_any, offset + unit, "gamma", seed),
-        "orders": boosting.fit(labelled, counts, np.log(expected.orders) + per_day, "poisson", seed),
+        "orders": boosting.fit(
+            labelled, counts, np.log(expected.orders) + per_day, "poisson", seed
+        ),
     }
     # level: what the clock expects of the customers of today, put right by what it missed so far
     now = _Expected.of(clock, snapshot, HORIZON_DAYS)
     offset_now = amount_offset(snapshot, now, mean_order_amount)
     chance_margin = parts["chance"].margin(snapshot, now.log_odds)
-    shift = boosting.shift_to_mean(chance_margin, float(_chance(now).mean()))
+    missed = boosting.missed_level(labelled, expected.log_odds, (amounts > 0).astype(float))
+    level = boosting.inverse_link(now.log_odds + missed, "logistic").mean()
+    shift = boosting.shift_to_mean(chance_margin, float(level))
     chance = boosting.inverse_link(chance_margin + shift, "logistic")
     raw_spend = (chance * parts["amount"].predict(snapshot, offset_now)).sum()
     raw_orders = parts["orders"].predict(snapshot, np.log(now.orders)).sum()
@@ -190,18 +190,14 @@ def fit(
 def _with_spreads(
     model: ValueModel, labelled: pd.DataFrame, labelled_year: pd.DataFrame
 ) -> ValueModel:
-    """The model with its year's level and the spread of both horizons, from the last year's dates."""
+    """The model with its year's level and both spreads, read off the last year's dates."""
     newest = labelled["as_of_date"].max() - pd.Timedelta(days=YEAR_HORIZON_DAYS)
     recent = labelled[labelled["as_of_date"] > newest]
     said = model.predict(recent)
-    quarter = spread.fit(
-        said["chance_90"].to_numpy(), said["spend_90"].to_numpy(), spend(recent)
-    )
+    quarter = spread.fit(said["chance_90"].to_numpy(), said["spend_90"].to_numpy(), spend(recent))
     amounts = spend(labelled_year)
     if (amounts > 0).sum() < MIN_ROWS_WITH_SPEND:
-        return replace(
-            model, spreads={HORIZON_DAYS: quarter, YEAR_HORIZON_DAYS: quarter}
-        )
+        return replace(model, spreads={HORIZON_DAYS: quarter, YEAR_HORIZON_DAYS: quarter})
     said = model.predict(labelled_year)
     level = round(float(np.log(amounts.sum() / said["spend_365"].sum())), 6)
     expected = said["spend_365"].to_numpy() * np.exp(level)

@@ -1,11 +1,13 @@
 """CLV: what a known customer will spend, net, in the next 90 and 365 days.
 
 Reads   features.customer_snapshots, features.customer_outcomes   a row per as_of_date, customer_id
+        features.shop_days                                        a row per as_of_date, day_date
 Writes  scores.clv                                                a row per as_of_date, customer_id
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -13,107 +15,142 @@ import numpy as np
 import pandas as pd
 
 from ml_tasks.clv import model as clv
+from ml_tasks.clv import tiers
 from ml_tasks.clv.evaluate import BASELINES, MODEL, evaluate
-from ml_tasks.shared.boosting import LevelledTrees
+from ml_tasks.clv.model import HORIZON_DAYS, PARTS, YEAR_HORIZON_DAYS, ValueModel
 from ml_tasks.shared.contest import HIGHER, LOWER
 from ml_tasks.shared.evaluation import untested
 from ml_tasks.shared.features import FeatureStore
 from ml_tasks.shared.model import TrainedModel
 
 QUESTION = "clv"
-CONTEST = {"gini": HIGHER, "mean_absolute_error": LOWER}
-SPEND_FILE, ORDERS_FILE = "spend.ubj", "orders.ubj"
+CONTEST = {"gini": HIGHER, "absolute_error_of_median": LOWER}
+HORIZONS = (HORIZON_DAYS, YEAR_HORIZON_DAYS)
+YEAR_COLUMN = "predicted_spend_amount_365d"
 
 
 def train(training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
     """Fit on grid snapshots whose 90 days had passed by `training_date`, tested out of time."""
-    labelled = store.labelled_snapshots(training_date, clv.HORIZON_DAYS)
-    labelled_year = store.labelled_snapshots(training_date, clv.YEAR_HORIZON_DAYS)
+    labelled = store.labelled_snapshots(training_date, HORIZON_DAYS)
+    labelled_year = store.labelled_snapshots(training_date, YEAR_HORIZON_DAYS)
+    snapshot, shop_days = store.snapshot(training_date), store.shop_days(training_date)
+    eligibility = {
+        "training_date": str(training_date),
+        "count_customers": len(snapshot),
+        "count_days_with_orders": len(shop_days),
+        "count_snapshots_with_known_outcome": len(labelled),
+        "count_followed_by_spend": int((labelled["outcome_net_spend_amount"] > 0).sum()),
+        "count_needed_with_spend": clv.MIN_ROWS_WITH_SPEND,
+        "is_a_year_known": not labelled_year.empty,
+        "is_eligible": clv.is_learnable(labelled) and not snapshot.empty,
+    }
     evaluation = (
-        evaluate(labelled, labelled_year, seed)
-        if clv.is_learnable(labelled)
+        evaluate(labelled, labelled_year, shop_days, seed)
+        if eligibility["is_eligible"]
         else untested(next(iter(BASELINES)))
     )
     parameters: dict[str, Any] = {
-        "horizon_days": clv.HORIZON_DAYS,
+        "horizon_days": HORIZON_DAYS,
         "seed": seed,
         "count_training_rows": len(labelled),
     }
     artefacts: dict[str, bytes] = {}
     if evaluation.winner == MODEL:
-        spend, orders = clv.fit_spend(labelled, seed), clv.fit_orders(labelled, seed)
-        artefacts = {SPEND_FILE: spend.trees, ORDERS_FILE: orders.trees}
-        parameters |= {
-            "spend": spend.parameters(),
-            "orders": orders.parameters(),
-            "year": clv.year_multiple(labelled, labelled_year),
-        }
-    return TrainedModel(
+        model = clv.fit(labelled, labelled_year, snapshot, shop_days, seed)
+        artefacts = {_file(name): part.trees for name, part in model.parts.items()}
+        parameters["model"] = model.parameters()
+    trained = TrainedModel(
         name=evaluation.winner,
         training_date=training_date,
         parameters=parameters,
         artefacts=artefacts,
         metrics=evaluation.metrics,
-        report=evaluation.report,
+        report={**evaluation.report, "eligibility": eligibility},
         plots=evaluation.plots,
     )
+    said = _said(snapshot, trained)
+    by = YEAR_COLUMN if said[YEAR_COLUMN].notna().any() else "predicted_spend_amount_90d"
+    parameters["tiers"] = {"by": by, "bounds": tiers.bounds(said[by].to_numpy())}
+    return replace(trained, parameters=parameters)
 
 
 def score(as_of_date: date, model: TrainedModel, store: FeatureStore) -> dict[str, pd.DataFrame]:
     """Score every customer with an order before the date; what can't be told is null."""
     snapshot = store.snapshot(as_of_date)
-    scores = pd.DataFrame({"customer_id": snapshot["customer_id"].to_numpy(dtype=object)})
-    historic = snapshot["net_spend_amount"].to_numpy(dtype=float).clip(min=0)
-    if model.name == MODEL:
-        spend, year, orders = _from_trees(snapshot, pd.Timestamp(as_of_date), model)
-    elif clv.was_watched_for(snapshot, clv.HORIZON_DAYS):
-        spend, year, orders = _from_repeat(snapshot, model)
-    else:
-        reason = f"the shop has been watched for fewer than {clv.HORIZON_DAYS} days"
-        return {QUESTION: _not_scored(scores, historic, reason)}
+    scores = pd.DataFrame(
+        {
+            "customer_id": snapshot["customer_id"].to_numpy(dtype=object),
+            "historic_spend_amount": snapshot["net_spend_amount"].to_numpy(dtype=float).clip(min=0),
+        }
+    )
+    if model.name != MODEL and not clv.was_watched_for(snapshot, HORIZON_DAYS):
+        reason = f"the shop has been watched for fewer than {HORIZON_DAYS} days"
+        return {QUESTION: _not_scored(scores, reason)}
+    said = _said(snapshot, model)
     return {
         QUESTION: scores.assign(
-            predicted_spend_amount_90d=spend,
-            predicted_spend_amount_365d=year,
-            predicted_orders_90d=orders,
-            historic_spend_amount=historic,
-            value_tier=clv.value_tier(spend if np.isnan(year).any() else year),
+            **{column: said[column] for column in PREDICTED},
+            value_tier=_tier(snapshot, said, model, store),
             score_status="scored",
             score_reason=None,
         )
     }
 
 
-def _from_trees(
-    snapshot: pd.DataFrame, as_of_date: pd.Timestamp, model: TrainedModel
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Spend over 90 days, over 365 days, and orders over 90 days, from what was stored alone."""
-    by_question = {
-        name: LevelledTrees(**model.parameters[name], trees=model.artefacts[file_name])
-        for name, file_name in (("spend", SPEND_FILE), ("orders", ORDERS_FILE))
-    }
-    spend = by_question["spend"].predict(snapshot, as_of_date)
-    year = model.parameters["year"]
-    multiple = year["multiple"] if year else np.nan
-    return spend, spend * multiple, by_question["orders"].predict(snapshot, as_of_date)
+def restored(model: TrainedModel) -> ValueModel:
+    """The fitted model, from parameters and artefacts alone."""
+    trees = {name: model.artefacts[_file(name)] for name in PARTS}
+    return ValueModel.restored(model.parameters["model"], trees)
 
 
-def _from_repeat(
-    snapshot: pd.DataFrame, model: TrainedModel
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The same three from the past alone; the last 365 days repeat too, once there were so many."""
-    year = clv.repeat_of_last_365_days(snapshot)
-    if not clv.was_watched_for(snapshot, clv.YEAR_HORIZON_DAYS):
-        year = np.full(len(snapshot), np.nan)
-    return BASELINES[model.name](snapshot), year, clv.orders_of_repeat(snapshot, model.name)
+PREDICTED = (
+    *(
+        f"predicted_spend_amount_{days}d{which}"
+        for days in HORIZONS
+        for which in ("", "_lower", "_p50", "_upper")
+    ),
+    "predicted_orders_90d",
+)
 
 
-def _not_scored(scores: pd.DataFrame, historic: np.ndarray, reason: str) -> pd.DataFrame:
+def _said(snapshot: pd.DataFrame, model: TrainedModel) -> pd.DataFrame:
+    """Columns PREDICTED per row of a snapshot; NaN what the model can't tell of the shop."""
+    said = pd.DataFrame(np.nan, index=range(len(snapshot)), columns=list(PREDICTED))
+    is_year_known = clv.was_watched_for(snapshot, YEAR_HORIZON_DAYS)
+    if model.name == MODEL:
+        predicted = restored(model).predict(snapshot).reset_index(drop=True)
+        said["predicted_orders_90d"] = predicted["orders"]
+        for days in HORIZONS if is_year_known else HORIZONS[:1]:
+            for suffix, name in (
+                ("", "spend"), ("_lower", "lower"), ("_p50", "median"), ("_upper", "upper")
+            ):  # fmt: skip
+                said[f"predicted_spend_amount_{days}d{suffix}"] = predicted[f"{name}_{days}"]
+        return said
+    said["predicted_spend_amount_90d"] = BASELINES[model.name](snapshot)
+    said["predicted_orders_90d"] = clv.orders_of_repeat(snapshot, model.name)
+    if is_year_known:
+        said["predicted_spend_amount_365d"] = clv.repeat_of_last_365_days(snapshot)
+    return said
+
+
+def _tier(
+    snapshot: pd.DataFrame, said: pd.DataFrame, model: TrainedModel, store: FeatureStore
+) -> np.ndarray:
+    """Tiers by the amounts fixed in training, steady against each customer's tier of that day."""
+    by, bounds = (model.parameters["tiers"][name] for name in ("by", "bounds"))
+    then = store.snapshot(model.training_date)
+    before = _said(then, model)[by].set_axis(then["customer_id"].to_numpy(dtype=object))
+    amount_before = before.reindex(snapshot["customer_id"]).to_numpy(dtype=float)
+    return tiers.steady_tier(said[by].to_numpy(), amount_before, bounds)
+
+
+def _file(part: str) -> str:
+    return f"{part}.ubj"
+
+
+def _not_scored(scores: pd.DataFrame, reason: str) -> pd.DataFrame:
     return scores.assign(
-        predicted_spend_amount_90d=np.nan,
-        predicted_spend_amount_365d=np.nan,
-        predicted_orders_90d=np.nan,
-        historic_spend_amount=historic,
+        **dict.fromkeys(PREDICTED, np.nan),
         value_tier=None,
         score_status="not_scored",
         score_reason=reason,

@@ -1,8 +1,9 @@
 """Trees on top of the buying clock: the clock holds level and season, the trees rank.
 
-What is modelled is `offset + strength * trees`: the offset is what the clock says of a customer, the
-trees what it misses. How far the trees can be trusted is told by later dates and other customers
-than they were fitted on; on a shop whose customers follow the clock alone they count for nothing.
+What is modelled is `slope * offset + strength * trees`: the offset is what the clock says of a
+customer, the trees what it misses. How far each can be trusted is told by later dates and other
+customers than the trees were fitted on; on a shop whose customers follow the clock alone the trees
+count for nothing.
 """
 
 from __future__ import annotations
@@ -41,6 +42,10 @@ MIN_HISTORY_DAYS = 90
 # Bounds on the linear predictor: e^15 times the mean is no forecast of anything.
 MAX_MARGIN = 15.0
 CHUNK_ROWS = 50_000
+# Dates whose level counts, and how many in a row share a quarter: they are one piece of news.
+LEVEL_DATES, COUNT_OVERLAPPING = 12, 3
+# Slopes of three overlapping quarters are part news and part chance: half of it is believed.
+MIN_SLOPE, SLOPE_SHARE = 0.7, 0.5
 
 
 @dataclass(frozen=True)
@@ -50,12 +55,14 @@ class OffsetTrees:
     Attributes:
         family: `logistic` (outcome 0 or 1), `poisson` (counts) or `gamma` (amounts above 0).
         shift: Added to every linear predictor; puts the level right.
+        slope: What the offset counts for, near 1.
         strength: What the trees count for, in [0, 1].
         trees: The booster in XGBoost's UBJ form.
     """
 
     family: str
     shift: float
+    slope: float
     strength: float
     trees: bytes
 
@@ -69,7 +76,8 @@ class OffsetTrees:
 
     def margin(self, snapshot: pd.DataFrame, offset: np.ndarray) -> np.ndarray:
         """Linear predictor per row: log odds, or the log of a mean."""
-        return self.shift + offset + self.strength * tree_margin(self.trees, matrix(snapshot))
+        trees = tree_margin(self.trees, matrix(snapshot))
+        return self.shift + self.slope * offset + self.strength * trees
 
     def contributions(self, snapshot: pd.DataFrame) -> Iterator[tuple[slice, pd.DataFrame]]:
         """What each feature adds to the linear predictor, against the average: exact SHAP values.
@@ -117,9 +125,9 @@ def fit(
         # Young history describes customers badly; a date weighs by the square of its share.
         weight=(history[kept] / history.max()) ** 2,
     )
-    strength = _strength(data, snapshots[kept], family, seed)
+    slope, strength = _calibrate(data, snapshots[kept], family, seed)
     trees = bytes(_boost(data, family, seed).save_raw("ubj"))
-    return OffsetTrees(family=family, shift=0.0, strength=strength, trees=trees)
+    return OffsetTrees(family=family, shift=0.0, slope=slope, strength=strength, trees=trees)
 
 
 def inverse_link(margin: np.ndarray, family: str) -> np.ndarray:
@@ -144,6 +152,32 @@ def shift_to_mean(margin: np.ndarray, mean: float) -> float:
         else:
             high = middle
     return round((low + high) / 2, 6)
+
+
+def missed_level(snapshots: pd.DataFrame, offset: np.ndarray, happened: np.ndarray) -> float:
+    """What the offset missed on every date alike, in log odds; 0 where dates disagree.
+
+    Args:
+        snapshots: Columns of features.customer_snapshots, whole dates.
+        offset: Shape (n_snapshots,), log odds.
+        happened: Shape (n_snapshots,), 0 or 1.
+
+    Source:
+        James and Stein (1961): the mean over the newest dates, drawn to 0 by its own variance.
+    """
+    is_whole = (history_days(snapshots) >= MIN_HISTORY_DAYS).to_numpy()
+    dates = snapshots["as_of_date"].to_numpy()
+    found = []
+    for date in np.unique(dates[is_whole])[-LEVEL_DATES:]:
+        rows = dates == date
+        rate = float(happened[rows].mean())
+        if 0 < rate < 1:
+            found.append(shift_to_mean(offset[rows], rate))
+    if len(found) < COUNT_OVERLAPPING:
+        return 0.0
+    mean = float(np.mean(found))
+    variance = float(np.var(found)) * COUNT_OVERLAPPING / len(found)
+    return mean * max(0.0, 1 - variance / mean**2) if mean else 0.0
 
 
 def tree_margin(trees: bytes, features: pd.DataFrame) -> np.ndarray:
@@ -189,8 +223,8 @@ def _margin(booster: xgb.Booster, features: pd.DataFrame) -> np.ndarray:
     return booster.predict(frame, output_margin=True).astype(float)
 
 
-def _strength(data: _Data, snapshots: pd.DataFrame, family: str, seed: int) -> float:
-    """How far to trust the trees: judged on later dates, by trees that never saw the customer."""
+def _calibrate(data: _Data, snapshots: pd.DataFrame, family: str, seed: int) -> tuple[float, float]:
+    """Slope and strength, on later dates, with trees that never saw the customer."""
     dates = np.sort(snapshots["as_of_date"].unique())
     late = dates[-min(CALIBRATION_DATES, max(len(dates) // 2, 1)) :]
     is_late = snapshots["as_of_date"].isin(late).to_numpy()
@@ -204,27 +238,36 @@ def _strength(data: _Data, snapshots: pd.DataFrame, family: str, seed: int) -> f
             booster = _boost(data.rows(seen), family, seed)
             said[judged] = _margin(booster, data.features[judged])
     told = ~np.isnan(said)
-    if not told.any() or np.ptp(said[told]) == 0:
-        return 0.0
-    slope = _slope(said[told], data.offset[told], data.outcome[told], family)
-    return round(min(max(slope, 0.0), 1.0), 6)
+    if not told.any() or np.ptp(data.outcome[told]) == 0:
+        return 1.0, 0.0
+    slope, strength = _slopes(data.offset[told], said[told], data.outcome[told], family)
+    return (
+        round(1 + SLOPE_SHARE * (min(max(slope, MIN_SLOPE), 1 / MIN_SLOPE) - 1), 6),
+        round(min(max(strength, 0.0), 1.0), 6),
+    )
 
 
-def _slope(said: np.ndarray, offset: np.ndarray, outcome: np.ndarray, family: str) -> float:
-    """Slope of a regression of the outcome on `said`, with intercept and offset, by Newton."""
-    design = np.column_stack([np.ones(len(said)), said - said.mean()])
-    found = np.zeros(2)
-    for _ in range(25):
-        mean = inverse_link(offset + design @ found, family)
+def _slopes(
+    offset: np.ndarray, said: np.ndarray, outcome: np.ndarray, family: str
+) -> tuple[float, float]:
+    """Slopes of a regression of the outcome on offset and trees, with intercept, by Newton.
+
+    Source:
+        Platt (1999) for `logistic`, with two scores instead of one.
+    """
+    design = np.column_stack([np.ones(len(said)), offset - offset.mean(), said - said.mean()])
+    found = np.array([offset.mean(), 1.0, 0.0])
+    for _ in range(50):
+        mean = inverse_link(design @ found, family)
         if family == "logistic":
             score, weight = outcome - mean, mean * (1 - mean)
         elif family == "poisson":
             score, weight = outcome - mean, mean
         else:
             score, weight = outcome / mean - 1, outcome / mean
-        hessian = design.T @ (design * weight[:, None]) + 1e-6 * np.eye(2)
-        step = np.linalg.solve(hessian, design.T @ score)
-        found = found + np.clip(step, -1.0, 1.0)
+        hessian = design.T @ (design * weight[:, None]) + 1e-6 * np.eye(3)
+        step = np.clip(np.linalg.solve(hessian, design.T @ score), -1.0, 1.0)
+        found = found + step
         if np.abs(step).max() < 1e-8:
             break
-    return float(found[1])
+    return float(found[1]), float(found[2])

@@ -226,28 +226,28 @@ def _projected(speeds: np.ndarray, exposure: np.ndarray, rates: np.ndarray) -> n
     for day in range(n, len(known)):
         if day < YEAR_DAYS:
             known[day] = mean
+        elif n < YEAR_DAYS:
+            known[day] = known[day - YEAR_DAYS]
         else:
-            known[day] = known[day - YEAR_DAYS] * (factor if day < n + YEAR_DAYS else 1.0)
+            known[day] = known[day - YEAR_DAYS] * (factor[day - n] if day < n + YEAR_DAYS else 1.0)
     return known
 
 
-def _drift(speeds: np.ndarray, exposure: np.ndarray, rates: np.ndarray) -> float:
-    """Log of how much slower or faster the clock will run than a year ago.
+def _drift(speeds: np.ndarray, exposure: np.ndarray, rates: np.ndarray) -> np.ndarray:
+    """Log of how much slower or faster each day of the next year will be than a year before.
 
     What the newest days show against the same days a year ago, shrunk. As long as there are none,
     of a shop that is older than its data a base of customers is expected that does not grow: what
     looks like growth is customers who had not shown yet.
     """
     n = len(speeds)
-    if n < YEAR_DAYS:
-        return 0.0
-    overlap = n - YEAR_DAYS
-    newest, year_ago = exposure[-MONTH_DAYS:], exposure[overlap : overlap + MONTH_DAYS]
-    growth = np.log(max(newest.sum(), 1e-9) / max(year_ago.sum(), 1e-9))
+    overlap = max(n - YEAR_DAYS, 0)
+    base = np.maximum(_smoothed(exposure), 1e-9)
+    growth = np.log(base[-1] / base[overlap:])
     is_older = min(1.0, 2 * rates[0]) if len(rates) else 0.0
     drift = -growth * is_older * PRIOR_DAYS / (overlap + PRIOR_DAYS)
     if overlap >= MIN_OVERLAP_DAYS:
         days = min(DRIFT_DAYS, overlap)
         seen = np.log(speeds[n - days :].sum() / speeds[overlap - days : overlap].sum())
-        drift += seen * days / (days + PRIOR_DAYS)
-    return float(drift)
+        drift = drift + seen * days / (days + PRIOR_DAYS)
+    return np.asarray(drift)

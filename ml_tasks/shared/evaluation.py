@@ -39,12 +39,12 @@ def means(rows: Sequence[Mapping[str, Any]], model: str, figures: Sequence[str])
     """Mean over the cuts of a model's figures; one that could never be told is left out.
 
     Args:
-        rows: From the report: `model` and figures, None where a cut could not tell.
+        rows: From the report: `model` and figures, None or left out where a cut could not tell.
         model: Whose.
         figures: Which.
     """
     kept = {
-        name: [row[name] for row in rows if row["model"] == model and row[name] is not None]
+        name: [row[name] for row in rows if row["model"] == model and row.get(name) is not None]
         for name in figures
     }
     return {name: math.fsum(values) / len(values) for name, values in kept.items() if values}

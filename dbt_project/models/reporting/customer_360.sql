@@ -73,7 +73,16 @@ select
     clv.score_status as clv_score_status,
     clv.score_reason as clv_score_reason,
     survival.score_status as survival_score_status,
-    survival.score_reason as survival_score_reason
+    survival.score_reason as survival_score_reason,
+    churn.reason_1 as churn_reason_1,
+    churn.reason_2 as churn_reason_2,
+    churn.reason_3 as churn_reason_3,
+    clv.predicted_spend_amount_90d_lower,
+    clv.predicted_spend_amount_90d_p50,
+    clv.predicted_spend_amount_90d_upper,
+    clv.predicted_spend_amount_365d_lower,
+    clv.predicted_spend_amount_365d_p50,
+    clv.predicted_spend_amount_365d_upper
 
 from churn
 left join clv using (as_of_date, customer_id)

@@ -1,0 +1,2 @@
+-- Every published date.
+{{ published('churn_reasons', question='churn', is_history=true) }}

@@ -1,0 +1,55 @@
+"""Value tiers by share of predicted value, that a customer does not leave by chance.
+
+The bounds between tiers are amounts, fixed when the model is trained, so that a customer's tier
+depends on nobody else. A customer of that day keeps the tier of it until their amount is past a
+bound by a margin.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+# Share of the value that is predicted of all customers, best first, at which a tier ends.
+TIERS = {"top": 0.5, "high": 0.8, "medium": 0.95, "low": 1.0}
+MARGIN = 0.1
+
+
+def bounds(amount: np.ndarray) -> list[float]:
+    """Least amount of each tier but the last, falling; above 0, so that nobody gets it with 0."""
+    best_first = np.sort(amount)[::-1]
+    held = np.cumsum(best_first)
+    if len(amount) == 0 or held[-1] <= 0:
+        return [0.01] * (len(TIERS) - 1)
+    shares = list(TIERS.values())[:-1]
+    last = np.searchsorted(held, np.array(shares) * held[-1])
+    return [max(round(float(best_first[place]), 2), 0.01) for place in last]
+
+
+def tier(amount: np.ndarray, least: list[float]) -> np.ndarray:
+    """Tier of each amount."""
+    return _named(_rank(amount, np.array(least)))
+
+
+def steady_tier(amount: np.ndarray, amount_before: np.ndarray, least: list[float]) -> np.ndarray:
+    """Tier of each amount, where that of before holds within the margin.
+
+    Args:
+        amount: Predicted now.
+        amount_before: Predicted by the same model on its training date; NaN of a newer customer.
+        least: Bounds.
+    """
+    limits = np.array(least)
+    before = _rank(np.nan_to_num(amount_before), limits)
+    highest = _rank(amount, limits * (1 - MARGIN))
+    lowest = _rank(amount, limits * (1 + MARGIN))
+    steady = np.clip(before, highest, lowest)
+    return _named(np.where(np.isnan(amount_before), _rank(amount, limits), steady))
+
+
+def _rank(amount: np.ndarray, limits: np.ndarray) -> np.ndarray:
+    """0 is the best tier."""
+    return np.asarray((amount[:, None] < limits[None, :]).sum(axis=1))
+
+
+def _named(rank: np.ndarray) -> np.ndarray:
+    return np.array(list(TIERS), dtype=object)[rank]
