@@ -12,7 +12,7 @@ from ml_tasks.shared import metrics, plots
 from ml_tasks.shared.cuts import splits
 from ml_tasks.shared.evaluation import Evaluation, means, told, untested
 
-MODEL, BASELINE = "xgboost_calibrated", "recency_logistic"
+MODEL, BASELINE = "xgboost_on_clock", "recency_logistic"
 JUDGED_BY = ("log_loss", "auc", "calibration_error", "brier_skill")
 
 

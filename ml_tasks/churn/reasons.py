@@ -82,8 +82,9 @@ def _ranked(by_feature: pd.DataFrame, snapshot: pd.DataFrame) -> pd.DataFrame:
     order = np.argsort(-np.abs(table), axis=1, kind="stable")[:, :count]
     row = np.arange(len(table))[:, None]
     # the trees read no count of orders, and of the days since the first at most 365
-    whole = snapshot[["count_orders", "days_since_first_order"]]
-    known = matrix(snapshot).assign(**{name: whole[name] for name in whole})
+    known = matrix(snapshot)
+    for name in ("count_orders", "days_since_first_order"):
+        known[name] = snapshot[name]
     values = known[list(by_feature.columns)].to_numpy(dtype=float)
     names = by_feature.columns.to_numpy(dtype=object)[order].ravel()
     said = pd.DataFrame(

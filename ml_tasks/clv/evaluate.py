@@ -12,7 +12,7 @@ from ml_tasks.shared import metrics, plots
 from ml_tasks.shared.cuts import known_by, splits
 from ml_tasks.shared.evaluation import Evaluation, means, told, untested
 
-MODEL = "xgboost_two_part"
+MODEL = "xgboost_two_part_on_clock"
 BASELINES = {
     "repeat_of_last_90_days": clv.repeat_of_last_90_days,
     "same_90_days_last_year": clv.same_90_days_last_year,

@@ -74,6 +74,11 @@ def train(training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
     return replace(trained, parameters=parameters)
 
 
+def reads(model: TrainedModel) -> bool:
+    """Whether this code can score with a model; one stored by an older form is trained anew."""
+    return model.name in (MODEL, *BASELINES) and "tiers" in model.parameters
+
+
 def score(as_of_date: date, model: TrainedModel, store: FeatureStore) -> dict[str, pd.DataFrame]:
     """Score every customer with an order before the date; what can't be told is null."""
     snapshot = store.snapshot(as_of_date)

@@ -65,10 +65,13 @@ class BuyingClock:
             `x` (repeat order days), `since` the last order, `age` since the first, `start` (age of
             the data), `ahead` (the horizon), `earlier` (chance of being older than the data).
         """
-        passed = np.concatenate([[0.0], np.cumsum(self.speeds)])
         today = (snapshots["as_of_date"] - pd.Timestamp(self.start_date)).dt.days.to_numpy()
         first = today - snapshots["days_since_first_order"].to_numpy()
         last = today - snapshots["days_since_last_order"].to_numpy()
+        speeds = np.array(self.speeds)
+        while len(today) and len(speeds) < today.max() + horizon_days:  # of an old champion
+            speeds = np.concatenate([speeds, speeds[-YEAR_DAYS:]])
+        passed = np.concatenate([[0.0], np.cumsum(speeds)])
 
         def at(days: np.ndarray) -> np.ndarray:
             return passed[np.clip(days.astype(int), 0, len(passed) - 1)]

@@ -99,7 +99,7 @@ def _model_of(settings: Settings, question: str, as_of_date: date) -> TrainedMod
     A version that was rolled back since is not used again.
     """
     published = _published(settings, question, as_of_date)
-    model = published and registry.find(settings, question, *published)
+    model = _readable(question, published and registry.find(settings, question, *published))
     model = model or champion_of(settings, question, as_of_date)
     log.info("%s %s is scored by %s %s", question, as_of_date, model.name, model.model_version)
     return model
@@ -120,9 +120,10 @@ def champion_of(settings: Settings, question: str, as_of_date: date) -> TrainedM
             champion = champions.in_force(connection, question, as_of_date, since)
         if champion is None:
             return None
-        return registry.find(
+        found = registry.find(
             settings, question, champion.model_training_date, champion.model_version
         )
+        return _readable(question, found)
 
     model = find()
     if model is None:
@@ -131,6 +132,12 @@ def champion_of(settings: Settings, question: str, as_of_date: date) -> TrainedM
             if model is None:
                 model = _first_model(settings, question, training_date)
     return model
+
+
+def _readable(question: str, model: TrainedModel | None) -> TrainedModel | None:
+    """The model, unless it was stored in a form that the question's code no longer reads."""
+    reads = getattr(question_module(question), "reads", None)
+    return model if model is None or reads is None or reads(model) else None
 
 
 def train_model(

@@ -28,10 +28,11 @@ create table features.product_weeks as
         date '2011-08-29' as week_start_date
     from generate_series(1, 3) as n;
 reset role;
-truncate scores.churn, scores.demand, scores.survival, scores.survival_curves,
+truncate scores.churn, scores.churn_reasons, scores.demand, scores.survival, scores.survival_curves,
     scores.survival_effects;
 select scores.ensure_month(name, '2011-09-10')
-from (values ('churn'), ('demand'), ('survival'), ('survival_curves'), ('survival_effects'))
+from (values ('churn'), ('churn_reasons'),
+    ('demand'), ('survival'), ('survival_curves'), ('survival_effects'))
     as tables (name);
 insert into scores.churn
     (as_of_date, publication_id, customer_id, churn_probability_90d, churn_percentile_90d,
@@ -39,6 +40,16 @@ insert into scores.churn
     select '2011-09-10', 17, 'c' || n,
         case when n < 20 then 0.25 end, case when n < 20 then 50.0 end,
         case when n < 20 then 'low' end, case when n < 20 then 'scored' else 'not_scored' end,
+        case when n = 20 then 'too new' end, 'm', 'v', 'r', now()
+    from generate_series(1, 20) as n;
+insert into scores.churn_reasons
+    (as_of_date, publication_id, customer_id, reason_rank, feature, feature_value,
+     contribution_log_odds, reason, score_status, score_reason, model_name, model_version, run_id,
+     scored_at)
+    select '2011-09-10', 17, 'c' || n, 1,
+        case when n < 20 then 'count_orders' end, case when n < 20 then 3 end,
+        case when n < 20 then -0.5 end, case when n < 20 then '3 orders so far' end,
+        case when n < 20 then 'scored' else 'not_scored' end,
         case when n = 20 then 'too new' end, 'm', 'v', 'r', now()
     from generate_series(1, 20) as n;
 insert into scores.demand
@@ -75,6 +86,7 @@ insert into scores.churn
 """
 ROW_COUNTS = {
     "churn": 20,
+    "churn_reasons": 20,
     "demand": 24,
     "survival": 20,
     "survival_curves": 366,
@@ -136,6 +148,9 @@ def test_good_scores_pass_without_a_warning(gate_home, results, question):
         ("churn", "update {table} set churn_probability_90d = 0.5 where customer_id = 'c20'",
          "churn_probability_90d.*be_null"),
         ("churn", "alter table {table} rename churn_risk_band to band", "churn_risk_band"),
+        ("churn_reasons", "update {table} set reason_rank = 4 where customer_id = 'c3'", "rank"),
+        ("churn_reasons", "update {table} set reason = null where customer_id = 'c3'", "reason"),
+        ("churn_reasons", "delete from {table} where customer_id = 'c20'", "row_count"),
         ("demand", "update {table} set product_id = 'p4' where product_id = 'p2'",
          "every product_id known.*2 rows"),
         ("demand", "update {table} set horizon_weeks = 9 where horizon_weeks = 8", "horizon_weeks"),

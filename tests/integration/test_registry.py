@@ -192,7 +192,15 @@ class Coin:
         frame["churn_risk_band"] = "low"
         frame["score_status"] = "scored"
         frame["score_reason"] = None
-        return {"churn": frame}
+        frame[["reason_1", "reason_2", "reason_3"]] = None
+        why = frame[["customer_id", "score_status", "score_reason"]].assign(
+            reason_rank=1,
+            feature="chance",
+            feature_value=model.parameters["chance"],
+            contribution_log_odds=0.0,
+            reason="a coin",
+        )
+        return {"churn": frame, "churn_reasons": why}
 
 
 @pytest.fixture
