@@ -51,9 +51,10 @@ class MbgNbd:
         """Expected orders within `ahead`, shape (n,)."""
         a = self.a if abs(self.a - 1) > 1e-4 else 1 + 1e-4
         shape, end = self.r + x, self.alpha + t + ahead
-        curve = hyp2f1(shape, self.b + x + 1, a + self.b + x, ahead / end)
-        staying = np.exp(shape * np.log((self.alpha + t) / end))
-        orders = (a + self.b + x) / (a - 1) * (1 - staying * curve)
+        with np.errstate(over="ignore", invalid="ignore"):
+            curve = hyp2f1(shape, self.b + x + 1, a + self.b + x, ahead / end)
+            staying = np.exp(shape * np.log((self.alpha + t) / end))
+            orders = (a + self.b + x) / (a - 1) * (1 - staying * curve)
         # the series overflows for very large counts; such a customer hardly leaves in the window
         at_rate = shape / (self.alpha + t) * ahead
         is_sound = np.isfinite(orders) & (orders >= 0) & (orders <= at_rate * (1 + 1e-6))

@@ -283,7 +283,7 @@ def test_a_tier_does_not_depend_on_who_else_is_scored(shop, trained, scores):
         def snapshot(self, as_of_date):
             frame = shop.snapshot(as_of_date)  # the oldest tells how long the shop was watched
             is_oldest = frame["days_since_first_order"] == frame["days_since_first_order"].max()
-            return frame[is_oldest | (np.arange(len(frame)) % 7 == 0)]
+            return frame[is_oldest | frame["customer_id"].str.endswith("3")]
 
     few = run.score(SCORED_DATE, trained, Few())["clv"].set_index("customer_id")
     all_of_them = scores.set_index("customer_id").reindex(few.index)
