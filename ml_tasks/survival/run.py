@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import date
+from typing import Any
 
 import pandas as pd
 
@@ -19,6 +20,7 @@ from ml_tasks.survival.model import (
     HORIZONS_DAYS,
     MIN_EVENTS,
     MIN_FOLLOW_UP_DAYS,
+    CoxModel,
     RecencyModel,
     fit_cox,
     fit_recency,
@@ -66,7 +68,11 @@ def train(training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
             EFFECTS_FILE: effects.to_json(orient="columns", double_precision=15).encode(),
         },
         metrics=headlines(report) | {"count_observations": float(len(observations))},
-        report={"proportional_hazards": check, "cuts": report},
+        report={
+            "decision": _decision(model.name, check),
+            "proportional_hazards": check,
+            "cuts": report,
+        },
         plots={**plots, "survival_curves.png": _plot(curves)},
     )
 
@@ -100,6 +106,27 @@ def score(as_of_date: date, model: TrainedModel, store: FeatureStore) -> dict[st
             _no_effects(NO_EFFECTS) if effects.empty else _scored(effects.reset_index(drop=True))
         ),
     }
+
+
+def _decision(name: str, check: dict[str, Any]) -> str:
+    """Why this model, and what the check of proportional hazards led to: Markdown."""
+    is_cox = name == CoxModel.name
+    lines_ = [
+        f"Cox's model {'beat' if is_cox else 'did not beat, or could not be tested against,'} "
+        "Kaplan-Meier by recency out of time, on concordance and integrated Brier score.",
+        "",
+        f"Proportional hazards in the model of the effects: {check['decision']}.",
+    ]
+    if "p_values_before" in check:
+        after = check["p_values_after"]
+        lines_ += [
+            f"Strata: {check['strata']}. Each of {check['count_customers']} customers counts once.",
+            "",
+            "| covariate | p-value with one baseline hazard | in the model used |",
+            "| --- | --- | --- |",
+            *(f"| {k} | {p:.2g} | {after[k]:.2g} |" for k, p in check["p_values_before"].items()),
+        ]
+    return "\n".join(lines_)
 
 
 def _plot(curves: pd.DataFrame) -> bytes:

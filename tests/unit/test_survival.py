@@ -292,6 +292,15 @@ def test_model_that_beats_the_baseline_is_used_and_says_so(trained):
     assert trained.report["cuts"][0]["cut_date"] == "2020-12-01"
 
 
+def test_card_tells_the_check_of_proportional_hazards(trained):
+    decision = trained.report["decision"]
+    assert decision.startswith("Cox's model beat Kaplan-Meier by recency out of time")
+    rows = [line for line in decision.splitlines() if line.startswith("| log_")]
+    assert len(rows) >= 4
+    pictures = {"calibration_90d.png", "mean_survival.png", "survival_curves.png"}
+    assert pictures <= set(trained.plots)
+
+
 def test_scores_keep_the_contract_for_every_customer(store, trained):
     frames = run.score(date(2021, 6, 10), trained, store)
     rows = checked(frames["survival"], CONTRACT.table("survival"))
