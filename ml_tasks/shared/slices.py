@@ -6,11 +6,14 @@ its bound and beyond what chance would make of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from ml_tasks.shared.evaluation import told
 
 ALL = "all"
 COUNT_COUNTRIES = 3
@@ -61,6 +64,16 @@ class Slice:
             f"{figure} is {self.values[figure]:.3f} for {self.name}, {others:.3f} for the others"
             for figure, others in self.gaps.items()
         ]
+
+
+def as_report(found: Sequence[Slice]) -> dict[str, Any]:
+    """Part of a training report: `groups`, a row each, and `warnings`, which open the card."""
+    return {
+        "groups": [
+            {"group": one.name, "count_customers": one.count, **told(one.values)} for one in found
+        ],
+        "warnings": [warning for one in found for warning in one.warnings()],
+    }
 
 
 def judged(rows: pd.DataFrame, figures: Figures) -> list[Slice]:

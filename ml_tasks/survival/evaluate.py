@@ -6,11 +6,14 @@ so nothing is censored within it and both figures are plain averages.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from ml_tasks.lookback.figures import survival as figures_of_customers
+from ml_tasks.shared import slices
 from ml_tasks.shared.metrics import calibration_error
 from ml_tasks.shared.plots import lines, reliability
 from ml_tasks.survival.aft import fit_aft
@@ -69,9 +72,29 @@ def evaluate(
                 **{name: figures(s, days) for name, s in survival.items()},
             }
         )
+        if len(report) == 1:
+            report[0]["groups"] = [
+                {"model": name, **served(test, s)} for name, s in survival.items()
+            ]
         plots = plots or plots_of(survival, days)
         end = cut
     return report, plots
+
+
+def served(test: pd.DataFrame, survival: np.ndarray) -> dict[str, Any]:
+    """Figures of the first 90 days after a date by group of customers, and gaps between groups.
+
+    Args:
+        test: Observations of the date, watched for so long at least.
+        survival: What a model said, S(t) of each, shape (n_rows, n_days + 1).
+    """
+    rows = test.assign(
+        order_probability_90d=1 - survival[:, MIN_FOLLOW_UP_DAYS],
+        expected_days_to_next_order=survival[:, 1:].sum(axis=1),
+        happened_days=test["days"],
+    )
+    told = partial(figures_of_customers, horizon_days=MIN_FOLLOW_UP_DAYS)
+    return slices.as_report(slices.judged(rows, told))
 
 
 def plots_of(survival: dict[str, np.ndarray], days: np.ndarray) -> dict[str, bytes]:

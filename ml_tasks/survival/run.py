@@ -58,6 +58,7 @@ def train(training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
     cox = fit_cox(observations, known_date) if is_better(report) else None
     model = cox or fit_recency(observations)
     is_extended = model.observed_days < CAP_DAYS
+    groups = [part for cut in report[:1] for part in cut["groups"] if part["model"] == model.name]
     return TrainedModel(
         name=model.name + ("_extended" if is_extended else ""),
         training_date=training_date,
@@ -72,6 +73,7 @@ def train(training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
             "decision": _decision(model.name, check),
             "proportional_hazards": check,
             "cuts": report,
+            "warnings": [warning for part in groups for warning in part["warnings"]],
         },
         plots={**plots, "survival_curves.png": _plot(curves)},
     )

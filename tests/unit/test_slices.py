@@ -112,3 +112,14 @@ def test_a_gap_within_the_noise_of_a_group_is_none():
         count_found += sum(bool(part.gaps) for part in compared)
     assert count_compared >= 100
     assert count_found <= 0.12 * count_compared
+
+
+def test_a_report_opens_with_its_gaps_and_holds_no_nan():
+    rows = calibrated(2)
+    rows["p"] = np.where(rows["country"] == "B", rows["p"] + 0.2, rows["p"])
+    found = slices.judged(rows, lambda part: {**level(part), "auc": float("nan")})
+    report = slices.as_report(found)
+    assert [row["group"] for row in report["groups"]] == [part.name for part in found]
+    assert {row["auc"] for row in report["groups"]} == {None}
+    (warning,) = report["warnings"]
+    assert "country: B" in warning
