@@ -43,7 +43,8 @@ def home(start_home: Callable[..., Settings]) -> Settings:
         connection.execute(
             "create table features.customer_snapshots as"
             " select day as as_of_date, 'c' || n as customer_id from generate_series(1, 50) as n,"
-            " lateral (values (date '2011-09-10'), (date '2011-09-20'), (date '2011-10-05'))"
+            " lateral (values (date '2011-09-10'), (date '2011-09-20'), (date '2011-10-01'),"
+            " (date '2011-10-05'))"
             " as days (day)"
         )
     return settings
