@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from ml_tasks.churn import model as churn
-from ml_tasks.shared import metrics, plots
+from ml_tasks.lookback.figures import churn as figures_of_customers
+from ml_tasks.shared import metrics, plots, slices
 from ml_tasks.shared.cuts import splits
 from ml_tasks.shared.evaluation import Evaluation, means, told, untested
 
@@ -30,6 +31,7 @@ def evaluate(labelled: pd.DataFrame, shop_days: pd.DataFrame, seed: int) -> Eval
     """
     rows: list[dict[str, Any]] = []
     pictures: dict[str, bytes] = {}
+    served: dict[str, dict[str, Any]] = {}
     for cut, train, test in splits(labelled, churn.HORIZON_DAYS):
         if not churn.is_learnable(train) or not churn.is_learnable(test):
             continue
@@ -44,6 +46,7 @@ def evaluate(labelled: pd.DataFrame, shop_days: pd.DataFrame, seed: int) -> Eval
             "reliability.png": plots.reliability(stayed_away, said),
             "gain.png": plots.gain(stayed_away, said),
         }
+        served = served or {name: _served(test, chance) for name, chance in said.items()}
     if not rows:
         return untested(BASELINE)
     ours, theirs = means(rows, MODEL, JUDGED_BY), means(rows, BASELINE, JUDGED_BY)
@@ -51,13 +54,22 @@ def evaluate(labelled: pd.DataFrame, shop_days: pd.DataFrame, seed: int) -> Eval
     decision = f"{MODEL} {'beats' if is_better else 'does not beat'} {BASELINE}: " + ", ".join(
         f"{name} {ours[name]:.3f} against {theirs[name]:.3f}" for name in ("log_loss", "auc")
     )
+    winner = MODEL if is_better else BASELINE
     return Evaluation(
-        winner=MODEL if is_better else BASELINE,
+        winner=winner,
         decision=decision,
         metrics={**ours, **{f"baseline_{name}": value for name, value in theirs.items()}},
-        report={"decision": decision, "cuts": rows},
+        report={"decision": decision, "cuts": rows, **served[winner]},
         plots=pictures,
     )
+
+
+def _served(test: pd.DataFrame, probability: np.ndarray) -> dict[str, Any]:
+    """The newest cut's figures by group of customers, and gaps between groups."""
+    rows = test.assign(
+        churn_probability_90d=probability, happened_orders=test["outcome_count_orders"]
+    )
+    return slices.as_report(slices.judged(rows, figures_of_customers))
 
 
 def _row(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ml_tasks.clv import model as clv
-from ml_tasks.shared import metrics, plots
+from ml_tasks.lookback.figures import clv as figures_of_customers
+from ml_tasks.shared import metrics, plots, slices
 from ml_tasks.shared.cuts import known_by, splits
 from ml_tasks.shared.evaluation import Evaluation, means, told, untested
 
@@ -47,6 +50,7 @@ def evaluate(
     """
     rows: list[dict[str, Any]] = []
     pictures: dict[str, bytes] = {}
+    served: dict[str, dict[str, Any]] = {}
     for cut, train, test in splits(labelled, clv.HORIZON_DAYS):
         if not clv.is_learnable(train) or not clv.is_learnable(test):
             continue
@@ -59,9 +63,18 @@ def evaluate(
             "gain.png": plots.gain(clv.spend(test), spend),
             "deciles.png": plots.deciles(clv.spend(test), spend[MODEL]),
         }
+        served = served or {name: _served(test, amount) for name, amount in spend.items()}
     if not rows:
         return untested(next(iter(BASELINES)))
-    return decide(rows, year_ahead(labelled, labelled_year, shop_days, seed), pictures)
+    found = decide(rows, year_ahead(labelled, labelled_year, shop_days, seed), pictures)
+    return replace(found, report={**found.report, **served[found.winner]})
+
+
+def _served(test: pd.DataFrame, amount: np.ndarray) -> dict[str, Any]:
+    """The newest cut's figures by group of customers, and gaps between groups."""
+    rows = test.assign(predicted_spend_amount_90d=amount, happened_spend_amount=clv.spend(test))
+    told = partial(figures_of_customers, horizon_days=clv.HORIZON_DAYS)
+    return slices.as_report(slices.judged(rows, told))
 
 
 def decide(

@@ -91,6 +91,7 @@ def snapshot(orders: pd.DataFrame, day: pd.Timestamp) -> pd.DataFrame:
             "days_since_last_order": by["age"].min(),
             "count_orders": by.size(),
             "count_order_days": by.size(),
+            "country": "A",
             "net_spend_amount": by["amount"].sum(),
             "refund_amount_365d": by["amount"].sum() * 0,
             "avg_order_amount": by["amount"].mean(),
