@@ -28,7 +28,8 @@ class Approval(ApprovalOperator):
         outcome = context["ti"].xcom_pull(task_ids=self.contest_task)
         if outcome["decision"] != WAITING:
             return {}
-        tell_waiting(outcome, context)
+        if context["ti"].try_number == 1:  # a retry asks again, and tells nobody twice
+            tell_waiting(outcome, context)
         return super().execute(context)
 
     def execute_complete(self, context: Any, event: dict[str, Any]) -> Any:
