@@ -13,14 +13,15 @@ first day on.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ml_tasks.shared import mbg_nbd
-from ml_tasks.shared.mbg_nbd import MbgNbd
+from ml_tasks.shared.probability.bg_nbd import MbgNbd, fit_cells
+from ml_tasks.shared.probability.rfm import HISTORY, Cells
 
 YEAR_DAYS = 365
 MONTH_DAYS = 30
@@ -92,21 +93,24 @@ class BuyingClock:
 
     def order_probability(self, histories: pd.DataFrame) -> np.ndarray:
         """Chance of an order within the horizon, per row of `histories`."""
-        return self._mixed("order_probability", histories)
+        process = MbgNbd(**self.process)
+        return self._mixed(lambda *past: 1 - process.no_order_probability(*past), histories)
 
     def expected_orders(self, histories: pd.DataFrame) -> np.ndarray:
         """Expected days with an order within the horizon, per row of `histories`."""
-        return self._mixed("expected_orders", histories)
+        return self._mixed(MbgNbd(**self.process).expected_orders, histories)
 
-    def _mixed(self, quantity: str, rows: pd.DataFrame) -> np.ndarray:
+    @staticmethod
+    def _mixed(
+        of: Callable[[pd.DataFrame, np.ndarray], np.ndarray], rows: pd.DataFrame
+    ) -> np.ndarray:
         """Mean over the two pasts a customer may have: first order seen, or customer before."""
-        of = getattr(MbgNbd(**self.process), quantity)
         x, since, age, start, ahead, earlier = (
             rows[name].to_numpy() for name in ("x", "since", "age", "start", "ahead", "earlier")
         )
-        value: np.ndarray = of(x, np.maximum(age - since, 0.0), age, ahead)
+        value = of(_past(x, np.maximum(age - since, 0.0), age), ahead)
         if (earlier > 0).any():
-            before = of(x + 1, np.maximum(start - since, 0.0), start, ahead)
+            before = of(_past(x + 1, np.maximum(start - since, 0.0), start), ahead)
             value = (1 - earlier) * value + earlier * before
         return value
 
@@ -133,23 +137,27 @@ def fit(snapshot: pd.DataFrame, shop_days: pd.DataFrame) -> BuyingClock:
     last = (count_days - snapshot["days_since_last_order"].to_numpy(dtype=int))[::step]
     x = snapshot["count_order_days"].to_numpy(dtype=float)[::step] - 1
     scale = len(snapshot) / len(x)
-    speeds, process = np.ones(count_days), None
+    speeds = np.ones(count_days)
     for _ in range(ROUNDS):
         rates = _earlier_rates(new, speeds)
         earlier = np.append(rates, 0.0)[np.minimum(first // MONTH_DAYS, len(rates))]
         pasts = _Pasts(x, first, last, earlier)
-        process = pasts.fit(speeds, process)
+        process = pasts.fit(speeds)
         exposure = scale * pasts.exposure(process, speeds)
         daily = np.append(np.repeat(rates, MONTH_DAYS), np.zeros(count_days))[:count_days]
         speeds = _speeds(repeat + daily * new, exposure)
-    assert process is not None
     ahead = _projected(speeds, exposure, rates)
     return BuyingClock(
         start_date=f"{start:%Y-%m-%d}",
-        process=process.parameters(),
+        process={name: float(f"{value:.6g}") for name, value in asdict(process).items()},
         speeds=[round(float(speed), 6) for speed in ahead],
         earlier_rates=[round(float(rate), 6) for rate in rates],
     )
+
+
+def _past(x: np.ndarray, t_x: np.ndarray, t: np.ndarray) -> pd.DataFrame:
+    """Histories as the process reads them."""
+    return pd.DataFrame(dict(zip(HISTORY, (x, t_x, t), strict=True)))
 
 
 class _Pasts:
@@ -167,15 +175,17 @@ class _Pasts:
         begin = passed[self.first]
         return passed[self.last] - begin, passed[-1] - begin
 
-    def fit(self, speeds: np.ndarray, start: MbgNbd | None) -> MbgNbd:
+    def fit(self, speeds: np.ndarray) -> MbgNbd:
+        """The process; of a shop too small to tell it, one in which anything can happen."""
         t_x, t = self.on(speeds)
         kept = self.weight > 0
-        return mbg_nbd.fit(self.x[kept], t_x[kept], t[kept], self.weight[kept], start)
+        cells = Cells(self.x[kept], t_x[kept], t[kept], self.weight[kept])
+        return fit_cells(cells, MbgNbd) or MbgNbd(1.0, float(t.mean()), 1.0, 1.0)
 
     def exposure(self, process: MbgNbd, speeds: np.ndarray) -> np.ndarray:
         """Orders expected on each day at speed 1, of those who had ordered before it."""
         t_x, t = self.on(speeds)
-        alive = process.alive_probability(self.x, t_x, t)
+        alive = process.alive_probability(_past(self.x, t_x, t))
         rate_if_alive = (process.r + self.x) / (process.alpha + t)
         rate_if_left = (process.r + self.x) / (process.alpha + t_x)
         later = self.weight * alive * rate_if_alive

@@ -1,63 +1,11 @@
-"""The clock on planted shops, and its process against numbers from elsewhere."""
+"""The clock on planted shops."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from ml_tasks.shared import boosting, buying_clock, mbg_nbd
-from ml_tasks.shared.mbg_nbd import MbgNbd
+from ml_tasks.shared import boosting, buying_clock
 from tests.unit.planted_shop import plant
-
-PROCESS = MbgNbd(r=0.9, alpha=40.0, a=0.8, b=2.5)
-
-
-@pytest.fixture(scope="module")
-def simulated():
-    """Customers of the process, drawn one order after another: x, t_x, t, orders in 90 more."""
-    rng = np.random.default_rng(5)
-    rows = []
-    for _ in range(12_000):
-        age, leaves, rate = rng.uniform(30, 400), rng.beta(0.8, 2.5), rng.gamma(0.9, 1 / 40)
-        x, t_x, later, now = 0, 0.0, 0, 0.0
-        while rng.random() >= leaves:
-            now += rng.exponential(1 / rate)
-            if now > age + 90:
-                break
-            if now <= age:
-                x, t_x = x + 1, now
-            else:
-                later += 1
-        rows.append((x, t_x, age, later))
-    return np.array(rows).T
-
-
-def test_parameters_of_the_process_are_found(simulated):
-    x, t_x, t, _ = simulated
-    found = mbg_nbd.fit(x, t_x, t, np.ones(len(x)))
-    assert found.r / found.alpha == pytest.approx(PROCESS.r / PROCESS.alpha, rel=0.1)
-    assert found.a / (found.a + found.b) == pytest.approx(0.8 / 3.3, rel=0.1)
-
-
-def test_expectations_are_what_happens_next(simulated):
-    x, t_x, t, later = simulated
-    expected = PROCESS.expected_orders(x, t_x, t, np.full(len(x), 90.0))
-    chance = PROCESS.order_probability(x, t_x, t, np.full(len(x), 90.0))
-    for group in (x == 0, (x > 0) & (t - t_x < 60), (x > 0) & (t - t_x >= 60)):
-        assert expected[group].mean() == pytest.approx(later[group].mean(), rel=0.1)
-        assert chance[group].mean() == pytest.approx((later[group] > 0).mean(), rel=0.1)
-
-
-def test_one_time_buyers_fade_as_time_goes_by():
-    alive = PROCESS.alive_probability(np.zeros(3), np.zeros(3), np.array([1.0, 100.0, 1000.0]))
-    assert (np.diff(alive) < 0).all()
-    assert alive[-1] < 0.2
-
-
-def test_very_large_counts_stay_finite():
-    x = np.array([300.0, 5_000.0])
-    last, age = np.array([400.9, 400.999]), np.full(2, 401.0)
-    expected = PROCESS.expected_orders(x, last, age, np.full(2, 90.0))
-    assert expected == pytest.approx(x * 90 / (40 + 401), rel=0.1)
 
 
 def test_season_that_was_planted_sets_the_pace():
