@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from sklearn.linear_model import PoissonRegressor
 
-from ml_tasks.shared.seasons import project
+from ml_tasks.survival.seasons import project
 
 # Levels compare customers by what they did in the last 180 days, which means the same in a young
 # shop and an old one; what they did in all their life does not.

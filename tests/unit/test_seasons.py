@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from ml_tasks.shared import seasons
+from ml_tasks.survival import seasons
 
 
 def series(first, values):
