@@ -27,11 +27,12 @@ MAX_ERROR_ROWS = 20_000
 ERRORS = 2.0
 
 # How far a group's figure may be from that of everybody else, in the figure's own unit. Ranking
-# inside a group of like customers is harder than among all (AUC .65 among new ones where all have
-# .80, on Online Retail II), so bounds of rank figures are wide.
+# inside a group of like customers is harder than among all (AUC .65 among new ones: .80 among the
+# others on Online Retail II, .89 on the sample shop), so bounds of rank figures are wide.
 GAP_BOUNDS = {
-    "auc": 0.20,
-    "concordance": 0.20,
+    # 2026-11-22: .20 -> .30, it would have warned on every date of a sample shop
+    "auc": 0.30,
+    "concordance": 0.30,
     "gini": 0.50,
     "calibration_error": 0.10,
     "mean_error": 0.10,
