@@ -157,7 +157,7 @@ def train_model(
 def _first_model(settings: Settings, question: str, training_date: date) -> TrainedModel:
     """The model of a training date at which nobody has to be beaten; recorded as champion."""
     # one stored before champions were recorded, or whose record was cut short
-    model = registry.find(settings, question, training_date)
+    model = _readable(question, registry.find(settings, question, training_date))
     model = model or train_model(settings, question, training_date)
     with connect(settings, "scorer") as connection:
         champions.record(

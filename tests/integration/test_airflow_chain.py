@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from local import airflow, mlflow, postgres
+from ml_tasks.churn.evaluate import BASELINE, MODEL
 from ml_tasks.shared import champions, registry
 from ml_tasks.shared.champions import Champion
 from ml_tasks.shared.model import TrainedModel
@@ -122,10 +123,10 @@ def planted(home: Settings, recipe: str, *gains: float) -> TrainedModel:
     cuts = [
         {"cut_date": f"2019-0{month}-01", "model": model, "auc": 0.5 + own, "log_loss": 0.7 - own}
         for month, gain in enumerate(gains, start=1)
-        for model, own in (("planted", gain), ("recency_logistic", 0.0))
+        for model, own in ((MODEL, gain), (BASELINE, 0.0))
     ]
-    parameters = {"recipe": recipe}
-    model = TrainedModel("planted", LONG_AGO, parameters, report={"cuts": cuts})
+    parameters = {"recipe": recipe, "model": {"clock": {}}}
+    model = TrainedModel(MODEL, LONG_AGO, parameters, report={"cuts": cuts})
     return registry.add(home, "churn", model, {registry.RECIPE: recipe})
 
 
