@@ -106,7 +106,8 @@ def add(
 ) -> TrainedModel:
     """Store a model with its report, and return it as scoring will read it.
 
-    A model that is there already, file for file, is not stored twice.
+    A model that is there already, file for file, is not stored twice. Models of one question are
+    stored one after the other: MLflow fails the second of two that make the same name at once.
 
     Args:
         settings: Where the registry is.
@@ -115,32 +116,11 @@ def add(
         tags: RECIPE and TRAINED_AS, as far as they are known.
     """
     initialise(settings)
-    client = _client(settings)
-    stored = find(settings, question, model.training_date, model.model_version)
-    if stored is not None:
-        if tags and RECIPE in tags:  # other code that came to the same model
-            number = _number(client, question, model.model_version)
-            client.set_model_version_tag(question, number, RECIPE, tags[RECIPE])
-        return stored
-    own = {TRAINING_DATE: str(model.training_date), MODEL_VERSION: model.model_version}
-    all_tags = {**own, **(tags or {})}
-    run = client.create_run(
-        _experiment_id(client, settings, question), run_name=model.model_version, tags=all_tags
-    )
-    run_id = run.info.run_id
-    _log_figures(client, run_id, model)
-    artefacts.write(run.info.artifact_uri, question, model, all_tags)
-    # as the UI shows it, pictures and all
-    card = model_card(
-        question, model, all_tags, lambda path: f"get-artifact?path={path}&run_uuid={run_id}"
-    )
-    client.set_tag(run_id, NOTE, _cut(card, NOTE_MAX_CHARACTERS))
-    client.set_terminated(run_id)
-    _register(client, question, model, run_id, all_tags, card)
-    found = find(settings, question, model.training_date, model.model_version)
-    if found is None:
-        raise RegistryError(f"{question} {model.model_version} was stored and can't be found")
-    return found
+    with psycopg.connect(settings.dsn(ROLE, DATABASE)) as connection:
+        connection.execute(
+            "select pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"store {question}"]
+        )
+        return _store(settings, question, model, tags or {})
 
 
 def name(settings: Settings, question: str, alias: str, model_version: str) -> None:
@@ -186,6 +166,37 @@ def recipe(question: str) -> str:
         content = hashlib.sha256(path.read_bytes()).hexdigest()
         digest.update(f"{path.relative_to(REPOSITORY)} {content}\n".encode())
     return digest.hexdigest()[:12]
+
+
+def _store(
+    settings: Settings, question: str, model: TrainedModel, tags: Mapping[str, str]
+) -> TrainedModel:
+    client = _client(settings)
+    stored = find(settings, question, model.training_date, model.model_version)
+    if stored is not None:
+        if RECIPE in tags:  # other code that came to the same model
+            number = _number(client, question, model.model_version)
+            client.set_model_version_tag(question, number, RECIPE, tags[RECIPE])
+        return stored
+    own = {TRAINING_DATE: str(model.training_date), MODEL_VERSION: model.model_version}
+    all_tags = {**own, **tags}
+    run = client.create_run(
+        _experiment_id(client, settings, question), run_name=model.model_version, tags=all_tags
+    )
+    run_id = run.info.run_id
+    _log_figures(client, run_id, model)
+    artefacts.write(run.info.artifact_uri, question, model, all_tags)
+    # as the UI shows it, pictures and all
+    card = model_card(
+        question, model, all_tags, lambda path: f"get-artifact?path={path}&run_uuid={run_id}"
+    )
+    client.set_tag(run_id, NOTE, _cut(card, NOTE_MAX_CHARACTERS))
+    client.set_terminated(run_id)
+    _register(client, question, model, run_id, all_tags, card)
+    found = find(settings, question, model.training_date, model.model_version)
+    if found is None:
+        raise RegistryError(f"{question} {model.model_version} was stored and can't be found")
+    return found
 
 
 def _number(client: MlflowClient, question: str, model_version: str) -> str:
@@ -297,14 +308,8 @@ def _register(
     tags: Mapping[str, str],
     card: str,
 ) -> None:
-    from mlflow.exceptions import MlflowException
-
     if not client.search_registered_models(f"name = '{question}'"):
-        try:
-            client.create_registered_model(question)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another training date was faster
-                raise
+        client.create_registered_model(question)
     client.create_model_version(
         question,
         source=f"{client.get_run(run_id).info.artifact_uri}/model",

@@ -128,6 +128,16 @@ def test_the_same_model_is_stored_once_and_another_beside_it(home):
     assert first.parameters == SEPTEMBER.parameters
 
 
+def test_first_models_of_a_question_may_be_stored_side_by_side(home):
+    registry.add(home, "imported", SEPTEMBER)  # MLflow, so that the threads really meet
+    together = [replace(SEPTEMBER, training_date=date(2011, month, 1)) for month in range(1, 7)]
+    with ThreadPoolExecutor(len(together)) as threads:
+        stored = list(
+            threads.map(lambda model: registry.add(home, "side_by_side", model), together)
+        )
+    assert [model.training_date for model in stored] == [model.training_date for model in together]
+
+
 def test_a_changed_file_is_refused(home):
     registry.add(home, "changed", SEPTEMBER)
     (trees,) = [path for path in stored_files(home, "changed") if path.name == "trees.ubj"]
