@@ -165,7 +165,8 @@ def _run_sides(home: Home, question: str, cuts: list[str]) -> list[Path]:
     peer_code = [folder / "peers" / f"{module}.py", folder / "peers" / "history.py"]
     shared = [folder / "predictions.py"]
     peers = warehouse.digest([*peer_code, *shared, folder / "requirements.txt"])
-    ours = warehouse.digest([*warehouse.code("ml_tasks"), folder / "ours.py", *shared])
+    own = warehouse.code(f"ml_tasks/{question}", "ml_tasks/shared")
+    ours = warehouse.digest([*own, folder / "ours.py", *shared])
     outputs = WORKSPACE / "outputs" / home.data.name
     sides = (
         ([str(PEERS), "-m", f"benchmarks.peers.{module}"], f"{module}-{peers}", home.input_digest),
