@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import httpx
 import psutil
+import psycopg
 import pytest
 
 from local import airflow, mlflow, postgres
@@ -25,7 +26,7 @@ from tests.conftest import StartHome
 from tests.steps import rows, score_relations
 
 AS_OF = date(2024, 2, 10)
-LONG_AGO = date(2020, 1, 1)
+LONG_AGO, A_MONTH_LATER = date(2020, 1, 1), date(2020, 2, 1)
 SMALL_SHOP = {"sample_customers": 600, "sample_days": 404}  # the day before is its last
 
 
@@ -118,7 +119,7 @@ def test_the_same_date_again_gives_the_same_rows(home: Settings, first_run: obje
         assert rows(home, relation, AS_OF).equals(frame), relation
 
 
-def planted(home: Settings, recipe: str, *gains: float) -> TrainedModel:
+def planted(home: Settings, day: date, recipe: str, *gains: float) -> TrainedModel:
     """A stored model of a day long before the shop's, better than guessing by so much per cut."""
     cuts = [
         {"cut_date": f"2019-0{month}-01", "model": model, "auc": 0.5 + own, "log_loss": 0.7 - own}
@@ -126,44 +127,70 @@ def planted(home: Settings, recipe: str, *gains: float) -> TrainedModel:
         for model, own in ((MODEL, gain), (BASELINE, 0.0))
     ]
     parameters = {"recipe": recipe, "model": {"clock": {}}}
-    model = TrainedModel(MODEL, LONG_AGO, parameters, report={"cuts": cuts})
+    model = TrainedModel(MODEL, day, parameters, report={"cuts": cuts})
     return registry.add(home, "churn", model, {registry.RECIPE: recipe})
 
 
+class Contest:
+    """A run of train_churn in which the figures of two planted models are close."""
+
+    def __init__(self, home: Settings, day: date) -> None:
+        self.champion = planted(home, day, "another", 0.10, 0.20)
+        self.challenger = planted(home, day, registry.recipe("churn"), 0.20, 0.15)
+        with connect(home, "scorer") as connection:
+            version = self.champion.model_version
+            decision = Champion("churn", day, version, day, champions.TRAINED, "planted")
+            champions.record(connection, decision)
+        self.home, self.day, self.api = home, day, airflow.Api(home)
+        conf = {"training_date": str(day), "reason": "a try"}
+        run = self.api.post("/dags/train_churn/dagRuns", {"logical_date": None, "conf": conf})
+        self.path = f"/dags/train_churn/dagRuns/{quote(run['dag_run_id'], safe='')}"
+        self.run_id = run["dag_run_id"]
+        self.question = f"{self.path}/taskInstances/approve/-1/hitlDetails"
+        wait_until(lambda: self.state("approve") == "awaiting_input")
+
+    def state(self, task_id: str) -> str | None:
+        found = self.api.get(f"{self.path}/taskInstances")["task_instances"]
+        return {task["task_id"]: task["state"] for task in found}[task_id]
+
+    def decided(self) -> Champion | None:
+        """What is recorded once the run is at its end."""
+        wait_until(lambda: self.state("record_answer") == "success")
+        with connect(self.home, "transformer") as connection:
+            return champions.decided(connection, "churn", self.day)
+
+
 def test_a_person_decides_between_two_close_models(home: Settings, first_run: object) -> None:
-    champion = planted(home, "another", 0.10, 0.20)
-    challenger = planted(home, registry.recipe("churn"), 0.20, 0.15)
-    with connect(home, "scorer") as connection:
-        version = champion.model_version
-        decision = Champion("churn", LONG_AGO, version, LONG_AGO, champions.TRAINED, "planted")
-        champions.record(connection, decision)
-
-    api = airflow.Api(home)
-    conf = {"training_date": str(LONG_AGO), "reason": "a try"}
-    run = api.post("/dags/train_churn/dagRuns", {"logical_date": None, "conf": conf})
-    path = f"/dags/train_churn/dagRuns/{quote(run['dag_run_id'], safe='')}"
-
-    def states() -> dict[str, str]:
-        found = api.get(f"{path}/taskInstances")["task_instances"]
-        return {task["task_id"]: task["state"] for task in found}
-
-    wait_until(lambda: states()["approve"] == "awaiting_input")
-    question = f"{path}/taskInstances/approve/-1/hitlDetails"
-    asked = api.get(question)
+    contest = Contest(home, LONG_AGO)
+    asked = contest.api.get(contest.question)
     assert "| **auc**, higher is better | mean | 0.6500 | 0.6750 | 0.5000 |" in asked["body"]
     answer = {"chosen_options": ["Approve"], "params_input": {"why": "it is newer"}}
-    api.request("PATCH", question, json=answer)
-    wait_until(lambda: states()["record_answer"] == "success")
+    contest.api.request("PATCH", contest.question, json=answer)
+    decided = contest.decided()
     with connect(home, "transformer") as connection:
-        decided = champions.decided(connection, "churn", LONG_AGO)
         told = connection.execute(
             "select count(*) from ops.alerts where dag_id = 'train_churn'"
         ).fetchone()
     assert decided is not None
     assert (decided.decision, decided.decided_by) == ("promoted", "admin")
-    assert decided.model_version == challenger.model_version
+    assert decided.model_version == contest.challenger.model_version
     assert "it is newer" in decided.reason
     assert told == (1,)
+
+
+def test_nobody_answers_and_the_champion_stays(home: Settings, first_run: object) -> None:
+    contest = Contest(home, A_MONTH_LATER)
+    with psycopg.connect(home.dsn("airflow", "airflow")) as connection:  # the days pass at once
+        connection.execute(
+            "update task_instance set trigger_timeout = now() - interval '1 second'"
+            " where run_id = %s and task_id = 'approve'",
+            [contest.run_id],
+        )
+    decided = contest.decided()
+    assert decided is not None
+    assert (decided.decision, decided.decided_by) == (champions.KEPT, champions.RULE)
+    assert decided.model_version == contest.champion.model_version
+    assert "nobody answered" in decided.reason
 
 
 def test_models_are_shown_on_loopback_and_end_with_the_rest(
