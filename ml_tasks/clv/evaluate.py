@@ -139,13 +139,13 @@ def year_ahead(
 ) -> list[dict[str, Any]]:
     """The year after the newest date whose year has passed, told from what was known on that date.
 
-    Empty where no year has passed, or the shop had not been watched for one before, or there is
+    Empty where no year has passed, or the shop had hardly been watched before, or there is
     nothing to train on.
     """
     cut = labelled_year["as_of_date"].max()
     train = known_by(labelled, cut, clv.HORIZON_DAYS)
     test = labelled_year[labelled_year["as_of_date"] == cut]
-    if not clv.was_watched_for(test, YEAR) or not clv.is_learnable(train):
+    if not clv.was_watched_for(test, clv.MIN_DAYS_FOR_YEAR) or not clv.is_learnable(train):
         return []
     before = shop_days[shop_days["day_date"] < cut]
     model = clv.fit(train, known_by(labelled_year, cut, YEAR), test, before, seed)

@@ -21,6 +21,8 @@ from ml_tasks.shared.customer_matrix import history_days
 
 HORIZON_DAYS = 90
 YEAR_HORIZON_DAYS = 365
+# From so much history on a year is told; days of the year not seen yet go at the pace of the rest.
+MIN_DAYS_FOR_YEAR = 182
 # So many snapshots must have been followed by spend before anything can be learnt from them.
 MIN_ROWS_WITH_SPEND = 30
 # A customer's mean amount an order is drawn to the shop's as by so many orders.
@@ -36,7 +38,8 @@ class ValueModel:
         clock: Holds level and season.
         mean_order_amount: Of all customers; what little is known of one is drawn to it.
         parts: Trees by part: `chance` of any spend, `amount` if any, count of `orders`.
-        year_level: Log of the year's spend over what clock and mean amounts expect of it.
+        year_level: Log of the year's spend over what clock and mean amounts expect of it; 0 before
+            any year's outcome is known, and the year's spread is then that of the 90 days.
         spreads: By horizon: how amounts lie around what is expected.
     """
 

@@ -27,6 +27,10 @@ QUESTION = "clv"
 CONTEST = {"gini": HIGHER, "absolute_error_of_median": LOWER}
 HORIZONS = (HORIZON_DAYS, YEAR_HORIZON_DAYS)
 YEAR_COLUMN = "predicted_spend_amount_365d"
+SEASON_NOT_SEEN = (
+    "the shop was watched for less than a year: seasons that nobody has seen yet count as the mean "
+    "of those seen, in what is predicted for 365 days and for 90"
+)
 
 
 def train(training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
@@ -42,6 +46,7 @@ def train(training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
         "count_followed_by_spend": int((labelled["outcome_net_spend_amount"] > 0).sum()),
         "count_needed_with_spend": clv.MIN_ROWS_WITH_SPEND,
         "is_a_year_known": not labelled_year.empty,
+        "is_a_year_seen": clv.was_watched_for(snapshot, YEAR_HORIZON_DAYS),
         "is_eligible": clv.is_learnable(labelled) and not snapshot.empty,
     }
     evaluation = (
@@ -59,13 +64,16 @@ def train(training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
         model = clv.fit(labelled, labelled_year, snapshot, shop_days, seed)
         artefacts = {_file(name): part.trees for name, part in model.parts.items()}
         parameters["model"] = model.parameters()
+    warnings = [*evaluation.report.get("warnings", [])]
+    if evaluation.winner == MODEL and not eligibility["is_a_year_seen"]:
+        warnings.append(SEASON_NOT_SEEN)
     trained = TrainedModel(
         name=evaluation.winner,
         training_date=training_date,
         parameters=parameters,
         artefacts=artefacts,
         metrics=evaluation.metrics,
-        report={**evaluation.report, "eligibility": eligibility},
+        report={**evaluation.report, "warnings": warnings, "eligibility": eligibility},
         plots=evaluation.plots,
     )
     said = _said(snapshot, trained)
@@ -121,11 +129,11 @@ PREDICTED = (
 def _said(snapshot: pd.DataFrame, model: TrainedModel) -> pd.DataFrame:
     """Columns PREDICTED per row of a snapshot; NaN what the model can't tell of the shop."""
     said = pd.DataFrame(np.nan, index=range(len(snapshot)), columns=list(PREDICTED))
-    is_year_known = clv.was_watched_for(snapshot, YEAR_HORIZON_DAYS)
     if model.name == MODEL:
+        is_year_told = clv.was_watched_for(snapshot, clv.MIN_DAYS_FOR_YEAR)
         predicted = restored(model).predict(snapshot).reset_index(drop=True)
         said["predicted_orders_90d"] = predicted["orders"]
-        for days in HORIZONS if is_year_known else HORIZONS[:1]:
+        for days in HORIZONS if is_year_told else HORIZONS[:1]:
             for suffix, name in (
                 ("", "spend"), ("_lower", "lower"), ("_p50", "median"), ("_upper", "upper")
             ):  # fmt: skip
@@ -133,7 +141,7 @@ def _said(snapshot: pd.DataFrame, model: TrainedModel) -> pd.DataFrame:
         return said
     said["predicted_spend_amount_90d"] = BASELINES[model.name](snapshot)
     said["predicted_orders_90d"] = clv.orders_of_repeat(snapshot, model.name)
-    if is_year_known:
+    if clv.was_watched_for(snapshot, YEAR_HORIZON_DAYS):
         said["predicted_spend_amount_365d"] = clv.repeat_of_last_365_days(snapshot)
     return said
 

@@ -3,7 +3,7 @@
 One unit is an average day of the shop's last year. On this clock customers follow MBG/NBD, so an
 order in the busy weeks says less of a customer than one in the quiet weeks, and what they will do
 in a window is read off how far the clock will go in it: as far as in the same days a year ago,
-times the drift since.
+times the drift since; in days of the year that nobody has seen yet as far as in those seen.
 
 The speed of a day is what was ordered on it over what those who were customers then would order on
 an average day. Many data begin long after the shop did: then the first months bring far more "new"
@@ -232,18 +232,10 @@ def _smoothed(values: np.ndarray) -> np.ndarray:
 
 
 def _projected(speeds: np.ndarray, exposure: np.ndarray, rates: np.ndarray) -> np.ndarray:
-    """Past speeds and those of AHEAD_DAYS more: of a year ago and the drift, else the mean."""
-    n = len(speeds)
-    known = np.concatenate([speeds, np.empty(AHEAD_DAYS)])
-    mean, factor = float(speeds[-YEAR_DAYS:].mean()), np.exp(_drift(speeds, exposure, rates))
-    for day in range(n, len(known)):
-        if day < YEAR_DAYS:
-            known[day] = mean
-        elif n < YEAR_DAYS:
-            known[day] = known[day - YEAR_DAYS]
-        else:
-            known[day] = known[day - YEAR_DAYS] * (factor[day - n] if day < n + YEAR_DAYS else 1.0)
-    return known
+    """Past speeds and those of AHEAD_DAYS more: of a year ago and the drift, else their mean."""
+    year = speeds[-YEAR_DAYS:] * np.exp(_drift(speeds, exposure, rates))
+    not_seen = np.full(YEAR_DAYS - len(year), year.mean())
+    return np.concatenate([speeds, np.resize(np.concatenate([not_seen, year]), AHEAD_DAYS)])
 
 
 def _drift(speeds: np.ndarray, exposure: np.ndarray, rates: np.ndarray) -> np.ndarray:

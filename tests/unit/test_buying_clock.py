@@ -40,6 +40,20 @@ def test_shop_of_a_few_days_has_a_clock_at_even_pace():
     assert len(set(clock.speeds[11:])) == 1
 
 
+def test_days_of_the_year_that_nobody_saw_go_at_the_pace_of_those_seen():
+    # 200 days, then the 165 not seen yet, then the 200 again; the base does not grow
+    speeds = np.r_[np.full(100, 1.5), np.full(100, 0.5)]
+    ahead = buying_clock._projected(speeds, np.full(200, 50.0), np.zeros(0))[200:]
+    assert ahead[:165] == pytest.approx(1.0)
+    assert ahead[165:365] == pytest.approx(speeds)
+    # of a shop older than its data the base only seemed to double: half as fast, for all it shows
+    base = np.full(200, 50.0)
+    base[100:] = 100.0
+    ahead = buying_clock._projected(speeds, base, np.array([0.6]))[200:]
+    assert ahead[165 + 20] == pytest.approx(1.5 / 2)
+    assert ahead[165 + 180] == pytest.approx(0.5)
+
+
 def test_old_champion_still_knows_how_far_the_clock_goes():
     shop = plant(count_customers=300, count_days=830, seed=2)
     clock = buying_clock.fit(shop.snapshot("2021-01-01"), shop.shop_days("2021-01-01"))

@@ -215,13 +215,33 @@ def test_the_year_ahead_is_tested_once_there_are_two_years():
     assert abs(ours["total_error"]) < 0.35 < abs(repeat["total_error"])
 
 
-def test_a_shop_watched_for_less_than_a_year_says_nothing_of_one(shop, labelled):
-    training_date, day = date(2020, 11, 1), date(2020, 11, 10)
-    model = run.train(training_date, shop, seed=1)
-    scores = run.score(day, model, shop)["clv"]
+def test_a_shop_watched_for_less_than_half_a_year_says_nothing_of_a_year(shop, trained):
+    scores = run.score(date(2020, 6, 10), trained, shop)["clv"]
     checked(scores, TABLE)
     assert scores["predicted_spend_amount_365d"].isna().all()
     assert scores["value_tier"].notna().all()
+
+
+def test_a_year_is_told_from_the_seasons_seen_and_the_card_says_so(trained):
+    # as many customers come in the first days as in 200 later ones: the shop is older than its data
+    shop = plant(count_customers=2_000, count_days=760, seed=6)
+    model = run.train(date(2020, 11, 1), shop, seed=1)
+    scores = run.score(date(2020, 11, 10), model, shop)["clv"]
+    checked(scores, TABLE)
+    happened = with_outcome(shop.orders, shop.snapshot(date(2020, 11, 10)), 365)
+    amount, mean, lower, upper = (
+        frame.to_numpy(dtype=float)
+        for frame in (
+            happened["outcome_net_spend_amount"],
+            *(scores[f"predicted_spend_amount_365d{which}"] for which in ("", "_lower", "_upper")),
+        )
+    )
+    assert abs(metrics.total_error(amount, mean)) < 0.15
+    repeat = happened["net_spend_amount_365d"]
+    assert metrics.normalised_gini(amount, mean) > metrics.normalised_gini(amount, repeat)
+    assert 0.75 < np.mean((lower <= amount) & (amount <= upper)) < 0.9
+    assert run.SEASON_NOT_SEEN in model.report["warnings"]
+    assert run.SEASON_NOT_SEEN not in trained.report["warnings"]
 
 
 def test_bounds_hold_eight_in_ten_and_the_median_halves(shop, scores, happened):
