@@ -105,9 +105,9 @@ def measure(question: str, day: date) -> dict[str, dict[str, Any]]:
     """Train and score in this process."""
     run = import_module(f"ml_tasks.{question}.run")
     with connect(Settings(), "scorer") as connection:
-        store = FeatureStore(connection)
-        model, train = _with_peak(lambda: run.train(training_date_of(day), store, SEED))
-        frames, score = _with_peak(lambda: run.score(day, model, store))
+        sample, whole = FeatureStore(connection, for_training=True), FeatureStore(connection)
+        model, train = _with_peak(lambda: run.train(training_date_of(day), sample, SEED))
+        frames, score = _with_peak(lambda: run.score(day, model, whole))
     score["said"] = f"{len(frames[question]):,} rows"
     return {"train": train | {"said": model.name}, "score": score}
 

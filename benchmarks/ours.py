@@ -29,11 +29,11 @@ def predict(question: str, folder: Path, cut: pd.Timestamp) -> Predictions:
     run, day = import_module(f"ml_tasks.{question}.run"), cut.date()
     said = Predictions()
     with connect(Settings(), "scorer") as connection:
-        store = FeatureStore(connection)
         with said.timed("train"):
+            store = FeatureStore(connection, for_training=True)
             model = run.train(training_date_of(day), store, SEED)
         with said.timed("score"):
-            scores = run.score(day, model, store)[question]
+            scores = run.score(day, model, FeatureStore(connection))[question]
     SHAPES[question](said, scores.reset_index(drop=True))
     said.seconds[OURS] = said.seconds["train"] + said.seconds["score"]
     print(model.name, end=" ")

@@ -136,7 +136,7 @@ def fit(snapshot: pd.DataFrame, shop_days: pd.DataFrame) -> BuyingClock:
     first = (count_days - age)[::step]
     last = (count_days - snapshot["days_since_last_order"].to_numpy(dtype=int))[::step]
     x = snapshot["count_order_days"].to_numpy(dtype=float)[::step] - 1
-    scale = len(snapshot) / len(x)
+    scale = new.sum() / len(x)  # of a large shop the snapshot is a sample
     speeds = np.ones(count_days)
     for _ in range(ROUNDS):
         rates = _earlier_rates(new, speeds)

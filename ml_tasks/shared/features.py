@@ -31,6 +31,9 @@ SHOP_DAYS = sql.Identifier("features", "shop_days")
 # The grid of past dates that training reads: the firsts of months. Other snapshots are there
 # because somebody scored that date, and a model must not depend on that.
 ON_THE_GRID = sql.SQL("extract(day from snapshots.as_of_date) = 1")
+# Of a large shop training reads a sample of the customers: a date that was scored has them all.
+# Null in rows of before there were samples.
+IN_SAMPLE = sql.SQL("snapshots.is_in_sample is not false")
 
 # Postgres type name -> Arrow type, for what a feature table may hold.
 ARROW_TYPES = {
@@ -52,10 +55,17 @@ class FeaturesMissingError(ValueError):
 
 
 class FeatureStore:
-    """Reads features through one open connection (role scorer)."""
+    """Reads features through one open connection (role scorer).
 
-    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+    Args:
+        connection: Role scorer.
+        for_training: Whether a snapshot is to hold the customers of the sample only, so that what
+            is learnt does not depend on which dates were scored.
+    """
+
+    def __init__(self, connection: psycopg.Connection[Any], *, for_training: bool = False) -> None:
         self.connection = connection
+        self.for_training = for_training
         self.reads: list[dict[str, Any]] = []  # what was read so far, in numbers
         self._last_snapshot: tuple[date, pd.DataFrame] | None = None
 
@@ -71,9 +81,9 @@ class FeatureStore:
             return self._last_snapshot[1]
         query = sql.SQL(
             "select snapshots.* from {snapshots} as snapshots"
-            " where snapshots.as_of_date = %(as_of_date)s"
+            " where snapshots.as_of_date = %(as_of_date)s and {read}"
             ' order by snapshots.customer_id collate "C"'
-        ).format(snapshots=SNAPSHOTS)
+        ).format(snapshots=SNAPSHOTS, read=IN_SAMPLE if self.for_training else sql.SQL("true"))
         frame = self.read(query, {"as_of_date": as_of_date})
         if frame.empty and self._has_snapshots_before(as_of_date):
             raise FeaturesMissingError(
@@ -92,9 +102,9 @@ class FeatureStore:
         """All grid snapshots of dates < `before`, ordered by as_of_date, customer_id."""
         query = sql.SQL(
             "select snapshots.* from {snapshots} as snapshots"
-            " where snapshots.as_of_date < %(before)s and {on_the_grid}"
+            " where snapshots.as_of_date < %(before)s and {on_the_grid} and {in_sample}"
             ' order by snapshots.as_of_date, snapshots.customer_id collate "C"'
-        ).format(snapshots=SNAPSHOTS, on_the_grid=ON_THE_GRID)
+        ).format(snapshots=SNAPSHOTS, on_the_grid=ON_THE_GRID, in_sample=IN_SAMPLE)
         return self.read(query, {"before": before})
 
     def labelled_snapshots(self, known_by: date, horizon_days: int) -> pd.DataFrame:
@@ -237,7 +247,8 @@ class FeatureStore:
         )
         tables = re.findall(r'"features"\."(\w+)"', query.as_string(self.connection))
         self.reads.append({"tables": sorted(set(tables)), **_facts(frame)})
-        return frame
+        # it says who is read, nothing of them
+        return frame.drop(columns="is_in_sample", errors="ignore")
 
     def _types(self, query: sql.Composed, params: Mapping[str, Any]) -> dict[str, pa.DataType]:
         with self.connection.cursor() as cursor:

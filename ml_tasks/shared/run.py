@@ -146,7 +146,7 @@ def train_model(
     """Train, store, and read back: the first run and every later one then do the same."""
     log.info("training %s for %s", question, training_date)
     with connect(settings, "scorer") as connection:
-        store, module = FeatureStore(connection), question_module(question)
+        store, module = FeatureStore(connection, for_training=True), question_module(question)
         trained = module.train(training_date, store, SEED)
         trained = replace(trained, data=list(store.reads))
         trained = drift_watch.with_reference(trained, question, module, store)

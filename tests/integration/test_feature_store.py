@@ -16,10 +16,11 @@ from perennial.warehouse import connect
 SHOP = """
 create table features.customer_snapshots (
     as_of_date date, customer_id text, count_orders integer, net_spend_amount numeric(18, 2),
-    avg_days_between_orders double precision, country text);
+    avg_days_between_orders double precision, country text, is_in_sample boolean);
 insert into features.customer_snapshots values
-    ('2011-06-01', 'b', 2, 0.10, 3.5, 'UK'), ('2011-05-01', 'b', 1, 0.10, null, ''),
-    ('2011-06-15', 'a', 9, 9.00, 9, null), ('2011-06-01', 'a', 3, 12345678901234.56, 2, 'a "b", c');
+    ('2011-06-01', 'b', 2, 0.10, 3.5, 'UK', true), ('2011-05-01', 'b', 1, 0.10, null, '', null),
+    ('2011-06-15', 'a', 9, 9.00, 9, null, true), ('2011-05-01', 'z', 1, 1.00, 1, null, false),
+    ('2011-06-01', 'a', 3, 12345678901234.56, 2, 'a "b", c', true);
 create table features.customer_outcomes (
     as_of_date date, customer_id text, horizon_days integer, known_on_date date,
     count_orders integer, net_spend_amount numeric(18, 2));
@@ -78,8 +79,8 @@ def test_a_snapshot_keeps_values_nulls_and_empty_texts_apart(store):
         "country": ['a "b", c', "UK"],
     }
     may = store.snapshot(date(2011, 5, 1))
-    assert may["country"].tolist() == [""]
-    assert may["avg_days_between_orders"].isna().tolist() == [True]
+    assert may["country"].tolist() == ["", None]
+    assert may["avg_days_between_orders"].isna().tolist() == [True, False]
     assert store.snapshot(date(2011, 6, 15))["country"].tolist() == [None]
 
 
@@ -89,6 +90,13 @@ def test_training_reads_the_grid_and_never_a_date_that_was_merely_scored(store):
     ]  # fmt: skip
     labelled = store.labelled_snapshots(date(2012, 1, 1), 90)
     assert "2011-06-15" not in labelled["as_of_date"].astype(str).tolist()
+
+
+def test_training_reads_the_sample_and_scoring_everybody(home, store):
+    with connect(home, "scorer") as connection:
+        of_training = FeatureStore(connection, for_training=True)
+        assert of_training.snapshot(date(2011, 5, 1))["customer_id"].tolist() == ["b"]
+    assert store.snapshot(date(2011, 5, 1))["customer_id"].tolist() == ["b", "z"]
 
 
 def test_grid_snapshots_end_before_the_date(store):

@@ -254,3 +254,8 @@ def test_a_date_that_has_no_rows_any_more_loses_the_old_ones(home: Settings) -> 
     assert SCORED not in digests(home, "product_weeks")
     assert SCORED not in digests(home, "shop_days")
     assert digests(home, "customer_outcomes") == {}
+
+
+def test_unit_tests_of_the_models_that_read_marts_pass(home):
+    told = dbt(home, SCORED, "test", "--select", "test_type:unit", "--exclude", "staging", "marts")
+    assert " PASS " in told

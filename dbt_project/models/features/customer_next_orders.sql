@@ -2,7 +2,7 @@
 -- not ordered again before as_of_date is censored there.
 with
 
-dates as (
+training_dates as (
 
     select dates.as_of_date
     from {{ ref('int_snapshot_dates') }} as dates
@@ -20,15 +20,17 @@ days as (
 known_customers as (
 
     select
-        dates.as_of_date,
-        snapshots.as_of_date as snapshot_date,
+        training_dates.as_of_date,
+        dates.as_of_date as snapshot_date,
         first_days.customer_id
 
-    from dates
-    inner join {{ ref('int_snapshot_dates') }} as snapshots
-        on dates.as_of_date > snapshots.as_of_date and snapshots.is_grid_date
+    from training_dates
+    inner join {{ ref('int_snapshot_dates') }} as dates
+        on training_dates.as_of_date > dates.as_of_date and dates.is_grid_date
     inner join days as first_days
-        on snapshots.as_of_date > first_days.day_date and first_days.order_day_number = 1
+        on
+            dates.as_of_date > first_days.day_date and first_days.order_day_number = 1
+            and {{ is_in_sample('first_days.sample_bucket') }}
 
 )
 

@@ -7,6 +7,7 @@ dates as (
 
     select
         dates.as_of_date,
+        dates.sample_buckets,
         horizons.horizon_days,
         dates.as_of_date + horizons.horizon_days as known_on_date
 
@@ -32,28 +33,32 @@ days as (
 known_customers as (
 
     select
-        due_dates.*,
+        dates.*,
         days.customer_id
 
-    from due_dates
+    from due_dates as dates
     inner join days
-        on due_dates.as_of_date > days.day_date and days.order_day_number = 1
+        on
+            dates.as_of_date > days.day_date and days.order_day_number = 1
+            and {{ is_in_sample('days.sample_bucket') }}
 
 ),
 
 window_totals as (
 
     select
-        due_dates.as_of_date,
-        due_dates.horizon_days,
+        dates.as_of_date,
+        dates.horizon_days,
         days.customer_id,
         sum(days.count_orders) as count_orders,
         sum(days.net_amount) as net_amount
 
-    from due_dates
+    from due_dates as dates
     inner join days
-        on due_dates.as_of_date <= days.day_date and due_dates.known_on_date > days.day_date
-    group by due_dates.as_of_date, due_dates.horizon_days, days.customer_id
+        on
+            dates.as_of_date <= days.day_date and dates.known_on_date > days.day_date
+            and {{ is_in_sample('days.sample_bucket') }}
+    group by dates.as_of_date, dates.horizon_days, days.customer_id
 
 )
 

@@ -1,5 +1,6 @@
 -- One row per as_of_date and customer_id. Only days before as_of_date count: an order on it is not
--- seen. Long, because it has one line a feature.
+-- seen. A date that nobody scores has the customers of the sample only. Long, because it has one
+-- line a feature.
 {%- set days_seen = "days.day_date >= dates.as_of_date - " %}
 {%- set year, month = "extract(year from days.day_date)", "extract(month from days.day_date)" %}
 {%- set windows_days = [30, 90, 180, 365] %}
@@ -9,7 +10,11 @@ with
 
 dates as (
 
-    select dates.as_of_date
+    select
+        dates.as_of_date,
+        dates.is_whole,
+        dates.sample_buckets
+
     from {{ ref('int_snapshot_dates') }} as dates
     where {{ is_due('is_past') }}
 
@@ -52,10 +57,14 @@ history as (
         bit_count(
             bit_or(1 << ({{ year }} * 12 + {{ month }})::integer % 16)
             filter (where days.count_orders > 0 and {{ days_seen }}365)::bit(16)
-        ) as count_active_months_365d
+        ) as count_active_months_365d,
+        bool_and({{ is_in_sample('days.sample_bucket') }}) as is_in_sample
 
     from dates
-    inner join days on dates.as_of_date > days.day_date
+    inner join days
+        on
+            dates.as_of_date > days.day_date
+            and (dates.is_whole or {{ is_in_sample('days.sample_bucket') }})
     group by dates.as_of_date, days.customer_id
     having sum(days.count_orders) > 0
 
@@ -92,7 +101,8 @@ select
     history.count_products::integer as count_products,
     coalesce(history.count_units_365d, 0)::integer as count_units_365d,
     coalesce(history.count_active_months_365d, 0)::integer as count_active_months_365d,
-    last_days.country
+    last_days.country,
+    history.is_in_sample
 
 from history
 inner join days as first_days

@@ -94,7 +94,8 @@ select
     numbered_order_days.last_order_amount,
     numbered_order_days.country,
     numbered_order_days.order_day_number,
-    numbered_order_days.days_since_previous_order_day
+    numbered_order_days.days_since_previous_order_day,
+    {{ sample_bucket('customer_id') }} as sample_bucket
 
 from numbered_order_days
 full outer join refund_days using (customer_id, day_date)

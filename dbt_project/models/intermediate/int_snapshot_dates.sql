@@ -1,5 +1,6 @@
 -- One row per date that features can be made for: the scored date, and the grid, which is the
 -- firsts of months after the first order and never depends on which dates were scored.
+{%- set max_sample_customers = var('max_sample_customers', 20000) %}
 with
 
 bounds as (
@@ -11,6 +12,18 @@ bounds as (
         max(ordered_date) as newest_order_date
 
     from {{ ref('fct_orders') }}
+
+),
+
+first_orders as (
+
+    select
+        customer_id,
+        min(ordered_date) as first_ordered_date
+
+    from {{ ref('fct_orders') }}
+    where customer_id is not null
+    group by customer_id
 
 ),
 
@@ -29,6 +42,18 @@ dates as (
         interval '1 month'
     ) as months (month_date)
 
+),
+
+counts as (
+
+    select
+        dates.as_of_date,
+        count(*) as count_customers
+
+    from dates
+    inner join first_orders on dates.as_of_date > first_orders.first_ordered_date
+    group by dates.as_of_date
+
 )
 
 select
@@ -38,7 +63,19 @@ select
     ) as is_grid_date,
     dates.as_of_date = bounds.scored_date as is_scored_date,
     dates.as_of_date = bounds.training_date as is_training_date,
-    dates.as_of_date <= bounds.scored_date as is_past
+    dates.as_of_date <= bounds.scored_date as is_past,
+    dates.as_of_date = bounds.scored_date
+    or dates.as_of_date in (
+        select publications.as_of_date from {{ source('ops', 'publications') }} as publications
+    ) as is_whole,
+    case
+        when counts.count_customers > {{ max_sample_customers }}
+            then (
+                {{ sample_buckets() }}::bigint * {{ max_sample_customers }}
+                / counts.count_customers
+            )::integer
+    end as sample_buckets
 
 from dates
 cross join bounds
+left join counts on dates.as_of_date = counts.as_of_date
