@@ -30,12 +30,14 @@ TREES_FILE = "trees.ubj"
 
 def train(training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
     """Fit on grid snapshots whose 90 days had passed by `training_date`, tested out of time."""
+    store = store.sample_for(training_date, churn.HORIZON_DAYS)
     labelled = store.labelled_snapshots(training_date, churn.HORIZON_DAYS)
     snapshot, shop_days = store.snapshot(training_date), store.shop_days(training_date)
     count_ordered, count_not = churn.count_kinds(labelled)
     eligibility = {
         "training_date": str(training_date),
         "count_customers": len(snapshot),
+        "one_customer_in": store.one_in,
         "count_days_with_orders": len(shop_days),
         "count_snapshots_with_known_outcome": len(labelled),
         "count_followed_by_an_order": count_ordered,

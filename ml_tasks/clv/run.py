@@ -35,12 +35,14 @@ SEASON_NOT_SEEN = (
 
 def train(training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
     """Fit on grid snapshots whose 90 days had passed by `training_date`, tested out of time."""
+    store = store.sample_for(training_date, HORIZON_DAYS)
     labelled = store.labelled_snapshots(training_date, HORIZON_DAYS)
     labelled_year = store.labelled_snapshots(training_date, YEAR_HORIZON_DAYS)
     snapshot, shop_days = store.snapshot(training_date), store.shop_days(training_date)
     eligibility = {
         "training_date": str(training_date),
         "count_customers": len(snapshot),
+        "one_customer_in": store.one_in,
         "count_days_with_orders": len(shop_days),
         "count_snapshots_with_known_outcome": len(labelled),
         "count_followed_by_spend": int((labelled["outcome_net_spend_amount"] > 0).sum()),

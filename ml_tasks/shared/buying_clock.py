@@ -119,21 +119,22 @@ def fit(snapshot: pd.DataFrame, shop_days: pd.DataFrame) -> BuyingClock:
     """Fit clock and process, each given the other, in turns. The order of rows does not matter.
 
     Args:
-        snapshot: Columns of features.customer_snapshots of one date, at least one row.
-        shop_days: Columns of features.shop_days; later days than the snapshot's are not looked at.
+        snapshot: Columns of features.customer_snapshots of one date, at least one row: all
+            customers, or a sample of them.
+        shop_days: Columns of features.shop_days, of all customers; later days than the snapshot's
+            are not looked at.
     """
     snapshot = snapshot.iloc[np.argsort(snapshot["customer_id"].astype(str), kind="stable")]
     date = snapshot["as_of_date"].iloc[0]
-    age = snapshot["days_since_first_order"].to_numpy(dtype=int)
-    count_days = int(age.max())
-    start = date - pd.Timedelta(days=count_days)
+    start = shop_days["day_date"].min()
+    count_days = (date - start).days
     days = pd.date_range(start, periods=count_days)
     ordered = shop_days.set_index("day_date").reindex(days, fill_value=0)
     new = ordered["count_new_customers"].to_numpy(dtype=float)
     repeat = ordered["count_customers"].to_numpy(dtype=float) - new
 
     step = -(-len(snapshot) // MAX_CUSTOMERS)
-    first = (count_days - age)[::step]
+    first = (count_days - snapshot["days_since_first_order"].to_numpy(dtype=int))[::step]
     last = (count_days - snapshot["days_since_last_order"].to_numpy(dtype=int))[::step]
     x = snapshot["count_order_days"].to_numpy(dtype=float)[::step] - 1
     scale = new.sum() / len(x)  # of a large shop the snapshot is a sample

@@ -33,7 +33,8 @@ def matrix(snapshots: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         snapshots: Columns of features.customer_snapshots; one or more whole dates, because a
-            date's oldest customer tells how long the shop had been watched.
+            date's oldest customer tells how long the shop had been watched; or a sample of them
+            with `days_watched`.
     """
     table = snapshots[list(AS_THEY_ARE)].astype(float)
     days_known = snapshots["days_since_first_order"].astype(float)
@@ -58,5 +59,10 @@ def monotone_constraints(columns: pd.Index) -> str:
 
 
 def history_days(snapshots: pd.DataFrame) -> pd.Series:
-    """Days that the shop had been watched on each row's date: the age of its oldest customer."""
+    """Days that the shop had been watched on each row's date: the age of its oldest customer.
+
+    A sample of customers says so itself, in `days_watched`.
+    """
+    if "days_watched" in snapshots:
+        return snapshots["days_watched"]
     return snapshots.groupby("as_of_date")["days_since_first_order"].transform("max")

@@ -35,6 +35,15 @@ ON_THE_GRID = sql.SQL("extract(day from snapshots.as_of_date) = 1")
 # Null in rows of before there were samples.
 IN_SAMPLE = sql.SQL("snapshots.is_in_sample is not false")
 
+# One customer in k of those, on all dates alike, by a hash of the id. As k is a power of two, the
+# sample of a shop that has grown is part of the one before.
+IS_SAMPLED = sql.SQL(
+    "mod(('x' || left(md5(snapshots.customer_id), 8))::bit(32)::bigint, %(one_in)s) = 0"
+)
+# Training reads so many labelled snapshots at most, of the last three years.
+MAX_LABELLED_ROWS = 100_000
+LABELLED_DAYS = 3 * 365
+
 # Postgres type name -> Arrow type, for what a feature table may hold.
 ARROW_TYPES = {
     "int2": pa.int64(),
@@ -61,13 +70,44 @@ class FeatureStore:
         connection: Role scorer.
         for_training: Whether a snapshot is to hold the customers of the sample only, so that what
             is learnt does not depend on which dates were scored.
+        one_in: One customer in so many of these is read; a power of two. See `sample_for`.
     """
 
-    def __init__(self, connection: psycopg.Connection[Any], *, for_training: bool = False) -> None:
+    def __init__(
+        self,
+        connection: psycopg.Connection[Any],
+        *,
+        for_training: bool = False,
+        one_in: int | None = None,
+    ) -> None:
         self.connection = connection
         self.for_training = for_training
+        self.one_in = one_in
         self.reads: list[dict[str, Any]] = []  # what was read so far, in numbers
         self._last_snapshot: tuple[date, pd.DataFrame] | None = None
+
+    def sample_for(
+        self, training_date: date, horizon_days: int, max_rows: int = MAX_LABELLED_ROWS
+    ) -> FeatureStore:
+        """The same features of as many customers as a fit can hold; all, where it can.
+
+        Snapshots bring `days_watched` with them, which the oldest customer of a sample can't tell.
+
+        Args:
+            training_date: What is known by then is counted.
+            horizon_days: Of the labelled snapshots that are counted.
+            max_rows: Labelled snapshots at most, about.
+        """
+        query = sql.SQL(
+            "select count(*) from {outcomes} as snapshots"
+            " where snapshots.horizon_days = %s and snapshots.known_on_date <= %s"
+            " and snapshots.known_on_date > %s::date - {days} and {on_the_grid}"
+        ).format(outcomes=OUTCOMES, days=LABELLED_DAYS, on_the_grid=ON_THE_GRID)
+        known = [horizon_days, training_date, training_date]
+        ((count,),) = self.connection.execute(query, known).fetchall()
+        sample = FeatureStore(self.connection, for_training=True, one_in=one_in(count, max_rows))
+        sample.reads = self.reads
+        return sample
 
     def snapshot(self, as_of_date: date) -> pd.DataFrame:
         """What was known of each customer on a date: one row per customer_id, ordered by it.
@@ -80,11 +120,15 @@ class FeatureStore:
         if self._last_snapshot and self._last_snapshot[0] == as_of_date:
             return self._last_snapshot[1]
         query = sql.SQL(
-            "select snapshots.* from {snapshots} as snapshots"
-            " where snapshots.as_of_date = %(as_of_date)s and {read}"
+            "select snapshots.*{days_watched} from {snapshots} as snapshots"
+            " where snapshots.as_of_date = %(as_of_date)s and {in_sample} and {is_sampled}"
             ' order by snapshots.customer_id collate "C"'
-        ).format(snapshots=SNAPSHOTS, read=IN_SAMPLE if self.for_training else sql.SQL("true"))
-        frame = self.read(query, {"as_of_date": as_of_date})
+        ).format(
+            snapshots=SNAPSHOTS,
+            in_sample=IN_SAMPLE if self.for_training else sql.SQL("true"),
+            **self._sampled(),
+        )
+        frame = self.read(query, {"as_of_date": as_of_date, **self._sample_of(as_of_date)})
         if frame.empty and self._has_snapshots_before(as_of_date):
             raise FeaturesMissingError(
                 f"features.customer_snapshots has earlier dates and not {as_of_date}: choose the"
@@ -111,7 +155,8 @@ class FeatureStore:
         """Grid snapshots whose outcome was known by a date, beside that outcome.
 
         Args:
-            known_by: Outcomes are of windows [as_of_date, as_of_date + horizon) that ended by then.
+            known_by: Outcomes are of windows [as_of_date, as_of_date + horizon) that ended by then,
+                and not LABELLED_DAYS before.
             horizon_days: Length of the window, days: 90 or 365.
 
         Returns:
@@ -119,23 +164,46 @@ class FeatureStore:
             as_of_date, customer_id.
         """
         query = sql.SQL(
-            "select snapshots.*, outcomes.count_orders as outcome_count_orders,"
+            "select snapshots.*{days_watched}, outcomes.count_orders as outcome_count_orders,"
             " outcomes.net_spend_amount as outcome_net_spend_amount"
             " from {snapshots} as snapshots"
             " inner join {outcomes} as outcomes using (as_of_date, customer_id)"
             " where outcomes.horizon_days = %(horizon_days)s"
-            " and outcomes.known_on_date <= %(known_by)s and {on_the_grid}"
+            " and outcomes.known_on_date <= %(known_by)s"
+            " and outcomes.known_on_date > %(known_by)s::date - {days}"
+            " and {on_the_grid} and {is_sampled}"
             ' order by snapshots.as_of_date, snapshots.customer_id collate "C"'
-        ).format(snapshots=SNAPSHOTS, outcomes=OUTCOMES, on_the_grid=ON_THE_GRID)
-        return self.read(query, {"known_by": known_by, "horizon_days": horizon_days})
+        ).format(
+            snapshots=SNAPSHOTS,
+            outcomes=OUTCOMES,
+            days=LABELLED_DAYS,
+            on_the_grid=ON_THE_GRID,
+            **self._sampled(),
+        )
+        known = {"known_by": known_by, "horizon_days": horizon_days}
+        return self.read(query, {**known, **self._sample_of(known_by)})
+
+    def _sampled(self) -> dict[str, sql.Composable]:
+        """Column and condition of a query that reads a sample; nothing where all are read."""
+        if self.one_in is None:
+            return {"days_watched": sql.SQL(""), "is_sampled": sql.SQL("true")}
+        began = sql.SQL(", snapshots.as_of_date - %(first_day)s::date as days_watched")
+        return {"days_watched": began, "is_sampled": IS_SAMPLED}
+
+    def _sample_of(self, known_by: date) -> dict[str, Any]:
+        """What the query of a sample needs to know."""
+        if self.one_in is None:
+            return {}
+        query = sql.SQL("select min(day_date) from {} where as_of_date = %s").format(SHOP_DAYS)
+        ((day,),) = self.connection.execute(query, [self._made_for("shop_days", known_by)])
+        return {"one_in": self.one_in, "first_day": day}
 
     def next_orders(self, knowledge_date: date, max_customers: int | None = None) -> pd.DataFrame:
         """Time from each grid snapshot to the next order, as far as known on a date.
 
         Args:
             knowledge_date: Nothing of that day or later is seen.
-            max_customers: About so many at most: one customer in k, by a hash of customer_id, on
-                all dates alike. None: all.
+            max_customers: So many at most, about: see IS_SAMPLED. None: all.
 
         Returns:
             The columns of the snapshot at `snapshot_date` (its as_of_date goes by that name), and
@@ -153,17 +221,20 @@ class FeatureStore:
             " on snapshots.customer_id = next_orders.customer_id"
             " and snapshots.as_of_date = next_orders.snapshot_date"
             " where next_orders.as_of_date = %(made_for)s and {on_the_grid}"
-            " and next_orders.snapshot_date < %(knowledge_date)s"
-            " and mod(('x' || left(md5(next_orders.customer_id), 8))::bit(32)::bigint, %(every)s)"
-            " = 0"
+            " and next_orders.snapshot_date < %(knowledge_date)s and {is_sampled}"
             ' order by snapshots.as_of_date, snapshots.customer_id collate "C"'
-        ).format(snapshots=SNAPSHOTS, next_orders=NEXT_ORDERS, on_the_grid=ON_THE_GRID)
+        ).format(
+            snapshots=SNAPSHOTS,
+            next_orders=NEXT_ORDERS,
+            on_the_grid=ON_THE_GRID,
+            is_sampled=IS_SAMPLED,
+        )
         known = {
             "knowledge_date": knowledge_date,
             "made_for": self._made_for("customer_next_orders", knowledge_date),
         }
-        every = -(-self._count_known(known) // max_customers) if max_customers else 1
-        frame = self.read(query, {**known, "every": max(every, 1)})
+        every = one_in(self._count_known(known), max_customers) if max_customers else 1
+        frame = self.read(query, {**known, "one_in": every})
         return frame.rename(columns={"as_of_date": "snapshot_date"})
 
     def product_weeks(self, as_of_date: date) -> pd.DataFrame:
@@ -257,6 +328,14 @@ class FeatureStore:
             )
             kinds = {column.name: column.type_display for column in cursor.description or ()}
         return {name: ARROW_TYPES[kind.split("(")[0]] for name, kind in kinds.items()}
+
+
+def one_in(count: int, most: int) -> int:
+    """The least power of two k such that a k-th of `count` is no more than `most`."""
+    k = 1
+    while count > most * k:
+        k *= 2
+    return k
 
 
 def _facts(frame: pd.DataFrame) -> dict[str, Any]:

@@ -7,8 +7,9 @@ from datetime import date
 
 import pandas as pd
 import pytest
+from psycopg import sql
 
-from ml_tasks.shared.features import FeaturesMissingError, FeatureStore
+from ml_tasks.shared.features import IS_SAMPLED, FeaturesMissingError, FeatureStore
 from perennial.settings import Settings
 from perennial.warehouse import connect
 
@@ -45,6 +46,7 @@ create table features.shop_days (
     as_of_date date, day_date date, count_customers integer, count_new_customers integer);
 insert into features.shop_days values
     ('2011-09-01', '2011-08-30', 5, 1), ('2011-09-01', '2011-08-29', 4, 0),
+    ('2011-09-01', '2011-04-21', 1, 1),
     ('2011-09-10', '2011-08-30', 6, 1);
 """
 
@@ -132,6 +134,45 @@ def test_next_orders_of_a_sample_are_of_whole_customers(store):
     ]  # fmt: skip
 
 
+def test_a_sample_is_of_whole_customers_and_knows_how_long_the_shop_was_watched(store):
+    # md5('a') begins with 0cc175b9, md5('b') with 92eb5ffe: only the second is even
+    sample = store.sample_for(date(2011, 8, 30), 90, max_rows=2)
+    assert sample.one_in == 2
+    labelled = sample.labelled_snapshots(date(2011, 8, 30), 90)
+    assert keys(labelled, "as_of_date", "customer_id", "days_watched") == [
+        ("2011-05-01", "b", "10"), ("2011-06-01", "b", "41"),
+    ]  # fmt: skip
+    snapshot = sample.snapshot(date(2011, 6, 1))
+    assert keys(snapshot, "customer_id", "days_watched") == [("b", "41")]
+    assert len(store.snapshot(date(2011, 6, 1))) == 2
+
+
+def test_a_shop_that_training_can_hold_is_read_whole(store):
+    sample = store.sample_for(date(2011, 8, 30), 90, max_rows=3)
+    assert sample.one_in == 1
+    whole = sample.snapshot(date(2011, 6, 1))
+    assert keys(whole, "customer_id", "days_watched") == [("a", "41"), ("b", "41")]
+
+
+def test_training_reads_the_last_three_years(store):
+    assert not store.labelled_snapshots(date(2014, 7, 28), 90).empty
+    # known on 2011-08-30, three years ago
+    assert store.labelled_snapshots(date(2014, 8, 29), 90).empty
+
+
+def test_a_grown_shops_sample_is_part_of_the_one_before(store):
+    ids = sql.SQL("select 'c' || number as customer_id from generate_series(1, 20000) as number")
+    kept = {}
+    for k in (1, 2, 4, 8):
+        query = sql.SQL("select customer_id from ({}) as snapshots where {}").format(
+            ids, IS_SAMPLED
+        )
+        kept[k] = {row[0] for row in store.connection.execute(query, {"one_in": k})}
+    assert kept[8] < kept[4] < kept[2] < kept[1]
+    # four standard deviations of a binomial count
+    assert len(kept[4]) == pytest.approx(5_000, abs=4 * (20_000 * 0.25 * 0.75) ** 0.5)
+
+
 def test_product_weeks_are_those_of_the_date(store):
     frame = store.product_weeks(date(2011, 9, 10))
     assert keys(frame, "product_id", "week_start_date", "sold_units") == [
@@ -158,7 +199,7 @@ def test_a_date_that_nothing_was_made_for_is_refused(store, method):
 def test_shop_days_are_those_of_the_date(store):
     frame = store.shop_days(date(2011, 9, 1))
     assert keys(frame, "day_date", "count_customers", "count_new_customers") == [
-        ("2011-08-29", "4", "0"), ("2011-08-30", "5", "1"),
+        ("2011-04-21", "1", "1"), ("2011-08-29", "4", "0"), ("2011-08-30", "5", "1"),
     ]  # fmt: skip
 
 

@@ -23,6 +23,11 @@ class PlantedShop:
     customers: pd.DataFrame
     season: np.ndarray
 
+    one_in = 1
+
+    def sample_for(self, training_date: date, horizon_days: int) -> PlantedShop:
+        return self
+
     def snapshot(self, as_of_date: date | pd.Timestamp) -> pd.DataFrame:
         return snapshot(self.orders, pd.Timestamp(as_of_date))
 

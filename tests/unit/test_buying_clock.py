@@ -40,6 +40,19 @@ def test_shop_of_a_few_days_has_a_clock_at_even_pace():
     assert len(set(clock.speeds[11:])) == 1
 
 
+def test_a_sample_of_customers_gives_the_same_clock():
+    shop = plant(count_customers=3_000, count_days=830, seed=12, season_strength=0.5)
+    day = pd.Timestamp("2021-10-01")
+    snapshot, shop_days = shop.snapshot(day), shop.shop_days(day)
+    of_all = buying_clock.fit(snapshot, shop_days)
+    half = snapshot[snapshot["customer_id"].str[-1].isin(list("02468"))]
+    of_half = buying_clock.fit(half, shop_days)
+    assert of_half.start_date == of_all.start_date
+    assert np.corrcoef(of_half.speeds, of_all.speeds)[0, 1] > 0.98
+    chances = [clock.order_probability(clock.histories(half, 90)) for clock in (of_all, of_half)]
+    assert chances[1] == pytest.approx(chances[0], abs=0.03)
+
+
 def test_days_of_the_year_that_nobody_saw_go_at_the_pace_of_those_seen():
     # 200 days, then the 165 not seen yet, then the 200 again; the base does not grow
     speeds = np.r_[np.full(100, 1.5), np.full(100, 0.5)]
