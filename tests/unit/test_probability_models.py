@@ -3,13 +3,13 @@
 import json
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import expit, gamma, hyp2f1
 
+from benchmarks.cdnow import CDNOW, MODELS, PUBLISHED, TOLERANCE, histories, order_days
 from ml_tasks.shared.model import canonical_json
 from ml_tasks.shared.probability import bg_nbd, gamma_gamma, pareto_nbd
 from ml_tasks.shared.probability.bg_nbd import BgNbd, MbgNbd
@@ -17,32 +17,15 @@ from ml_tasks.shared.probability.gamma_gamma import GammaGamma
 from ml_tasks.shared.probability.pareto_nbd import ParetoNbd
 from ml_tasks.shared.probability.rfm import cells_of, rfm
 
-CDNOW = Path(__file__).resolve().parents[3] / "shared" / "data" / "cdnow" / "CDNOW_sample.txt"
-
 
 @pytest.fixture(scope="module")
 def cdnow() -> pd.DataFrame:
     """Histories of the papers: weeks, calibrated until 1997-09-30."""
     if not CDNOW.exists():
         pytest.skip(f"the CDNOW sample is not at {CDNOW}")
-    lines = pd.read_csv(CDNOW, sep=r"\s+", names=["master", "customer", "date", "discs", "amount"])
-    lines["date"] = pd.to_datetime(lines["date"].astype(str))
-    end = pd.Timestamp("1997-09-30")
-    lines = lines[lines["date"] <= end]
-    days = lines.groupby(["customer", "date"], as_index=False)["amount"].sum()
-    first = days.groupby("customer")["date"].transform("min")
-    dates = days.groupby("customer")["date"].agg(["min", "max", "size"])
-    repeat_amount = days[days["date"] > first].groupby("customer")["amount"].mean()
-    histories = pd.DataFrame(
-        {
-            "count_repeats": dates["size"] - 1,
-            "recency": (dates["max"] - dates["min"]).dt.days / 7,
-            "age": (end - dates["min"]).dt.days / 7,
-            "mean_repeat_amount": repeat_amount.reindex(dates.index).fillna(0.0),
-        }
-    )
-    assert len(histories) == 2357
-    return histories
+    found = histories(order_days(CDNOW))
+    assert len(found) == 2357
+    return found
 
 
 def histories_of(*rows: tuple[float, ...]) -> pd.DataFrame:
@@ -50,20 +33,11 @@ def histories_of(*rows: tuple[float, ...]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["count_repeats", "recency", "age"], dtype=float)
 
 
-# A published parameter is right to its last printed digit, and a little more for their optimiser.
-@pytest.mark.parametrize(
-    ("fit", "published"),
-    [
-        (bg_nbd.fit, {"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}),
-        (pareto_nbd.fit, {"r": 0.553, "alpha": 10.578, "s": 0.606, "beta": 11.669}),
-        (gamma_gamma.fit, {"p": 6.25, "q": 3.74, "gamma": 15.44}),
-    ],
-    ids=["BG/NBD", "Pareto/NBD", "Gamma-Gamma"],
-)
-def test_parameters_are_the_published_ones(cdnow, fit, published):
-    found = asdict(fit(cdnow))
-    for name, value in published.items():
-        assert found[name] == pytest.approx(value, rel=0.002), name
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_parameters_are_the_published_ones(cdnow, name):
+    found = asdict(MODELS[name].fit(cdnow))
+    for parameter, value in PUBLISHED[name].items():
+        assert found[parameter] == pytest.approx(value, rel=TOLERANCE), parameter
 
 
 def test_expected_orders_of_the_papers_customer():
