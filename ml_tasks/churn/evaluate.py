@@ -8,17 +8,19 @@ import numpy as np
 import pandas as pd
 
 from ml_tasks.churn import model as churn
+from ml_tasks.churn.baselines import BASELINES, RECENCY
+from ml_tasks.churn.outcomes import HORIZON_DAYS, has_ordered, is_learnable
 from ml_tasks.lookback.figures import churn as figures_of_customers
 from ml_tasks.shared import metrics, plots, slices
 from ml_tasks.shared.cuts import splits
 from ml_tasks.shared.evaluation import Evaluation, means, told, untested
 
-MODEL, BASELINE = "xgboost_on_clock", "recency_logistic"
+MODEL = "xgboost_on_clock"
 JUDGED_BY = ("log_loss", "auc", "calibration_error", "brier_skill")
 
 
 def evaluate(labelled: pd.DataFrame, shop_days: pd.DataFrame, seed: int) -> Evaluation:
-    """Compare the trees with the recency rule on the newest cuts.
+    """Compare the trees with the baselines on the newest cuts.
 
     Args:
         labelled: Snapshots with known outcomes, whole dates.
@@ -27,19 +29,20 @@ def evaluate(labelled: pd.DataFrame, shop_days: pd.DataFrame, seed: int) -> Eval
 
     Returns:
         In favour of the trees only if their log loss, which judges rank and level at once, is
-        lower on the mean over the cuts. Not in favour where there is no cut.
+        lower on the mean over the cuts than that of each baseline; else of the best baseline, or
+        of the recency rule where there is no cut.
     """
     rows: list[dict[str, Any]] = []
     pictures: dict[str, bytes] = {}
     served: dict[str, dict[str, Any]] = {}
-    for cut, train, test in splits(labelled, churn.HORIZON_DAYS):
-        if not churn.is_learnable(train) or not churn.is_learnable(test):
+    for cut, train, test in splits(labelled, HORIZON_DAYS):
+        if not is_learnable(train) or not is_learnable(test):
             continue
         before = shop_days[shop_days["day_date"] < cut]
-        stayed_away = 1 - churn.has_ordered(test)
+        stayed_away = 1 - has_ordered(test)
         said = {
             MODEL: 1 - churn.fit_trees(train, test, before, seed).predict(test),
-            BASELINE: 1 - churn.fit_baseline(train).predict(test),
+            **{name: 1 - fit(train, test).predict(test) for name, fit in BASELINES.items()},
         }
         rows += [_row(cut, name, stayed_away, probability) for name, probability in said.items()]
         pictures = pictures or {
@@ -48,13 +51,15 @@ def evaluate(labelled: pd.DataFrame, shop_days: pd.DataFrame, seed: int) -> Eval
         }
         served = served or {name: _served(test, chance) for name, chance in said.items()}
     if not rows:
-        return untested(BASELINE)
-    ours, theirs = means(rows, MODEL, JUDGED_BY), means(rows, BASELINE, JUDGED_BY)
+        return untested(RECENCY)
+    figures = {name: means(rows, name, JUDGED_BY) for name in (MODEL, *BASELINES)}
+    baseline = min(BASELINES, key=lambda name: figures[name]["log_loss"])
+    ours, theirs = figures[MODEL], figures[baseline]
     is_better = ours["log_loss"] < theirs["log_loss"]
-    decision = f"{MODEL} {'beats' if is_better else 'does not beat'} {BASELINE}: " + ", ".join(
+    decision = f"{MODEL} {'beats' if is_better else 'does not beat'} {baseline}: " + ", ".join(
         f"{name} {ours[name]:.3f} against {theirs[name]:.3f}" for name in ("log_loss", "auc")
     )
-    winner = MODEL if is_better else BASELINE
+    winner = MODEL if is_better else baseline
     return Evaluation(
         winner=winner,
         decision=decision,

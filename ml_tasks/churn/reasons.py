@@ -1,8 +1,8 @@
 """Why a customer's churn is what it is: what each feature adds, against an average customer.
 
-The trees' part is split by exact tree SHAP values, the clock's part by Shapley values of its three
-inputs, which are few enough to try every order. Both add up to the log odds, so nothing is left
-out.
+The trees' part is split by exact tree SHAP values, the clock's part (or a plain BG/NBD's) by
+Shapley values of its three inputs, which are few enough to try every order. Both add up to the log
+odds, so nothing is left out.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from itertools import permutations
 import numpy as np
 import pandas as pd
 
-from ml_tasks.churn import model as churn
-from ml_tasks.churn.model import ClockTrees, RecencyLogistic
+from ml_tasks.churn.baselines import Baseline, OrderProcess, RecencyLogistic
+from ml_tasks.churn.model import ClockTrees
+from ml_tasks.churn.outcomes import HORIZON_DAYS
 from ml_tasks.shared import boosting
 from ml_tasks.shared.buying_clock import BuyingClock
 from ml_tasks.shared.customer_matrix import matrix
@@ -25,7 +26,7 @@ OF_CLOCK = {"x": "count_orders", "since": "days_since_last_order", "age": "days_
 COLUMNS = ("customer_id", "reason_rank", "feature", "feature_value", "contribution_log_odds")
 
 
-def reasons(model: ClockTrees | RecencyLogistic, snapshot: pd.DataFrame) -> pd.DataFrame:
+def reasons(model: ClockTrees | Baseline, snapshot: pd.DataFrame) -> pd.DataFrame:
     """The features that moved each customer most, up or down.
 
     Returns:
@@ -42,7 +43,7 @@ def reasons(model: ClockTrees | RecencyLogistic, snapshot: pd.DataFrame) -> pd.D
 
 
 def contributions(
-    model: ClockTrees | RecencyLogistic, snapshot: pd.DataFrame
+    model: ClockTrees | Baseline, snapshot: pd.DataFrame
 ) -> Iterator[tuple[slice, pd.DataFrame]]:
     """What each feature adds to the log odds of churn, part by part.
 
@@ -52,6 +53,10 @@ def contributions(
     if isinstance(model, RecencyLogistic):
         if len(snapshot):
             yield slice(0, len(snapshot)), _of_rule(model, snapshot)
+        return
+    if isinstance(model, OrderProcess):
+        if len(snapshot):
+            yield slice(0, len(snapshot)), -_of_clock(model, model.typical, snapshot)
         return
     for rows, by_feature in model.trees.contributions(snapshot):
         of_clock = _of_clock(model.clock, model.typical, snapshot.iloc[rows]) * model.trees.slope
@@ -118,15 +123,15 @@ def _of_rule(model: RecencyLogistic, snapshot: pd.DataFrame) -> pd.DataFrame:
 
 
 def _of_clock(
-    clock: BuyingClock, typical: dict[str, float], snapshot: pd.DataFrame
+    clock: BuyingClock | OrderProcess, typical: dict[str, float], snapshot: pd.DataFrame
 ) -> pd.DataFrame:
-    """Shapley values of the clock's log odds of an order, over its inputs.
+    """Shapley values of the log odds of an order, over the three inputs.
 
     Source:
         Shapley (1953), doi 10.1515/9781400881970-018: the mean over all orders in which the
         customer's own values replace the typical ones.
     """
-    own = clock.histories(snapshot, churn.HORIZON_DAYS)
+    own = clock.histories(snapshot, HORIZON_DAYS)
     known: dict[frozenset[str], np.ndarray] = {}
 
     def log_odds(inputs: frozenset[str]) -> np.ndarray:

@@ -14,26 +14,27 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ml_tasks.churn import baselines, outcomes, reasons
 from ml_tasks.churn import model as churn
-from ml_tasks.churn import reasons
-from ml_tasks.churn.evaluate import BASELINE, MODEL, evaluate
+from ml_tasks.churn.baselines import BASELINES, RECENCY, Baseline
+from ml_tasks.churn.evaluate import MODEL, evaluate
+from ml_tasks.churn.outcomes import HORIZON_DAYS, MIN_ROWS_OF_A_KIND
 from ml_tasks.shared.contest import HIGHER, LOWER
 from ml_tasks.shared.features import FeatureStore
 from ml_tasks.shared.model import TrainedModel
 
 QUESTION, REASONS = "churn", "churn_reasons"
 CONTEST = {"log_loss": LOWER, "auc": HIGHER}
-BASELINES = (BASELINE,)
 NO_MODEL = "no_model"
 TREES_FILE = "trees.ubj"
 
 
 def train(training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
     """Fit on grid snapshots whose 90 days had passed by `training_date`, tested out of time."""
-    store = store.sample_for(training_date, churn.HORIZON_DAYS)
-    labelled = store.labelled_snapshots(training_date, churn.HORIZON_DAYS)
+    store = store.sample_for(training_date, HORIZON_DAYS)
+    labelled = store.labelled_snapshots(training_date, HORIZON_DAYS)
     snapshot, shop_days = store.snapshot(training_date), store.shop_days(training_date)
-    count_ordered, count_not = churn.count_kinds(labelled)
+    count_ordered, count_not = outcomes.count_kinds(labelled)
     eligibility = {
         "training_date": str(training_date),
         "count_customers": len(snapshot),
@@ -42,18 +43,17 @@ def train(training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
         "count_snapshots_with_known_outcome": len(labelled),
         "count_followed_by_an_order": count_ordered,
         "count_followed_by_none": count_not,
-        "count_needed_of_each_kind": churn.MIN_ROWS_OF_A_KIND,
-        "is_eligible": churn.is_learnable(labelled) and not snapshot.empty,
+        "count_needed_of_each_kind": MIN_ROWS_OF_A_KIND,
+        "is_eligible": outcomes.is_learnable(labelled) and not snapshot.empty,
     }
     settings: dict[str, Any] = {
-        "horizon_days": churn.HORIZON_DAYS,
+        "horizon_days": HORIZON_DAYS,
         "seed": seed,
         "count_training_rows": len(labelled),
     }
     if not eligibility["is_eligible"]:
         reason = (
-            f"fewer than {churn.MIN_ROWS_OF_A_KIND} past outcomes of each kind "
-            f"known by {training_date}"
+            f"fewer than {MIN_ROWS_OF_A_KIND} past outcomes of each kind known by {training_date}"
         )
         report = {"decision": f"no model: {reason}", "eligibility": eligibility}
         return TrainedModel(NO_MODEL, training_date, {**settings, "reason": reason}, report=report)
@@ -64,9 +64,11 @@ def train(training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
         "report": {**evaluation.report, "eligibility": eligibility},
         "plots": evaluation.plots,
     }
-    if evaluation.winner == BASELINE:
-        fitted = churn.fit_baseline(labelled).parameters()
-        return TrainedModel(name=BASELINE, parameters={**settings, "model": fitted}, **kept)
+    if evaluation.winner != MODEL:
+        fitted = BASELINES[evaluation.winner](labelled, snapshot).parameters()
+        return TrainedModel(
+            name=evaluation.winner, parameters={**settings, "model": fitted}, **kept
+        )
     model = churn.fit_trees(labelled, snapshot, shop_days, seed)
     return TrainedModel(
         name=MODEL,
@@ -78,7 +80,7 @@ def train(training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
 
 def reads(model: TrainedModel) -> bool:
     """Whether this code can score with a model; one stored by an older form is trained anew."""
-    known = {MODEL: "clock", BASELINE: "mean_log_day"}
+    known = {MODEL: "clock", **dict.fromkeys(BASELINES, "typical"), RECENCY: "mean_log_day"}
     if model.name == NO_MODEL:
         return True
     return model.name in known and known[model.name] in model.parameters["model"]
@@ -109,11 +111,11 @@ def score(as_of_date: date, model: TrainedModel, store: FeatureStore) -> dict[st
     }
 
 
-def restored(model: TrainedModel) -> churn.ClockTrees | churn.RecencyLogistic:
+def restored(model: TrainedModel) -> churn.ClockTrees | Baseline:
     """The fitted model, from parameters and artefacts alone."""
     if model.name == MODEL:
         return churn.ClockTrees.restored(model.parameters["model"], model.artefacts[TREES_FILE])
-    return churn.RecencyLogistic(**model.parameters["model"])
+    return baselines.restored(model.name, model.parameters["model"])
 
 
 def _of_rank(why: pd.DataFrame, rank: int, count_customers: int) -> np.ndarray:

@@ -10,18 +10,16 @@ import numpy as np
 import pandas as pd
 
 from ml_tasks.clv import model as clv
+from ml_tasks.clv import outcomes
+from ml_tasks.clv.baselines import BASELINES, FIRST, PRODUCTS
+from ml_tasks.clv.outcomes import HORIZON_DAYS, YEAR_HORIZON_DAYS, is_learnable, spend
 from ml_tasks.lookback.figures import clv as figures_of_customers
 from ml_tasks.shared import metrics, plots, slices
 from ml_tasks.shared.cuts import known_by, splits
 from ml_tasks.shared.evaluation import Evaluation, means, told, untested
 
 MODEL = "xgboost_two_part_on_clock"
-BASELINES = {
-    "repeat_of_last_90_days": clv.repeat_of_last_90_days,
-    "same_90_days_last_year": clv.same_90_days_last_year,
-}
 CONSTANT = "same_for_all"
-YEAR = clv.YEAR_HORIZON_DAYS
 YEAR_BASELINE = "repeat_of_last_365_days"
 JUDGED_BY = (
     "gini", "shape_deviance", "total_error", "abs_total_error", "mean_absolute_error",
@@ -36,7 +34,7 @@ FLOOR = 0.01
 def evaluate(
     labelled: pd.DataFrame, labelled_year: pd.DataFrame, shop_days: pd.DataFrame, seed: int
 ) -> Evaluation:
-    """Compare the trees with repeats of the past, and with one amount for all.
+    """Compare the trees with the baselines, and with one amount for all.
 
     Args:
         labelled: Snapshots with known 90-day outcomes, whole dates.
@@ -51,29 +49,29 @@ def evaluate(
     rows: list[dict[str, Any]] = []
     pictures: dict[str, bytes] = {}
     served: dict[str, dict[str, Any]] = {}
-    for cut, train, test in splits(labelled, clv.HORIZON_DAYS):
-        if not clv.is_learnable(train) or not clv.is_learnable(test):
+    for cut, train, test in splits(labelled, HORIZON_DAYS):
+        if not is_learnable(train) or not is_learnable(test):
             continue
         before = shop_days[shop_days["day_date"] < cut]
-        model = clv.fit(train, known_by(labelled_year, cut, YEAR), test, before, seed)
+        model = clv.fit(train, known_by(labelled_year, cut, YEAR_HORIZON_DAYS), test, before, seed)
         said = _said(model.predict(test), train, test)
         rows += [_row(cut, name, test, predicted) for name, predicted in said.items()]
-        spend = {name: predicted["spend"] for name, predicted in said.items() if name != CONSTANT}
+        amounts = {name: predicted["spend"] for name, predicted in said.items() if name != CONSTANT}
         pictures = pictures or {
-            "gain.png": plots.gain(clv.spend(test), spend),
-            "deciles.png": plots.deciles(clv.spend(test), spend[MODEL]),
+            "gain.png": plots.gain(spend(test), amounts),
+            "deciles.png": plots.deciles(spend(test), amounts[MODEL]),
         }
-        served = served or {name: _served(test, amount) for name, amount in spend.items()}
+        served = served or {name: _served(test, amount) for name, amount in amounts.items()}
     if not rows:
-        return untested(next(iter(BASELINES)))
+        return untested(FIRST)
     found = decide(rows, year_ahead(labelled, labelled_year, shop_days, seed), pictures)
     return replace(found, report={**found.report, **served[found.winner]})
 
 
 def _served(test: pd.DataFrame, amount: np.ndarray) -> dict[str, Any]:
     """The newest cut's figures by group of customers, and gaps between groups."""
-    rows = test.assign(predicted_spend_amount_90d=amount, happened_spend_amount=clv.spend(test))
-    told = partial(figures_of_customers, horizon_days=clv.HORIZON_DAYS)
+    rows = test.assign(predicted_spend_amount_90d=amount, happened_spend_amount=spend(test))
+    told = partial(figures_of_customers, horizon_days=HORIZON_DAYS)
     return slices.as_report(slices.judged(rows, told))
 
 
@@ -82,9 +80,9 @@ def decide(
 ) -> Evaluation:
     """Choose by the means over the cuts.
 
-    The trees win only if they sort spend better than each repeat (Gini) and describe it better
+    The trees win only if they sort spend better than each baseline (Gini) and describe it better
     than one amount for all does (deviance, totals made equal, so that a season nobody could know
-    of does not decide). Else the repeat that sorts best does.
+    of does not decide). Else the baseline that sorts best does.
 
     Args:
         rows: A row per cut and model: `model` and the figures of JUDGED_BY.
@@ -115,15 +113,21 @@ def _said(
     predicted: pd.DataFrame, train: pd.DataFrame, test: pd.DataFrame
 ) -> dict[str, dict[str, np.ndarray]]:
     """Predicted spend and orders of the 90 days after a cut, by model; ours with its spread."""
-    repeats = {
-        name: {"spend": repeat(test), "orders": clv.orders_of_repeat(test, name)}
-        for name, repeat in BASELINES.items()
+    baselines = {
+        name: _of_baseline(fit(test).predict(test), HORIZON_DAYS) for name, fit in BASELINES.items()
     }
     of_all = {
-        "spend": np.full(len(test), clv.spend(train).mean()),
+        "spend": np.full(len(test), spend(train).mean()),
         "orders": np.full(len(test), train["outcome_count_orders"].mean()),
     }
-    return {MODEL: _of_horizon(predicted, clv.HORIZON_DAYS), **repeats, CONSTANT: of_all}
+    return {MODEL: _of_horizon(predicted, HORIZON_DAYS), **baselines, CONSTANT: of_all}
+
+
+def _of_baseline(predicted: pd.DataFrame, days: int) -> dict[str, np.ndarray]:
+    return {
+        "spend": predicted[f"spend_{days}"].to_numpy(),
+        "orders": predicted["orders"].to_numpy(),
+    }
 
 
 def _of_horizon(predicted: pd.DataFrame, days: int) -> dict[str, np.ndarray]:
@@ -143,18 +147,22 @@ def year_ahead(
     nothing to train on.
     """
     cut = labelled_year["as_of_date"].max()
-    train = known_by(labelled, cut, clv.HORIZON_DAYS)
+    train = known_by(labelled, cut, HORIZON_DAYS)
     test = labelled_year[labelled_year["as_of_date"] == cut]
-    if not clv.was_watched_for(test, clv.MIN_DAYS_FOR_YEAR) or not clv.is_learnable(train):
+    if not outcomes.was_watched_for(test, outcomes.MIN_DAYS_FOR_YEAR) or not is_learnable(train):
         return []
     before = shop_days[shop_days["day_date"] < cut]
-    model = clv.fit(train, known_by(labelled_year, cut, YEAR), test, before, seed)
+    model = clv.fit(train, known_by(labelled_year, cut, YEAR_HORIZON_DAYS), test, before, seed)
     said = {
-        MODEL: _of_horizon(model.predict(test), YEAR),
-        YEAR_BASELINE: {"spend": clv.repeat_of_last_365_days(test)},
+        MODEL: _of_horizon(model.predict(test), YEAR_HORIZON_DAYS),
+        YEAR_BASELINE: _of_baseline(BASELINES[FIRST](test).predict(test), YEAR_HORIZON_DAYS),
+        **{
+            name: _of_baseline(BASELINES[name](test).predict(test), YEAR_HORIZON_DAYS)
+            for name in PRODUCTS
+        },
     }
     return [
-        {**_head(cut, name, test), **told(_spend_figures(clv.spend(test), predicted))}
+        {**_head(cut, name, test), **told(_spend_figures(spend(test), predicted))}
         for name, predicted in said.items()
     ]
 
@@ -167,7 +175,7 @@ def _row(
         "orders_gini": metrics.normalised_gini(happened, predicted["orders"]),
         "orders_total_error": metrics.total_error(happened, predicted["orders"]),
     }
-    spend_figures = _spend_figures(clv.spend(test), predicted)
+    spend_figures = _spend_figures(spend(test), predicted)
     return {**_head(cut, model, test), **told(spend_figures), **told(orders_figures)}
 
 

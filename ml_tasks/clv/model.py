@@ -1,4 +1,4 @@
-"""Expected spend and orders on the buying clock, how sure they are, and what they must beat.
+"""Expected spend and orders on the buying clock, and how sure they are.
 
 Two parts: the chance that anything is spent, and how much if so. Net spend of a window is product
 sales less product refunds dated in it, not below 0.
@@ -13,18 +13,12 @@ import numpy as np
 import pandas as pd
 
 from ml_tasks.clv import spread
+from ml_tasks.clv.outcomes import HORIZON_DAYS, MIN_ROWS_WITH_SPEND, YEAR_HORIZON_DAYS, spend
 from ml_tasks.clv.spread import Spread
 from ml_tasks.shared import boosting, buying_clock
 from ml_tasks.shared.boosting import OffsetTrees
 from ml_tasks.shared.buying_clock import BuyingClock
-from ml_tasks.shared.customer_matrix import history_days
 
-HORIZON_DAYS = 90
-YEAR_HORIZON_DAYS = 365
-# From so much history on a year is told; days of the year not seen yet go at the pace of the rest.
-MIN_DAYS_FOR_YEAR = 182
-# So many snapshots must have been followed by spend before anything can be learnt from them.
-MIN_ROWS_WITH_SPEND = 30
 # A customer's mean amount an order is drawn to the shop's as by so many orders.
 PRIOR_ORDERS = 2.0
 PARTS = ("chance", "amount", "orders")
@@ -120,13 +114,6 @@ class _Expected:
         )
 
 
-def is_learnable(labelled: pd.DataFrame) -> bool:
-    """Whether enough snapshots were followed by spend, and by orders, and enough by neither."""
-    outcomes = labelled[["outcome_net_spend_amount", "outcome_count_orders"]]
-    followed = (outcomes > 0).sum()
-    return bool((followed >= MIN_ROWS_WITH_SPEND).all() and (followed < len(labelled)).all())
-
-
 def fit(
     labelled: pd.DataFrame,
     labelled_year: pd.DataFrame,
@@ -218,37 +205,6 @@ def amount_offset(
     counts = snapshots["count_orders"].to_numpy(dtype=float)
     amount = (known + PRIOR_ORDERS * mean_order_amount) / (counts + PRIOR_ORDERS)
     return np.log(np.maximum(amount, 1e-2) * expected.orders / _chance(expected))
-
-
-def spend(labelled: pd.DataFrame) -> np.ndarray:
-    """Net spend that followed each snapshot, at least 0, shop currency."""
-    return labelled["outcome_net_spend_amount"].to_numpy(dtype=float).clip(min=0)
-
-
-def repeat_of_last_90_days(snapshot: pd.DataFrame) -> np.ndarray:
-    """Baseline: what a customer spent in the last 90 days, they spend again."""
-    return snapshot["net_spend_amount_90d"].to_numpy(dtype=float).clip(min=0)
-
-
-def same_90_days_last_year(snapshot: pd.DataFrame) -> np.ndarray:
-    """Baseline: what a customer spent in the same season a year ago, they spend again."""
-    return snapshot["net_spend_amount_season_last_year"].to_numpy(dtype=float).clip(min=0)
-
-
-def orders_of_repeat(snapshot: pd.DataFrame, repeat: str) -> np.ndarray:
-    """Count of orders in the days whose spend the named baseline repeats."""
-    season = {"same_90_days_last_year": "season_last_year"}.get(repeat, "90d")
-    return snapshot[f"count_orders_{season}"].to_numpy(dtype=float)
-
-
-def repeat_of_last_365_days(snapshot: pd.DataFrame) -> np.ndarray:
-    """Baseline of the year ahead: what a customer spent in the last one."""
-    return snapshot["net_spend_amount_365d"].to_numpy(dtype=float).clip(min=0)
-
-
-def was_watched_for(snapshot: pd.DataFrame, days: int) -> bool:
-    """Whether the shop's oldest customer is that old; an empty snapshot is of no age."""
-    return len(snapshot) > 0 and int(history_days(snapshot).max()) >= days
 
 
 def _chance(expected: _Expected) -> np.ndarray:

@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ml_tasks.clv import baselines, outcomes, tiers
 from ml_tasks.clv import model as clv
-from ml_tasks.clv import tiers
-from ml_tasks.clv.evaluate import BASELINES, MODEL, evaluate
-from ml_tasks.clv.model import HORIZON_DAYS, PARTS, YEAR_HORIZON_DAYS, ValueModel
+from ml_tasks.clv.baselines import BASELINES, FIRST, REPEATS
+from ml_tasks.clv.evaluate import MODEL, evaluate
+from ml_tasks.clv.model import PARTS, ValueModel
+from ml_tasks.clv.outcomes import HORIZON_DAYS, YEAR_HORIZON_DAYS
 from ml_tasks.shared.contest import HIGHER, LOWER
 from ml_tasks.shared.evaluation import untested
 from ml_tasks.shared.features import FeatureStore
@@ -46,15 +48,15 @@ def train(training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
         "count_days_with_orders": len(shop_days),
         "count_snapshots_with_known_outcome": len(labelled),
         "count_followed_by_spend": int((labelled["outcome_net_spend_amount"] > 0).sum()),
-        "count_needed_with_spend": clv.MIN_ROWS_WITH_SPEND,
+        "count_needed_with_spend": outcomes.MIN_ROWS_WITH_SPEND,
         "is_a_year_known": not labelled_year.empty,
-        "is_a_year_seen": clv.was_watched_for(snapshot, YEAR_HORIZON_DAYS),
-        "is_eligible": clv.is_learnable(labelled) and not snapshot.empty,
+        "is_a_year_seen": outcomes.was_watched_for(snapshot, YEAR_HORIZON_DAYS),
+        "is_eligible": outcomes.is_learnable(labelled) and not snapshot.empty,
     }
     evaluation = (
         evaluate(labelled, labelled_year, shop_days, seed)
         if eligibility["is_eligible"]
-        else untested(next(iter(BASELINES)))
+        else untested(FIRST)
     )
     parameters: dict[str, Any] = {
         "horizon_days": HORIZON_DAYS,
@@ -66,6 +68,8 @@ def train(training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
         model = clv.fit(labelled, labelled_year, snapshot, shop_days, seed)
         artefacts = {_file(name): part.trees for name, part in model.parts.items()}
         parameters["model"] = model.parameters()
+    elif not snapshot.empty:
+        parameters["model"] = BASELINES[evaluation.winner](snapshot).parameters()
     warnings = [*evaluation.report.get("warnings", [])]
     if evaluation.winner == MODEL and not eligibility["is_a_year_seen"]:
         warnings.append(SEASON_NOT_SEEN)
@@ -86,7 +90,8 @@ def train(training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
 
 def reads(model: TrainedModel) -> bool:
     """Whether this code can score with a model; one stored by an older form is trained anew."""
-    return model.name in (MODEL, *BASELINES) and "tiers" in model.parameters
+    is_whole = model.name in REPEATS or "model" in model.parameters
+    return model.name in (MODEL, *BASELINES) and is_whole and "tiers" in model.parameters
 
 
 def score(as_of_date: date, model: TrainedModel, store: FeatureStore) -> dict[str, pd.DataFrame]:
@@ -98,7 +103,7 @@ def score(as_of_date: date, model: TrainedModel, store: FeatureStore) -> dict[st
             "historic_spend_amount": snapshot["net_spend_amount"].to_numpy(dtype=float).clip(min=0),
         }
     )
-    if model.name != MODEL and not clv.was_watched_for(snapshot, HORIZON_DAYS):
+    if model.name != MODEL and not outcomes.was_watched_for(snapshot, HORIZON_DAYS):
         reason = f"the shop has been watched for fewer than {HORIZON_DAYS} days"
         return {QUESTION: _not_scored(scores, reason)}
     said = _said(snapshot, model)
@@ -132,7 +137,7 @@ def _said(snapshot: pd.DataFrame, model: TrainedModel) -> pd.DataFrame:
     """Columns PREDICTED per row of a snapshot; NaN what the model can't tell of the shop."""
     said = pd.DataFrame(np.nan, index=range(len(snapshot)), columns=list(PREDICTED))
     if model.name == MODEL:
-        is_year_told = clv.was_watched_for(snapshot, clv.MIN_DAYS_FOR_YEAR)
+        is_year_told = outcomes.was_watched_for(snapshot, outcomes.MIN_DAYS_FOR_YEAR)
         predicted = restored(model).predict(snapshot).reset_index(drop=True)
         said["predicted_orders_90d"] = predicted["orders"]
         for days in HORIZONS if is_year_told else HORIZONS[:1]:
@@ -141,10 +146,12 @@ def _said(snapshot: pd.DataFrame, model: TrainedModel) -> pd.DataFrame:
             ):  # fmt: skip
                 said[f"predicted_spend_amount_{days}d{suffix}"] = predicted[f"{name}_{days}"]
         return said
-    said["predicted_spend_amount_90d"] = BASELINES[model.name](snapshot)
-    said["predicted_orders_90d"] = clv.orders_of_repeat(snapshot, model.name)
-    if clv.was_watched_for(snapshot, YEAR_HORIZON_DAYS):
-        said["predicted_spend_amount_365d"] = clv.repeat_of_last_365_days(snapshot)
+    baseline = baselines.restored(model.name, model.parameters.get("model", {}))
+    predicted = baseline.predict(snapshot).reset_index(drop=True)
+    said["predicted_spend_amount_90d"] = predicted["spend_90"]
+    said["predicted_orders_90d"] = predicted["orders"]
+    if outcomes.was_watched_for(snapshot, YEAR_HORIZON_DAYS):
+        said["predicted_spend_amount_365d"] = predicted["spend_365"]
     return said
 
 

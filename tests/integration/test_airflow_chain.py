@@ -16,7 +16,8 @@ import psycopg
 import pytest
 
 from local import airflow, mlflow, postgres
-from ml_tasks.churn.evaluate import BASELINE, MODEL
+from ml_tasks.churn.baselines import RECENCY
+from ml_tasks.churn.evaluate import MODEL
 from ml_tasks.shared import champions, registry
 from ml_tasks.shared.champions import Champion
 from ml_tasks.shared.model import TrainedModel
@@ -124,7 +125,7 @@ def planted(home: Settings, day: date, recipe: str, *gains: float) -> TrainedMod
     cuts = [
         {"cut_date": f"2019-0{month}-01", "model": model, "auc": 0.5 + own, "log_loss": 0.7 - own}
         for month, gain in enumerate(gains, start=1)
-        for model, own in ((MODEL, gain), (BASELINE, 0.0))
+        for model, own in ((MODEL, gain), (RECENCY, 0.0))
     ]
     parameters = {"recipe": recipe, "model": {"clock": {}}}
     model = TrainedModel(MODEL, day, parameters, report={"cuts": cuts})

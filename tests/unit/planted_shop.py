@@ -98,6 +98,7 @@ def snapshot(orders: pd.DataFrame, day: pd.Timestamp) -> pd.DataFrame:
             "count_order_days": by.size(),
             "country": "A",
             "net_spend_amount": by["amount"].sum(),
+            "gross_spend_amount": by["amount"].sum(),
             "refund_amount_365d": by["amount"].sum() * 0,
             "avg_order_amount": by["amount"].mean(),
             "max_order_amount": by["amount"].max(),

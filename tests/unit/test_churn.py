@@ -1,6 +1,7 @@
 """Churn on a shop whose truth is known."""
 
 import json
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -9,9 +10,11 @@ import pytest
 
 from ml_tasks.churn import model as churn
 from ml_tasks.churn import reasons, run
-from ml_tasks.churn.evaluate import BASELINE, MODEL
+from ml_tasks.churn.baselines import BASELINES, RECENCY, fit_process, fit_recency
+from ml_tasks.churn.evaluate import MODEL
 from ml_tasks.shared import boosting, metrics
 from ml_tasks.shared.check import checked
+from ml_tasks.shared.evaluation import untested
 from ml_tasks.shared.model import TrainedModel, canonical_json
 from perennial import contracts
 from tests.unit.planted_shop import plant, with_outcome
@@ -108,7 +111,7 @@ def test_a_model_read_back_from_json_and_files_scores_the_same(shop, trained, sc
 
 
 def test_report_and_metrics_are_plain_json(trained):
-    assert {cut["model"] for cut in trained.report["cuts"]} == {MODEL, BASELINE}
+    assert {cut["model"] for cut in trained.report["cuts"]} == {MODEL, *BASELINES}
     assert len({cut["cut_date"] for cut in trained.report["cuts"]}) == 3
     assert json.loads(canonical_json(trained.report)) == trained.report
     assert trained.metrics["log_loss"] < trained.metrics["baseline_log_loss"]
@@ -121,7 +124,7 @@ def test_noise_is_left_to_the_baseline_and_the_model_says_so(shop, labelled):
     noise = labelled.assign(outcome_count_orders=rng.integers(0, 2, len(labelled)))
     store = Store(shop.snapshot(SCORED_DATE), noise, shop.shop_days(SCORED_DATE))
     model = run.train(TRAINING_DATE, store, seed=1)
-    assert (model.name, model.artefacts) == (BASELINE, {})
+    assert (model.name, model.artefacts) == (RECENCY, {})
     assert "does not beat" in model.report["decision"]
     scores = run.score(SCORED_DATE, model, store)["churn"]
     checked(scores, TABLE)
@@ -135,7 +138,7 @@ def test_a_shop_too_young_to_test_a_model_gets_the_baseline(shop, labelled):
         Store(shop.snapshot(SCORED_DATE), newest, shop.shop_days(SCORED_DATE)),
         seed=1,
     )
-    assert model.name == BASELINE
+    assert model.name == RECENCY
     assert "no past date" in model.report["decision"]
 
 
@@ -241,7 +244,7 @@ def test_contributions_come_in_chunks_that_make_the_whole(shop, trained, monkeyp
 
 
 def test_rule_gives_its_own_two_reasons(shop, labelled):
-    rule = churn.fit_baseline(labelled)
+    rule = fit_recency(labelled, labelled)
     snapshot = shop.snapshot(SCORED_DATE).head(5)
     why = reasons.reasons(rule, snapshot)
     assert set(why["feature"]) == {"days_since_last_order", "count_orders"}
@@ -254,3 +257,33 @@ def test_bands_and_percentiles_at_their_borders():
     probability = np.array([0.8, 0.79999, 0.5, 0.49999, 0.8])
     assert list(churn.risk_band(probability)) == ["high", "medium", "medium", "low", "high"]
     assert churn.percentile(probability) == pytest.approx([100, 60, 40, 20, 100])
+
+
+@pytest.mark.parametrize("kind", ["bg_nbd", "pareto_nbd"])
+def test_a_probability_model_is_published_where_it_wins_with_reasons(shop, kind, monkeypatch):
+    monkeypatch.setattr(run, "evaluate", lambda *_: untested(kind))
+    model = run.train(TRAINING_DATE, shop, seed=1)
+    stored = replace(model, parameters=json.loads(canonical_json(model.parameters)))
+    assert (model.name, model.artefacts, run.reads(stored)) == (kind, {}, True)
+    frames = run.score(SCORED_DATE, stored, shop)
+    checked(frames["churn"], TABLE)
+    why = frames["churn_reasons"]
+    checked(why, contracts.load("churn").table("churn_reasons"))
+    # Shapley values add up: what is left is the log odds of the typical customer, the same for all
+    chance = frames["churn"]["churn_probability_90d"].to_numpy()
+    summed = why.groupby("customer_id", sort=False)["contribution_log_odds"].sum().to_numpy()
+    is_inside = (chance > 1e-5) & (chance < 1 - 1e-5)  # beyond, log odds are cut off
+    assert is_inside.mean() > 0.9
+    rest = (np.log(chance / (1 - chance)) - summed)[is_inside]
+    assert np.ptp(rest) < 1e-6
+
+
+def test_bg_nbds_chance_is_the_closed_form_of_the_paper(shop):
+    snapshot = shop.snapshot(SCORED_DATE)
+    model = fit_process("bg_nbd", snapshot, snapshot)
+    r, alpha = model.process["r"], model.process["alpha"]
+    once = snapshot[snapshot["count_order_days"] == 1]
+    # nobody leaves before a repeat, so one who ordered once is a plain NBD
+    age = once["days_since_first_order"].to_numpy(dtype=float)
+    silent = ((alpha + age) / (alpha + age + 90)) ** r
+    assert model.predict(once) == pytest.approx(1 - silent)

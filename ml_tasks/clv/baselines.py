@@ -1,0 +1,114 @@
+"""What the trees have to beat: repeats of the past, and the probability models as they come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ml_tasks.clv.outcomes import HORIZON_DAYS, YEAR_HORIZON_DAYS
+from ml_tasks.shared.probability.baseline import PROCESSES, amounts_of, process_of
+from ml_tasks.shared.probability.gamma_gamma import GammaGamma
+from ml_tasks.shared.probability.rfm import rfm
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """What a customer did in a stretch of the past they do again.
+
+    Attributes:
+        stretch: `90d`, or `season_last_year`: the same 90 days a year ago.
+    """
+
+    stretch: str
+
+    def parameters(self) -> dict[str, Any]:
+        """As JSON."""
+        return asdict(self)
+
+    def predict(self, snapshot: pd.DataFrame) -> pd.DataFrame:
+        """`spend_90`, `orders` and, whatever the stretch, the last year's spend as `spend_365`."""
+        return pd.DataFrame(
+            {
+                "spend_90": _amount(snapshot, f"net_spend_amount_{self.stretch}"),
+                "orders": snapshot[f"count_orders_{self.stretch}"].to_numpy(dtype=float),
+                "spend_365": _amount(snapshot, "net_spend_amount_365d"),
+            },
+            index=snapshot.index,
+        )
+
+
+@dataclass(frozen=True)
+class ProcessTimesAmount:
+    """BG/NBD or Pareto/NBD in plain days, times Gamma-Gamma: no season, no trees, no bounds.
+
+    Attributes:
+        kind: Name of the process.
+        process: Its parameters.
+        amounts: Parameters of Gamma-Gamma, gross amounts.
+        net_share: What is left of all gross spend after refunds.
+    """
+
+    kind: str
+    process: dict[str, float]
+    amounts: dict[str, float]
+    net_share: float
+
+    def parameters(self) -> dict[str, Any]:
+        """As JSON."""
+        return asdict(self)
+
+    def predict(self, snapshot: pd.DataFrame) -> pd.DataFrame:
+        """`spend_90`, `orders` (days with one, 90 days) and `spend_365`."""
+        histories = rfm(snapshot)
+        process = PROCESSES[self.kind](**self.process)
+        amount = GammaGamma(**self.amounts).expected_amount(histories) * self.net_share
+        quarter, year = (
+            process.expected_orders(histories, float(days))
+            for days in (HORIZON_DAYS, YEAR_HORIZON_DAYS)
+        )
+        return pd.DataFrame(
+            {"spend_90": quarter * amount, "orders": quarter, "spend_365": year * amount},
+            index=snapshot.index,
+        )
+
+
+def fit_process(kind: str, snapshot: pd.DataFrame) -> ProcessTimesAmount:
+    """Fit both to what was known on a date, at least one row; outcomes are not looked at."""
+    histories = rfm(snapshot)
+    gross = float(snapshot["gross_spend_amount"].sum())
+    net = float(snapshot["net_spend_amount"].clip(lower=0).sum())
+    return ProcessTimesAmount(
+        kind=kind,
+        process=_rounded(process_of(kind, histories)),
+        amounts=_rounded(amounts_of(histories)),
+        net_share=round(min(net / gross, 1.0), 6) if gross > 0 else 1.0,
+    )
+
+
+Baseline = Repeat | ProcessTimesAmount
+REPEATS = {"repeat_of_last_90_days": "90d", "same_90_days_last_year": "season_last_year"}
+PRODUCTS = {f"{kind}_x_gamma_gamma": kind for kind in PROCESSES}
+FIRST = next(iter(REPEATS))  # of a shop too young to test anything
+# Name -> fit(snapshot of the training date).
+BASELINES: dict[str, Callable[[pd.DataFrame], Baseline]] = {
+    **{name: lambda _, stretch=stretch: Repeat(stretch) for name, stretch in REPEATS.items()},
+    **{name: partial(fit_process, kind) for name, kind in PRODUCTS.items()},
+}
+
+
+def restored(name: str, parameters: dict[str, Any]) -> Baseline:
+    """The baseline of that name, from what was stored."""
+    return Repeat(REPEATS[name]) if name in REPEATS else ProcessTimesAmount(**parameters)
+
+
+def _amount(snapshot: pd.DataFrame, column: str) -> np.ndarray:
+    return snapshot[column].to_numpy(dtype=float).clip(min=0)
+
+
+def _rounded(model: Any) -> dict[str, float]:
+    return {name: float(f"{value:.6g}") for name, value in asdict(model).items()}
