@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ml_tasks.churn.outcomes import HORIZON_DAYS, has_ordered
-from ml_tasks.shared import boosting, buying_clock
+from ml_tasks.shared import boosting, buying_clock, levels
 from ml_tasks.shared.boosting import OffsetTrees
 from ml_tasks.shared.buying_clock import BuyingClock
 
@@ -72,9 +72,9 @@ def fit_trees(
     offset = clock_log_odds(clock, labelled)
     trees = boosting.fit(labelled, has_ordered(labelled), offset, "logistic", seed)
     offset_now = clock_log_odds(clock, snapshot)
-    missed = boosting.missed_level(labelled, offset, has_ordered(labelled))
-    level = float(boosting.inverse_link(offset_now + missed, "logistic").mean())
-    shift = boosting.shift_to_mean(trees.margin(snapshot, offset_now), level)
+    missed = levels.missed_level(labelled, offset, has_ordered(labelled))
+    level = float(levels.inverse_link(offset_now + missed, "logistic").mean())
+    shift = levels.shift_to_mean(trees.margin(snapshot, offset_now), level)
     histories = clock.histories(snapshot, HORIZON_DAYS)
     return ClockTrees(
         clock=clock,
@@ -86,7 +86,7 @@ def fit_trees(
 def clock_log_odds(clock: BuyingClock, snapshots: pd.DataFrame) -> np.ndarray:
     """The clock's log odds of an order in the 90 days that follow each snapshot."""
     histories = clock.histories(snapshots, HORIZON_DAYS)
-    return boosting.log_odds(clock.order_probability(histories))
+    return levels.log_odds(clock.order_probability(histories))
 
 
 def risk_band(probability: np.ndarray) -> np.ndarray:

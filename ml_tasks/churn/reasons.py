@@ -16,7 +16,7 @@ import pandas as pd
 from ml_tasks.churn.baselines import Baseline, OrderProcess, RecencyLogistic
 from ml_tasks.churn.model import ClockTrees
 from ml_tasks.churn.outcomes import HORIZON_DAYS
-from ml_tasks.shared import boosting
+from ml_tasks.shared import levels
 from ml_tasks.shared.buying_clock import BuyingClock
 from ml_tasks.shared.customer_matrix import matrix
 
@@ -137,7 +137,7 @@ def _of_clock(
     def log_odds(inputs: frozenset[str]) -> np.ndarray:
         if inputs not in known:
             mixed = own.assign(**{name: typical[name] for name in OF_CLOCK if name not in inputs})
-            known[inputs] = boosting.log_odds(clock.order_probability(mixed))
+            known[inputs] = levels.log_odds(clock.order_probability(mixed))
         return known[inputs]
 
     total = {name: np.zeros(len(own)) for name in OF_CLOCK}

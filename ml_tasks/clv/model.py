@@ -15,7 +15,7 @@ import pandas as pd
 from ml_tasks.clv import spread
 from ml_tasks.clv.outcomes import HORIZON_DAYS, MIN_ROWS_WITH_SPEND, YEAR_HORIZON_DAYS, spend
 from ml_tasks.clv.spread import Spread
-from ml_tasks.shared import boosting, buying_clock
+from ml_tasks.shared import boosting, buying_clock, levels
 from ml_tasks.shared.boosting import OffsetTrees
 from ml_tasks.shared.buying_clock import BuyingClock
 
@@ -78,11 +78,11 @@ class ValueModel:
             _Expected.of(self.clock, snapshot, days) for days in (HORIZON_DAYS, YEAR_HORIZON_DAYS)
         )
         margin = self.parts["chance"].margin(snapshot, quarter.log_odds)
-        chance = boosting.inverse_link(margin, "logistic")
+        chance = levels.inverse_link(margin, "logistic")
         offset = amount_offset(snapshot, quarter, self.mean_order_amount)
         spend = chance * self.parts["amount"].predict(snapshot, offset)
         # the year: what sets the customer apart in 90 days, on what the clock expects of the year
-        year_chance = boosting.inverse_link(year.log_odds + (margin - quarter.log_odds), "logistic")
+        year_chance = levels.inverse_link(year.log_odds + (margin - quarter.log_odds), "logistic")
         year_chance = np.maximum(year_chance, chance)
         year_spend = spend * year.orders / quarter.orders * np.exp(self.year_level)
         said = {
@@ -109,7 +109,7 @@ class _Expected:
     def of(cls, clock: BuyingClock, snapshots: pd.DataFrame, horizon_days: int) -> _Expected:
         histories = clock.histories(snapshots, horizon_days)
         return cls(
-            boosting.log_odds(clock.order_probability(histories)),
+            levels.log_odds(clock.order_probability(histories)),
             np.maximum(clock.expected_orders(histories), 1e-5),
         )
 
@@ -150,10 +150,10 @@ def fit(
     now = _Expected.of(clock, snapshot, HORIZON_DAYS)
     offset_now = amount_offset(snapshot, now, mean_order_amount)
     chance_margin = parts["chance"].margin(snapshot, now.log_odds)
-    missed = boosting.missed_level(labelled, expected.log_odds, (amounts > 0).astype(float))
-    level = boosting.inverse_link(now.log_odds + missed, "logistic").mean()
-    shift = boosting.shift_to_mean(chance_margin, float(level))
-    chance = boosting.inverse_link(chance_margin + shift, "logistic")
+    missed = levels.missed_level(labelled, expected.log_odds, (amounts > 0).astype(float))
+    level = levels.inverse_link(now.log_odds + missed, "logistic").mean()
+    shift = levels.shift_to_mean(chance_margin, float(level))
+    chance = levels.inverse_link(chance_margin + shift, "logistic")
     raw_spend = (chance * parts["amount"].predict(snapshot, offset_now)).sum()
     raw_orders = parts["orders"].predict(snapshot, np.log(now.orders)).sum()
     held_spend = np.exp(offset_now + np.log(_chance(now)) + unit).sum()
@@ -208,7 +208,7 @@ def amount_offset(
 
 
 def _chance(expected: _Expected) -> np.ndarray:
-    return boosting.inverse_link(expected.log_odds, "logistic")
+    return levels.inverse_link(expected.log_odds, "logistic")
 
 
 def _order_amounts(snapshots: pd.DataFrame) -> np.ndarray:

@@ -20,22 +20,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ml_tasks.shared import pace
+from ml_tasks.shared.pace import MONTH_DAYS, YEAR_DAYS
 from ml_tasks.shared.probability.bg_nbd import MbgNbd, fit_cells
 from ml_tasks.shared.probability.rfm import HISTORY, Cells
 
-YEAR_DAYS = 365
-MONTH_DAYS = 30
-AHEAD_DAYS = 31 + YEAR_DAYS  # the last day of a training month looks a year ahead
-SMOOTHING_DAYS = 21
 ROUNDS = 5
 MAX_CUSTOMERS = 20_000  # the parameters need no more
-# Speeds are pulled to 1, and the drift to what is expected without seeing it, as by so many
-# expected orders and days.
-PRIOR_ORDERS = 20.0
-PRIOR_DAYS = 30.0
-DRIFT_DAYS = 90
-MIN_OVERLAP_DAYS = 7
-MIN_MONTHS = 4
 
 
 @dataclass(frozen=True)
@@ -140,14 +131,14 @@ def fit(snapshot: pd.DataFrame, shop_days: pd.DataFrame) -> BuyingClock:
     scale = new.sum() / len(x)  # of a large shop the snapshot is a sample
     speeds = np.ones(count_days)
     for _ in range(ROUNDS):
-        rates = _earlier_rates(new, speeds)
+        rates = pace.earlier_rates(new, speeds)
         earlier = np.append(rates, 0.0)[np.minimum(first // MONTH_DAYS, len(rates))]
         pasts = _Pasts(x, first, last, earlier)
         process = pasts.fit(speeds)
         exposure = scale * pasts.exposure(process, speeds)
         daily = np.append(np.repeat(rates, MONTH_DAYS), np.zeros(count_days))[:count_days]
-        speeds = _speeds(repeat + daily * new, exposure)
-    ahead = _projected(speeds, exposure, rates)
+        speeds = pace.speeds_of(repeat + daily * new, exposure)
+    ahead = pace.projected(speeds, exposure, rates)
     return BuyingClock(
         start_date=f"{start:%Y-%m-%d}",
         process={name: float(f"{value:.6g}") for name, value in asdict(process).items()},
@@ -195,65 +186,3 @@ class _Pasts:
         np.add.at(change, self.first + 1, earlier)
         np.add.at(change, self.last + 1, later - earlier)
         return np.cumsum(change)[: len(speeds)]
-
-
-def _earlier_rates(new: np.ndarray, speeds: np.ndarray) -> np.ndarray:
-    """By 30 days: share of the new customers beyond what later months and chance explain, falling.
-
-    Args:
-        new: New customers of each day.
-        speeds: Speed of each day.
-    """
-    months = len(new) // MONTH_DAYS
-    if months < MIN_MONTHS:
-        return np.zeros(0)
-    starts = np.arange(months) * MONTH_DAYS
-    arrived = np.add.reduceat(new[: months * MONTH_DAYS], starts)
-    passed = np.add.reduceat(speeds[: months * MONTH_DAYS], starts)
-    settled = slice(max(months - 6, months // 2), months)
-    usual = arrived[settled].sum() / passed[settled].sum() * passed
-    excess = arrived - usual - 2 * np.sqrt(usual)
-    return np.minimum.accumulate(np.clip(excess / np.maximum(arrived, 1.0), 0.0, 1.0))
-
-
-def _speeds(orders: np.ndarray, exposure: np.ndarray) -> np.ndarray:
-    """Orders over expected orders, both as means of the days around; mean 1 over the last year."""
-    prior = PRIOR_ORDERS / SMOOTHING_DAYS
-    speeds = (_smoothed(orders) + prior) / (_smoothed(exposure) + prior)
-    return speeds / speeds[-YEAR_DAYS:].mean()
-
-
-def _smoothed(values: np.ndarray) -> np.ndarray:
-    """Mean of each day and those up to ten days around it."""
-    reach, n = SMOOTHING_DAYS // 2, len(values)
-    passed = np.concatenate([[0.0], np.cumsum(values)])
-    low = np.maximum(np.arange(n) - reach, 0)
-    high = np.minimum(np.arange(n) + reach + 1, n)
-    return (passed[high] - passed[low]) / (high - low)
-
-
-def _projected(speeds: np.ndarray, exposure: np.ndarray, rates: np.ndarray) -> np.ndarray:
-    """Past speeds and those of AHEAD_DAYS more: of a year ago and the drift, else their mean."""
-    year = speeds[-YEAR_DAYS:] * np.exp(_drift(speeds, exposure, rates))
-    not_seen = np.full(YEAR_DAYS - len(year), year.mean())
-    return np.concatenate([speeds, np.resize(np.concatenate([not_seen, year]), AHEAD_DAYS)])
-
-
-def _drift(speeds: np.ndarray, exposure: np.ndarray, rates: np.ndarray) -> np.ndarray:
-    """Log of how much slower or faster each day of the next year will be than a year before.
-
-    What the newest days show against the same days a year ago, shrunk. As long as there are none,
-    of a shop that is older than its data a base of customers is expected that does not grow: what
-    looks like growth is customers who had not shown yet.
-    """
-    n = len(speeds)
-    overlap = max(n - YEAR_DAYS, 0)
-    base = np.maximum(_smoothed(exposure), 1e-9)
-    growth = np.log(base[-1] / base[overlap:])
-    is_older = min(1.0, 2 * rates[0]) if len(rates) else 0.0
-    drift = -growth * is_older * PRIOR_DAYS / (overlap + PRIOR_DAYS)
-    if overlap >= MIN_OVERLAP_DAYS:
-        days = min(DRIFT_DAYS, overlap)
-        seen = np.log(speeds[n - days :].sum() / speeds[overlap - days : overlap].sum())
-        drift = drift + seen * days / (days + PRIOR_DAYS)
-    return np.asarray(drift)

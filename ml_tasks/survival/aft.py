@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from ml_tasks.survival.curves import CAP_DAYS
-from ml_tasks.survival.model import PENALTY, in_shop_days
+from ml_tasks.survival.hazards import in_shop_days
+from ml_tasks.survival.model import PENALTY
 from ml_tasks.survival.observations import covariates, once_each, recent
 from ml_tasks.survival.shop_days import ShopDays, fit_shop_days
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ml_tasks.survival.model import STRATUM_EDGE_DAYS, in_shop_days, stratum
+from ml_tasks.survival.hazards import STRATUM_EDGE_DAYS, in_shop_days, stratum
 from ml_tasks.survival.observations import covariates, once_each, recent
 from ml_tasks.survival.shop_days import ShopDays
 

@@ -17,16 +17,9 @@ from ml_tasks.shared import slices
 from ml_tasks.shared.metrics import calibration_error
 from ml_tasks.shared.plots import lines, reliability
 from ml_tasks.survival.aft import fit_aft
-from ml_tasks.survival.model import (
-    HORIZONS_DAYS,
-    MIN_EVENTS,
-    MIN_FOLLOW_UP_DAYS,
-    CoxModel,
-    RecencyModel,
-    fit_cox,
-    fit_recency,
-)
+from ml_tasks.survival.model import HORIZONS_DAYS, CoxModel, fit_cox
 from ml_tasks.survival.observations import known_on
+from ml_tasks.survival.recency import MIN_EVENTS, MIN_FOLLOW_UP_DAYS, RecencyModel, fit_recency
 
 CALIBRATION_DAYS = (30, 90, 180)
 # The cuts' test windows don't overlap, or one season would count twice.

@@ -18,17 +18,14 @@ from ml_tasks.survival.evaluate import evaluate, headlines, is_better, is_enough
 from ml_tasks.survival.model import (
     CAP_DAYS,
     HORIZONS_DAYS,
-    MIN_EVENTS,
-    MIN_FOLLOW_UP_DAYS,
     CoxModel,
-    RecencyModel,
     fit_cox,
-    fit_recency,
     from_dict,
     predict,
     to_dict,
 )
 from ml_tasks.survival.observations import observations_of
+from ml_tasks.survival.recency import MIN_EVENTS, MIN_FOLLOW_UP_DAYS, RecencyModel, fit_recency
 from ml_tasks.survival.shop_days import fit_shop_days
 
 QUESTION = "survival"

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml_tasks.shared import boosting, buying_clock
+from ml_tasks.shared import buying_clock, levels, pace
 from tests.unit.planted_shop import plant
 
 
@@ -22,9 +22,9 @@ def test_season_that_was_planted_sets_the_pace():
 
 def test_crowd_of_new_customers_in_the_first_month_were_customers_before():
     steady = np.full(360, 10.0)
-    assert buying_clock._earlier_rates(steady, np.ones(360)).max() == 0
+    assert pace.earlier_rates(steady, np.ones(360)).max() == 0
     crowd = np.concatenate([np.full(30, 40.0), np.full(330, 10.0)])
-    rates = buying_clock._earlier_rates(crowd, np.ones(360))
+    rates = pace.earlier_rates(crowd, np.ones(360))
     # 1,200 came and 300 are usual, of which chance explains 2 * sqrt(300) more
     assert rates[0] == pytest.approx((1200 - 300 - 2 * np.sqrt(300)) / 1200)
     assert rates[1:].max() == 0
@@ -56,13 +56,13 @@ def test_a_sample_of_customers_gives_the_same_clock():
 def test_days_of_the_year_that_nobody_saw_go_at_the_pace_of_those_seen():
     # 200 days, then the 165 not seen yet, then the 200 again; the base does not grow
     speeds = np.r_[np.full(100, 1.5), np.full(100, 0.5)]
-    ahead = buying_clock._projected(speeds, np.full(200, 50.0), np.zeros(0))[200:]
+    ahead = pace.projected(speeds, np.full(200, 50.0), np.zeros(0))[200:]
     assert ahead[:165] == pytest.approx(1.0)
     assert ahead[165:365] == pytest.approx(speeds)
     # of a shop older than its data the base only seemed to double: half as fast, for all it shows
     base = np.full(200, 50.0)
     base[100:] = 100.0
-    ahead = buying_clock._projected(speeds, base, np.array([0.6]))[200:]
+    ahead = pace.projected(speeds, base, np.array([0.6]))[200:]
     assert ahead[165 + 20] == pytest.approx(1.5 / 2)
     assert ahead[165 + 180] == pytest.approx(0.5)
 
@@ -83,7 +83,7 @@ def test_level_is_corrected_only_where_dates_agree(missed, within):
         frames.append(pd.DataFrame({"as_of_date": day, "days_since_first_order": [400] * 2_000}))
         happened.append(rng.random(2_000) < 1 / (1 + np.exp(-miss)))
     snapshots = pd.concat(frames, ignore_index=True)
-    found = boosting.missed_level(
+    found = levels.missed_level(
         snapshots, np.zeros(len(snapshots)), np.concatenate(happened).astype(float)
     )
     assert found == pytest.approx(max(np.mean(missed), 0), abs=within)

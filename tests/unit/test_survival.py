@@ -9,7 +9,7 @@ import pytest
 
 from ml_tasks.shared.check import checked
 from ml_tasks.shared.model import TrainedModel, canonical_json
-from ml_tasks.survival import evaluate, model, observations, run
+from ml_tasks.survival import evaluate, hazards, model, observations, run
 from ml_tasks.survival.curves import (
     curves_by_group,
     extended,
@@ -138,14 +138,14 @@ def test_prediction_from_json_is_that_of_lifelines():
     cox = model.from_dict(json.loads(canonical_json(model.to_dict(fitted))))
     values = observations.covariates(data)[cox.features]
     scaled = (values / values.std()).assign(
-        days=data["days"], is_ordered=data["is_ordered"], stratum=model.stratum(data)
+        days=data["days"], is_ordered=data["is_ordered"], stratum=hazards.stratum(data)
     )
     fitter = CoxPHFitter(penalizer=model.PENALTY).fit(
         scaled, "days", "is_ordered", strata=["stratum"]
     )
     survival = cox.survival(frame, DAY)
     for number in (0, 1):
-        own = model.stratum(data) == number
+        own = hazards.stratum(data) == number
         # on days without an order lifelines draws a line between the steps; we keep the step
         times = np.unique(data.loc[own & data["is_ordered"], "days"])
         times = times[times <= support_days(data.loc[own, "days"].to_numpy())]
@@ -365,7 +365,7 @@ def test_breslow_with_late_entries_agrees_with_a_plain_loop():
     entry = rng.integers(0, 40, 300)
     exit_ = entry + rng.integers(1, 60, 300)
     risk, is_ordered = rng.gamma(2, 1, 300), rng.random(300) < 0.6
-    hazard, last_day = model.breslow(risk, entry, exit_, is_ordered)
+    hazard, last_day = hazards.breslow(risk, entry, exit_, is_ordered)
     total, expected = 0.0, [0.0]
     for day in range(1, last_day + 1):
         watched = sum(risk[i] for i in range(300) if entry[i] < day <= exit_[i])
@@ -458,7 +458,7 @@ def test_planted_hazard_ratios_are_inside_their_intervals():
 
 def test_hazards_that_cross_are_found_and_get_strata():
     frame = snapshots(6_000, 17)
-    is_long_away = frame["days_since_last_order"].to_numpy() > model.STRATUM_EDGE_DAYS
+    is_long_away = frame["days_since_last_order"].to_numpy() > hazards.STRATUM_EDGE_DAYS
     rng = np.random.default_rng(18)
     # lately seen: hazard falls with time; long away: it rises
     wait = np.where(is_long_away, 200 * rng.weibull(2.0, 6_000), 200 * rng.weibull(0.5, 6_000))
