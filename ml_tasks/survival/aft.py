@@ -12,7 +12,7 @@ from ml_tasks.survival.curves import CAP_DAYS
 from ml_tasks.survival.hazards import in_shop_days
 from ml_tasks.survival.model import PENALTY
 from ml_tasks.survival.observations import covariates, once_each, recent
-from ml_tasks.survival.shop_days import ShopDays, fit_shop_days
+from ml_tasks.survival.shop_days import ShopDays
 
 log = logging.getLogger(__name__)
 
@@ -41,18 +41,17 @@ class WeibullModel:
         return np.exp(-((path / scale.to_numpy()[:, None]) ** self.shape))
 
 
-def fit_aft(observations: pd.DataFrame, known_date: pd.Timestamp) -> WeibullModel | None:
+def fit_aft(observations: pd.DataFrame, shop_days: ShopDays) -> WeibullModel | None:
     """Fit on each customer once; None if customers don't differ or the fit does not converge.
 
     Args:
-        observations: As of `observations_of`, by what was known on `known_date`.
-        known_date: Day after the last one watched.
+        observations: As of `observations_of`.
+        shop_days: By what was known on the day after the last one watched.
     """
     from lifelines import WeibullAFTFitter
     from lifelines.exceptions import ConvergenceError
 
     once = once_each(recent(observations))
-    shop_days = fit_shop_days(observations, known_date)
     frame = covariates(once)
     frame = frame.loc[:, frame.std() > 1e-6]
     if frame.empty:

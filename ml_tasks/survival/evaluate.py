@@ -20,6 +20,7 @@ from ml_tasks.survival.aft import fit_aft
 from ml_tasks.survival.model import HORIZONS_DAYS, CoxModel, fit_cox
 from ml_tasks.survival.observations import known_on
 from ml_tasks.survival.recency import MIN_EVENTS, MIN_FOLLOW_UP_DAYS, RecencyModel, fit_recency
+from ml_tasks.survival.shop_days import fit_shop_days
 
 CALIBRATION_DAYS = (30, 90, 180)
 # The cuts' test windows don't overlap, or one season would count twice.
@@ -27,13 +28,14 @@ MAX_CUTS = 2
 
 
 def evaluate(
-    observations: pd.DataFrame, training_date: pd.Timestamp
+    observations: pd.DataFrame, training_date: pd.Timestamp, counts: pd.DataFrame
 ) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
     """Figures of Cox's model, of the baseline and of an AFT beside them.
 
     Args:
         observations: As of `observations_of`, known on `training_date`.
         training_date: Nothing of that day or later is in them.
+        counts: Columns of features.shop_days.
 
     Returns:
         One entry per test date, newest first, and plots of the newest; both empty where the shop
@@ -54,7 +56,9 @@ def evaluate(
             break
         test = observations[observations["snapshot_date"] == cut]
         days = test["days"].to_numpy()
-        models = [m for m in (fit_cox(past, cut), fit_recency(past), fit_aft(past, cut)) if m]
+        shop_days = fit_shop_days(test.rename(columns={"snapshot_date": "as_of_date"}), counts)
+        fitted = (fit_cox(past, cut, shop_days), fit_recency(past), fit_aft(past, shop_days))
+        models = [m for m in fitted if m]
         survival = {m.name: m.survival(test, cut)[:, : horizon_days + 1] for m in models}
         report.append(
             {

@@ -1,7 +1,7 @@
 """Cox's model of the days to a customer's next order.
 
-lifelines fits; what is kept is coefficients, a cumulative hazard per shop day and the months'
-levels, so that predictions are a few lines of numpy and the model is JSON.
+lifelines fits; what is kept is coefficients, a cumulative hazard per shop day and the days'
+speeds, so that predictions are a few lines of numpy and the model is JSON.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ml_tasks.survival.curves import CAP_DAYS
 from ml_tasks.survival.hazards import baselines, in_shop_days, stratum
 from ml_tasks.survival.observations import covariates, one_turn_each, recent
 from ml_tasks.survival.recency import RecencyModel
-from ml_tasks.survival.shop_days import ShopDays, fit_shop_days
+from ml_tasks.survival.shop_days import ShopDays
 
 log = logging.getLogger(__name__)
 
@@ -79,11 +79,13 @@ def from_dict(content: dict[str, Any]) -> SurvivalModel:
         return RecencyModel(**fields)
     if "cumulative_hazard" in fields:
         fields["cumulative_hazards"] = [fields.pop("cumulative_hazard")]
-        fields["shop_days"] = {"first_month": "2000-01-01", "levels": [0.0]}
+        fields["shop_days"] = {"first_day": "2000-01-01", "speeds": [1.0]}
     return CoxModel(**{**fields, "shop_days": ShopDays(**fields["shop_days"])})
 
 
-def fit_cox(observations: pd.DataFrame, known_date: pd.Timestamp) -> CoxModel | None:
+def fit_cox(
+    observations: pd.DataFrame, known_date: pd.Timestamp, shop_days: ShopDays
+) -> CoxModel | None:
     """Fit a penalised Cox model; None if customers don't differ or the likelihood has no maximum.
 
     Coefficients come from all that was watched of the last year's snapshots. The baseline hazards
@@ -93,12 +95,12 @@ def fit_cox(observations: pd.DataFrame, known_date: pd.Timestamp) -> CoxModel | 
     Args:
         observations: As of `observations_of`, by what was known on `known_date`, in a fixed order.
         known_date: Day after the last one watched.
+        shop_days: By what was known on it.
 
     Source:
         Cox (1972); ties by Efron, as lifelines does. Baselines by Breslow (1972). Period analysis:
         Brenner and Gefeller (1996), Cancer 78:2004.
     """
-    shop_days = fit_shop_days(observations, known_date)
     newest = recent(observations)
     coefficients = _coefficients(one_turn_each(newest, MAX_ROWS), shop_days)
     if coefficients is None:

@@ -49,10 +49,12 @@ def train(training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
     if not is_enough(observations, known_date):
         reason = too_little(observations, known_date)
         return TrainedModel(NO_MODEL, training_date, {"reason": reason})
-    report, plots = evaluate(observations, known_date)
+    counts = store.shop_days(training_date)
+    shop_days = fit_shop_days(store.snapshot(training_date), counts)
+    report, plots = evaluate(observations, known_date, counts)
     curves = curves_by_group(observations)
-    effects, check = fit_effects(observations, fit_shop_days(observations, known_date))
-    cox = fit_cox(observations, known_date) if is_better(report) else None
+    effects, check = fit_effects(observations, shop_days)
+    cox = fit_cox(observations, known_date, shop_days) if is_better(report) else None
     model = cox or fit_recency(observations)
     is_extended = model.observed_days < CAP_DAYS
     groups = [part for cut in report[:1] for part in cut["groups"] if part["model"] == model.name]
@@ -84,6 +86,12 @@ def too_little(observations: pd.DataFrame, known_date: pd.Timestamp) -> str:
         f"customers were watched for {days} days and placed {observations['is_ordered'].sum()} "
         f"further orders; needed are {MIN_FOLLOW_UP_DAYS} days and {MIN_EVENTS} orders"
     )
+
+
+def reads(model: TrainedModel) -> bool:
+    """Whether this code can score with a model; one stored by an older form is trained anew."""
+    stored = json.loads(model.artefacts.get(MODEL_FILE, b"{}"))
+    return "levels" not in stored.get("shop_days", {})
 
 
 def score(as_of_date: date, model: TrainedModel, store: FeatureStore) -> dict[str, pd.DataFrame]:

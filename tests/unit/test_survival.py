@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ml_tasks.shared import buying_clock
 from ml_tasks.shared.check import checked
 from ml_tasks.shared.model import TrainedModel, canonical_json
 from ml_tasks.survival import evaluate, hazards, model, observations, run
@@ -20,10 +21,12 @@ from ml_tasks.survival.curves import (
 from ml_tasks.survival.effects import fit_effects
 from ml_tasks.survival.shop_days import ShopDays, fit_shop_days
 from perennial import contracts
+from tests.unit.planted_shop import plant, shop_days
 
 CONTRACT = contracts.load("survival")
 DAY = pd.Timestamp("2021-01-01")
 KNOWN = DAY + pd.Timedelta(days=400)
+EVEN = ShopDays(str(DAY.date()), [1.0])  # a shop without seasons
 
 
 def snapshots(count: int, seed: int) -> pd.DataFrame:
@@ -110,7 +113,7 @@ def test_cox_finds_the_planted_coefficients_and_curves():
     planted = {"log_count_orders_90d": 0.8, "log_days_since_last_order": -0.5}
     values = observations.covariates(frame)[list(planted)].to_numpy()
     hazard = 0.03 * np.exp(values @ np.array(list(planted.values())))
-    cox = model.fit_cox(observed(frame, hazard, watched_days=400, seed=4), KNOWN)
+    cox = model.fit_cox(observed(frame, hazard, watched_days=400, seed=4), KNOWN, EVEN)
     found = dict(zip(cox.features, cox.coefficients, strict=True))
     for name, coefficient in found.items():
         # log_overdue moves with recency and rhythm, so the three share what is planted in one
@@ -124,7 +127,7 @@ def test_cox_finds_the_planted_coefficients_and_curves():
 
 def test_customers_who_do_not_differ_have_no_cox_model():
     alike = pd.concat([snapshots(1, 3)] * 200, ignore_index=True)
-    assert model.fit_cox(observed(alike, np.full(200, 0.02), 200, 4), KNOWN) is None
+    assert model.fit_cox(observed(alike, np.full(200, 0.02), 200, 4), KNOWN, EVEN) is None
 
 
 def test_prediction_from_json_is_that_of_lifelines():
@@ -134,7 +137,7 @@ def test_prediction_from_json_is_that_of_lifelines():
     data = observed(
         frame, 0.02 * np.exp(observations.covariates(frame)["log_count_orders"] - 2), 200, 6
     )
-    fitted = model.fit_cox(data, KNOWN)
+    fitted = model.fit_cox(data, KNOWN, EVEN)
     cox = model.from_dict(json.loads(canonical_json(model.to_dict(fitted))))
     values = observations.covariates(data)[cox.features]
     scaled = (values / values.std()).assign(
@@ -257,18 +260,24 @@ class Store:
         )
         span = frame["days_since_first_order"] - frame["days_since_last_order"]
         frame["avg_days_between_orders"] = span / (frame["count_orders"] - 1).replace(0, np.nan)
-        return frame.reset_index().assign(country="Land")
+        return frame.reset_index().assign(country="Land", as_of_date=day)
+
+    def shop_days(self, as_of_date: date) -> pd.DataFrame:
+        return shop_days(self.orders, pd.Timestamp(as_of_date))
 
     def next_orders(self, knowledge_date: date, max_customers=None) -> pd.DataFrame:
         orders, end = self.orders, pd.Timestamp(knowledge_date)
         nobody = (
-            self.snapshot(end).head(0).assign(snapshot_date=end, is_ordered=True, duration_days=0)
+            self.snapshot(end)
+            .head(0)
+            .drop(columns="as_of_date")
+            .assign(snapshot_date=end, is_ordered=True, duration_days=0)
         )
         parts = []
         for day in pd.date_range(self.first + pd.Timedelta(days=1), end, freq="MS"):
             if day == end:
                 continue
-            frame = self.snapshot(day).assign(snapshot_date=day)
+            frame = self.snapshot(day).rename(columns={"as_of_date": "snapshot_date"})
             later = orders[(orders["ordered_date"] >= day) & (orders["ordered_date"] < end)]
             came = later.groupby("customer_id")["ordered_date"].min().reindex(frame["customer_id"])
             frame["is_ordered"] = came.notna().to_numpy()
@@ -400,21 +409,12 @@ def seasonal(levels: dict[int, float], months: int, count: int, seed: int) -> pd
 SEASON = {11: 0.5, 12: 0.6, 1: -0.6, 2: -0.5}
 
 
-def test_planted_season_is_found_and_expected_again():
-    data = seasonal(SEASON, months=14, count=3_000, seed=11)
-    known = pd.Timestamp("2021-03-01")
-    levels = fit_shop_days(data, known)
-    start = pd.date_range(levels.first_month, periods=len(levels.levels), freq="MS")
-    found = pd.Series(levels.levels, start)
-    truth = pd.Series([SEASON.get(day.month, 0.0) for day in start], start)
-    shift = (found - truth)[:14].mean()  # the mean level is the baseline's
-    assert (found - truth - shift)[:26].abs().max() < 0.12
-    assert levels.path(pd.Timestamp("2021-11-01"), 30)[-1] > 1.5 * levels.path(known, 30)[-1]
-
-
 def test_season_moves_the_chances_of_those_looked_at_in_it():
+    # who finds a planted season is the buying clock, see its tests
     data = seasonal(SEASON, months=14, count=2_000, seed=12)
-    cox = model.fit_cox(data, pd.Timestamp("2021-03-01"))
+    days = pd.date_range("2020-01-01", "2022-12-31")
+    speeds = [float(np.exp(SEASON.get(day.month, 0.0))) for day in days]
+    cox = model.fit_cox(data, pd.Timestamp("2021-03-01"), ShopDays("2020-01-01", speeds))
     frame = snapshots(2_000, 13)
     frame["days_since_first_order"], frame["days_since_last_order"] = 600, 45
     for day, level in (("2021-04-01", 0.0), ("2021-11-01", 0.5), ("2022-02-01", -0.5)):
@@ -422,18 +422,29 @@ def test_season_moves_the_chances_of_those_looked_at_in_it():
         assert back == pytest.approx(1 - np.exp(-0.28 * np.exp(level)), abs=0.04), day
 
 
-def test_shop_days_of_a_level_are_days_times_its_exponential():
-    clock = ShopDays("2021-01-01", [0.0, np.log(2.0)])
+def test_shop_days_add_up_and_the_last_year_comes_again():
+    clock = ShopDays("2021-01-01", [1.0] * 31 + [2.0] * 28)
     assert clock.path(pd.Timestamp("2021-01-30"), 4) == pytest.approx([0, 1, 2, 4, 6])
-    assert clock.path(pd.Timestamp("2021-06-01"), 2) == pytest.approx([0, 2, 4])  # the last holds
     dates = pd.Series(pd.to_datetime(["2021-01-31", "2020-12-30"]))
     assert clock.between(dates, np.array([2, 3])) == pytest.approx([3, 3])
+    # 59 days known: from 1 March on the same 59 again
+    assert clock.path(pd.Timestamp("2021-03-01"), 33)[-3:] == pytest.approx([31, 33, 35])
 
 
-def test_young_shop_has_no_season():
-    data = seasonal(SEASON, months=4, count=300, seed=14)
-    data["days_since_first_order"] = 100
-    assert not any(fit_shop_days(data, pd.Timestamp("2020-05-01")).levels)
+def test_shop_days_are_the_speeds_of_the_buying_clock():
+    shop = plant(count_customers=600, count_days=500, seed=21, season_strength=0.5)
+    day = pd.Timestamp("2021-03-01")
+    found = fit_shop_days(shop.snapshot(day), shop.shop_days(day))
+    speeds = buying_clock.fit(shop.snapshot(day), shop.shop_days(day)).speeds
+    assert found.path(day, 90)[-1] == pytest.approx(sum(speeds[425:515]), abs=1e-3)
+
+
+def test_a_model_of_the_form_before_is_trained_anew(trained):
+    stored = json.loads(trained.artefacts[run.MODEL_FILE])
+    stored["shop_days"] = {"first_month": "2020-01-01", "levels": [0.0]}
+    old = TrainedModel("cox", date(2021, 6, 1), {}, {run.MODEL_FILE: json.dumps(stored).encode()})
+    assert (run.reads(trained), run.reads(old)) == (True, False)
+    assert run.reads(TrainedModel("no_model", date(2021, 6, 1), {}))
 
 
 def test_planted_hazard_ratios_are_inside_their_intervals():
@@ -442,7 +453,7 @@ def test_planted_hazard_ratios_are_inside_their_intervals():
     slopes = {"log_count_orders_90d": 0.6, "has_one_order_day": -0.4}
     hazard = 0.02 * np.exp(sum(values[name] * slope for name, slope in slopes.items()) - 1)
     table, report = fit_effects(
-        observed(frame, hazard.to_numpy(), 300, 16), ShopDays(str(DAY), [0])
+        observed(frame, hazard.to_numpy(), 300, 16), ShopDays(str(DAY.date()), [1.0])
     )
     table = table.set_index("covariate")
     truth = pd.Series(1.0, table.index)
@@ -466,7 +477,7 @@ def test_hazards_that_cross_are_found_and_get_strata():
         snapshot_date=DAY, days=np.ceil(np.minimum(wait, 300)).clip(1).astype(int),
         is_ordered=wait <= 300,
     )  # fmt: skip
-    _, report = fit_effects(data, ShopDays(str(DAY), [0]))
+    _, report = fit_effects(data, ShopDays(str(DAY.date()), [1.0]))
     assert report["decision"] == "a baseline hazard per stratum"
     before, after = report["p_values_before"], report["p_values_after"]
     assert before["log_days_since_last_order"] < 1e-6 < after["log_days_since_last_order"]
@@ -491,7 +502,8 @@ def test_mean_of_customers_is_the_curve_of_the_same_customers(store):
     """Out of sample: trained on 2020-12-01, against Kaplan-Meier of the half year that followed."""
     cut = pd.Timestamp("2020-12-01")
     known = observations.observations_of(store.next_orders(date(2021, 6, 1)))
-    cox = model.fit_cox(observations.known_on(known, cut), cut)
+    shop_days = fit_shop_days(store.snapshot(cut), store.shop_days(cut))
+    cox = model.fit_cox(observations.known_on(known, cut), cut, shop_days)
     test = known[known["snapshot_date"] == cut]
     curve = kaplan_meier(test["days"].to_numpy(), test["is_ordered"].to_numpy())
     said = cox.survival(test, cut).mean(axis=0)
