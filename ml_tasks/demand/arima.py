@@ -22,7 +22,7 @@ COEFFICIENTS = 3  # phi, theta_1, theta_2
 MIN_WEEKS = 26
 MIN_WEEKS_SOLD = 6
 # The fits of one product take some 40 ms. More products than these do not move the medians.
-MAX_FITTED = 300
+MAX_FITTED = 200
 MAX_ITERATIONS = 25
 SHRINKAGE = 0.5
 MAX_ROOT = 0.98
@@ -110,8 +110,10 @@ def _usual_logs(units: np.ndarray, season: np.ndarray) -> np.ndarray:
     """log(1 + units) in a usual week, shape as `units`; a closed week repeats the one before."""
     past = season[: units.shape[1]]
     logs = np.log1p(units / np.exp(past))
-    for week in np.flatnonzero(past[1:] < CLOSED) + 1:
-        logs[:, week] = np.where(np.isnan(logs[:, week - 1]), logs[:, week], logs[:, week - 1])
+    is_closed = np.isnan(units) | (past < CLOSED)
+    for week in np.flatnonzero(is_closed.any(axis=0)[1:]) + 1:
+        repeats = is_closed[:, week] & ~np.isnan(logs[:, week - 1])
+        logs[:, week] = np.where(repeats, logs[:, week - 1], logs[:, week])
     return logs
 
 

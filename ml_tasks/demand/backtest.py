@@ -7,10 +7,11 @@ origin with those parameters, so every one of the weeks it is tested on is new t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from ml_tasks.demand import blend, model
+from ml_tasks.demand import blend, closures, model
 from ml_tasks.demand.accuracy import changes
 from ml_tasks.demand.blend import Weights
 from ml_tasks.demand.model import CANDIDATES, SIMPLE, SMOOTHING, Fitted, Forecasts
@@ -44,10 +45,19 @@ class Backtest:
         """Whether the shop was old enough to fit more than the simple methods."""
         return SMOOTHING in self.forecasts[0]
 
+    @cached_property
+    def _demand(self) -> np.ndarray:
+        """Units of the whole panel; NaN in closures, which no forecast is to answer for."""
+        return np.where(closures.closed(self.panel.units), np.nan, self.panel.units)
+
     def actual(self, origin: int) -> np.ndarray:
-        """log(1 + units) after an origin, shape (n_products, STEPS); NaN where not known yet."""
+        """log(1 + units) after an origin, shape (n_products, STEPS).
+
+        NaN where not known yet, and in closures: they would make weights and bands those of the
+        chance to close.
+        """
         came = np.full((len(self.panel.product_ids), STEPS), np.nan)
-        weeks = self.panel.units[:, origin : origin + STEPS]
+        weeks = self._demand[:, origin : origin + STEPS]
         came[:, : weeks.shape[1]] = np.log1p(weeks)
         return came
 

@@ -13,7 +13,7 @@ from ml_tasks.demand.panel import SEASON_WEEKS
 # A product's own backtest counts as much as this many weeks' worth of its class'.
 PRIOR_WEEKS = 96
 # Weights fall with this power of the loss: 0 is the plain mean, endless the best one alone.
-POWER = 10.0
+POWER = 4.0
 SMALL_LOSS = 0.05
 # Products are put into classes by the size of their forecast, units a week.
 SIZE_EDGES = (0.5, 2.0, 6.0, 20.0, 60.0)

@@ -30,7 +30,7 @@ LEVEL_WEIGHT = 0.2
 HIDDEN, DECODER = 32, 24
 BATCH = 128
 MIN_BATCH = 32
-TRAINING_STEPS = 400
+TRAINING_STEPS = 300
 ORIGINS_PER_BATCH = 24
 LEARNING_RATE = 4e-3
 # More products than these teach one small network nothing new.
@@ -60,7 +60,8 @@ class _Inputs:
             year, less its level of then; 0 where unknown.
         level: Shape (n_products, n_weeks): running level, log scale.
         logs: Shape (n_products, n_weeks): log(1 + units), 0 before the first sale.
-        age: Shape (n_products, n_weeks): weeks since the first sale, 1 in its week, 0 before.
+        age: Shape (n_products, n_weeks): weeks on sale, 1 in that of the first sale, 0 before.
+        is_live: Shape (n_products, n_weeks): whether the week's sales are known.
     """
 
     encoder: Tensor
@@ -69,6 +70,7 @@ class _Inputs:
     level: Tensor
     logs: Tensor
     age: Tensor
+    is_live: Tensor
 
 
 class _Network(nn.Module):
@@ -133,8 +135,10 @@ def _loss(network: _Network, inputs: _Inputs, products: Tensor, origins: Tensor)
     """Mean quantile loss over the origins' following weeks that are known."""
     n_weeks = inputs.logs.shape[1]
     targets = origins[:, None] + 1 + torch.arange(STEPS)
-    actual = inputs.logs[products][:, targets.clamp(max=n_weeks - 1)]
-    counts = (targets < n_weeks) & (inputs.age[products][:, origins] >= MIN_WEEKS)[:, :, None]
+    within = targets.clamp(max=n_weeks - 1)
+    actual = inputs.logs[products][:, within]
+    counts = (inputs.age[products][:, origins] >= MIN_WEEKS)[:, :, None] & (targets < n_weeks)
+    counts = counts & (inputs.is_live[products][:, within] > 0)
     error = actual[..., None] - network(inputs, products, origins)
     level = torch.tensor(QUANTILES)
     loss = torch.maximum(level * error, (level - 1) * error).sum(dim=-1)
@@ -187,14 +191,14 @@ def _inputs_of(units: np.ndarray, shop: _Shop) -> _Inputs:
     has_year = targets - SEASON_WEEKS >= FIRST_LEVEL_WEEKS
     shop_then = np.where(has_year, shop.run[year_ago] - shop.level[origin_year_ago], 0.0)
     last_year = np.where(
-        has_year & is_live[:, origin_year_ago],
+        has_year & is_live[:, origin_year_ago] & is_live[:, year_ago],
         logs[:, year_ago] - level[:, origin_year_ago],
         0.0,
     )
     calendar = np.concatenate(
         [shop.calendar[targets], shop_then[..., None], has_year[..., None]], axis=-1
     )
-    arrays = (encoder, calendar, last_year, level, logs, age)
+    arrays = (encoder, calendar, last_year, level, logs, age, is_live)
     return _Inputs(*(torch.from_numpy(array.astype(np.float32)) for array in arrays))
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ml_tasks.demand import arima, intermittent, lstm, smoothing
+from ml_tasks.demand import arima, closures, intermittent, lstm, smoothing
 from ml_tasks.demand.panel import SEASON_WEEKS, STEPS, Panel
 from ml_tasks.demand.prices import at_usual_price
 from ml_tasks.demand.season import season_of
@@ -38,6 +38,7 @@ class Fitted:
 
 def fit(panel: Panel, seed: int) -> Fitted:
     """Fit the candidates that learn, to all weeks of the panel."""
+    panel = closures.without_past(panel)
     recent_amount = panel.amount[:, -26:].sum(axis=1)
     parameters = arima.fit(panel.units, season_of(panel), recent_amount)
     return Fitted(panel.product_ids, parameters, lstm.fit(panel, seed))
@@ -50,6 +51,7 @@ def forecast(fitted: Fitted, panel: Panel) -> Forecasts:
         fitted: From the same or an earlier panel; a product it does not know takes the medians.
         panel: At least one week.
     """
+    panel = closures.without_past(panel)
     season = season_of(panel)
     parameters = _aligned(fitted, panel.product_ids)
     return simple(panel.units) | {

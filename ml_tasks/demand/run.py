@@ -8,7 +8,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ml_tasks.demand import backtest, blend, eligibility, evaluate, pictures, reconcile, stored
+from ml_tasks.demand import (
+    backtest,
+    blend,
+    closures,
+    eligibility,
+    evaluate,
+    pictures,
+    reconcile,
+    stored,
+)
 from ml_tasks.demand import model as demand
 from ml_tasks.demand.backtest import BLEND
 from ml_tasks.demand.model import CANDIDATES
@@ -108,7 +117,7 @@ def _forecast(panel: Panel, model: TrainedModel) -> tuple[np.ndarray, np.ndarray
     shifts = np.array(model.parameters[stored.BANDS])
     season = season_of(panel)
     if model.name != BLEND:
-        quantiles = demand.simple(panel.units)[model.name]
+        quantiles = demand.simple(closures.without_past(panel).units)[model.name]
         methods = np.full(len(panel.product_ids), model.name, dtype=object)
     else:
         forecasts = demand.forecast(stored.fitted(model.artefacts), panel)

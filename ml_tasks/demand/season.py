@@ -22,8 +22,14 @@ DAYS_PER_YEAR = 365.25
 # Fewer, and no week to come was seen last year.
 MIN_WEEKS = SEASON_WEEKS - HORIZON_WEEKS
 SAME_WEEK_DAYS = 3.5
-# The part of the shop's season that a product is taken to follow.
+# A product is taken to follow the shop's season by this much of what products did follow: that
+# was measured on the weeks which the season was learnt from.
 SHARE = 0.75
+MIN_FOLLOWED, MAX_FOLLOWED = 1.0, 1.75
+REGULAR_SHARE = 0.7
+AROUND_WEEKS = 4
+# Below this, log scale, the shop was closed: all products follow that.
+CLOSED = -1.2
 OUTLIER_QUANTILE = 0.95
 SMALL_SHARE = 0.01
 
@@ -50,7 +56,37 @@ def season_of(panel: Panel) -> np.ndarray:
     curve = _curve_kernel(_day_of_year(panel))
     drift = LEVEL_SD**2 + DRIFT_SD**2 * (np.minimum(week[:, None], week) + 1)
     observed = (curve + drift)[:n_weeks, :n_weeks] + NOISE_SD**2 * np.eye(n_weeks)
-    return SHARE * (curve[:, :n_weeks] @ np.linalg.solve(observed, logs - logs.mean()))
+    season = curve[:, :n_weeks] @ np.linalg.solve(observed, logs - logs.mean())
+    return SHARE * followed(panel.units, season[:n_weeks]) * season
+
+
+def followed(units: np.ndarray, season: np.ndarray) -> float:
+    """By how many percent regular products' sales differ for each percent of the shop's season.
+
+    Least squares of weeks less the mean of the weeks around them, so that no product's own run
+    has a say. The season is a posterior mean, pulled to 0, and a shop whose products move as one
+    follows it by more than 1.
+
+    Args:
+        units: Shape (n_products, n_weeks).
+        season: Log of the season's factor, shape (n_weeks,).
+    """
+    is_regular = (units > 0).mean(axis=1) > REGULAR_SHARE
+    if not is_regular.any():
+        return 1.0
+    logs = np.log1p(units[is_regular])
+    counts = ~np.isnan(logs) & (season > CLOSED)
+    own, shop = _less_around(np.nan_to_num(logs)), _less_around(season[None])
+    square = (shop**2 * counts).sum()
+    slope = (own * shop * counts).sum() / square if square > 0 else 1.0
+    return float(np.clip(slope, MIN_FOLLOWED, MAX_FOLLOWED))
+
+
+def _less_around(values: np.ndarray) -> np.ndarray:
+    """Each week less the mean of the weeks around it, shape (n, n_weeks); the ends repeat."""
+    padded = np.pad(values, ((0, 0), (AROUND_WEEKS, AROUND_WEEKS)), mode="edge")
+    around = np.lib.stride_tricks.sliding_window_view(padded, 2 * AROUND_WEEKS + 1, axis=1)
+    return values - around.mean(axis=-1)
 
 
 def without_outliers(units: np.ndarray, quantile: float) -> np.ndarray:

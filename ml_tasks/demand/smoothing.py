@@ -20,6 +20,7 @@ PRIOR_WEEKS = 2.0
 LAUNCH_WEEKS = 8
 MIN_LAUNCHES = 5
 SPREAD_WEEKS, SPREAD_PRIOR_WEEKS = 26, 4.0
+MIN_SPREAD_WEEKS = 8
 DEFAULT_SIGMA = 0.8
 Z_P90 = 1.2815515655446004
 
@@ -45,7 +46,8 @@ def _level(panel: Panel, factor: np.ndarray) -> np.ndarray:
     """
     roots = np.sqrt(np.nan_to_num(without_outliers(panel.units, OUTLIER_QUANTILE)))
     is_live = ~np.isnan(panel.units)
-    weight = DECAY ** np.arange(panel.n_weeks)[::-1] * is_live
+    later = np.cumsum(is_live[:, ::-1], axis=1)[:, ::-1]  # a closure stops the clock
+    weight = DECAY ** (later - 1) * is_live
     prior = PRIOR_WEEKS * DECAY ** is_live.sum(axis=1)
     sold = (weight * roots).sum(axis=1) + prior * np.sqrt(_launch_level(panel))
     expected = (weight * np.sqrt(factor)).sum(axis=1) + prior
@@ -83,5 +85,7 @@ def _sigma(units: np.ndarray, level: np.ndarray, factor: np.ndarray) -> np.ndarr
     squares = (np.log1p(recent) - expected) ** 2
     count = (~np.isnan(squares)).sum(axis=1)
     total = np.nansum(squares, axis=1)
-    shop = total.sum() / count.sum() if count.sum() > SPREAD_WEEKS else DEFAULT_SIGMA**2
+    enough = count >= MIN_SPREAD_WEEKS
+    # the median: a product that fell asleep is off by its whole log
+    shop = np.median(total[enough] / count[enough]) if enough.any() else DEFAULT_SIGMA**2
     return np.sqrt((total + SPREAD_PRIOR_WEEKS * shop) / (count + SPREAD_PRIOR_WEEKS))

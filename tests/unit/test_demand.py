@@ -14,6 +14,7 @@ from ml_tasks.demand import (
     arima,
     backtest,
     blend,
+    closures,
     evaluate,
     intermittent,
     lstm,
@@ -23,6 +24,7 @@ from ml_tasks.demand import (
     run,
     smoothing,
 )
+from ml_tasks.demand import season as season_module
 from ml_tasks.demand.model import CANDIDATES
 from ml_tasks.demand.panel import STEPS, Panel, first_forecast_week, panel_of, weeks_stepped_over
 from ml_tasks.demand.season import season_of, without_outliers
@@ -137,6 +139,16 @@ def test_planted_season_is_found():
     assert 0.5 < np.polyfit(planted, found, 1)[0] < 0.9
 
 
+@pytest.mark.parametrize("strength", [1.0, 2.0])
+def test_how_far_products_follow_is_measured(strength):
+    rng = np.random.default_rng(31)
+    season = 0.3 * np.sin(2 * np.pi * np.arange(100) / 10)
+    units = np.exp(4 + strength * season + rng.normal(0, 0.2, (40, 100)))
+    units *= np.exp(np.linspace(0, 2, 100))  # a product's own run has no say
+    expected = min(strength, season_module.MAX_FOLLOWED)
+    assert season_module.followed(units, season) == pytest.approx(expected, rel=0.05)
+
+
 def test_weeks_closed_last_year_are_expected_closed_again():
     rng = np.random.default_rng(12)
     units = rng.poisson(30, (100, 100)).astype(float)
@@ -221,6 +233,58 @@ def test_steady_product_is_no_intermittent_one():
     assert np.mean(median) == pytest.approx(3.0, abs=0.05)
     assert np.mean(high - median) == pytest.approx(0.5 * 1.2816, abs=0.08)
     assert np.mean(median - low) == pytest.approx(0.5 * 1.2816, abs=0.08)
+
+
+# closures
+
+
+def test_closure_is_told_from_chance():
+    rng = np.random.default_rng(28)
+    units = np.vstack([rng.poisson(30, (1, 100)), rng.poisson(0.4, (200, 100))]).astype(float)
+    units[0, 60:75] = 0
+    units[1, :20] = np.nan
+    found = closures.closed(units)
+    assert np.flatnonzero(found[0]).tolist() == list(range(60, 75))
+    assert not found[1:].any()
+
+
+def test_closure_that_runs_is_taken_for_good():
+    units = np.full((2, 60), 9.0)
+    units[0, 40:50] = 0
+    units[1, 50:] = 0
+    known = closures.without_past(panel(units)).units
+    assert np.flatnonzero(np.isnan(known[0])).tolist() == list(range(40, 50))
+    np.testing.assert_array_equal(known[1], units[1])
+
+
+def test_shop_that_opens_again_sells_as_before():
+    units = np.random.default_rng(29).poisson(40, (30, 100)).astype(float)
+    units[:10, 70:98] = 0  # two weeks ago they opened again
+    known = closures.without_past(panel(units))
+    season = no_season(units)
+    steady = arima.ArimaParameters(
+        np.tile([0.0, -0.75, 0.0], (30, 1)), np.full(30, 0.2), np.full(30, True)
+    )
+    forecasts = {
+        "smoothing": smoothing.forecast(known, season),
+        "arima": arima.forecast(known.units, season, steady),
+        "intermittent": intermittent.forecast(known.units, season),
+        "last year": model.simple(known.units)[model.SEASONAL_NAIVE],
+    }
+    for name, quantiles in forecasts.items():
+        low, median, high = np.expm1(quantiles[:10, 0]).T
+        assert np.mean(median) == pytest.approx(40, rel=0.1), name
+        if name != "last year":
+            assert 20 < low.mean() < 38 < 42 < high.mean() < 65, name
+
+
+def test_bands_and_weights_do_not_answer_for_closures():
+    units = np.random.default_rng(30).poisson(40, (20, 80)).astype(float)
+    units[:5, 60:] = 0
+    tested = backtest.Backtest(panel(units), [56, 64], [{}, {}])
+    assert np.isnan(tested.actual(56)[:5, 4:]).all()
+    assert np.isnan(tested.actual(64)[:5]).all()
+    np.testing.assert_array_equal(tested.actual(64)[5:], np.log1p(units[5:, 64 : 64 + STEPS]))
 
 
 # offers
@@ -499,15 +563,28 @@ def test_quantile_loss_agrees_with_plain_loops():
 @pytest.mark.parametrize(
     ("blended", "naive", "mean", "is_better", "simple"),
     [
-        pytest.param(0.7, 0.9, 0.8, True, "mean_8_weeks", id="beats both"),
-        pytest.param(0.85, 0.9, 0.8, False, "mean_8_weeks", id="beats the poorer only"),
-        pytest.param(0.85, 0.8, 0.9, False, "seasonal_naive", id="beats the other only"),
-        pytest.param(float("nan"), 0.8, 0.9, False, "seasonal_naive", id="can't be told"),
+        pytest.param([0.7, 0.7], [0.9, 0.9], [0.8, 0.8], True, "mean_8_weeks", id="beats both"),
+        pytest.param(
+            [0.8, 0.9], [1, 1], [0.7, 0.95], True, "mean_8_weeks", id="beaten at one origin"
+        ),
+        pytest.param(
+            [0.8, 0.9], [1, 1], [0.7, 0.85], False, "mean_8_weeks", id="beaten at each origin"
+        ),
+        pytest.param(
+            [0.8, 0.9], [0.7, 0.8], [1, 1], False, "seasonal_naive", id="by the other method"
+        ),
+        pytest.param([float("nan")], [0.8], [0.9], False, "seasonal_naive", id="can't be told"),
     ],
 )
-def test_blend_has_to_beat_the_best_simple_method(blended, naive, mean, is_better, simple):
+def test_blend_gives_way_where_it_is_beaten_at_each_origin(blended, naive, mean, is_better, simple):
     figures = {"blend": blended, "seasonal_naive": naive, "mean_8_weeks": mean}
-    report = {"methods": {name: {"wrmsse": value} for name, value in figures.items()}}
+    report = {
+        "methods": {name: {"wrmsse": np.mean(values)} for name, values in figures.items()},
+        "cuts": [
+            {name: {"wrmsse": values[place]} for name, values in figures.items()}
+            for place in range(len(blended))
+        ],
+    }
     assert evaluate.is_better(report) is is_better
     assert evaluate.best_simple(report) == simple
 
