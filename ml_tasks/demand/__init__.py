@@ -3,7 +3,8 @@
 Reads   features.product_weeks   one row per product_id and week_start_date
 Writes  scores.demand            one row per product_id and week_start_date
 
-`panel.py` turns the frame into arrays, `season.py` finds the shop's season in them. Candidates
+`panel.py` turns the frame into arrays, `closures.py` finds the weeks in which a product could not
+be bought, `season.py` the shop's season. Candidates
 forecast (`smoothing.py`, once more on `prices.py`'s sales, `intermittent.py`, `arima.py`,
 `lstm.py`; `model.py` calls them).
 `backtest.py` lets them forecast from past dates, `blend.py` weighs them by that and sets their
