@@ -13,6 +13,7 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from ml_tasks.demand.panel import SEASON_WEEKS, STEPS
 
@@ -66,8 +67,12 @@ def fit(units: np.ndarray, season: np.ndarray, weight: np.ndarray) -> ArimaParam
     heaviest_first = np.argsort(-weight, kind="stable")
     fitted = heaviest_first[is_long[heaviest_first]][:MAX_FITTED]
     own = np.full((len(units), COEFFICIENTS), np.nan)
-    for row in fitted:
-        own[row] = _fit_one(logs[row, known[row]])
+    import statsmodels.tsa.statespace.sarimax  # noqa: F401, so that its BLAS is there to be limited
+
+    # of matrices of 2 by 2: waiting threads took nineteen times the work's CPU on a busy machine
+    with threadpool_limits(limits=1):
+        for row in fitted:
+            own[row] = _fit_one(logs[row, known[row]])
     is_own = np.isfinite(own).all(axis=1)
     pooled = np.median(own[is_own], axis=0) if is_own.any() else np.array(DEFAULT_COEFFICIENTS)
     coefficients = pooled + (1 - SHRINKAGE) * (np.where(is_own[:, None], own, pooled) - pooled)
