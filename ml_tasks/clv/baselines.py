@@ -77,6 +77,12 @@ class ProcessTimesAmount:
         )
 
 
+def repeat_of(stretch: str, snapshot: pd.DataFrame) -> Repeat:
+    """Nothing to fit."""
+    del snapshot
+    return Repeat(stretch)
+
+
 def fit_process(kind: str, snapshot: pd.DataFrame) -> ProcessTimesAmount:
     """Fit both to what was known on a date, at least one row; outcomes are not looked at."""
     histories = rfm(snapshot)
@@ -96,7 +102,7 @@ PRODUCTS = {f"{kind}_x_gamma_gamma": kind for kind in PROCESSES}
 FIRST = next(iter(REPEATS))  # of a shop too young to test anything
 # Name -> fit(snapshot of the training date).
 BASELINES: dict[str, Callable[[pd.DataFrame], Baseline]] = {
-    **{name: lambda _, stretch=stretch: Repeat(stretch) for name, stretch in REPEATS.items()},
+    **{name: partial(repeat_of, stretch) for name, stretch in REPEATS.items()},
     **{name: partial(fit_process, kind) for name, kind in PRODUCTS.items()},
 }
 

@@ -27,7 +27,10 @@ def process_of(kind: str, histories: pd.DataFrame) -> Process:
         histories: As of `rfm`, at least one row.
     """
     age = float(histories["age"].mean())
-    unknown = {BgNbd.name: BgNbd(1.0, age, 1.0, 1.0), ParetoNbd.name: ParetoNbd(1.0, age, 1.0, age)}
+    unknown: dict[str, Process] = {
+        BgNbd.name: BgNbd(1.0, age, 1.0, 1.0),
+        ParetoNbd.name: ParetoNbd(1.0, age, 1.0, age),
+    }
     return FITS[kind](histories) or unknown[kind]
 
 
