@@ -93,6 +93,7 @@ def weights(tested: Backtest, count_origins: int) -> Weights:
     count_products = len(tested.panel.product_ids)
     total = {name: np.zeros(count_products) for name in CANDIDATES}
     count_weeks, size = np.zeros(count_products), np.zeros(count_products, dtype=int)
+    cross = np.zeros((len(CANDIDATES), len(CANDIDATES)))
     pairs = zip(tested.origins, tested.forecasts, strict=True)
     for origin, forecasts in list(pairs)[:count_origins]:
         actual = np.expm1(tested.actual(origin)[:, :HORIZON_WEEKS])
@@ -101,12 +102,15 @@ def weights(tested: Backtest, count_origins: int) -> Weights:
         known &= scale > 0
         count_weeks += known.sum(axis=1)
         size = np.where(known.any(axis=1), sizes(forecasts), size)
+        errors = []
         for name in CANDIDATES:
             median = np.expm1(np.maximum(forecasts[name][:, :HORIZON_WEEKS, 1], 0.0))
-            error = np.abs(actual - median) / np.where(scale > 0, scale, 1.0)
-            total[name] += np.where(known, error, 0.0).sum(axis=1)
+            error = np.where(known, (median - actual) / np.where(scale > 0, scale, 1.0), 0.0)
+            total[name] += np.abs(error).sum(axis=1)
+            errors.append(error.clip(-blend.MAX_ERROR, blend.MAX_ERROR).ravel())
+        cross += np.stack(errors) @ np.stack(errors).T
     loss = {name: value / np.maximum(count_weeks, 1) for name, value in total.items()}
-    return blend.weights(loss, count_weeks, size)
+    return blend.weights(loss, count_weeks, size, blend.team(cross))
 
 
 def sizes(forecasts: Forecasts) -> np.ndarray:

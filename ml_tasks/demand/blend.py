@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import nnls
 
 from ml_tasks.demand import arima
 from ml_tasks.demand.model import CANDIDATES, Forecasts
@@ -15,6 +16,11 @@ PRIOR_WEEKS = 96
 # Weights fall with this power of the loss: 0 is the plain mean, endless the best one alone.
 POWER = 4.0
 SMALL_LOSS = 0.05
+# Pulls the team's weights to equal ones: by as much as the candidates' mean squared error.
+RIDGE = 1.0
+SUM_WEIGHT = 1e3
+# Scaled errors beyond it count as much: single orders are not to choose the team.
+MAX_ERROR = 5.0
 # Products are put into classes by the size of their forecast, units a week.
 SIZE_EDGES = (0.5, 2.0, 6.0, 20.0, 60.0)
 COUNT_CLASSES = len(SIZE_EDGES) + 1
@@ -35,7 +41,36 @@ class Weights:
     of_class: np.ndarray
 
 
-def weights(loss: dict[str, np.ndarray], count_weeks: np.ndarray, size: np.ndarray) -> Weights:
+def team(cross: np.ndarray) -> np.ndarray:
+    """The shop's weights of the candidates by how their errors cancel out, shape (n_candidates,).
+
+    Five that err alike count as little more than one. Least squares with weights of at least 0
+    that add up to 1, pulled to equal ones.
+
+    Args:
+        cross: Sums of products of the candidates' errors, shape (n_candidates, n_candidates).
+
+    Source:
+        Bates and Granger (1969), doi 10.2307/3008764; Diebold and Pauly (1990),
+        doi 10.1016/0169-2070(90)90028-A (shrinkage to equal weights).
+    """
+    count = len(cross)
+    ridge = RIDGE * float(np.trace(cross)) / count
+    if ridge <= 0:
+        return np.full(count, 1 / count)
+    root = np.linalg.cholesky(cross + ridge * np.eye(count)).T
+    pull = np.linalg.solve(root.T, np.full(count, ridge / count))
+    heavy = SUM_WEIGHT * np.sqrt(ridge)
+    found, _ = nnls(np.vstack([root, np.full(count, heavy)]), np.append(pull, heavy))
+    return found / found.sum()
+
+
+def weights(
+    loss: dict[str, np.ndarray],
+    count_weeks: np.ndarray,
+    size: np.ndarray,
+    of_team: np.ndarray | None = None,
+) -> Weights:
     """Weights by how the candidates did in the backtest.
 
     A few weeks of one product are mostly noise. So its losses, as shares of their mean, are pulled
@@ -46,6 +81,7 @@ def weights(loss: dict[str, np.ndarray], count_weeks: np.ndarray, size: np.ndarr
         loss: Candidate -> mean scaled error of each product, shape (n_products,).
         count_weeks: Weeks that it is the mean of, shape (n_products,); 0 if never tested.
         size: Class of the forecasts' size, see `size_class`, shape (n_products,).
+        of_team: See `team`; equal ones if it is not given.
     """
     own = np.column_stack([loss[name] for name in CANDIDATES])
     of_class = np.empty((COUNT_CLASSES, len(CANDIDATES)))
@@ -57,15 +93,16 @@ def weights(loss: dict[str, np.ndarray], count_weeks: np.ndarray, size: np.ndarr
         of_class[number] = _share_of_mean(total) if enough else shop
     trust = (count_weeks / (count_weeks + PRIOR_WEEKS))[:, None]
     pulled = of_class[size] + trust * (_share_of_mean(own) - of_class[size])
-    return Weights(_falling(pulled), _falling(of_class))
+    shares = np.ones(len(CANDIDATES)) if of_team is None else of_team
+    return Weights(_falling(pulled, shares), _falling(of_class, shares))
 
 
 def _share_of_mean(loss: np.ndarray) -> np.ndarray:
     return (loss + SMALL_LOSS) / (loss.mean(axis=-1, keepdims=True) + SMALL_LOSS)
 
 
-def _falling(loss: np.ndarray) -> np.ndarray:
-    raw = loss**-POWER
+def _falling(loss: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    raw = shares * loss**-POWER
     return raw / raw.sum(axis=-1, keepdims=True)
 
 

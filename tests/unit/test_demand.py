@@ -487,6 +487,21 @@ def test_weights_follow_the_product_only_as_far_as_it_was_tested():
     np.testing.assert_allclose(untested.of_class, 1 / len(CANDIDATES))
 
 
+def test_candidates_that_err_alike_count_as_one_in_the_team(monkeypatch):
+    rng = np.random.default_rng(32)
+    common = rng.normal(size=4_000)
+    errors = np.stack([common + 0.5 * rng.normal(size=4_000) for _ in range(5)])
+    errors = np.vstack([errors, rng.normal(size=(1, 4_000))])
+    cross = errors @ errors.T
+    pulled = blend.team(cross)
+    assert pulled.sum() == pytest.approx(1)
+    assert 1 / 6 < pulled[5] < 0.5
+    monkeypatch.setattr(blend, "RIDGE", 1e-4)
+    inverse = np.linalg.inv(cross) @ np.ones(6)  # closed form, all weights above 0
+    np.testing.assert_allclose(blend.team(cross), inverse / inverse.sum(), atol=0.01)
+    np.testing.assert_allclose(blend.team(np.zeros((6, 6))), 1 / 6)
+
+
 def test_blend_is_the_weighted_mean():
     rng = np.random.default_rng(21)
     forecasts = {name: rng.normal(size=(3, STEPS, 3)) for name in CANDIDATES}
