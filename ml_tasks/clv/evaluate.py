@@ -11,10 +11,10 @@ import pandas as pd
 
 from ml_tasks.clv import model as clv
 from ml_tasks.clv import outcomes
-from ml_tasks.clv.baselines import BASELINES, FIRST, PRODUCTS
+from ml_tasks.clv.baselines import BASELINES, FIRST, PRODUCTS, REPEATS
 from ml_tasks.clv.outcomes import HORIZON_DAYS, YEAR_HORIZON_DAYS, is_learnable, spend
 from ml_tasks.lookback.figures import clv as figures_of_customers
-from ml_tasks.shared import metrics, plots, slices
+from ml_tasks.shared import contest, metrics, plots, slices
 from ml_tasks.shared.cuts import known_by, splits
 from ml_tasks.shared.evaluation import Evaluation, means, told, untested
 
@@ -80,9 +80,10 @@ def decide(
 ) -> Evaluation:
     """Choose by the means over the cuts.
 
-    The trees win only if they sort spend better than each baseline (Gini) and describe it better
+    The trees win only if they sort spend better than each repeat (Gini) and describe it better
     than one amount for all does (deviance, totals made equal, so that a season nobody could know
-    of does not decide). Else the baseline that sorts best does.
+    of does not decide). A probability model, which has neither median nor bounds, contends where
+    it sorts clearly better, see `contest`. Else the baseline that sorts best does.
 
     Args:
         rows: A row per cut and model: `model` and the figures of JUDGED_BY.
@@ -90,7 +91,8 @@ def decide(
         pictures: Handed on.
     """
     figures = {name: means(rows, name, JUDGED_BY) for name in (MODEL, *BASELINES, CONSTANT)}
-    baseline = max(BASELINES, key=lambda name: figures[name].get("gini", -1.0))
+    contenders = [*REPEATS, *(name for name in PRODUCTS if _is_clearly_better(name, rows))]
+    baseline = max(contenders, key=lambda name: figures[name].get("gini", -1.0))
     ours, theirs, constant = figures[MODEL], figures[baseline], figures[CONSTANT]
     is_better = (
         ours["gini"] > theirs["gini"] and ours["shape_deviance"] < constant["shape_deviance"]
@@ -121,6 +123,12 @@ def _said(
         "orders": np.full(len(test), train["outcome_count_orders"].mean()),
     }
     return {MODEL: _of_horizon(predicted, HORIZON_DAYS), **baselines, CONSTANT: of_all}
+
+
+def _is_clearly_better(name: str, rows: list[dict[str, Any]]) -> bool:
+    ours, theirs = (contest.column_of(model, {"cuts": rows}) for model in (MODEL, name))
+    compared = contest.compare(ours, theirs, {"gini": contest.HIGHER})
+    return any(comparison.says == contest.BETTER for comparison in compared)
 
 
 def _of_baseline(predicted: pd.DataFrame, days: int) -> dict[str, np.ndarray]:
