@@ -12,8 +12,10 @@ from ml_tasks.churn.baselines import BASELINES, RECENCY
 from ml_tasks.churn.outcomes import HORIZON_DAYS, has_ordered, is_learnable
 from ml_tasks.lookback.figures import churn as figures_of_customers
 from ml_tasks.shared import metrics, plots, slices
+from ml_tasks.shared.contest import LOWER
 from ml_tasks.shared.cuts import splits
-from ml_tasks.shared.evaluation import Evaluation, means, told, untested
+from ml_tasks.shared.evaluation import Evaluation, clearly_better, means, told, untested
+from ml_tasks.shared.probability.baseline import PROCESSES
 
 MODEL = "xgboost_on_clock"
 JUDGED_BY = ("log_loss", "auc", "calibration_error", "brier_skill")
@@ -29,8 +31,9 @@ def evaluate(labelled: pd.DataFrame, shop_days: pd.DataFrame, seed: int) -> Eval
 
     Returns:
         In favour of the trees only if their log loss, which judges rank and level at once, is
-        lower on the mean over the cuts than that of each baseline; else of the best baseline, or
-        of the recency rule where there is no cut.
+        lower on the mean over the cuts than the recency rule's, and no process, which knows no
+        season, is clearly better; else of the best baseline, or of the recency rule where there is
+        no cut.
     """
     rows: list[dict[str, Any]] = []
     pictures: dict[str, bytes] = {}
@@ -53,7 +56,8 @@ def evaluate(labelled: pd.DataFrame, shop_days: pd.DataFrame, seed: int) -> Eval
     if not rows:
         return untested(RECENCY)
     figures = {name: means(rows, name, JUDGED_BY) for name in (MODEL, *BASELINES)}
-    baseline = min(BASELINES, key=lambda name: figures[name]["log_loss"])
+    contenders = [RECENCY, *clearly_better(PROCESSES, MODEL, rows, "log_loss", LOWER)]
+    baseline = min(contenders, key=lambda name: figures[name]["log_loss"])
     ours, theirs = figures[MODEL], figures[baseline]
     is_better = ours["log_loss"] < theirs["log_loss"]
     decision = f"{MODEL} {'beats' if is_better else 'does not beat'} {baseline}: " + ", ".join(

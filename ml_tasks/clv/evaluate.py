@@ -14,9 +14,10 @@ from ml_tasks.clv import outcomes
 from ml_tasks.clv.baselines import BASELINES, FIRST, PRODUCTS, REPEATS
 from ml_tasks.clv.outcomes import HORIZON_DAYS, YEAR_HORIZON_DAYS, is_learnable, spend
 from ml_tasks.lookback.figures import clv as figures_of_customers
-from ml_tasks.shared import contest, metrics, plots, slices
+from ml_tasks.shared import metrics, plots, slices
+from ml_tasks.shared.contest import HIGHER
 from ml_tasks.shared.cuts import known_by, splits
-from ml_tasks.shared.evaluation import Evaluation, means, told, untested
+from ml_tasks.shared.evaluation import Evaluation, clearly_better, means, told, untested
 
 MODEL = "xgboost_two_part_on_clock"
 CONSTANT = "same_for_all"
@@ -91,7 +92,7 @@ def decide(
         pictures: Handed on.
     """
     figures = {name: means(rows, name, JUDGED_BY) for name in (MODEL, *BASELINES, CONSTANT)}
-    contenders = [*REPEATS, *(name for name in PRODUCTS if _is_clearly_better(name, rows))]
+    contenders = [*REPEATS, *clearly_better(PRODUCTS, MODEL, rows, "gini", HIGHER)]
     baseline = max(contenders, key=lambda name: figures[name].get("gini", -1.0))
     ours, theirs, constant = figures[MODEL], figures[baseline], figures[CONSTANT]
     is_better = (
@@ -123,12 +124,6 @@ def _said(
         "orders": np.full(len(test), train["outcome_count_orders"].mean()),
     }
     return {MODEL: _of_horizon(predicted, HORIZON_DAYS), **baselines, CONSTANT: of_all}
-
-
-def _is_clearly_better(name: str, rows: list[dict[str, Any]]) -> bool:
-    ours, theirs = (contest.column_of(model, {"cuts": rows}) for model in (MODEL, name))
-    compared = contest.compare(ours, theirs, {"gini": contest.HIGHER})
-    return any(comparison.says == contest.BETTER for comparison in compared)
 
 
 def _of_baseline(predicted: pd.DataFrame, days: int) -> dict[str, np.ndarray]:

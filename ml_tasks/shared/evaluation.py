@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from ml_tasks.shared import contest
 
 Figures = dict[str, float]
 
@@ -48,6 +50,29 @@ def means(rows: Sequence[Mapping[str, Any]], model: str, figures: Sequence[str])
         for name in figures
     }
     return {name: math.fsum(values) / len(values) for name, values in kept.items() if values}
+
+
+def clearly_better(
+    names: Iterable[str], than: str, rows: Sequence[Mapping[str, Any]], figure: str, better: str
+) -> list[str]:
+    """The models whose figure is better than another's beyond the spread over the cuts.
+
+    Args:
+        names: Whose.
+        than: The other.
+        rows: From the report: `cut_date`, `model` and figures.
+        figure: Which.
+        better: contest.LOWER or contest.HIGHER.
+    """
+    other = contest.column_of(than, {"cuts": rows})
+    return [
+        name
+        for name in names
+        for compared in contest.compare(
+            other, contest.column_of(name, {"cuts": rows}), {figure: better}
+        )
+        if compared.says == contest.BETTER
+    ]
 
 
 def told(figures: Mapping[str, float]) -> dict[str, float | None]:
