@@ -12,3 +12,17 @@
 {% macro is_in_sample(bucket) -%}
     (dates.sample_buckets is null or {{ bucket }} < dates.sample_buckets)
 {%- endmacro %}
+
+{# Whether of a training date the sample is there, made for an earlier run, and the other customers are not. #}
+{% macro lacks_the_others() -%}
+    {%- if execute and not is_incremental() -%}
+    false
+    {%- else -%}
+    (
+        dates.is_training_date and dates.sample_buckets is not null
+        and not exists (
+            select 1 from {{ this }} where as_of_date = dates.as_of_date and not is_in_sample
+        )
+    )
+    {%- endif -%}
+{%- endmacro %}

@@ -1,9 +1,10 @@
 -- One row per as_of_date and customer_id. Only days before as_of_date count: an order on it is not
--- seen. A date that nobody scores has the customers of the sample only. Long, because it has one
--- line a feature.
+-- seen. A date that nobody scores has the customers of the sample only, until it is the training date
+-- of a run: then the others are added. Long, because it has one line a feature.
 {%- set days_seen = "days.day_date >= dates.as_of_date - " %}
 {%- set year, month = "extract(year from days.day_date)", "extract(month from days.day_date)" %}
 {%- set windows_days = [30, 90, 180, 365] %}
+{%- set is_due_date = is_due('is_past') %}
 {%- set season_last_year = days_seen ~ "365 and days.day_date < dates.as_of_date - 365 + 90" %}
 
 with
@@ -13,10 +14,11 @@ dates as (
     select
         dates.as_of_date,
         dates.is_whole,
-        dates.sample_buckets
+        dates.sample_buckets,
+        {{ is_due_date }} as is_due
 
     from {{ ref('int_snapshot_dates') }} as dates
-    where {{ is_due('is_past') }}
+    where {{ is_due_date }} or {{ lacks_the_others() }}
 
 ),
 
@@ -64,7 +66,10 @@ history as (
     inner join days
         on
             dates.as_of_date > days.day_date
-            and (dates.is_whole or {{ is_in_sample('days.sample_bucket') }})
+            and case
+                when not dates.is_due then not {{ is_in_sample('days.sample_bucket') }}
+                else dates.is_whole or {{ is_in_sample('days.sample_bucket') }}
+            end
     group by dates.as_of_date, days.customer_id
     having sum(days.count_orders) > 0
 

@@ -64,7 +64,7 @@ select
     dates.as_of_date = bounds.scored_date as is_scored_date,
     dates.as_of_date = bounds.training_date as is_training_date,
     dates.as_of_date <= bounds.scored_date as is_past,
-    dates.as_of_date = bounds.scored_date
+    dates.as_of_date in (bounds.scored_date, bounds.training_date)
     or dates.as_of_date in (
         select publications.as_of_date from {{ source('ops', 'publications') }} as publications
     ) as is_whole,
