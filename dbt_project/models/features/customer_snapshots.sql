@@ -1,6 +1,6 @@
 -- One row per as_of_date and customer_id. Only days before as_of_date count: an order on it is not
--- seen. A date that nobody scores has the customers of the sample only, until it is the training date
--- of a run: then the others are added. Long, because it has one line a feature.
+-- seen. A date that nobody scores has the customers of the sample only, until it is the training
+-- date of a run: then the others are added. Long, because it has one line a feature.
 {%- set days_seen = "days.day_date >= dates.as_of_date - " %}
 {%- set year, month = "extract(year from days.day_date)", "extract(month from days.day_date)" %}
 {%- set windows_days = [30, 90, 180, 365] %}
@@ -67,8 +67,8 @@ history as (
         on
             dates.as_of_date > days.day_date
             and case
-                when not dates.is_due then not {{ is_in_sample('days.sample_bucket') }}
-                else dates.is_whole or {{ is_in_sample('days.sample_bucket') }}
+                when dates.is_due then dates.is_whole or {{ is_in_sample('days.sample_bucket') }}
+                else not {{ is_in_sample('days.sample_bucket') }}
             end
     group by dates.as_of_date, days.customer_id
     having sum(days.count_orders) > 0
