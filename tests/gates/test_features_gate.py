@@ -6,6 +6,7 @@ from datetime import date
 
 import pytest
 
+from expectations import features
 from expectations.features import (
     NEXT_ORDER_COLUMNS,
     OUTCOME_COLUMNS,
@@ -46,7 +47,8 @@ create table features.customer_snapshots as
         10.00::numeric(18, 2) as last_order_amount, 10.00::numeric(18, 2) as first_order_amount,
         240.0::double precision as avg_days_between_orders,
         null::double precision as stddev_days_between_orders,
-        1 as count_products, 2 as count_units_365d, 2 as count_active_months_365d, 'UK' as country
+        1 as count_products, 2 as count_units_365d, 2 as count_active_months_365d, 'UK' as country,
+        true as is_in_sample
     from generate_series(1, 20) as n,
         lateral (values (date '2011-09-10'), (date '2011-06-01')) as dates (as_of_date);
 create table features.customer_outcomes as
@@ -200,6 +202,16 @@ def test_a_shop_too_young_for_any_outcome_passes(gate_home):
         f"delete from {OUTCOMES}; delete from {NEXT_ORDERS}",
     )
     assert gate_features(gate_home, AS_OF, "young shop")["warnings"] == []
+
+
+def test_a_date_that_is_only_learnt_from_may_hold_a_sample(gate_home, monkeypatch):
+    run_as_transformer(
+        gate_home, f"delete from {SNAPSHOTS} where customer_id = 'c3' and as_of_date < '{AS_OF}'"
+    )
+    with pytest.raises(GateFailed, match="as many customers as ordered"):
+        gate_features(gate_home, AS_OF, "customers missing")
+    monkeypatch.setattr(features, "LEAST_SAMPLE", 2)
+    assert gate_features(gate_home, AS_OF, "large shop")["warnings"] == []
 
 
 def test_outcomes_that_later_runs_added_are_fine(gate_home):

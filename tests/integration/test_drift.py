@@ -31,7 +31,7 @@ def home(start_home: Callable[..., Settings]) -> Settings:
             "create table features.customer_snapshots as"
             " select day::date as as_of_date, to_char(n, 'FM0000') as customer_id,"
             "  mod(n * 7 + extract(month from day)::int * 13, 100)::numeric as net_spend_amount,"
-            "  'A' as country"
+            "  'A' as country, true as is_in_sample"
             f" from generate_series(1, {COUNT}) as n, generate_series("
             "  timestamp '2023-10-01', timestamp '2024-03-01', interval '1 month') as day"
         )

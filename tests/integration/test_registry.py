@@ -42,7 +42,8 @@ def home(start_home: Callable[..., Settings]) -> Settings:
     with connect(settings, "transformer") as connection:
         connection.execute(
             "create table features.customer_snapshots as"
-            " select day as as_of_date, 'c' || n as customer_id from generate_series(1, 50) as n,"
+            " select day as as_of_date, 'c' || n as customer_id, true as is_in_sample"
+            " from generate_series(1, 50) as n,"
             " lateral (values (date '2011-09-10'), (date '2011-09-20'), (date '2011-10-01'),"
             " (date '2011-10-05'))"
             " as days (day)"
