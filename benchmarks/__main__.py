@@ -252,13 +252,18 @@ def _keep(name: str, rows: pd.DataFrame, given: argparse.Namespace) -> None:
 
 def _circumstances() -> dict[str, str]:
     """When, where, of what code and by which command."""
-    described = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, cwd=REPOSITORY
-    )
+
+    def git(*command: str) -> str:
+        return subprocess.run(
+            ["git", *command], capture_output=True, text=True, cwd=REPOSITORY
+        ).stdout.strip()
+
+    # results.md is what the run before has made, and no part of what is measured
+    is_changed = git("status", "--porcelain", "--", ".", f":!{RESULTS.relative_to(REPOSITORY)}")
     gigabytes = psutil.virtual_memory().total / 2**30
     return {
         "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        "commit": described.stdout.strip(),
+        "commit": git("describe", "--always") + ("-dirty" if is_changed else ""),
         "machine": f"{os.cpu_count()} cores, {gigabytes:.0f} GB, {platform.system()}, "
         f"Python {platform.python_version()}",
         "command": " ".join(["python -m benchmarks", *sys.argv[1:]]),
