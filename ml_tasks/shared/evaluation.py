@@ -52,10 +52,16 @@ def means(rows: Sequence[Mapping[str, Any]], model: str, figures: Sequence[str])
     return {name: math.fsum(values) / len(values) for name, values in kept.items() if values}
 
 
+# A model that tells less (no season, no bounds) has to be better by so much of its figure.
+LEAST_GAIN = 0.01
+
+
 def clearly_better(
     names: Iterable[str], than: str, rows: Sequence[Mapping[str, Any]], figure: str, better: str
 ) -> list[str]:
     """The models whose figure is better than another's beyond the spread over the cuts.
+
+    And by LEAST_GAIN at least: they take the place of one that tells more.
 
     Args:
         names: Whose.
@@ -71,7 +77,7 @@ def clearly_better(
         for compared in contest.compare(
             other, contest.column_of(name, {"cuts": rows}), {figure: better}
         )
-        if compared.says == contest.BETTER
+        if compared.says == contest.BETTER and compared.gain >= LEAST_GAIN
     ]
 
 

@@ -163,6 +163,7 @@ def test_expected_spend_is_expected_orders_times_what_is_left_of_an_order(shop):
     [
         pytest.param((0.73, 0.74, 0.73), "pareto_nbd_x_gamma_gamma", id="better on each cut"),
         pytest.param((0.81, 0.69, 0.72), MODEL, id="better on average, by one cut"),
+        pytest.param((0.712, 0.713, 0.714), MODEL, id="better on each cut, by next to nothing"),
     ],
 )
 def test_a_probability_model_wins_where_it_is_clearly_better(ginis, winner):
