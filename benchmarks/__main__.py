@@ -284,10 +284,10 @@ def write_results() -> None:
                 lines += [title, *results.section(question, pd.read_parquet(path))]
                 lines += [_told(json.loads(path.with_suffix(".json").read_text())), ""]
                 title = ""
-    for name in OTHERS:
-        text = folder / f"{name}.md"
-        if text.exists():
-            lines += [text.read_text().rstrip(), ""]
+    others = [folder / f"{name}.md" for name in OTHERS if (folder / f"{name}.md").exists()]
+    if others:
+        lines += ["# Cost, speed and published parameters\n"]
+        lines += [text.read_text().rstrip() + "\n" for text in others]
     RESULTS.write_text("\n".join(line for line in lines if line is not None).rstrip() + "\n")
 
 
