@@ -73,12 +73,13 @@ def main(path: Path = CDNOW) -> int:
     for name, published in PUBLISHED.items():
         model = MODELS[name].fit(known)
         found = asdict(model)
-        ahead = hasattr(model, "expected_orders") and model.expected_orders(known, HOLDOUT_WEEKS)
+        is_of_orders = MODELS[name] is not gamma_gamma
+        expected = model.expected_orders(known, HOLDOUT_WEEKS).sum() if is_of_orders else None
         table.add_row(
             name,
             ", ".join(f"{parameter} {value:g}" for parameter, value in published.items()),
             ", ".join(f"{parameter} {found[parameter]:.4g}" for parameter in published),
-            "–" if ahead is False else f"{ahead.sum():,.0f}",
+            "–" if expected is None else f"{expected:,.0f}",
         )
         is_good &= all(
             abs(found[parameter] / value - 1) <= TOLERANCE for parameter, value in published.items()

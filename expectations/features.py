@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import date, timedelta
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 
 HORIZONS_DAYS = (90, 365)
 WINDOWS_DAYS = (30, 90, 180, 365)
-# A date that is only learnt from may hold a sample of the customers, of about 20,000.
-LEAST_SAMPLE = 19_000
+# A sample of customers may be so many standard deviations smaller than it is meant to be.
+SAMPLE_DEVIATIONS = 7
 # Older than this, the newest order before the date makes one ask whether a file is missing.
 FRESH_DAYS = 7
 
@@ -93,9 +94,7 @@ def gate_features(settings: Settings, as_of_date: date, run_id: str) -> dict[str
     is_young = grid_date is None  # no window has ended yet, so nothing can be learnt
     checks = [
         # what is scored
-        _check(
-            "customer_snapshots", as_of_date, SNAPSHOT_COLUMNS, snapshot_suite(as_of_date, True)
-        ),
+        _check("customer_snapshots", as_of_date, SNAPSHOT_COLUMNS, snapshot_suite(as_of_date)),
         _check("product_weeks", as_of_date, PRODUCT_WEEK_COLUMNS, product_week_suite(as_of_date)),
         # what is learnt from: the newest of it, older dates were asked when they were that
         _check(
@@ -116,7 +115,10 @@ def gate_features(settings: Settings, as_of_date: date, run_id: str) -> dict[str
     if grid_date is not None:
         checks += [
             _check(
-                "customer_snapshots", grid_date, SNAPSHOT_COLUMNS, snapshot_suite(grid_date, False)
+                "customer_snapshots",
+                grid_date,
+                SNAPSHOT_COLUMNS,
+                snapshot_suite(grid_date, settings.training_customers),
             ),
             _check("customer_outcomes", grid_date, OUTCOME_COLUMNS, outcome_suite(as_of_date)),
         ]
@@ -124,19 +126,25 @@ def gate_features(settings: Settings, as_of_date: date, run_id: str) -> dict[str
     return asdict(summary)
 
 
-def snapshot_suite(as_of_date: date, is_scored: bool) -> list[gxe.Expectation]:
-    """Rules of features.customer_snapshots on one date, which is scored or only learnt from."""
+def snapshot_suite(as_of_date: date, sample_of: int | None = None) -> list[gxe.Expectation]:
+    """Rules of features.customer_snapshots on one date.
+
+    Args:
+        as_of_date: The date.
+        sample_of: About so many customers may stand for more on a date that is only learnt from;
+            None of one that is scored.
+    """
     import great_expectations.expectations as gxe
 
     known_customers = sql.SQL(
         "select 1 from (select count(*) as customers from {batch}) as given,"
         " (select count(distinct customer_id) as customers from marts.fct_orders"
         "  where not is_guest and ordered_date < {as_of_date}) as known"
-        " where given.customers <> known.customers and given.customers < {enough}"
+        " where given.customers <> known.customers and not {is_sample}"
     ).format(
         batch=BATCH,
         as_of_date=sql.Literal(as_of_date),
-        enough=sql.SQL("'infinity'::float8") if is_scored else sql.Literal(LEAST_SAMPLE),
+        is_sample=sql.SQL("false") if sample_of is None else _is_sample(sample_of),
     )
     nested = [
         *(f"count_orders_{days}d" for days in WINDOWS_DAYS),
@@ -149,7 +157,7 @@ def snapshot_suite(as_of_date: date, is_scored: bool) -> list[gxe.Expectation]:
         gxe.UnexpectedRowsExpectation(
             unexpected_rows_query=known_customers.as_string(),
             description="as many customers as ordered before the date"
-            + ("" if is_scored else f", or a sample of {LEAST_SAMPLE:,}"),
+            + (f", or a sample of {sample_of:,}" if sample_of else ""),
         ),
         # 0 would be an order on the day itself, which nobody knows yet
         gxe.ExpectColumnValuesToBeBetween(column="days_since_last_order", min_value=1),
@@ -173,10 +181,18 @@ def snapshot_suite(as_of_date: date, is_scored: bool) -> list[gxe.Expectation]:
                     column="days_since_last_order", max_value=FRESH_DAYS, severity=WARNING
                 )
             ]
-            if is_scored
+            if sample_of is None
             else []
         ),
     ]
+
+
+def _is_sample(customers: int) -> sql.Composed:
+    """Whether more are known than a sample holds, and enough of them are given."""
+    least = customers - SAMPLE_DEVIATIONS * math.sqrt(customers)
+    return sql.SQL("(known.customers > {customers} and given.customers >= {least})").format(
+        customers=sql.Literal(customers), least=sql.Literal(math.floor(least))
+    )
 
 
 def outcome_suite(as_of_date: date) -> list[gxe.Expectation]:

@@ -20,13 +20,14 @@ class DbtError(RuntimeError):
 
 
 def variables(settings: Settings, as_of_date: date | str) -> dict[str, str]:
-    """The project's vars: which shop, which date."""
+    """The project's vars: which shop, which date, how many customers to learn from."""
     shop = sources.load(settings.staging_source)
     return {
         "source": settings.staging_source,
         "as_of_date": str(as_of_date),
         "time_zone": settings.time_zone or shop.time_zone,
         "currency": settings.currency or shop.currency,
+        "training_customers": str(settings.training_customers),
     }
 
 

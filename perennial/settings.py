@@ -54,6 +54,10 @@ class Settings(BaseSettings):
     alert_urls: str = Field("", description="Apprise URLs, blank-separated; empty: no alerts.")
     alert_base_url: str = Field("", description="Base of the links in alerts; empty: this Airflow.")
 
+    training_customers: int = Field(
+        20_000, ge=1, description="A date that is only learnt from holds about so many customers."
+    )
+
     sample_customers: int = Field(5_000, ge=1)
     sample_days: int = Field(730, ge=30)
     sample_seed: int = 7

@@ -16,7 +16,8 @@ from sklearn.linear_model import LogisticRegression
 
 from ml_tasks.churn.outcomes import HORIZON_DAYS, has_ordered
 from ml_tasks.shared.probability.baseline import PROCESSES, process_of
-from ml_tasks.shared.probability.rfm import HISTORY, rfm
+from ml_tasks.shared.probability.fitting import rounded
+from ml_tasks.shared.probability.rfm import history, rfm
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class OrderProcess:
         x, since, age, ahead = (
             histories[name].to_numpy() for name in ("x", "since", "age", "ahead")
         )
-        past = pd.DataFrame(dict(zip(HISTORY, (x, np.maximum(age - since, 0.0), age), strict=True)))
+        past = history(x, np.maximum(age - since, 0.0), age)
         return 1 - PROCESSES[self.kind](**self.process).no_order_probability(past, ahead)
 
     def predict(self, snapshot: pd.DataFrame) -> np.ndarray:
@@ -105,11 +106,11 @@ def fit_recency(labelled: pd.DataFrame, snapshot: pd.DataFrame) -> RecencyLogist
 def fit_process(kind: str, labelled: pd.DataFrame, snapshot: pd.DataFrame) -> OrderProcess:
     """Fit a process to the histories known on the training date; outcomes are not looked at."""
     del labelled
-    found = asdict(process_of(kind, rfm(snapshot)))
+    found = rounded(process_of(kind, rfm(snapshot)))
     histories = OrderProcess(kind, found, {}).histories(snapshot, HORIZON_DAYS)
     return OrderProcess(
         kind=kind,
-        process={name: float(f"{value:.6g}") for name, value in found.items()},
+        process=found,
         typical={name: round(float(histories[name].median()), 6) for name in ("x", "since", "age")},
     )
 

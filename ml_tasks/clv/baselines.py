@@ -12,6 +12,7 @@ import pandas as pd
 
 from ml_tasks.clv.outcomes import HORIZON_DAYS, YEAR_HORIZON_DAYS
 from ml_tasks.shared.probability.baseline import PROCESSES, amounts_of, process_of
+from ml_tasks.shared.probability.fitting import rounded
 from ml_tasks.shared.probability.gamma_gamma import GammaGamma
 from ml_tasks.shared.probability.rfm import rfm
 
@@ -90,8 +91,8 @@ def fit_process(kind: str, snapshot: pd.DataFrame) -> ProcessTimesAmount:
     net = float(snapshot["net_spend_amount"].clip(lower=0).sum())
     return ProcessTimesAmount(
         kind=kind,
-        process=_rounded(process_of(kind, histories)),
-        amounts=_rounded(amounts_of(histories)),
+        process=rounded(process_of(kind, histories)),
+        amounts=rounded(amounts_of(histories)),
         net_share=round(min(net / gross, 1.0), 6) if gross > 0 else 1.0,
     )
 
@@ -114,7 +115,3 @@ def restored(name: str, parameters: dict[str, Any]) -> Baseline:
 
 def _amount(snapshot: pd.DataFrame, column: str) -> np.ndarray:
     return snapshot[column].to_numpy(dtype=float).clip(min=0)
-
-
-def _rounded(model: Any) -> dict[str, float]:
-    return {name: float(f"{value:.6g}") for name, value in asdict(model).items()}

@@ -84,7 +84,7 @@ def decide(
     The trees win only if they sort spend better than each repeat (Gini) and describe it better
     than one amount for all does (deviance, totals made equal, so that a season nobody could know
     of does not decide). A probability model, which has neither median nor bounds, contends where
-    it sorts clearly better, see `contest`. Else the baseline that sorts best does.
+    it sorts clearly better, see `clearly_better`. Else the baseline that sorts best does.
 
     Args:
         rows: A row per cut and model: `model` and the figures of JUDGED_BY.

@@ -155,7 +155,8 @@ def _decision(methods: dict[str, Any], cuts: list[dict[str, Any]]) -> str:
     best = best_simple({"methods": methods})
     ours, theirs = methods[BLEND]["wrmsse"], methods[best]["wrmsse"]
     used = BLEND if _is_unbeaten(cuts) else best
-    return f"WRMSSE {ours:.3f} for the blend, {theirs:.3f} for {best}: {used} is used"
+    unbeaten = ", which no simple method beats at every origin" if used == BLEND else ""
+    return f"WRMSSE {ours:.3f} for the blend, {theirs:.3f} for {best}: {used} is used{unbeaten}"
 
 
 def _is_told(figures: dict[str, float]) -> bool:

@@ -23,7 +23,8 @@ import pandas as pd
 from ml_tasks.shared import pace
 from ml_tasks.shared.pace import MONTH_DAYS, YEAR_DAYS
 from ml_tasks.shared.probability.bg_nbd import MbgNbd, fit_cells
-from ml_tasks.shared.probability.rfm import HISTORY, Cells
+from ml_tasks.shared.probability.fitting import rounded
+from ml_tasks.shared.probability.rfm import Cells, history
 
 ROUNDS = 5
 MAX_CUSTOMERS = 20_000  # the parameters need no more
@@ -99,9 +100,9 @@ class BuyingClock:
         x, since, age, start, ahead, earlier = (
             rows[name].to_numpy() for name in ("x", "since", "age", "start", "ahead", "earlier")
         )
-        value = of(_past(x, np.maximum(age - since, 0.0), age), ahead)
+        value = of(history(x, np.maximum(age - since, 0.0), age), ahead)
         if (earlier > 0).any():
-            before = of(_past(x + 1, np.maximum(start - since, 0.0), start), ahead)
+            before = of(history(x + 1, np.maximum(start - since, 0.0), start), ahead)
             value = (1 - earlier) * value + earlier * before
         return value
 
@@ -141,15 +142,10 @@ def fit(snapshot: pd.DataFrame, shop_days: pd.DataFrame) -> BuyingClock:
     ahead = pace.projected(speeds, exposure, rates)
     return BuyingClock(
         start_date=f"{start:%Y-%m-%d}",
-        process={name: float(f"{value:.6g}") for name, value in asdict(process).items()},
+        process=rounded(process),
         speeds=[round(float(speed), 6) for speed in ahead],
         earlier_rates=[round(float(rate), 6) for rate in rates],
     )
-
-
-def _past(x: np.ndarray, t_x: np.ndarray, t: np.ndarray) -> pd.DataFrame:
-    """Histories as the process reads them."""
-    return pd.DataFrame(dict(zip(HISTORY, (x, t_x, t), strict=True)))
 
 
 class _Pasts:
@@ -177,7 +173,7 @@ class _Pasts:
     def exposure(self, process: MbgNbd, speeds: np.ndarray) -> np.ndarray:
         """Orders expected on each day at speed 1, of those who had ordered before it."""
         t_x, t = self.on(speeds)
-        alive = process.alive_probability(_past(self.x, t_x, t))
+        alive = process.alive_probability(history(self.x, t_x, t))
         rate_if_alive = (process.r + self.x) / (process.alpha + t)
         rate_if_left = (process.r + self.x) / (process.alpha + t_x)
         later = self.weight * alive * rate_if_alive

@@ -127,15 +127,6 @@ class FeatureStore:
         row = self.connection.execute(query, [as_of_date]).fetchone()
         return row is not None and row[0]
 
-    def grid_snapshots(self, before: date) -> pd.DataFrame:
-        """All grid snapshots of dates < `before`, ordered by as_of_date, customer_id."""
-        query = sql.SQL(
-            "select snapshots.* from {snapshots} as snapshots"
-            " where snapshots.as_of_date < %(before)s and {on_the_grid} and {in_sample}"
-            ' order by snapshots.as_of_date, snapshots.customer_id collate "C"'
-        ).format(snapshots=SNAPSHOTS, on_the_grid=ON_THE_GRID, in_sample=IN_SAMPLE)
-        return self.read(query, {"before": before})
-
     def labelled_snapshots(self, known_by: date, horizon_days: int) -> pd.DataFrame:
         """Grid snapshots whose outcome was known by a date, beside that outcome.
 

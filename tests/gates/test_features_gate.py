@@ -208,10 +208,17 @@ def test_a_date_that_is_only_learnt_from_may_hold_a_sample(gate_home, monkeypatc
     run_as_transformer(
         gate_home, f"delete from {SNAPSHOTS} where customer_id = 'c3' and as_of_date < '{AS_OF}'"
     )
+    monkeypatch.setattr(features, "SAMPLE_DEVIATIONS", 0)  # 20 are known, 19 given
+    for customers in (20, 20_000):  # no sample is needed
+        small = gate_home.model_copy(update={"training_customers": customers})
+        with pytest.raises(GateFailed, match="as many customers as ordered"):
+            gate_features(small, AS_OF, "customers missing")
+    large = gate_home.model_copy(update={"training_customers": 19})
+    assert gate_features(large, AS_OF, "large shop")["warnings"] == []
+    run_as_transformer(gate_home, f"delete from {SNAPSHOTS} where customer_id = 'c4'"
+                       f" and as_of_date < '{AS_OF}'")  # fmt: skip
     with pytest.raises(GateFailed, match="as many customers as ordered"):
-        gate_features(gate_home, AS_OF, "customers missing")
-    monkeypatch.setattr(features, "LEAST_SAMPLE", 2)
-    assert gate_features(gate_home, AS_OF, "large shop")["warnings"] == []
+        gate_features(large, AS_OF, "too few")
 
 
 def test_outcomes_that_later_runs_added_are_fine(gate_home):

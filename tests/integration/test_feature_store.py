@@ -87,11 +87,10 @@ def test_a_snapshot_keeps_values_nulls_and_empty_texts_apart(store):
 
 
 def test_training_reads_the_grid_and_never_a_date_that_was_merely_scored(store):
-    assert keys(store.grid_snapshots(date(2011, 9, 1)), "as_of_date", "customer_id") == [
+    labelled = store.labelled_snapshots(date(2012, 1, 1), 90)
+    assert keys(labelled, "as_of_date", "customer_id") == [
         ("2011-05-01", "b"), ("2011-06-01", "a"), ("2011-06-01", "b"),
     ]  # fmt: skip
-    labelled = store.labelled_snapshots(date(2012, 1, 1), 90)
-    assert "2011-06-15" not in labelled["as_of_date"].astype(str).tolist()
 
 
 def test_training_reads_the_sample_and_scoring_everybody(home, store):
@@ -99,10 +98,6 @@ def test_training_reads_the_sample_and_scoring_everybody(home, store):
         of_training = FeatureStore(connection, for_training=True)
         assert of_training.snapshot(date(2011, 5, 1))["customer_id"].tolist() == ["b"]
     assert store.snapshot(date(2011, 5, 1))["customer_id"].tolist() == ["b", "z"]
-
-
-def test_grid_snapshots_end_before_the_date(store):
-    assert keys(store.grid_snapshots(date(2011, 6, 1)), "as_of_date") == [("2011-05-01",)]
 
 
 def test_an_outcome_is_seen_from_the_day_it_was_known(store):
@@ -207,7 +202,6 @@ def test_shop_days_are_those_of_the_date(store):
     ("method", "arguments"),
     [
         ("snapshot", (date(2000, 1, 1),)),
-        ("grid_snapshots", (date(2000, 1, 1),)),
         ("labelled_snapshots", (date(2000, 1, 1), 90)),
         ("next_orders", (date(2000, 1, 1),)),
         ("product_weeks", (date(2000, 1, 1),)),
@@ -218,7 +212,7 @@ def test_a_frame_without_rows_has_the_columns_and_types_of_one_with_rows(store, 
     later = (date(2011, 9, 10) if method == "product_weeks" else date(2011, 6, 1),)
     if method == "labelled_snapshots":
         later = (date(2011, 9, 1), 90)
-    if method in ("grid_snapshots", "next_orders", "shop_days"):
+    if method in ("next_orders", "shop_days"):
         later = (date(2011, 9, 1),)
     empty, full = (getattr(store, method)(*a) for a in (arguments, later))
     assert (len(empty), len(full) > 0) == (0, True)

@@ -25,6 +25,7 @@ from tests.steps import build, land_files, rows, score, score_relations
 AS_OF = date(2024, 1, 20)
 DATES = (date(2023, 12, 12), date(2024, 1, 5), AS_OF)
 SHOP = {"seed": 3, "customers": 250, "days": 420}
+TRAINING_CUSTOMERS = 120  # fewer than the shop's: past dates hold a sample
 FEATURES = (
     "customer_snapshots",
     "customer_outcomes",
@@ -43,7 +44,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def forwards(start_home: StartHome, files: Path) -> Settings:
-    home = start_home("canonical")
+    home = start_home("canonical", training_customers=TRAINING_CUSTOMERS)
     land_files(home, AS_OF, files)
     for day in DATES:
         build(home, day)
@@ -85,7 +86,9 @@ def test_the_future_changes_no_feature_and_no_score(
     start_home: StartHome, forwards: Settings, files: Path, tmp_path: Path
 ) -> None:
     change_the_future(files, tmp_path)
-    other = start_home("canonical")  # a home of its own: no stored model to fall back on
+    other = start_home(
+        "canonical", training_customers=TRAINING_CUSTOMERS
+    )  # a home of its own: no stored model to fall back on
     land_files(other, AS_OF, tmp_path)
     build(other, AS_OF)
     score(other, AS_OF)
@@ -141,7 +144,7 @@ def side_by_side(home: Settings) -> None:
 def test_the_order_of_dates_changes_no_row(
     order: Callable[[Settings], None], start_home: StartHome, forwards: Settings, files: Path
 ) -> None:
-    home = start_home("canonical")
+    home = start_home("canonical", training_customers=TRAINING_CUSTOMERS)
     land_files(home, AS_OF, files)
     order(home)
     for day in DATES:

@@ -77,7 +77,7 @@ def manifests(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for source in SOURCES:
         target = tmp_path_factory.mktemp(source) / "dbt"
         variables = {"source": source, "as_of_date": "2020-01-01"}
-        variables |= {"time_zone": "UTC", "currency": "GBP"}
+        variables |= {"time_zone": "UTC", "currency": "GBP", "training_customers": "20000"}
         command = [
             Path(sys.executable).parent / "dbt",
             "--warn-error",

@@ -1,6 +1,5 @@
 -- One row per date that features can be made for: the scored date, and the grid, which is the
 -- firsts of months after the first order and never depends on which dates were scored.
-{%- set max_sample_customers = var('max_sample_customers', 20000) %}
 with
 
 bounds as (
@@ -69,9 +68,9 @@ select
         select publications.as_of_date from {{ source('ops', 'publications') }} as publications
     ) as is_whole,
     case
-        when counts.count_customers > {{ max_sample_customers }}
+        when counts.count_customers > {{ var('training_customers') }}
             then (
-                {{ sample_buckets() }}::bigint * {{ max_sample_customers }}
+                {{ sample_buckets() }}::bigint * {{ var('training_customers') }}
                 / counts.count_customers
             )::integer
     end as sample_buckets

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,6 +21,11 @@ MAX_GRADIENT = 1e-4
 CHUNK_ROWS = 20_000
 
 LogLikelihood = Callable[[np.ndarray], tuple[float, np.ndarray]]
+
+
+def rounded(model: Any) -> dict[str, float]:
+    """Parameters of a fitted model (a dataclass) to six digits, as JSON: more are noise."""
+    return {name: float(f"{value:.6g}") for name, value in asdict(model).items()}
 
 
 def maximise(

@@ -18,6 +18,11 @@ MAX_CELLS = 50_000
 FIRST_BINS = 1024  # of the longest age
 
 
+def history(x: np.ndarray, t_x: np.ndarray, t: np.ndarray) -> pd.DataFrame:
+    """Histories as the models read them, from repeats, recency and age, each of shape (n,)."""
+    return pd.DataFrame(dict(zip(HISTORY, (x, t_x, t), strict=True)))
+
+
 def rfm(snapshots: pd.DataFrame) -> pd.DataFrame:
     """Histories of customers, same row order and index.
 
