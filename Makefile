@@ -87,11 +87,15 @@ batches: env ## list the batches and their status
 # Quality -------------------------------------------------------------------------------------
 
 SLOWEST_FIRST := tests/integration/test_point_in_time.py tests/integration/test_airflow_chain.py \
-  tests/integration/test_real_shop.py tests/sql tests/integration tests/gates tests/rules tests/unit
+  tests/integration/test_real_shop.py tests/sql tests/integration tests/faults tests/gates tests/rules tests/unit
 
 .PHONY: test
 test: env ## every test: quick ones, and a real scheduler from files to reports
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(SLOWEST_FIRST)
+
+.PHONY: test-faults
+test-faults: env ## kill, cut, fill up and race, whole (about 45 minutes); ONLY=part,part SEED=
+	@$(BIN)/python -m tests.faults --only '$(ONLY)' --seed '$(SEED)'
 
 .PHONY: test-quick
 test-quick: env ## the tests that need no service

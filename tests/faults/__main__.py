@@ -1,0 +1,98 @@
+"""Break things, whole: `make test-faults`. Prints a table and writes tests/faults/results.md.
+
+`ONLY=kills,readers` runs these test files; what the others had found before, in `.faults`, stays in
+results.md, which says of each part from which commit it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import secrets
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+
+from perennial.settings import REPOSITORY
+from tests.faults import results
+
+LEDGER = REPOSITORY / ".faults" / "ledger.jsonl"
+FOLDER = Path(__file__).parent
+AT_ONCE = 2  # test files side by side
+
+
+def main() -> int:
+    """Run the parts asked for; the exit code is pytest's."""
+    parts = sorted(path.stem.removeprefix("test_") for path in FOLDER.glob("test_*.py"))
+    parser = argparse.ArgumentParser(prog="make test-faults", description=__doc__)
+    parser.add_argument("--only", default="", help=f"some of {', '.join(parts)}")
+    parser.add_argument("--seed", default="", help="to draw the same again")
+    given = parser.parse_args()
+    chosen = given.only.split(",") if given.only else parts
+    if unknown := set(chosen) - set(parts):
+        parser.error(f"ONLY={given.only}: there is no {', '.join(sorted(unknown))}")
+    seed = int(given.seed or secrets.randbelow(10**6))
+    console = Console()
+    console.print(f"seed {seed}: {', '.join(chosen)}")
+    LEDGER.parent.mkdir(exist_ok=True)
+    kept = [entry for entry in results.read(LEDGER) if entry["part"] not in chosen]
+    LEDGER.write_text("".join(json.dumps(entry) + "\n" for entry in kept))
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        codes = list(pool.map(lambda part: _run(part, seed, console), chosen))
+    entries = results.read(LEDGER)
+    results.show(entries, console)
+    results.write(entries)
+    console.print(f"{results.RESULTS.relative_to(REPOSITORY)}, seed {seed}")
+    return max(codes)
+
+
+def _run(part: str, seed: int, console: Console) -> int:
+    """Run one test file; what it prints comes when it has ended."""
+    started = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-ra", str(FOLDER / f"test_{part}.py")],
+        cwd=REPOSITORY,
+        env=os.environ
+        | {"PERENNIAL_FAULTS_LEDGER": str(LEDGER), "PERENNIAL_FAULTS_SEED": str(seed)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    run = {
+        "part": part,
+        "kind": "run",
+        "seed": seed,
+        "commit": _commit(),
+        "at": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        "seconds": round(time.monotonic() - started),
+    }
+    with LEDGER.open("a") as file:
+        file.write(json.dumps(run) + "\n")
+    console.rule(f"{part}: {run['seconds']} s")
+    print(done.stdout)
+    return min(done.returncode, 1)
+
+
+def _commit() -> str:
+    """The commit that is tested, and whether anything but the results differs from it."""
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(
+            ["git", *arguments], cwd=REPOSITORY, capture_output=True, text=True, check=False
+        )
+        return done.stdout.strip()
+
+    own = results.RESULTS.relative_to(REPOSITORY)
+    is_changed = git("status", "--porcelain", "--", ".", f":!{own}")
+    return (git("describe", "--always") or "unknown") + ("-dirty" if is_changed else "")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
