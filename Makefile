@@ -5,16 +5,18 @@ SHELL := bash
 
 PYTHON ?= python3.11
 BIN := .venv/bin
-SOURCE ?= $(or $(PERENNIAL_SOURCE),sample)
-FILES ?= $(PERENNIAL_FILES)
-SCHEDULE ?= $(or $(PERENNIAL_SCHEDULE),off)
-AS_OF ?=
-AGAIN ?=
 EVERY ?= month
-QUESTION ?=
-WHY ?=
 ROLE ?= bi_reader
-WITH := PERENNIAL_SOURCE='$(SOURCE)' PERENNIAL_FILES='$(FILES)' PERENNIAL_SCHEDULE='$(SCHEDULE)'
+
+# What is typed is text. Make expands nothing in it, and a recipe takes it from the environment as
+# "$$NAME", never as a piece of its own command: a quote in a value runs nothing.
+TYPED := SOURCE FILES SCHEDULE AS_OF AGAIN FROM TO EVERY QUESTION WHY ROLE BATCH ONLY DATA SHARED FINAL SEED
+$(foreach name,$(TYPED),$(eval $(name) ?=))
+$(foreach name,$(TYPED) $(filter PERENNIAL_%,$(.VARIABLES)),\
+  $(if $(filter command environment,$(firstword $(origin $(name)))),\
+    $(eval override $(name) := $$(value $(name)))))
+export $(TYPED)
+SHOP := --source="$$SOURCE" --files="$$FILES" --schedule="$$SCHEDULE"
 
 .PHONY: help
 help: ## print this
@@ -50,19 +52,19 @@ lock: env ## resolve pyproject.toml into requirements.txt
 
 .PHONY: run
 run: env ## land, build, score and report; SOURCE= FILES= AS_OF=date[,date] AGAIN=yes SCHEDULE=on
-	@$(WITH) $(BIN)/python -m local run --as-of '$(AS_OF)' $(if $(AGAIN),--again)
+	@$(BIN)/python -m local run $(SHOP) --as-of="$$AS_OF" --again="$$AGAIN"
 
 .PHONY: backfill
 backfill: env ## score a range of dates; FROM= TO= EVERY=days|month, SOURCE= FILES=
-	@$(WITH) $(BIN)/python -m local backfill --from '$(FROM)' --to '$(TO)' --every '$(EVERY)'
+	@$(BIN)/python -m local backfill $(SHOP) --from="$$FROM" --to="$$TO" --every="$$EVERY"
 
 .PHONY: ui
 ui: env ## start Airflow and, beside it, MLflow: models, figures, cards
-	@$(WITH) $(BIN)/python -m local ui
+	@$(BIN)/python -m local ui $(SHOP)
 
 .PHONY: rollback
 rollback: env ## take a question's newest model out of use; QUESTION= WHY=
-	@$(BIN)/python -m local rollback '$(QUESTION)' '$(WHY)'
+	@$(BIN)/python -m local rollback "$$QUESTION" "$$WHY"
 
 .PHONY: down status logs dsn clean
 down: env ## stop everything; the state stays
@@ -72,15 +74,15 @@ status: env ## what runs, and the newest scores
 logs: env ## where the logs are, and the end of each
 	@$(BIN)/python -m local logs
 dsn: env ## print a connection URL and nothing else; ROLE=bi_reader
-	@$(BIN)/python -m local dsn --role '$(ROLE)'
+	@$(BIN)/python -m local dsn --role="$$ROLE"
 clean: env ## stop everything and delete the home, scores and all
 	@$(BIN)/python -m local clean
 
 .PHONY: accept refuse batches
 accept: env ## let a held batch into staging; BATCH=
-	@$(BIN)/python -m ingest.batches accept '$(BATCH)'
+	@$(BIN)/python -m ingest.batches accept "$$BATCH"
 refuse: env ## keep a batch out of staging, or take it out again; BATCH=
-	@$(BIN)/python -m ingest.batches refuse '$(BATCH)'
+	@$(BIN)/python -m ingest.batches refuse "$$BATCH"
 batches: env ## list the batches and their status
 	@$(BIN)/python -m ingest.batches list
 
@@ -95,7 +97,7 @@ test: env ## every test: quick ones, and a real scheduler from files to reports
 
 .PHONY: test-faults
 test-faults: env ## kill, cut, fill up and race, whole (about 45 minutes); ONLY=part,part SEED=
-	@$(BIN)/python -m tests.faults --only '$(ONLY)' --seed '$(SEED)'
+	@$(BIN)/python -m tests.faults --only="$$ONLY" --seed="$$SEED"
 
 .PHONY: test-quick
 test-quick: env ## the tests that need no service
@@ -110,8 +112,8 @@ test-quick: env ## the tests that need no service
 
 .PHONY: bench
 bench: env .venv-bench/.made-from-lock ## us beside the peers; ONLY=churn,cost DATA=folder FINAL=yes
-	@$(BIN)/python -m benchmarks $(if $(ONLY),--only '$(ONLY)') $(if $(DATA),--data '$(DATA)') \
-	  $(if $(SHARED),--shared '$(SHARED)') $(if $(FINAL),--final)
+	@$(BIN)/python -m benchmarks $${ONLY:+--only="$$ONLY"} $${DATA:+--data="$$DATA"} \
+	  $${SHARED:+--shared="$$SHARED"} $${FINAL:+--final}
 
 .PHONY: lint
 lint: env ## ruff, mypy, sqlfluff

@@ -41,7 +41,9 @@ def train_dag(question: str):
                 title="Training date",
                 description_md="What was known by then is learnt from. Empty: the newest.",
             ),
-            "reason": Param("", type="string", title="Reason", description_md="Kept in `ops`."),
+            "reason": Param(
+                "", type="string", maxLength=500, title="Reason", description_md="Kept in `ops`."
+            ),
         },
         doc_md=f"{contracts.load(question).description}\n\n{__doc__}",
         **dag_defaults("impact:tier-2", "step:train", waits=RESPONSE_TIMEOUT),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import getpass
 import logging
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -234,7 +235,7 @@ def batches(settings: Settings) -> list[tuple[Any, ...]]:
         ).fetchall()
 
 
-def main(arguments: Sequence[str]) -> None:
+def main(arguments: Sequence[str]) -> int:
     """Judge a batch by hand, or list them all."""
     settings = Settings()
     match arguments:
@@ -243,16 +244,18 @@ def main(arguments: Sequence[str]) -> None:
             for batch_id, as_of_date, state, files, landed, rejected, reason in batches(settings):
                 counts = f"{files:>6} {landed:>11,} {rejected:>9,}"
                 print(f"{batch_id:>6} {as_of_date} {counts}  {state}: {reason}")
-        case ["accept" | "refuse" as verb, batch] if batch.isdecimal():
+        case ["accept" | "refuse" as verb, batch]:
+            if not re.fullmatch("[0-9]{1,18}", batch.strip()):
+                raise LandingError(f"BATCH={batch!r} is no batch: `make batches` lists them")
             judge = accept if verb == "accept" else refuse
             judge(settings, int(batch), f"{verb} by {getpass.getuser()}")
             print(f"batch {batch}: {verb}ed. The next build takes it into account (`make run`).")
         case _:
-            raise SystemExit("usage: python -m ingest.batches accept BATCH | refuse BATCH | list")
+            raise SettingsError("say accept BATCH, refuse BATCH or list")
+    return 0
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except (LandingError, SettingsError) as error:
-        raise SystemExit(f"error: {error}") from None
+    from local.__main__ import told
+
+    sys.exit(told(lambda: main(sys.argv[1:])))

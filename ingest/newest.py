@@ -26,10 +26,8 @@ def newest_order_date(settings: Settings) -> date:
     """Shop-local day of the newest order in FILES.
 
     Raises:
-        LandingError: If FILES depends on the date, or its order times are not ISO.
+        LandingError: If its order times are not ISO.
     """
-    if PLACEHOLDER in settings.files:
-        raise LandingError(f"FILES has {PLACEHOLDER} in it, so say which date: AS_OF=2011-09-10")
     source = sources.load(settings.staging_source)
     ((table, column),) = (
         (table, column)

@@ -6,8 +6,9 @@ import argparse
 import shutil
 import sys
 from collections.abc import Callable
-from datetime import date
+from typing import Any, NoReturn
 
+import psycopg
 from pydantic import ValidationError
 
 from ingest.files import LandingError
@@ -16,16 +17,28 @@ from local.airflow import AirflowError
 from local.home import shop_of
 from perennial import contracts
 from perennial.bootstrap import ROLES
+from perennial.days import read_day
 from perennial.delivery import DeliveryError
-from perennial.settings import Settings, SettingsError
+from perennial.settings import Settings, SettingsError, explained
+from perennial.text import plain
 
 Command = Callable[[Settings, argparse.Namespace], int]
+
+SHOP = ("source", "files", "schedule")  # settings that a command may be given; empty: as set
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One line, without the usage: who typed it typed `make`."""
+        self.exit(2, f"error: {message}\n")
 
 
 def main() -> int:
     """Run one command; the exit code is 0 only if it did what it says."""
     arguments = _parser().parse_args()
-    settings = Settings()
+    given = {name: getattr(arguments, name, "").strip() for name in SHOP}
+    typed: dict[str, Any] = {name: text for name, text in given.items() if text}
+    settings = Settings(**typed)
     shop = shop_of(settings.home)
     if shop and arguments.command != "run" and arguments.command != "backfill":
         settings = settings.model_copy(update={"source": shop})
@@ -33,7 +46,7 @@ def main() -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
+    parser = _Parser(prog="python -m local", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
 
     def command(name: str, call: Command, text: str) -> argparse.ArgumentParser:
@@ -41,15 +54,23 @@ def _parser() -> argparse.ArgumentParser:
         child.set_defaults(call=call)
         return child
 
-    child = command("run", _run, "start everything, land the files, score the dates")
+    def shop_command(name: str, call: Command, text: str) -> argparse.ArgumentParser:
+        child = command(name, call, text)
+        for setting in SHOP:
+            child.add_argument(f"--{setting}", default="", help=f"PERENNIAL_{setting.upper()}")
+        return child
+
+    child = shop_command("run", _run, "start everything, land the files, score the dates")
     child.add_argument("--as-of", default="", help="dates to score, comma-separated")
-    child.add_argument("--again", action="store_true", help="also where the work is done already")
-    child = command("backfill", _backfill, "score a range of dates")
-    child.add_argument("--from", dest="first", type=_date, required=True)
-    child.add_argument("--to", dest="last", type=_date, required=True)
+    child.add_argument(
+        "--again", nargs="?", const="yes", default="", help="also where the work is done already"
+    )
+    child = shop_command("backfill", _backfill, "score a range of dates")
+    child.add_argument("--from", dest="first", default="")
+    child.add_argument("--to", dest="last", default="")
     child.add_argument("--every", default="month", help="a number of days, or month")
-    command("start", _start, "start Postgres and Airflow, score nothing")
-    command("ui", _ui, "start everything and MLflow, score nothing")
+    shop_command("start", _start, "start Postgres and Airflow, score nothing")
+    shop_command("ui", _ui, "start everything and MLflow, score nothing")
     child = command("rollback", _rollback, "take a question's newest model out of use")
     child.add_argument("question")
     child.add_argument("why")
@@ -57,25 +78,26 @@ def _parser() -> argparse.ArgumentParser:
     command("status", _status, "what runs, and the newest scores")
     command("logs", _logs, "where the logs are, and the end of each")
     child = command("dsn", _dsn, "print a role's connection URL")
-    child.add_argument("--role", default="bi_reader", choices=ROLES)
+    child.add_argument("--role", default="bi_reader")
     command("clean", _clean, "stop everything and delete the home")
     return parser
 
 
-def _date(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no date: write it as 2011-09-10") from None
-
-
 def _run(settings: Settings, arguments: argparse.Namespace) -> int:
-    return run.run(settings, run.parse_dates(arguments.as_of), is_forced=arguments.again)
+    dates = run.parse_dates(arguments.as_of)
+    return run.run(settings, dates, is_forced=_yes_or_no("AGAIN", arguments.again))
+
+
+def _yes_or_no(name: str, text: str) -> bool:
+    answers = {"": False, "no": False, "yes": True}
+    if text.strip().lower() not in answers:
+        raise SettingsError(f"{name}={text!r}: say yes, or leave it out")
+    return answers[text.strip().lower()]
 
 
 def _backfill(settings: Settings, arguments: argparse.Namespace) -> int:
-    dates = run.date_range(arguments.first, arguments.last, arguments.every)
-    return run.run(settings, dates, is_forced=True)
+    first, last = read_day(arguments.first, "FROM"), read_day(arguments.last, "TO")
+    return run.run(settings, run.date_range(first, last, arguments.every), is_forced=True)
 
 
 def _start(settings: Settings, _: argparse.Namespace) -> int:
@@ -95,7 +117,9 @@ def _rollback(settings: Settings, arguments: argparse.Namespace) -> int:
     from ml_tasks.shared.run import roll_back
 
     if arguments.question not in contracts.questions():
-        raise SettingsError(f"QUESTION= one of {', '.join(contracts.questions())}")
+        raise SettingsError(
+            f"QUESTION={arguments.question!r}: choose one of {', '.join(contracts.questions())}"
+        )
     try:
         decision = roll_back(settings, arguments.question, arguments.why)
     except ChampionError as error:
@@ -136,6 +160,8 @@ def _logs(settings: Settings, _: argparse.Namespace) -> int:
 
 
 def _dsn(settings: Settings, arguments: argparse.Namespace) -> int:
+    if arguments.role not in ROLES:
+        raise SettingsError(f"ROLE={arguments.role!r}: choose one of {', '.join(ROLES)}")
     database = arguments.role if arguments.role in ("airflow", "mlflow") else "warehouse"
     print(settings.dsn(arguments.role, database))
     return 0
@@ -153,11 +179,19 @@ def _clean(settings: Settings, arguments: argparse.Namespace) -> int:
     return 0
 
 
-if __name__ == "__main__":
+def told(call: Callable[[], int]) -> int:
+    """Run a command; what a user can mend is told in one line, without a traceback."""
     try:
-        sys.exit(main())
+        return call()
     except ValidationError as error:
-        faults = (f"PERENNIAL_{str(f['loc'][0]).upper()}: {f['msg']}" for f in error.errors())
-        sys.exit(f"error: {'; '.join(faults)}")
+        reason = explained(error)
     except (SettingsError, LandingError, AirflowError, DeliveryError) as error:
-        sys.exit(f"error: {error}")
+        reason = str(error)
+    except psycopg.OperationalError as error:
+        reason = f"the warehouse does not answer ({error}): `make ui` starts it"
+    print(f"error: {plain(reason)}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(told(main))

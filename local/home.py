@@ -18,9 +18,12 @@ def prepare(settings: Settings) -> None:
     """Make the home's folders and passwords, and bind it to its shop.
 
     Raises:
-        SettingsError: If the home belongs to another shop.
+        SettingsError: If the home belongs to another shop, or can't be made.
     """
-    settings.home.mkdir(parents=True, exist_ok=True)
+    try:
+        settings.home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(f"PERENNIAL_HOME={settings.home} can't be made: {error}") from None
     _claim(settings)
     for folder in ("logs", "run"):
         (settings.home / folder).mkdir(exist_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -11,10 +12,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from ingest.files import TABLE_PREFIX, find
+from ingest.newest import PLACEHOLDER, newest_order_date
 from local import airflow, mlflow, postgres
 from local.home import prepare
 from local.watch import Failure, Watch, chain_of_dags
 from perennial import sources
+from perennial.days import read_day
 from perennial.delivery import check_delivery, delivered_views, is_published, judged_view
 from perennial.settings import SAMPLE_SHOP, Settings, SettingsError
 from perennial.warehouse import connect
@@ -36,6 +39,7 @@ def run(settings: Settings, dates: list[date], *, is_forced: bool = False) -> in
     Returns:
         0 if the last table of every date is there, 1 if a step failed.
     """
+    sources.load(settings.staging_source)
     settings = with_files(settings)
     check_files(settings, dates)
     prepare(settings)
@@ -88,6 +92,7 @@ def with_files(settings: Settings) -> Settings:
 def start(settings: Settings) -> None:
     """Start what does not run: the sample shop's files, Postgres, Airflow."""
     started = datetime.now(UTC)
+    sources.load(settings.staging_source)  # an unknown shop must not claim the home
     prepare(settings)
     _make_sample_shop(settings)
     with console.status("starting Postgres"):
@@ -112,10 +117,7 @@ def parse_dates(text: str) -> list[date]:
     Raises:
         SettingsError: If one is no date.
     """
-    try:
-        return [date.fromisoformat(part.strip()) for part in text.split(",") if part.strip()]
-    except ValueError as error:
-        raise SettingsError(f"AS_OF={text!r}: {error}; write it as 2011-09-10") from None
+    return [read_day(part, "AS_OF") for part in text.split(",")] if text.strip() else []
 
 
 def date_range(first: date, last: date, every: str) -> list[date]:
@@ -130,7 +132,7 @@ def date_range(first: date, last: date, every: str) -> list[date]:
         months = range((last.year - first.year) * 12 + last.month - first.month + 1)
         days = [first + relativedelta(months=count) for count in months]
         return [day for day in days if day <= last]
-    if not every.isdecimal() or int(every) < 1:
+    if not re.fullmatch("[0-9]{1,4}", every) or int(every) < 1:
         raise SettingsError(f"EVERY={every!r}: a number of days, at least 1, or month")
     return [first + timedelta(days=days) for days in range(0, (last - first).days + 1, int(every))]
 
@@ -143,19 +145,19 @@ def check_files(settings: Settings, dates: list[date]) -> None:
         LandingError: If there are no such files.
     """
     sources.load(settings.staging_source)
-    if settings.source == SAMPLE_SHOP:
-        return
     tomorrow = datetime.now(UTC).date() + timedelta(days=1)
     if dates and max(dates) > tomorrow:
         raise SettingsError(f"AS_OF={max(dates)} is in the future: its orders can't be known yet")
+    if settings.source == SAMPLE_SHOP:
+        return
+    if not dates and PLACEHOLDER in settings.files:
+        raise SettingsError(f"FILES has {PLACEHOLDER} in it: say which date, AS_OF=2011-09-10")
     if not settings.files.startswith(TABLE_PREFIX):
         for day in dates or [tomorrow]:
             find(settings.files, day)
 
 
 def _day_after_newest_order(settings: Settings) -> date:
-    from ingest.newest import newest_order_date
-
     return newest_order_date(settings) + timedelta(days=1)
 
 

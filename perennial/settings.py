@@ -9,8 +9,9 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote
+from zoneinfo import available_timezones
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -25,6 +26,17 @@ SAMPLE_SHOP = "sample"
 
 class SettingsError(ValueError):
     """A setting is missing or contradicts another; the message names it and the remedy."""
+
+
+def explained(error: ValidationError) -> str:
+    """Which settings are wrong and why, in one line."""
+    faults = (
+        f"PERENNIAL_{'_'.join(map(str, fault['loc'])).upper()}: {fault['msg']}"
+        if fault["loc"]
+        else str(fault["msg"])
+        for fault in error.errors()
+    )
+    return "; ".join(faults)
 
 
 class Settings(BaseSettings):
@@ -49,7 +61,9 @@ class Settings(BaseSettings):
     )
 
     time_zone: str = Field("", description="IANA name; empty: what the source's yml says.")
-    currency: str = Field("", description="ISO 4217; empty: what the source's yml says.")
+    currency: str = Field(
+        "", pattern="^([A-Z]{3})?$", description="ISO 4217; empty: what the source's yml says."
+    )
 
     alert_urls: str = Field("", description="Apprise URLs, blank-separated; empty: no alerts.")
     alert_base_url: str = Field("", description="Base of the links in alerts; empty: this Airflow.")
@@ -66,6 +80,21 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, home: Path) -> Path:
         return home.expanduser().absolute()
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known(cls, time_zone: str) -> str:
+        if time_zone and time_zone not in available_timezones():
+            raise ValueError(f"{time_zone!r} is no IANA time zone: write it as Europe/London")
+        return time_zone
+
+    @model_validator(mode="after")
+    def _apart(self) -> Settings:
+        ports = {"pg": self.pg_port, "airflow": self.airflow_port, "mlflow": self.mlflow_port}
+        if len(set(ports.values())) < len(ports):
+            written = ", ".join(f"PERENNIAL_{n.upper()}_PORT={port}" for n, port in ports.items())
+            raise ValueError(f"{written}: each needs a port of its own")
+        return self
 
     @cached_property
     def staging_source(self) -> str:

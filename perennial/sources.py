@@ -70,9 +70,9 @@ def load(source: str) -> Source:
         SettingsError: If there is no such source; the message lists those there are.
     """
     path = STAGING / source / f"{source}__sources.yml"
-    if not path.exists():
+    if source not in available():
         raise SettingsError(
-            f"unknown SOURCE {source!r}: there is no {path.relative_to(DBT_PROJECT.parent)}; "
+            f"unknown SOURCE {source!r}: it is no folder of dbt_project/models/staging; "
             f"choose one of {', '.join([*available(), 'sample'])}, "
             "or add your own as dbt_project/models/staging/README.md tells"
         )

@@ -1,10 +1,11 @@
 """What a task knows of the run it belongs to."""
 
-from datetime import date
+from datetime import date, timedelta
 
 from airflow.sdk import Asset, get_current_context
 
-from perennial.settings import Settings
+from perennial.days import read_day
+from perennial.settings import Settings, SettingsError
 
 
 class Run:
@@ -14,6 +15,8 @@ class Run:
         self.context = get_current_context()
         dag_run = self.context["dag_run"]
         self._dag_id, self._partition_key = dag_run.dag_id, dag_run.partition_key
+        # the day after, because it may have begun in the shop already
+        self._last_day = dag_run.run_after.date() + timedelta(days=1)
         self.run_id = f"{dag_run.dag_id}/{dag_run.run_id}"
         self.params = self.context["params"]
         self.settings = Settings()
@@ -24,19 +27,26 @@ class Run:
 
         Raises:
             ValueError: If it was started without one.
+            SettingsError: If it is no date, or one whose orders can't be known yet.
         """
         if not self._partition_key:
             raise ValueError(
                 f"{self._dag_id} was started without a partition key, so it has no date: "
                 "trigger it with one (`make run AS_OF=2011-09-10`, or partition_key in the API)"
             )
-        return date.fromisoformat(self._partition_key)
+        return self._day(self._partition_key, "partition_key")
 
     @property
     def training_date(self) -> date | None:
         """The date that a training was started for by hand; None: whichever is newest."""
         text = self.params["training_date"]
-        return date.fromisoformat(text) if text else None
+        return self._day(text, "training_date") if text else None
+
+    def _day(self, text: str, name: str) -> date:
+        day = read_day(text, name)
+        if day > self._last_day:
+            raise SettingsError(f"{name}={text!r} is in the future: its orders can't be known yet")
+        return day
 
 
 def add_partition(asset: Asset, day: date) -> str:
