@@ -34,7 +34,13 @@ def report():
 
         return clean_superseded(Run().settings)
 
-    chain(check_delivery(), clean_superseded())
+    @task
+    def expire_vault() -> dict:
+        from privacy.vault import expire_vault
+
+        return expire_vault(Run().settings)
+
+    chain(check_delivery(), clean_superseded(), expire_vault())
 
 
 report()

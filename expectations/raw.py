@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from psycopg import sql
 
 from expectations.gate import CRITICAL, WARNING, Check, GateFailed, run_gate
+from expectations.personal import personal_check
 from perennial import sources
 from perennial.warehouse import connect
 
@@ -83,8 +84,13 @@ def batch_checks(settings: Settings, batch_id: int) -> list[Check]:
             " where batch_id = %s group by table_name order by table_name",
             [batch_id],
         ).fetchall()
-    files = dict(landed)
-    tables = sources.load(settings.staging_source).tables
+        files = dict(landed)
+        tables = sources.load(settings.staging_source).tables
+        personal = [
+            personal_check(connection, settings.staging_source, table, files[table.raw_table])
+            for table in tables
+            if table.raw_table in files
+        ]
     return [
         Check("ops.landed_files", _file_rows(batch_id), FILE_COLUMNS, file_suite()),
         Check("ops.landed_files", _batch_rows(batch_id), BATCH_COLUMNS, batch_suite()),
@@ -98,6 +104,7 @@ def batch_checks(settings: Settings, batch_id: int) -> list[Check]:
             for table in tables
             if table.raw_table in files
         ),
+        *personal,
     ]
 
 

@@ -243,7 +243,7 @@ def _sound_records(
     is_blank = contents == starts
     delimiters = np.flatnonzero(data == delimiter[0])
     delimiters = delimiters[: np.searchsorted(delimiters, ends[-1])]
-    delimiters = _outside_quotes(delimiters, quotes)
+    delimiters = outside_quotes(delimiters, quotes)
     counts = np.diff(np.searchsorted(delimiters, ends), prepend=0)
     is_wrong = (counts != n_columns - 1) & ~is_blank
     reasons = {
@@ -277,7 +277,7 @@ def _is_crlf(data: Bytes, starts: Positions, ends: Positions) -> NDArray[np.bool
     return (data[last] == LF) & (ends > starts) & (data[last - 1] == CR)
 
 
-def _outside_quotes(positions: Positions, quotes: Positions) -> Positions:
+def outside_quotes(positions: Positions, quotes: Positions) -> Positions:
     """Those of the sorted positions that are not between an opening and a closing quote."""
     if not len(quotes):
         return positions

@@ -12,7 +12,7 @@ from typing import Any
 
 from ingest.csv_records import MAX_RECORD_BYTES, NOT_UTF8, NUL_BYTE, Reject
 from ingest.files import LandingError, ShopFile
-from ingest.rows import Layout, Rows, match_columns
+from ingest.rows import Layout, Rows, csv_field, match_columns
 from perennial.sources import SourceTable
 
 BLOCK_BYTES = 1 << 20
@@ -144,6 +144,4 @@ def _csv(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if not isinstance(value, str):
-        value = json.dumps(value, ensure_ascii=False)
-    return '"' + value.replace('"', '""') + '"'
+    return csv_field(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))

@@ -25,6 +25,7 @@ from ingest.files import TABLE_PREFIX, Content, LandingError, ShopFile, examine,
 from ingest.ledger import (
     LandedFile,
     Landing,
+    copy,
     current_version,
     enter_counts,
     known_file,
@@ -33,6 +34,7 @@ from ingest.ledger import (
     register,
     same_content,
 )
+from ingest.personal import Screen, Screening, screening_of
 from ingest.reading import Candidate, prepare, read_rows
 from ingest.rows import Layout, Rows, Trace
 from ingest.tables import land_tables, tables_have_news
@@ -66,7 +68,8 @@ def land(settings: Settings, as_of_date: date, files: str, run_id: str) -> Landi
         _candidates(settings, source, find(files, as_of_date)) as candidates,
         landing_transaction(settings) as connection,
     ):
-        return _land_all(connection, source.name, candidates, as_of_date, run_id)
+        screening = screening_of(settings, connection)
+        return _land_all(connection, source.name, candidates, screening, (as_of_date, run_id))
 
 
 def has_news(settings: Settings, as_of_date: date, files: str) -> bool:
@@ -113,8 +116,8 @@ def _land_all(
     connection: psycopg.Connection[Any],
     source: str,
     candidates: Iterable[Candidate],
-    as_of_date: date,
-    run_id: str,
+    screening: Screening,
+    run: tuple[date, str],
 ) -> Landing:
     batch_id, landed = None, []
     for candidate in candidates:
@@ -127,9 +130,10 @@ def _land_all(
             connection,
             (batch_id, source, candidate.table.raw_table, candidate.file.name),
             (content.sha256, content.byte_count, verdict),
-            (as_of_date, run_id),
+            run,
         )
-        landed.append(_land_file(connection, candidate, content, verdict, Trace(batch_id, file_id)))
+        trace = Trace(batch_id, file_id)
+        landed.append(_land_file(connection, candidate, content, verdict, trace, screening))
     return Landing(batch_id, tuple(landed))
 
 
@@ -151,19 +155,22 @@ def _land_file(
     content: Content,
     verdict: Verdict,
     trace: Trace,
+    screening: Screening,
 ) -> LandedFile:
     file, layout = candidate.file, candidate.layout
     if verdict.continues_file_id is not None:
         layout = replace(layout, body_start=verdict.skip_bytes, body_line=verdict.skip_lines + 1)
     if layout.ignored:
         log.warning("%s: columns ignored: %s", file.name, ", ".join(map(repr, layout.ignored)))
-    tally = _Tally()
+    tally, screen = _Tally(), screening(candidate.table, layout)
     with tempfile.SpooledTemporaryFile(SPOOL_BYTES) as spool:
         stream = read_rows(candidate, layout, trace.stamp(layout.delimiter), content)
-        for_copy = _split(stream, tally, spool, trace.file_id)
+        for_copy = _split(stream, tally, spool, trace.file_id, screen)
         landed = _copy_rows(connection, candidate, layout, for_copy)
         spool.seek(0)
         rejected = _copy_rejects(connection, iter(lambda: spool.read(SPOOL_BYTES), b""))
+    if screen is not None:
+        screen.fill_vault(connection, trace.file_id)
     given = candidate.row_count
     if given is None:
         lines = content.line_count - (layout.body_line - 1)
@@ -195,16 +202,18 @@ class _Tally:
     inner_lines: int = 0
 
 
-def _split(chunks: Iterable[Rows], tally: _Tally, spool: Any, file_id: int) -> Iterator[bytes]:
+def _split(
+    chunks: Iterable[Rows], tally: _Tally, spool: Any, file_id: int, screen: Screen | None
+) -> Iterator[bytes]:
     """Pass the rows on; put rejects aside, because a COPY leaves the connection to nothing else."""
     for chunk in chunks:
         tally.blank_lines += chunk.blank_count
         tally.inner_lines += chunk.inner_count
-        for reject in chunk.rejects:
+        for reject in map(screen.reject, chunk.rejects) if screen else chunk.rejects:
             line = f'{file_id},{reject.line},"{reject.reason}",\\x{reject.content.hex()}\n'
             spool.write(line.encode())
         if chunk.data:
-            yield chunk.data
+            yield screen.rows(chunk.data) if screen else chunk.data
 
 
 def _copy_rows(
@@ -220,7 +229,7 @@ def _copy_rows(
         sql.Literal(layout.delimiter.decode()),
     )
     try:
-        return _copy(connection, statement, chunks)
+        return copy(connection, statement, chunks)
     except psycopg.DataError as error:
         raise LandingError(
             f"{candidate.file.name}: Postgres could not read a record that had passed for sound "
@@ -235,14 +244,4 @@ def _copy_rejects(connection: psycopg.Connection[Any], chunks: Iterator[bytes]) 
     statement = sql.SQL(
         "copy ops.rejected_lines (file_id, line_number, reason, content) from stdin (format csv)"
     ).format()
-    return _copy(connection, statement, itertools.chain([first], chunks))
-
-
-def _copy(
-    connection: psycopg.Connection[Any], statement: sql.Composed, chunks: Iterator[bytes]
-) -> int:
-    with connection.cursor() as cursor:
-        with cursor.copy(statement) as copy:
-            for chunk in chunks:
-                copy.write(chunk)
-        return cursor.rowcount
+    return copy(connection, statement, itertools.chain([first], chunks))

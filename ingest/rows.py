@@ -76,6 +76,11 @@ class Trace:
         return delimiter.join(fields)
 
 
+def csv_field(text: str | None) -> str:
+    """A text as a CSV field: nothing for a missing value, quotes around any other."""
+    return "" if text is None else '"' + text.replace('"', '""') + '"'
+
+
 def match_columns(
     file: ShopFile, table: SourceTable, headers: Sequence[str]
 ) -> tuple[str | None, ...]:

@@ -19,6 +19,7 @@ from ingest.files import TABLE_PREFIX, Content, LandingError
 from ingest.ledger import (
     LandedFile,
     Landing,
+    copy,
     current_version,
     enter_counts,
     known_file,
@@ -27,12 +28,15 @@ from ingest.ledger import (
     register,
     same_content,
 )
-from ingest.rows import Trace, missing_columns
+from ingest.personal import Screen, screening_of
+from ingest.rows import Layout, Trace, csv_field, missing_columns
 from ingest.versions import Verdict, judge
 from perennial.settings import Settings
 from perennial.sources import Source, SourceTable
 
 log = logging.getLogger(__name__)
+
+ROWS_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,12 @@ class _Relation:
         ]
 
     @property
+    def layout(self) -> Layout:
+        """Its landed columns, as a file of them would have it."""
+        headers, names = zip(*self.landed, strict=True)
+        return Layout(headers, names)
+
+    @property
     def ignored(self) -> list[str]:
         ours = {column.header for column in self.table.columns}
         return [column for column in self.columns if column not in ours]
@@ -72,6 +82,7 @@ def land_tables(
     """Land what changed in the tables; arguments and errors as for ingest.land.land."""
     batch_id, landed = None, []
     with landing_transaction(settings) as connection:
+        screening = screening_of(settings, connection)
         for relation in _relations(connection, source, files, as_of_date):
             content, row_count, verdict = _examine(connection, source.name, relation)
             if verdict.known is not None:
@@ -84,7 +95,12 @@ def land_tables(
                 (content.sha256, content.byte_count, verdict),
                 (as_of_date, run_id),
             )
-            count = _copy_rows(connection, relation, Trace(batch_id, file_id))
+            trace = Trace(batch_id, file_id)
+            screen = screening(relation.table, relation.layout)
+            if screen is None:
+                count = _copy_rows(connection, relation, trace)
+            else:
+                count = _copy_screened(connection, relation, trace, screen)
             enter_counts(connection, relation.name, file_id, row_count, count, 0)
             landed.append(_report(relation, file_id, count, verdict))
     return Landing(batch_id, tuple(landed))
@@ -191,6 +207,28 @@ def _copy_rows(connection: psycopg.Connection[Any], relation: _Relation, trace: 
         relation.identifier,
     )
     return connection.execute(statement).rowcount
+
+
+def _copy_screened(
+    connection: psycopg.Connection[Any], relation: _Relation, trace: Trace, screen: Screen
+) -> int:
+    """The same by way of this process, which alone has the key of the hashes."""
+    layout = relation.layout
+    statement = sql.SQL("copy {} ({}) from stdin (format csv)").format(
+        sql.Identifier("raw", relation.table.raw_table),
+        sql.SQL(", ").join(map(sql.Identifier, [*Trace.columns, *layout.landed_columns])),
+    )
+    fields = [sql.SQL("{}::text").format(sql.Identifier(name)) for name in layout.headers]
+    query = sql.SQL("select {} from {}").format(sql.SQL(", ").join(fields), relation.identifier)
+    stamp, count = trace.stamp(layout.delimiter), 0
+    with connection.cursor("rows_of_a_table") as cursor:
+        cursor.execute(query)
+        while rows := cursor.fetchmany(ROWS_AT_ONCE):
+            values = (",".join(map(csv_field, row)).encode() for row in rows)
+            lines = (stamp % pair for pair in enumerate(values, start=count + 1))
+            count += copy(connection, statement, [screen.rows(b"".join(lines))])
+    screen.fill_vault(connection, trace.file_id)
+    return count
 
 
 def _report(relation: _Relation, file_id: int, count: int, verdict: Verdict) -> LandedFile:

@@ -9,7 +9,7 @@ import socket
 from pathlib import Path
 
 from perennial.bootstrap import ROLES, SUPERUSER
-from perennial.settings import Settings, SettingsError
+from perennial.settings import PII_KEY, Settings, SettingsError
 
 AIRFLOW_SECRETS = ("airflow_admin", "airflow_jwt", "airflow_fernet", "airflow_api")
 
@@ -28,7 +28,7 @@ def prepare(settings: Settings) -> None:
     for folder in ("logs", "run"):
         (settings.home / folder).mkdir(exist_ok=True)
     settings.secrets_dir.mkdir(mode=0o700, exist_ok=True)
-    for name in (SUPERUSER, *ROLES, *AIRFLOW_SECRETS):
+    for name in (SUPERUSER, *ROLES, *AIRFLOW_SECRETS, PII_KEY):
         _make_secret(settings.secrets_dir / name)
 
 

@@ -17,7 +17,7 @@ from perennial.warehouse import connect
 
 SUPERUSER = "postgres"
 OWNER = "perennial"
-STEP_ROLES = ("loader", "transformer", "scorer", "bi_reader")
+STEP_ROLES = ("loader", "transformer", "scorer", "eraser", "bi_reader")
 SERVICES = ("airflow", "mlflow")  # each has a database of its own name
 ROLES = (OWNER, *STEP_ROLES, *SERVICES)
 

@@ -1,13 +1,16 @@
 -- Schemas, ops tables and grants of the warehouse. Run by the owner; safe to run again.
 -- The roles themselves and their passwords are made by perennial/bootstrap.py.
 --
--- role          raw           staging to features   scores                   reporting   ops
--- loader        insert, read  -                     -                        -           landing
--- transformer   read          owns                  read                     owns        read; late dates
--- scorer        -             read                  insert, delete           -           publications, gates, drift, champions
--- bi_reader     -             -                     -                        read        -
+-- role          raw           vault           staging to features   scores           reporting   ops
+-- loader        insert, read  insert          -                     -                -           landing
+-- transformer   read          -               owns                  read             owns        read; late dates
+-- scorer        -             -               read                  insert, delete   -           publications, gates, drift, champions
+-- eraser        read, update  read, delete,   read, delete          read, delete     -           read; erasures, and what they change
+--                             expire
+-- bi_reader     -             -               -                     -                read        -
 
 create schema if not exists raw;
+create schema if not exists vault;
 create schema if not exists scores;
 create schema if not exists ops;
 create schema if not exists staging authorization transformer;
@@ -80,7 +83,8 @@ comment on table ops.rejected_lines is
 comment on column ops.rejected_lines.file_id is 'File version it stood in.';
 comment on column ops.rejected_lines.line_number is 'Line on which the record begins, from 1, header included.';
 comment on column ops.rejected_lines.reason is 'Why it could not be read.';
-comment on column ops.rejected_lines.content is 'The record''s bytes.';
+comment on column ops.rejected_lines.content is
+'The record''s bytes; of a table with personal columns their keyed hash, the bytes are in the vault.';
 comment on column ops.rejected_lines.rejected_at is 'When it was rejected, UTC.';
 
 create table if not exists ops.built_files (
@@ -164,9 +168,12 @@ comment on column ops.publications.run_id is 'Run that published.';
 comment on column ops.publications.model_name is 'Model whose numbers these are.';
 comment on column ops.publications.model_version is 'Its version: training date and a digest of what was learnt.';
 comment on column ops.publications.training_date is 'Date that the model was trained for; its outcomes were known by then.';
-comment on column ops.publications.row_count is 'Rows published, all tables of the question.';
-comment on column ops.publications.row_counts is 'Rows published, by table.';
+comment on column ops.publications.row_count is 'Rows in force, all tables of the question.';
+comment on column ops.publications.row_counts is 'Rows in force, by table.';
 comment on column ops.publications.checksum is 'Digest of the rows without run_id, publication_id and scored_at: equal runs, equal digest.';
+alter table ops.publications add column if not exists erased_count bigint not null default 0;
+comment on column ops.publications.erased_count is
+'Rows taken out since by erasures of customers; row_count, row_counts and checksum are of what is left.';
 comment on column ops.publications.published_at is 'When the pointer was switched, UTC.';
 create sequence if not exists ops.publication_id_seq;
 
@@ -254,6 +261,88 @@ comment on column ops.alerts.subject is 'Subject line of the alert.';
 comment on column ops.alerts.is_delivered is 'Whether every configured receiver took it.';
 comment on column ops.alerts.alerted_at is 'When it was sent, UTC.';
 
+create table if not exists ops.erasures (
+    erasure_id bigint generated always as identity primary key,
+    keyed_hash text not null unique,
+    requested_by text not null,
+    reason text not null,
+    counts jsonb not null,
+    models jsonb not null,
+    erased_at timestamptz not null default now(),
+    verified_at timestamptz
+);
+comment on table ops.erasures is
+'Proof that a customer was erased, one row per customer. No personal data: landing knows the customer by the keyed hash.';
+comment on column ops.erasures.erasure_id is 'Key.';
+comment on column ops.erasures.keyed_hash is
+'HMAC-SHA256 of the customer key, first half; landing empties the key of whoever has it.';
+comment on column ops.erasures.requested_by is 'Who started it, or approved it.';
+comment on column ops.erasures.reason is 'Why, in their words.';
+comment on column ops.erasures.counts is 'Rows deleted or emptied, by table.';
+comment on column ops.erasures.models is
+'Models that had learnt from the customer, by question: replaced at their next training.';
+comment on column ops.erasures.erased_at is 'When the rows were deleted or emptied, UTC.';
+comment on column ops.erasures.verified_at is
+'When the customer was looked for everywhere and not found, UTC; null: that is still to come.';
+
+-- Vault: originals of personal values, a partition a month of landing ------------------------------
+
+create table if not exists vault.originals (
+    landed_month date not null default date_trunc('month', now())::date,
+    table_name text not null,
+    column_name text not null,
+    keyed_hash text not null,
+    value bytea not null,
+    file_id bigint not null,
+    landed_at timestamptz not null default now(),
+    primary key (landed_month, table_name, column_name, keyed_hash)
+) partition by range (landed_month);
+comment on table vault.originals is
+'What stood where raw has a keyed hash, each value once a month of landing. Months expire whole: vault.expire.';
+comment on column vault.originals.landed_month is 'Month of landing, its first day, UTC.';
+comment on column vault.originals.table_name is 'Table in raw.';
+comment on column vault.originals.column_name is 'Its column; *: a whole record that could not be read.';
+comment on column vault.originals.keyed_hash is 'What raw, or ops.rejected_lines, has in its place.';
+comment on column vault.originals.value is 'The bytes as they were sent; of a column UTF-8.';
+comment on column vault.originals.file_id is 'File version that brought it first that month.';
+comment on column vault.originals.landed_at is 'When, UTC.';
+
+create or replace function vault.ensure_month() returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    month_start date := date_trunc('month', now())::date;
+    partition_name text := to_char(month_start, '"originals_"YYYY_MM');
+begin
+    if to_regclass(format('vault.%I', partition_name)) is not null then return; end if;
+    -- made beside and attached: `partition of` would wait for whoever reads the vault
+    execute format('create table vault.%I (like vault.originals including all)', partition_name);
+    execute format(
+        'alter table vault.originals attach partition vault.%I for values from (%L) to (%L)',
+        partition_name, month_start, month_start + interval '1 month'
+    );
+end $$;
+revoke all on function vault.ensure_month from public;
+
+-- Drops the months whose last day is more than so many days ago, and returns their first days.
+create or replace function vault.expire(days integer) returns setof date
+language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '30s' as $$
+declare
+    month_start date;
+begin
+    for month_start in
+        select to_date(right(relname, 7), 'YYYY_MM')
+        from pg_inherits join pg_class on pg_class.oid = inhrelid
+        where inhparent = 'vault.originals'::regclass
+        order by 1
+    loop
+        if month_start + interval '1 month' + make_interval(days => days) <= now() then
+            execute format('drop table vault.%I', to_char(month_start, '"originals_"YYYY_MM'));
+            return next month_start;
+        end if;
+    end loop;
+end $$;
+revoke all on function vault.expire from public;
+
 -- Score partitions: the scorer may add a month, and nothing else, to a score table ------------------
 
 create or replace function scores.ensure_month(table_name text, as_of_date date) returns void
@@ -285,6 +374,8 @@ revoke all on function scores.ensure_month from public;
 -- Grants ----------------------------------------------------------------------------------------
 
 grant usage on schema raw to loader, transformer;
+grant usage on schema raw, scores, staging, intermediate, marts, features, ops to eraser;
+grant usage on schema vault to loader, eraser;
 grant usage on schema ops to loader, transformer, scorer;
 grant usage on schema scores to transformer, scorer;
 grant usage on schema staging, intermediate, marts, features to scorer;
@@ -292,9 +383,17 @@ grant usage on schema reporting to bi_reader;
 
 alter default privileges in schema raw grant select, insert on tables to loader;
 alter default privileges in schema raw grant select on tables to transformer;
+alter default privileges in schema raw grant select, update on tables to eraser;
+grant select, update on all tables in schema raw to eraser;
+grant insert on vault.originals to loader;
+grant select, delete on vault.originals to eraser;
+grant execute on function vault.ensure_month to loader;
+grant execute on function vault.expire to eraser;
 alter default privileges in schema scores
 grant select, insert, delete, maintain on tables to scorer; -- maintain: analyze what was just copied
 alter default privileges in schema scores grant select on tables to transformer;
+alter default privileges in schema scores grant select, delete on tables to eraser;
+grant select, delete on all tables in schema scores to eraser;
 grant execute on function scores.ensure_month to scorer;
 
 grant select, insert, update on ops.landed_files to loader;
@@ -308,9 +407,18 @@ grant select, delete on ops.late_dates to scorer;
 grant select, insert, delete on ops.drift to scorer;
 grant usage on sequence ops.publication_id_seq to scorer;
 grant insert on ops.alerts to loader, transformer, scorer;
+grant select on ops.erasures to loader;
+grant select on all tables in schema ops to eraser;
+grant insert, update on ops.erasures to eraser;
+grant update on ops.publications, ops.rejected_lines to eraser;
 
 alter default privileges for role transformer in schema staging grant select on tables to scorer;
 alter default privileges for role transformer in schema intermediate grant select on tables to scorer;
 alter default privileges for role transformer in schema marts grant select on tables to scorer;
 alter default privileges for role transformer in schema features grant select on tables to scorer;
 alter default privileges for role transformer in schema reporting grant select on tables to bi_reader;
+alter default privileges for role transformer in schema staging grant select, delete on tables to eraser;
+alter default privileges for role transformer in schema intermediate grant select, delete on tables to eraser;
+alter default privileges for role transformer in schema marts grant select, delete on tables to eraser;
+alter default privileges for role transformer in schema features grant select, delete on tables to eraser;
+grant select, delete on all tables in schema staging, intermediate, marts, features to eraser;

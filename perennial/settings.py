@@ -20,6 +20,8 @@ DBT_PROJECT = REPOSITORY / "dbt_project"
 WAREHOUSE = "warehouse"
 LAYERS = ("raw", "staging", "intermediate", "marts", "features", "scores", "reporting")
 
+PII_KEY = "pii_key"  # a file in secrets_dir
+
 # The sample shop writes files in the canonical form, so it is landed and staged as `canonical`.
 SAMPLE_SHOP = "sample"
 
@@ -72,6 +74,10 @@ class Settings(BaseSettings):
         20_000, ge=1, description="A date that is only learnt from holds about so many customers."
     )
 
+    vault_days: int = Field(
+        90, ge=1, description="Originals of personal values are kept so long after they landed."
+    )
+
     sample_customers: int = Field(5_000, ge=1)
     sample_days: int = Field(730, ge=30)
     sample_seed: int = 7
@@ -105,6 +111,11 @@ class Settings(BaseSettings):
     def secrets_dir(self) -> Path:
         """Folder of password files, one a role."""
         return self.home / "secrets"
+
+    @property
+    def pii_key(self) -> bytes:
+        """Key of the hashes that stand for personal values: never log it, nor hand it to dbt."""
+        return self.password(PII_KEY).encode()
 
     def password(self, role: str) -> str:
         """The role's password.

@@ -6,6 +6,7 @@ tables and dbt all follow from that file.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -23,6 +24,11 @@ class SourceColumn:
 
     Its kind says what staging will make of it: `text`, `number` or `timestamp`. The one that is
     the order time says how new a file's orders are.
+
+    Attributes:
+        is_pii: Whether it is personal: raw then holds a keyed hash, and the vault the original.
+        is_customer_key: Whether it says whose the row is; erasure and export go by it.
+        ignored_ending: Pattern of what staging cuts off the customer key; empty: nothing.
     """
 
     name: str
@@ -31,6 +37,9 @@ class SourceColumn:
     is_required: bool
     kind: str = "text"
     is_order_time: bool = False
+    is_pii: bool = False
+    is_customer_key: bool = False
+    ignored_ending: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,6 +51,17 @@ class SourceTable:
     files: tuple[str, ...]
     description: str
     columns: tuple[SourceColumn, ...]
+    describes_customers: bool = False  # a row is a customer, not something that one did
+
+    @property
+    def pii_columns(self) -> tuple[SourceColumn, ...]:
+        """Columns whose values land as keyed hashes."""
+        return tuple(column for column in self.columns if column.is_pii)
+
+    @property
+    def customer_key(self) -> SourceColumn | None:
+        """The column that says whose a row is; None: rows are nobody's."""
+        return next((column for column in self.columns if column.is_customer_key), None)
 
     def holds(self, file_name: str) -> bool:
         """Whether a file of this base name belongs to this table."""
@@ -78,21 +98,47 @@ def load(source: str) -> Source:
         )
     (definition,) = yaml.safe_load(path.read_text())["sources"]
     meta = definition["config"]["meta"]
-    return Source(
-        name=source,
-        time_zone=meta["time_zone"],
-        currency=meta["currency"],
-        tables=tuple(_table(source, table) for table in definition["tables"]),
-    )
+    tables = tuple(_table(source, table) for table in definition["tables"])
+    check_pii_tags(source, tables)
+    return Source(source, meta["time_zone"], meta["currency"], tables)
+
+
+def check_pii_tags(source: str, tables: Sequence[SourceTable]) -> None:
+    """Check that personal columns can be hashed, and that hashes can be joined.
+
+    Raises:
+        SettingsError: If a personal column is a number or a time, which a hash is not; or if a
+            column of one name, or the customer key, is personal in one table and bare in another.
+    """
+    where = f"{source}__sources.yml"
+    tagged: dict[str, dict[bool, str]] = {}
+    for table in tables:
+        for column in table.columns:
+            place = f"{table.raw_table}.{column.name}"
+            if column.is_pii and (column.kind != "text" or column.is_order_time):
+                raise SettingsError(
+                    f"{where}: {place} is tagged pii and is a {column.kind}: a hash is text, so "
+                    "leave out the kind, or leave the column out of the contract"
+                )
+            for name in {column.name} | ({"the customer key"} if column.is_customer_key else set()):
+                tagged.setdefault(name, {})[column.is_pii] = place
+    for name, places in tagged.items():
+        if len(places) > 1:
+            raise SettingsError(
+                f"{where}: {name} is tagged pii in {places[True]} and not in {places[False]}: "
+                "hashed values would find no bare ones, so tag both or neither"
+            )
 
 
 def _table(source: str, table: dict) -> SourceTable:
+    meta = table["config"]["meta"]
     return SourceTable(
         name=table["name"].removeprefix(f"{source}_"),
         raw_table=table["name"],
-        files=tuple(table["config"]["meta"]["files"].split()),
+        files=tuple(meta["files"].split()),
         description=table["description"],
         columns=tuple(_column(column) for column in table["columns"]),
+        describes_customers=meta.get("describes") == "customers",
     )
 
 
@@ -105,4 +151,7 @@ def _column(column: dict) -> SourceColumn:
         is_required=meta.get("required", True),
         kind=meta.get("kind", "text"),
         is_order_time=meta.get("order_time", False),
+        is_pii=meta.get("pii", False),
+        is_customer_key=meta.get("customer_key", False),
+        ignored_ending=meta.get("ignored_ending", ""),
     )

@@ -31,7 +31,7 @@ LONGEST_CAUSE = 400
 TABLES_ERRORS = (psycopg.ProgrammingError, psycopg.IntegrityError)
 
 # Our own errors are written to be shown: they name rules, tables and counts, never a row's values.
-OWN_PACKAGES = {"perennial", "ingest", "expectations", "ml_tasks", "dags", "local"}
+OWN_PACKAGES = {"perennial", "ingest", "expectations", "ml_tasks", "privacy", "dags", "local"}
 MASK = "***"
 SECRET = re.compile(r"(?i)\b(password|passwd|pwd|secret|token|api_?key)(\s*[=:]\s*)\S+")
 CREDENTIALS = re.compile(r"://[^\s/@]*@")

@@ -1,0 +1,255 @@
+"""Personal data on a real Postgres: hashed on its way in, kept in the vault for a time only."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
+
+import psycopg
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from psycopg import sql
+
+from expectations.raw import gate_raw
+from ingest.land import land
+from ingest.personal import hashed
+from local.postgres import data_folder
+from perennial.settings import Settings
+from perennial.warehouse import connect
+from privacy.vault import expire_vault
+
+DAY = date(2024, 6, 1)
+MARKED = "Marked.Person-7f3a@example.org"
+CUSTOMERS = [("c1", "France", MARKED), ("c2", "Spain", ""), ("c3", "Spain", "other@example.org")]
+COLUMNS = ["customer_id", "country", "email"]
+
+
+@pytest.fixture(scope="module")
+def home(start_home: Callable[..., Settings]) -> Settings:
+    return start_home("canonical")
+
+
+@pytest.fixture(autouse=True)
+def empty(home: Settings) -> Iterator[None]:
+    yield
+    with connect(home, "perennial") as connection:
+        connection.execute("truncate raw.canonical_customers, ops.landed_files cascade")
+        connection.execute("truncate vault.originals; drop schema if exists shop cascade")
+
+
+def rows(settings: Settings, query: str, role: str = "eraser") -> list[tuple]:
+    with connect(settings, role) as connection:
+        return connection.execute(query).fetchall()
+
+
+def places_of(settings: Settings, text: str) -> list[str]:
+    """Tables of the whole cluster whose rows have the text in them, bytes read as Latin-1."""
+    found = []
+    with connect(settings, "postgres", autocommit=True) as connection:
+        databases = connection.execute("select datname from pg_database where datallowconn")
+        names = [name for (name,) in databases.fetchall() if name != "template0"]
+    for database in names:
+        with psycopg.connect(settings.dsn("postgres", database)) as connection:
+            connection.execute("set bytea_output = 'escape'")
+            tables = connection.execute(
+                "select oid::regclass::text, relname from pg_class where relkind in ('r', 'm')"
+            ).fetchall()
+            for name, _ in tables:
+                query = sql.SQL("select count(*) from {} as t where t::text ilike %s").format(
+                    sql.SQL(name)
+                )
+                (count,) = connection.execute(query, [f"%{text}%"]).fetchone()
+                found += [f"{database}.{name}"] if count else []
+    return found
+
+
+def as_csv(folder: Path) -> str:
+    lines = [",".join(COLUMNS), *(",".join(row) for row in CUSTOMERS)]
+    (folder / "customers.csv.gz").write_bytes(gzip.compress("\r\n".join(lines).encode()))
+    return str(folder)
+
+
+def as_json(folder: Path) -> str:
+    records = [json.dumps(dict(zip(COLUMNS, row, strict=True))) for row in CUSTOMERS]
+    (folder / "customers.jsonl").write_text("\n".join(records))
+    return str(folder)
+
+
+def as_parquet(folder: Path) -> str:
+    columns = [pa.array(values) for values in zip(*CUSTOMERS, strict=True)]
+    columns[2] = columns[2].dictionary_encode()
+    pq.write_table(pa.table(columns, names=COLUMNS), folder / "customers.parquet")
+    return str(folder)
+
+
+@pytest.mark.parametrize("write", [as_csv, as_json, as_parquet])
+def test_whatever_the_reader_raw_has_the_hash_and_the_vault_the_original(
+    home: Settings, tmp_path: Path, write: Callable[[Path], str]
+) -> None:
+    land(home, DAY, write(tmp_path), "test")
+    check_landed(home)
+
+
+def test_rows_of_tables_are_hashed_outside_the_database(home: Settings) -> None:
+    with connect(home, "perennial") as connection:
+        connection.execute("create schema shop; grant usage on schema shop to loader")
+        for table in ("orders", "order_items", "products"):
+            connection.execute(f"create view shop.{table} as select * from raw.canonical_{table}")
+        connection.execute(
+            "create table shop.customers (customer_id text, country text, email text)"
+        )
+        connection.cursor().executemany("insert into shop.customers values (%s, %s, %s)", CUSTOMERS)
+        connection.execute("grant select on all tables in schema shop to loader")
+    land(home, DAY, "table:shop", "test")
+    check_landed(home, "shop.customers")
+
+
+def check_landed(home: Settings, *originals: str) -> None:
+    landed = rows(
+        home, "select customer_id, country, email from raw.canonical_customers order by 1"
+    )
+    digest, other = hashed(home.pii_key, MARKED), hashed(home.pii_key, "other@example.org")
+    blank = landed[1][2] or ""
+    assert landed == [
+        ("c1", "France", digest),
+        ("c2", "Spain", landed[1][2]),
+        ("c3", "Spain", other),
+    ]
+    assert blank == ""
+    kept = rows(
+        home, "select keyed_hash, convert_from(value, 'UTF8') from vault.originals order by 2"
+    )
+    assert kept == [(digest, MARKED), (other, "other@example.org")]
+    (name,) = rows(
+        home, "select 'originals_' || to_char(landed_at, 'YYYY_MM') from vault.originals limit 1"
+    )
+    expected = {f"warehouse.vault.{name[0]}", *(f"warehouse.{name}" for name in originals)}
+    assert set(places_of(home, "marked.person-7f3a")) == expected
+
+
+def test_what_is_sent_again_is_kept_once_a_month(home: Settings, tmp_path: Path) -> None:
+    for country in ("Italy", "Malta"):
+        (tmp_path / "customers.csv").write_text(
+            f"customer_id,country,email\nc1,{country},{MARKED}\n"
+        )
+        land(home, DAY, str(tmp_path), "test")
+    assert rows(home, "select count(distinct email), count(*) from raw.canonical_customers") == [
+        (1, 2)
+    ]
+    assert rows(home, "select count(*) from vault.originals") == [(1,)]
+
+
+def test_a_record_that_cannot_be_read_stands_in_the_vault_alone(
+    home: Settings, tmp_path: Path
+) -> None:
+    content = f"customer_id,country,email\nc1,France\nc2,too,many,{MARKED}\n".encode()
+    (tmp_path / "customers.csv").write_bytes(content + b"c3,Spain,marked.person-7f3a\xe9\n")
+    summary = land(home, DAY, str(tmp_path), "test").summary()
+    assert (summary["given"], summary["landed"], summary["rejected"]) == (3, 0, 3)
+    assert len(places_of(home, "marked.person-7f3a")) == 1
+    pairs = rows(
+        home,
+        "select value from ops.rejected_lines join vault.originals"
+        " on convert_from(content, 'UTF8') = 'in the vault: ' || keyed_hash order by line_number",
+    )
+    assert [value for (value,) in pairs] == [
+        b"c1,France",
+        f"c2,too,many,{MARKED}".encode(),
+        b"c3,Spain,marked.person-7f3a\xe9",
+    ]
+
+
+def test_the_original_is_in_no_file_of_the_database_but_the_vaults_and_the_journal(
+    home: Settings, tmp_path: Path
+) -> None:
+    land(home, DAY, as_csv(tmp_path), "test")
+    with connect(home, "postgres", autocommit=True) as connection:
+        connection.execute("checkpoint")
+        (vault,) = connection.execute(
+            "select array_agg(pg_relation_filepath(inhrelid)) from pg_inherits"
+            " where inhparent = 'vault.originals'::regclass"
+        ).fetchone()
+    folder = data_folder(home)
+    names = {
+        str(path.relative_to(folder))
+        for path in folder.rglob("*")
+        if path.is_file() and MARKED.encode() in path.read_bytes()
+    }
+    assert {name for name in names if not name.startswith("pg_wal/")} == set(vault)
+
+
+def test_expired_months_go_and_the_others_stay(home: Settings, tmp_path: Path) -> None:
+    land(home, DAY, as_csv(tmp_path), "test")
+    with connect(home, "perennial") as connection:
+        (months,) = connection.execute(
+            "select array_agg((date_trunc('month', now()) - n * interval '1 month')::date"
+            " order by n) from unnest(array[1, 5, 6]) as n"
+        ).fetchone()
+        for month in months:
+            name = sql.Identifier("vault", f"originals_{month:%Y_%m}")
+            connection.execute(
+                sql.SQL(
+                    "create table {} partition of vault.originals for values from ({}) to ({})"
+                ).format(
+                    name,
+                    str(month),
+                    str(date(month.year + month.month // 12, month.month % 12 + 1, 1)),
+                )
+            )
+            connection.execute(
+                "insert into vault.originals (landed_month, table_name, column_name, keyed_hash,"
+                " value, file_id) values (%s, 't', 'c', 'h', 'v', 1)",
+                [month],
+            )
+    # the month before last ended less than 90 days ago, whatever day it is
+    expired = expire_vault(home)["expired_months"]
+    assert expired == [f"{month:%Y-%m}" for month in reversed(months[1:])]
+    kept = rows(home, "select distinct landed_month from vault.originals order by 1")
+    assert [month for (month,) in kept][:-1] == months[:1]
+    assert expire_vault(home)["expired_months"] == []
+
+
+def test_the_vault_is_open_to_nobody_but_the_eraser(home: Settings) -> None:
+    for role in ("loader", "transformer", "scorer", "bi_reader"):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            rows(home, "select * from vault.originals", role)
+    for statement in ("delete from vault.originals", "select vault.expire(1)"):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            rows(home, statement, "loader")
+    for statement in ("insert into raw.canonical_customers default values",
+                      "update scores.churn set run_id = ''"):  # fmt: skip
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            rows(home, statement)
+
+
+def test_the_door_tells_of_an_untagged_column_and_never_a_value(
+    home: Settings, tmp_path: Path
+) -> None:
+    lines = [f"{number},person{number}@example.org,2024-05-01,sale" for number in range(50)]
+    header = "order_id,customer_id,ordered_at,order_type"
+    (tmp_path / "orders.csv").write_text("\n".join([header, *lines]))
+    landing = land(home, DAY, str(tmp_path), "test")
+    warnings = gate_raw(home, landing.batch_id, DAY, "an address for a key")["warnings"]
+    (told,) = (text for text in warnings if "personal" in text or "pii" in text)
+    assert "raw.canonical_orders.customer_id" in told
+    assert "100.0% of 50 values looked at are e-mail addresses" in told
+    assert "person" not in told.replace("personal", "")
+    with connect(home, "perennial") as connection:
+        connection.execute("truncate raw.canonical_orders")
+
+
+def test_the_key_is_nowhere_but_in_its_file(home: Settings) -> None:
+    key = home.pii_key.decode()
+    assert places_of(home, key) == []
+    assert key not in str(os.environ)
+    holders = [
+        path
+        for path in home.home.rglob("*")
+        if path.is_file() and key.encode() in path.read_bytes()
+    ]
+    assert holders == [home.secrets_dir / "pii_key"]
