@@ -24,10 +24,11 @@ import psycopg
 
 from local.home import prepare, require_free_port
 from perennial.bootstrap import SUPERUSER, bootstrap
-from perennial.settings import Settings, SettingsError
+from perennial.settings import REPOSITORY, Settings, SettingsError
 
 SYSTEM_USER = "perennial-pg"
 SYSTEM_FOLDER = Path("/var/lib/perennial")
+READER_LIMIT = "perennial.reader_limit"
 STOP_TIMEOUT_SECONDS = 60
 
 
@@ -45,10 +46,15 @@ def start(settings: Settings) -> None:
             _initialise(settings, data)
         _pg_ctl(settings, "start")
     bootstrap(settings)
+    _start_reader_limit(settings)
 
 
 def stop(settings: Settings) -> None:
     """Stop the server, whatever state it is in; nothing to do if it does not run."""
+    limit = _reader_limit(settings)
+    if limit:
+        limit.terminate()
+        limit.wait(STOP_TIMEOUT_SECONDS)
     if is_running(settings):
         try:
             _pg_ctl(settings, "stop", "-m", "fast", "-t", str(STOP_TIMEOUT_SECONDS))
@@ -72,6 +78,37 @@ def is_running(settings: Settings) -> bool:
         return psutil.Process(pid).name().startswith("postgres")
     except (FileNotFoundError, IndexError, ValueError, psutil.NoSuchProcess):
         return False
+
+
+def _start_reader_limit(settings: Settings) -> None:
+    """Have somebody look on that readers keep their limits, unless somebody does."""
+    if _reader_limit(settings):
+        return
+    own = {"HOME": settings.home, "PG_HOST": settings.pg_host, "PG_PORT": settings.pg_port}
+    with (settings.home / "logs" / "reader_limit.log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", READER_LIMIT],
+            env=os.environ | {f"PERENNIAL_{name}": str(value) for name, value in own.items()},
+            cwd=REPOSITORY,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    _reader_limit_pid_file(settings).write_text(str(process.pid))
+
+
+def _reader_limit(settings: Settings) -> psutil.Process | None:
+    """Whoever looks on, if alive."""
+    try:
+        process = psutil.Process(int(_reader_limit_pid_file(settings).read_text()))
+        return process if READER_LIMIT in process.cmdline() else None
+    except (FileNotFoundError, ValueError, psutil.NoSuchProcess, psutil.AccessDenied):
+        return None
+
+
+def _reader_limit_pid_file(settings: Settings) -> Path:
+    return settings.home / "run" / "reader_limit.pid"
 
 
 def data_folder(settings: Settings) -> Path:

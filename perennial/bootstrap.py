@@ -11,17 +11,20 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from perennial import contracts, sources
+from perennial import contracts, public_rights, sources
+from perennial.reader_limit import READER, STATEMENT_LIMIT, TRANSACTION_LIMIT, WARDEN
 from perennial.settings import WAREHOUSE, Settings
 from perennial.warehouse import connect
 
 SUPERUSER = "postgres"
 OWNER = "perennial"
-STEP_ROLES = ("loader", "transformer", "scorer", "eraser", "bi_reader")
+STEP_ROLES = ("loader", "transformer", "scorer", "eraser")
 SERVICES = ("airflow", "mlflow")  # each has a database of its own name
-ROLES = (OWNER, *STEP_ROLES, *SERVICES)
+ROLES = (OWNER, *STEP_ROLES, READER, WARDEN, *SERVICES)
 
-READER_TIMEOUT = "60s"
+OTHER_DATABASES = ("postgres", "template1")
+READER_CONNECTIONS = 40  # of the server's 120: the steps keep theirs
+READER_TEMP_FILES = "4GB"  # a session's sorts and hashes on disk
 RAW_TRACE_COLUMNS = {
     "_batch_id": ("bigint", "Batch that landed the row: ops.landed_files.batch_id."),
     "_file_id": ("bigint", "File version that held the row: ops.landed_files.file_id."),
@@ -35,6 +38,8 @@ def bootstrap(settings: Settings) -> None:
     with psycopg.connect(settings.dsn(SUPERUSER, "postgres"), autocommit=True) as connection:
         _create_roles(connection, settings)
         _create_databases(connection)
+    with psycopg.connect(settings.dsn(SUPERUSER), autocommit=True) as connection:
+        public_rights.take_back(connection, (OWNER, *STEP_ROLES), WARDEN, OTHER_DATABASES)
     with connect(settings, OWNER) as connection:
         # two starts at once would race in `create ... if not exists`
         connection.execute("select pg_advisory_xact_lock(hashtext('perennial.bootstrap'))")
@@ -58,15 +63,26 @@ def _create_roles(connection: psycopg.Connection, settings: Settings) -> None:
         )
     # the owner makes schemas for the transformer and sets its default privileges
     connection.execute(sql.SQL("grant transformer to {}").format(sql.Identifier(OWNER)))
+    # who may do what the reader may, may end its sessions
+    connection.execute(
+        sql.SQL("grant {} to {}").format(sql.Identifier(READER), sql.Identifier(WARDEN))
+    )
+    connection.execute(
+        sql.SQL("alter role {} connection limit {}").format(
+            sql.Identifier(READER), sql.Literal(READER_CONNECTIONS)
+        )
+    )
+    # defaults, which a session may change, but for temp_file_limit; perennial/reader_limit.py holds
     for option, value in {
-        "statement_timeout": READER_TIMEOUT,
-        "idle_in_transaction_session_timeout": "1h",
+        "statement_timeout": f"{STATEMENT_LIMIT.total_seconds():.0f}s",
+        "idle_in_transaction_session_timeout": f"{TRANSACTION_LIMIT.total_seconds():.0f}s",
+        "temp_file_limit": READER_TEMP_FILES,
         "default_transaction_read_only": "on",
         "search_path": "reporting",
     }.items():
         connection.execute(
-            sql.SQL("alter role bi_reader set {} = {}").format(
-                sql.Identifier(option), sql.Literal(value)
+            sql.SQL("alter role {} set {} = {}").format(
+                sql.Identifier(READER), sql.Identifier(option), sql.Literal(value)
             )
         )
 
@@ -83,7 +99,7 @@ def _create_databases(connection: psycopg.Connection) -> None:
                 sql.SQL("create database {} owner {}").format(name, sql.Identifier(owner))
             )
         connection.execute(sql.SQL("revoke all on database {} from public").format(name))
-    for role in STEP_ROLES:
+    for role in (*STEP_ROLES, READER, WARDEN):
         connection.execute(
             sql.SQL("grant connect on database {} to {}").format(
                 sql.Identifier(WAREHOUSE), sql.Identifier(role)

@@ -8,6 +8,9 @@
 -- eraser        read, update  read, delete,   read, delete          read, delete     -           read; erasures, and what they change
 --                             expire
 -- bi_reader     -             -               -                     -                read        -
+-- reader_limit  what bi_reader has: it ends readers' sessions that outlast their limit
+--
+-- tests/integration/test_roles.py has the same by hand and tries it: a new table goes in there, too.
 
 create schema if not exists raw;
 create schema if not exists vault;
