@@ -78,6 +78,12 @@ dsn: env ## print a connection URL and nothing else; ROLE=bi_reader
 clean: env ## stop everything and delete the home, scores and all
 	@$(BIN)/python -m local clean
 
+.PHONY: backup restore
+backup: env ## copy the home, database, models and passwords, into a new folder; TO=folder
+	@$(BIN)/python -m local backup $(if $(TO),--to '$(TO)')
+restore: env ## make the home anew out of a backup; FROM=folder
+	@$(BIN)/python -m local restore --from '$(FROM)'
+
 .PHONY: accept refuse batches
 accept: env ## let a held batch into staging; BATCH=
 	@$(BIN)/python -m ingest.batches accept "$$BATCH"

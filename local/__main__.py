@@ -6,15 +6,18 @@ import argparse
 import shutil
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn
 
 import psycopg
 from pydantic import ValidationError
 
 from ingest.files import LandingError
-from local import airflow, mlflow, postgres, run
+from local import airflow, backup, mlflow, postgres, run
 from local.airflow import AirflowError
+from local.backup import BackupError
 from local.home import shop_of
+from local.restore import restore
 from perennial import contracts
 from perennial.bootstrap import ROLES
 from perennial.days import read_day
@@ -79,6 +82,10 @@ def _parser() -> argparse.ArgumentParser:
     command("logs", _logs, "where the logs are, and the end of each")
     child = command("dsn", _dsn, "print a role's connection URL")
     child.add_argument("--role", default="bi_reader")
+    child = command("backup", _backup, "write the home into a new folder")
+    child.add_argument("--to", type=Path, help="default: beside the home, named after the moment")
+    child = command("restore", _restore, "make the home anew out of a backup")
+    child.add_argument("--from", dest="folder", type=Path, required=True)
     command("clean", _clean, "stop everything and delete the home")
     return parser
 
@@ -167,6 +174,26 @@ def _dsn(settings: Settings, arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _backup(settings: Settings, arguments: argparse.Namespace) -> int:
+    folder = backup.backup(settings, arguments.to)
+    for part, size in backup.sizes(folder).items():
+        print(f"{part:<14} {size / 1e6:>9,.1f} MB")
+    print(f"backed up into {folder}; it holds the passwords: keep it as you keep the home")
+    if settings.artefacts:
+        print(f"not in it: models' files at {settings.artefacts}; that store keeps its own copies")
+    return 0
+
+
+def _restore(settings: Settings, arguments: argparse.Namespace) -> int:
+    manifest = restore(settings, arguments.folder)
+    print(
+        f"restored {settings.home} as {manifest.home} was at {manifest.made_at} "
+        f"(shop {manifest.source}); `make run SOURCE={manifest.source}` goes on from there\n"
+        "Customers who were erased since are in it again: erase them again."
+    )
+    return 0
+
+
 def _clean(settings: Settings, arguments: argparse.Namespace) -> int:
     if not settings.home.exists():
         return 0
@@ -185,7 +212,7 @@ def told(call: Callable[[], int]) -> int:
         return call()
     except ValidationError as error:
         reason = explained(error)
-    except (SettingsError, LandingError, AirflowError, DeliveryError) as error:
+    except (SettingsError, LandingError, AirflowError, BackupError, DeliveryError) as error:
         reason = str(error)
     except psycopg.OperationalError as error:
         reason = f"the warehouse does not answer ({error}): `make ui` starts it"

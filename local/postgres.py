@@ -144,6 +144,17 @@ def _binaries() -> Path:
     return copied / "bin"
 
 
+def binary(name: str) -> Path:
+    """A program of the wheel's Postgres."""
+    return _binaries() / name
+
+
+def version() -> str:
+    """Version of the wheel's Postgres, such as 18.4."""
+    told = subprocess.run([binary("postgres"), "--version"], capture_output=True, text=True)
+    return told.stdout.split()[2]
+
+
 def _system_user() -> str | None:
     """The user that Postgres runs as; None: whoever we are."""
     if os.geteuid() != 0:
@@ -156,19 +167,32 @@ def _system_user() -> str | None:
     return SYSTEM_USER
 
 
-def _initialise(settings: Settings, data: Path) -> None:
-    folder = _server_folder(settings)
-    folder.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(data, ignore_errors=True)  # left by an initdb that was cut short
+def make_data_folder(settings: Settings) -> Path:
+    """An empty folder for the database's files; what an initdb cut short left there is deleted."""
+    data = data_folder(settings)
+    data.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(data, ignore_errors=True)
     data.mkdir(mode=0o700)
+    return data
+
+
+def hand_over(path: Path) -> None:
+    """Give a file, or a folder with all that is in it, to the user that Postgres runs as."""
+    user = _system_user()
+    if user:
+        for own in (path, *path.rglob("*")):
+            shutil.chown(own, user, user)
+
+
+def _initialise(settings: Settings, data: Path) -> None:
+    make_data_folder(settings)
+    hand_over(data)
     draft = data.with_suffix(".password")
     user = _system_user()
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(settings.password(SUPERUSER))
-    if user:
-        shutil.chown(data, user, user)
-        shutil.chown(draft, user, user)
+    hand_over(draft)
     try:
         _call(
             [
