@@ -19,7 +19,7 @@ from perennial.settings import Settings
 from perennial.warehouse import connect
 from tests.conftest import StartHome
 
-READ = {"select"}
+READ, READ_DELETE = {"select"}, {"select", "delete"}
 ALL = {
     "select", "insert", "update", "delete", "truncate", "trigger", "maintain", "alter", "drop",
     "comment",
@@ -37,7 +37,7 @@ SCHEMAS: dict[str, dict[str, set[str]]] = {
         **dict.fromkeys(BUILT, READ), "scores": {"select", "insert", "delete", "maintain"},
     },
     "eraser": {
-        "raw": {"select", "update"}, **dict.fromkeys((*BUILT, "scores"), {"select", "delete"}),
+        "raw": {"select", "update"}, **dict.fromkeys((*BUILT, "scores"), READ_DELETE),
         "ops": READ,
     },
     "bi_reader": {"reporting": READ},
