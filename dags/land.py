@@ -44,7 +44,8 @@ def land():
         from ingest.land import land
 
         run = Run()
-        return land(run.settings, run.as_of_date, run.params["files"], run.run_id).summary()
+        landing = land(run.settings, run.as_of_date, run.params["files"], run.run_id)
+        return tell_warnings(landing.summary(), run.context)
 
     @task(outlets=[RAW])
     def gate_raw(landing: dict) -> dict:

@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO
 
 from ingest.csv_records import count_lines
+from perennial.text import plain
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -35,7 +36,13 @@ BLOCK_BYTES = 1 << 20
 
 
 class LandingError(ValueError):
-    """Nothing was landed; the message names the file, the likely cause and the remedy."""
+    """Nothing was landed; the message names the file, the likely cause and the remedy.
+
+    It may hold names that the shop gave, so it is kept to one line without control characters.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(plain(message))
 
 
 @dataclass(frozen=True)

@@ -122,15 +122,15 @@ def _values(content: bytes, landed: list[str]) -> tuple[str, bytes]:
     """Why the record can't be read, or its values as CSV."""
     try:
         record = _decode(content.decode())
+        if not isinstance(record, dict):
+            return NOT_JSON, b""
+        text = ",".join([_csv(record.get(name)) for name in landed])
     except UnicodeDecodeError:
         return NOT_UTF8, b""
     except _FieldTwiceError:
         return FIELD_TWICE, b""
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError):  # no JSON, or too deep to be read or written
         return NOT_JSON, b""
-    if not isinstance(record, dict):
-        return NOT_JSON, b""
-    text = ",".join([_csv(record.get(name)) for name in landed])
     if "\0" in text:
         return NUL_BYTE, b""
     try:

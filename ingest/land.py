@@ -37,6 +37,7 @@ from ingest.ledger import (
 from ingest.personal import Screen, Screening, screening_of
 from ingest.reading import Candidate, prepare, read_rows
 from ingest.rows import Layout, Rows, Trace
+from ingest.schema_change import kept_names, note_columns
 from ingest.tables import land_tables, tables_have_news
 from ingest.versions import APPENDABLE, Verdict, judge
 from perennial import sources
@@ -133,7 +134,11 @@ def _land_all(
             run,
         )
         trace = Trace(batch_id, file_id)
-        landed.append(_land_file(connection, candidate, content, verdict, trace, screening))
+        file = _land_file(connection, candidate, content, verdict, trace, screening)
+        place = (source, candidate.table, candidate.file.name, file_id)
+        is_sparse = candidate.file.format == "json_lines"
+        told = note_columns(connection, place, candidate.layout.headers, is_sparse=is_sparse)
+        landed.append(replace(file, warnings=told))
     return Landing(batch_id, tuple(landed))
 
 
@@ -160,8 +165,6 @@ def _land_file(
     file, layout = candidate.file, candidate.layout
     if verdict.continues_file_id is not None:
         layout = replace(layout, body_start=verdict.skip_bytes, body_line=verdict.skip_lines + 1)
-    if layout.ignored:
-        log.warning("%s: columns ignored: %s", file.name, ", ".join(map(repr, layout.ignored)))
     tally, screen = _Tally(), screening(candidate.table, layout)
     with tempfile.SpooledTemporaryFile(SPOOL_BYTES) as spool:
         stream = read_rows(candidate, layout, trace.stamp(layout.delimiter), content)
@@ -189,7 +192,7 @@ def _land_file(
         given,
         landed,
         rejected,
-        layout.ignored,
+        kept_names(layout.ignored),
         note,
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import date
 from typing import Any
 
@@ -36,6 +36,7 @@ class LandedFile:
     rejected: int
     ignored_columns: list[str]
     note: str
+    warnings: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class Landing:
             "landed": sum(file.landed for file in self.files),
             "rejected": sum(file.rejected for file in self.files),
             "files": [asdict(file) for file in self.files],
+            "warnings": [line for file in self.files for line in file.warnings],
         }
 
 

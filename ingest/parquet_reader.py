@@ -7,9 +7,10 @@ without empty fractions of a second. A null is a missing value.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 from ingest.csv_records import NOT_UTF8, NUL_BYTE, Reject
 from ingest.files import LandingError, ShopFile
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+T = TypeVar("T")
+
 BATCH_ROWS = 16_384
 TIME_UNITS = ("s", "ms", "us", "ns")
 
@@ -28,18 +31,16 @@ def layout(file: ShopFile, table: SourceTable, local: Path) -> tuple[Layout, int
     """The columns, and the number of rows that the file says it holds.
 
     Raises:
-        LandingError: If it can't be read, lacks a column or holds lists in one.
+        LandingError: If it can't be read, lacks a column or holds in one what is no text.
     """
-    import pyarrow as pa
-
     with _opened(file, local) as parquet:
         schema = parquet.schema_arrow
         columns = match_columns(file, table, schema.names)
         for name, column in zip(schema.names, columns, strict=True):
-            if column is not None and pa.types.is_nested(schema.field(name).type):
+            if column is not None and not _has_text(schema.field(name).type):
                 raise LandingError(
-                    f"{file.name}: column {name!r} holds {schema.field(name).type}, not one value "
-                    "a row: have it exported flat"
+                    f"{file.name}: column {name!r} holds {schema.field(name).type}, which is not "
+                    "one value a row that can be written as text: have it exported as text"
                 )
         return Layout(tuple(schema.names), columns), parquet.metadata.num_rows
 
@@ -50,36 +51,63 @@ def rows(file: ShopFile, found: Layout, local: Path, stamp: bytes) -> Iterator[R
     landed = [header for header, column in pairs if column is not None]
     first_row = 1
     with _opened(file, local) as parquet:
-        for batch in parquet.iter_batches(BATCH_ROWS, columns=landed, use_threads=False):
+        batches = parquet.iter_batches(BATCH_ROWS, columns=landed, use_threads=False)
+        while (batch := _read(file, lambda: next(batches, None))) is not None:
             # arrow hands columns over in the file's order, as landed has them
-            yield _rows(batch, first_row, stamp)
+            yield _read(file, partial(_rows, batch, first_row, stamp))
             first_row += batch.num_rows
+        if first_row - 1 != parquet.metadata.num_rows:
+            raise LandingError(
+                f"{file.name} says that it holds {parquet.metadata.num_rows} rows and holds "
+                f"{first_row - 1}: it is damaged, have it sent again"
+            )
 
 
 def _opened(file: ShopFile, local: Path) -> pq.ParquetFile:
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
+    return _read(file, lambda: pq.ParquetFile(local))
+
+
+def _read(file: ShopFile, step: Callable[[], T]) -> T:
+    """Take a step of reading: in a damaged file any may be the one that comes upon the damage."""
+    import pyarrow as pa
+
     try:
-        return pq.ParquetFile(local)
-    except pa.ArrowException as error:
+        return step()
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise LandingError(
-            f"{file.name} is no Parquet file, or cut off ({error}): have it sent again"
+            f"{file.name} is no Parquet file, or damaged ({error}): have it sent again"
         ) from error
+
+
+def _has_text(kind: pa.DataType) -> bool:
+    """Whether values of the type can be written as text; an unknown time zone can't."""
+    import pyarrow as pa
+
+    tried = pa.nulls(1, kind)
+    if pa.types.is_timestamp(kind):
+        tried = pa.array([0], pa.int64()).cast(kind)
+    try:
+        _text(pa.chunked_array([_plain(tried)]))
+    except pa.ArrowException:
+        return False
+    return True
 
 
 def _rows(batch: pa.RecordBatch, first_row: int, stamp: bytes) -> Rows:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    reasons = _unreadable(batch)
+    columns = [_plain(column) for column in batch.columns]
+    reasons = _unreadable(columns)
     rejects = [
-        Reject(first_row + row, reason, _content(batch, row))
+        Reject(first_row + row, reason, _content(batch.schema.names, columns, row))
         for row, reason in sorted(reasons.items())
     ]
     numbers = pa.array(range(first_row, first_row + batch.num_rows), pa.int64())
     table = pa.table(
-        {"_line": numbers} | {str(index): column for index, column in enumerate(batch.columns)}
+        {"_line": numbers} | {str(index): column for index, column in enumerate(columns)}
     )
     if reasons:
         table = table.filter(pa.array([row not in reasons for row in range(batch.num_rows)]))
@@ -88,6 +116,26 @@ def _rows(batch: pa.RecordBatch, first_row: int, stamp: bytes) -> Rows:
     values = pc.binary_join_element_wise(*fields, ",").cast(pa.large_binary()).to_pylist()
     data = b"".join([stamp % pair for pair in zip(lines, values, strict=True)])
     return Rows(data, len(values), rejects)
+
+
+def _plain(column: pa.Array) -> pa.Array:
+    """Texts and bytes of whatever type as bytes, not yet known to be UTF-8; others as they are."""
+    import pyarrow as pa
+
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        # arrow checks the texts as it takes them out, bytes it does not
+        values = _plain(column.dictionary)
+        return _plain(values.take(column.indices))
+    if pa.types.is_string_view(kind) or pa.types.is_binary_view(kind):
+        return column.cast(pa.large_binary())
+    if pa.types.is_fixed_size_binary(kind):
+        column = column.cast(pa.binary())
+    elif pa.types.is_string(kind):
+        column = column.view(pa.binary())
+    elif pa.types.is_large_string(kind):
+        return column.view(pa.large_binary())
+    return column.cast(pa.large_binary()) if pa.types.is_binary(column.type) else column
 
 
 def _quoted(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -103,8 +151,6 @@ def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     import pyarrow.compute as pc
 
     kind = column.type
-    if pa.types.is_dictionary(kind):
-        return _text(column.cast(kind.value_type))
     if pa.types.is_timestamp(kind):
         for unit in TIME_UNITS:
             try:
@@ -114,17 +160,15 @@ def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.cast(column, pa.string())
 
 
-def _unreadable(batch: pa.RecordBatch) -> dict[int, str]:
+def _unreadable(columns: list[pa.Array]) -> dict[int, str]:
     """Rows of the batch whose text Postgres can't hold, with the reason."""
     import pyarrow as pa
 
     reasons: dict[int, str] = {}
-    for column in batch.columns:
-        kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-        if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_binary(kind):
-            values = column.cast(kind).cast(pa.large_binary())
-            for row in _suspicious(values):
-                reason = _reason(values[row].as_py())
+    for column in columns:
+        if pa.types.is_large_binary(column.type):
+            for row in _suspicious(column):
+                reason = _reason(column[row].as_py())
                 if reason:
                     reasons.setdefault(row, reason)
     return reasons
@@ -149,17 +193,15 @@ def _reason(value: bytes) -> str | None:
     return None
 
 
-def _content(batch: pa.RecordBatch, row: int) -> bytes:
+def _content(names: list[str], columns: list[pa.Array], row: int) -> bytes:
     """The row as JSON, with the very bytes of its texts."""
     import pyarrow as pa
 
-    record: dict[str, Any] = {}
-    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+    record: dict[str, str | None] = {}
+    for name, column in zip(names, columns, strict=True):
         value = column[row : row + 1]
-        if pa.types.is_string(value.type) or pa.types.is_large_string(value.type):
-            raw = value.cast(pa.large_binary())[0].as_py()
-            record[name] = None if raw is None else raw.decode("utf-8", "surrogateescape")
-        else:
-            record[name] = value[0].as_py()
-    text = json.dumps(record, ensure_ascii=False, default=str)
-    return text.encode("utf-8", "surrogateescape")
+        if not pa.types.is_large_binary(value.type):
+            value = _text(pa.chunked_array([value])).cast(pa.large_binary())
+        raw = value[0].as_py()
+        record[name] = None if raw is None else raw.decode("utf-8", "surrogateescape")
+    return json.dumps(record, ensure_ascii=False).encode("utf-8", "surrogateescape")

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from ingest.csv_records import Reject
 from ingest.files import LandingError, ShopFile
 from perennial.sources import SourceTable
+from perennial.text import plain
+
+LONGEST_NAME, MOST_NAMES = 60, 40  # characters, columns: what a message shows
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ def match_columns(
     twice = [name for name, count in Counter(headers).items() if count > 1 and name in by_header]
     if twice:
         raise LandingError(
-            f"{file.name} has more than one column named {', '.join(twice)}: which one holds the "
+            f"{file.name} has more than one column named {listed(twice)}: which one holds the "
             "values can't be known, so rename the other in the export"
         )
     return tuple(by_header.get(header) for header in headers)
@@ -111,20 +114,36 @@ def missing_columns(table: SourceTable, headers: Sequence[str]) -> list[str]:
     ]
 
 
+def listed(names: Sequence[str]) -> str:
+    """Columns' names for a message: text of the shop's own, so in quotes and not too long."""
+    shown = [
+        repr(name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}...") for name in names
+    ]
+    if len(shown) > MOST_NAMES:
+        shown = [*shown[:MOST_NAMES], f"and {len(shown) - MOST_NAMES} more"]
+    return ", ".join(map(plain, shown))
+
+
 def _explain_missing(
     file: ShopFile, table: SourceTable, missing: list[str], headers: Sequence[str]
 ) -> str:
-    lowered = {header.lower(): header for header in headers}
-    hints = []
-    for name in missing:
-        close = difflib.get_close_matches(name.lower(), lowered, n=1)
-        if close:
-            hints.append(f"{lowered[close[0]]!r} may be {name!r}")
+    known = {column.header for column in table.columns}
+    unknown = [header for header in headers if header not in known]
+    hints = [f"{listed([found])} may be {listed([name])}"
+             for name in missing if (found := closest(name, unknown))]  # fmt: skip
+    if not hints and len(missing) == len(unknown) == 1:
+        hints = [f"{listed(unknown)}, the one that nobody knows, may be {listed(missing)}"]
     return (
         f"{file.name} lacks the column{'s' if len(missing) > 1 else ''} "
-        f"{', '.join(map(repr, missing))} of table {table.name}; it has "
-        f"{', '.join(map(repr, headers))}. "
+        f"{listed(missing)} of table {table.name}; it has {listed(headers)}. "
         + (f"Perhaps {'; '.join(hints)}. " if hints else "")
         + "Is its first line a header, and is it this shop's file? Mend the export, or name the "
         f"file's column as meta.header in the {table.raw_table} entry of the source yml"
     )
+
+
+def closest(name: str, others: Sequence[str]) -> str | None:
+    """The one of the other names that is most like it, whatever the case; None if none is."""
+    lowered = {other.lower(): other for other in others}
+    found = difflib.get_close_matches(name.lower(), lowered, n=1)
+    return lowered[found[0]] if found else None

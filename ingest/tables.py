@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -29,7 +29,8 @@ from ingest.ledger import (
     same_content,
 )
 from ingest.personal import Screen, screening_of
-from ingest.rows import Layout, Trace, csv_field, missing_columns
+from ingest.rows import Layout, Trace, csv_field, listed, missing_columns
+from ingest.schema_change import kept_names, note_columns
 from ingest.versions import Verdict, judge
 from perennial.settings import Settings
 from perennial.sources import Source, SourceTable
@@ -102,7 +103,9 @@ def land_tables(
             else:
                 count = _copy_screened(connection, relation, trace, screen)
             enter_counts(connection, relation.name, file_id, row_count, count, 0)
-            landed.append(_report(relation, file_id, count, verdict))
+            place = (source.name, relation.table, relation.name, file_id)
+            told = note_columns(connection, place, relation.columns)
+            landed.append(replace(_report(relation, file_id, count, verdict), warnings=told))
     return Landing(batch_id, tuple(landed))
 
 
@@ -161,8 +164,8 @@ def _relation(connection: psycopg.Connection[Any], schema: str, table: SourceTab
     missing = missing_columns(table, names)
     if missing:
         raise LandingError(
-            f"{name} lacks the columns {', '.join(map(repr, missing))}; it has "
-            f"{', '.join(map(repr, names))}. Put a view with our names over it"
+            f"{name} lacks the columns {listed(missing)}; it has "
+            f"{listed(names)}. Put a view with our names over it"
         )
     return _Relation(schema, table, names)
 
@@ -232,12 +235,9 @@ def _copy_screened(
 
 
 def _report(relation: _Relation, file_id: int, count: int, verdict: Verdict) -> LandedFile:
-    if relation.ignored:
-        log.warning("%s: columns ignored: %s", relation.name, ", ".join(relation.ignored))
     note = "landed"
     if verdict.supersedes_file_id is not None:
         note = f"changed: replaces file {verdict.supersedes_file_id} once it is accepted"
     log.info("%s: %s, %d landed", relation.name, note, count)
-    return LandedFile(
-        relation.name, relation.table.name, file_id, count, count, 0, relation.ignored, note
-    )
+    ignored = kept_names(relation.ignored)
+    return LandedFile(relation.name, relation.table.name, file_id, count, count, 0, ignored, note)

@@ -15,8 +15,7 @@ from psycopg import sql
 
 LARGE_OBJECTS = "lo_creat|lo_create|lo_from_bytea"
 LOCKS = "pg_(try_)?advisory_(xact_)?lock(_shared)?"
-ENDS = "pg_cancel_backend|pg_terminate_backend"  # of one's own role's sessions: dbt ends its own
-SESSIONS = "pg_stat_get_activity"
+SESSIONS = "pg_cancel_backend|pg_terminate_backend|pg_stat_get_activity"
 STATEMENTS = "pg_stat_get_backend_activity"
 ACTIVITY = sql.Identifier("pg_catalog", "pg_stat_activity")
 
@@ -32,13 +31,7 @@ def take_back(
         warden: Role that ends sessions.
         databases: Where nobody but their owner has anything to do.
     """
-    allowed = {
-        LARGE_OBJECTS: [],
-        LOCKS: steps,
-        ENDS: [*steps, warden],
-        SESSIONS: [warden],
-        STATEMENTS: [],
-    }
+    allowed = {LARGE_OBJECTS: [], LOCKS: steps, SESSIONS: [warden], STATEMENTS: []}
     for pattern, roles in allowed.items():
         for function in _functions(connection, pattern):
             connection.execute(

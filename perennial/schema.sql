@@ -70,6 +70,9 @@ comment on column ops.landed_files.continues_file_id is 'The version whose conte
 comment on column ops.landed_files.as_of_date is 'Date of the run that landed it.';
 comment on column ops.landed_files.run_id is 'Run that landed it.';
 comment on column ops.landed_files.landed_at is 'When it was landed, UTC.';
+alter table ops.landed_files add column if not exists column_names text[];
+comment on column ops.landed_files.column_names is
+'The file''s columns as it names them: the next file''s are compared with them. Null: landed before they were kept.';
 create sequence if not exists ops.batch_id_seq;
 create index if not exists landed_files_by_name on ops.landed_files (source, table_name, file_name);
 

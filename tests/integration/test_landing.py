@@ -278,7 +278,11 @@ def test_other_columns_are_ignored_with_a_warning(home: Settings, tmp_path: Path
     assert landing.summary()["files"][0]["ignored_columns"] == ["Shop", "Note"]
     assert landing.summary()["rejected"] == 1
     assert landing.summary()["given"] == 2
-    assert "columns ignored: 'Shop', 'Note'" in caplog.text
+    (told,) = landing.summary()["warnings"]
+    assert "lines.csv: table invoice_lines has columns that nothing reads: 'Shop', 'Note'" in told
+    assert told in caplog.text
+    (tmp_path / "more.csv").write_bytes(content.replace(b"only", b"still"))
+    assert run(home, tmp_path / "more.csv").summary()["warnings"] == []
 
 
 def test_memory_does_not_grow_with_the_file(home: Settings, tmp_path: Path):
@@ -587,7 +591,7 @@ def test_batches_are_judged_by_hand(home: Settings, tmp_path: Path):
     wrong = by_hand("accept", "999999")
     assert (wrong.returncode, wrong.stdout) == (1, "")
     assert "there is no batch 999999" in wrong.stderr
-    assert "usage" in by_hand("accept", "x").stderr
+    assert "BATCH='x' is no batch" in by_hand("accept", "x").stderr
 
 
 # Where files come from ----------------------------------------------------------------------------

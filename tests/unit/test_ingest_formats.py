@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest import json_reader, parquet_reader
+from ingest.csv_records import NOT_UTF8, NUL_BYTE
 from ingest.files import LandingError, ShopFile
 from ingest.rows import Rows
 from perennial.sources import SourceColumn, SourceTable
@@ -121,3 +122,81 @@ def test_a_parquet_column_of_lists_is_an_error(tmp_path: Path):
     pq.write_table(pa.table({"id": [[1]], "name": ["x"]}), tmp_path / "a.parquet")
     with pytest.raises(LandingError, match=r"column 'id' holds list"):
         parquet_reader.layout(shop_file("parquet"), TABLE, tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize("depth", [*range(900, 1_100, 3), 50_000])
+@pytest.mark.parametrize("nest", [(b"[", b"]"), (b'{"a":', b"}")])
+def test_a_value_of_any_depth_lands_or_is_rejected(depth: int, nest: tuple[bytes, bytes]):
+    deep = b'{"id": 1, "name": ' + nest[0] * depth + b"1" + nest[1] * depth + b"}"
+    chunks = json_rows(b'{"id": 1, "name": 1}\n' + deep, 1 << 20)
+    assert sum(chunk.count + len(chunk.rejects) for chunk in chunks) == 2
+
+
+def parquet_rows(path: Path) -> list:
+    layout, _ = parquet_reader.layout(shop_file("parquet"), TABLE, path)
+    return list(parquet_reader.rows(shop_file("parquet"), layout, path, STAMP))
+
+
+BYTES = [b"good", b"\xff", b"a\0b", None]
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pytest.param(pa.array(BYTES, pa.large_binary()), id="large binary"),
+        pytest.param(pa.array(BYTES, pa.binary()).dictionary_encode(), id="dictionary of bytes"),
+        pytest.param(
+            pa.Array.from_buffers(pa.string(), 4, pa.array(BYTES, pa.binary()).buffers()), id="text"
+        ),
+        pytest.param(
+            pa.Array.from_buffers(
+                pa.string(), 4, pa.array(BYTES, pa.binary()).buffers()
+            ).dictionary_encode(),
+            id="dictionary of texts",
+        ),
+        pytest.param(
+            pa.Array.from_buffers(
+                pa.large_string(), 4, pa.array(BYTES, pa.large_binary()).buffers()
+            ),
+            id="large text",
+        ),
+    ],
+)
+def test_bytes_that_are_no_text_are_rejected_whatever_their_type(tmp_path: Path, column):
+    table = pa.table({"id": pa.array([1, 2, 3, 4]), "name": column})
+    pq.write_table(table, tmp_path / "a.parquet")
+    (chunk,) = parquet_rows(tmp_path / "a.parquet")
+    assert [(reject.line, reject.reason) for reject in chunk.rejects] == [
+        (2, NOT_UTF8),
+        (3, NUL_BYTE),
+    ]
+    assert values([chunk]) == [["1", "1", "good"], ["4", "4", ""]]
+
+
+def test_texts_of_a_new_kind_are_read(tmp_path: Path):
+    table = pa.table({"id": [1], "name": pa.array(["é"], pa.string_view())})
+    pq.write_table(table, tmp_path / "a.parquet")
+    assert values(parquet_rows(tmp_path / "a.parquet")) == [["1", "1", "é"]]
+
+
+def test_a_time_zone_that_is_none_is_an_error(tmp_path: Path):
+    column = pa.array([1], pa.timestamp("s", "Mars/Olympus"))
+    pq.write_table(pa.table({"id": column, "name": ["x"]}), tmp_path / "a.parquet")
+    with pytest.raises(LandingError, match="column 'id' holds timestamp"):
+        parquet_rows(tmp_path / "a.parquet")
+
+
+def test_damage_anywhere_in_a_parquet_file_is_an_error_or_seen_in_the_values(tmp_path: Path):
+    names = [f"name {number}" for number in range(50)]
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"id": range(50), "name": names}), path, compression="none")
+    whole, told = path.read_bytes(), 0
+    for place in range(0, len(whole), 7):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
+        try:
+            chunks = parquet_rows(path)
+        except LandingError:
+            told += 1
+        else:
+            assert sum(chunk.count + len(chunk.rejects) for chunk in chunks) == 50
+    assert told > 20

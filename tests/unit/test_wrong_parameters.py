@@ -46,8 +46,6 @@ TAKES = {
     "dsn": ["ROLE"],
     "accept": ["BATCH"],
     "refuse": ["BATCH"],
-    "backup": ["TO"],
-    "restore": ["FROM"],
     "bench": ["ONLY", "DATA", "SHARED"],
     "test-faults": ["ONLY", "SEED"],
 }

@@ -104,7 +104,7 @@ select
     / nullif(history.count_order_days - 1, 0) as avg_days_between_orders,
     history.stddev_days_between_orders::double precision as stddev_days_between_orders,
     history.count_products::integer as count_products,
-    coalesce(history.count_units_365d, 0)::integer as count_units_365d,
+    coalesce(history.count_units_365d, 0)::bigint as count_units_365d,
     coalesce(history.count_active_months_365d, 0)::integer as count_active_months_365d,
     last_days.country,
     history.is_in_sample

@@ -13,8 +13,8 @@ orders as (
 
     select
         _file_id as file_id,
-        trim(coalesce(order_id, '')) as order_id,
-        trim(coalesce(customer_id, '')) as customer_id
+        {{ as_id('order_id') }} as order_id,
+        {{ as_id('customer_id') }} as customer_id
 
     from {{ source('raw', 'canonical_orders') }}
 
@@ -26,7 +26,7 @@ customers as (
 
     select
         _file_id as file_id,
-        trim(coalesce(customer_id, '')) as customer_id
+        {{ as_id('customer_id') }} as customer_id
 
     from {{ source('raw', 'canonical_customers') }}
 
@@ -38,7 +38,7 @@ turned_customers as (
 
     select * from customers
     where customer_id not in (
-        select trim(unchanged.customer_id)
+        select {{ as_id('unchanged.customer_id') }}
         from {{ source('raw', 'canonical_customers') }} as unchanged
         where
             unchanged._file_id in (select file_id from files where is_accepted and not is_changed)
@@ -75,7 +75,7 @@ changed_keys as (
 
     select
         _file_id as file_id,
-        trim(coalesce(order_id, '')) as order_id,
+        {{ as_id('order_id') }} as order_id,
         null as product_id,
         null as customer_id
 
@@ -87,7 +87,7 @@ changed_keys as (
     select
         _file_id as file_id,
         null as order_id,
-        trim(coalesce(product_id, '')) as product_id,
+        {{ as_id('product_id') }} as product_id,
         null as customer_id
 
     from {{ source('raw', 'canonical_products') }}

@@ -27,7 +27,7 @@ typed_rows as (
                 customer_id, registered_at, country
             )::text
         )::uuid as content_key,
-        trim(coalesce(customer_id, '')) as customer_id,
+        {{ as_id('customer_id') }} as customer_id,
         {{ as_shop_time('registered_at') }} as registered_at,
         nullif(trim(country), '') as country,
         nullif(trim(registered_at), '') as sent_registered_at
@@ -47,6 +47,8 @@ judged_rows as (
         country,
         case
             when customer_id = '' then 'no customer_id'
+            when {{ is_too_long('customer_id') }}
+                then 'customer_id is longer than 200 characters'
             when sent_registered_at is not null and registered_at is null
                 then 'registered_at is no date and time'
         end as row_fault

@@ -28,9 +28,9 @@ typed_rows as (
                 unit_price_amount, line_type
             )::text
         )::uuid as content_key,
-        nullif(trim(order_item_id), '') as order_item_id,
-        trim(coalesce(order_id, '')) as order_id,
-        nullif(trim(product_id), '') as product_id,
+        nullif({{ as_id('order_item_id') }}, '') as order_item_id,
+        {{ as_id('order_id') }} as order_id,
+        nullif({{ as_id('product_id') }}, '') as product_id,
         nullif(trim(line_type), '') as line_type,
         {{ as_whole_number('quantity') }} as quantity,
         {{ as_number('unit_price_amount') }} as unit_price_amount
@@ -55,6 +55,10 @@ judged_rows as (
             when order_id = '' then 'no order_id'
             when order_item_id is null then 'no order_item_id'
             when product_id is null then 'no product_id'
+            when
+                {{ is_too_long('order_id') }} or {{ is_too_long('order_item_id') }}
+                or {{ is_too_long('product_id') }}
+                then 'an id is longer than 200 characters'
             when coalesce(line_type, '') not in ('product', 'charge')
                 then 'line_type is neither product nor charge'
             when coalesce(quantity, 0) <= 0
@@ -62,6 +66,8 @@ judged_rows as (
             when unit_price_amount is null then 'unit_price_amount is no number'
             when unit_price_amount = 0 then 'price is zero: nothing was sold'
             when unit_price_amount < 0 and line_type = 'product' then 'negative price of a product'
+            when {{ is_absurd('quantity * unit_price_amount') }}
+                then 'amount of 10 billion or more'
         end as row_fault
 
     from typed_rows

@@ -29,12 +29,12 @@ typed_rows as (
                 refunded_order_id
             )::text
         )::uuid as content_key,
-        trim(coalesce(order_id, '')) as order_id,
-        nullif(trim(customer_id), '') as customer_id,
-        nullif(trim(refunded_order_id), '') as refunded_order_id,
+        {{ as_id('order_id') }} as order_id,
+        nullif({{ as_id('customer_id') }}, '') as customer_id,
+        nullif({{ as_id('refunded_order_id') }}, '') as refunded_order_id,
         nullif(trim(order_type), '') as order_type,
         nullif(trim(country), '') as country,
-        {{ as_shop_time('ordered_at') }} as ordered_at
+        {{ as_order_time('ordered_at') }} as ordered_at
 
     from raw_rows
 
@@ -54,7 +54,9 @@ judged_rows as (
         ordered_at,
         case
             when order_id = '' then 'no order_id'
-            when ordered_at is null then 'ordered_at is no date and time'
+            when {{ is_too_long('order_id') }} then 'order_id is longer than 200 characters'
+            when ordered_at is null
+                then 'ordered_at is no date and time from 1990 to its landing'
             when coalesce(order_type, '') not in ('sale', 'refund')
                 then 'order_type is neither sale nor refund'
         end as row_fault

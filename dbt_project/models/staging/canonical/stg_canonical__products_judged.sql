@@ -28,7 +28,7 @@ typed_rows as (
                 introduced_date, discontinued_date
             )::text
         )::uuid as content_key,
-        trim(coalesce(product_id, '')) as product_id,
+        {{ as_id('product_id') }} as product_id,
         nullif(trim(product_name), '') as product_name,
         nullif(trim(product_family), '') as product_family,
         {{ as_number('list_price_amount') }} as list_price_amount,
@@ -56,6 +56,7 @@ judged_rows as (
         discontinued_date,
         case
             when product_id = '' then 'no product_id'
+            when {{ is_too_long('product_id') }} then 'product_id is longer than 200 characters'
             when sent_list_price_amount is not null and list_price_amount is null
                 then 'list_price_amount is no number'
             when list_price_amount < 0 then 'list_price_amount is negative'

@@ -48,7 +48,7 @@ cast_lines as (
         {{ as_number('price') }} as unit_price_amount,
 
         -- timestamps
-        {{ as_shop_time('invoice_date') }} as ordered_at
+        {{ as_order_time('invoice_date') }} as ordered_at
 
     from raw_lines
 
@@ -139,15 +139,19 @@ select
     case
         when copy_number > 1 then 'exact duplicate'
         when order_id = '' then 'no invoice number'
-        when order_id !~ '^[CA]?\d+$' then 'invoice number of unknown form'
+        when order_id !~ '^[CA]?[0-9]{1,20}$' then 'invoice number of unknown form'
         when product_id is null then 'no stock code'
+        when {{ is_too_long('product_id') }} or {{ is_too_long('customer_id') }}
+            then 'an id is longer than 200 characters'
         when quantity is null then 'quantity is no whole number'
         when unit_price_amount is null then 'price is no number'
-        when ordered_at is null then 'invoice date is no date and time'
+        when ordered_at is null
+            then 'invoice date is no date and time from 1990 to its landing'
         when product_id like 'TEST%' then 'test line'
         when quantity = 0 then 'quantity is zero'
         when unit_price_amount = 0 and quantity < 0 then 'price is zero: stock written off'
         when unit_price_amount = 0 then 'price is zero: nothing was sold'
+        when {{ is_absurd('line_amount') }} then 'amount of 10 billion or more'
         when line_type = 'charge' then null
         when unit_price_amount < 0 then 'negative price of a product'
         when order_type = 'sale' and quantity < 0 then 'negative quantity in a sale'
