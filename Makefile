@@ -10,7 +10,8 @@ ROLE ?= bi_reader
 
 # What is typed is text. Make expands nothing in it, and a recipe takes it from the environment as
 # "$$NAME", never as a piece of its own command: a quote in a value runs nothing.
-TYPED := SOURCE FILES SCHEDULE AS_OF AGAIN FROM TO EVERY QUESTION WHY ROLE BATCH ONLY DATA SHARED FINAL SEED
+TYPED := SOURCE FILES SCHEDULE AS_OF AGAIN FROM TO EVERY QUESTION WHY ROLE BATCH ONLY DATA SHARED FINAL SEED \
+  CUSTOMER DRY FILE
 $(foreach name,$(TYPED),$(eval $(name) ?=))
 $(foreach name,$(TYPED) $(filter PERENNIAL_%,$(.VARIABLES)),\
   $(if $(filter command environment,$(firstword $(origin $(name)))),\
@@ -91,6 +92,12 @@ refuse: env ## keep a batch out of staging, or take it out again; BATCH=
 	@$(BIN)/python -m ingest.batches refuse "$$BATCH"
 batches: env ## list the batches and their status
 	@$(BIN)/python -m ingest.batches list
+
+.PHONY: export erase
+export: env ## print all that is known of a customer as JSON; CUSTOMER= FILE=new file
+	@$(BIN)/python -m local export "$$CUSTOMER" --to="$$FILE"
+erase: env ## erase a customer, see docs/privacy.md; CUSTOMER= WHY= DRY=yes
+	@$(BIN)/python -m local erase "$$CUSTOMER" "$$WHY" --dry="$$DRY"
 
 # Quality -------------------------------------------------------------------------------------
 

@@ -63,7 +63,7 @@ def train_dag(question: str):
             return answered(Run().settings, outcome, answer)
 
         outcome = contest()
-        approve = approval(contest_task="contest")
+        approve = approval("contest")
         chain(outcome, approve, record_answer(outcome, approve.output))
 
     return train()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import getpass
 import shutil
 import sys
 from collections.abc import Callable
@@ -21,12 +22,17 @@ from local.restore import restore
 from perennial import contracts
 from perennial.bootstrap import ROLES
 from perennial.days import read_day
+from perennial.dbt import DbtError
 from perennial.delivery import DeliveryError
 from perennial.settings import Settings, SettingsError, explained
 from perennial.text import plain
+from privacy.persons import PrivacyError
 
 Command = Callable[[Settings, argparse.Namespace], int]
 
+OWN_ERRORS = (
+    SettingsError, LandingError, AirflowError, BackupError, DeliveryError, DbtError, PrivacyError,
+)  # fmt: skip
 SHOP = ("source", "files", "schedule")  # settings that a command may be given; empty: as set
 
 
@@ -86,6 +92,13 @@ def _parser() -> argparse.ArgumentParser:
     child.add_argument("--to", type=Path, help="default: beside the home, named after the moment")
     child = command("restore", _restore, "make the home anew out of a backup")
     child.add_argument("--from", dest="folder", type=Path, required=True)
+    child = command("erase", _erase, "erase a customer for good")
+    child.add_argument("customer")
+    child.add_argument("why")
+    child.add_argument("--dry", default="", help="count what would go, and stop")
+    child = command("export", _export, "all that is known of a customer, as JSON")
+    child.add_argument("customer")
+    child.add_argument("--to", default="", help="a new file, mode 0600; default: print it")
     command("clean", _clean, "stop everything and delete the home")
     return parser
 
@@ -194,6 +207,34 @@ def _restore(settings: Settings, arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _erase(settings: Settings, arguments: argparse.Namespace) -> int:
+    from privacy import erasure
+
+    customer, why = arguments.customer, arguments.why
+    if _yes_or_no("DRY", arguments.dry):
+        told = erasure.preview(settings, customer, why, is_dry_run=True)
+        print("nothing was changed; an erasure would delete or empty:")
+    else:
+        told = erasure.erase(settings, customer, getpass.getuser(), why)
+        print(f"erased; ops.erasures has the proof, {told['keyed_hash']}:")
+    for name, count in told["counts"].items():
+        print(f"{count:>9,} {name}")
+    for question, versions in told["models"].items():
+        print(f"had learnt from them, until its next training: {question} {', '.join(versions)}")
+    return 0
+
+
+def _export(settings: Settings, arguments: argparse.Namespace) -> int:
+    from privacy.export import as_text, export_customer, write_export
+
+    if arguments.to:
+        count = write_export(settings, arguments.customer, Path(arguments.to))
+        print(f"{count:,} rows in {arguments.to}, which only you may read")
+    else:
+        print(as_text(export_customer(settings, arguments.customer)), end="")
+    return 0
+
+
 def _clean(settings: Settings, arguments: argparse.Namespace) -> int:
     if not settings.home.exists():
         return 0
@@ -212,7 +253,7 @@ def told(call: Callable[[], int]) -> int:
         return call()
     except ValidationError as error:
         reason = explained(error)
-    except (SettingsError, LandingError, AirflowError, BackupError, DeliveryError) as error:
+    except OWN_ERRORS as error:
         reason = str(error)
     except psycopg.OperationalError as error:
         reason = f"the warehouse does not answer ({error}): `make ui` starts it"

@@ -28,7 +28,7 @@ COMPONENTS = {
     "dag-processor": (),
     "triggerer": ("--skip-serve-logs",),
 }
-PACKAGES = ("dags", "expectations", "ingest", "ml_tasks", "perennial")
+PACKAGES = ("dags", "expectations", "ingest", "ml_tasks", "perennial", "privacy")
 START_TIMEOUT_SECONDS = 180
 STOP_TIMEOUT_SECONDS = 20
 

@@ -39,7 +39,9 @@ def bootstrap(settings: Settings) -> None:
         _create_roles(connection, settings)
         _create_databases(connection)
     with psycopg.connect(settings.dsn(SUPERUSER), autocommit=True) as connection:
-        public_rights.take_back(connection, (OWNER, *STEP_ROLES), WARDEN, OTHER_DATABASES)
+        watchers = (WARDEN, "eraser")  # an erasure waits for builds to end
+        steps = (OWNER, *STEP_ROLES)
+        public_rights.take_back(connection, steps, WARDEN, watchers, OTHER_DATABASES)
     with connect(settings, OWNER) as connection:
         # two starts at once would race in `create ... if not exists`
         connection.execute("select pg_advisory_xact_lock(hashtext('perennial.bootstrap'))")

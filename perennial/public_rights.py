@@ -15,13 +15,18 @@ from psycopg import sql
 
 LARGE_OBJECTS = "lo_creat|lo_create|lo_from_bytea"
 LOCKS = "pg_(try_)?advisory_(xact_)?lock(_shared)?"
-SESSIONS = "pg_cancel_backend|pg_terminate_backend|pg_stat_get_activity"
+ENDS = "pg_cancel_backend|pg_terminate_backend"  # of one's own role's sessions: dbt ends its own
+SESSIONS = "pg_stat_get_activity"
 STATEMENTS = "pg_stat_get_backend_activity"
 ACTIVITY = sql.Identifier("pg_catalog", "pg_stat_activity")
 
 
 def take_back(
-    connection: psycopg.Connection[Any], steps: Sequence[str], warden: str, databases: Sequence[str]
+    connection: psycopg.Connection[Any],
+    steps: Sequence[str],
+    warden: str,
+    watchers: Sequence[str],
+    databases: Sequence[str],
 ) -> None:
     """Leave of the public rights what somebody needs; safe to run again.
 
@@ -29,9 +34,16 @@ def take_back(
         connection: A superuser's, to the warehouse: functions' rights are a database's own.
         steps: Roles that take locks: those that write, and the owner.
         warden: Role that ends sessions.
+        watchers: Roles that see who else is connected, the warden among them.
         databases: Where nobody but their owner has anything to do.
     """
-    allowed = {LARGE_OBJECTS: [], LOCKS: steps, SESSIONS: [warden], STATEMENTS: []}
+    allowed = {
+        LARGE_OBJECTS: [],
+        LOCKS: steps,
+        ENDS: [*steps, warden],
+        SESSIONS: watchers,
+        STATEMENTS: [],
+    }
     for pattern, roles in allowed.items():
         for function in _functions(connection, pattern):
             connection.execute(
@@ -44,7 +56,10 @@ def take_back(
                     )
                 )
     connection.execute(sql.SQL("revoke select on {} from public").format(ACTIVITY))
-    connection.execute(sql.SQL("grant select on {} to {}").format(ACTIVITY, sql.Identifier(warden)))
+    for role in watchers:
+        connection.execute(
+            sql.SQL("grant select on {} to {}").format(ACTIVITY, sql.Identifier(role))
+        )
     for database in databases:
         connection.execute(
             sql.SQL("revoke connect, temporary on database {} from public").format(

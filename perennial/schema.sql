@@ -5,8 +5,8 @@
 -- loader        insert, read  insert          -                     -                -           landing
 -- transformer   read          -               owns                  read             owns        read; late dates
 -- scorer        -             -               read                  insert, delete   -           publications, gates, drift, champions
--- eraser        read, update  read, delete,   read, delete          read, delete     -           read; erasures, and what they change
---                             expire
+-- eraser        read, update  read, delete,   read;                 read, delete     -           read; erasures, and what they change
+--                             expire          features: delete
 -- bi_reader     -             -               -                     -                read        -
 -- reader_limit  what bi_reader has: it ends readers' sessions that outlast their limit
 --
@@ -413,7 +413,7 @@ grant select, delete on ops.late_dates to scorer;
 grant select, insert, delete on ops.drift to scorer;
 grant usage on sequence ops.publication_id_seq to scorer;
 grant insert on ops.alerts to loader, transformer, scorer;
-grant select on ops.erasures to loader;
+grant select on ops.erasures to loader, scorer;
 grant select on all tables in schema ops to eraser;
 grant insert, update on ops.erasures to eraser;
 grant update on ops.publications, ops.rejected_lines to eraser;
@@ -423,8 +423,9 @@ alter default privileges for role transformer in schema intermediate grant selec
 alter default privileges for role transformer in schema marts grant select on tables to scorer;
 alter default privileges for role transformer in schema features grant select on tables to scorer;
 alter default privileges for role transformer in schema reporting grant select on tables to bi_reader;
-alter default privileges for role transformer in schema staging grant select, delete on tables to eraser;
-alter default privileges for role transformer in schema intermediate grant select, delete on tables to eraser;
-alter default privileges for role transformer in schema marts grant select, delete on tables to eraser;
+alter default privileges for role transformer in schema staging grant select on tables to eraser;
+alter default privileges for role transformer in schema intermediate grant select on tables to eraser;
+alter default privileges for role transformer in schema marts grant select on tables to eraser;
 alter default privileges for role transformer in schema features grant select, delete on tables to eraser;
-grant select, delete on all tables in schema staging, intermediate, marts, features to eraser;
+grant select on all tables in schema staging, intermediate, marts to eraser;
+grant select, delete on all tables in schema features to eraser;

@@ -103,10 +103,10 @@ def tell_warnings(result: dict[str, Any], context: Mapping[str, Any]) -> dict[st
 
 
 def tell_waiting(outcome: Mapping[str, Any], context: Mapping[str, Any]) -> None:
-    """Tell that two models wait for a person to decide between them.
+    """Tell that a person has to decide: between two models, or on an erasure.
 
     Args:
-        outcome: Of the contest: subject, reason, and the champion that serves meanwhile.
+        outcome: What is asked: subject, reason, and what holds meanwhile.
         context: What Airflow knows of the running task.
     """
     settings = Settings()
@@ -115,7 +115,7 @@ def tell_waiting(outcome: Mapping[str, Any], context: Mapping[str, Any]) -> None
     lines = [
         outcome["subject"],
         outcome["reason"],
-        f"Meanwhile {outcome['champion']} serves; no answer in time keeps it.",
+        outcome["meanwhile"],
         f"Figures and buttons: {run_url(failure, settings)}/required_actions",
         f"What to do: {RUNBOOK}, section {step_of(failure.task_id)}",
     ]

@@ -1,4 +1,4 @@
-"""A person decides between two models that the figures don't tell apart."""
+"""A person decides: between two models that the figures don't tell apart, or on an erasure."""
 
 from datetime import timedelta
 from typing import Any
@@ -14,18 +14,18 @@ WAITING = "waiting"
 
 
 class Approval(ApprovalOperator):
-    """Waits if the contest of an earlier task was close, else ends at once.
+    """Waits if an earlier task has something to ask, else ends at once.
 
     What follows runs whatever the answer: it records who gave it. So a rejection skips nothing.
     """
 
-    def __init__(self, *, contest_task: str, **kwargs: Any) -> None:
+    def __init__(self, *, asking_task: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.contest_task = contest_task
+        self.asking_task = asking_task
 
     def execute(self, context: Any) -> Any:
         """Ask, and tell that there is a question; nothing to ask: nothing to wait for."""
-        outcome = context["ti"].xcom_pull(task_ids=self.contest_task)
+        outcome = context["ti"].xcom_pull(task_ids=self.asking_task)
         if outcome["decision"] != WAITING:
             return {}
         if context["ti"].try_number == 1:  # a retry asks again, and tells nobody twice
@@ -43,12 +43,12 @@ class Approval(ApprovalOperator):
         }
 
 
-def approval(contest_task: str) -> Approval:
-    """The task `approve`: shows the contest's figures, keeps the champion if nobody answers."""
-    outcome = f"ti.xcom_pull(task_ids='{contest_task}')"
+def approval(asking_task: str) -> Approval:
+    """The task `approve`: shows what the asking task found, and rejects if nobody answers."""
+    outcome = f"ti.xcom_pull(task_ids='{asking_task}')"
     return Approval(
         task_id="approve",
-        contest_task=contest_task,
+        asking_task=asking_task,
         subject=f"{{{{ {outcome}['subject'] }}}}",
         body=f"{{{{ {outcome}['body'] }}}}",
         defaults=Approval.REJECT,

@@ -14,7 +14,7 @@ IMPACTS = {
     "impact:tier-1": "nothing is scored until it succeeds",
     "impact:tier-2": "one question keeps its last scores until it succeeds",
 }
-STEPS = ("step:land", "step:build", "step:train", "step:score", "step:report")
+STEPS = ("step:land", "step:build", "step:train", "step:score", "step:report", "step:erase")
 
 # Only what can pass by itself is tried again: a lost connection. A failed gate or a broken
 # contract fails at once. A task whose process was killed is tried again by Airflow in any case.

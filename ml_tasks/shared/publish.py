@@ -21,8 +21,9 @@ from psycopg.types.json import Jsonb
 
 from expectations.scores import gate_scores
 from ml_tasks.shared.check import checked
+from ml_tasks.shared.erased import without_erased
 from perennial.contracts import RUN_COLUMNS, Contract, ContractError, ScoreTable, load, published
-from perennial.warehouse import connect
+from perennial.warehouse import connect, read_frame
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -78,13 +79,16 @@ def publish(
             f"{', '.join(table.name for table in contract.tables)}, not {', '.join(sorted(frames))}"
         )
     tables = {
-        table.name: _stamped(checked(frames[table.name], table), table, as_of_date, model)
+        table.name: _stamped(
+            checked(frames[table.name], table), table, as_of_date, model.name, model.model_version
+        )
         for table in contract.tables
     }
     with (
         connect(settings, "scorer", autocommit=True) as connection,
-        _one_publish_at_a_time(connection, contract.question, as_of_date),
+        one_publish_at_a_time(connection, contract.question, as_of_date),
     ):
+        tables = without_erased(settings, connection, tables)
         publication_id = _write(connection, tables, as_of_date, run_id)
         row_counts = {name: rows.num_rows for name, rows in tables.items()}
         gate = gate_scores(settings, contract, as_of_date, publication_id, run_id, row_counts)
@@ -107,6 +111,28 @@ def publish(
     return summary
 
 
+def checksum_in_force(
+    connection: psycopg.Connection[Any], contract: Contract, as_of_date: date
+) -> str:
+    """The checksum of a publication's rows as they are in the tables now."""
+    query = "select publication_id, model_name, model_version from ops.publications"
+    (pointer,) = connection.execute(
+        query + " where question = %s and as_of_date = %s", [contract.question, as_of_date]
+    ).fetchall()
+    publication_id, model_name, model_version = pointer
+    tables = {}
+    for table in contract.tables:
+        columns = [sql.Identifier(column.name) for column in table.question_columns]
+        rows = sql.SQL("select {} from {} where as_of_date = %s and publication_id = %s").format(
+            sql.SQL(", ").join(columns), table.relation
+        )
+        frame = read_frame(connection, rows, [as_of_date, publication_id])
+        tables[table.name] = _stamped(
+            checked(frame, table), table, as_of_date, model_name, model_version
+        )
+    return _checksum(tables)
+
+
 def clean_superseded(settings: Settings, older_than: timedelta = SUPERSEDED_KEPT) -> dict[str, int]:
     """Delete rows that no pointer shows any more: superseded, or left by a publish that failed.
 
@@ -125,12 +151,14 @@ def clean_superseded(settings: Settings, older_than: timedelta = SUPERSEDED_KEPT
     return deleted
 
 
-def _stamped(rows: pa.Table, table: ScoreTable, as_of_date: date, model: TrainedModel) -> pa.Table:
+def _stamped(
+    rows: pa.Table, table: ScoreTable, as_of_date: date, model_name: str, model_version: str
+) -> pa.Table:
     """Rows in the order of their entity, with the columns that are equal in equal runs."""
     stamps = {
         "as_of_date": pa.scalar(as_of_date, pa.date32()),
-        "model_name": pa.scalar(model.name),
-        "model_version": pa.scalar(model.model_version),
+        "model_name": pa.scalar(model_name),
+        "model_version": pa.scalar(model_version),
     }
     for name, value in stamps.items():
         rows = rows.append_column(name, pa.repeat(value, rows.num_rows))
@@ -157,7 +185,7 @@ def _csv_blocks(rows: pa.Table) -> Iterator[memoryview]:
 
 
 @contextmanager
-def _one_publish_at_a_time(
+def one_publish_at_a_time(
     connection: psycopg.Connection[Any], question: str, as_of_date: date
 ) -> Iterator[None]:
     """Hold the lock of a question and date: a second publish of them waits for the first."""

@@ -86,6 +86,7 @@ def contend(
         "challenger": challenger.model_version,
         "decision": decision,
         "reason": reason,
+        "meanwhile": f"Meanwhile {champion.model_version} serves; no answer in time keeps it.",
         "subject": f"{question}: use {challenger.model_version} from {training_date} on?",
         "body": f"{reason}.\n\n{table}\n\n*Approve* promotes the challenger; *Reject*, or no "
         f"answer in time, keeps `{champion.model_version}`, which serves meanwhile.",

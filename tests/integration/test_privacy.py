@@ -21,6 +21,8 @@ from ingest.personal import hashed
 from local.postgres import data_folder
 from perennial.settings import Settings
 from perennial.warehouse import connect
+from privacy.erasure import erase
+from privacy.persons import PrivacyError
 from privacy.vault import expire_vault
 
 DAY = date(2024, 6, 1)
@@ -253,3 +255,49 @@ def test_the_key_is_nowhere_but_in_its_file(home: Settings) -> None:
         if path.is_file() and key.encode() in path.read_bytes()
     ]
     assert holders == [home.secrets_dir / "pii_key"]
+
+
+def test_a_number_is_erased_as_a_key_and_not_as_another_number(
+    start_home: Callable[..., Settings], tmp_path: Path
+) -> None:
+    shop = start_home("online_retail")
+    header = "Invoice,StockCode,Description,Quantity,InvoiceDate,Price,Customer ID,Country"
+    keys = ["13085.0", "13085", " 13085.0 ", "13086.0", "", "113085", "13085.5"]
+    lines = [f"{n},17003,13085,17003,2011-01-01,2,{key},France" for n, key in enumerate(keys)]
+    (tmp_path / "lines.csv").write_text("\n".join([header, *lines, "7,13085,too few"]))
+    land(shop, DAY, str(tmp_path), "test")  # held: staging does not know it, and it counts
+    told = erase(shop, "13085.0", "me", "asked for it")
+    assert told["counts"] == {
+        "raw.online_retail_invoice_lines": 3,
+        "rejected: ops.rejected_lines": 1,
+    }
+    table = "raw.online_retail_invoice_lines"
+    left = rows(shop, f"select customer_id, stock_code, description from {table} order by _line")
+    emptied = [key if index > 2 and key else None for index, key in enumerate(keys)]
+    assert left == [(key, "17003", "13085") for key in emptied]
+    assert rows(shop, "select content from ops.rejected_lines") == [(b"erased",)]
+    assert rows(shop, "select verified_at is not null from ops.erasures") == [(True,)]
+    with pytest.raises(PrivacyError, match="was erased on"):
+        erase(shop, "13085", "me", "asked for it")
+    with pytest.raises(PrivacyError, match="nobody has that key"):
+        erase(shop, "17003", "me", "asked for it")
+
+
+def test_what_is_left_somewhere_is_told_by_its_place(home: Settings, tmp_path: Path) -> None:
+    (tmp_path / "customers.csv").write_text(f"customer_id,country,email\nleft-1,X,{MARKED}\n")
+    land(home, DAY, str(tmp_path), "test")
+    with connect(home, "perennial") as connection:
+        connection.execute(
+            "insert into ops.alerts (dag_id, task_id, run_id, subject, is_delivered)"
+            " values ('d', 't', 'r', 'customer left-1 has failed', true)"
+        )
+    log = home.home / "logs" / "planted.log"
+    log.write_text(f"INFO {MARKED.upper()} logged in\nleft-11 is somebody else\n")
+    with pytest.raises(PrivacyError, match=r"is still in ops\.alerts\.subject, .*planted\.log"):
+        erase(home, "left-1", "me", "asked for it")
+    assert rows(home, "select verified_at from ops.erasures") == [(None,)]
+    log.unlink()
+    with connect(home, "perennial") as connection:
+        connection.execute("truncate ops.alerts")
+    erase(home, "left-1", "me", "asked for it")
+    assert rows(home, "select verified_at is not null from ops.erasures") == [(True,)]

@@ -37,8 +37,8 @@ SCHEMAS: dict[str, dict[str, set[str]]] = {
         **dict.fromkeys(BUILT, READ), "scores": {"select", "insert", "delete", "maintain"},
     },
     "eraser": {
-        "raw": {"select", "update"}, **dict.fromkeys((*BUILT, "scores"), READ_DELETE),
-        "ops": READ,
+        "raw": {"select", "update"}, **dict.fromkeys(BUILT, READ), "features": READ_DELETE,
+        "scores": READ_DELETE, "ops": READ,
     },
     "bi_reader": {"reporting": READ},
     "reader_limit": {"reporting": READ},  # may end the reader's sessions by being one
@@ -66,6 +66,7 @@ TABLES: dict[str, dict[str, set[str]]] = {
         "ops.champions": {"select", "insert"},
         "ops.late_dates": {"select", "delete"},
         "ops.drift": {"select", "insert", "delete"},
+        "ops.erasures": {"select"},
         "ops.alerts": {"insert"},
     },
     "eraser": {

@@ -21,18 +21,19 @@ TAGS = {
     "step:train",
     "step:score",
     "step:report",
+    "step:erase",
 }
 MAX_LINES = 120
 
 
 def test_every_dag_is_there(bag: dict[str, Any]) -> None:
     assert bag["errors"] == {}
-    expected = {"land", "build_warehouse", "report", "lookback"}
+    expected = {"land", "build_warehouse", "report", "lookback", "erase_customer"}
     expected |= {f"score_{question}" for question in contracts.questions()}
     expected |= {f"train_{question}" for question in contracts.questions()}
     assert set(bag["dags"]) == expected
-    assert len(expected) >= 11
-    assert len(DAG_FILES) == 7
+    assert len(expected) >= 12
+    assert len(DAG_FILES) == 8
 
 
 def test_reading_dag_files_imports_nothing_heavy(bag: dict[str, Any]) -> None:
@@ -120,6 +121,14 @@ def test_training_asks_for_its_date_and_starts_nothing_by_itself(bag: dict[str, 
         assert dag["tasks"]["contest"]["pool"] == HEAVY_POOL
         assert dag["tasks"]["approve"]["upstream"] == ["contest"]
         assert dag["tasks"]["record_answer"]["upstream"] == ["approve", "contest"]
+
+
+def test_nobody_is_erased_without_an_answer(bag: dict[str, Any]) -> None:
+    dag = bag["dags"]["erase_customer"]
+    assert {"customer_id", "reason", "dry_run"} <= set(dag["params"])
+    assert dag["timetable"] == "NullTimetable"
+    assert dag["tasks"]["approve"]["upstream"] == ["preview_erasure"]
+    assert dag["tasks"]["erase"]["upstream"] == ["approve", "preview_erasure"]
 
 
 def test_features_are_let_out_by_their_gate_alone(bag: dict[str, Any]) -> None:

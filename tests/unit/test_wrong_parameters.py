@@ -43,6 +43,8 @@ TAKES = {
     "backfill": ["SOURCE", "FILES", "SCHEDULE", "FROM", "TO", "EVERY"],
     "ui": ["SOURCE", "FILES", "SCHEDULE"],
     "rollback": ["QUESTION", "WHY"],
+    "erase": ["CUSTOMER", "WHY", "DRY"],
+    "export": ["CUSTOMER", "FILE"],
     "dsn": ["ROLE"],
     "accept": ["BATCH"],
     "refuse": ["BATCH"],

@@ -1,0 +1,211 @@
+"""Erase a customer: their rows become nobody's, from raw to every score ever published.
+
+Orders stay as a guest's, so revenue and demand add up as before; what is only about the customer
+goes. Raw is changed first, staging to marts are made anew from it, so that no later build brings
+anybody back; landing empties the key again if the shop sends it once more. Each step may be done
+twice: an erasure that broke off is ended by asking for it again.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from psycopg.types.json import Jsonb
+
+from perennial.dbt import dbt
+from perennial.text import plain
+from perennial.warehouse import connect
+from privacy import rows
+from privacy.models import models_of
+from privacy.persons import BUILT, NOBODY, Person, PrivacyError, count_rows, person
+from privacy.search import places
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import psycopg
+
+    from perennial.settings import Settings
+
+log = logging.getLogger(__name__)
+
+WAITING, DRY_RUN = "waiting", "dry run"  # the first is what dags/shared/approval.py waits for
+
+
+def preview(settings: Settings, given: str, reason: str, is_dry_run: bool) -> dict[str, Any]:
+    """What an erasure would do; nothing is changed.
+
+    Returns:
+        JSON-able and without personal data: decision (`waiting` for a person, or `dry run`),
+        counts of rows by table, models, and subject, reason, body and meanwhile to ask with.
+
+    Raises:
+        PrivacyError: If nobody has that key, or no reason is given.
+    """
+    who = person(settings, given)
+    _check_reason(reason, [given, who.customer_id])
+    with connect(settings, "eraser") as connection:
+        counts = _count(connection, settings, who)
+        _require_somebody(connection, who, counts)
+        models = models_of(connection, settings, who)
+    table = "\n".join(f"| {name} | {count:,} |" for name, count in counts.items())
+    learnt = "; ".join(f"{name}: {', '.join(versions)}" for name, versions in models.items())
+    return {
+        "decision": DRY_RUN if is_dry_run else WAITING,
+        "counts": counts,
+        "models": models,
+        "subject": f"Erase customer {who.keyed_hash[:8]}… for good?",
+        "reason": plain(reason),
+        "meanwhile": "Nothing was changed yet; no answer in time leaves it so.",
+        "body": f"{plain(reason)}\n\n| table | rows |\n|---|---|\n{table}\n\n"
+        f"Models that learnt from them: {learnt or 'none'}.\n\n"
+        "*Approve* erases; it can't be undone. *Reject*, or no answer in time, changes nothing.",
+    }
+
+
+def erase(settings: Settings, given: str, requested_by: str, reason: str) -> dict[str, Any]:
+    """Erase a customer and look whether anything is left.
+
+    Args:
+        settings: Which home.
+        given: The customer's key as the shop writes it, or their address if that is the key.
+        requested_by: Who wants it, or approved it; kept.
+        reason: Why; kept, so it says nothing personal.
+
+    Returns:
+        JSON-able: keyed_hash, counts of rows by table, models that learnt from the customer.
+
+    Raises:
+        PrivacyError: If nobody has that key (nothing was done), a build or a publication is under
+            way (nothing was done), or the customer is still found somewhere; it names the places.
+    """
+    who = person(settings, given)
+    _check_reason(reason, [given, who.customer_id])
+    with connect(settings, "eraser", autocommit=True) as connection:
+        counts = _count(connection, settings, who)
+        _require_somebody(connection, who, counts)
+        _require_quiet(connection)
+        models = models_of(connection, settings, who)
+        with rows.no_landing(connection):
+            gone = rows.erase_raw(connection, settings, who)
+            _enter(connection, who, (requested_by, reason), counts, models)
+        rows.erase_scores(connection, who)
+        rows.erase_features(connection, who)
+        day = _newest_day(connection)
+    if day is not None:
+        _rebuild(settings, day)
+    left = places(settings, who, gone)
+    if left:
+        raise PrivacyError(
+            f"customer {who.keyed_hash} was erased and is still in {', '.join(left)}: "
+            "remove it there, then erase the customer once more (docs/runbook.md, erase)"
+        )
+    with connect(settings, "eraser") as connection:
+        connection.execute(
+            "update ops.erasures set verified_at = now() where keyed_hash = %s", [who.keyed_hash]
+        )
+    log.info("erased %s: %d rows", who.keyed_hash, sum(counts.values()))
+    return {"keyed_hash": who.keyed_hash, "counts": counts, "models": models}
+
+
+def erase_if_approved(
+    settings: Settings,
+    params: Mapping[str, Any],
+    outcome: Mapping[str, Any],
+    answer: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Do what a person said about a preview.
+
+    Args:
+        settings: Which home.
+        params: `customer_id` and `reason`.
+        outcome: Of `preview`.
+        answer: `is_approved`, `who`; empty for a dry run, when nobody was asked.
+    """
+    if not answer or not answer["is_approved"]:
+        said = f"rejected by {answer['who']}" if answer and answer["who"] else outcome["decision"]
+        log.info("nothing was erased: %s", said)
+        return {"erased": False}
+    erased = erase(settings, params["customer_id"], answer["who"], params["reason"])
+    rows.forget_parameters(settings, params["customer_id"])
+    return {"erased": True, **erased}
+
+
+def _count(connection: psycopg.Connection[Any], settings: Settings, who: Person) -> dict[str, int]:
+    return count_rows(connection, settings, who) | rows.count_rejected(connection, settings, who)
+
+
+def _require_somebody(
+    connection: psycopg.Connection[Any], who: Person, counts: Mapping[str, int]
+) -> None:
+    """Check that there is somebody to erase, or an erasure that did not end."""
+    row = connection.execute(
+        "select verified_at, erased_at::date from ops.erasures where keyed_hash = %s",
+        [who.keyed_hash],
+    ).fetchone()
+    if any(not name.startswith(rows.REJECTED) for name in counts):
+        return
+    if row is None:
+        raise PrivacyError(f"{NOBODY}. Nothing was changed")
+    if row[0] is not None:
+        raise PrivacyError(f"that customer was erased on {row[1]} already. Nothing was changed")
+
+
+def _require_quiet(connection: psycopg.Connection[Any]) -> None:
+    """Check that nobody is making rows from what is about to change."""
+    row = connection.execute(
+        "select string_agg(distinct usename, ', ') from pg_stat_activity"
+        " where datname = current_database() and usename in ('transformer', 'scorer')"
+    ).fetchone()
+    if row and row[0]:
+        raise PrivacyError(
+            f"a build or a scoring is under way ({row[0]} is connected): nothing was changed; "
+            "ask again once it is over"
+        )
+
+
+def _check_reason(reason: str, keys: list[str]) -> None:
+    if not reason.strip():
+        raise PrivacyError("no reason is given: it is kept as proof, so say why (REASON=)")
+    if "@" in reason or any(key.strip().lower() in reason.lower() for key in keys):
+        raise PrivacyError("the reason names the customer: it is kept, so leave that out")
+
+
+def _enter(
+    connection: psycopg.Connection[Any],
+    who: Person,
+    said: tuple[str, str],
+    counts: Mapping[str, int],
+    models: Mapping[str, list[str]],
+) -> None:
+    """The proof, and from now on the order to landing and publishing to bring nobody back."""
+    connection.execute(
+        "insert into ops.erasures (keyed_hash, requested_by, reason, counts, models)"
+        " values (%s, %s, %s, %s, %s)"
+        " on conflict (keyed_hash) do update set verified_at = null",
+        [who.keyed_hash, said[0], plain(said[1]), Jsonb(counts), Jsonb(models)],
+    )
+
+
+def _newest_day(connection: psycopg.Connection[Any]) -> date | None:
+    """The date to build for: the newest that was; None if nothing was built."""
+    (built,) = connection.execute("select to_regclass('marts.fct_orders')").fetchall()
+    if built == (None,):
+        return None
+    row = connection.execute(
+        "select greatest((select max(as_of_date) from ops.publications),"
+        " (select max(as_of_date) from ops.landed_files))"
+    ).fetchone()
+    return row[0] if row else None
+
+
+def _rebuild(settings: Settings, day: date) -> None:
+    """Staging, intermediate and marts from raw; readers see the old rows or the new ones."""
+    with tempfile.TemporaryDirectory() as folder:  # Airflow reads the home's own
+        dbt(
+            *(settings, day, "run", "--full-refresh", "--target-path", folder),
+            *("--select", *BUILT),
+        )

@@ -1,0 +1,104 @@
+"""All that is known of a customer, as JSON: what one who asks for their data is given."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from psycopg import sql
+
+from perennial.warehouse import connect
+from privacy.persons import (
+    NOBODY,
+    PrivacyError,
+    is_theirs,
+    keyed_tables,
+    person,
+    personal_values,
+    relation,
+    tables_behind,
+)
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from perennial.settings import Settings
+    from privacy.persons import Person
+
+
+def export_customer(settings: Settings, given: str) -> dict[str, Any]:
+    """A customer's rows by table, from raw to scores, and their originals in the vault.
+
+    Raises:
+        PrivacyError: If nobody has that key.
+    """
+    who = person(settings, given)
+    key = {"customer_id": who.customer_id}
+    tables: dict[str, list[dict[str, Any]]] = {}
+    with connect(settings, "eraser") as connection:
+        connection.execute("set transaction isolation level repeatable read, read only")
+        for table in keyed_tables(settings):
+            query = sql.SQL("select to_jsonb(t) from {} as t where {} order by _file_id, _line")
+            tables[f"raw.{table.raw_table}"] = _rows(
+                connection, query.format(relation(table), is_theirs(table)), key
+            )
+        tables["vault.originals"] = _originals(connection, settings, who)
+        for schema, name in tables_behind(connection):
+            query = sql.SQL(
+                "select to_jsonb(t) from {} as t where customer_id = %(customer_id)s"
+                " order by to_jsonb(t)::text"
+            )
+            tables[f"{schema}.{name}"] = _rows(
+                connection, query.format(sql.Identifier(schema, name)), key
+            )
+    found = {name: rows for name, rows in tables.items() if rows}
+    if not found:
+        raise PrivacyError(NOBODY)
+    return {"customer_id": who.customer_id, "tables": found}
+
+
+def write_export(settings: Settings, given: str, path: Path) -> int:
+    """Write an export into a new file that only its owner may read; returns the number of rows.
+
+    Raises:
+        PrivacyError: If nobody has that key, or the file is there already.
+    """
+    exported = export_customer(settings, given)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise PrivacyError(f"{path} can't be written ({error.strerror}): name a new file") from None
+    with os.fdopen(descriptor, "w") as file:
+        file.write(as_text(exported))
+    return sum(map(len, exported["tables"].values()))
+
+
+def as_text(exported: dict[str, Any]) -> str:
+    """An export as JSON that a person can read."""
+    return json.dumps(exported, indent=2, ensure_ascii=False) + "\n"
+
+
+def _rows(
+    connection: psycopg.Connection[Any], query: sql.Composed, key: dict[str, str]
+) -> list[dict[str, Any]]:
+    return [row for (row,) in connection.execute(query, key).fetchall()]
+
+
+def _originals(
+    connection: psycopg.Connection[Any], settings: Settings, who: Person
+) -> list[dict[str, Any]]:
+    """What the shop wrote where raw has the customer's hashes, as far as it has not expired."""
+    found: list[dict[str, Any]] = []
+    for (table, column), hashes in personal_values(connection, settings, who).items():
+        rows = connection.execute(
+            "select jsonb_build_object('table_name', table_name, 'column_name', column_name,"
+            " 'keyed_hash', keyed_hash, 'value', convert_from(value, 'UTF8'),"
+            " 'landed_at', landed_at) from vault.originals"
+            " where table_name = %s and column_name = %s and keyed_hash = any(%s)"
+            " order by landed_at, keyed_hash",
+            [table, column, hashes],
+        )
+        found += [row for (row,) in rows]
+    return found

@@ -1,0 +1,147 @@
+"""Is a customer left anywhere? The key, and their addresses, looked for as words, everywhere.
+
+A key of digits alone stands in a thousand places by chance: as a price, a count, another thing's
+number. Such a key is looked for in columns that hold customers' keys, any other one in every
+column that holds text and in the home's files.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg import sql
+
+from perennial.warehouse import connect
+from privacy.persons import CUSTOMER_KEY, LAYERS, is_theirs, keyed_tables, relation
+
+if TYPE_CHECKING:
+    from perennial.settings import Settings
+    from privacy.persons import Person
+
+SCHEMAS = ("raw", "vault", *LAYERS, "ops")
+FOLDERS = ("dbt", "logs", "run")  # of the home; models' files are wherever they are kept
+BLOCK_BYTES = 1 << 22
+COLUMNS = """
+    select nspname, relname, array_agg(attname::text order by attnum), atttypid::regtype::text
+    from pg_attribute
+    join pg_class on pg_class.oid = attrelid
+    join pg_namespace on pg_namespace.oid = relnamespace
+    where
+        attnum > 0 and not attisdropped and nspname = any(%(schemas)s)
+        and relkind in ('r', 'p', 'm') and not relispartition
+        and atttypid::regtype::text = any(%(types)s)
+    group by nspname, relname, atttypid
+    order by nspname, relname
+"""
+TYPES = ("text", "character varying", "json", "jsonb", "bytea", "uuid")
+
+
+def as_pattern(texts: Sequence[str]) -> str:
+    """Finds one of the texts where it stands alone, as Postgres reads patterns."""
+    escaped = (re.sub(r"([^\w\s])", r"\\\1", text, flags=re.ASCII) for text in texts)
+    return "|".join(rf"(?:^|[^[:alnum:]]){text}(?:[^[:alnum:]]|$)" for text in escaped)
+
+
+def is_telling(word: str) -> bool:
+    """Whether a word can only be the customer's: a number alone may be anything's."""
+    return bool(re.search(r"[^\d.]", word))
+
+
+def places(settings: Settings, who: Person, others: Sequence[str] = ()) -> list[str]:
+    """Tables, columns and files in which the customer is still found.
+
+    Args:
+        settings: Which home.
+        who: The customer.
+        others: Their addresses and the like, in clear.
+    """
+    words = [word for word in (who.customer_id, *others) if is_telling(word)]
+    with connect(settings, "eraser") as connection:
+        found = [*_of_the_key(connection, settings, who)]
+        found += _of_words(connection, SCHEMAS, words)
+    with psycopg.connect(settings.dsn("mlflow", "mlflow")) as connection:
+        found += [f"mlflow.{place}" for place in _of_words(connection, ("public",), words)]
+    return [*dict.fromkeys(found), *_files(settings, words)]
+
+
+def _of_the_key(
+    connection: psycopg.Connection[Any], settings: Settings, who: Person
+) -> Iterator[str]:
+    """Columns that hold customers' keys, and have this one."""
+    key = {"customer_id": who.customer_id}
+    conditions = [
+        (("raw", table.raw_table), relation(table), is_theirs(table))
+        for table in keyed_tables(settings)
+    ]
+    by_name = connection.execute(
+        "select nspname, relname from pg_attribute join pg_class on pg_class.oid = attrelid"
+        " join pg_namespace on pg_namespace.oid = relnamespace"
+        " where attname = %s and nspname = any(%s)"
+        " and relkind in ('r', 'p', 'm') and not relispartition"
+        " order by nspname, relname",
+        [CUSTOMER_KEY, list(SCHEMAS)],
+    ).fetchall()
+    equals = sql.SQL("{}::text = %(customer_id)s").format(sql.Identifier(CUSTOMER_KEY))
+    conditions += [(name, sql.Identifier(*name), equals) for name in by_name]
+    for (schema, name), table, condition in conditions:
+        query = sql.SQL("select exists(select from {} where {})").format(table, condition)
+        if connection.execute(query, key).fetchone() == (True,):
+            yield f"{schema}.{name}.{CUSTOMER_KEY}"
+
+
+def _of_words(
+    connection: psycopg.Connection[Any], schemas: Sequence[str], words: Sequence[str]
+) -> Iterator[str]:
+    """Columns of text, JSON or bytes in which one of the words stands."""
+    if not words:
+        return
+    values = {"schemas": list(schemas), "types": list(TYPES)}
+    for schema, name, columns, kind in connection.execute(COLUMNS, values).fetchall():
+        form = "encode({}, 'escape')" if kind == "bytea" else "{}::text"
+        texts = [sql.SQL(form).format(sql.Identifier(column)) for column in columns]
+        hits = sql.SQL("select {} from {}").format(
+            sql.SQL(", ").join(
+                sql.SQL("coalesce(bool_or({} ~* %(pattern)s), false)").format(text)
+                for text in texts
+            ),
+            sql.Identifier(schema, name),
+        )
+        row = connection.execute(hits, {"pattern": as_pattern(words)}).fetchone() or ()
+        yield from (
+            f"{schema}.{name}.{column}" for column, hit in zip(columns, row, strict=True) if hit
+        )
+
+
+def _files(settings: Settings, words: Sequence[str]) -> Iterator[str]:
+    """Files of the home, and models' files, in which one of the words stands."""
+    import fsspec
+
+    from ml_tasks.shared import artefacts
+
+    if not words:
+        return
+    pattern = re.compile(
+        "|".join(rf"(?<![A-Za-z0-9]){re.escape(word)}(?![A-Za-z0-9])" for word in words).encode(),
+        re.IGNORECASE,
+    )
+    roots = [(settings.home / folder).as_uri() for folder in FOLDERS]
+    for root in [*roots, artefacts.root(settings)]:
+        filesystem, folder = fsspec.core.url_to_fs(root)
+        if not filesystem.exists(folder):
+            continue
+        for path in sorted(filesystem.find(folder)):
+            with filesystem.open(path, "rb") as file:
+                if _has(file, pattern):
+                    yield path
+
+
+def _has(file: Any, pattern: re.Pattern[bytes]) -> bool:
+    rest = b""
+    while block := file.read(BLOCK_BYTES):
+        if pattern.search(rest + block):
+            return True
+        rest = block[-1024:]  # a word may be cut by the block
+    return False
