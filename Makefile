@@ -81,9 +81,9 @@ clean: env ## stop everything and delete the home, scores and all
 
 .PHONY: backup restore
 backup: env ## copy the home, database, models and passwords, into a new folder; TO=folder
-	@$(BIN)/python -m local backup $(if $(TO),--to '$(TO)')
+	@$(BIN)/python -m local backup --to="$$TO"
 restore: env ## make the home anew out of a backup; FROM=folder
-	@$(BIN)/python -m local restore --from '$(FROM)'
+	@$(BIN)/python -m local restore --from="$$FROM"
 
 .PHONY: accept refuse batches
 accept: env ## let a held batch into staging; BATCH=

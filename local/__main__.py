@@ -89,9 +89,9 @@ def _parser() -> argparse.ArgumentParser:
     child = command("dsn", _dsn, "print a role's connection URL")
     child.add_argument("--role", default="bi_reader")
     child = command("backup", _backup, "write the home into a new folder")
-    child.add_argument("--to", type=Path, help="default: beside the home, named after the moment")
+    child.add_argument("--to", default="", help="empty: beside the home, named after the moment")
     child = command("restore", _restore, "make the home anew out of a backup")
-    child.add_argument("--from", dest="folder", type=Path, required=True)
+    child.add_argument("--from", dest="folder", default="")
     child = command("erase", _erase, "erase a customer for good")
     child.add_argument("customer")
     child.add_argument("why")
@@ -188,7 +188,7 @@ def _dsn(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 def _backup(settings: Settings, arguments: argparse.Namespace) -> int:
-    folder = backup.backup(settings, arguments.to)
+    folder = backup.backup(settings, Path(arguments.to) if arguments.to.strip() else None)
     for part, size in backup.sizes(folder).items():
         print(f"{part:<14} {size / 1e6:>9,.1f} MB")
     print(f"backed up into {folder}; it holds the passwords: keep it as you keep the home")
@@ -198,7 +198,9 @@ def _backup(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 def _restore(settings: Settings, arguments: argparse.Namespace) -> int:
-    manifest = restore(settings, arguments.folder)
+    if not arguments.folder.strip():
+        raise SettingsError("FROM= the folder of a backup, as `make backup` printed it")
+    manifest = restore(settings, Path(arguments.folder))
     print(
         f"restored {settings.home} as {manifest.home} was at {manifest.made_at} "
         f"(shop {manifest.source}); `make run SOURCE={manifest.source}` goes on from there\n"

@@ -404,6 +404,19 @@ def test_somebody_looks_on_as_long_as_the_server_runs(home: Settings) -> None:
     assert "pg_terminate_backend" in found[0][0]
 
 
+def test_a_build_that_is_stopped_can_end_its_own_sessions_and_no_others(home: Settings) -> None:
+    with (
+        connect(home, "transformer", autocommit=True) as dbt,
+        connect(home, "transformer") as stuck,
+        connect(home, "loader") as other,
+    ):
+        dbt.execute("select pg_terminate_backend(%s)", [stuck.info.backend_pid])
+        with pytest.raises(errors.AdminShutdown):
+            stuck.execute("select 1")
+        with pytest.raises(errors.InsufficientPrivilege):
+            dbt.execute("select pg_terminate_backend(%s)", [other.info.backend_pid])
+
+
 def test_readers_leave_connections_to_the_steps(home: Settings) -> None:
     with psycopg.connect(home.dsn(SUPERUSER)) as connection:
         (limit, of_server) = connection.execute(

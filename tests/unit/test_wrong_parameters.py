@@ -48,6 +48,8 @@ TAKES = {
     "dsn": ["ROLE"],
     "accept": ["BATCH"],
     "refuse": ["BATCH"],
+    "backup": ["TO"],
+    "restore": ["FROM"],
     "bench": ["ONLY", "DATA", "SHARED"],
     "test-faults": ["ONLY", "SEED"],
 }
