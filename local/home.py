@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import secrets
 import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from perennial.bootstrap import ROLES, SUPERUSER
@@ -30,6 +33,32 @@ def prepare(settings: Settings) -> None:
     settings.secrets_dir.mkdir(mode=0o700, exist_ok=True)
     for name in (SUPERUSER, *ROLES, *AIRFLOW_SECRETS, PII_KEY):
         _make_secret(settings.secrets_dir / name)
+
+
+@contextmanager
+def one_at_a_time(
+    settings: Settings, what: str, tell: Callable[[str], object] = lambda text: None
+) -> Iterator[None]:
+    """Wait until no other process does the same to this home; the lock goes with the process.
+
+    Args:
+        settings: Whose home; its folder is made if need be.
+        what: Name of the lock.
+        tell: Told, in words, whom it waits for.
+    """
+    folder = settings.home / "run"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f"{what}.lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            tell(f"process {file.read().strip() or '?'} does the same to {settings.home}: waiting")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
 
 
 def _claim(settings: Settings) -> None:

@@ -16,19 +16,21 @@ import shutil
 import stat
 import subprocess
 import sys
+import time
 from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
 import psycopg
 
-from local.home import prepare, require_free_port
+from local.home import one_at_a_time, prepare, require_free_port
 from perennial.bootstrap import SUPERUSER, bootstrap
 from perennial.settings import REPOSITORY, Settings, SettingsError
 
 SYSTEM_USER = "perennial-pg"
 SYSTEM_FOLDER = Path("/var/lib/perennial")
 READER_LIMIT = "perennial.reader_limit"
+START_TIMEOUT_SECONDS = 600  # after a crash it writes again what had not reached its tables
 STOP_TIMEOUT_SECONDS = 60
 
 
@@ -38,15 +40,17 @@ def start(settings: Settings) -> None:
     Raises:
         SettingsError: If the port is taken, or the server does not start; the message has its log.
     """
-    prepare(settings)
-    data = data_folder(settings)
-    if not is_running(settings):
-        require_free_port(settings.pg_port, "PERENNIAL_PG_PORT", settings.pg_host)
-        if not (data / "PG_VERSION").exists():
-            _initialise(settings, data)
-        _pg_ctl(settings, "start")
-    bootstrap(settings)
-    _start_reader_limit(settings)
+    with one_at_a_time(settings, "postgres"):
+        prepare(settings)
+        data = data_folder(settings)
+        if not is_running(settings):
+            require_free_port(settings.pg_port, "PERENNIAL_PG_PORT", settings.pg_host)
+            if not (data / "PG_VERSION").exists():
+                _initialise(settings, data)
+            _pg_ctl(settings, "start", "-t", str(START_TIMEOUT_SECONDS))
+        _wait_until_ready(settings)
+        bootstrap(settings)
+        _start_reader_limit(settings)
 
 
 def stop(settings: Settings) -> None:
@@ -72,10 +76,11 @@ def remove(settings: Settings) -> None:
 
 def is_running(settings: Settings) -> bool:
     """Whether the postmaster of this home is alive."""
-    pid_file = data_folder(settings) / "postmaster.pid"
+    data = data_folder(settings)
     try:
-        pid = int(pid_file.read_text().splitlines()[0])
-        return psutil.Process(pid).name().startswith("postgres")
+        process = psutil.Process(int((data / "postmaster.pid").read_text().splitlines()[0]))
+        # after a restart of the machine another process may have its number
+        return process.status() != psutil.STATUS_ZOMBIE and str(data) in process.cmdline()
     except (FileNotFoundError, IndexError, ValueError, psutil.NoSuchProcess):
         return False
 
@@ -168,12 +173,15 @@ def _system_user() -> str | None:
 
 
 def make_data_folder(settings: Settings) -> Path:
-    """An empty folder for the database's files; what an initdb cut short left there is deleted."""
-    data = data_folder(settings)
-    data.parent.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(data, ignore_errors=True)
-    data.mkdir(mode=0o700)
-    return data
+    """An empty folder for the database's files; what a start cut short left there is deleted."""
+    return _make_folder(data_folder(settings))
+
+
+def _make_folder(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(mode=0o700)
+    return path
 
 
 def hand_over(path: Path) -> None:
@@ -185,8 +193,9 @@ def hand_over(path: Path) -> None:
 
 
 def _initialise(settings: Settings, data: Path) -> None:
-    make_data_folder(settings)
-    hand_over(data)
+    # made beside and renamed, so that an initdb that was cut short leaves nothing to start from
+    made = _make_folder(data.with_suffix(".new"))
+    hand_over(made)
     draft = data.with_suffix(".password")
     user = _system_user()
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -196,7 +205,7 @@ def _initialise(settings: Settings, data: Path) -> None:
     try:
         _call(
             [
-                *(_binaries() / "initdb", "-D", data, "-U", SUPERUSER, f"--pwfile={draft}"),
+                *(_binaries() / "initdb", "-D", made, "-U", SUPERUSER, f"--pwfile={draft}"),
                 *("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8"),
                 "--data-checksums",
             ],
@@ -204,12 +213,14 @@ def _initialise(settings: Settings, data: Path) -> None:
         )
     finally:
         draft.unlink()
-    (data / "pg_hba.conf").write_text(
+    (made / "pg_hba.conf").write_text(
         "# Everybody brings a password, and only over loopback.\n"
         "host all all 127.0.0.1/32 scram-sha-256\nhost all all ::1/128 scram-sha-256\n"
     )
-    with (data / "postgresql.conf").open("a") as file:
+    with (made / "postgresql.conf").open("a") as file:
         file.write(_configuration())
+    shutil.rmtree(data, ignore_errors=True)  # a folder without a database in it
+    made.rename(data)
 
 
 def _configuration() -> str:
@@ -239,7 +250,7 @@ def _configuration() -> str:
 
 def _pg_ctl(settings: Settings, verb: str, *options: str) -> None:
     data = data_folder(settings)
-    log = data.parent / "postgres.log"
+    log = _log_file(settings)
     user = _system_user()
     arguments: list[str | Path] = [_binaries() / "pg_ctl", "-w", "-D", data, *options]
     if verb == "start":
@@ -249,12 +260,38 @@ def _pg_ctl(settings: Settings, verb: str, *options: str) -> None:
         arguments += ["-l", log, "-o", f"-h {settings.pg_host} -p {settings.pg_port}"]
     try:
         _call([*arguments, verb], user)
-    except subprocess.CalledProcessError as error:
-        tail = "".join(log.read_text().splitlines(keepends=True)[-15:]) if log.exists() else ""
-        raise SettingsError(
-            f"Postgres did not {verb} ({(error.stderr or '').strip()}). "
-            f"The end of its log, {log}:\n{tail}"
-        ) from None
+    except subprocess.CalledProcessError:
+        raise SettingsError(f"Postgres did not {verb}. {_log_tail(settings)}") from None
+
+
+def _wait_until_ready(settings: Settings) -> None:
+    """Wait for a server that runs but does not answer yet: it recovers from a crash.
+
+    Raises:
+        SettingsError: If it ends, refuses the password, or takes too long.
+    """
+    deadline = time.monotonic() + START_TIMEOUT_SECONDS
+    while True:
+        try:
+            psycopg.connect(settings.dsn(SUPERUSER, "postgres"), connect_timeout=2).close()
+            return
+        except psycopg.OperationalError as error:
+            is_hopeless = "authentication failed" in str(error) or not is_running(settings)
+            if is_hopeless or time.monotonic() > deadline:
+                raise SettingsError(
+                    f"Postgres does not answer: {error}. {_log_tail(settings)}"
+                ) from None
+        time.sleep(0.2)
+
+
+def _log_tail(settings: Settings) -> str:
+    log = _log_file(settings)
+    tail = "".join(log.read_text().splitlines(keepends=True)[-15:]) if log.exists() else ""
+    return f"The end of its log, {log}:\n{tail}"
+
+
+def _log_file(settings: Settings) -> Path:
+    return data_folder(settings).parent / "postgres.log"
 
 
 def _call(arguments: list[str | Path], user: str | None) -> None:
@@ -271,15 +308,6 @@ def _call(arguments: list[str | Path], user: str | None) -> None:
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-
-
-def ready(settings: Settings) -> bool:
-    """Whether the server answers."""
-    try:
-        with psycopg.connect(settings.dsn(SUPERUSER, "postgres"), connect_timeout=2):
-            return True
-    except (psycopg.OperationalError, SettingsError):
-        return False
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from rich.table import Table
 from ingest.files import TABLE_PREFIX, find
 from ingest.newest import PLACEHOLDER, newest_order_date
 from local import airflow, mlflow, postgres
-from local.home import prepare
+from local.home import one_at_a_time, prepare
 from local.watch import Failure, Watch, chain_of_dags
 from perennial import sources
 from perennial.days import read_day
@@ -42,8 +42,12 @@ def run(settings: Settings, dates: list[date], *, is_forced: bool = False) -> in
     sources.load(settings.staging_source)
     settings = with_files(settings)
     check_files(settings, dates)
-    prepare(settings)
-    _make_sample_shop(settings)
+    with one_at_a_time(settings, "run", console.print):
+        return _run(settings, dates, is_forced)
+
+
+def _run(settings: Settings, dates: list[date], is_forced: bool) -> int:
+    _make_home(settings)
     dates = dates or [_day_after_newest_order(settings)]
     start(settings)
     due = [day for day in dates if is_forced or not _is_done(settings, day)]
@@ -93,17 +97,17 @@ def start(settings: Settings) -> None:
     """Start what does not run: the sample shop's files, Postgres, Airflow."""
     started = datetime.now(UTC)
     sources.load(settings.staging_source)  # an unknown shop must not claim the home
-    prepare(settings)
-    _make_sample_shop(settings)
-    with console.status("starting Postgres"):
-        postgres.start(settings)
-    with console.status("starting Airflow (the first time takes about a minute)"):
-        from ml_tasks.shared import registry
+    _make_home(settings)
+    with one_at_a_time(settings, "start", console.print):
+        with console.status("starting Postgres"):
+            postgres.start(settings)
+        with console.status("starting Airflow (the first time takes about a minute)"):
+            from ml_tasks.shared import registry
 
-        registry.initialise(settings)
-        airflow.parse_dbt_project(settings)
-        airflow.start(settings)
-    _make_pool(airflow.Api(settings))
+            registry.initialise(settings)
+            airflow.parse_dbt_project(settings)
+            airflow.start(settings)
+        _make_pool(airflow.Api(settings))
     console.print(
         f"Postgres and Airflow run ({(datetime.now(UTC) - started).total_seconds():.0f} s); "
         f"home: {settings.home}",
@@ -159,6 +163,13 @@ def check_files(settings: Settings, dates: list[date]) -> None:
 
 def _day_after_newest_order(settings: Settings) -> date:
     return newest_order_date(settings) + timedelta(days=1)
+
+
+def _make_home(settings: Settings) -> None:
+    """Folders, passwords, and the sample shop's files."""
+    with one_at_a_time(settings, "prepare"):
+        prepare(settings)
+        _make_sample_shop(settings)
 
 
 def _make_sample_shop(settings: Settings) -> None:
