@@ -6,6 +6,8 @@ a password file for each role.
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import psycopg
@@ -13,7 +15,7 @@ from psycopg import sql
 
 from perennial import contracts, public_rights, sources
 from perennial.reader_limit import READER, STATEMENT_LIMIT, TRANSACTION_LIMIT, WARDEN
-from perennial.settings import WAREHOUSE, Settings
+from perennial.settings import WAREHOUSE, Settings, SettingsError
 from perennial.warehouse import connect
 
 SUPERUSER = "postgres"
@@ -25,6 +27,7 @@ ROLES = (OWNER, *STEP_ROLES, READER, WARDEN, *SERVICES)
 OTHER_DATABASES = ("postgres", "template1")
 READER_CONNECTIONS = 40  # of the server's 120: the steps keep theirs
 READER_TEMP_FILES = "4GB"  # a session's sorts and hashes on disk
+FREE_TIMEOUT_SECONDS = 60  # for a table to be free of readers, when it gets a new column
 RAW_TRACE_COLUMNS = {
     "_batch_id": ("bigint", "Batch that landed the row: ops.landed_files.batch_id."),
     "_file_id": ("bigint", "File version that held the row: ops.landed_files.file_id."),
@@ -35,22 +38,25 @@ RAW_TRACE_COLUMNS = {
 
 def bootstrap(settings: Settings) -> None:
     """Bring roles, databases and tables to what this version of the code expects."""
+    # two starts at once would race in `create ... if not exists`; the locks go with the connections
+    lock = "select pg_advisory_lock(hashtext('perennial.bootstrap'))"
     with psycopg.connect(settings.dsn(SUPERUSER, "postgres"), autocommit=True) as connection:
+        connection.execute(lock)
         _create_roles(connection, settings)
         _create_databases(connection)
     with psycopg.connect(settings.dsn(SUPERUSER), autocommit=True) as connection:
         watchers = (WARDEN, "eraser")  # an erasure waits for builds to end
         steps = (OWNER, *STEP_ROLES)
         public_rights.take_back(connection, steps, WARDEN, watchers, OTHER_DATABASES)
-    with connect(settings, OWNER) as connection:
-        # two starts at once would race in `create ... if not exists`
-        connection.execute("select pg_advisory_xact_lock(hashtext('perennial.bootstrap'))")
-        connection.execute((Path(__file__).parent / "schema.sql").read_text())
+    with connect(settings, OWNER, autocommit=True) as connection:
+        connection.execute(lock)
+        with connection.transaction():
+            connection.execute((Path(__file__).parent / "schema.sql").read_text())
         for table in sources.load(settings.staging_source).tables:
             _create_raw_table(connection, table)
         for question in contracts.published():
-            for statement in contracts.ddl(contracts.load(question)):
-                connection.execute(statement)
+            for score_table in contracts.load(question).tables:
+                _create_score_table(connection, score_table)
 
 
 def _create_roles(connection: psycopg.Connection, settings: Settings) -> None:
@@ -128,20 +134,69 @@ def _create_raw_table(connection: psycopg.Connection, table: sources.SourceTable
             sql.Identifier(f"{table.raw_table}_by_file"), relation
         )
     )
+    of_source = {
+        column.name: sql.SQL("{} text").format(sql.Identifier(column.name))
+        for column in table.columns
+    }
+    _add_columns(connection, "raw", table.raw_table, of_source)
     comments = {name: text for name, (_, text) in RAW_TRACE_COLUMNS.items()}
-    for column in table.columns:
+    comments |= {column.name: column.description for column in table.columns}
+    with connection.transaction():
         connection.execute(
-            sql.SQL("alter table {} add column if not exists {} text").format(
-                relation, sql.Identifier(column.name)
-            )
+            sql.SQL("comment on table {} is {}").format(relation, sql.Literal(table.description))
         )
-        comments[column.name] = column.description
-    connection.execute(
-        sql.SQL("comment on table {} is {}").format(relation, sql.Literal(table.description))
+        for column_name, text in comments.items():
+            connection.execute(
+                sql.SQL("comment on column {}.{} is {}").format(
+                    relation, sql.Identifier(column_name), sql.Literal(text)
+                )
+            )
+
+
+def _create_score_table(connection: psycopg.Connection, table: contracts.ScoreTable) -> None:
+    connection.execute(contracts.creation(table))
+    columns = {column.name: contracts.column_ddl(column) for column in table.columns}
+    _add_columns(connection, "scores", table.name, columns)
+    with connection.transaction():
+        for statement in contracts.comments(table):
+            connection.execute(statement)
+
+
+def _add_columns(
+    connection: psycopg.Connection, schema: str, table: str, columns: Mapping[str, sql.Composable]
+) -> None:
+    """Add the columns that a table lacks. A table that lacks none is not locked.
+
+    To add one Postgres waits for every transaction that has read the table, and later readers wait
+    behind it. So it is tried for an instant at a time: readers never wait for longer than that.
+
+    Raises:
+        SettingsError: If the table was never free.
+    """
+    there = connection.execute(
+        "select column_name from information_schema.columns"
+        " where table_schema = %s and table_name = %s",
+        [schema, table],
     )
-    for column_name, text in comments.items():
-        connection.execute(
-            sql.SQL("comment on column {}.{} is {}").format(
-                relation, sql.Identifier(column_name), sql.Literal(text)
-            )
-        )
+    known = {name for (name,) in there}
+    for definition in (columns[name] for name in columns if name not in known):
+        deadline = time.monotonic() + FREE_TIMEOUT_SECONDS
+        while not _try_to_add(connection, sql.Identifier(schema, table), definition):
+            if time.monotonic() > deadline:
+                raise SettingsError(
+                    f"{schema}.{table} can't get a new column: for {FREE_TIMEOUT_SECONDS} s a "
+                    "transaction that has read it was open. Start again once it has ended"
+                )
+            time.sleep(0.1)
+
+
+def _try_to_add(
+    connection: psycopg.Connection, relation: sql.Identifier, definition: sql.Composable
+) -> bool:
+    try:
+        with connection.transaction():
+            connection.execute("set local lock_timeout = '100ms'")
+            connection.execute(sql.SQL("alter table {} add column {}").format(relation, definition))
+    except psycopg.errors.LockNotAvailable:
+        return False
+    return True

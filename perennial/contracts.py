@@ -159,14 +159,6 @@ def parse(text: str, question: str, docs: dict[str, str]) -> Contract:
     return Contract(question, tables)
 
 
-def ddl(contract: Contract) -> list[sql.Composed]:
-    """Statements that make a contract's tables, or add the columns they lack; safe to run again.
-
-    To be run by the owner role; the grants come from its default privileges.
-    """
-    return [statement for table in contract.tables for statement in _table_ddl(table)]
-
-
 def _table(table: dict[str, Any], question: str, docs: dict[str, str]) -> ScoreTable:
     where = f"contract of {question}, table {table['name']}"
     meta = _meta(table)
@@ -227,38 +219,39 @@ def _description(node: dict[str, Any], where: str, docs: dict[str, str]) -> str:
     return text
 
 
-def _table_ddl(table: ScoreTable) -> list[sql.Composed]:
-    key = (*KEY_COLUMNS, *table.entity)
-    create = sql.SQL(
+def creation(table: ScoreTable) -> sql.Composed:
+    """Statement that makes a score table where there is none; for the owner role.
+
+    The grants come from the owner's default privileges.
+    """
+    return sql.SQL(
         "create table if not exists {table} ({columns}, primary key ({key}))"
         " partition by range (as_of_date)"
     ).format(
         table=table.relation,
-        columns=sql.SQL(", ").join(map(_column_ddl, table.columns)),
-        key=sql.SQL(", ").join(map(sql.Identifier, key)),
+        columns=sql.SQL(", ").join(map(column_ddl, table.columns)),
+        key=sql.SQL(", ").join(map(sql.Identifier, (*KEY_COLUMNS, *table.entity))),
     )
-    add = [
-        sql.SQL("alter table {table} add column if not exists {column}").format(
-            table=table.relation, column=_column_ddl(column)
-        )
-        for column in table.columns
-        if column.name not in key
-    ]
-    comments = [
+
+
+def comments(table: ScoreTable) -> list[sql.Composed]:
+    """Statements that say in the database what the table and its columns are."""
+    of_columns = [
         sql.SQL("comment on column {column} is {text}").format(
             column=sql.Identifier("scores", table.name, column.name),
             text=sql.Literal(column.description),
         )
         for column in table.columns
     ]
-    comment = sql.SQL("comment on table {table} is {text}").format(
+    of_table = sql.SQL("comment on table {table} is {text}").format(
         table=table.relation, text=sql.Literal(table.description)
     )
-    return [create, *add, comment, *comments]
+    return [of_table, *of_columns]
 
 
-def _column_ddl(column: ScoreColumn) -> sql.Composed:
-    # The type fits DATA_TYPE: checked when the contract was read.
+def column_ddl(column: ScoreColumn) -> sql.Composed:
+    """A column's name and type, as they stand in its table's definition."""
+    # the type fits DATA_TYPE: checked when the contract was read
     return sql.SQL("{name} {type}").format(
         name=sql.Identifier(column.name),
         type=sql.SQL(column.data_type),

@@ -21,9 +21,13 @@ anew with what stands on it, in reporting that is an error, because somebody may
     {% if existing is not none and not is_replaceable %}
         {% do adapter.drop_relation(existing) %}
     {% endif %}
-    {% call statement('main') -%}
-        {{ get_create_view_as_sql(target_relation, sql) }}
-    {%- endcall %}
+    {% if is_replaceable and view_is_unchanged(existing, sql) %}
+        {% call noop_statement('main', 'CREATE VIEW') %}{% endcall %}
+    {% else %}
+        {% call statement('main') -%}
+            {{ get_create_view_as_sql(target_relation, sql) }}
+        {%- endcall %}
+    {% endif %}
 
     {% do apply_grants(target_relation, config.get('grants'), should_revoke=False) %}
     {% do persist_docs(target_relation, model) %}
@@ -48,9 +52,38 @@ anew with what stands on it, in reporting that is an error, because somebody may
 {% endmacro %}
 
 
+{# Whether the query makes the view that is there: Postgres compares, by its own rendering of both. #}
+{% macro view_is_unchanged(existing, sql) %}
+    {% set probe = 'perennial_view_probe' %}
+    {% do run_query('create temporary view ' ~ probe ~ ' as (' ~ sql ~ ')') %}
+    {% set compared = run_query(
+        "select pg_get_viewdef('pg_temp." ~ probe ~ "'::regclass) = pg_get_viewdef('" ~ existing ~ "'::regclass)"
+    ) %}
+    {% do run_query('drop view pg_temp.' ~ probe) %}
+    {{ return(compared.columns[0][0]) }}
+{% endmacro %}
+
+
 {% macro postgres__create_view_as(relation, sql) -%}
     {% if config.get('contract').enforced %}{{ get_assert_columns_equivalent(sql) }}{% endif %}
-    create or replace view {{ relation }} as (
-        {{ sql }}
-    );
+    do $perennial$
+    begin
+        for attempt in 1..300 loop
+            begin
+                -- readers that come meanwhile wait behind this for no longer than that
+                set local lock_timeout = '100ms';
+                create or replace view {{ relation }} as (
+                    {{ sql }}
+                );
+                set local lock_timeout = 0;
+                return;
+            exception when lock_not_available then
+                perform pg_sleep(0.1);
+            end;
+        end loop;
+        raise lock_not_available using message =
+            '{{ relation | replace('"', '') }} has changed and can''t be replaced: for a minute a transaction '
+            'that has read it was open. Build again once it has ended; bi_reader''s end by themselves '
+            '(idle_in_transaction_session_timeout)';
+    end $perennial$;
 {%- endmacro %}
