@@ -10,6 +10,9 @@ import json
 import os
 import random
 from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
 
 # The rows of results.md, in order.
 ROWS = (
@@ -34,7 +37,7 @@ def is_whole() -> bool:
     return bool(_ledger())
 
 
-def size(few: int, many: int) -> int:
+def size(few: T, many: T) -> T:
     """`few` in `make test`, `many` in `make test-faults`."""
     return many if is_whole() else few
 

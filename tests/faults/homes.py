@@ -1,0 +1,80 @@
+"""Homes for fault tests: one behind a proxy, one in which nothing was ever started."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from local import postgres
+from ml_tasks.shared import registry
+from perennial.settings import REPOSITORY, Settings
+from tests.conftest import free_port
+from tests.faults.chain import Task
+from tests.faults.proxy import Proxy
+from tests.faults.work import Work
+
+
+@dataclass
+class ProxiedHome:
+    """A home whose steps reach Postgres through a proxy."""
+
+    settings: Settings
+    proxy: Proxy
+    log: Path
+    seconds: dict[str, float] = field(default_factory=dict)
+    messages: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def begin(cls, settings: Settings) -> ProxiedHome:
+        registry.initialise(settings)
+        return cls(settings, Proxy(settings.pg_port), settings.home / "logs" / "steps.log")
+
+    def start(self, step: str, task: Task) -> Work:
+        behind = self.settings.model_copy(update={"pg_port": self.proxy.port})
+        return Work(step, replace(task, settings=behind), self.log)
+
+    def run(self, step: str, task: Task) -> None:
+        """The step undisturbed; what it took is kept."""
+        self.proxy.expect()
+        started = time.monotonic()
+        self.start(step, task).finish()
+        self.seconds[step] = time.monotonic() - started
+        self.messages[step] = self.proxy.messages
+
+
+@contextmanager
+def empty_home() -> Iterator[Settings]:
+    """A folder in which nothing was ever started."""
+    folder = Path(tempfile.mkdtemp(prefix="perennial-test-"))
+    folder.chmod(0o755)  # else Postgres' files would go elsewhere
+    settings = Settings(home=folder / "home", source="canonical", pg_port=free_port())
+    yield settings
+    postgres.stop(settings)
+    postgres.remove(settings)
+    shutil.rmtree(folder)
+
+
+def start_apart(settings: Settings) -> subprocess.Popen[str]:
+    """`python -m local.postgres start`, in a process group of its own."""
+    fields = {
+        "PERENNIAL_HOME": str(settings.home),
+        "PERENNIAL_SOURCE": settings.source,
+        "PERENNIAL_PG_PORT": str(settings.pg_port),
+    }
+    return subprocess.Popen(
+        [sys.executable, "-m", "local.postgres", "start"],
+        cwd=REPOSITORY,
+        env=os.environ | fields,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )

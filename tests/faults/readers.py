@@ -1,0 +1,206 @@
+"""A BI reader in a process of its own that polls every view, and what it must have seen."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from multiprocessing.connection import Connection
+
+import psycopg
+from psycopg import sql
+
+from perennial import contracts
+from perennial.bootstrap import SUPERUSER
+from perennial.settings import Settings
+
+POLL_SECONDS = 0.02
+TABLES = {
+    table.name: question
+    for question in contracts.questions()
+    for table in contracts.load(question).tables
+}
+HISTORIES = {f"{table}_history": (question, table) for table, question in TABLES.items()}
+
+Answer = tuple[tuple[object, ...], ...]
+
+
+def queries() -> dict[str, sql.Composable]:
+    """What is asked of each view, each in one statement, as one look at a page is."""
+    of_view = "select as_of_date, publication_id, count(*) from {} group by 1, 2 order by 1, 2"
+    found = {
+        view: sql.SQL(of_view).format(sql.Identifier("reporting", view))
+        for view in [*HISTORIES, *TABLES, "model_health", "model_health_history"]
+    }
+    # the tables of a question must be of one publication in one answer
+    for question in contracts.questions():
+        parts = [
+            sql.SQL("select as_of_date, publication_id from {} group by 1, 2").format(
+                sql.Identifier("reporting", f"{table.name}_history")
+            )
+            for table in contracts.load(question).tables
+            if not table.may_be_empty
+        ]
+        found[f"together {question}"] = sql.SQL(
+            "select as_of_date, count(distinct publication_id), count(*) from ({}) as parts"
+            " group by 1 order by 1"
+        ).format(sql.SQL(" union all ").join(parts))
+    found["customer_360"] = sql.SQL(
+        "select as_of_date, count(*), count(*) filter (where churn_score_status is null"
+        " or clv_score_status is null or survival_score_status is null or count_orders is null)"
+        " from reporting.customer_360 group by 1"
+    )
+    found["scores_freshness"] = sql.SQL(
+        "select question, as_of_date, row_count from reporting.scores_freshness order by 1"
+    )
+    return found
+
+
+@dataclass
+class Seen:
+    """What a reader saw: of each query the answers in order, repeated ones once."""
+
+    answers: dict[str, list[Answer]] = field(default_factory=dict)
+    errors: list[str] = field(default_factory=list)
+    polls: int = 0
+    rounds: int = 0
+    seconds: float = 0.0
+    longest_seconds: float = 0.0
+
+    def keep(self, name: str, answer: Answer) -> None:
+        kept = self.answers.setdefault(name, [])
+        if not kept or kept[-1] != answer:
+            kept.append(answer)
+
+
+@contextmanager
+def reading(settings: Settings, seconds: float = POLL_SECONDS) -> Iterator[Callable[[], Seen]]:
+    """Poll every view, each so often, until the block ends or the given function is called.
+
+    The connection is opened again when Postgres goes away, as a BI tool does.
+    """
+    spawn = multiprocessing.get_context("spawn")
+    here, there = spawn.Pipe()
+    process = spawn.Process(target=_read, args=(settings, seconds, there), daemon=True)
+    process.start()
+    assert here.poll(60), "the reader did not begin"
+    here.recv()
+    results: list[Seen] = []
+
+    def stop() -> Seen:
+        if not results:
+            here.send("stop")
+            assert here.poll(60), "the reader did not end"
+            results.append(here.recv())
+            process.join(10)
+        return results[0]
+
+    try:
+        yield stop
+    finally:
+        if process.is_alive():
+            process.kill()
+
+
+def _read(settings: Settings, seconds: float, pipe: Connection) -> None:
+    seen, asked = Seen(), queries()
+    connection: psycopg.Connection | None = None
+    pipe.send("begun")
+    begun = time.monotonic()
+    while not pipe.poll():
+        started = time.monotonic()
+        try:
+            if connection is None or connection.closed:
+                connection = psycopg.connect(settings.dsn("bi_reader"), autocommit=True)
+            for name, query in asked.items():
+                asked_at = time.monotonic()
+                try:
+                    seen.keep(name, tuple(connection.execute(query).fetchall()))
+                except psycopg.errors.UndefinedTable:
+                    if name in seen.answers:  # else the first build did not come to it yet
+                        raise
+                seen.polls += 1
+                seen.longest_seconds = max(seen.longest_seconds, time.monotonic() - asked_at)
+            seen.rounds += 1
+        except psycopg.Error as error:
+            seen.errors.append(f"{type(error).__name__}: {error}".splitlines()[0])
+            if connection is not None:
+                connection.close()
+        time.sleep(max(0.0, seconds - (time.monotonic() - started)))
+    seen.seconds = time.monotonic() - begun
+    pipe.recv()
+    pipe.send(seen)
+
+
+class Publications:
+    """Every publication that was ever in force in a home, as ops.publications had them."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.rows: dict[tuple[str, date, int], dict[str, int]] = {}
+
+    def note(self) -> None:
+        """Remember those in force now; after each attempt, for the next may replace one."""
+        with psycopg.connect(self._settings.dsn(SUPERUSER)) as connection:
+            for question, day, number, row_counts in connection.execute(
+                "select question, as_of_date, publication_id, row_counts from ops.publications"
+            ):
+                self.rows[question, day, number] = row_counts
+
+
+def wrong_answers(seen: Seen, publications: Publications) -> list[str]:
+    """Answers that no publication accounts for, in words; errors are not among them."""
+    wrong = []
+    for name, answers in seen.answers.items():
+        problem = _judge_of(name, publications)
+        was: Answer = ()
+        for answer in answers:
+            fault = problem(answer)
+            if {row[0] for row in was} - {row[0] for row in answer} and "history" in name:
+                fault = "a date went away"
+            if was and not answer:
+                fault = "empty"
+            if fault:
+                wrong.append(f"{name}: {fault}: {was} then {answer}")
+            was = answer
+    return wrong
+
+
+def _judge_of(name: str, publications: Publications) -> Callable[[Answer], str]:
+    if name in HISTORIES or name in TABLES:
+        question, table = HISTORIES.get(name, (TABLES.get(name), name))
+        return lambda answer: (
+            _mixed(answer, name in TABLES)
+            or next(
+                (
+                    f"no publication of {question} has {row}"
+                    for row in answer
+                    if publications.rows.get((question, row[0], row[1]), {}).get(table) != row[2]
+                ),
+                "",
+            )
+        )
+    if name.startswith("together"):
+        tables = contracts.load(name.split()[1]).tables
+        expected = (1, sum(not table.may_be_empty for table in tables))
+        return lambda answer: "" if all(row[1:] == expected for row in answer) else "mixed"
+    if name == "customer_360":
+        known = {(day, rows["churn"]) for (q, day, _), rows in publications.rows.items()
+                 if q == "churn"}  # fmt: skip
+        return lambda answer: (
+            ""
+            if len(answer) <= 1 and all(row[:2] in known and row[2] == 0 for row in answer)
+            else "partial or mixed"
+        )
+    if name == "scores_freshness":
+        counts = {(q, day, sum(rows.values())) for (q, day, _), rows in publications.rows.items()}
+        return lambda answer: "" if set(answer) <= counts else "no such publication"
+    return lambda answer: _mixed(answer, is_one_date=False)
+
+
+def _mixed(answer: Answer, is_one_date: bool) -> str:
+    days = [row[0] for row in answer]
+    return "mixed" if len(days) != len(set(days)) or (is_one_date and len(days) > 1) else ""

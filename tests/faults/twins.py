@@ -1,0 +1,123 @@
+"""Two homes hold the same: every row of every table, but for the stamps of their runs.
+
+Rows of scores that no pointer shows are deleted first, as the report DAG does some hours later.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from datetime import timedelta
+
+import psycopg
+from psycopg import sql
+
+from ml_tasks.shared.publish import clean_superseded
+from perennial.bootstrap import SUPERUSER
+from perennial.settings import LAYERS, PII_KEY, Settings
+
+# Numbers and times of a run; which file a row is from is compared by the file's name and content.
+STAMPS = {
+    *("run_id", "publication_id", "scored_at", "published_at", "built_at", "noted_at"),
+    *("checked_at", "decided_at", "alerted_at", "rejected_at", "landed_at", "_loaded_at"),
+    *("_batch_id", "batch_id", "_file_id", "file_id", "supersedes_file_id", "continues_file_id"),
+    *("champion_id", "gate_result_id", "alert_id", "status_reason", "build_cycle"),
+}
+FILE_COLUMNS = ("_file_id", "file_id")
+# A second try asks its gate again: a rule's result may stand there twice, but not another result.
+ONCE_OR_MORE = {"ops.gate_results"}
+
+Fingerprint = tuple[int, str]  # rows, and a digest of them in any order
+
+
+def share_key(one: Settings, other: Settings) -> None:
+    """Let the other home hash personal values as the one does; before anything is landed."""
+    shutil.copy(one.secrets_dir / PII_KEY, other.secrets_dir / PII_KEY)
+
+
+def differences(one: Settings, other: Settings) -> list[str]:
+    """What differs, in words; empty if nothing does."""
+    for home in (one, other):
+        clean_superseded(home, timedelta(0))
+    here, there = contents(one), contents(other)
+    assert sum(rows for rows, _ in here.values()) > 0, "an empty home proves nothing"
+    found = [f"only in one home: {name}" for name in sorted(here.keys() ^ there.keys())]
+    for name in sorted(here.keys() & there.keys()):
+        if here[name] != there[name]:
+            found.append(f"{name}: {here[name]} and {there[name]}")
+    return found
+
+
+def contents(settings: Settings) -> dict[str, Fingerprint]:
+    """Rows and digest of each table and view of the warehouse, and of MLflow's registry."""
+    with psycopg.connect(settings.dsn(SUPERUSER)) as connection:
+        found = {
+            f"{schema}.{name}": _fingerprint(connection, schema, name, columns)
+            for schema, name, columns in _relations(connection)
+        }
+    with psycopg.connect(settings.dsn("mlflow", "mlflow")) as connection:
+        for title, query in _REGISTRY.items():
+            found[f"mlflow.{title}"] = _digest(connection, sql.SQL(query))
+    return found
+
+
+def row_count(settings: Settings) -> int:
+    """Rows of all tables and views that are compared."""
+    return sum(rows for rows, _ in contents(settings).values())
+
+
+def _relations(connection: psycopg.Connection) -> Iterator[tuple[str, str, list[str]]]:
+    yield from connection.execute(
+        """
+        select nspname, relname, array_agg(attname::text order by attname)
+        from pg_class
+        join pg_namespace on pg_namespace.oid = relnamespace
+        join pg_attribute on attrelid = pg_class.oid and attnum > 0 and not attisdropped
+        where relkind in ('r', 'p', 'v') and not relispartition and nspname = any(%s)
+        group by nspname, relname
+        """,
+        [[*LAYERS, "ops", "vault"]],
+    ).fetchall()
+
+
+def _fingerprint(
+    connection: psycopg.Connection, schema: str, name: str, columns: list[str]
+) -> Fingerprint:
+    kept = [sql.Identifier(column) for column in columns if column not in STAMPS]
+    kept += [
+        sql.SQL(
+            "(select file_name || content_sha256 from ops.landed_files as of_row"
+            " where of_row.file_id = compared.{})"
+        ).format(sql.Identifier(column))
+        for column in columns
+        if column in FILE_COLUMNS
+    ]
+    distinct = sql.SQL("distinct" if f"{schema}.{name}" in ONCE_OR_MORE else "all")
+    return _digest(
+        connection,
+        sql.SQL("select {} row({})::text as line from {} as compared").format(
+            distinct, sql.SQL(", ").join(kept), sql.Identifier(schema, name)
+        ),
+    )
+
+
+def _digest(connection: psycopg.Connection, lines: sql.Composable) -> Fingerprint:
+    row = connection.execute(
+        sql.SQL(
+            "select count(*), coalesce(sum(hashtextextended(line, 0)), 0)::text from ({}) as lines"
+        ).format(lines)
+    ).fetchone()
+    assert row is not None
+    return row
+
+
+# What serves: a version that was registered, and what is called champion.
+_REGISTRY = {
+    "versions": "select row(name, key, value)::text as line from model_version_tags",
+    "aliases": """
+        select row(name, alias, value)::text as line
+        from registered_model_aliases
+        join model_version_tags using (name, version)
+        where key = 'model_version'
+    """,
+}

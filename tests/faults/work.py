@@ -1,0 +1,102 @@
+"""Steps in processes of their own, which can be killed: forked from one that has all imports done.
+
+A step costs what it does and not the ten seconds of imports before it, so that a hundred kills are
+a matter of minutes.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import traceback
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+
+from perennial.settings import REPOSITORY
+from tests.faults.chain import STEPS, Task
+
+PRELOADED = [
+    "tests.faults.work",
+    "dbt.cli.main",
+    "dbt.adapters.postgres",
+    "great_expectations.expectations",
+    "mlflow.tracking",
+    "xgboost",
+    "torch",
+    "lifelines",
+    "statsmodels.api",
+    "ingest.land",
+    "expectations.raw",
+    "expectations.features",
+    "expectations.scores",
+    *(f"ml_tasks.{question}.run" for question in ("churn", "clv", "survival", "demand")),
+    "ml_tasks.lookback.run",
+]
+
+_forks = multiprocessing.get_context("forkserver")
+
+
+class Work:
+    """A step at work in a process group of its own."""
+
+    def __init__(self, step: str, task: Task, log: Path) -> None:
+        self.step, self.log = step, log
+        _prepare()
+        self._process: ForkServerProcess = _forks.Process(target=_do, args=(step, task, str(log)))
+        self._process.start()
+
+    @property
+    def pid(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
+
+    def wait(self, seconds: float | None = None) -> int | None:
+        """The exit code: 0 done, 1 failed, -9 killed; None if it still works."""
+        self._process.join(seconds)
+        return self._process.exitcode
+
+    def kill(self) -> bool:
+        """SIGKILL to the process and all that it started; whether it died of it."""
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except ProcessLookupError:  # not its own group's leader yet, or gone
+            self._process.kill()
+        return self.wait() == -signal.SIGKILL
+
+    def finish(self, seconds: float = 300) -> None:
+        """Wait for its end, which must be a good one."""
+        code = self.wait(seconds)
+        assert code == 0, f"{self.step} ended with {code}:\n{self.log.read_text()[-6000:]}"
+
+
+def run(step: str, task: Task, log: Path) -> None:
+    """A step from beginning to end."""
+    Work(step, task, log).finish()
+
+
+def _prepare() -> None:
+    """Settle, before the first fork, what the process with the imports starts from."""
+    os.environ |= {
+        "PYTHONPATH": str(REPOSITORY),
+        # as for Airflow's tasks, see local/airflow.py
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "GX_ANALYTICS_ENABLED": "false",
+    }
+    _forks.set_forkserver_preload(PRELOADED)
+
+
+def _do(step: str, task: Task, log: str) -> None:
+    os.setsid()
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    for stream in (1, 2):
+        os.dup2(file, stream)
+    try:
+        STEPS[step](task)
+    except BaseException:
+        traceback.print_exc()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1)
