@@ -6,6 +6,7 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -18,11 +19,18 @@ REAL_DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 StartHome = Callable[..., Settings]
 
 
+def free_ports(count: int) -> list[int]:
+    """TCP ports on loopback that nothing listens on just now, each another."""
+    with ExitStack() as held:
+        probes = [held.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
+
+
 def free_port() -> int:
     """A TCP port on loopback that nothing listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    return free_ports(1)[0]
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +43,7 @@ def start_home() -> Iterator[StartHome]:
         settings = Settings(
             home=folder,
             source=source,
-            **{f"{name}_port": free_port() for name in ("pg", "airflow", "mlflow")},
+            **dict(zip(("pg_port", "airflow_port", "mlflow_port"), free_ports(3), strict=True)),
             **fields,
         )
         started.append(settings)
