@@ -10,7 +10,7 @@ ROLE ?= bi_reader
 
 # What is typed is text. Make expands nothing in it, and a recipe takes it from the environment as
 # "$$NAME", never as a piece of its own command: a quote in a value runs nothing.
-TYPED := SOURCE FILES SCHEDULE AS_OF AGAIN FROM TO EVERY QUESTION WHY ROLE BATCH ONLY DATA SHARED FINAL SEED \
+TYPED := SOURCE FILES SCHEDULE AS_OF AGAIN FROM TO EVERY QUESTION WHY ROLE BATCH ALERT ONLY DATA SHARED FINAL SEED \
   CUSTOMER DRY FILE
 $(foreach name,$(TYPED),$(eval $(name) ?=))
 $(foreach name,$(TYPED) $(filter PERENNIAL_%,$(.VARIABLES)),\
@@ -66,6 +66,10 @@ ui: env ## start Airflow and, beside it, MLflow: models, figures, cards
 .PHONY: rollback
 rollback: env ## take a question's newest model out of use; QUESTION= WHY=
 	@$(BIN)/python -m local rollback "$$QUESTION" "$$WHY"
+
+.PHONY: watch
+watch: env ## is what is due there? a line a finding, exit code 1; for cron: ALERT=yes
+	@PERENNIAL_SCHEDULE="$${SCHEDULE:-$${PERENNIAL_SCHEDULE:-off}}" $(BIN)/python -m perennial.watchdog $${ALERT:+--alert}
 
 .PHONY: down status logs dsn clean
 down: env ## stop everything; the state stays

@@ -17,14 +17,13 @@ from ingest.files import LandingError
 from local import airflow, backup, mlflow, postgres, run
 from local.airflow import AirflowError
 from local.backup import BackupError
-from local.home import shop_of
 from local.restore import restore
 from perennial import contracts
 from perennial.bootstrap import ROLES
 from perennial.days import read_day
 from perennial.dbt import DbtError
 from perennial.delivery import DeliveryError
-from perennial.settings import Settings, SettingsError, explained
+from perennial.settings import Settings, SettingsError, explained, shop_of
 from perennial.text import plain
 from privacy.persons import PrivacyError
 

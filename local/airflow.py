@@ -12,14 +12,15 @@ from contextlib import suppress
 from datetime import date
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
-import httpx
 import psutil
 
 from local.home import require_free_port
 from perennial import dbt
+from perennial.airflow_api import AirflowError, Api, base_url, health
 from perennial.settings import REPOSITORY, Settings
+
+__all__ = ["AirflowError", "Api", "base_url"]  # who starts Airflow asks it, too
 
 # Task logs are files of this machine: nobody needs the servers that would offer them to all hosts.
 COMPONENTS = {
@@ -34,10 +35,6 @@ STOP_TIMEOUT_SECONDS = 20
 
 # Marks every process that belongs to a home, whoever its parent is by now.
 MARK = "PERENNIAL_PROCESS_OF"
-
-
-class AirflowError(RuntimeError):
-    """Airflow did not start or does not answer; the message says where to look."""
 
 
 def environment(settings: Settings) -> dict[str, str]:
@@ -107,11 +104,6 @@ def environment(settings: Settings) -> dict[str, str]:
             "OPENBLAS_NUM_THREADS": "1",
         }
     )
-
-
-def base_url(settings: Settings) -> str:
-    """Where the UI and the API are."""
-    return f"http://127.0.0.1:{settings.airflow_port}"
 
 
 def start(settings: Settings) -> None:
@@ -245,12 +237,7 @@ def _run(command: list[str], settings: Settings, env: dict[str, str], name: str)
 
 
 def _is_healthy(settings: Settings) -> bool:
-    try:
-        health = httpx.get(f"{base_url(settings)}/api/v2/monitor/health", timeout=5).json()
-    except (httpx.HTTPError, ValueError):
-        return False
-    parts = ("metadatabase", "scheduler", "triggerer", "dag_processor")
-    return all((health.get(part) or {}).get("status") == "healthy" for part in parts)
+    return set(health(settings).values()) == {"healthy"}
 
 
 def _wait_until_healthy(settings: Settings) -> None:
@@ -268,43 +255,3 @@ def _wait_until_healthy(settings: Settings) -> None:
         f"Airflow did not become healthy within {START_TIMEOUT_SECONDS} s: "
         f"look at {settings.home / 'logs'}, then `make down` and `make run` again"
     )
-
-
-class Api:
-    """The REST API of this home's Airflow, logged in as its admin."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._client = httpx.Client(base_url=f"{base_url(settings)}/api/v2", timeout=30)
-        self._login()
-
-    def _login(self) -> None:
-        answer = httpx.post(
-            f"{base_url(self._settings)}/auth/token",
-            json={"username": "admin", "password": self._settings.password("airflow_admin")},
-            timeout=30,
-        )
-        answer.raise_for_status()
-        self._client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
-
-    def request(self, verb: str, path: str, **kwargs: Any) -> Any:
-        """Call the API and return its JSON.
-
-        Raises:
-            AirflowError: On any answer but success; the message has Airflow's own.
-        """
-        answer = self._client.request(verb, path, **kwargs)
-        if answer.status_code == httpx.codes.UNAUTHORIZED:  # the token has run out
-            self._login()
-            answer = self._client.request(verb, path, **kwargs)
-        if answer.is_error:
-            raise AirflowError(f"{verb} {path}: {answer.status_code} {answer.text[:500]}")
-        return answer.json() if answer.content else None
-
-    def get(self, path: str, **params: Any) -> Any:
-        """GET, with query parameters."""
-        return self.request("GET", path, params=params)
-
-    def post(self, path: str, body: dict[str, Any]) -> Any:
-        """POST a JSON body."""
-        return self.request("POST", path, json=body)

@@ -22,9 +22,8 @@ from pathlib import Path
 import psycopg
 
 from local import postgres
-from local.home import shop_of
 from perennial.bootstrap import SUPERUSER
-from perennial.settings import REPOSITORY, Settings, SettingsError
+from perennial.settings import REPOSITORY, Settings, SettingsError, shop_of
 
 MANIFEST = "manifest.json"
 DATABASE, FILES = "postgres", "home"  # folders of a backup

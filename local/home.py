@@ -77,12 +77,6 @@ def _claim(settings: Settings) -> None:
     path.write_text(json.dumps({"source": settings.source}) + "\n")
 
 
-def shop_of(home: Path) -> str | None:
-    """SOURCE of the shop that the home belongs to; None if it was never started."""
-    path = home / "shop.json"
-    return json.loads(path.read_text())["source"] if path.exists() else None
-
-
 def _make_secret(path: Path) -> None:
     if path.exists():
         return

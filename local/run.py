@@ -17,6 +17,7 @@ from local import airflow, mlflow, postgres
 from local.home import one_at_a_time, prepare
 from local.watch import Failure, Watch, chain_of_dags
 from perennial import sources
+from perennial.alerts import routes
 from perennial.days import read_day
 from perennial.delivery import check_delivery, delivered_views, is_published, judged_view
 from perennial.settings import SAMPLE_SHOP, Settings, SettingsError
@@ -94,7 +95,12 @@ def with_files(settings: Settings) -> Settings:
 
 
 def start(settings: Settings) -> None:
-    """Start what does not run: the sample shop's files, Postgres, Airflow."""
+    """Start what does not run: the sample shop's files, Postgres, Airflow.
+
+    Raises:
+        SettingsError: If alerts could not be sent to whom the settings name.
+    """
+    routes.check(settings)
     started = datetime.now(UTC)
     sources.load(settings.staging_source)  # an unknown shop must not claim the home
     _make_home(settings)

@@ -20,7 +20,7 @@ from perennial.warehouse import connect
 
 SUPERUSER = "postgres"
 OWNER = "perennial"
-STEP_ROLES = ("loader", "transformer", "scorer", "eraser")
+STEP_ROLES = ("loader", "transformer", "scorer", "eraser", "watcher")
 SERVICES = ("airflow", "mlflow")  # each has a database of its own name
 ROLES = (OWNER, *STEP_ROLES, READER, WARDEN, *SERVICES)
 

@@ -8,6 +8,7 @@
 -- eraser        read, update  read, delete,   read;                 read, delete     -           read; erasures, and what they change
 --                             expire          features: delete
 -- bi_reader     -             -               -                     -                read        -
+-- watcher       -             -               -                     -                -           incidents, alerts; which dates there are
 -- reader_limit  what bi_reader has: it ends readers' sessions that outlast their limit
 --
 -- tests/integration/test_roles.py has the same by hand and tries it: a new table goes in there, too.
@@ -247,25 +248,91 @@ comment on column ops.drift.n_current is 'Rows on the scored date.';
 comment on column ops.drift.run_id is 'Run that compared.';
 comment on column ops.drift.checked_at is 'When it was compared, UTC.';
 
+create table if not exists ops.incidents (
+    incident_id bigint generated always as identity primary key,
+    cause text not null,
+    kind text not null,
+    severity text not null check (severity in ('critical', 'warning', 'info')),
+    title text not null,
+    summary text not null,
+    owner text not null,
+    runbook_entry text not null,
+    table_name text,
+    steps text[] not null,
+    first_bad_date date,
+    last_bad_date date,
+    run_id text,
+    seen_count bigint not null default 1,
+    opened_at timestamptz not null default now(),
+    last_seen_at timestamptz not null default now(),
+    last_told_at timestamptz,
+    closed_at timestamptz
+);
+-- two tasks that fail at once meet here: one opens the incident, the other is counted
+create unique index if not exists incidents_open on ops.incidents (cause) where closed_at is null;
+comment on table ops.incidents is
+'What was wrong, one row per cause from when it was first seen until it was over. No personal data.';
+comment on column ops.incidents.incident_id is 'Key.';
+comment on column ops.incidents.cause is
+'The same for the same cause: failing check or exception, table and step, without run, date and counts.';
+comment on column ops.incidents.kind is
+'Who noticed: failure (a task), warning (a gate), question (a person is asked), deadline, watchdog.';
+comment on column ops.incidents.severity is 'critical: nothing comes out; warning: it may be poor or late; info.';
+comment on column ops.incidents.title is 'What broke, in a few words.';
+comment on column ops.incidents.summary is 'Failing check or exception as first seen, values masked.';
+comment on column ops.incidents.owner is 'Owner of the table by dbt''s groups, else of the DAG.';
+comment on column ops.incidents.runbook_entry is 'Heading of its entry in docs/runbook.md.';
+comment on column ops.incidents.table_name is 'Relation that it is about; null: none is named.';
+comment on column ops.incidents.steps is
+'dag.task that met it and did not succeed since; empty once it is over.';
+comment on column ops.incidents.first_bad_date is 'Earliest scored date that met it; null: of none.';
+comment on column ops.incidents.last_bad_date is 'Latest such date: success for it, or a later one, ends it.';
+comment on column ops.incidents.run_id is 'Run that met it last; null: seen from outside.';
+comment on column ops.incidents.seen_count is 'How often it was seen, the first time included.';
+comment on column ops.incidents.opened_at is 'When it was first seen, UTC.';
+comment on column ops.incidents.last_seen_at is 'When it was last seen, UTC.';
+comment on column ops.incidents.last_told_at is 'When an alert about it was last delivered, UTC; null: none was.';
+comment on column ops.incidents.closed_at is 'When it was over, UTC; null: it is open.';
+
 create table if not exists ops.alerts (
     alert_id bigint generated always as identity primary key,
-    dag_id text not null,
-    task_id text not null,
-    run_id text not null,
+    dag_id text,
+    task_id text,
+    run_id text,
     as_of_date date,
     subject text not null,
     is_delivered boolean not null,
     alerted_at timestamptz not null default now()
 );
-comment on table ops.alerts is 'Alerts about failed tasks, delivered or not.';
+alter table ops.alerts alter column dag_id drop not null;
+alter table ops.alerts alter column task_id drop not null;
+alter table ops.alerts alter column run_id drop not null;
+alter table ops.alerts add column if not exists incident_id bigint references ops.incidents;
+alter table ops.alerts add column if not exists event text;
+comment on table ops.alerts is 'Messages about incidents, delivered or not: one row per incident and message.';
 comment on column ops.alerts.alert_id is 'Key.';
-comment on column ops.alerts.dag_id is 'DAG that failed.';
-comment on column ops.alerts.task_id is 'Task that failed.';
-comment on column ops.alerts.run_id is 'Run that failed.';
-comment on column ops.alerts.as_of_date is 'Date that was being scored.';
-comment on column ops.alerts.subject is 'Subject line of the alert.';
-comment on column ops.alerts.is_delivered is 'Whether every configured receiver took it.';
+comment on column ops.alerts.dag_id is 'DAG that met it; null: seen from outside.';
+comment on column ops.alerts.task_id is 'Task that met it; null: none in particular.';
+comment on column ops.alerts.run_id is 'Run that met it; null: seen from outside.';
+comment on column ops.alerts.as_of_date is 'Date that was being scored; of a recovery the first bad date.';
+comment on column ops.alerts.subject is 'Subject line of the message.';
+comment on column ops.alerts.is_delivered is 'Whether every receiver took it.';
 comment on column ops.alerts.alerted_at is 'When it was sent, UTC.';
+comment on column ops.alerts.incident_id is 'What it is about; null: sent before there were incidents.';
+comment on column ops.alerts.event is 'opened, again (it stays), or recovered; null: before there were incidents.';
+
+-- The watchdog counts customers and sees none: neither ids nor anything else of them.
+create or replace function ops.count_known_customers(as_of_date date) returns bigint
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    count_known bigint;
+begin
+    if to_regclass('features.customer_snapshots') is null then return null; end if;
+    execute 'select count(*) from features.customer_snapshots where as_of_date = $1'
+    into count_known using as_of_date;
+    return count_known;
+end $$;
+revoke all on function ops.count_known_customers from public;
 
 create table if not exists ops.erasures (
     erasure_id bigint generated always as identity primary key,
@@ -382,7 +449,7 @@ revoke all on function scores.ensure_month from public;
 grant usage on schema raw to loader, transformer;
 grant usage on schema raw, scores, staging, intermediate, marts, features, ops to eraser;
 grant usage on schema vault to loader, eraser;
-grant usage on schema ops to loader, transformer, scorer;
+grant usage on schema ops to loader, transformer, scorer, watcher;
 grant usage on schema scores to transformer, scorer;
 grant usage on schema staging, intermediate, marts, features to scorer;
 grant usage on schema reporting to bi_reader;
@@ -412,7 +479,12 @@ grant select, insert on ops.gate_results, ops.champions to scorer;
 grant select, delete on ops.late_dates to scorer;
 grant select, insert, delete on ops.drift to scorer;
 grant usage on sequence ops.publication_id_seq to scorer;
-grant insert on ops.alerts to loader, transformer, scorer;
+revoke insert on ops.alerts from loader, transformer, scorer; -- they had it once
+grant select, insert, update on ops.incidents to watcher;
+grant insert on ops.alerts to watcher;
+grant select (status, as_of_date, landed_at) on ops.landed_files to watcher;
+grant select (question, as_of_date, published_at, row_counts) on ops.publications to watcher;
+grant execute on function ops.count_known_customers to watcher;
 grant select on ops.erasures to loader, scorer;
 grant select on all tables in schema ops to eraser;
 grant insert, update on ops.erasures to eraser;

@@ -6,6 +6,7 @@ Passwords are files of mode 0600, one a role, in `secrets_dir`; they are made at
 
 from __future__ import annotations
 
+import json
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote
@@ -21,6 +22,8 @@ WAREHOUSE = "warehouse"
 LAYERS = ("raw", "staging", "intermediate", "marts", "features", "scores", "reporting")
 
 PII_KEY = "pii_key"  # a file in secrets_dir
+# Asks for the landing each day, shop-local: with the schedule on, a date is due from then on.
+LANDING_HOUR = 5
 
 # The sample shop writes files in the canonical form, so it is landed and staged as `canonical`.
 SAMPLE_SHOP = "sample"
@@ -39,6 +42,12 @@ def explained(error: ValidationError) -> str:
         for fault in error.errors()
     )
     return "; ".join(faults)
+
+
+def shop_of(home: Path) -> str | None:
+    """SOURCE of the shop that the home belongs to; None if it was never started."""
+    path = home / "shop.json"
+    return json.loads(path.read_text())["source"] if path.exists() else None
 
 
 class Settings(BaseSettings):
@@ -68,6 +77,17 @@ class Settings(BaseSettings):
     )
 
     alert_urls: str = Field("", description="Apprise URLs, blank-separated; empty: no alerts.")
+    alert_routes: str = Field(
+        "",
+        description="JSON file, a list of {urls, severity, owner}: who gets which alerts; "
+        "what fits none goes to alert_urls.",
+    )
+    alert_again_hours: float = Field(
+        24, gt=0, description="A cause that stays is told again after so many hours."
+    )
+    due_hours: float = Field(
+        4, gt=0, description="A date is late so many hours after its landing; so is a DAG's run."
+    )
     alert_base_url: str = Field("", description="Base of the links in alerts; empty: this Airflow.")
 
     training_customers: int = Field(

@@ -13,6 +13,7 @@ import pytest
 
 from local import postgres
 from perennial.settings import Settings
+from tests.receivers import mailbox, webhook  # noqa: F401  # fixtures
 
 REAL_DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 

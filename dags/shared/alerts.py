@@ -1,88 +1,129 @@
-"""One alert for a task that failed for good: by Apprise to whoever is set up, and into ops.alerts.
+"""What Airflow saw go wrong, or go well again, as a cause for `perennial.alerts`.
 
-Off while PERENNIAL_ALERT_URLS is empty; the row in ops.alerts is written all the same. An alert
-carries no personal data and no secret: of an error it quotes the first line, with anything masked
-that may be a value of somebody's row, a password or an address.
+Callbacks of every task and of the DAGs' deadlines. What goes wrong in here is logged by Airflow;
+the task's own outcome stands whatever happens.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 from urllib.parse import quote
 
-import psycopg
-
-from perennial import contracts
-from perennial.settings import DBT_PROJECT, Settings, SettingsError
-from perennial.warehouse import connect
+from perennial.alerts.causes import (
+    CRITICAL,
+    DATA_PLATFORM,
+    DEADLINE,
+    FAILURE,
+    GATE_WARNING,
+    INFO,
+    QUESTION,
+    WARNING,
+    Cause,
+    owner_of,
+    stale_views,
+)
+from perennial.alerts.tell import recovered, tell
+from perennial.alerts.words import cause_of, everywhere, fingerprint, table_in
+from perennial.settings import Settings
 
 log = logging.getLogger(__name__)
 
-REPORTING = DBT_PROJECT / "models" / "reporting"
-RUNBOOK = "docs/runbook.md"
 DBT_BUILD_TASK = "dbt_producer_watcher"  # Cosmos' name for it
-LONGEST_CAUSE = 400
-# A permission, an unknown table, a broken constraint: values stand in the lines below the first.
-TABLES_ERRORS = (psycopg.ProgrammingError, psycopg.IntegrityError)
-
-# Our own errors are written to be shown: they name rules, tables and counts, never a row's values.
-OWN_PACKAGES = {"perennial", "ingest", "expectations", "ml_tasks", "privacy", "dags", "local"}
-MASK = "***"
-SECRET = re.compile(r"(?i)\b(password|passwd|pwd|secret|token|api_?key)(\s*[=:]\s*)\S+")
-CREDENTIALS = re.compile(r"://[^\s/@]*@")
-ADDRESS = re.compile(r"[\w.+-]+@[\w-]+(\.[\w-]+)+")
-QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
-REFERENCE = re.compile(r"ref\(['\"](\w+)['\"]\)")
-NAME = re.compile(r"['\"][a-z][a-z0-9]*([_.][a-z0-9_]+)+['\"]")  # of a task or a table
+DBT = "dbt"
+LATE = "A run is late"
 
 
 @dataclass(frozen=True)
-class Failure:
-    """A task that failed, as far as Airflow tells: of a killed one neither why nor for when."""
+class Seen:
+    """A task's try, as far as Airflow tells: of a killed one neither run nor date."""
 
     dag_id: str
     task_id: str
     run_id: str
     as_of_date: date | None
     owner: str
-    cause: str
     map_index: int = -1
 
     @classmethod
-    def from_context(cls, context: Mapping[str, Any]) -> Failure:
+    def from_context(cls, context: Mapping[str, Any]) -> Seen:
         """Read the context that Airflow hands to a callback."""
         task_instance = context["ti"]
         dag_run = context.get("dag_run")
-        partition_key = getattr(dag_run, "partition_key", None)
         return cls(
             dag_id=task_instance.dag_id,
             task_id=task_instance.task_id,
             run_id=task_instance.run_id,
-            as_of_date=_date(partition_key),
-            owner=getattr(context.get("task"), "owner", None) or "nobody is named",
-            cause=cause_of(context.get("exception")),
+            as_of_date=_date(getattr(dag_run, "partition_key", None)),
+            owner=getattr(context.get("task"), "owner", None) or DATA_PLATFORM,
             map_index=-1 if task_instance.map_index is None else task_instance.map_index,
         )
 
+    @property
+    def step(self) -> str:
+        """`dag.task`: all that Cosmos makes of the dbt project is one step."""
+        return f"{self.dag_id}.{step_of(self.task_id)}"
+
+    def cause(self, settings: Settings, **fields: Any) -> Cause:
+        """A cause met by this try; the fields say what is wrong."""
+        table = fields.get("table")
+        given = {
+            "step": self.step,
+            "as_of_date": self.as_of_date,
+            "owner": owner_of(table, self.owner),
+            "entry": step_of(self.task_id),
+            "run_id": f"{self.dag_id}/{self.run_id}",
+            "link": run_url(self, settings),
+        }
+        return Cause(**given | fields)
+
 
 def alert(context: Mapping[str, Any]) -> None:
-    """Tell about a failed task: `on_failure_callback` of every task.
-
-    What goes wrong in here is logged; the task's own failure stands whatever happens.
-    """
+    """Tell about a task that failed for good: `on_failure_callback` of every task."""
     if only_mirrors_dbt(context):
         log.info("no alert from here: the task of the one dbt build tells about it")
         return
     settings = Settings()
-    failure = Failure.from_context(context)
-    subject, body = compose(failure, settings)
-    is_delivered = send(settings.alert_urls, subject, body)
-    record(settings, failure, subject, is_delivered)
+    tell(settings, [failure(context, settings)])
+
+
+def failure(context: Mapping[str, Any], settings: Settings) -> Cause:
+    """The cause of a failed task: its own, or one that strikes everywhere."""
+    seen, error = Seen.from_context(context), context.get("exception")
+    summary, shared = cause_of(error), everywhere(error)
+    key = shared or f"{FAILURE}: {step_of(seen.task_id)}: {fingerprint(summary)}"
+    fields: dict[str, Any] = {"entry": shared} if shared else {}
+    return seen.cause(
+        settings,
+        key=key,
+        kind=FAILURE,
+        severity=CRITICAL,
+        title=f"{shared} ({seen.step})" if shared else f"{seen.step} failed",
+        summary=summary,
+        table=None if shared else table_in(summary),
+        blocks=stale_views(seen.dag_id),
+        **fields,
+    )
+
+
+def succeeded(context: Mapping[str, Any]) -> None:
+    """Close what a success ends: `on_success_callback` of every task.
+
+    That of a step is also that of the steps before it: a dbt build that is cleared is skipped by
+    Cosmos, which then builds model by model. The last step of a run ends its deadline.
+    """
+    seen, task = Seen.from_context(context), context["task"]
+    if step_of(seen.task_id) == DBT:
+        return  # what follows the group says that it is whole
+    before = task.get_flat_relative_ids(upstream=True)
+    steps = {seen.step, *(f"{seen.dag_id}.{step_of(task_id)}" for task_id in before)}
+    if not task.downstream_task_ids:
+        steps.add(seen.dag_id)
+    recovered(Settings(), sorted(steps), seen.as_of_date)
 
 
 def tell_warnings(result: dict[str, Any], context: Mapping[str, Any]) -> dict[str, Any]:
@@ -92,14 +133,30 @@ def tell_warnings(result: dict[str, Any], context: Mapping[str, Any]) -> dict[st
         result: Of a step with a gate in it; `warnings` are the failed rules, in words.
         context: What Airflow knows of the running task.
     """
-    if result["warnings"]:
-        settings = Settings()
-        failure = Failure.from_context(context)
-        subject = f"Perennial: {failure.dag_id}.{failure.task_id} warns for {failure.as_of_date}"
-        body = "\n".join([*result["warnings"], f"Run: {run_url(failure, settings)}"])
-        is_delivered = send(settings.alert_urls, subject, body)
-        record(settings, failure, subject, is_delivered)
+    settings, seen = Settings(), Seen.from_context(context)
+    causes = [_warning(text, seen, settings) for text in result["warnings"]]
+    tell(settings, causes)
+    still = [cause.key for cause in causes]
+    recovered(settings, [_gate_of(seen)], seen.as_of_date, still)
     return result
+
+
+def _gate_of(seen: Seen) -> str:
+    """What ends a warning: not the step's success, which warns and succeeds."""
+    return f"{seen.step} (its gate)"
+
+
+def _warning(text: str, seen: Seen, settings: Settings) -> Cause:
+    return seen.cause(
+        settings,
+        key=f"{GATE_WARNING}: {seen.step}: {fingerprint(text)}",
+        kind=GATE_WARNING,
+        severity=WARNING,
+        title=f"{seen.step} warns",
+        summary=text,
+        table=table_in(text),
+        step=_gate_of(seen),
+    )
 
 
 def tell_waiting(outcome: Mapping[str, Any], context: Mapping[str, Any]) -> None:
@@ -109,18 +166,43 @@ def tell_waiting(outcome: Mapping[str, Any], context: Mapping[str, Any]) -> None
         outcome: What is asked: subject, reason, and what holds meanwhile.
         context: What Airflow knows of the running task.
     """
-    settings = Settings()
-    failure = Failure.from_context(context)
-    subject = f"Perennial: {failure.dag_id} waits for your decision"
-    lines = [
-        outcome["subject"],
-        outcome["reason"],
-        outcome["meanwhile"],
-        f"Figures and buttons: {run_url(failure, settings)}/required_actions",
-        f"What to do: {RUNBOOK}, section {step_of(failure.task_id)}",
-    ]
-    is_delivered = send(settings.alert_urls, subject, "\n".join(lines))
-    record(settings, failure, subject, is_delivered)
+    settings, seen = Settings(), Seen.from_context(context)
+    cause = seen.cause(
+        settings,
+        key=f"{QUESTION}: {seen.step}: {outcome['subject']}",
+        kind=QUESTION,
+        severity=INFO,
+        title=f"{seen.dag_id} waits for your decision",
+        summary=f"{outcome['subject']}\n{outcome['reason']}\n"
+        f"{outcome['meanwhile']}",
+        link=f"{run_url(seen, settings)}/required_actions",
+    )
+    tell(settings, [cause])
+
+
+async def deadline_missed(context: Mapping[str, Any], hours: float) -> None:
+    """Tell that a run is not through in time: callback of a DAG's deadline, in the triggerer."""
+    await asyncio.to_thread(_tell_late, context, hours)
+
+
+def _tell_late(context: Mapping[str, Any], hours: float) -> None:
+    settings, run = Settings(), context["dag_run"]
+    dag_id, run_id = run["dag_id"], run["dag_run_id"]
+    cause = Cause(
+        key=f"{DEADLINE}: {dag_id.partition('_')[0]}",  # five score DAGs are late as one
+        kind=DEADLINE,
+        severity=WARNING,
+        title=f"{dag_id} is late",
+        summary=f"the run is {run['state']} and was not through {hours:g} h after it was queued",
+        step=dag_id,
+        as_of_date=_date(run.get("partition_key")),
+        owner=DATA_PLATFORM,
+        entry=LATE,
+        blocks=stale_views(dag_id),
+        run_id=f"{dag_id}/{run_id}",
+        link=f"{_base(settings)}/dags/{dag_id}/runs/{quote(run_id, safe='')}",
+    )
+    tell(settings, [cause])
 
 
 def only_mirrors_dbt(context: Mapping[str, Any]) -> bool:
@@ -132,145 +214,21 @@ def only_mirrors_dbt(context: Mapping[str, Any]) -> bool:
     return not is_the_build and DBT_BUILD_TASK in str(context.get("exception"))
 
 
-def compose(failure: Failure, settings: Settings) -> tuple[str, str]:
-    """Subject and plain text of an alert."""
-    when = failure.as_of_date.isoformat() if failure.as_of_date else "a date that is not known"
-    stale = stale_views(failure.dag_id)
-    refreshed = f"{', '.join(stale)} (they keep the date that was published last)"
-    lines = {
-        "DAG": failure.dag_id,
-        "Task": failure.task_id,
-        "Date": when,
-        "Cause": failure.cause,
-        "Owner": failure.owner,
-        "Not refreshed": refreshed if stale else "nothing: no reporting view waits for this step",
-        "Run": run_url(failure, settings),
-        "What to do": f"{RUNBOOK}, section {step_of(failure.task_id)}",
-    }
-    subject = f"Perennial: {failure.dag_id}.{failure.task_id} failed for {when}"
-    return subject, "\n".join(f"{name}: {text}" for name, text in lines.items())
-
-
-def send(urls: str, subject: str, body: str) -> bool:
-    """Send to every receiver.
-
-    Args:
-        urls: Apprise URLs, blank-separated: mailto, json, slack and so on. Empty: nothing is sent.
-        subject: One line.
-        body: Plain text.
-
-    Returns:
-        Whether there are receivers and all of them took it. Those that did not are logged by
-        number and kind: their URLs hold secrets.
-    """
-    if not urls.split():
-        log.info("no alert is sent: PERENNIAL_ALERT_URLS is empty")
-        return False
-    import apprise
-
-    missed = []
-    for number, url in enumerate(urls.split(), start=1):
-        receiver = apprise.Apprise.instantiate(url, suppress_exceptions=True)
-        taken = receiver and receiver.notify(
-            title=subject, body=body, notify_type=apprise.NotifyType.FAILURE
-        )
-        if not taken:
-            kind = url.split("://")[0] if "://" in url else "no URL"
-            reason = "did not take it" if receiver else "is not understood by Apprise"
-            missed.append(f"number {number} ({kind}) {reason}")
-    if missed:
-        log.error(
-            "the alert %r was NOT delivered to all of PERENNIAL_ALERT_URLS: %s",
-            subject,
-            "; ".join(missed),
-        )
-    return not missed
-
-
-def record(settings: Settings, failure: Failure, subject: str, is_delivered: bool) -> None:
-    """Add the alert to ops.alerts; if the warehouse is the very thing that is down, say so."""
-    try:
-        with connect(settings, "loader") as connection:
-            connection.execute(
-                "insert into ops.alerts"
-                " (dag_id, task_id, run_id, as_of_date, subject, is_delivered)"
-                " values (%s, %s, %s, %s, %s, %s)",
-                (
-                    failure.dag_id,
-                    failure.task_id,
-                    f"{failure.dag_id}/{failure.run_id}",
-                    failure.as_of_date,
-                    subject,
-                    is_delivered,
-                ),
-            )
-    except (psycopg.Error, SettingsError) as error:
-        log.error("the alert %r is NOT in ops.alerts: %s", subject, cause_of(error))
-
-
-def cause_of(error: BaseException | str | None) -> str:
-    """The error's kind and first line, masked.
-
-    Postgres and Python put values into their messages in quotes, so of errors that are not our own
-    whatever is quoted goes, except for names of tasks, tables and constraints where those stand.
-    Our own may repeat the error they were raised from: that part is masked likewise.
-    """
-    if error is None:
-        return "the process ended without a word: killed, out of memory, or its machine was lost"
-    package = type(error).__module__.split(".")[0]
-    text = str(error)
-    if package in OWN_PACKAGES and isinstance(error, BaseException) and str(error.__cause__ or ""):
-        text = text.replace(str(error.__cause__), cause_of(error.__cause__))
-    text = next((line.strip() for line in text.splitlines() if line.strip()), "")
-    text = SECRET.sub(rf"\1\2{MASK}", CREDENTIALS.sub(f"://{MASK}@", text))
-    text = ADDRESS.sub(MASK, text)
-    if package not in OWN_PACKAGES:
-        names_tables = package in {"airflow", "cosmos"} or isinstance(error, TABLES_ERRORS)
-        text = QUOTED.sub(lambda found: _unless_a_value(found[0], names_tables), text)
-    if isinstance(error, BaseException):
-        text = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    return text if len(text) <= LONGEST_CAUSE else f"{text[:LONGEST_CAUSE]} ..."
-
-
-def _unless_a_value(quoted: str, names_tables: bool) -> str:
-    return quoted if names_tables and NAME.fullmatch(quoted) else f"'{MASK}'"
-
-
-def stale_views(dag_id: str) -> list[str]:
-    """Reporting views that lack the date because this DAG failed, in order of name.
-
-    A question's DAG holds up its own tables and what joins all questions; what comes before the
-    questions holds up all; what comes after them, or trains, none.
-    """
-    if dag_id == "report" or dag_id.startswith("train_"):  # the champion of before scores on
-        return []
-    if dag_id == contracts.LOOKBACK:
-        return sorted(f"reporting.{path.stem}" for path in REPORTING.glob("model_health*.sql"))
-    questions = contracts.questions()
-    own = [question for question in questions if dag_id == f"score_{question}"]
-    tables = {table.name for name in questions for table in contracts.load(name).tables}
-    of_question = {table.name for name in own or questions for table in contracts.load(name).tables}
-    held_up = set()
-    for path in REPORTING.glob("*.sql"):
-        shown = path.stem.removesuffix("_history")
-        joined = {name.removesuffix("_history") for name in REFERENCE.findall(path.read_text())}
-        if shown in of_question or (shown not in tables and joined & tables):
-            held_up.add(f"reporting.{path.stem}")
-    return sorted(held_up)
-
-
 def step_of(task_id: str) -> str:
     """The task's section in the runbook: all that Cosmos makes of the dbt project is `dbt`."""
     return task_id.split(".")[0]
 
 
-def run_url(failure: Failure, settings: Settings) -> str:
-    """The failed task in the Airflow UI, its log in view."""
+def run_url(seen: Seen, settings: Settings) -> str:
+    """The task in the Airflow UI, its log in view."""
+    mapped = f"/mapped/{seen.map_index}" if seen.map_index >= 0 else ""
+    run_id = quote(seen.run_id, safe="")
+    return f"{_base(settings)}/dags/{seen.dag_id}/runs/{run_id}/tasks/{seen.task_id}{mapped}"
+
+
+def _base(settings: Settings) -> str:
     base = settings.alert_base_url or f"http://127.0.0.1:{settings.airflow_port}"
-    mapped = f"/mapped/{failure.map_index}" if failure.map_index >= 0 else ""
-    run_id = quote(failure.run_id, safe="")
-    path = f"/dags/{failure.dag_id}/runs/{run_id}/tasks/{failure.task_id}{mapped}"
-    return base.rstrip("/") + path
+    return base.rstrip("/")
 
 
 def _date(partition_key: str | None) -> date | None:

@@ -3,11 +3,20 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
+from airflow.sdk import (
+    AsyncCallback,
+    DeadlineAlert,
+    DeadlineReference,
+    ExceptionRetryPolicy,
+    RetryAction,
+    RetryRule,
+)
 
-from dags.shared.alerts import alert
+from dags.shared.alerts import alert, deadline_missed, succeeded
+from perennial.alerts.causes import DATA_PLATFORM
+from perennial.settings import Settings
 
-OWNER = "data-platform"
+_settings = Settings()
 
 # The closed vocabulary of tags; tests/rules refuses any other.
 IMPACTS = {
@@ -30,23 +39,34 @@ ONLY_LOST_CONNECTIONS = ExceptionRetryPolicy(
 )
 
 TASK_DEFAULTS: dict[str, Any] = {
-    "owner": OWNER,
+    "owner": DATA_PLATFORM,
     "retries": 2,
     "retry_delay": timedelta(seconds=20),
     "retry_policy": ONLY_LOST_CONNECTIONS,
     "on_failure_callback": alert,
+    "on_success_callback": succeeded,
 }
 
 
 def dag_defaults(impact: str, step: str, waits: timedelta = timedelta(0)) -> dict[str, Any]:
-    """Arguments of `@dag` that every DAG takes, its two tags among them.
+    """Arguments of `@dag` that every DAG takes, its two tags among them, and a deadline.
+
+    The deadline counts from when a run was queued: runs have a date to score and no logical date.
 
     Args:
         impact: One of IMPACTS.
         step: One of STEPS.
         waits: How long its runs may wait for a person.
     """
+    late_after = timedelta(hours=_settings.due_hours) + waits
     return {
+        "deadline": DeadlineAlert(
+            reference=DeadlineReference.DAGRUN_QUEUED_AT,
+            interval=late_after,
+            callback=AsyncCallback(
+                deadline_missed, kwargs={"hours": late_after.total_seconds() / 3600}
+            ),
+        ),
         "tags": [impact, step],
         "start_date": datetime(2000, 1, 1),
         "catchup": False,

@@ -10,9 +10,9 @@ from typing import Any
 from airflow.sdk import CronPartitionTimetable, CronTriggerTimetable, PartitionedAssetTimetable
 
 from dags.shared.assets import SAMPLE_DAY
-from perennial.settings import SAMPLE_SHOP, Settings
+from perennial.settings import LANDING_HOUR, SAMPLE_SHOP, Settings
 
-EARLY_MORNING = "0 5 * * *"
+EARLY_MORNING = f"0 {LANDING_HOUR} * * *"
 MONDAY_MORNING = "0 7 * * 1"
 
 # The clock starts no run after this day; runs by hand and backfills don't ask for it.

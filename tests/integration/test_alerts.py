@@ -1,18 +1,16 @@
-"""Alerts arrive: at a real SMTP server, at a real HTTP server, and in ops.alerts."""
+"""Alerts arrive once a cause: at a real SMTP server, at a real HTTP server, and in ops."""
 
 import json
 import logging
-import threading
-from collections.abc import Iterator
-from email import message_from_bytes, policy
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
+import psycopg
 import pytest
-from aiosmtpd.controller import Controller
 
-from dags.shared.alerts import alert
-from perennial.settings import Settings
+from dags.shared.alerts import alert, succeeded, tell_warnings
+from perennial.alerts import routes
+from perennial.settings import Settings, SettingsError
 from perennial.warehouse import connect
 from tests.conftest import free_port
 
@@ -23,54 +21,6 @@ class GateFailed(RuntimeError):
     __module__ = "expectations.gate"  # one of our own errors: its words are shown
 
 
-class Mailbox:
-    """Keeps what an SMTP client sends, or answers that the box is full."""
-
-    def __init__(self) -> None:
-        self.messages: list[tuple[list[str], str, str]] = []
-        self.is_full = False
-
-    async def handle_DATA(self, server, session, envelope):
-        if self.is_full:
-            return "552 mailbox full"
-        message = message_from_bytes(envelope.content, policy=policy.default)
-        text = message.get_body(("plain", "html")).get_content()
-        self.messages.append((envelope.rcpt_tos, message["subject"], text))
-        return "250 OK"
-
-
-@pytest.fixture
-def mailbox() -> Iterator[Mailbox]:
-    box = Mailbox()
-    controller = Controller(box, hostname="127.0.0.1", port=free_port())
-    controller.start()
-    box.url = f"mailto://127.0.0.1:{controller.port}/?from=perennial@example.org&to=ops@example.org"
-    yield box
-    controller.stop()
-
-
-@pytest.fixture
-def webhook() -> Iterator[SimpleNamespace]:
-    received = SimpleNamespace(posts=[], status=200)
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            length = int(self.headers["Content-Length"])
-            received.posts.append((self.path, json.loads(self.rfile.read(length))))
-            self.send_response(received.status)
-            self.end_headers()
-
-        def log_message(self, *arguments) -> None:
-            """Say nothing."""
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    received.url = f"json://127.0.0.1:{server.server_port}/alerts"
-    yield received
-    server.shutdown()
-    server.server_close()
-
-
 @pytest.fixture
 def home(canonical_home, monkeypatch) -> Settings:
     """A running home without an alert in it; the environment points at it, as in a task."""
@@ -78,8 +28,10 @@ def home(canonical_home, monkeypatch) -> Settings:
     monkeypatch.setenv("PERENNIAL_SOURCE", canonical_home.source)
     monkeypatch.setenv("PERENNIAL_PG_PORT", str(canonical_home.pg_port))
     monkeypatch.delenv("PERENNIAL_ALERT_URLS", raising=False)
+    monkeypatch.delenv("PERENNIAL_ALERT_ROUTES", raising=False)
     with connect(canonical_home, "perennial") as connection:
         connection.execute("delete from ops.alerts")
+        connection.execute("delete from ops.incidents")
     return canonical_home
 
 
@@ -91,18 +43,44 @@ def recorded(settings: Settings) -> list[tuple]:
         ).fetchall()
 
 
-def failed(error: BaseException | None = None) -> dict:
+def incidents(settings: Settings) -> list[tuple]:
+    with connect(settings, "perennial") as connection:
+        return connection.execute(
+            "select title, seen_count, steps, closed_at is null from ops.incidents"
+            " order by incident_id"
+        ).fetchall()
+
+
+class Task:
+    """As far as a callback asks: its owner and what stands before and after it."""
+
+    owner = "data-platform"
+
+    def __init__(self, *before: str, after: str = "") -> None:
+        self._before = set(before)
+        self.downstream_task_ids = {after} - {""}
+
+    def get_flat_relative_ids(self, *, upstream: bool) -> set[str]:
+        assert upstream
+        return self._before
+
+
+def seen(dag_id: str = "score_churn", task_id: str = "publish", day: str = "2024-03-01") -> dict:
     return {
-        "ti": SimpleNamespace(dag_id="score_churn", task_id="publish", run_id=RUN_ID, map_index=-1),
-        "task": SimpleNamespace(owner="data-platform"),
-        "dag_run": SimpleNamespace(partition_key="2024-03-01"),
-        "exception": error or GateFailed("churn_probability_90d: 3 of 100 rows above 1"),
+        "ti": SimpleNamespace(dag_id=dag_id, task_id=task_id, run_id=RUN_ID, map_index=-1),
+        "task": Task("train"),
+        "dag_run": SimpleNamespace(partition_key=day),
     }
 
 
-SUBJECT = "Perennial: score_churn.publish failed for 2024-03-01"
+def failed(error: BaseException | None = None, **where: str) -> dict:
+    return seen(**where) | {"exception": error or GateFailed(RULE)}
+
+
+RULE = "scores.churn.churn_probability_90d: 3 of 100 rows above 1"
+SUBJECT = "Perennial critical: score_churn.publish failed for 2024-03-01 (data-platform)"
 ROW = ("score_churn", "publish", f"score_churn/{RUN_ID}", "2024-03-01", SUBJECT)
-CAUSE = "Cause: GateFailed: churn_probability_90d: 3 of 100 rows above 1"
+GONE = psycopg.OperationalError("connection failed: Connection refused")
 
 
 def test_one_mail_and_one_post_for_one_failed_task(home, mailbox, webhook, monkeypatch):
@@ -113,11 +91,106 @@ def test_one_mail_and_one_post_for_one_failed_task(home, mailbox, webhook, monke
     [(path, post)] = webhook.posts
     assert (path, post["title"], post["type"]) == ("/alerts", SUBJECT, "failure")
     lines = post["message"].splitlines()
-    assert lines[:3] == ["DAG: score_churn", "Task: publish", "Date: 2024-03-01"]
-    assert CAUSE in lines
+    assert lines[0] == f"GateFailed: {RULE}"
+    assert {"Table: scores.churn", "Last good: never"} <= set(lines)
     for line in lines:
         assert line in mail.replace("&nbsp;", " ")
     assert recorded(home) == [(*ROW, True)]
+
+
+def test_many_tasks_that_fail_from_one_cause_give_one_alert(home, webhook, monkeypatch):
+    monkeypatch.setenv("PERENNIAL_ALERT_URLS", webhook.url)
+    for question in ("churn", "clv", "survival", "demand"):
+        alert(failed(GONE, dag_id=f"score_{question}"))
+    assert [post["title"] for _, post in webhook.posts] == [
+        "Perennial critical: The warehouse does not answer (score_churn.publish) for 2024-03-01"
+        " (data-platform)"
+    ]
+    [(_, seen_count, steps, is_open)] = incidents(home)
+    assert (seen_count, len(steps), is_open) == (4, 4, True)
+
+
+def test_two_at_once_give_one_alert(home, webhook, monkeypatch):
+    monkeypatch.setenv("PERENNIAL_ALERT_URLS", webhook.url)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: alert(failed()), range(16)))
+    assert len(webhook.posts) == 1
+    assert [row[1] for row in incidents(home)] == [16]
+
+
+def test_another_cause_is_told_beside_the_first(home, webhook, monkeypatch):
+    monkeypatch.setenv("PERENNIAL_ALERT_URLS", webhook.url)
+    alert(failed())
+    alert(failed(SettingsError("no such file")))
+    assert len(webhook.posts) == 2
+
+
+def test_a_cause_that_stays_is_told_again_after_the_set_time(home, webhook, monkeypatch):
+    monkeypatch.setenv("PERENNIAL_ALERT_URLS", webhook.url)
+    monkeypatch.setenv("PERENNIAL_ALERT_AGAIN_HOURS", "12")
+    alert(failed())
+    age(home, hours=11)
+    alert(failed(day="2024-03-02"))
+    assert len(webhook.posts) == 1
+    age(home, hours=2)
+    alert(failed(day="2024-03-03"))
+    assert len(webhook.posts) == 2
+    message = webhook.posts[1][1]["message"]
+    assert "seen 3 times" in message
+    assert "First bad date: 2024-03-01" in message
+
+
+def age(settings: Settings, hours: int) -> None:
+    """Let hours pass for what was told."""
+    with connect(settings, "perennial") as connection:
+        connection.execute(
+            "update ops.incidents set last_told_at = last_told_at - make_interval(hours => %s)",
+            [hours],
+        )
+
+
+def test_recovery_is_told_once_when_the_step_succeeds_for_the_date(home, webhook, monkeypatch):
+    monkeypatch.setenv("PERENNIAL_ALERT_URLS", webhook.url)
+    alert(failed())
+    succeeded(seen(day="2024-02-29"))  # an earlier date says nothing of this one
+    succeeded(seen(dag_id="score_clv"))  # nor does another question
+    assert len(webhook.posts) == 1
+    succeeded(seen())
+    succeeded(seen(day="2024-03-02"))
+    assert [(post["title"], post["type"]) for _, post in webhook.posts[1:]] == [
+        ("Perennial recovered: score_churn.publish failed (data-platform)", "success")
+    ]
+    assert [row[3] for row in incidents(home)] == [False]
+    alert(failed())  # and if it comes back, that is news
+    assert len(webhook.posts) == 3
+
+
+def test_a_shared_cause_is_over_when_its_last_step_succeeds(home, webhook, monkeypatch):
+    monkeypatch.setenv("PERENNIAL_ALERT_URLS", webhook.url)
+    alert(failed(GONE))
+    alert(failed(GONE, dag_id="score_clv", task_id="train"))
+    succeeded(seen())
+    assert len(webhook.posts) == 1
+    succeeded(seen(dag_id="score_clv"))  # publish stands behind train
+    assert [post["type"] for _, post in webhook.posts] == ["failure", "success"]
+
+
+def test_warnings_are_told_one_by_one_and_end_when_the_gate_finds_them_no_more(
+    home, webhook, monkeypatch
+):
+    monkeypatch.setenv("PERENNIAL_ALERT_URLS", webhook.url)
+    few, drift = "raw.orders: 5 of 9 days", "ops.drift.country: 1 of 40 columns"
+    tell_warnings({"warnings": [few]}, seen())
+    tell_warnings({"warnings": [few]}, seen(day="2024-03-02"))
+    tell_warnings({"warnings": [few, drift]}, seen(day="2024-03-03"))
+    succeeded(seen(day="2024-03-03"))  # the step succeeded, and warned
+    assert [post["type"] for _, post in webhook.posts] == ["warning", "warning"]
+    assert drift in webhook.posts[1][1]["message"]
+    assert "(1 more, told before and still open)" in webhook.posts[1][1]["message"]
+    tell_warnings({"warnings": []}, seen(day="2024-03-04"))
+    assert webhook.posts[2][1]["title"] == (
+        "Perennial recovered: score_churn.publish warns and 1 more (data-platform)"
+    )
 
 
 def test_nothing_is_sent_while_no_receiver_is_set_up(home, mailbox, webhook):
@@ -126,13 +199,64 @@ def test_nothing_is_sent_while_no_receiver_is_set_up(home, mailbox, webhook):
     assert recorded(home) == [(*ROW, False)]
 
 
+def test_routes_by_severity_and_owner(home, webhook, monkeypatch, tmp_path):
+    def to(folder: str) -> str:
+        return webhook.url.replace("alerts", folder)
+
+    entries = [
+        {"urls": to("pager"), "severity": "critical", "owner": "data-platform"},
+        {"urls": [to("analysts")], "owner": ["analytics"]},
+    ]
+    file = tmp_path / "routes.json"
+    file.write_text(json.dumps(entries))
+    monkeypatch.setenv("PERENNIAL_ALERT_ROUTES", str(file))
+    monkeypatch.setenv("PERENNIAL_ALERT_URLS", to("everybody"))
+    alert(failed())
+    alert(failed(GateFailed("reporting.clv has no rows"), dag_id="report"))
+    tell_warnings({"warnings": ["raw.orders: 5 of 9 days"]}, seen())
+    assert [path for path, _ in webhook.posts] == ["/pager", "/analysts", "/everybody"]
+    succeeded(seen(dag_id="report"))
+    assert webhook.posts[-1][0] == "/analysts"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "JSONDecodeError"),
+        ('{"urls": "json://x"}', "a list of routes is expected"),
+        ('[{"severity": "critical"}]', "route 1: it has urls"),
+        ('[{"urls": "json://x", "sevrity": "critical"}]', "route 1: it has urls"),
+        ('[{"urls": "json://x"}, {"urls": []}]', "route 2: urls is a text or a list"),
+        ('[{"urls": "json://x", "severity": "fatal"}]', "unknown severity fatal; choose of crit"),
+        ('[{"urls": "json://x", "owner": "me"}]', "unknown owner me; choose of analytics, data"),
+        ('[{"urls": "json://x nonsense://s3cret"}]', r"number 2 \(nonsense\) is not understood"),
+    ],
+)
+def test_wrong_routes_are_an_error_at_start(tmp_path, text, message):
+    file = tmp_path / "routes.json"
+    file.write_text(text)
+    with pytest.raises(SettingsError, match=message) as caught:
+        routes.check(Settings(alert_routes=str(file)))
+    assert "s3cret" not in str(caught.value)
+
+
+def test_missing_routes_and_wrong_urls_are_an_error_at_start(tmp_path):
+    with pytest.raises(SettingsError, match="FileNotFoundError"):
+        routes.check(Settings(alert_routes=str(tmp_path / "none.json")))
+    with pytest.raises(SettingsError, match=r"PERENNIAL_ALERT_URLS: number 1 \(no URL\)"):
+        routes.check(Settings(alert_urls="ops@example.org"))
+    routes.check(Settings(alert_urls="json://127.0.0.1/x"))
+
+
 def test_no_value_of_a_row_leaves_the_house(home, webhook, monkeypatch):
     monkeypatch.setenv("PERENNIAL_ALERT_URLS", webhook.url)
     with pytest.raises(Exception, match="Jane Miller") as caught, connect(home, "perennial") as db:
         db.execute("select 'Jane Miller'::text::integer")
     alert(failed(caught.value))
-    assert "Jane" not in json.dumps(webhook.posts) + str(recorded(home))
-    assert "Cause: InvalidTextRepresentation" in webhook.posts[0][1]["message"]
+    with connect(home, "perennial") as connection:
+        kept = connection.execute("select incidents::text from ops.incidents").fetchall()
+    assert "Jane" not in json.dumps(webhook.posts) + str(recorded(home)) + str(kept)
+    assert webhook.posts[0][1]["message"].startswith("InvalidTextRepresentation")
 
 
 def test_receiver_that_refuses_is_logged_and_the_others_are_told(
@@ -140,9 +264,9 @@ def test_receiver_that_refuses_is_logged_and_the_others_are_told(
 ):
     monkeypatch.setenv("PERENNIAL_ALERT_URLS", f"{mailbox.url} {webhook.url}")
     mailbox.is_full = True
-    with caplog.at_level(logging.ERROR, logger="dags.shared.alerts"):
+    with caplog.at_level(logging.ERROR, logger="perennial.alerts"):
         alert(failed())
-    assert "NOT delivered to all of PERENNIAL_ALERT_URLS: number 1 (mailto) did not" in caplog.text
+    assert "NOT delivered to all: number 1 (mailto) did not" in caplog.text
     assert len(webhook.posts) == 1
     assert recorded(home) == [(*ROW, False)]
 
@@ -162,17 +286,45 @@ def test_webhook_that_answers_an_error_is_logged_without_its_secret(
 
 def test_url_that_is_none_is_logged(home, monkeypatch, caplog):
     monkeypatch.setenv("PERENNIAL_ALERT_URLS", "ops@example.org")
-    with caplog.at_level(logging.ERROR, logger="dags.shared.alerts"):
+    with caplog.at_level(logging.ERROR, logger="perennial.alerts"):
         alert(failed())
     assert "number 1 (no URL) is not understood by Apprise" in caplog.text
     assert recorded(home) == [(*ROW, False)]
 
 
-def test_alert_is_sent_though_the_warehouse_is_down(home, webhook, monkeypatch, caplog):
+def test_nobody_took_it_so_the_next_sight_is_told(home, webhook, monkeypatch):
     monkeypatch.setenv("PERENNIAL_ALERT_URLS", webhook.url)
-    monkeypatch.setenv("PERENNIAL_PG_PORT", str(free_port()))
-    with caplog.at_level(logging.ERROR, logger="dags.shared.alerts"):
-        alert(failed())
+    webhook.status = 503
+    alert(failed())
+    webhook.status = 200
+    alert(failed())
+    alert(failed())
+    assert len(webhook.posts) == 2
+
+
+def test_alert_is_sent_once_though_the_warehouse_is_down(home, webhook, monkeypatch, caplog):
+    monkeypatch.setenv("PERENNIAL_ALERT_URLS", webhook.url)
+    with monkeypatch.context() as patched, caplog.at_level(logging.ERROR, logger="perennial"):
+        patched.setenv("PERENNIAL_PG_PORT", str(free_port()))
+        for question in ("churn", "clv"):
+            alert(failed(GONE, dag_id=f"score_{question}"))
+    assert "incidents are kept in the home: OperationalError" in caplog.text
+    [(_, post)] = webhook.posts
+    assert "Last good: not known: the warehouse does not answer" in post["message"]
+    assert incidents(home) == []
+    alert(failed(GONE, dag_id="score_demand"))  # it answers again, and keeps what the home kept
     assert len(webhook.posts) == 1
-    assert "is NOT in ops.alerts: OperationalError" in caplog.text
-    assert recorded(home) == []
+    assert [row[1] for row in incidents(home)] == [3]
+    for question in ("churn", "clv", "demand"):
+        succeeded(seen(dag_id=f"score_{question}"))
+    assert [post["type"] for _, post in webhook.posts] == ["failure", "success"]
+
+
+def test_it_is_told_each_time_where_neither_warehouse_nor_home_can_be_written(
+    home, webhook, monkeypatch
+):
+    monkeypatch.setenv("PERENNIAL_ALERT_URLS", webhook.url)
+    monkeypatch.setenv("PERENNIAL_HOME", "/proc/none")
+    alert(failed())
+    alert(failed())
+    assert len(webhook.posts) == 2

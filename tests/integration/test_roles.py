@@ -24,7 +24,7 @@ ALL = {
     "select", "insert", "update", "delete", "truncate", "trigger", "maintain", "alter", "drop",
     "comment",
 }  # fmt: skip
-STEPS = ("loader", "transformer", "scorer", "eraser")
+STEPS = ("loader", "transformer", "scorer", "eraser", "watcher")
 BUILT = ("staging", "intermediate", "marts", "features")
 
 # By hand, from the table of roles: what a role may do with each table of a schema ...
@@ -41,6 +41,7 @@ SCHEMAS: dict[str, dict[str, set[str]]] = {
         "scores": READ_DELETE, "ops": READ,
     },
     "bi_reader": {"reporting": READ},
+    "watcher": {},
     "reader_limit": {"reporting": READ},  # may end the reader's sessions by being one
     "airflow": {},
     "mlflow": {},
@@ -52,13 +53,11 @@ TABLES: dict[str, dict[str, set[str]]] = {
         "ops.rejected_lines": {"select", "insert"},
         "ops.gate_results": {"select", "insert"},
         "ops.erasures": {"select"},
-        "ops.alerts": {"insert"},
         "vault.originals": {"insert"},
     },
     "transformer": {
         "ops.late_dates": {"insert", "update", "delete"},
         "ops.built_files": {"insert", "update", "delete"},
-        "ops.alerts": {"insert"},
     },
     "scorer": {
         "ops.publications": {"select", "insert", "update"},
@@ -67,7 +66,6 @@ TABLES: dict[str, dict[str, set[str]]] = {
         "ops.late_dates": {"select", "delete"},
         "ops.drift": {"select", "insert", "delete"},
         "ops.erasures": {"select"},
-        "ops.alerts": {"insert"},
     },
     "eraser": {
         "ops.erasures": {"insert", "update"},
@@ -75,12 +73,18 @@ TABLES: dict[str, dict[str, set[str]]] = {
         "ops.rejected_lines": {"update"},
         "vault.originals": {"select", "delete"},
     },
+    "watcher": {
+        "ops.incidents": {"select", "insert", "update"},
+        "ops.alerts": {"insert"},
+        "ops.publications": READ,  # four of its columns
+    },
 }
 SEQUENCES = {("loader", "ops.batch_id_seq"), ("scorer", "ops.publication_id_seq")}
 FUNCTIONS = {
     ("scorer", "scores.ensure_month"),
     ("loader", "vault.ensure_month"),
     ("eraser", "vault.expire"),
+    ("watcher", "ops.count_known_customers"),
 }
 CREATES_IN = {("transformer", schema) for schema in (*BUILT, "reporting")}
 CONNECTS = {

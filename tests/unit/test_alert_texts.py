@@ -1,24 +1,39 @@
 """What an alert says: the failure in words, and nothing of anybody's data."""
 
-from dataclasses import dataclass, field, replace
-from datetime import date
+from __future__ import annotations
+
+import errno
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 from types import SimpleNamespace
 
 import psycopg
 import pytest
 from airflow.sdk.exceptions import AirflowException
 
-from dags.shared.alerts import Failure, cause_of, compose, only_mirrors_dbt, stale_views
+from dags.shared.alerts import Seen, failure, only_mirrors_dbt
+from perennial.alerts.causes import Cause, Incident, owner_of, stale_views
+from perennial.alerts.messages import body_of, recovery_of, subject_of
+from perennial.alerts.words import (
+    DISK_FULL,
+    NO_MEMORY,
+    WAREHOUSE_GONE,
+    cause_of,
+    everywhere,
+    fingerprint,
+    table_in,
+)
 from perennial.settings import Settings, SettingsError
 
-FAILURE = Failure(
-    dag_id="score_churn",
-    task_id="publish",
-    run_id="manual__2024-03-01T05:00:00+00:00",
-    as_of_date=date(2024, 3, 1),
-    owner="data-platform",
-    cause="GateFailed: 3 of 100 rows outside [0, 1]",
-)
+MORNING = datetime(2024, 3, 1, 5, 3, tzinfo=UTC)
+
+
+class GateFailed(RuntimeError):
+    __module__ = "expectations.gate"  # one of our own errors: its words are shown
+
+
+class CosmosDbtRunError(AirflowException):
+    __module__ = "cosmos.exceptions"
 
 
 @dataclass
@@ -44,22 +59,181 @@ class FakeContext:
         }
 
 
-def test_alert_tells_what_where_when_why_who_and_what_to_do():
-    subject, body = compose(FAILURE, Settings(airflow_port=9090))
-    assert subject == "Perennial: score_churn.publish failed for 2024-03-01"
-    assert body.splitlines() == [
-        "DAG: score_churn",
-        "Task: publish",
-        "Date: 2024-03-01",
-        "Cause: GateFailed: 3 of 100 rows outside [0, 1]",
+def incident(cause: Cause, **fields) -> Incident:
+    """As it is kept when it is first seen."""
+    given = {
+        "incident_id": 1,
+        "cause": cause.key,
+        "kind": cause.kind,
+        "severity": cause.severity,
+        "title": cause.title,
+        "summary": cause.summary,
+        "owner": cause.owner,
+        "runbook_entry": cause.entry,
+        "table_name": cause.table,
+        "steps": [cause.step],
+        "first_bad_date": cause.as_of_date,
+        "last_bad_date": cause.as_of_date,
+        "run_id": cause.run_id,
+        "seen_count": 1,
+        "opened_at": MORNING,
+        "last_seen_at": MORNING,
+        "last_told_at": MORNING,
+    }
+    return Incident(**given | fields)
+
+
+def failed(error: BaseException | None, **task) -> Cause:
+    context = FakeContext(ti=TaskInstance(**task), exception=error).as_airflow_gives_it()
+    return failure(context, Settings(airflow_port=9090))
+
+
+GATE = GateFailed(
+    "gate scores stopped the run, 1 rules: [critical] scores.churn.churn_probability_90d: "
+    "expect_column_values_to_be_between(min_value=0, max_value=1); found: 3 of 100 rows break it"
+)
+
+
+def test_alert_tells_what_when_whose_and_what_to_do():
+    cause = failed(GATE, run_id="manual__2024-03-01T05:00:00+00:00")
+    assert subject_of(cause) == (
+        "Perennial critical: score_churn.publish failed for 2024-03-01 (data-platform)"
+    )
+    last_good = {"churn": date(2024, 2, 1), "clv": date(2024, 3, 1), "demand": date(2024, 3, 1)}
+    assert body_of([(cause, incident(cause))], 0, last_good).splitlines() == [
+        f"GateFailed: {GATE}",
+        "",
+        "Table: scores.churn",
+        "First bad date: 2024-03-01",
         "Owner: data-platform",
-        "Not refreshed: "
-        + ", ".join(stale_views("score_churn"))
-        + " (they keep the date that was published last)",
-        "Run: http://127.0.0.1:9090/dags/score_churn/runs/"
+        "Blocks: reporting.churn, reporting.churn_reasons, reporting.customer_360 "
+        "(readers still see the last good date)",
+        "Last good: clv, demand 2024-03-01; churn 2024-02-01",
+        "Look at: http://127.0.0.1:9090/dags/score_churn/runs/"
         "manual__2024-03-01T05%3A00%3A00%2B00%3A00/tasks/publish",
-        "What to do: docs/runbook.md, section publish",
+        "What to do: docs/runbook.md#publish",
     ]
+
+
+def test_a_cause_that_stays_tells_since_when_and_how_often():
+    cause = failed(GATE)
+    seen = incident(cause, seen_count=12, steps=["score_churn.publish", "score_clv.publish"])
+    body = body_of([(cause, seen)], 2, None)
+    assert (
+        "  open since 2024-03-01 05:03 UTC, seen 12 times, by score_churn.publish, "
+        "score_clv.publish" in body.splitlines()
+    )
+    assert "(2 more, told before and still open)" in body
+    assert "Last good: not known: the warehouse does not answer" in body
+
+
+def test_recovery_tells_what_is_over_and_how_long_it_was():
+    cause = failed(GATE)
+    over = incident(cause, seen_count=3, closed_at=datetime(2024, 3, 1, 9, 4, tzinfo=UTC))
+    assert recovery_of([over], date(2024, 3, 2)) == (
+        "Perennial recovered: score_churn.publish failed (data-platform)",
+        "score_churn.publish failed: over after 4 h, seen 3 times, first bad date 2024-03-01\n"
+        "It succeeded for 2024-03-02.",
+    )
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param({"run_id": "scheduled__2"}, id="another run"),
+        pytest.param(
+            {"error": GateFailed(str(GATE).replace("3 of 100", "17 of 2,412"))}, id="rows"
+        ),
+    ],
+)
+def test_the_same_cause_has_the_same_key(other):
+    error = other.pop("error", GATE)
+    assert failed(error, **other).key == failed(GATE).key
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param(
+            GateFailed(str(GATE).replace("probability_90d", "percentile_90d")), id="column"
+        ),
+        pytest.param(GateFailed(str(GATE).replace("scores.churn", "scores.clv")), id="table"),
+        pytest.param(SettingsError(str(GATE)), id="kind of error"),
+        pytest.param(None, id="killed"),
+    ],
+)
+def test_another_cause_has_another_key(other):
+    assert failed(other).key != failed(GATE).key
+    assert failed(GATE, task_id="train").key != failed(GATE).key
+
+
+def test_questions_that_fail_from_one_cause_share_its_key():
+    keys = {
+        failed(
+            SettingsError(f"{question} has no snapshots of 2024-03-01 in features"),
+            dag_id=f"score_{question}",
+        ).key
+        for question in ("churn", "clv", "survival", "demand")
+    }
+    assert len(keys) == 1
+
+
+def raised_from(cause: BaseException) -> BaseException:
+    error = RuntimeError("could not be scored")
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (psycopg.OperationalError("connection failed: Connection refused"), WAREHOUSE_GONE),
+        (psycopg.errors.AdminShutdown("terminating connection"), WAREHOUSE_GONE),
+        (raised_from(psycopg.errors.CannotConnectNow("starting up")), WAREHOUSE_GONE),
+        (CosmosDbtRunError("Database Error\n server closed the connection"), WAREHOUSE_GONE),
+        (psycopg.errors.DiskFull("could not extend file"), DISK_FULL),
+        (OSError(errno.ENOSPC, "No space left on device"), DISK_FULL),
+        (raised_from(MemoryError()), NO_MEMORY),
+        (psycopg.errors.QueryCanceled("statement timeout"), None),
+        (GATE, None),
+        (None, None),
+    ],
+)
+def test_what_every_step_stands_on_is_one_cause_wherever_it_shows(error, expected):
+    assert everywhere(error) == expected
+    if expected:
+        assert failed(error, task_id="train").key == failed(error, dag_id="land").key
+        assert failed(error).entry == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "[critical] features.customer_snapshots.count_orders: rule",
+            "features.customer_snapshots",
+        ),
+        ("no rows of 2024-03-01 in reporting.churn, reporting.clv", "reporting.churn"),
+        ("unique_combination_fct_orders_order_id: Got 3 results", "marts.fct_orders"),
+        ("Database Error in model customer_360 (models/reporting)", "reporting.customer_360"),
+        ("no such file", None),
+    ],
+)
+def test_the_table_is_named(text, expected):
+    assert table_in(text) == expected
+
+
+def test_owner_is_that_of_the_tables_dbt_group_else_of_the_dag():
+    assert owner_of("reporting.customer_360", "data-platform") == "analytics"
+    assert owner_of("reporting.churn", "data-platform") == "analytics"
+    assert owner_of("scores.churn", "data-platform") == "data-platform"
+    assert owner_of("features.customer_snapshots", "data-platform") == "data-platform"
+    assert owner_of(None, "data-platform") == "data-platform"
+
+
+def test_fingerprint_keeps_rules_and_drops_counts():
+    text = "[warning] raw.orders: rule(max=5); found: 17 of 200 rows break it | [critical] x: y"
+    assert fingerprint(text) == "[warning] raw.orders: rule(max=#) | [critical] x: y"
 
 
 @pytest.mark.parametrize(
@@ -90,16 +264,15 @@ def test_broken_dbt_build_is_told_once_and_not_by_every_model(task_id, error, ex
 
 def test_link_leads_to_where_people_reach_airflow():
     settings = Settings(alert_base_url="https://airflow.example.org/shop/")
-    _, body = compose(replace(FAILURE, run_id="a", map_index=3), settings)
-    link = "https://airflow.example.org/shop/dags/score_churn/runs/a/tasks/publish/mapped/3"
-    assert f"Run: {link}" in body.splitlines()
+    context = FakeContext(ti=TaskInstance(run_id="a", map_index=3)).as_airflow_gives_it()
+    assert failure(context, settings).link == (
+        "https://airflow.example.org/shop/dags/score_churn/runs/a/tasks/publish/mapped/3"
+    )
 
 
 def test_dbt_model_points_to_the_dbt_section():
-    failure = replace(FAILURE, dag_id="build_warehouse", task_id="dbt.fct_orders.run")
-    assert (
-        "What to do: docs/runbook.md, section dbt" in compose(failure, Settings())[1].splitlines()
-    )
+    cause = failed(GATE, dag_id="build_warehouse", task_id="dbt.fct_orders.run")
+    assert (cause.entry, cause.step) == ("dbt", "build_warehouse.dbt")
 
 
 def test_question_holds_up_its_own_views_and_those_that_join_all():
@@ -107,7 +280,7 @@ def test_question_holds_up_its_own_views_and_those_that_join_all():
     assert {"reporting.survival", "reporting.survival_curves", "reporting.customer_360"} <= set(
         stale
     )
-    assert not {"reporting.churn", "reporting.demand", "reporting.clv_history"} & set(stale)
+    assert not {"reporting.churn", "reporting.demand", "reporting.clv"} & set(stale)
     assert "reporting.scores_freshness" not in stale  # it tells that they are stale
 
 
@@ -118,9 +291,9 @@ def test_what_comes_before_the_questions_holds_up_all_views(dag_id):
 
 
 def test_report_holds_up_nothing():
-    assert stale_views("report") == stale_views("train_churn") == []
-    body = compose(replace(FAILURE, dag_id="report"), Settings())[1]
-    assert "Not refreshed: nothing: no reporting view waits for this step" in body.splitlines()
+    assert stale_views("report") == stale_views("train_churn") == ()
+    cause = failed(GATE, dag_id="report")
+    assert "Blocks: nothing that readers see" in body_of([(cause, incident(cause))], 0, {})
 
 
 @pytest.mark.parametrize(
@@ -193,27 +366,24 @@ def test_long_cause_is_cut():
 
 def test_failure_is_read_from_airflows_context():
     context = FakeContext(exception=SettingsError("no such file")).as_airflow_gives_it()
-    assert Failure.from_context(context) == Failure(
+    assert Seen.from_context(context) == Seen(
         dag_id="score_churn",
         task_id="publish",
         run_id="manual__1",
         as_of_date=date(2024, 3, 1),
         owner="data-platform",
-        cause="SettingsError: no such file",
     )
 
 
 def test_killed_task_has_no_run_and_no_exception_and_is_told_all_the_same():
-    failure = Failure.from_context({"ti": TaskInstance(), "task": None})
-    subject, body = compose(failure, Settings())
-    assert subject == "Perennial: score_churn.publish failed for a date that is not known"
-    assert "Cause: the process ended without a word" in body
+    cause = failure({"ti": TaskInstance(), "task": None}, Settings())
+    assert subject_of(cause) == "Perennial critical: score_churn.publish failed (data-platform)"
+    assert cause.summary.startswith("the process ended without a word")
 
 
 @pytest.mark.parametrize("key", [None, "", "tomorrow"])
 def test_run_without_a_date_is_told_all_the_same(key):
     context = FakeContext(partition_key=key).as_airflow_gives_it()
-    assert (
-        "failed for a date that is not known"
-        in compose(Failure.from_context(context), Settings())[0]
-    )
+    cause = failure(context, Settings())
+    assert cause.as_of_date is None
+    assert "First bad date" not in body_of([(cause, incident(cause))], 0, {})

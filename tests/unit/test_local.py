@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from ingest.files import LandingError
-from local.home import prepare, require_free_port, shop_of
+from local.home import prepare, require_free_port
 from local.run import check_files, date_range, parse_dates, with_files
 from local.watch import log_tail, summarise
-from perennial.settings import Settings, SettingsError
+from perennial.settings import Settings, SettingsError, shop_of
 
 
 def shop(home: Path, source: str = "online_retail", files: str = "") -> Settings:

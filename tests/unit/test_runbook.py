@@ -4,7 +4,13 @@ import ast
 import re
 from pathlib import Path
 
-from dags.shared.alerts import RUNBOOK, step_of
+import pytest
+
+from dags.shared.alerts import LATE, step_of
+from perennial.alerts import words
+from perennial.alerts.causes import RUNBOOK
+from perennial.alerts.messages import anchor
+from perennial.watchdog import findings
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -32,6 +38,34 @@ def test_every_task_has_its_section():
 
 def test_models_of_the_dbt_build_share_one_section():
     assert step_of("dbt.fct_orders.run") in sections()
+
+
+def kinds_of(module, is_one) -> set[str]:
+    """Constants of a module that are headings."""
+    return {v for name, v in vars(module).items() if name.isupper() and is_one(v)}
+
+
+def test_every_finding_of_the_watchdog_and_every_shared_cause_has_its_section():
+    def is_heading(value: object) -> bool:
+        return isinstance(value, str) and value[:1].isupper() and " " in value
+
+    entries = kinds_of(findings, is_heading) | {
+        words.WAREHOUSE_GONE,
+        words.DISK_FULL,
+        words.NO_MEMORY,
+        LATE,
+    }
+    assert len(entries) >= 10
+    assert entries - sections() == set()
+
+
+@pytest.mark.parametrize(
+    ("heading", "expected"),
+    [("land_files", "land_files"), ("A view can't be read", "a-view-cant-be-read")],
+)
+def test_link_into_the_page_is_that_of_its_heading(heading, expected):
+    assert anchor(heading) == expected
+    assert heading in sections()
 
 
 def test_no_section_is_left_of_a_task_that_is_gone():

@@ -1,0 +1,69 @@
+"""Airflow from outside: its REST API, and whether its parts are well."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+
+from perennial.settings import Settings
+
+PARTS = ("metadatabase", "scheduler", "triggerer", "dag_processor")
+
+
+class AirflowError(RuntimeError):
+    """Airflow did not start or does not answer; the message says where to look."""
+
+
+def base_url(settings: Settings) -> str:
+    """Where the UI and the API are."""
+    return f"http://127.0.0.1:{settings.airflow_port}"
+
+
+def health(settings: Settings) -> dict[str, str]:
+    """What Airflow says of its parts, without a login; empty: it does not answer."""
+    try:
+        parts = httpx.get(f"{base_url(settings)}/api/v2/monitor/health", timeout=5).json()
+        return {part: str((parts.get(part) or {}).get("status")) for part in PARTS}
+    except (httpx.HTTPError, ValueError):
+        return {}
+
+
+class Api:
+    """The REST API of this home's Airflow, logged in as its admin."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._client = httpx.Client(base_url=f"{base_url(settings)}/api/v2", timeout=30)
+        self._login()
+
+    def _login(self) -> None:
+        answer = httpx.post(
+            f"{base_url(self._settings)}/auth/token",
+            json={"username": "admin", "password": self._settings.password("airflow_admin")},
+            timeout=30,
+        )
+        answer.raise_for_status()
+        self._client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+
+    def request(self, verb: str, path: str, **kwargs: Any) -> Any:
+        """Call the API and return its JSON.
+
+        Raises:
+            AirflowError: On any answer but success; the message has Airflow's own.
+        """
+        answer = self._client.request(verb, path, **kwargs)
+        if answer.status_code == httpx.codes.UNAUTHORIZED:  # the token has run out
+            self._login()
+            answer = self._client.request(verb, path, **kwargs)
+        if answer.is_error:
+            raise AirflowError(f"{verb} {path}: {answer.status_code} {answer.text[:500]}")
+        return answer.json() if answer.content else None
+
+    def get(self, path: str, **params: Any) -> Any:
+        """GET, with query parameters."""
+        return self.request("GET", path, params=params)
+
+    def post(self, path: str, body: dict[str, Any]) -> Any:
+        """POST a JSON body."""
+        return self.request("POST", path, json=body)

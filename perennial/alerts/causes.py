@@ -1,0 +1,153 @@
+"""A cause: what broke, how bad it is, whose it is, and what waits for it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import cache
+
+import yaml
+
+from perennial import contracts
+from perennial.settings import DBT_PROJECT
+
+MODELS = DBT_PROJECT / "models"
+REPORTING = MODELS / "reporting"
+REFERENCE = re.compile(r"ref\(['\"](\w+)['\"]\)")
+RUNBOOK = "docs/runbook.md"
+DATA_PLATFORM = "data-platform"  # owns the DAGs, and whatever has no other owner
+
+CRITICAL, WARNING, INFO = "critical", "warning", "info"
+SEVERITIES = (CRITICAL, WARNING, INFO)
+
+# Who noticed.
+FAILURE = "failure"  # a task
+GATE_WARNING = "warning"  # a gate, by a rule that stops nothing
+QUESTION = "question"  # a person is asked
+DEADLINE = "deadline"  # a run takes too long
+WATCHDOG = "watchdog"  # the data are not what is due
+
+# What is told of an incident.
+OPENED, AGAIN, RECOVERED = "opened", "again", "recovered"
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Something that is wrong, as one observer saw it once.
+
+    Attributes:
+        key: The same for the same cause, whatever the run, the date or the row.
+        kind: Who noticed, one of the constants above.
+        severity: critical, nothing comes out; warning, it comes out and may be poor; info.
+        title: What broke, in a few words.
+        summary: Failing check or exception, masked, one line.
+        step: What has to succeed for it to be over: `dag.task`, a DAG, a gate, or the watchdog.
+        as_of_date: Date that was to be scored, if one is known.
+        owner: Of the table by dbt's groups, else of the DAG.
+        entry: Heading of its entry in the runbook.
+        table: Relation that it is about.
+        blocks: Reporting views that wait for it.
+        run_id: `dag/run`, as in the other tables of ops.
+        link: Where to look.
+        likely: Why, where there is a guess.
+    """
+
+    key: str
+    kind: str
+    severity: str
+    title: str
+    summary: str
+    step: str
+    as_of_date: date | None
+    owner: str
+    entry: str
+    table: str | None = None
+    blocks: tuple[str, ...] = ()
+    run_id: str | None = None
+    link: str | None = None
+    likely: str | None = None
+
+
+@dataclass(frozen=True)
+class Incident:
+    """What is kept of a cause; as in ops.incidents. Its id is 0 while only the home has it."""
+
+    incident_id: int
+    cause: str
+    kind: str
+    severity: str
+    title: str
+    summary: str
+    owner: str
+    runbook_entry: str
+    table_name: str | None
+    steps: list[str]
+    first_bad_date: date | None
+    last_bad_date: date | None
+    run_id: str | None
+    seen_count: int
+    opened_at: datetime
+    last_seen_at: datetime
+    last_told_at: datetime | None
+    closed_at: datetime | None = None
+
+
+@cache
+def relations() -> dict[str, str]:
+    """Tables and views that dbt builds: schema and name, by name of the model."""
+    return {
+        path.stem: f"{path.relative_to(MODELS).parts[0]}.{path.stem}"
+        for path in MODELS.rglob("*.sql")
+    }
+
+
+def owner_of(table: str | None, otherwise: str) -> str:
+    """Owner of the dbt group that a table belongs to; of a table without one, somebody else."""
+    return _owners().get(table or "", otherwise)
+
+
+@cache
+def _owners() -> dict[str, str]:
+    """Owners by table, as the group of its model's yml names them."""
+    groups = _groups()
+    return {
+        relations()[model["name"]]: groups[model["config"]["group"]]
+        for path in MODELS.rglob("*.yml")
+        for model in yaml.safe_load(path.read_text()).get("models", [])
+        if "group" in model.get("config", {})
+    }
+
+
+def _groups() -> dict[str, str]:
+    groups = yaml.safe_load((REPORTING / "groups.yml").read_text())["groups"]
+    return {group["name"]: group["owner"]["name"] for group in groups}
+
+
+def owners() -> set[str]:
+    """Everybody who owns a dbt group."""
+    return set(_groups().values())
+
+
+def stale_views(dag_id: str) -> tuple[str, ...]:
+    """Reporting views that lack the date because this DAG failed, in order of name.
+
+    A question's DAG holds up its own tables and what joins all questions; what comes before the
+    questions holds up all; what comes after them, or trains, none. A view's `_history` shares its
+    fate and is not named.
+    """
+    if dag_id == "report" or dag_id.startswith("train_"):  # the champion of before scores on
+        return ()
+    if dag_id == contracts.LOOKBACK:
+        return ("reporting.model_health",)
+    questions = contracts.questions()
+    own = [question for question in questions if dag_id == f"score_{question}"]
+    tables = {table.name for name in questions for table in contracts.load(name).tables}
+    of_question = {table.name for name in own or questions for table in contracts.load(name).tables}
+    held_up = set()
+    for path in REPORTING.glob("*.sql"):
+        shown = path.stem.removesuffix("_history")
+        joined = {name.removesuffix("_history") for name in REFERENCE.findall(path.read_text())}
+        if shown in of_question or (shown not in tables and joined & tables):
+            held_up.add(f"reporting.{shown}")
+    return tuple(sorted(held_up))

@@ -1,0 +1,180 @@
+"""Incidents: a cause from when it is first seen until it is over, kept in ops.incidents.
+
+While the warehouse does not answer they are kept in a small file of the home, and carried over by
+whoever reaches the warehouse next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import date, timedelta
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from perennial.alerts import at_home
+from perennial.alerts.causes import AGAIN, OPENED, RECOVERED, Cause, Incident
+from perennial.settings import Settings
+from perennial.warehouse import connect
+
+ROLE = "watcher"
+
+# Locks the open row of a cause, so of two tasks that fail at once the second waits and is counted.
+NOTE = """
+insert into ops.incidents as known
+    (cause, kind, severity, title, summary, owner, runbook_entry, table_name, steps,
+     first_bad_date, last_bad_date, run_id, last_told_at)
+values
+    (%(key)s, %(kind)s, %(severity)s, %(title)s, %(summary)s, %(owner)s, %(entry)s, %(table)s,
+     array[%(step)s], %(as_of_date)s, %(as_of_date)s, %(run_id)s, now())
+on conflict (cause) where closed_at is null do update set
+    seen_count = known.seen_count + 1,
+    last_seen_at = now(),
+    run_id = excluded.run_id,
+    first_bad_date = least(known.first_bad_date, excluded.first_bad_date),
+    last_bad_date = greatest(known.last_bad_date, excluded.last_bad_date),
+    steps = array(select distinct unnest(known.steps || excluded.steps) order by 1),
+    last_told_at = case
+        when known.last_told_at > now() - %(again)s::interval then known.last_told_at
+        else now() end
+returning *, last_told_at = now() as is_told
+"""
+
+SETTLE = """
+with met as (
+    select incident_id,
+        array(select unnest(steps) except select unnest(%(steps)s::text[]) order by 1) as left_over
+    from ops.incidents
+    where closed_at is null
+        and steps && %(steps)s::text[]
+        and not cause = any(%(still)s::text[])
+        and (last_bad_date is null or %(as_of_date)s::date is null
+             or last_bad_date <= %(as_of_date)s::date)
+    for update
+)
+update ops.incidents set
+    steps = left_over,
+    closed_at = case when cardinality(left_over) = 0 then now() end
+from met where incidents.incident_id = met.incident_id
+returning incidents.*
+"""
+
+CARRY_OVER = """
+insert into ops.incidents as known
+    (cause, kind, severity, title, summary, owner, runbook_entry, table_name, steps,
+     first_bad_date, last_bad_date, run_id, seen_count, opened_at, last_seen_at, last_told_at)
+values
+    (%(cause)s, %(kind)s, %(severity)s, %(title)s, %(summary)s, %(owner)s, %(runbook_entry)s,
+     %(table_name)s, %(steps)s, %(first_bad_date)s, %(last_bad_date)s, %(run_id)s, %(seen_count)s,
+     %(opened_at)s, %(last_seen_at)s, %(last_told_at)s)
+on conflict (cause) where closed_at is null do update set
+    seen_count = known.seen_count + excluded.seen_count,
+    last_seen_at = greatest(known.last_seen_at, excluded.last_seen_at),
+    last_told_at = greatest(known.last_told_at, excluded.last_told_at),
+    last_bad_date = greatest(known.last_bad_date, excluded.last_bad_date),
+    steps = array(select distinct unnest(known.steps || excluded.steps) order by 1)
+"""
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[psycopg.Connection[Any]]:
+    """The warehouse, with whatever was kept in the home meanwhile carried over.
+
+    Raises:
+        psycopg.OperationalError: If the warehouse does not answer.
+    """
+    with connect(settings, ROLE) as connection:
+        if at_home.has_any(settings):
+            with at_home.kept(settings) as kept:
+                for incident in kept.values():
+                    connection.execute(CARRY_OVER, asdict(incident))
+                connection.commit()
+                kept.clear()
+        yield connection
+
+
+def note(
+    connection: psycopg.Connection[Any], cause: Cause, again: timedelta
+) -> tuple[Incident, str | None]:
+    """Count a cause as seen.
+
+    Returns:
+        Its incident, and what to tell: opened, again, or nothing while it is held back.
+    """
+    with connection.cursor(row_factory=dict_row) as cursor:
+        row = cursor.execute(NOTE, vars(cause) | {"again": again}).fetchone()
+    assert row is not None  # the statement returns the row it wrote
+    is_told = row.pop("is_told")
+    incident = Incident(**row)
+    event = OPENED if incident.seen_count == 1 else AGAIN
+    return incident, event if is_told else None
+
+
+def settle(
+    connection: psycopg.Connection[Any],
+    steps: Sequence[str],
+    as_of_date: date | None,
+    still: Sequence[str] = (),
+) -> list[Incident]:
+    """Take steps that succeeded off the open incidents.
+
+    Args:
+        connection: As the role that keeps incidents.
+        steps: What succeeded.
+        as_of_date: For which date; an incident that a later date met stays open.
+        still: Causes that were seen again just now.
+
+    Returns:
+        Those that are over: no step is left on them.
+    """
+    given = {
+        "steps": list(steps),
+        "as_of_date": as_of_date,
+        "still": list(still),
+    }
+    with connection.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute(SETTLE, given).fetchall()
+    return [Incident(**row) for row in rows if row["closed_at"]]
+
+
+def record(
+    connection: psycopg.Connection[Any],
+    incident: Incident,
+    event: str,
+    subject: str,
+    is_delivered: bool,
+    step: str = "",
+) -> None:
+    """Add a message to ops.alerts; what nobody got is told at the next sight of the cause."""
+    dag_id = (incident.run_id or "").partition("/")[0]
+    connection.execute(
+        "insert into ops.alerts"
+        " (incident_id, event, dag_id, task_id, run_id, as_of_date, subject, is_delivered)"
+        " values (%s, %s, %s, %s, %s, %s, %s, %s)",
+        (
+            incident.incident_id,
+            event,
+            dag_id or None,
+            step.partition(".")[2] or None,
+            incident.run_id,
+            incident.first_bad_date,
+            subject,
+            is_delivered,
+        ),
+    )
+    if not is_delivered and event != RECOVERED:
+        connection.execute(
+            "update ops.incidents set last_told_at = null where incident_id = %s",
+            [incident.incident_id],
+        )
+
+
+def last_good(connection: psycopg.Connection[Any]) -> dict[str, date]:
+    """Newest published date of each question."""
+    rows = connection.execute(
+        "select question, max(as_of_date) from ops.publications group by question"
+    ).fetchall()
+    return dict(rows)

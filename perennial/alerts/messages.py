@@ -1,0 +1,111 @@
+"""What an alert says: what broke, for which date, whose it is; what waits; what to do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+
+from perennial.alerts.causes import RUNBOOK, Cause, Incident
+
+NOT_KNOWN = "not known: the warehouse does not answer"
+
+LastGood = Mapping[str, date]
+
+
+def subject_of(cause: Cause, count_others: int = 0) -> str:
+    """One line, to be read on a telephone: severity, what, which date, whose."""
+    when = f" for {cause.as_of_date}" if cause.as_of_date else ""
+    more = f" and {count_others} more" if count_others else ""
+    return f"Perennial {cause.severity}: {cause.title}{when}{more} ({cause.owner})"
+
+
+def body_of(
+    told: Sequence[tuple[Cause, Incident]], count_held_back: int, last_good: LastGood | None
+) -> str:
+    """The text under it, for causes that one observer saw together.
+
+    Args:
+        told: At least one; of the first come date, owner, link and runbook entry.
+        count_held_back: Causes seen as well, and told before.
+        last_good: Newest published date by question; None: not known.
+    """
+    cause, _ = told[0]
+    blocks = sorted({view for one, _ in told for view in one.blocks})
+    tables = sorted({one.table for one, _ in told if one.table})
+    entries = list(dict.fromkeys(one.entry for one, _ in told))
+    lines = [_line(one, incident) for one, incident in told]
+    if count_held_back:
+        lines.append(f"({count_held_back} more, told before and still open)")
+    facts = {
+        "Likely cause": cause.likely,
+        "Table": ", ".join(tables),
+        "First bad date": _text(
+            min((i.first_bad_date for _, i in told if i.first_bad_date), default=None)
+        ),
+        "Owner": cause.owner,
+        "Blocks": f"{', '.join(blocks)} (readers still see the last good date)"
+        if blocks
+        else "nothing that readers see",
+        "Last good": _dates(last_good),
+        "Look at": cause.link,
+        "What to do": ", ".join(f"{RUNBOOK}#{anchor(entry)}" for entry in entries),
+    }
+    return "\n".join([*lines, "", *(f"{name}: {text}" for name, text in facts.items() if text)])
+
+
+def recovery_of(over: Sequence[Incident], as_of_date: date | None) -> tuple[str, str]:
+    """Subject and text of the one message that incidents are over."""
+    first = over[0]
+    more = f" and {len(over) - 1} more" if len(over) > 1 else ""
+    subject = f"Perennial recovered: {first.title}{more} ({first.owner})"
+    lines = []
+    for incident in over:
+        assert incident.closed_at is not None
+        since = f", first bad date {incident.first_bad_date}" if incident.first_bad_date else ""
+        lines.append(
+            f"{incident.title}: over after {_duration(incident.closed_at - incident.opened_at)}, "
+            f"seen {_times(incident.seen_count)}{since}"
+        )
+    if as_of_date:
+        lines.append(f"It succeeded for {as_of_date}.")
+    return subject, "\n".join(lines)
+
+
+def anchor(heading: str) -> str:
+    """Where a heading of a Markdown page can be linked to."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def _line(cause: Cause, incident: Incident) -> str:
+    if incident.seen_count == 1:
+        return cause.summary
+    steps = ", ".join(incident.steps)
+    return (
+        f"{cause.summary}\n  open since {incident.opened_at:%Y-%m-%d %H:%M} UTC, "
+        f"seen {_times(incident.seen_count)}, by {steps}"
+    )
+
+
+def _dates(last_good: LastGood | None) -> str:
+    """`churn, clv 2024-03-01; demand 2024-02-01`."""
+    if last_good is None:
+        return NOT_KNOWN
+    days = sorted(set(last_good.values()), reverse=True)
+    groups = (", ".join(q for q, day in sorted(last_good.items()) if day == of) for of in days)
+    return "; ".join(f"{names} {day}" for names, day in zip(groups, days, strict=True)) or "never"
+
+
+def _text(day: date | None) -> str | None:
+    return str(day) if day else None
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
+
+
+def _duration(span: timedelta) -> str:
+    minutes = int(span.total_seconds() // 60)
+    if minutes < 120:
+        return f"{minutes} min"
+    return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // (24 * 60)} days"

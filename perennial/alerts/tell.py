@@ -1,0 +1,125 @@
+"""Tell of a cause once, hold its repeats back, and tell once more when it is over."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import date, timedelta
+
+import psycopg
+
+from perennial.alerts import at_home, incidents, messages, routes
+from perennial.alerts.causes import (
+    INFO,
+    RECOVERED,
+    WARNING,
+    Cause,
+    Incident,
+)
+from perennial.alerts.words import cause_of
+from perennial.settings import Settings, SettingsError
+
+log = logging.getLogger(__name__)
+
+LEVELS = {WARNING: "warning", INFO: "info"}  # Apprise's words; critical is a failure
+NO_WAREHOUSE = (psycopg.Error, SettingsError)
+
+
+def tell(settings: Settings, causes: Sequence[Cause]) -> bool:
+    """Count causes that one observer saw together, and send one message about those that are new.
+
+    Args:
+        settings: Who is told, and after how many hours again.
+        causes: All of one owner and severity.
+
+    Returns:
+        Whether a message went to somebody.
+    """
+    if not causes:
+        return False
+    again = timedelta(hours=settings.alert_again_hours)
+    try:
+        with incidents.opened(settings) as connection:
+            noted = [(cause, *incidents.note(connection, cause, again)) for cause in causes]
+            last_good = incidents.last_good(connection)
+    except NO_WAREHOUSE as error:
+        log.error("incidents are kept in the home: %s", cause_of(error))
+        return _tell_without_warehouse(settings, causes, again)
+    told = [(cause, incident, event) for cause, incident, event in noted if event]
+    if not told:
+        log.info("no alert: %s is known and open", causes[0].key)
+        return False
+    subject, is_sent = _send(settings, told, len(noted) - len(told), last_good)
+    _record(settings, [(i, event, cause.step) for cause, i, event in told], subject, is_sent)
+    return is_sent
+
+
+def _record(
+    settings: Settings, told: Sequence[tuple[Incident, str, str]], subject: str, is_sent: bool
+) -> None:
+    try:
+        with incidents.opened(settings) as connection:
+            for incident, event, step in told:
+                incidents.record(connection, incident, event, subject, is_sent, step)
+    except NO_WAREHOUSE as error:
+        log.error("the alert %r is NOT in ops.alerts: %s", subject, cause_of(error))
+
+
+def _tell_without_warehouse(settings: Settings, causes: Sequence[Cause], again: timedelta) -> bool:
+    try:
+        noted = [(cause, *at_home.note(settings, cause, again)) for cause in causes]
+    except OSError as error:  # then at least it is told, each time
+        log.error("incidents can't be kept in the home: %s", cause_of(error))
+        subject = messages.subject_of(causes[0], len(causes) - 1)
+        body = "\n".join(cause.summary for cause in causes)
+        urls = routes.receivers(settings, causes[0].severity, causes[0].owner)
+        return routes.send(urls, subject, body, LEVELS.get(causes[0].severity, "failure"))
+    told = [(cause, incident, event) for cause, incident, event in noted if event]
+    if not told:
+        return False
+    _, is_sent = _send(settings, told, len(noted) - len(told), None)
+    if not is_sent:
+        for _, incident, _ in told:
+            at_home.untold(settings, incident)
+    return is_sent
+
+
+def _send(
+    settings: Settings,
+    told: Sequence[tuple[Cause, Incident, str]],
+    count_held_back: int,
+    last_good: messages.LastGood | None,
+) -> tuple[str, bool]:
+    cause = told[0][0]
+    subject = messages.subject_of(cause, len(told) - 1)
+    body = messages.body_of([(one, seen) for one, seen, _ in told], count_held_back, last_good)
+    urls = routes.receivers(settings, cause.severity, cause.owner)
+    return subject, routes.send(urls, subject, body, LEVELS.get(cause.severity, "failure"))
+
+
+def recovered(
+    settings: Settings,
+    steps: Sequence[str],
+    as_of_date: date | None,
+    still: Sequence[str] = (),
+) -> None:
+    """Close the incidents that steps' success ends, and send one message about them.
+
+    Costs one statement while nothing is open. See `incidents.settle` for the arguments. Without the
+    warehouse nothing is closed: the next success does it.
+    """
+    try:
+        with incidents.opened(settings) as connection:
+            over = incidents.settle(connection, steps, as_of_date, still)
+    except NO_WAREHOUSE as error:
+        log.error("no incident can be closed now: %s", cause_of(error))
+        return
+    by_receiver: dict[tuple[str, ...], list[Incident]] = {}
+    for incident in over:
+        if incident.severity != INFO:  # a question that was answered is no news
+            urls = routes.receivers(settings, incident.severity, incident.owner)
+            by_receiver.setdefault(tuple(urls), []).append(incident)
+    for told_to, together in by_receiver.items():
+        subject, body = messages.recovery_of(together, as_of_date)
+        is_sent = routes.send(list(told_to), subject, body, "success")
+        _record(settings, [(incident, RECOVERED, "") for incident in together], subject, is_sent)

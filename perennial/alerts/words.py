@@ -1,0 +1,117 @@
+"""What an error says, without anybody's data, and what makes two errors one cause.
+
+An alert carries no personal data and no secret: of an error it quotes the first line, with
+anything masked that may be a value of somebody's row, a password or an address.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Iterator
+
+import psycopg
+
+from perennial import contracts
+from perennial.alerts.causes import relations
+from perennial.settings import LAYERS
+
+LONGEST_CAUSE = 400
+# A permission, an unknown table, a broken constraint: values stand in the lines below the first.
+TABLES_ERRORS = (psycopg.ProgrammingError, psycopg.IntegrityError)
+
+# Our own errors are written to be shown: they name rules, tables and counts, never a row's values.
+OWN_PACKAGES = {"perennial", "ingest", "expectations", "ml_tasks", "privacy", "dags", "local"}
+MASK = "***"
+SECRET = re.compile(r"(?i)\b(password|passwd|pwd|secret|token|api_?key)(\s*[=:]\s*)\S+")
+CREDENTIALS = re.compile(r"://[^\s/@]*@")
+ADDRESS = re.compile(r"[\w.+-]+@[\w-]+(\.[\w-]+)+")
+QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+NAME = re.compile(r"['\"][a-z][a-z0-9]*([_.][a-z0-9_]+)+['\"]")  # of a task or a table
+
+TABLE = re.compile(rf"\b(?:{'|'.join((*LAYERS, 'ops'))})\.[a-z_][a-z0-9_]*")
+FOUND = re.compile(r"; (?:found|could not be evaluated): .*?(?= \| |$)")  # of a gate's rule
+NUMBER = re.compile(r"\b[0-9a-f]*\d[0-9a-f]*(?:[.,:/-]\d+)*\b")  # counts, dates, digests
+
+KILLED = "the process ended without a word: killed, out of memory, or its machine was lost"
+# One cause wherever they strike; each is a heading of the runbook.
+WAREHOUSE_GONE = "The warehouse does not answer"
+DISK_FULL = "A disk is full"
+NO_MEMORY = "Memory ran out"
+GONE = re.compile(
+    r"(?i)connection refused|server closed the connection|terminating connection|connection is lost"
+    r"|could not connect|connection failed|connection timeout|the database system is"
+)
+
+
+def cause_of(error: BaseException | str | None) -> str:
+    """The error's kind and first line, masked.
+
+    Postgres and Python put values into their messages in quotes, so of errors that are not our own
+    whatever is quoted goes, except for names of tasks, tables and constraints where those stand.
+    Our own may repeat the error they were raised from: that part is masked likewise.
+    """
+    if error is None:
+        return KILLED
+    package = type(error).__module__.split(".")[0]
+    text = str(error)
+    if package in OWN_PACKAGES and isinstance(error, BaseException) and str(error.__cause__ or ""):
+        text = text.replace(str(error.__cause__), cause_of(error.__cause__))
+    text = next((line.strip() for line in text.splitlines() if line.strip()), "")
+    text = SECRET.sub(rf"\1\2{MASK}", CREDENTIALS.sub(f"://{MASK}@", text))
+    text = ADDRESS.sub(MASK, text)
+    if package not in OWN_PACKAGES:
+        names_tables = package in {"airflow", "cosmos"} or isinstance(error, TABLES_ERRORS)
+        text = QUOTED.sub(lambda found: _unless_a_value(found[0], names_tables), text)
+    if isinstance(error, BaseException):
+        text = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return text if len(text) <= LONGEST_CAUSE else f"{text[:LONGEST_CAUSE]} ..."
+
+
+def _unless_a_value(quoted: str, names_tables: bool) -> str:
+    return quoted if names_tables and NAME.fullmatch(quoted) else f"'{MASK}'"
+
+
+def table_in(text: str) -> str | None:
+    """The first table that a text names, with schema; of dbt's words the model's or test's."""
+    found = TABLE.search(text)
+    if found:
+        return found[0]
+    # a name of one word could be prose
+    models = [name for name in relations() if "_" in name]
+    named = [name for name in models if re.search(rf"(?<![a-z]){name}(?![a-z])", text)]
+    return relations()[max(named, key=len)] if named else None
+
+
+def everywhere(error: BaseException | str | None) -> str | None:
+    """What broke, if it is something that every step stands on; None: it is the step's own.
+
+    A lost database shows in each step that was at work, and is one cause.
+    """
+    for link in _chain(error):
+        state = getattr(link, "sqlstate", None) or ""
+        if getattr(link, "errno", None) == errno.ENOSPC or state == "53100":
+            return DISK_FULL
+        if isinstance(link, MemoryError) or state == "53200":
+            return NO_MEMORY
+        is_lost = type(link) is psycopg.OperationalError or state.startswith(("08", "57P"))
+        if is_lost or GONE.search(str(link)):
+            return WAREHOUSE_GONE
+    return None
+
+
+def _chain(error: BaseException | str | None) -> Iterator[BaseException]:
+    """The error and those that it was raised from."""
+    while isinstance(error, BaseException):
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def fingerprint(text: str) -> str:
+    """What stays of a message when the same cause strikes another day, row or question.
+
+    Counts, dates and digests go, what a rule found goes; rules, tables and kinds of error stay.
+    """
+    questions = "|".join(contracts.published())
+    text = re.sub(rf"(?<![.\w])(?:{questions})(?![.\w])", "question", FOUND.sub("", text))
+    return NUMBER.sub("#", text)

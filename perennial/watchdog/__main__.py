@@ -1,0 +1,105 @@
+"""Say what is wrong with the scores that readers see, a line a finding; exit 1 if anything is.
+
+A plain command for cron, apart from what it watches: it needs neither Airflow nor, to say so, the
+warehouse. With `--alert` findings are told as any other alert is: once, again after a day, and when
+they are over.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from itertools import groupby
+
+from pydantic import ValidationError
+
+from perennial.alerts import routes
+from perennial.alerts.causes import DATA_PLATFORM, WATCHDOG, Cause
+from perennial.alerts.tell import recovered, tell
+from perennial.alerts.words import WAREHOUSE_GONE
+from perennial.settings import Settings, SettingsError, explained, shop_of
+from perennial.watchdog.findings import Finding
+from perennial.watchdog.look import Seen, look
+from perennial.watchdog.suspects import likely_cause
+
+FOUND, WRONG = 1, 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Look once.
+
+    Returns:
+        0: all that is due is there; 1: it is not.
+    """
+    parser = argparse.ArgumentParser(prog="python -m perennial.watchdog", description=__doc__)
+    parser.add_argument("--alert", action="store_true", help="tell findings, and their end")
+    parser.add_argument("--now", type=_moment, default=None, help="as if it were then, ISO 8601")
+    given = parser.parse_args(arguments)
+    settings = Settings()
+    shop = shop_of(settings.home)
+    settings = settings.model_copy(update={"source": shop}) if shop else settings
+    routes.check(settings)
+    now = given.now or datetime.now(UTC)
+    seen = look(settings, now)
+    why = _why(settings, seen, now) if seen.findings else None
+    for finding in seen.findings:
+        print(finding)
+    if why:
+        print(f"likely: {why}")
+    if not seen.findings:
+        due = f"of {seen.due}" if seen.due else "(no date is due)"
+        print(f"well: {seen.views} reporting views have what is due {due}")
+    if given.alert:
+        _tell(settings, seen.findings, why)
+    return FOUND if seen.findings else 0
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _why(settings: Settings, seen: Seen, now: datetime) -> str:
+    if seen.held:
+        return f"the batch of {seen.due} is held: make accept, or make refuse"
+    return likely_cause(settings, seen.due, now)
+
+
+def _tell(settings: Settings, findings: list[Finding], why: str | None) -> None:
+    causes = [_cause(finding, why) for finding in findings]
+    by_severity = sorted(causes, key=lambda cause: cause.severity)
+    for _, together in groupby(by_severity, key=lambda cause: cause.severity):
+        tell(settings, list(together))
+    if not any(finding.entry == WAREHOUSE_GONE for finding in findings):
+        recovered(settings, [WATCHDOG], None, [cause.key for cause in causes])
+
+
+def _cause(finding: Finding, why: str | None) -> Cause:
+    is_view = finding.about.startswith("reporting.")
+    # the same key as a task's: whoever notices first that the warehouse is gone tells it
+    is_shared = finding.entry == WAREHOUSE_GONE
+    return Cause(
+        key=WAREHOUSE_GONE if is_shared else f"{WATCHDOG}: {finding.entry}: {finding.about}",
+        kind=WATCHDOG,
+        severity=finding.severity,
+        title=f"{finding.entry}: {finding.about}",
+        summary=f"{finding.about}: {finding.text}",
+        step=WATCHDOG,
+        as_of_date=finding.as_of_date,
+        owner=DATA_PLATFORM,
+        entry=finding.entry,
+        table=finding.about if is_view else None,
+        blocks=(finding.about,) if is_view else (),
+        likely=why,
+    )
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (SettingsError, ValidationError) as error:
+        why = explained(error) if isinstance(error, ValidationError) else error
+        print(f"error: {why}", file=sys.stderr)
+        sys.exit(WRONG)

@@ -1,0 +1,158 @@
+"""Read what there is: the views as a reader does, what is due as a role that only counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from perennial import contracts
+from perennial.alerts.causes import CRITICAL, WARNING
+from perennial.alerts.incidents import ROLE
+from perennial.alerts.words import WAREHOUSE_GONE, cause_of
+from perennial.delivery import CUSTOMER_360, MODEL_HEALTH
+from perennial.settings import Settings
+from perennial.warehouse import connect
+from perennial.watchdog.due import Landing, is_landing_missing, last_landing_time, newest_due
+from perennial.watchdog.findings import NO_LANDING, UNREADABLE, Finding, ViewState, judge
+
+CUSTOMER = ("customer_id",)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a look found, and for which date."""
+
+    due: date | None
+    findings: list[Finding]
+    views: int = 0
+    held: bool = False
+
+
+@dataclass(frozen=True)
+class Published:
+    """A question's newest publication, and how many rows the one before had, by table."""
+
+    as_of_date: date
+    row_counts: dict[str, int]
+    row_counts_before: dict[str, int]
+
+
+def look(settings: Settings, now: datetime) -> Seen:
+    """Compare each reporting view with what is due at a time.
+
+    Args:
+        settings: Of the shop.
+        now: With a time zone.
+    """
+    try:
+        with connect(settings, ROLE) as watcher, connect(settings, "bi_reader") as reader:
+            return _look(settings, now, watcher, reader)
+    except psycopg.OperationalError as error:
+        where = f"{settings.pg_host}:{settings.pg_port}"
+        return Seen(None, [Finding(WAREHOUSE_GONE, "warehouse", f"{where}: {cause_of(error)}")])
+
+
+def _look(
+    settings: Settings,
+    now: datetime,
+    watcher: psycopg.Connection[Any],
+    reader: psycopg.Connection[Any],
+) -> Seen:
+    landings = _landings(watcher)
+    due = newest_due(settings, now, landings)
+    published = _published(watcher)
+    states, findings = [], []
+    for view, question, table in _views():
+        try:
+            with reader.transaction():
+                newest, rows = _newest(reader, view)
+        except psycopg.OperationalError:
+            raise
+        except psycopg.Error as error:
+            findings.append(Finding(UNREADABLE, view, cause_of(error), as_of_date=due))
+            continue
+        states.append(_state(watcher, view, newest, rows, published.get(question), table))
+    findings += [finding for state in states for finding in judge(state, due)]
+    if is_landing_missing(settings, now, landings) and not findings:
+        since = last_landing_time(settings, now)
+        text = f"no file since {max(one.landed_at for one in landings):%Y-%m-%d %H:%M} UTC"
+        findings.append(Finding(NO_LANDING, "raw", f"{text}, asked for at {since:%H:%M}"))
+    held = any(one.status == "held" and one.as_of_date == due for one in landings)
+    return Seen(due, findings, len(states), held)
+
+
+def _views() -> list[tuple[str, str, contracts.ScoreTable | None]]:
+    """Views that show the newest date, with the question and table that they show."""
+    views: list[tuple[str, str, contracts.ScoreTable | None]] = [
+        (f"reporting.{table.name}", question, table)
+        for question in contracts.questions()
+        for table in contracts.load(question).tables
+    ]
+    views.append((f"reporting.{CUSTOMER_360}", "", None))
+    views.append((f"reporting.{MODEL_HEALTH}", contracts.LOOKBACK, None))
+    return views
+
+
+def _newest(reader: psycopg.Connection[Any], view: str) -> tuple[date | None, int]:
+    name = sql.Identifier(*view.split("."))
+    row = reader.execute(
+        sql.SQL("select max(as_of_date), count(*) from {}").format(name)
+    ).fetchone()
+    assert row is not None  # an aggregate always has one row
+    return row
+
+
+def _state(
+    watcher: psycopg.Connection[Any],
+    view: str,
+    newest: date | None,
+    rows: int,
+    published: Published | None,
+    table: contracts.ScoreTable | None,
+) -> ViewState:
+    if view == f"reporting.{MODEL_HEALTH}":  # what was judged last may be of an earlier date
+        day = published.as_of_date if published else None
+        return ViewState(view, day, rows, may_be_empty=True, severity=WARNING)
+    is_of_customers = table is None or table.entity == CUSTOMER
+    is_newest = published is not None and published.as_of_date == newest
+    counts = published.row_counts if published and is_newest else {}
+    before = published.row_counts_before if published and is_newest else {}
+    return ViewState(
+        view,
+        newest,
+        rows,
+        published_rows=counts.get(table.name) if table else None,
+        rows_before=before.get(table.name) if table else None,
+        known_customers=_known_customers(watcher, newest) if is_of_customers and newest else None,
+        may_be_empty=table is not None and table.may_be_empty,
+        severity=CRITICAL,
+    )
+
+
+def _known_customers(watcher: psycopg.Connection[Any], day: date) -> int | None:
+    row = watcher.execute("select ops.count_known_customers(%s)", [day]).fetchone()
+    assert row is not None  # a function call always has one row
+    return row[0]
+
+
+def _landings(watcher: psycopg.Connection[Any]) -> list[Landing]:
+    rows = watcher.execute(
+        "select as_of_date, status, max(landed_at) from ops.landed_files"
+        " where as_of_date is not null group by as_of_date, status"
+    )
+    return [Landing(*row) for row in rows]
+
+
+def _published(watcher: psycopg.Connection[Any]) -> dict[str, Published]:
+    rows = watcher.execute(
+        "select distinct on (question) question, as_of_date, row_counts,"
+        " lead(row_counts) over (partition by question order by as_of_date desc)"
+        " from ops.publications order by question, as_of_date desc"
+    )
+    return {
+        question: Published(day, counts, before or {}) for question, day, counts, before in rows
+    }

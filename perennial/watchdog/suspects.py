@@ -1,0 +1,50 @@
+"""Why a date is missing, as far as Airflow tells. A guess: the verdict comes from the data."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import httpx
+
+from perennial.airflow_api import AirflowError, Api, base_url, health
+from perennial.settings import Settings, SettingsError
+
+AT_WORK = ("running", "queued")
+
+
+def likely_cause(settings: Settings, due: date | None, now: datetime) -> str:
+    """The likeliest reason in words; what is nearest to the root comes first."""
+    parts = health(settings)
+    if not parts:
+        return f"Airflow does not answer at {base_url(settings)}"
+    ill = [part for part, state in parts.items() if state != "healthy"]
+    if ill:
+        return f"Airflow's {', '.join(ill)} is not healthy"
+    try:
+        api = Api(settings)
+        paused = api.get("/dags", paused=True, limit=100)["dags"]
+        runs = api.get("/dags/~/dagRuns", order_by="-run_after", limit=100)["dag_runs"]
+    except (httpx.HTTPError, AirflowError, SettingsError) as error:
+        return f"Airflow could not be asked ({type(error).__name__})"
+    return _from_runs([dag["dag_id"] for dag in paused], runs, due, now, settings.due_hours)
+
+
+def _from_runs(
+    paused: list[str], runs: list[dict[str, Any]], due: date | None, now: datetime, hours: float
+) -> str:
+    """The same from what the API answered: paused DAGs, and runs, newest first."""
+    stopped = sorted(dag_id for dag_id in paused if not dag_id.startswith("train_"))
+    if stopped:
+        return f"paused in Airflow: {', '.join(stopped)}"
+    of_date = [run for run in runs if run["partition_key"] == str(due)]
+    failed = sorted({run["dag_id"] for run in of_date if run["state"] == "failed"})
+    if failed:
+        return f"failed for {due}: {', '.join(failed)}"
+    at_work = [run for run in of_date if run["state"] in AT_WORK]
+    if at_work:
+        run = at_work[-1]
+        since = datetime.fromisoformat(run["start_date"] or run["queued_at"])
+        hung = "hangs" if now - since > timedelta(hours=hours) else "is at work"
+        return f"{run['dag_id']} {hung}, since {since:%Y-%m-%d %H:%M} UTC"
+    return f"nothing is at work for {due} in Airflow: its trigger never came"
