@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from email import message_from_bytes, policy
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from types import SimpleNamespace
@@ -43,6 +44,14 @@ def mailbox() -> Iterator[Mailbox]:
 
 @pytest.fixture
 def webhook() -> Iterator[SimpleNamespace]:
+    """An HTTP server that keeps what is posted to it."""
+    with listening() as received:
+        yield received
+
+
+@contextmanager
+def listening() -> Iterator[SimpleNamespace]:
+    """The same, for as long as it is asked for."""
     received = SimpleNamespace(posts=[], status=200)
 
     class Handler(BaseHTTPRequestHandler):

@@ -27,7 +27,7 @@ from perennial.alerts.causes import (
     owner_of,
     stale_views,
 )
-from perennial.alerts.tell import recovered, tell
+from perennial.alerts.tell import is_told, recovered, tell
 from perennial.alerts.words import cause_of, everywhere, fingerprint, table_in
 from perennial.settings import Settings
 
@@ -108,6 +108,31 @@ def failure(context: Mapping[str, Any], settings: Settings) -> Cause:
         blocks=stale_views(seen.dag_id),
         **fields,
     )
+
+
+def run_failed(context: Mapping[str, Any]) -> None:
+    """Tell about a run that failed, if none of its tasks could: `on_failure_callback` of a DAG.
+
+    Airflow asks nobody when a task's process was killed for good, nor when it gives a run up.
+    """
+    settings, seen = Settings(), Seen.from_context(context)
+    if is_told(settings, f"{seen.dag_id}/{seen.run_id}"):
+        return
+    if context.get("reason") != "timed_out":
+        tell(settings, [failure(context, settings)])
+        return
+    cause = seen.cause(
+        settings,
+        key=f"{FAILURE}: {seen.dag_id} timed out",
+        kind=FAILURE,
+        severity=CRITICAL,
+        title=f"{seen.dag_id} was given up",
+        summary=f"its run took too long and was ended in {seen.task_id}",
+        step=seen.dag_id,
+        entry=LATE,
+        blocks=stale_views(seen.dag_id),
+    )
+    tell(settings, [cause])
 
 
 def succeeded(context: Mapping[str, Any]) -> None:

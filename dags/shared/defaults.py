@@ -12,7 +12,7 @@ from airflow.sdk import (
     RetryRule,
 )
 
-from dags.shared.alerts import alert, deadline_missed, succeeded
+from dags.shared.alerts import alert, deadline_missed, run_failed, succeeded
 from perennial.alerts.causes import DATA_PLATFORM
 from perennial.settings import Settings
 
@@ -73,5 +73,6 @@ def dag_defaults(impact: str, step: str, waits: timedelta = timedelta(0)) -> dic
         "max_active_runs": 1,
         "dagrun_timeout": timedelta(hours=6) + waits,
         "default_args": TASK_DEFAULTS,
+        "on_failure_callback": run_failed,
         "is_paused_upon_creation": False,
     }

@@ -16,7 +16,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from perennial.alerts import at_home
-from perennial.alerts.causes import AGAIN, OPENED, RECOVERED, Cause, Incident
+from perennial.alerts.causes import AGAIN, FAILURE, OPENED, RECOVERED, Cause, Incident
 from perennial.settings import Settings
 from perennial.warehouse import connect
 
@@ -170,6 +170,17 @@ def record(
             "update ops.incidents set last_told_at = null where incident_id = %s",
             [incident.incident_id],
         )
+
+
+def is_met_by(connection: psycopg.Connection[Any], run_id: str) -> bool:
+    """Whether an open incident about a failure was met by this run last."""
+    row = connection.execute(
+        "select exists(select from ops.incidents"
+        " where run_id = %s and kind = %s and closed_at is null)",
+        [run_id, FAILURE],
+    ).fetchone()
+    assert row is not None  # exists() always has one row
+    return row[0]
 
 
 def last_good(connection: psycopg.Connection[Any]) -> dict[str, date]:

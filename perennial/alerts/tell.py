@@ -97,6 +97,16 @@ def _send(
     return subject, routes.send(urls, subject, body, LEVELS.get(cause.severity, "failure"))
 
 
+def is_told(settings: Settings, run_id: str) -> bool:
+    """Whether an open incident was met by a run last; no if the warehouse does not answer."""
+    try:
+        with incidents.opened(settings) as connection:
+            return incidents.is_met_by(connection, run_id)
+    except NO_WAREHOUSE as error:
+        log.error("it is not known whether %s was told: %s", run_id, cause_of(error))
+        return False
+
+
 def recovered(
     settings: Settings,
     steps: Sequence[str],

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import psycopg
 import pytest
 
-from dags.shared.alerts import alert, succeeded, tell_warnings
+from dags.shared.alerts import alert, run_failed, succeeded, tell_warnings
 from perennial.alerts import routes
 from perennial.settings import Settings, SettingsError
 from perennial.warehouse import connect
@@ -190,6 +190,21 @@ def test_warnings_are_told_one_by_one_and_end_when_the_gate_finds_them_no_more(
     tell_warnings({"warnings": []}, seen(day="2024-03-04"))
     assert webhook.posts[2][1]["title"] == (
         "Perennial recovered: score_churn.publish warns and 1 more (data-platform)"
+    )
+
+
+def test_a_run_tells_what_none_of_its_tasks_could(home, webhook, monkeypatch):
+    monkeypatch.setenv("PERENNIAL_ALERT_URLS", webhook.url)
+    alert(failed())
+    run_failed(seen())  # its task told it
+    assert len(webhook.posts) == 1
+    run_failed(seen(dag_id="score_clv") | {"reason": "task_failure"})  # the process was killed
+    title = "Perennial critical: score_clv.publish failed for 2024-03-01 (data-platform)"
+    assert webhook.posts[1][1]["title"] == title
+    assert webhook.posts[1][1]["message"].startswith("the process ended without a word")
+    run_failed(seen(dag_id="land", task_id="land_files") | {"reason": "timed_out"})
+    assert webhook.posts[2][1]["title"] == (
+        "Perennial critical: land was given up for 2024-03-01 (data-platform)"
     )
 
 

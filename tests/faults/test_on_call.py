@@ -1,0 +1,186 @@
+"""Real Airflow, real faults: each gives one alert, and one more when it is over."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import psutil
+import pytest
+
+from local import airflow
+from perennial.settings import REPOSITORY, Settings
+from tests.conftest import StartHome
+from tests.faults import ledger
+from tests.receivers import listening
+
+pytestmark = pytest.mark.whole
+
+AS_OF = date(2024, 2, 10)
+SMALL_SHOP = {"sample_customers": 300, "sample_days": 404}
+DUE_HOURS = 0.05
+
+
+@pytest.fixture(scope="module")
+def receiver() -> Iterator[SimpleNamespace]:
+    with listening() as received:
+        yield received
+
+
+@pytest.fixture(scope="module")
+def home(start_home: StartHome, receiver: SimpleNamespace) -> Iterator[Settings]:
+    """A shop that was scored once, whose alerts go to `receiver`."""
+    settings = start_home("sample", alert_urls=receiver.url, due_hours=DUE_HOURS, **SMALL_SHOP)
+    done = command(settings, "local", "run", "--as-of", str(AS_OF))
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-3000:]
+    yield settings
+    command(settings, "local", "down")
+
+
+@pytest.fixture
+def posts(home: Settings, receiver: SimpleNamespace) -> list[tuple[str, dict[str, Any]]]:
+    """What was posted since the test began."""
+    receiver.posts.clear()
+    return receiver.posts
+
+
+def command(settings: Settings, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`python -m module ...` for this home, as make calls it."""
+    names = "home source pg_port airflow_port mlflow_port sample_customers sample_days alert_urls"
+    fields = {
+        f"PERENNIAL_{name.upper()}": str(getattr(settings, name))
+        for name in (*names.split(), "due_hours")
+    }
+    return subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        cwd=REPOSITORY,
+        env=os.environ | fields,
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+
+
+def wait_until(is_so: Callable[[], object], seconds: float = 300) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline, "it took too long"
+        time.sleep(0.2)
+
+
+def start_run(settings: Settings, dag_id: str, day: date = AS_OF) -> str:
+    body = {"logical_date": None, "partition_key": str(day)}
+    return airflow.Api(settings).post(f"/dags/{dag_id}/dagRuns", body)["dag_run_id"]
+
+
+def run_state(settings: Settings, dag_id: str, run_id: str) -> str:
+    return airflow.Api(settings).get(f"/dags/{dag_id}/dagRuns/{run_id}")["state"]
+
+
+def titles(posts: list[tuple[str, dict[str, Any]]]) -> list[str]:
+    return [post["title"] for _, post in posts]
+
+
+def workers(settings: Settings) -> list[psutil.Process]:
+    """Processes in which tasks run, without those that watch over them."""
+    found = []
+    for process in airflow.processes_of(settings):
+        try:
+            if process.name() and "airflow worker -- " in " ".join(process.cmdline()):
+                found.append(process)
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
+def test_a_healthy_home_has_nothing_to_say(home: Settings, receiver: SimpleNamespace) -> None:
+    assert [post["title"] for _, post in receiver.posts if post["type"] == "failure"] == []
+    done = command(home, "perennial.watchdog")
+    assert done.returncode == 0, done.stdout
+
+
+def test_a_task_whose_process_is_killed_for_good_is_told_once(home: Settings, posts: Any) -> None:
+    run_id, kills = start_run(home, "score_churn"), 0
+
+    def is_over() -> bool:
+        nonlocal kills
+        for process in workers(home):
+            process.kill()
+            kills += 1
+        return run_state(home, "score_churn", run_id) == "failed"
+
+    wait_until(is_over)
+    wait_until(lambda: posts, 60)
+    time.sleep(10)
+    [title] = titles(posts)
+    assert title == f"Perennial critical: score_churn.train failed for {AS_OF} (data-platform)"
+    assert posts[0][1]["message"].startswith("the process ended without a word")
+    path = f"/dags/score_churn/dagRuns/{run_id}/clear"
+    airflow.Api(home).post(path, {"dry_run": False, "only_failed": True})
+    wait_until(lambda: len(posts) > 1)
+    wait_until(lambda: run_state(home, "score_churn", run_id) == "success")
+    assert titles(posts)[1:] == ["Perennial recovered: score_churn.train failed (data-platform)"]
+    ledger.record(
+        "on call",
+        "a task's process killed (SIGKILL) at each try",
+        "one alert after the last try, one when it had succeeded",
+        kills=kills,
+        lost=0,
+    )
+
+
+def test_a_run_that_does_not_come_through_misses_its_deadline_once(
+    home: Settings, posts: Any
+) -> None:
+    api = airflow.Api(home)
+    api.request("PATCH", "/dags/score_demand", json={"is_paused": True})
+    run_id = start_run(home, "score_demand")
+    started = time.monotonic()
+    wait_until(lambda: posts)
+    seconds = time.monotonic() - started
+    time.sleep(10)
+    [title] = titles(posts)
+    assert title == f"Perennial warning: score_demand is late for {AS_OF} (data-platform)"
+    assert seconds >= DUE_HOURS * 3600 - 5
+    api.request("PATCH", "/dags/score_demand", json={"is_paused": False})
+    wait_until(lambda: run_state(home, "score_demand", run_id) == "success")
+    wait_until(lambda: len(posts) > 1, 60)
+    assert titles(posts)[1:] == ["Perennial recovered: score_demand is late (data-platform)"]
+    ledger.record(
+        "on call",
+        f"a run that waits longer than its deadline of {DUE_HOURS * 3600:.0f} s",
+        f"one alert after {seconds:.0f} s, one when it was through",
+        lost=0,
+    )
+
+
+def test_a_paused_dag_is_named_by_the_watchdog_once(home: Settings, posts: Any) -> None:
+    api = airflow.Api(home)
+    day = AS_OF - timedelta(days=1)
+    api.request("PATCH", "/dags/score_clv", json={"is_paused": True})
+    from perennial.warehouse import connect
+
+    with connect(home, "perennial") as connection:  # as if the newest date had not been scored
+        connection.execute("delete from ops.publications where as_of_date = %s", [AS_OF])
+    start_run(home, "score_churn", day)
+    later = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    for _ in range(2):
+        done = command(home, "perennial.watchdog", "--alert", "--now", later)
+        assert done.returncode == 1
+    assert "likely: paused in Airflow: score_clv" in done.stdout
+    told = [post for _, post in posts if post["title"].startswith("Perennial critical: A view")]
+    assert len(told) == 1
+    assert "Likely cause: paused in Airflow: score_clv" in told[0]["message"]
+    ledger.record(
+        "on call",
+        "a DAG paused, the date that is due not published",
+        "the watchdog names view, date and DAG; one alert for two looks",
+        lost=0,
+    )
