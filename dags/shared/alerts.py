@@ -105,7 +105,7 @@ def failure(context: Mapping[str, Any], settings: Settings) -> Cause:
         title=f"{shared} ({seen.step})" if shared else f"{seen.step} failed",
         summary=summary,
         table=None if shared else table_in(summary),
-        blocks=stale_views(seen.dag_id),
+        blocks=stale_views("land" if shared else seen.dag_id),
         **fields,
     )
 
@@ -198,8 +198,7 @@ def tell_waiting(outcome: Mapping[str, Any], context: Mapping[str, Any]) -> None
         kind=QUESTION,
         severity=INFO,
         title=f"{seen.dag_id} waits for your decision",
-        summary=f"{outcome['subject']}\n{outcome['reason']}\n"
-        f"{outcome['meanwhile']}",
+        summary=f"{outcome['subject']}\n{outcome['reason']}\n{outcome['meanwhile']}",
         link=f"{run_url(seen, settings)}/required_actions",
     )
     tell(settings, [cause])

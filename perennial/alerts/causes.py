@@ -21,6 +21,8 @@ DATA_PLATFORM = "data-platform"  # owns the DAGs, and whatever has no other owne
 CRITICAL, WARNING, INFO = "critical", "warning", "info"
 SEVERITIES = (CRITICAL, WARNING, INFO)
 
+BEFORE_QUESTIONS = ("sample_day", "land", "build_warehouse")
+
 # Who noticed.
 FAILURE = "failure"  # a task
 GATE_WARNING = "warning"  # a gate, by a rule that stops nothing
@@ -133,15 +135,15 @@ def stale_views(dag_id: str) -> tuple[str, ...]:
     """Reporting views that lack the date because this DAG failed, in order of name.
 
     A question's DAG holds up its own tables and what joins all questions; what comes before the
-    questions holds up all; what comes after them, or trains, none. A view's `_history` shares its
-    fate and is not named.
+    questions holds up all; any other none: without a training the champion of before scores on.
+    A view's `_history` shares its fate and is not named.
     """
-    if dag_id == "report" or dag_id.startswith("train_"):  # the champion of before scores on
-        return ()
     if dag_id == contracts.LOOKBACK:
         return ("reporting.model_health",)
     questions = contracts.questions()
     own = [question for question in questions if dag_id == f"score_{question}"]
+    if not own and dag_id not in BEFORE_QUESTIONS:
+        return ()
     tables = {table.name for name in questions for table in contracts.load(name).tables}
     of_question = {table.name for name in own or questions for table in contracts.load(name).tables}
     held_up = set()

@@ -10,6 +10,9 @@ from perennial.alerts.causes import RUNBOOK, Cause, Incident
 
 NOT_KNOWN = "not known: the warehouse does not answer"
 
+READERS_ARE_SAFE = "readers still see the last good date"
+READERS_ARE_NOT = "readers get an error until it answers"
+
 LastGood = Mapping[str, date]
 
 
@@ -37,6 +40,7 @@ def body_of(
     lines = [_line(one, incident) for one, incident in told]
     if count_held_back:
         lines.append(f"({count_held_back} more, told before and still open)")
+    meanwhile = READERS_ARE_SAFE if last_good is not None else READERS_ARE_NOT
     facts = {
         "Likely cause": cause.likely,
         "Table": ", ".join(tables),
@@ -44,9 +48,7 @@ def body_of(
             min((i.first_bad_date for _, i in told if i.first_bad_date), default=None)
         ),
         "Owner": cause.owner,
-        "Blocks": f"{', '.join(blocks)} (readers still see the last good date)"
-        if blocks
-        else "nothing that readers see",
+        "Blocks": f"{', '.join(blocks)} ({meanwhile})" if blocks else "nothing that readers see",
         "Last good": _dates(last_good),
         "Look at": cause.link,
         "What to do": ", ".join(f"{RUNBOOK}#{anchor(entry)}" for entry in entries),
