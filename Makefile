@@ -11,7 +11,7 @@ ROLE ?= bi_reader
 # What is typed is text. Make expands nothing in it, and a recipe takes it from the environment as
 # "$$NAME", never as a piece of its own command: a quote in a value runs nothing.
 TYPED := SOURCE FILES SCHEDULE AS_OF AGAIN FROM TO EVERY QUESTION WHY ROLE BATCH ALERT ONLY DATA SHARED FINAL SEED \
-  CUSTOMER DRY FILE
+  CUSTOMER DRY FILE UPGRADE
 $(foreach name,$(TYPED),$(eval $(name) ?=))
 $(foreach name,$(TYPED) $(filter PERENNIAL_%,$(.VARIABLES)),\
   $(if $(filter command environment,$(firstword $(origin $(name)))),\
@@ -40,14 +40,20 @@ $(BIN)/.made-from-lock: requirements.txt
 env: $(BIN)/.made-from-lock ## make the environment, .venv
 
 .PHONY: lock
-lock: env ## resolve pyproject.toml into requirements.txt
+lock: env ## resolve pyproject.toml into requirements.txt; UPGRADE=yes takes the newest that fit
 	@$(BIN)/python -m pip install -qq uv
 	@# torch's CPU build, where one is at hand: the other drags in gigabytes. Its label, +cpu, goes
 	@# again, because it installs nowhere else.
 	@sed -i 's/^\(torch==[0-9.]*\)$$/\1+cpu/' requirements.txt
 	@$(BIN)/uv pip compile -q pyproject.toml --extra dev --python-version 3.11 --no-header --no-annotate \
+	  $${UPGRADE:+--upgrade} \
 	  $${PIP_FIND_LINKS:+--find-links $$PIP_FIND_LINKS} -o requirements.txt
 	@sed -i 's/^\(torch==[^+]*\)+cpu$$/\1/' requirements.txt
+
+.PHONY: sbom
+sbom: env ## write the bill of materials of the lock (CycloneDX), sbom.cdx.json
+	@PYTHONWARNINGS=ignore $(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible -o sbom.cdx.json
+	@echo "sbom.cdx.json"
 
 # The main job --------------------------------------------------------------------------------
 

@@ -23,6 +23,8 @@ from perennial.settings import Settings
 
 settings = Settings()
 
+WITHOUT_PASSWORD = "^(?!.*://[^/?#@]*:[^/?#]*@)"  # what is typed here is kept for all to see
+
 
 @dag(
     params={
@@ -30,6 +32,7 @@ settings = Settings()
             settings.files,
             type="string",
             title="Files",
+            pattern=WITHOUT_PASSWORD,
             description_md="Path, folder, glob or URL; may contain `{as_of_date}`. "
             "`table:SCHEMA` takes tables that are in the warehouse already.",
         )

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import itertools
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO
 
 from ingest.csv_records import count_lines
-from perennial.text import plain
+from perennial.settings import SECRET_REMEDY
+from perennial.text import holds_secret, plain
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -32,6 +34,16 @@ FORMATS = {
     ".ndjson.gz": "json_lines",
 }
 TABLE_PREFIX = "table:"
+# Of fsspec's, those that lead to files somebody put there: no archives, caches, references, code.
+SCHEMES = {
+    *("file", "local", "memory", "http", "https", "ftp", "sftp", "ssh", "smb", "hdfs", "webhdfs"),
+    *("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl"),
+}
+GB = 10**9
+DEFAULT_LIMIT_BYTES = 50 * GB
+# No real export packs so well. A small file may: it can't do harm.
+MOST_PACKED, PACKED_HARMLESS_BYTES = 300, GB // 10
+WILDCARDS = "*?["
 BLOCK_BYTES = 1 << 20
 
 
@@ -47,7 +59,7 @@ class LandingError(ValueError):
 
 @dataclass(frozen=True)
 class ShopFile:
-    """A file of the shop: its full path or URL, its format, and how to open it."""
+    """A file of the shop: its full path or URL, its format, how to open it, how long it may be."""
 
     name: str
     base_name: str
@@ -55,6 +67,7 @@ class ShopFile:
     is_gzip: bool
     filesystem: AbstractFileSystem
     path: str
+    limit_bytes: int = DEFAULT_LIMIT_BYTES
 
     @property
     def is_local(self) -> bool:
@@ -81,21 +94,24 @@ class Content:
     prefix_line_count: int | None = None
 
 
-def find(files: str, as_of_date: date) -> list[ShopFile]:
+def find(files: str, as_of_date: date, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> list[ShopFile]:
     """The files that FILES means on a date, in order of name.
 
     Args:
         files: Path, folder, glob or fsspec URL; `{as_of_date}` becomes the date.
         as_of_date: Date of the run.
+        limit_bytes: So long may a file's uncompressed content be.
 
     Raises:
-        LandingError: If there is nothing there, or a file's format is not known.
+        LandingError: If there is nothing there, or a file's format is not known; if a file lies
+            outside the folder that is named, or the address has a secret in it.
     """
     import fsspec
 
     named = files.replace("{as_of_date}", as_of_date.isoformat())
     if not named.strip():
         raise LandingError("FILES is empty: give a path, a folder, a glob or a URL of the files")
+    _require_plain(named)
     try:
         filesystem, path = fsspec.core.url_to_fs(named)
     except (ImportError, ValueError) as error:
@@ -104,11 +120,44 @@ def find(files: str, as_of_date: date) -> list[ShopFile]:
         paths = _paths(filesystem, path, named)
     except OSError as error:
         raise LandingError(f"{named} can't be listed: {error}") from error
-    return [_shop_file(filesystem, path) for path in sorted(paths)]
+    if "file" in _protocols(filesystem):
+        _require_inside(paths, path)
+    return [
+        replace(_shop_file(filesystem, path), limit_bytes=limit_bytes) for path in sorted(paths)
+    ]
+
+
+def _require_plain(named: str) -> None:
+    """Refuse addresses that hold a secret, and those of which fsspec makes more than files."""
+    if holds_secret(named):
+        raise LandingError(f"FILES: {SECRET_REMEDY}")
+    scheme = named.partition("://")[0] if "://" in named else "file"
+    if "::" in named or scheme not in SCHEMES:
+        raise LandingError(
+            f"{named} is no address of files ({', '.join(sorted(SCHEMES))}): chains such as zip:: "
+            "are not followed, unpack archives first"
+        )
+
+
+def _require_inside(paths: list[str], path: str) -> None:
+    """Refuse what lies elsewhere than it seems: whoever may write into a folder names no others."""
+    parts = PurePosixPath(path).parts
+    fixed = list(itertools.takewhile(lambda part: not set(part) & set(WILDCARDS), parts))
+    folder = Path(*fixed)
+    folder = (folder if folder.is_dir() else folder.parent).resolve()
+    for found in paths:
+        real = Path(found).resolve()
+        if not real.is_relative_to(folder):
+            raise LandingError(
+                f"{found} leads out of {folder}: a link or .. in it; put the file itself there, "
+                "or name the folder it is in"
+            )
+        if not real.is_file():
+            raise LandingError(f"{found} is no regular file: move it out of {folder}")
 
 
 def _paths(filesystem: AbstractFileSystem, path: str, named: str) -> list[str]:
-    if any(character in path for character in "*?["):
+    if any(character in path for character in WILDCARDS):
         paths = [str(found) for found in filesystem.glob(path) if _is_shown(str(found))]
         paths = [found for found in paths if not filesystem.isdir(found)]
         if not paths:
@@ -117,8 +166,8 @@ def _paths(filesystem: AbstractFileSystem, path: str, named: str) -> list[str]:
     # a URL that names a file is not asked whether it is a folder: over HTTP that downloads it
     if _format(path) is None and filesystem.isdir(path):
         listed = filesystem.ls(path, detail=True)
-        paths = [entry["name"] for entry in listed if entry["type"] == "file"]
-        paths = [found for found in paths if _is_shown(found)]
+        paths = [e["name"] for e in listed if e["type"] == "file" or e.get("islink")]
+        paths = [found for found in paths if _is_shown(found) and not filesystem.isdir(found)]
         if not paths:
             raise LandingError(
                 f"folder {named} holds no files (names that begin with . or _ are passed over): "
@@ -191,15 +240,48 @@ def opened(file: ShopFile, local: Path) -> Iterator[BinaryIO]:
     """The uncompressed content as a stream.
 
     Raises:
-        LandingError: If it is compressed and damaged.
+        LandingError: If it is compressed and damaged, or longer than it may be.
     """
     try:
         with gzip.open(local) if file.is_gzip else local.open("rb") as stream:
-            yield stream  # type: ignore[misc]
+            yield _Bounded(stream, file, local)  # type: ignore[misc,arg-type]
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise LandingError(
             f"{file.name} is damaged, or cut off ({error}): have it sent again"
         ) from error
+
+
+class _Bounded:
+    """A stream that ends where no honest file goes on: a small archive may hold a disk full."""
+
+    def __init__(self, stream: BinaryIO, file: ShopFile, local: Path) -> None:
+        self._stream, self._file = stream, file
+        self._byte_count = 0
+        self._limit_bytes = file.limit_bytes
+        if file.is_gzip:
+            packed_bytes = local.stat().st_size
+            most = max(MOST_PACKED * packed_bytes, PACKED_HARMLESS_BYTES)
+            self._limit_bytes = min(self._limit_bytes, most)
+
+    def read(self, size: int) -> bytes:
+        block = self._stream.read(size)
+        self._byte_count += len(block)
+        require_bounded(self._file, self._byte_count, self._limit_bytes)
+        return block
+
+
+def require_bounded(file: ShopFile, byte_count: int, limit_bytes: int) -> None:
+    """Check that a file is not longer than it may be.
+
+    Raises:
+        LandingError: If it is.
+    """
+    if byte_count > limit_bytes:
+        raise LandingError(
+            f"{file.name} is longer than {limit_bytes / GB:,.1f} GB uncompressed, which is "
+            f"PERENNIAL_MAX_FILE_GB or {MOST_PACKED} times its size: no export is, so look at it; "
+            "if it is right, send it in parts, uncompressed, or raise the setting"
+        )
 
 
 def examine(file: ShopFile, local: Path, prefix_bytes: int = 0) -> Content:

@@ -66,7 +66,7 @@ def land(settings: Settings, as_of_date: date, files: str, run_id: str) -> Landi
     if files.startswith(TABLE_PREFIX):
         return land_tables(settings, source, as_of_date, files, run_id)
     with (
-        _candidates(settings, source, find(files, as_of_date)) as candidates,
+        _candidates(settings, source, files, as_of_date) as candidates,
         landing_transaction(settings) as connection,
     ):
         screening = screening_of(settings, connection)
@@ -79,7 +79,7 @@ def has_news(settings: Settings, as_of_date: date, files: str) -> bool:
     if files.startswith(TABLE_PREFIX):
         return tables_have_news(settings, source, as_of_date, files)
     with (
-        _candidates(settings, source, find(files, as_of_date)) as candidates,
+        _candidates(settings, source, files, as_of_date) as candidates,
         landing_transaction(settings) as connection,
     ):
         return any(
@@ -90,9 +90,10 @@ def has_news(settings: Settings, as_of_date: date, files: str) -> bool:
 
 @contextmanager
 def _candidates(
-    settings: Settings, source: Source, files: list[ShopFile]
+    settings: Settings, source: Source, named: str, as_of_date: date
 ) -> Iterator[list[Candidate]]:
     """Check every file before anything is touched; copies of remote ones last as long as this."""
+    files = find(named, as_of_date, settings.max_file_bytes)
     tables = [_table_of(source, file) for file in files]
     settings.home.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="landing-", dir=settings.home) as folder:

@@ -16,6 +16,7 @@ from ingest.files import (
     examine,
     fetch,
     opened,
+    require_bounded,
 )
 from ingest.rows import Layout, Rows
 from perennial.sources import SourceTable
@@ -60,7 +61,11 @@ def read_rows(
     """
     file = candidate.file
     if file.format == "parquet":
-        yield from parquet_reader.rows(file, layout, candidate.local, stamp)
+        byte_count = 0
+        for rows in parquet_reader.rows(file, layout, candidate.local, stamp):
+            byte_count += len(rows.data)
+            require_bounded(file, byte_count, file.limit_bytes)
+            yield rows
         sha256 = examine(file, candidate.local).sha256 if expected else None
     else:
         reader = csv_reader if file.format == "csv" else json_reader

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 
-from local.home import require_free_port
+from local.home import private_file, require_free_port
 from perennial import dbt
 from perennial.airflow_api import AirflowError, Api, base_url, health
 from perennial.settings import REPOSITORY, Settings
@@ -205,10 +205,8 @@ def _passwords_file(settings: Settings) -> Path:
 
 
 def _write_passwords(settings: Settings) -> None:
-    path = _passwords_file(settings)
-    if not path.exists():
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
-            json.dump({"admin": settings.password("airflow_admin")}, file)
+    with private_file(_passwords_file(settings)) as file:
+        json.dump({"admin": settings.password("airflow_admin")}, file)
 
 
 def _spawn(component: str, settings: Settings, env: dict[str, str]) -> None:

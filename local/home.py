@@ -10,19 +10,30 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from perennial.bootstrap import ROLES, SUPERUSER
 from perennial.settings import PII_KEY, Settings, SettingsError
 
 AIRFLOW_SECRETS = ("airflow_admin", "airflow_jwt", "airflow_fernet", "airflow_api")
+MLFLOW_SECRETS = ("mlflow_admin", "mlflow_sessions")
+SHORTEST_SECRET = 16
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def prepare(settings: Settings) -> None:
     """Make the home's folders and passwords, and bind it to its shop.
 
     Raises:
-        SettingsError: If the home belongs to another shop, or can't be made.
+        SettingsError: If the home belongs to another shop, or can't be made; if a password is too
+            short or open to other users; if a server would listen to other machines.
     """
+    if settings.pg_host not in LOOPBACK:
+        raise SettingsError(
+            f"PERENNIAL_PG_HOST={settings.pg_host}: the embedded Postgres listens to this machine "
+            "only, for it knows no TLS. Let others in through a tunnel (ssh -L 54320:127.0.0.1:"
+            f"{settings.pg_port}), or use a Postgres of your own"
+        )
     try:
         settings.home.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -31,7 +42,7 @@ def prepare(settings: Settings) -> None:
     for folder in ("logs", "run"):
         (settings.home / folder).mkdir(exist_ok=True)
     settings.secrets_dir.mkdir(mode=0o700, exist_ok=True)
-    for name in (SUPERUSER, *ROLES, *AIRFLOW_SECRETS, PII_KEY):
+    for name in (SUPERUSER, *ROLES, *AIRFLOW_SECRETS, *MLFLOW_SECRETS, PII_KEY):
         _make_secret(settings.secrets_dir / name)
 
 
@@ -77,15 +88,26 @@ def _claim(settings: Settings) -> None:
     path.write_text(json.dumps({"source": settings.source}) + "\n")
 
 
-def _make_secret(path: Path) -> None:
-    if path.exists():
-        return
-    # written aside and renamed, so that a start cut short leaves no empty password
+@contextmanager
+def private_file(path: Path) -> Iterator[TextIO]:
+    """A file for its owner's eyes only, there once it is whole."""
     draft = path.with_suffix(".new")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(secrets.token_urlsafe(32) + "\n")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        yield file
     draft.replace(path)
+
+
+def _make_secret(path: Path) -> None:
+    if not path.exists():
+        with private_file(path) as file:
+            file.write(secrets.token_urlsafe(32) + "\n")
+    if path.stat().st_mode & 0o077:
+        raise SettingsError(f"{path} can be read by other users: chmod 600 {path}")
+    if len(path.read_text().strip()) < SHORTEST_SECRET:
+        raise SettingsError(
+            f"{path} holds a password of fewer than {SHORTEST_SECRET} characters: "
+            "write a longer one, or delete the file before the first start and one is made"
+        )
 
 
 def require_free_port(port: int, variable: str, host: str = "127.0.0.1") -> None:

@@ -1,6 +1,6 @@
 """MLflow's server: versions, figures, plots and cards in a browser of this machine.
 
-It has no login of its own, so it listens on loopback only.
+It listens on loopback and asks for a login: other users of the machine have loopback, too.
 """
 
 from __future__ import annotations
@@ -9,18 +9,20 @@ import os
 import subprocess
 import sys
 import time
+from configparser import ConfigParser
 from pathlib import Path
 
 import httpx
 import psutil
 
 from local.airflow import MARK, AirflowError, log_file
-from local.home import require_free_port
+from local.home import private_file, require_free_port
 from ml_tasks.shared import artefacts
 from perennial.settings import REPOSITORY, Settings
 
 COMPONENT = "mlflow"
 HOST = "127.0.0.1"
+USER = "admin"
 START_TIMEOUT_SECONDS = 120
 
 
@@ -34,6 +36,9 @@ def environment(settings: Settings) -> dict[str, str]:
     return os.environ | {
         MARK: str(settings.home),  # so that `make down` ends it
         "MLFLOW_BACKEND_STORE_URI": settings.dsn("mlflow", "mlflow", "postgresql+psycopg2"),
+        "MLFLOW_AUTH_CONFIG_PATH": str(_auth_file(settings)),
+        "MLFLOW_AUTH_ADMIN_PASSWORD": settings.password("mlflow_admin"),
+        "MLFLOW_FLASK_SERVER_SECRET_KEY": settings.password("mlflow_sessions"),
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # nobody asks it to run anything
         "DO_NOT_TRACK": "1",
@@ -50,7 +55,18 @@ def start(settings: Settings) -> None:
     if is_running(settings):
         return
     require_free_port(settings.mlflow_port, "PERENNIAL_MLFLOW_PORT")
-    arguments = ["server", "--host", HOST, "--port", str(settings.mlflow_port), "--workers", "1"]
+    _write_auth(settings)
+    arguments = [
+        "server",
+        "--app-name",
+        "basic-auth",
+        "--host",
+        HOST,
+        "--port",
+        str(settings.mlflow_port),
+        "--workers",
+        "1",
+    ]
     # runs know where their files are; this server offers nobody a place to put others
     arguments += ["--no-serve-artifacts"]
     arguments += ["--default-artifact-root", artefacts.root(settings)]
@@ -72,6 +88,23 @@ def start(settings: Settings) -> None:
         time.sleep(0.5)
     tail = log_file(settings, COMPONENT).read_text(errors="replace").splitlines()[-20:]
     raise AirflowError("\n".join(["MLflow's server did not start; the end of its log:", *tail]))
+
+
+def _write_auth(settings: Settings) -> None:
+    """Where the server keeps its users: beside the runs. The file holds a password."""
+    config = ConfigParser(interpolation=None)
+    config["mlflow"] = {
+        "default_permission": "READ",
+        "database_uri": settings.dsn("mlflow", "mlflow", "postgresql+psycopg2").replace("%", "%%"),
+        "admin_username": USER,
+        "authorization_function": "mlflow.server.auth:authenticate_request_basic_auth",
+    }
+    with private_file(_auth_file(settings)) as file:
+        config.write(file)
+
+
+def _auth_file(settings: Settings) -> Path:
+    return settings.secrets_dir / "mlflow_auth.ini"
 
 
 def is_running(settings: Settings) -> bool:

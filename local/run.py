@@ -270,7 +270,10 @@ def print_publications(settings: Settings) -> None:
 
 def print_doors(settings: Settings) -> None:
     """Where people look: the UIs, the reporting schema."""
-    models = mlflow.base_url(settings) if mlflow.is_running(settings) else "`make ui` starts it"
+    models = "`make ui` starts it"
+    if mlflow.is_running(settings):
+        where = settings.secrets_dir / "mlflow_admin"
+        models = f"{mlflow.base_url(settings)}  user {mlflow.USER}, password in {where}"
     console.print(
         f"\nAirflow UI   {airflow.base_url(settings)}  user admin, password in "
         f"{settings.secrets_dir / 'airflow_admin'}\n"

@@ -15,6 +15,8 @@ from zoneinfo import available_timezones
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from perennial.text import holds_secret
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 DBT_PROJECT = REPOSITORY / "dbt_project"
 
@@ -24,6 +26,13 @@ LAYERS = ("raw", "staging", "intermediate", "marts", "features", "scores", "repo
 PII_KEY = "pii_key"  # a file in secrets_dir
 # Asks for the landing each day, shop-local: with the schedule on, a date is due from then on.
 LANDING_HOUR = 5
+
+# FILES and the place of models' files are kept in databases, logs and pages.
+SECRET_REMEDY = (
+    "there is a password or a signature in the address, and it would be kept where many can read "
+    "it: leave it out, and give it in the environment as fsspec reads it, such as FSSPEC_HTTP or "
+    "AWS_SECRET_ACCESS_KEY (docs/operations.md)"
+)
 
 # The sample shop writes files in the canonical form, so it is landed and staged as `canonical`.
 SAMPLE_SHOP = "sample"
@@ -53,11 +62,16 @@ def shop_of(home: Path) -> str | None:
 class Settings(BaseSettings):
     """Where things are and which shop this is. Build once per process, pass it on."""
 
-    model_config = SettingsConfigDict(env_prefix="PERENNIAL_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="PERENNIAL_", frozen=True, extra="ignore", hide_input_in_errors=True
+    )
 
     home: Path = Field(REPOSITORY / ".perennial", description="State of one shop on one machine.")
     source: str = Field(SAMPLE_SHOP, description="Folder in dbt_project/models/staging, or sample.")
     files: str = Field("", description="Path, folder, glob or URL; may contain {as_of_date}.")
+    max_file_gb: float = Field(
+        50, gt=0, description="A file's content, uncompressed, may be so large; in 10^9 bytes."
+    )
     schedule: str = Field("off", pattern="^(on|off)$")
 
     pg_host: str = "127.0.0.1"
@@ -107,6 +121,13 @@ class Settings(BaseSettings):
     def _absolute(cls, home: Path) -> Path:
         return home.expanduser().absolute()
 
+    @field_validator("files", "artefacts")
+    @classmethod
+    def _without_secret(cls, url: str) -> str:
+        if holds_secret(url):
+            raise ValueError(SECRET_REMEDY)
+        return url
+
     @field_validator("time_zone")
     @classmethod
     def _known(cls, time_zone: str) -> str:
@@ -126,6 +147,11 @@ class Settings(BaseSettings):
     def staging_source(self) -> str:
         """The folder in dbt_project/models/staging that knows this shop's form."""
         return "canonical" if self.source == SAMPLE_SHOP else self.source
+
+    @property
+    def max_file_bytes(self) -> int:
+        """So long may a file's uncompressed content be."""
+        return int(self.max_file_gb * 10**9)
 
     @property
     def secrets_dir(self) -> Path:

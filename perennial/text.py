@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
+
+# user:password@ in any address, anything@ in a web one, and what signs a query.
+SECRET_IN_URL = re.compile(
+    r"://[^/?#@]*:[^/?#]*@|^https?://[^/?#]*@"
+    r"|[?&][^=&#]*(sig|token|secret|credential|password|access_?key|api_?key)[^=&#]*=",
+    re.IGNORECASE,
+)
+
+
+def holds_secret(url: str) -> bool:
+    """Whether an address has a password or a signature in it."""
+    return SECRET_IN_URL.search(url) is not None
 
 
 def plain(text: object) -> str:

@@ -28,6 +28,10 @@ from tests.steps import rows, score_relations
 
 AS_OF = date(2024, 2, 10)
 LONG_AGO, A_MONTH_LATER = date(2020, 1, 1), date(2020, 2, 1)
+OPEN_ROUTES = {
+    *("/api/v2/monitor/health", "/api/v2/version"),
+    *("/api/v2/auth/login", "/api/v2/auth/logout"),  # lead to the form
+}
 SMALL_SHOP = {"sample_customers": 600, "sample_days": 404}  # the day before is its last
 
 
@@ -194,31 +198,55 @@ def test_nobody_answers_and_the_champion_stays(home: Settings, first_run: object
     assert "nobody answered" in decided.reason
 
 
-def test_models_are_shown_on_loopback_and_end_with_the_rest(
+def test_models_are_shown_to_who_logs_in_and_end_with_the_rest(
     home: Settings, first_run: object
 ) -> None:
     assert command(home, "ui").returncode == 0
-    answer = httpx.get(
-        f"{mlflow.base_url(home)}/ajax-api/2.0/mlflow/registered-models/get",
-        params={"name": "churn"},
-    ).json()
+    url = f"{mlflow.base_url(home)}/ajax-api/2.0/mlflow/registered-models/get"
+    for guess in (None, ("admin", ""), ("admin", "admin"), ("admin", "password1234")):
+        refused = httpx.get(url, params={"name": "churn"}, auth=guess)
+        assert refused.status_code == httpx.codes.UNAUTHORIZED
+    login = (mlflow.USER, home.password("mlflow_admin"))
+    answer = httpx.get(url, params={"name": "churn"}, auth=login).json()
     aliases = {alias["alias"] for alias in answer["registered_model"]["aliases"]}
     assert "champion" in aliases
 
 
-def test_everything_listens_on_loopback_and_asks_who_is_there(
-    home: Settings, first_run: object
-) -> None:
-    processes = airflow.processes_of(home)
-    addresses = {
-        connection.laddr.ip
-        for process in processes
+def test_everything_listens_on_loopback(home: Settings, first_run: object) -> None:
+    (postmaster,) = [
+        psutil.Process(int((postgres.data_folder(home) / "postmaster.pid").read_text().split()[0]))
+    ]
+    listening = {
+        (connection.laddr.ip, connection.laddr.port)
+        for process in [postmaster, *airflow.processes_of(home)]
         for connection in process.net_connections("inet")
         if connection.status == psutil.CONN_LISTEN
     }
-    assert addresses == {"127.0.0.1"}
-    answer = httpx.get(f"{airflow.base_url(home)}/api/v2/dags")
-    assert answer.status_code == httpx.codes.UNAUTHORIZED
+    assert {ip for ip, _ in listening} == {"127.0.0.1"}
+    assert {home.pg_port, home.airflow_port, home.mlflow_port} <= {port for _, port in listening}
+    assert [c for c in postmaster.net_connections("unix") if c.laddr] == []
+
+
+def test_airflow_tells_nothing_to_who_has_not_logged_in(home: Settings, first_run: object) -> None:
+    base = airflow.base_url(home)
+    routes = httpx.get(f"{base}/openapi.json").json()["paths"]
+    told = {
+        path
+        for path, verbs in routes.items()
+        for verb in verbs
+        if httpx.request(verb.upper(), base + path.replace("{", "").replace("}", "")).status_code
+        not in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN)
+    }
+    assert len(routes) > 80
+    # whether it is well, what it is, and the way in
+    assert told == OPEN_ROUTES
+    for path in ("/ui/dags", "/ui/config", "/execution/connections/x", "/execution/variables/x"):
+        assert httpx.get(base + path).status_code == httpx.codes.UNAUTHORIZED
+    # the pages that plugins add: Cosmos has one for dbt's docs, and no project to show in it
+    assert httpx.get(f"{base}/cosmos/").status_code == httpx.codes.NOT_FOUND
+    for guess in ("", "admin", "password"):
+        login = {"username": "admin", "password": guess}
+        assert httpx.post(f"{base}/auth/token", json=login).status_code in (401, 422)
 
 
 def test_down_leaves_no_process_behind(home: Settings, first_run: object) -> None:

@@ -131,3 +131,40 @@ def test_the_end_of_a_log_has_the_error_and_no_frames() -> None:
         {"event": "failed", "error_detail": [{"exc_type": "LandingError", "exc_value": "no file"}]},
     ]
     assert log_tail(events) == ["landing", "failed", "LandingError: no file"]
+
+
+# Passwords and doors ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("content", ["", "\n", "admin\n", "password", "fifteen letters"])
+def test_a_home_with_a_short_password_does_not_start(tmp_path: Path, content: str) -> None:
+    settings = Settings(home=tmp_path)
+    prepare(settings)
+    (settings.secrets_dir / "airflow_admin").write_text(content)
+    with pytest.raises(SettingsError, match="airflow_admin holds a password of fewer than 16"):
+        prepare(settings)
+
+
+def test_a_home_whose_passwords_others_can_read_does_not_start(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    prepare(settings)
+    (settings.secrets_dir / "loader").chmod(0o644)
+    with pytest.raises(SettingsError, match="chmod 600"):
+        prepare(settings)
+
+
+def test_passwords_are_long_and_each_its_own(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    prepare(settings)
+    passwords = [path.read_text().strip() for path in settings.secrets_dir.iterdir()]
+    assert len(set(passwords)) == len(passwords) > 12
+    assert min(map(len, passwords)) >= 40
+    assert {stat.S_IMODE(path.stat().st_mode) for path in settings.secrets_dir.iterdir()} == {0o600}
+    assert stat.S_IMODE(settings.secrets_dir.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "*", "10.0.0.5", "example.org", ""])
+def test_the_embedded_server_does_not_open_to_the_network(tmp_path: Path, host: str) -> None:
+    with pytest.raises(SettingsError, match="listens to this machine only"):
+        prepare(Settings(home=tmp_path, pg_host=host))
+    assert not (tmp_path / "secrets").exists()
