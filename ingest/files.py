@@ -153,7 +153,9 @@ def _require_inside(paths: list[str], path: str) -> None:
                 "or name the folder it is in"
             )
         if not real.is_file():
-            raise LandingError(f"{found} is no regular file: move it out of {folder}")
+            raise LandingError(
+                f"{found} can't be read: it is no regular file but a directory, a pipe or a device"
+            )
 
 
 def _paths(filesystem: AbstractFileSystem, path: str, named: str) -> list[str]:

@@ -409,7 +409,7 @@ def file_holding(name: str, content: bytes) -> Callable[[Path], str]:
         pytest.param(empty_folder, "holds no files", id="empty folder"),
         pytest.param(no_match, r"no file matches .*\*\.csv", id="glob matches nothing"),
         pytest.param(lambda _: " ", "FILES is empty", id="no FILES"),
-        pytest.param(lambda _: "nope://x/y.csv", "can't be opened", id="unknown protocol"),
+        pytest.param(lambda _: "nope://x/y.csv", "no address of files", id="unknown protocol"),
         pytest.param(file_holding("b.csv", b""), r"b\.csv is empty", id="empty file"),
         pytest.param(
             file_holding("b.csv.gz", gzip.compress(b"")), r"b\.csv\.gz is empty", id="empty gzip"
