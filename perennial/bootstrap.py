@@ -6,8 +6,6 @@ a password file for each role.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
 from pathlib import Path
 
 import psycopg
@@ -15,7 +13,7 @@ from psycopg import sql
 
 from perennial import contracts, public_rights, sources
 from perennial.reader_limit import READER, STATEMENT_LIMIT, TRANSACTION_LIMIT, WARDEN
-from perennial.settings import WAREHOUSE, Settings, SettingsError
+from perennial.settings import WAREHOUSE, Settings
 from perennial.warehouse import connect
 
 SUPERUSER = "postgres"
@@ -27,7 +25,6 @@ ROLES = (OWNER, *STEP_ROLES, READER, WARDEN, *SERVICES)
 OTHER_DATABASES = ("postgres", "template1")
 READER_CONNECTIONS = 40  # of the server's 120: the steps keep theirs
 READER_TEMP_FILES = "4GB"  # a session's sorts and hashes on disk
-FREE_TIMEOUT_SECONDS = 60  # for a table to be free of readers, when it gets a new column
 RAW_TRACE_COLUMNS = {
     "_batch_id": ("bigint", "Batch that landed the row: ops.landed_files.batch_id."),
     "_file_id": ("bigint", "File version that held the row: ops.landed_files.file_id."),
@@ -134,11 +131,11 @@ def _create_raw_table(connection: psycopg.Connection, table: sources.SourceTable
             sql.Identifier(f"{table.raw_table}_by_file"), relation
         )
     )
-    of_source = {
-        column.name: sql.SQL("{} text").format(sql.Identifier(column.name))
-        for column in table.columns
-    }
-    _add_columns(connection, "raw", table.raw_table, of_source)
+    for column in table.columns:
+        connection.execute(
+            "call ops.add_column(%s, %s, 'text')",
+            [relation.as_string(connection), column.name],
+        )
     comments = {name: text for name, (_, text) in RAW_TRACE_COLUMNS.items()}
     comments |= {column.name: column.description for column in table.columns}
     with connection.transaction():
@@ -155,48 +152,11 @@ def _create_raw_table(connection: psycopg.Connection, table: sources.SourceTable
 
 def _create_score_table(connection: psycopg.Connection, table: contracts.ScoreTable) -> None:
     connection.execute(contracts.creation(table))
-    columns = {column.name: contracts.column_ddl(column) for column in table.columns}
-    _add_columns(connection, "scores", table.name, columns)
+    for column in table.columns:
+        connection.execute(
+            "call ops.add_column(%s, %s, %s)",
+            [table.relation.as_string(connection), column.name, column.data_type],
+        )
     with connection.transaction():
         for statement in contracts.comments(table):
             connection.execute(statement)
-
-
-def _add_columns(
-    connection: psycopg.Connection, schema: str, table: str, columns: Mapping[str, sql.Composable]
-) -> None:
-    """Add the columns that a table lacks. A table that lacks none is not locked.
-
-    To add one Postgres waits for every transaction that has read the table, and later readers wait
-    behind it. So it is tried for an instant at a time: readers never wait for longer than that.
-
-    Raises:
-        SettingsError: If the table was never free.
-    """
-    there = connection.execute(
-        "select column_name from information_schema.columns"
-        " where table_schema = %s and table_name = %s",
-        [schema, table],
-    )
-    known = {name for (name,) in there}
-    for definition in (columns[name] for name in columns if name not in known):
-        deadline = time.monotonic() + FREE_TIMEOUT_SECONDS
-        while not _try_to_add(connection, sql.Identifier(schema, table), definition):
-            if time.monotonic() > deadline:
-                raise SettingsError(
-                    f"{schema}.{table} can't get a new column: for {FREE_TIMEOUT_SECONDS} s a "
-                    "transaction that has read it was open. Start again once it has ended"
-                )
-            time.sleep(0.1)
-
-
-def _try_to_add(
-    connection: psycopg.Connection, relation: sql.Identifier, definition: sql.Composable
-) -> bool:
-    try:
-        with connection.transaction():
-            connection.execute("set local lock_timeout = '100ms'")
-            connection.execute(sql.SQL("alter table {} add column {}").format(relation, definition))
-    except psycopg.errors.LockNotAvailable:
-        return False
-    return True

@@ -229,7 +229,7 @@ def creation(table: ScoreTable) -> sql.Composed:
         " partition by range (as_of_date)"
     ).format(
         table=table.relation,
-        columns=sql.SQL(", ").join(map(column_ddl, table.columns)),
+        columns=sql.SQL(", ").join(map(_column_ddl, table.columns)),
         key=sql.SQL(", ").join(map(sql.Identifier, (*KEY_COLUMNS, *table.entity))),
     )
 
@@ -249,8 +249,7 @@ def comments(table: ScoreTable) -> list[sql.Composed]:
     return [of_table, *of_columns]
 
 
-def column_ddl(column: ScoreColumn) -> sql.Composed:
-    """A column's name and type, as they stand in its table's definition."""
+def _column_ddl(column: ScoreColumn) -> sql.Composed:
     # the type fits DATA_TYPE: checked when the contract was read
     return sql.SQL("{name} {type}").format(
         name=sql.Identifier(column.name),

@@ -25,6 +25,29 @@ create schema if not exists reporting authorization transformer;
 
 revoke all on schema public from public;
 
+-- A column that a table lacks. To add one Postgres waits for every transaction that has read the table, and
+-- readers that come later wait behind it: so it is tried for an instant at a time, and only if it is not there.
+create or replace procedure ops.add_column(relation text, column_name text, definition text)
+language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '100ms' as $$
+begin
+    for attempt in 1..300 loop
+        if exists (
+            select from pg_attribute
+            where attrelid = relation::regclass and attname = column_name and not attisdropped
+        ) then return; end if;
+        begin
+            execute format('alter table %s add column %I %s', relation::regclass, column_name, definition);
+        exception when lock_not_available then
+            perform pg_sleep(0.1);
+        end;
+    end loop;
+    raise lock_not_available using message = format(
+        '%s can''t get its column %s: for a minute a transaction that has read the table was open. '
+        'Start again once it has ended; bi_reader''s end by themselves after an hour', relation, column_name
+    );
+end $$;
+revoke all on procedure ops.add_column from public;
+
 -- ops: what happened ---------------------------------------------------------------------------
 
 create table if not exists ops.landed_files (
@@ -71,7 +94,7 @@ comment on column ops.landed_files.continues_file_id is 'The version whose conte
 comment on column ops.landed_files.as_of_date is 'Date of the run that landed it.';
 comment on column ops.landed_files.run_id is 'Run that landed it.';
 comment on column ops.landed_files.landed_at is 'When it was landed, UTC.';
-alter table ops.landed_files add column if not exists column_names text[];
+call ops.add_column('ops.landed_files', 'column_names', 'text[]');
 comment on column ops.landed_files.column_names is
 'The file''s columns as it names them: the next file''s are compared with them. Null: landed before they were kept.';
 create sequence if not exists ops.batch_id_seq;
@@ -178,7 +201,7 @@ comment on column ops.publications.training_date is 'Date that the model was tra
 comment on column ops.publications.row_count is 'Rows in force, all tables of the question.';
 comment on column ops.publications.row_counts is 'Rows in force, by table.';
 comment on column ops.publications.checksum is 'Digest of the rows without run_id, publication_id and scored_at: equal runs, equal digest.';
-alter table ops.publications add column if not exists erased_count bigint not null default 0;
+call ops.add_column('ops.publications', 'erased_count', 'bigint not null default 0');
 comment on column ops.publications.erased_count is
 'Rows taken out since by erasures of customers; row_count, row_counts and checksum are of what is left.';
 comment on column ops.publications.published_at is 'When the pointer was switched, UTC.';

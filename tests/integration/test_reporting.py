@@ -11,6 +11,7 @@ import pytest
 from psycopg import sql
 
 from perennial import contracts
+from perennial.bootstrap import bootstrap
 from perennial.settings import Settings
 from perennial.warehouse import connect
 from tests.conftest import StartHome
@@ -202,3 +203,29 @@ def test_bi_reader_sees_views_and_nothing_under_them(home: Settings) -> None:
         for relation in ("scores.churn", "ops.publications", "features.customer_snapshots"):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 connection.execute(f"select * from {relation}")
+
+
+def test_a_start_and_a_build_wait_for_no_reader(home: Settings) -> None:
+    """Both used to lock what they had nothing to change in, with every reader waiting behind."""
+    with psycopg.connect(home.dsn("bi_reader")) as idle:
+        for view in VIEWS:
+            idle.execute(sql.SQL("select count(*) from {}").format(sql.Identifier(view)))
+        bootstrap(home)  # it would wait for as long as the reader sits there, that is, for ever
+        dbt(home, AS_OF, "run", "--select", "reporting")
+        assert idle.info.transaction_status == psycopg.pq.TransactionStatus.INTRANS
+
+
+def test_a_view_that_has_changed_is_replaced(home: Settings) -> None:
+    with connect(home, "transformer") as connection:
+        connection.execute(
+            "create or replace view reporting.scores_freshness as"
+            " select question, as_of_date, published_at, 0::bigint as row_count, model_name,"
+            " model_version, training_date, 7::bigint as count_published_dates,"
+            " 7::bigint as count_late_dates from ops.publications"
+        )
+    dbt(home, AS_OF, "run", "--select", "scores_freshness")
+    with connect(home, "transformer") as connection:
+        (definition,) = connection.execute(
+            "select pg_get_viewdef('reporting.scores_freshness'::regclass)"
+        ).fetchone() or ("",)
+    assert "ops.late_dates" in definition
