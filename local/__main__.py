@@ -159,13 +159,12 @@ def _down(settings: Settings, _: argparse.Namespace) -> int:
 
 
 def _status(settings: Settings, _: argparse.Namespace) -> int:
-    is_up = postgres.is_running(settings)
-    states = {"postgres": is_up} | airflow.status(settings)
+    states = run.services(settings)
     for name, alive in states.items():
         print(f"{name:<14} {'running' if alive else 'stopped'}")
     # not needed for scores, so it does not count
     print(f"{'mlflow':<14} {'running' if mlflow.is_running(settings) else 'stopped (make ui)'}")
-    if is_up:
+    if states["postgres"]:
         run.print_publications(settings)
     return 0 if all(states.values()) else 1
 

@@ -73,6 +73,9 @@ def environment(settings: Settings) -> dict[str, str]:
         "dag_processor__parsing_pre_import_modules": "True",
         "scheduler__enable_health_check": "False",
         "scheduler__scheduler_idle_sleep_time": "0.5",
+        # a scheduler or a worker that was killed is found out in two minutes, not in ten
+        "scheduler__orphaned_tasks_check_interval": "30",
+        "scheduler__task_instance_heartbeat_timeout": "120",
         "cosmos__enable_telemetry": "False",
         # its default is one folder for all users and homes of a machine
         "cosmos__cache_dir": str(home / "cosmos"),

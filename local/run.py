@@ -55,7 +55,7 @@ def _run(settings: Settings, dates: list[date], is_forced: bool) -> int:
     if due:
         api = airflow.Api(settings)
         _wait_for_dags(api)
-        watch = Watch(api, console, datetime.now(UTC))
+        watch = Watch(api, console, datetime.now(UTC), lambda: services(settings))
         for day in due:
             body = {
                 "logical_date": None,
@@ -74,6 +74,11 @@ def _run(settings: Settings, dates: list[date], is_forced: bool) -> int:
         print_delivery(settings, day)
     print_doors(settings)
     return 0
+
+
+def services(settings: Settings) -> dict[str, bool]:
+    """Which of the processes that a run needs are alive."""
+    return {"postgres": postgres.is_running(settings)} | airflow.status(settings)
 
 
 def with_files(settings: Settings) -> Settings:

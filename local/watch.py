@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -17,6 +17,7 @@ from perennial import contracts
 POLL_SECONDS = 2.0
 PAGE = 100  # the most that the API gives at once
 HEARTBEAT_SECONDS = 15.0
+SILENCE_SECONDS = 120.0  # of an API whose process is alive
 DBT_GROUP = "dbt."
 DBT_PRODUCER = "dbt.dbt_producer_watcher"
 DONE = ("success", "failed", "skipped", "upstream_failed", "removed")
@@ -44,11 +45,16 @@ class Failure:
 
 @dataclass
 class Watch:
-    """Prints each step's end once; `follow` returns when every date is through or one failed."""
+    """Prints each step's end once; `follow` returns when every date is through or one failed.
+
+    Attributes:
+        services: Says which of the processes that the runs need are alive.
+    """
 
     api: Api
     console: Console
     started_at: datetime
+    services: Callable[[], dict[str, bool]]
     seen: set[tuple[str, str, str]] = field(default_factory=set)
 
     def follow(self, dates: Iterable[date]) -> Failure | None:
@@ -56,21 +62,25 @@ class Watch:
 
         Returns:
             The first failure, or None when all ended well.
+
+        Raises:
+            AirflowError: If a process that the runs need has ended, or the API stays silent.
         """
         waiting = {(dag_id, str(day)) for day in dates for dag_id in chain_of_dags()}
-        last_line = time.monotonic()
+        last_line = last_answer = time.monotonic()
         while waiting:
             before = len(self.seen)
             at_work: list[str] = []
-            for run in self._runs():
-                if (run["dag_id"], run["partition_key"]) not in waiting:
-                    continue
-                day = date.fromisoformat(run["partition_key"])
-                failed = self._steps(run, day, at_work)
-                if run["state"] == "failed":
-                    return self._failure(run, failed, day)
-                if run["state"] == "success":
-                    waiting.discard((run["dag_id"], run["partition_key"]))
+            try:
+                failure = self._look(waiting, at_work)
+                last_answer = time.monotonic()
+            except AirflowError:
+                if time.monotonic() - last_answer > SILENCE_SECONDS:
+                    raise
+            else:
+                if failure:
+                    return failure
+            self._require_services()
             if len(self.seen) != before:
                 last_line = time.monotonic()
             elif time.monotonic() - last_line > HEARTBEAT_SECONDS:
@@ -79,6 +89,28 @@ class Watch:
                 last_line = time.monotonic()
             time.sleep(POLL_SECONDS)
         return None
+
+    def _look(self, waiting: set[tuple[str, str]], at_work: list[str]) -> Failure | None:
+        """Tell what has ended; take what is through from `waiting`, add what runs to `at_work`."""
+        for run in self._runs():
+            if (run["dag_id"], run["partition_key"]) not in waiting:
+                continue
+            day = date.fromisoformat(run["partition_key"])
+            failed = self._steps(run, day, at_work)
+            if run["state"] == "failed":
+                return self._failure(run, failed, day)
+            if run["state"] == "success":
+                waiting.discard((run["dag_id"], run["partition_key"]))
+        return None
+
+    def _require_services(self) -> None:
+        ended = [name for name, is_alive in self.services().items() if not is_alive]
+        if ended:
+            raise AirflowError(
+                f"{', '.join(ended)} ended while the dates were under way. Published scores are "
+                "still there. `make logs` has its last words; `make run` starts it again and goes "
+                "on with the dates"
+            )
 
     def _runs(self) -> list[dict[str, Any]]:
         """The runs of all DAGs that began after we did and are not queued, oldest first."""

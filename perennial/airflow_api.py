@@ -38,24 +38,28 @@ class Api:
         self._login()
 
     def _login(self) -> None:
-        answer = httpx.post(
-            f"{base_url(self._settings)}/auth/token",
-            json={"username": "admin", "password": self._settings.password("airflow_admin")},
-            timeout=30,
-        )
-        answer.raise_for_status()
+        body = {"username": "admin", "password": self._settings.password("airflow_admin")}
+        answer = self._ask("POST", f"{base_url(self._settings)}/auth/token", json=body)
+        if answer.is_error:
+            raise AirflowError(f"logging in to Airflow: {answer.status_code} {answer.text[:500]}")
         self._client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+
+    def _ask(self, verb: str, path: str, **kwargs: Any) -> httpx.Response:
+        try:
+            return self._client.request(verb, path, **kwargs)
+        except httpx.HTTPError as error:
+            raise AirflowError(f"{verb} {path}: Airflow's API does not answer ({error})") from None
 
     def request(self, verb: str, path: str, **kwargs: Any) -> Any:
         """Call the API and return its JSON.
 
         Raises:
-            AirflowError: On any answer but success; the message has Airflow's own.
+            AirflowError: On no answer, or any but success; the message has Airflow's own.
         """
-        answer = self._client.request(verb, path, **kwargs)
+        answer = self._ask(verb, path, **kwargs)
         if answer.status_code == httpx.codes.UNAUTHORIZED:  # the token has run out
             self._login()
-            answer = self._client.request(verb, path, **kwargs)
+            answer = self._ask(verb, path, **kwargs)
         if answer.is_error:
             raise AirflowError(f"{verb} {path}: {answer.status_code} {answer.text[:500]}")
         return answer.json() if answer.content else None

@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 from typing import Any
 
-import httpx
-
 from perennial.airflow_api import AirflowError, Api, base_url, health
 from perennial.settings import Settings, SettingsError
 
@@ -25,7 +23,7 @@ def likely_cause(settings: Settings, due: date | None, now: datetime) -> str:
         api = Api(settings)
         paused = api.get("/dags", paused=True, limit=100)["dags"]
         runs = api.get("/dags/~/dagRuns", order_by="-run_after", limit=100)["dag_runs"]
-    except (httpx.HTTPError, AirflowError, SettingsError) as error:
+    except (AirflowError, SettingsError) as error:
         return f"Airflow could not be asked ({type(error).__name__})"
     return _from_runs([dag["dag_id"] for dag in paused], runs, due, now, settings.due_hours)
 
