@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import resource
 import signal
 import sys
 import traceback
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+
+import psutil
 
 from perennial.settings import REPOSITORY
 from tests.faults.chain import STEPS, Task
@@ -39,12 +42,19 @@ _forks = multiprocessing.get_context("forkserver")
 
 
 class Work:
-    """A step at work in a process group of its own."""
+    """A step at work in a process group of its own.
 
-    def __init__(self, step: str, task: Task, log: Path) -> None:
+    `memory_megabytes` is what it may take beyond what the process has before the step.
+    """
+
+    def __init__(
+        self, step: str, task: Task, log: Path, memory_megabytes: int | None = None
+    ) -> None:
         self.step, self.log = step, log
         _prepare()
-        self._process: ForkServerProcess = _forks.Process(target=_do, args=(step, task, str(log)))
+        self._process: ForkServerProcess = _forks.Process(
+            target=_do, args=(step, task, str(log), memory_megabytes)
+        )
         self._process.start()
 
     @property
@@ -88,8 +98,11 @@ def _prepare() -> None:
     _forks.set_forkserver_preload(PRELOADED)
 
 
-def _do(step: str, task: Task, log: str) -> None:
+def _do(step: str, task: Task, log: str, memory_megabytes: int | None) -> None:
     os.setsid()
+    if memory_megabytes is not None:
+        limit = psutil.Process().memory_info().vms + memory_megabytes * 2**20
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for stream in (1, 2):
         os.dup2(file, stream)

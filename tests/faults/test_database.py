@@ -1,0 +1,208 @@
+"""The database goes in the middle of each step: it says so, and runs again to the same rows."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+
+from local import postgres
+from perennial.bootstrap import SUPERUSER
+from perennial.settings import Settings
+from tests.conftest import StartHome
+from tests.faults import chain, ledger, readers, twins
+from tests.faults.chain import Task
+from tests.faults.homes import ProxiedHome, empty_home, start_apart
+
+# A step that fails must say that the database went, not that something is wrong with the data.
+SAYS_WHY = (
+    "server closed the connection",
+    "terminating connection",
+    "connection is closed",
+    "connection refused",
+    "connection failed",
+    "the connection is lost",
+    "consuming input failed",
+    "ssl syscall error",
+    "recovery mode",
+    "starting up",
+    "shutting down",
+    "administrator command",
+    "statement timeout",
+)
+
+
+def postmaster(settings: Settings) -> int:
+    return int((postgres.data_folder(settings) / "postmaster.pid").read_text().split()[0])
+
+
+def kill_postmaster(settings: Settings) -> None:
+    os.kill(postmaster(settings), signal.SIGKILL)
+
+
+def restart_at_once(settings: Settings) -> None:
+    postgres._pg_ctl(settings, "restart", "-m", "immediate")
+
+
+def cut_connections(settings: Settings) -> None:
+    with psycopg.connect(settings.dsn(SUPERUSER), autocommit=True) as connection:
+        connection.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity"
+            " where backend_type = 'client backend' and pid <> pg_backend_pid()"
+            " and usename <> 'bi_reader'"
+        )
+
+
+def let_statements_time_out(settings: Settings) -> None:
+    """As statement_timeout does it, whatever statement is at work just now."""
+    with psycopg.connect(settings.dsn(SUPERUSER), autocommit=True) as connection:
+        deadline = time.monotonic() + 5
+        found = None
+        while not (found and found[0]) and time.monotonic() < deadline:
+            found = connection.execute(
+                "select count(pg_cancel_backend(pid)) from pg_stat_activity"
+                " where state = 'active' and pid <> pg_backend_pid()"
+                " and usename in ('loader', 'transformer', 'scorer', 'mlflow')"
+            ).fetchone()
+
+
+FAULTS: dict[str, Callable[[Settings], None]] = {
+    "postmaster killed": kill_postmaster,
+    "restarted (-m immediate)": restart_at_once,
+    "connections cut": cut_connections,
+    "statements cancelled": let_statements_time_out,
+}
+
+
+@pytest.fixture(scope="module")
+def homes(start_home: StartHome) -> Iterator[tuple[ProxiedHome, ProxiedHome]]:
+    both = tuple(ProxiedHome.begin(start_home("canonical")) for _ in range(2))
+    twins.share_key(both[0].settings, both[1].settings)
+    yield both
+    for home in both:
+        home.proxy.close()
+
+
+def break_it(home: ProxiedHome, step: str, task: Task, fault: str, at: int) -> str:
+    """Begin a step, break the database at its n-th message; the step's last words, "" if it ended
+    well all the same."""
+    is_struck = []
+
+    def strike() -> None:
+        is_struck.append(fault)
+
+    home.proxy.expect(at, strike, is_sent_first=True)
+    home.log.unlink(missing_ok=True)
+    work = home.start(step, task)
+    while not is_struck and work.wait(0.002) is None:
+        pass
+    if not is_struck:
+        return ""
+    FAULTS[fault](home.settings)
+    code = work.wait(120)
+    postgres.start(home.settings)  # as `make run` does
+    assert code is not None, f"{step} still hangs two minutes after: {fault}"
+    assert code in (0, 1), code
+    return home.log.read_text() if code else ""
+
+
+@pytest.mark.whole
+def test_each_step_survives_each_way_in_which_the_database_goes(
+    homes: tuple[ProxiedHome, ProxiedHome], tmp_path: Path
+) -> None:
+    home, twin = homes
+    numbers = ledger.draw("database")
+    files = chain.write_files(chain.shop(), tmp_path / "files", chain.DAYS[0])
+    publications = readers.Publications(home.settings)
+    done: Counter[str] = Counter()
+    failed, unclear = 0, []
+    for step in chain.DAILY:
+        twin.run(step, Task(twin.settings, chain.DAYS[0], files))
+        for fault in FAULTS:
+            at = numbers.randint(1, twin.messages[step])
+            told = break_it(home, step, Task(home.settings, chain.DAYS[0], files), fault, at)
+            publications.note()
+            done[fault] += 1
+            failed += bool(told)
+            if told and not any(why in told.lower() for why in SAYS_WHY):
+                unclear.append(f"{step}, {fault}: {told[-1500:]}")
+        home.run(step, Task(home.settings, chain.DAYS[0], files))
+    assert not unclear, "\n\n".join(unclear)
+    found = twins.differences(home.settings, twin.settings)
+    assert not found, "\n".join(found)
+    pages = sound_pages(home.settings)
+    ledger.record(
+        "the database goes",
+        ", ".join(f"{fault} {count}" for fault, count in done.items())
+        + f", each at a random statement of {len(chain.DAILY)} steps",
+        f"{failed} steps failed and said why, the others ended well; run again, all "
+        f"{twins.row_count(home.settings):,} rows equal those of an undisturbed twin; {pages}",
+        injections=sum(done.values()),
+        lost=len(found),
+    )
+
+
+def sound_pages(settings: Settings) -> str:
+    """Check every index against its table, and every page's checksum; stops the server."""
+    binaries = postgres._binaries()
+    checked = subprocess.run(
+        [binaries / "pg_amcheck", "--install-missing", "--heapallindexed",
+         settings.dsn(SUPERUSER)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    postgres.stop(settings)
+    checked = subprocess.run(
+        [binaries / "pg_checksums", "--check", "-D", postgres.data_folder(settings)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    told = dict(line.split(":", 1) for line in checked.stdout.splitlines() if ":" in line)
+    postgres.start(settings)
+    return (
+        f"pg_checksums: {told['Blocks scanned'].strip()} blocks, {told['Bad checksums'].strip()} "
+        "bad; pg_amcheck: no fault"
+    )
+
+
+def test_a_first_start_that_is_killed_starts_again() -> None:
+    kills = 0
+    numbers: random.Random = ledger.draw("first start")
+    for _ in range(ledger.size(1, 8)):
+        with empty_home() as settings:
+            start = start_apart(settings)
+            time.sleep(numbers.uniform(0.3, 4))
+            is_killed = start.poll() is None
+            with suppress(ProcessLookupError):
+                os.killpg(start.pid, signal.SIGKILL)
+            start.wait()
+            kill_initdb(settings)
+            kills += is_killed
+            postgres.start(settings)
+            with psycopg.connect(settings.dsn("bi_reader")) as connection:
+                connection.execute("select 1")
+    ledger.record(
+        "the database goes",
+        "the first start of a home killed at random moments, initdb with it",
+        "the next start makes the database; every time",
+        kills=kills,
+        lost=0,
+    )
+
+
+def kill_initdb(settings: Settings) -> None:
+    """initdb and what it started run in a session of their own: they are killed by their folder."""
+    for process in psutil.process_iter(["cmdline"]):
+        if str(settings.home) in " ".join(process.info["cmdline"] or []):
+            with suppress(psutil.NoSuchProcess):
+                process.kill()

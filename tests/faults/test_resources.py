@@ -1,0 +1,163 @@
+"""A full disk, no memory: the cause is named, the last scores stay readable, work goes on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from local import postgres
+from ml_tasks.shared import registry
+from perennial.settings import Settings, SettingsError
+from tests.conftest import free_ports
+from tests.faults import chain, ledger, readers, twins
+from tests.faults.chain import Task
+from tests.faults.work import Work
+
+pytestmark = pytest.mark.whole
+
+DAY, NEXT_DAY = chain.DAYS[1:3]
+DISK_MEGABYTES = 1_500
+LEFT_KILOBYTES = {"land": 64, "dbt": 256, "train churn": 64, "publish churn": 64}
+MEMORY_STEPS = ("train churn", "publish churn", "dbt", "land")
+MORE_MEGABYTES = 24  # than the process has before its step
+
+
+@contextmanager
+def small_disk() -> Iterator[Settings]:
+    """A home on a disk of its own; skipped where nobody may mount one."""
+    folder = Path(tempfile.mkdtemp(prefix="perennial-test-"))
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={DISK_MEGABYTES}m,mode=755", "tmpfs", str(folder)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if mounted.returncode:
+        folder.rmdir()
+        pytest.skip(f"no tmpfs can be mounted here: {mounted.stderr.strip()}")
+    ports = dict(zip(("pg_port", "airflow_port", "mlflow_port"), free_ports(3), strict=True))
+    settings = Settings(home=folder / "home", source="canonical", **ports)
+    try:
+        yield settings
+    finally:
+        ballast(settings).unlink(missing_ok=True)
+        postgres.stop(settings)
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+        folder.rmdir()
+
+
+def ballast(settings: Settings) -> Path:
+    return settings.home.parent / "ballast"
+
+
+def fill(settings: Settings, left_kilobytes: int) -> None:
+    """Take all room but so much."""
+    free = shutil.disk_usage(settings.home).free
+    with ballast(settings).open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, max(free - left_kilobytes * 1024, 4096))
+
+
+def make_room(settings: Settings) -> None:
+    ballast(settings).unlink()
+
+
+def run(settings: Settings, step: str, task: Task, memory: int | None = None) -> tuple[int, str]:
+    # not on the home's disk: that may be full
+    log = Path(tempfile.gettempdir()) / f"perennial-step-{os.getpid()}.log"
+    log.unlink(missing_ok=True)
+    work = Work(step, task, log, memory_megabytes=memory)
+    code = work.wait(300)
+    text = log.read_text()
+    log.unlink()
+    assert code is not None, f"{step} hangs"
+    return code, text
+
+
+def scores(settings: Settings) -> list[tuple]:
+    """What a reader finds in every view, as a sum that tells any change."""
+    with psycopg.connect(settings.dsn("bi_reader")) as connection:
+        return [tuple(connection.execute(query)) for query in readers.queries().values()]
+
+
+def test_a_full_disk_is_named_and_leaves_the_last_scores(tmp_path: Path) -> None:
+    shop, seen, crashes = chain.shop(), [], 0
+    with small_disk() as settings:
+        postgres.start(settings)
+        registry.initialise(settings)
+        task = Task(settings, DAY, chain.write_files(shop, tmp_path / "files", DAY))
+        for step in chain.DAILY:
+            code, text = run(settings, step, task)
+            assert code == 0, text[-3000:]
+        task = replace(
+            task, as_of_date=NEXT_DAY, files=chain.write_files(shop, tmp_path / "files", NEXT_DAY)
+        )
+        for step in chain.DAILY:
+            if step in LEFT_KILOBYTES:
+                before = scores(settings)
+                fill(settings, LEFT_KILOBYTES[step])
+                code, text = run(settings, step, task)
+                is_up = postgres.is_running(settings)
+                told = text
+                if is_up and code == 0:
+                    told = "room enough"
+                elif not is_up:
+                    crashes += 1
+                    with pytest.raises(SettingsError) as error:
+                        postgres.start(settings)  # as `make run` does
+                    told = str(error.value)
+                assert "No space left" in told or told == "room enough", told[-3000:]
+                if is_up:
+                    assert scores(settings) == before
+                make_room(settings)
+                postgres.start(settings)
+                assert scores(settings) == before
+                seen.append(f"{step}: {'failed' if code else 'room enough'}"
+                            f"{'' if is_up else ', Postgres stopped'}")  # fmt: skip
+            code, text = run(settings, step, task)
+            assert code == 0, text[-3000:]
+        assert twins.row_count(settings) > 0
+    ledger.record(
+        "disk full, out of memory",
+        f"a home on a tmpfs of {DISK_MEGABYTES} MB, filled up before {', '.join(LEFT_KILOBYTES)}",
+        "; ".join(seen) + "; the error says `No space left on device`; the scores of before were "
+        "readable whenever Postgres ran and all there after it was started again with room made; "
+        "each step then ended well",
+        injections=len(LEFT_KILOBYTES),
+        lost=0,
+    )
+
+
+def test_a_step_without_memory_says_so(start_home, tmp_path: Path) -> None:
+    home, twin = start_home("canonical"), start_home("canonical")
+    twins.share_key(home, twin)
+    seen = []
+    files = chain.write_files(chain.shop(), tmp_path / "files", DAY)
+    for settings in (home, twin):
+        registry.initialise(settings)
+    for step in chain.DAILY:
+        assert run(twin, step, Task(twin, DAY, files))[0] == 0
+        task = Task(home, DAY, files)
+        if step in MEMORY_STEPS:
+            code, text = run(home, step, task, MORE_MEGABYTES)
+            words = ("memory", "bad_alloc", "cannot allocate", "can't start new thread")
+            if code:
+                assert any(word in text.lower() for word in words), text[-3000:]
+            seen.append(f"{step}: {'failed and said so' if code else 'had enough'}")
+        code, text = run(home, step, task)
+        assert code == 0, text[-3000:]
+    found = twins.differences(home, twin)
+    assert not found, "\n".join(found)
+    ledger.record(
+        "disk full, out of memory",
+        f"RLIMIT_AS {MORE_MEGABYTES} MB above what the process had, in {', '.join(MEMORY_STEPS)}",
+        "; ".join(seen) + "; each ended well with memory, and all rows equal those of a twin",
+        injections=len(MEMORY_STEPS),
+        lost=len(found),
+    )

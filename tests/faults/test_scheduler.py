@@ -1,0 +1,243 @@
+"""Under a real scheduler: tasks, the scheduler, and everything at once are killed."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from local import airflow, postgres
+from ml_tasks.shared import registry
+from perennial.settings import REPOSITORY, Settings
+from tests.conftest import StartHome
+from tests.faults import chain, ledger, readers, twins, work
+from tests.faults.chain import Task
+
+pytestmark = pytest.mark.whole  # minutes of Airflow; `make test` kills the same steps without it
+
+DAYS = chain.DAYS[:3]
+RUN_SECONDS = 1_800
+
+
+class Make:
+    """`make run` of a home, as a process that can be looked at while it works."""
+
+    def __init__(self, settings: Settings, *arguments: str) -> None:
+        names = ("home", "source", "files", "pg_port", "airflow_port", "mlflow_port")
+        fields = {f"PERENNIAL_{name.upper()}": str(getattr(settings, name)) for name in names}
+        self.log = settings.home / f"make-{time.monotonic_ns()}.log"
+        with self.log.open("w") as file:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "local", *arguments],
+                cwd=REPOSITORY,
+                env=os.environ | fields,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+            )
+
+    def is_done(self) -> bool:
+        return self.process.poll() is not None
+
+    def finish(self) -> tuple[int, str]:
+        return self.process.wait(RUN_SECONDS), self.log.read_text()
+
+
+def run(settings: Settings, *arguments: str) -> str:
+    code, text = Make(settings, *arguments).finish()
+    assert code == 0, text[-6000:]
+    return text
+
+
+@pytest.fixture(scope="module")
+def homes(
+    start_home: StartHome, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Settings, Settings]]:
+    """A home under Airflow, and a twin whose steps are called without it. Same files, same key."""
+    files = tmp_path_factory.mktemp("shop") / "files"
+    home, twin = (start_home("canonical", files=str(files)) for _ in range(2))
+    twins.share_key(home, twin)
+    registry.initialise(twin)
+    yield home, twin
+    airflow.stop(home)
+
+
+def bring_files(settings: Settings, day: object) -> Task:
+    """The shop's files as of a day, and the task of that day in the twin."""
+    chain.write_files(chain.shop(), Path(settings.files), day)
+    return Task(settings, day, settings.files)
+
+
+def undisturbed(twin: Settings, day: object) -> None:
+    task = bring_files(twin, day)
+    for step in chain.DAILY:
+        work.run(step, task, twin.home / "logs" / "steps.log")
+
+
+def running_tasks(settings: Settings) -> list[dict]:
+    """Task instances at work now: name, try, and the number of their process."""
+    try:
+        found = airflow.Api(settings).get(
+            "/dags/~/dagRuns/~/taskInstances", state="running", limit=100
+        )
+    except airflow.AirflowError:  # it starts, or was killed
+        return []
+    return found["task_instances"]
+
+
+def kill_once_each(settings: Settings, make: Make, numbers: random.Random) -> list[str]:
+    """Kill the process of each task once, at a random moment of its first try."""
+    killed: list[str] = []
+    seen: set[str] = set()
+    while not make.is_done():
+        for found in running_tasks(settings):
+            name = f"{found['dag_id']}.{found['task_id']}"
+            is_a_mirror = found["task_id"].startswith("dbt.") and "producer" not in name
+            if name in seen or found["try_number"] > 1 or is_a_mirror or not found["pid"]:
+                continue
+            seen.add(name)
+            time.sleep(numbers.uniform(0, 1.5))
+            with suppress(ProcessLookupError):
+                os.kill(found["pid"], signal.SIGKILL)
+                killed.append(name)
+        time.sleep(0.2)
+    return killed
+
+
+def same_rows(home: Settings, twin: Settings) -> int:
+    found = twins.differences(home, twin)
+    assert not found, "\n".join(found)
+    return twins.row_count(home)
+
+
+def test_airflow_brings_a_date_through_whose_tasks_are_killed(
+    homes: tuple[Settings, Settings],
+) -> None:
+    home, twin = homes
+    undisturbed(twin, DAYS[0])
+    make = Make(home, "run", "--as-of", str(DAYS[0]))
+    killed = kill_once_each(home, make, ledger.draw("airflow"))
+    code, text = make.finish()
+    assert code == 0, text[-6000:]
+    count = same_rows(home, twin)
+    ledger.record(
+        "a task dies",
+        f"{len(killed)} task processes killed under a real scheduler: {', '.join(killed)}",
+        f"Airflow tried each again by itself and `make run` ended well; all {count:,} rows equal "
+        "those of a twin",
+        kills=len(killed),
+        lost=0,
+    )
+    assert len(killed) >= 8
+
+
+def at_work(settings: Settings, name: str) -> Callable[[], bool]:
+    return lambda: any(
+        f"{found['dag_id']}.{found['task_id']}".startswith(name)
+        for found in running_tasks(settings)
+    )
+
+
+def wait_until(is_so: Callable[[], bool], seconds: float = 900) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline, "it took too long"
+        time.sleep(0.3)
+
+
+def test_a_killed_scheduler_is_told_and_make_run_goes_on(homes: tuple[Settings, Settings]) -> None:
+    home, twin = homes
+    undisturbed(twin, DAYS[1])
+    make = Make(home, "run", "--as-of", str(DAYS[1]))
+    wait_until(at_work(home, "build_warehouse"))
+    scheduler = int((home.home / "run" / "scheduler.pid").read_text())
+    os.kill(scheduler, signal.SIGKILL)
+    code, text = make.finish()
+    assert code == 1
+    assert "scheduler ended while the dates were under way" in text
+    started = time.monotonic()
+    run(home, "run", "--as-of", str(DAYS[1]))
+    count = same_rows(home, twin)
+    ledger.record(
+        "the scheduler or a worker goes",
+        "the scheduler killed in the middle of a build",
+        f"`make run` said so and ended; the next one started it again and was through after "
+        f"{time.monotonic() - started:.0f} s; all {count:,} rows equal those of a twin",
+        kills=1,
+        lost=0,
+    )
+
+
+def kill_everything(settings: Settings, numbers: random.Random) -> int:
+    """As when the power goes: every process of a home, Postgres too, in any order."""
+    server = psutil.Process(int((postgres.data_folder(settings) / "postmaster.pid").read_text()
+                                .split()[0]))  # fmt: skip
+    processes = [*airflow.processes_of(settings), server, *server.children(recursive=True)]
+    numbers.shuffle(processes)
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(processes, timeout=20)
+    return len(processes)
+
+
+def test_after_a_power_cut_make_run_repairs_what_it_finds(
+    homes: tuple[Settings, Settings],
+) -> None:
+    home, twin = homes
+    undisturbed(twin, DAYS[2])
+    publications = readers.Publications(home)
+    publications.note()
+    before = {(q, d) for q, d, _ in publications.rows}
+    make = Make(home, "run", "--as-of", str(DAYS[2]))
+    wait_until(at_work(home, "score_"))
+    count_killed = kill_everything(home, ledger.draw("power"))
+    make.process.kill()
+    make.finish()
+    started = time.monotonic()
+    text = run(home, "run", "--as-of", str(DAYS[2]))
+    assert "reporting.churn" in text
+    publications.note()
+    assert before <= {(q, d) for q, d, _ in publications.rows}
+    count = same_rows(home, twin)
+    ledger.record(
+        "the scheduler or a worker goes",
+        f"all {count_killed} processes of a home killed in random order while it scored, Postgres "
+        "and `make run` among them",
+        f"`make run` started all again and was through after {time.monotonic() - started:.0f} s; "
+        f"all {count:,} rows equal those of a twin",
+        kills=count_killed,
+        lost=0,
+    )
+
+
+def test_two_make_runs_at_once_and_a_backfill_beside_them(
+    homes: tuple[Settings, Settings],
+) -> None:
+    home, twin = homes
+    day = str(DAYS[2])
+    makes = [
+        Make(home, "run", "--as-of", day, "--again"),
+        Make(home, "run", "--as-of", day),
+        Make(home, "backfill", "--from", str(DAYS[1]), "--to", day, "--every", "1"),
+    ]
+    ended = [make.finish() for make in makes]
+    assert [code for code, _ in ended] == [0, 0, 0], [text[-3000:] for _, text in ended]
+    assert sum("waiting" in text for _, text in ended) == 2
+    count = same_rows(home, twin)
+    ledger.record(
+        "two at once",
+        "two `make run` of one date and a backfill over it, at the same moment on one home",
+        f"two said whom they wait for, and went on after it; all three ended well; all {count:,} "
+        "rows equal those of a twin where each date ran once",
+        races=1,
+        lost=0,
+    )
