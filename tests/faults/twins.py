@@ -27,7 +27,7 @@ FILE_COLUMNS = ("_file_id", "file_id")
 # A second try asks its gate again: a rule's result may stand there twice, but not another result.
 ONCE_OR_MORE = {"ops.gate_results"}
 # Of what was told about a run that was disturbed there is none in the other home.
-OF_RUNS = {"ops.alerts"}
+OF_RUNS = {"ops.alerts", "ops.incidents"}
 
 Fingerprint = tuple[int, str]  # rows, and a digest of them in any order
 
