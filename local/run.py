@@ -24,7 +24,6 @@ from perennial.settings import SAMPLE_SHOP, Settings, SettingsError
 from perennial.warehouse import connect
 
 DAGS_TIMEOUT_SECONDS = 120
-HEAVY_SLOTS = 2
 
 console = Console()
 
@@ -193,7 +192,7 @@ def _make_sample_shop(settings: Settings) -> None:
 
 
 def _make_pool(api: airflow.Api) -> None:
-    from dags.shared.pools import HEAVY_POOL
+    from dags.shared.pools import HEAVY_POOL, HEAVY_SLOTS
 
     pools = {pool["name"] for pool in api.get("/pools")["pools"]}
     if HEAVY_POOL not in pools:

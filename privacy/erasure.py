@@ -20,7 +20,7 @@ from perennial.text import plain
 from perennial.warehouse import connect
 from privacy import rows
 from privacy.models import models_of
-from privacy.persons import BUILT, NOBODY, Person, PrivacyError, count_rows, person
+from privacy.persons import BUILT, NOBODY, Person, PrivacyError, count_rows, person, tables_behind
 from privacy.search import places
 
 if TYPE_CHECKING:
@@ -43,10 +43,11 @@ def preview(settings: Settings, given: str, reason: str, is_dry_run: bool) -> di
         counts of rows by table, models, and subject, reason, body and meanwhile to ask with.
 
     Raises:
-        PrivacyError: If nobody has that key, or no reason is given.
+        PrivacyError: If nobody has that key, or no reason is given for more than a dry run.
     """
     who = person(settings, given)
-    _check_reason(reason, [given, who.customer_id])
+    if not is_dry_run:
+        _check_reason(reason, [given, who.customer_id])
     with connect(settings, "eraser") as connection:
         counts = _count(connection, settings, who)
         _require_somebody(connection, who, counts)
@@ -95,15 +96,14 @@ def erase(settings: Settings, given: str, requested_by: str, reason: str) -> dic
         rows.erase_scores(connection, who)
         rows.erase_features(connection, who)
         day = _newest_day(connection)
-    if day is not None:
-        _rebuild(settings, day)
-    left = places(settings, who, gone)
-    if left:
-        raise PrivacyError(
-            f"customer {who.keyed_hash} was erased and is still in {', '.join(left)}: "
-            "remove it there, then erase the customer once more (docs/runbook.md, erase)"
-        )
-    with connect(settings, "eraser") as connection:
+        if day is not None:
+            _rebuild(settings, day)
+        left = places(settings, who, gone)
+        if left:
+            raise PrivacyError(
+                f"customer {who.keyed_hash} was erased and is still in {', '.join(left)}: "
+                "remove it there, then erase the customer once more (docs/runbook.md, erase)"
+            )
         connection.execute(
             "update ops.erasures set verified_at = now() where keyed_hash = %s", [who.keyed_hash]
         )
@@ -155,7 +155,11 @@ def _require_somebody(
 
 
 def _require_quiet(connection: psycopg.Connection[Any]) -> None:
-    """Check that nobody is making rows from what is about to change."""
+    """Check that nobody is making rows from what is about to change, nor erasing anybody."""
+    # held until the connection ends
+    lock = connection.execute("select pg_try_advisory_lock(hashtext('perennial.erase'))").fetchone()
+    if lock != (True,):
+        raise PrivacyError("another erasure is under way: nothing was changed; ask again after it")
     row = connection.execute(
         "select string_agg(distinct usename, ', ') from pg_stat_activity"
         " where datname = current_database() and usename in ('transformer', 'scorer')"
@@ -192,8 +196,7 @@ def _enter(
 
 def _newest_day(connection: psycopg.Connection[Any]) -> date | None:
     """The date to build for: the newest that was; None if nothing was built."""
-    (built,) = connection.execute("select to_regclass('marts.fct_orders')").fetchall()
-    if built == (None,):
+    if not tables_behind(connection, BUILT):
         return None
     row = connection.execute(
         "select greatest((select max(as_of_date) from ops.publications),"

@@ -40,10 +40,15 @@ def person(settings: Settings, given: str) -> Person:
     """Whom a key means; a shop whose key is an e-mail address may be given the address.
 
     Raises:
-        PrivacyError: If no key was given.
+        PrivacyError: If no key was given, or the source does not say which column is the key.
     """
-    tables = [table for table in keyed_tables(settings) if table.customer_key]
-    column = next(table.customer_key for table in tables if table.customer_key)
+    columns = [table.customer_key for table in keyed_tables(settings) if table.customer_key]
+    if not columns:
+        raise PrivacyError(
+            f"no column of {settings.staging_source}__sources.yml has `customer_key: true`, so "
+            "nobody knows whose a row is (docs/privacy.md)"
+        )
+    column = columns[0]
     key = plain_key(column, given)
     if not key:
         raise PrivacyError("CUSTOMER is empty: give the customer's key, as the shop writes it")

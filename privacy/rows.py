@@ -22,7 +22,7 @@ from privacy.persons import (
     relation,
     tables_behind,
 )
-from privacy.search import as_pattern
+from privacy.search import as_bytes_pattern
 
 if TYPE_CHECKING:
     from datetime import date
@@ -61,7 +61,7 @@ def count_rejected(
     connection: psycopg.Connection[Any], settings: Settings, who: Person
 ) -> dict[str, int]:
     """Records that could not be read and have the customer's key, or address, in them."""
-    pattern = as_pattern([who.customer_id, *originals(connection, settings, who)])
+    pattern = as_bytes_pattern([who.customer_id, *originals(connection, settings, who)])
     counts = {}
     for name, query in {
         "ops.rejected_lines": "select count(*) from ops.rejected_lines"
@@ -90,7 +90,7 @@ def erase_raw(
     """
     key = {"customer_id": who.customer_id}
     personal = personal_values(connection, settings, who)
-    pattern = as_pattern([who.customer_id, *originals(connection, settings, who)])
+    pattern = as_bytes_pattern([who.customer_id, *originals(connection, settings, who)])
     gone: set[str] = set()
     for table in keyed_tables(settings):
         columns = [

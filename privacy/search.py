@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SCHEMAS = ("raw", "vault", *LAYERS, "ops")
 FOLDERS = ("dbt", "logs", "run")  # of the home; models' files are wherever they are kept
+SERVER_LOG = "postgres.log"  # beside the database's files
 BLOCK_BYTES = 1 << 22
 COLUMNS = """
     select nspname, relname, array_agg(attname::text order by attnum), atttypid::regtype::text
@@ -36,13 +37,24 @@ COLUMNS = """
     group by nspname, relname, atttypid
     order by nspname, relname
 """
-TYPES = ("text", "character varying", "json", "jsonb", "bytea", "uuid")
+TYPES = ("text", "text[]", "character varying", "json", "jsonb", "bytea", "uuid")
 
 
 def as_pattern(texts: Sequence[str]) -> str:
     """Finds one of the texts where it stands alone, as Postgres reads patterns."""
     escaped = (re.sub(r"([^\w\s])", r"\\\1", text, flags=re.ASCII) for text in texts)
     return "|".join(rf"(?:^|[^[:alnum:]]){text}(?:[^[:alnum:]]|$)" for text in escaped)
+
+
+def as_bytes_pattern(texts: Sequence[str]) -> str:
+    """The same for bytes as `encode(..., 'escape')` writes them."""
+    return as_pattern(["".join(map(_escaped, text.encode())) for text in texts])
+
+
+def _escaped(byte: int) -> str:
+    if byte > 127:
+        return f"\\{byte:03o}"
+    return "\\\\" if byte == ord("\\") else chr(byte)
 
 
 def is_telling(word: str) -> bool:
@@ -109,7 +121,8 @@ def _of_words(
             ),
             sql.Identifier(schema, name),
         )
-        row = connection.execute(hits, {"pattern": as_pattern(words)}).fetchone() or ()
+        pattern = as_bytes_pattern(words) if kind == "bytea" else as_pattern(words)
+        row = connection.execute(hits, {"pattern": pattern}).fetchone() or ()
         yield from (
             f"{schema}.{name}.{column}" for column, hit in zip(columns, row, strict=True) if hit
         )
@@ -119,6 +132,7 @@ def _files(settings: Settings, words: Sequence[str]) -> Iterator[str]:
     """Files of the home, and models' files, in which one of the words stands."""
     import fsspec
 
+    from local.postgres import data_folder
     from ml_tasks.shared import artefacts
 
     if not words:
@@ -127,8 +141,8 @@ def _files(settings: Settings, words: Sequence[str]) -> Iterator[str]:
         "|".join(rf"(?<![A-Za-z0-9]){re.escape(word)}(?![A-Za-z0-9])" for word in words).encode(),
         re.IGNORECASE,
     )
-    roots = [(settings.home / folder).as_uri() for folder in FOLDERS]
-    for root in [*roots, artefacts.root(settings)]:
+    own = [*(settings.home / name for name in FOLDERS), data_folder(settings).parent / SERVER_LOG]
+    for root in [*(path.resolve().as_uri() for path in own), artefacts.root(settings)]:
         filesystem, folder = fsspec.core.url_to_fs(root)
         if not filesystem.exists(folder):
             continue

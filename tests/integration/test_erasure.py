@@ -169,7 +169,7 @@ def test_nobody_is_found_before_anything_is_done(shop: Told) -> None:
 
 def test_a_dry_run_counts_and_changes_nothing(shop: Told) -> None:
     before = shop.tables("raw", "vault", "marts", "features", "scores", "ops")
-    told = erasure.preview(shop.settings, shop.customer, REASON, is_dry_run=True)
+    told = erasure.preview(shop.settings, shop.customer, "", is_dry_run=True)
     equal(shop.tables("raw", "vault", "marts", "features", "scores", "ops"), before)
     mine = {name: count_of(frame, shop.customer) for name, frame in before.items()}
     expected = {name: count for name, count in mine.items() if count}
@@ -212,6 +212,10 @@ def test_a_build_under_way_is_waited_for(shop: Told) -> None:
         pytest.raises(PrivacyError, match="under way"),
     ):
         erasure.erase(shop.settings, shop.customer, "me", REASON)
+    with connect(shop.settings, "eraser") as another:
+        another.execute("select pg_advisory_lock(hashtext('perennial.erase'))")
+        with pytest.raises(PrivacyError, match="another erasure is under way"):
+            erasure.erase(shop.settings, shop.customer, "me", REASON)
     assert shop.ask("select count(*) from ops.erasures") == [(0,)]
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 
+import jinja2
 import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,13 +17,16 @@ import pytest
 from psycopg import sql
 
 from expectations.raw import gate_raw
+from ingest import personal
 from ingest.land import land
 from ingest.personal import hashed
 from local.postgres import data_folder
+from perennial import sources
 from perennial.settings import Settings
 from perennial.warehouse import connect
 from privacy.erasure import erase
 from privacy.persons import PrivacyError
+from privacy.search import as_bytes_pattern, as_pattern
 from privacy.vault import expire_vault
 
 DAY = date(2024, 6, 1)
@@ -266,6 +270,7 @@ def test_a_number_is_erased_as_a_key_and_not_as_another_number(
     lines = [f"{n},17003,13085,17003,2011-01-01,2,{key},France" for n, key in enumerate(keys)]
     (tmp_path / "lines.csv").write_text("\n".join([header, *lines, "7,13085,too few"]))
     land(shop, DAY, str(tmp_path), "test")  # held: staging does not know it, and it counts
+    assert keys_in_staging(shop) == [plain_key(key) for key in keys]
     told = erase(shop, "13085.0", "me", "asked for it")
     assert told["counts"] == {
         "raw.online_retail_invoice_lines": 3,
@@ -281,6 +286,45 @@ def test_a_number_is_erased_as_a_key_and_not_as_another_number(
         erase(shop, "13085", "me", "asked for it")
     with pytest.raises(PrivacyError, match="nobody has that key"):
         erase(shop, "17003", "me", "asked for it")
+
+
+def plain_key(written: str) -> str:
+    (table,) = sources.load("online_retail").tables
+    assert table.customer_key is not None
+    return personal.plain_key(table.customer_key, written)
+
+
+def keys_in_staging(settings: Settings) -> list[str]:
+    """Customer keys of raw as the staging model writes them: its own SQL, on the raw table."""
+    macros = [sources.DBT_PROJECT / "macros" / name for name in ("casts.sql", "online_retail.sql")]
+    text = "".join(path.read_text() for path in macros)
+    keys = jinja2.Template(text + "{{ online_retail_keys() }}").render()
+    query = f"select {keys}, _line from raw.online_retail_invoice_lines order by _line"
+    return [customer_id or "" for _, _, customer_id, _ in rows(settings, query)]
+
+
+@pytest.mark.parametrize("word", ["C0000001", "zoë.müller@example.org", "a\\b.c*d", "17"])
+def test_a_word_is_found_where_it_stands_alone(home: Settings, word: str) -> None:
+    for text, is_found in {
+        word: True,
+        f"x,{word.upper() if word.isascii() else word},y": True,
+        f'"{word}"': True,
+        f"0{word}": False,
+        f"{word}0": False,
+        word[:-1]: False,
+        word.replace(".", "-"): "." not in word,
+    }.items():
+        with connect(home, "eraser") as connection:
+            found = connection.execute(
+                "select %(text)s ~* %(pattern)s, encode(%(bytes)s, 'escape') ~* %(bytes_pattern)s",
+                {
+                    "text": text,
+                    "bytes": text.encode(),
+                    "pattern": as_pattern([word]),
+                    "bytes_pattern": as_bytes_pattern([word]),
+                },
+            ).fetchone()
+        assert found == (is_found, is_found), text
 
 
 def test_what_is_left_somewhere_is_told_by_its_place(home: Settings, tmp_path: Path) -> None:
