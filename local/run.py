@@ -15,8 +15,9 @@ from ingest.files import TABLE_PREFIX, find
 from ingest.newest import PLACEHOLDER, newest_order_date
 from local import airflow, mlflow, postgres
 from local.home import one_at_a_time, prepare
-from local.watch import Failure, Watch, chain_of_dags
+from local.watch import Failure, Watch
 from perennial import sources
+from perennial.airflow_api import chain_of_dags
 from perennial.alerts import routes
 from perennial.days import read_day
 from perennial.delivery import check_delivery, delivered_views, is_published, judged_view

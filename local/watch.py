@@ -11,8 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from local.airflow import AirflowError, Api
-from perennial import contracts
+from perennial.airflow_api import AirflowError, Api, chain_of_dags
 
 POLL_SECONDS = 2.0
 PAGE = 100  # the most that the API gives at once
@@ -25,12 +24,6 @@ LOG_LINES = 25
 # What a line says anyway, or what nobody reads while waiting.
 TOLD_ELSEWHERE = {"as_of_date", "checksum", "gate", "not_scored_counts", "question", "seconds"}
 LOG_FRAME = ("::group::", "::endgroup::")
-
-
-def chain_of_dags() -> list[str]:
-    """The DAGs that a date passes through, in order; the score DAGs run side by side."""
-    questions = (f"score_{question}" for question in contracts.questions())
-    return ["land", "build_warehouse", *questions, "report", "lookback"]
 
 
 @dataclass

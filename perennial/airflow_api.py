@@ -6,9 +6,16 @@ from typing import Any
 
 import httpx
 
+from perennial import contracts
 from perennial.settings import Settings
 
 PARTS = ("metadatabase", "scheduler", "triggerer", "dag_processor")
+
+
+def chain_of_dags() -> list[str]:
+    """The DAGs that a date passes through, in order; the score DAGs run side by side."""
+    questions = (f"score_{question}" for question in contracts.questions())
+    return ["land", "build_warehouse", *questions, "report", "lookback"]
 
 
 class AirflowError(RuntimeError):

@@ -16,7 +16,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from perennial.alerts import at_home
-from perennial.alerts.causes import AGAIN, FAILURE, OPENED, RECOVERED, Cause, Incident
+from perennial.alerts.causes import AGAIN, CRITICAL, OPENED, RECOVERED, Cause, Incident
 from perennial.settings import Settings
 from perennial.warehouse import connect
 
@@ -173,11 +173,11 @@ def record(
 
 
 def is_met_by(connection: psycopg.Connection[Any], run_id: str) -> bool:
-    """Whether an open incident about a failure was met by this run last."""
+    """Whether an open incident that stops something was met by this run last."""
     row = connection.execute(
         "select exists(select from ops.incidents"
-        " where run_id = %s and kind = %s and closed_at is null)",
-        [run_id, FAILURE],
+        " where run_id = %s and severity = %s and closed_at is null)",
+        [run_id, CRITICAL],
     ).fetchone()
     assert row is not None  # exists() always has one row
     return row[0]

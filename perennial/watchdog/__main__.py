@@ -13,12 +13,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 
+import psycopg
 from pydantic import ValidationError
 
 from perennial.alerts import routes
 from perennial.alerts.causes import DATA_PLATFORM, WATCHDOG, Cause
 from perennial.alerts.tell import recovered, tell
-from perennial.alerts.words import WAREHOUSE_GONE
+from perennial.alerts.words import WAREHOUSE_GONE, cause_of
 from perennial.settings import Settings, SettingsError, explained, shop_of
 from perennial.watchdog.findings import Finding
 from perennial.watchdog.look import Seen, look
@@ -102,4 +103,7 @@ if __name__ == "__main__":
     except (SettingsError, ValidationError) as error:
         why = explained(error) if isinstance(error, ValidationError) else error
         print(f"error: {why}", file=sys.stderr)
+        sys.exit(WRONG)
+    except psycopg.Error as error:  # a home that this version was never started in
+        print(f"error: {cause_of(error)}; `make run` brings the home up to date", file=sys.stderr)
         sys.exit(WRONG)

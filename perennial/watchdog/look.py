@@ -12,7 +12,7 @@ from psycopg import sql
 from perennial import contracts
 from perennial.alerts.causes import CRITICAL, WARNING
 from perennial.alerts.incidents import ROLE
-from perennial.alerts.words import WAREHOUSE_GONE, cause_of
+from perennial.alerts.words import WAREHOUSE_GONE, cause_of, everywhere
 from perennial.delivery import CUSTOMER_360, MODEL_HEALTH
 from perennial.settings import Settings
 from perennial.warehouse import connect
@@ -70,9 +70,9 @@ def _look(
         try:
             with reader.transaction():
                 newest, rows = _newest(reader, view)
-        except psycopg.OperationalError:
-            raise
         except psycopg.Error as error:
+            if everywhere(error):
+                raise
             findings.append(Finding(UNREADABLE, view, cause_of(error), as_of_date=due))
             continue
         states.append(_state(watcher, view, newest, rows, published.get(question), table))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from perennial.airflow_api import AirflowError, Api, base_url, health
+from perennial.airflow_api import AirflowError, Api, base_url, chain_of_dags, health
 from perennial.settings import Settings, SettingsError
 
 AT_WORK = ("running", "queued")
@@ -45,4 +45,8 @@ def _from_runs(
         since = datetime.fromisoformat(run["start_date"] or run["queued_at"])
         hung = "hangs" if now - since > timedelta(hours=hours) else "is at work"
         return f"{run['dag_id']} {hung}, since {since:%Y-%m-%d %H:%M} UTC"
-    return f"nothing is at work for {due} in Airflow: its trigger never came"
+    absent = set(chain_of_dags()) - {run["dag_id"] for run in of_date}
+    first = next((dag_id for dag_id in chain_of_dags() if dag_id in absent), None)
+    if first:
+        return f"{first} never ran for {due}: what starts it did not come"
+    return f"all runs of {due} ended well: what they published was taken away"

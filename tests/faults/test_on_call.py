@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,6 +16,7 @@ import pytest
 
 from local import airflow
 from perennial.settings import REPOSITORY, Settings
+from perennial.warehouse import connect
 from tests.conftest import StartHome
 from tests.faults import ledger
 from tests.receivers import listening
@@ -24,7 +25,7 @@ pytestmark = pytest.mark.whole
 
 AS_OF = date(2024, 2, 10)
 SMALL_SHOP = {"sample_customers": 300, "sample_days": 404}
-DUE_HOURS = 0.05
+DUE_HOURS = 0.025
 
 
 @pytest.fixture(scope="module")
@@ -84,8 +85,8 @@ def run_state(settings: Settings, dag_id: str, run_id: str) -> str:
     return airflow.Api(settings).get(f"/dags/{dag_id}/dagRuns/{run_id}")["state"]
 
 
-def titles(posts: list[tuple[str, dict[str, Any]]]) -> list[str]:
-    return [post["title"] for _, post in posts]
+def titles(posts: list[tuple[str, dict[str, Any]]], about: str) -> list[str]:
+    return [post["title"] for _, post in posts if about in post["title"]]
 
 
 def workers(settings: Settings) -> list[psutil.Process]:
@@ -102,8 +103,10 @@ def workers(settings: Settings) -> list[psutil.Process]:
 
 def test_a_healthy_home_has_nothing_to_say(home: Settings, receiver: SimpleNamespace) -> None:
     assert [post["title"] for _, post in receiver.posts if post["type"] == "failure"] == []
+    time.sleep(DUE_HOURS * 3600)  # now it is due
     done = command(home, "perennial.watchdog")
     assert done.returncode == 0, done.stdout
+    assert f"of {AS_OF}" in done.stdout
 
 
 def test_a_task_whose_process_is_killed_for_good_is_told_once(home: Settings, posts: Any) -> None:
@@ -117,16 +120,19 @@ def test_a_task_whose_process_is_killed_for_good_is_told_once(home: Settings, po
         return run_state(home, "score_churn", run_id) == "failed"
 
     wait_until(is_over)
-    wait_until(lambda: posts, 60)
+    wait_until(lambda: titles(posts, "failed"), 60)
     time.sleep(10)
-    [title] = titles(posts)
+    [title] = titles(posts, "failed")
     assert title == f"Perennial critical: score_churn.train failed for {AS_OF} (data-platform)"
-    assert posts[0][1]["message"].startswith("the process ended without a word")
+    told = next(post["message"] for _, post in posts if post["title"] == title)
+    assert told.startswith("the process ended without a word")
     path = f"/dags/score_churn/dagRuns/{run_id}/clear"
     airflow.Api(home).post(path, {"dry_run": False, "only_failed": True})
-    wait_until(lambda: len(posts) > 1)
     wait_until(lambda: run_state(home, "score_churn", run_id) == "success")
-    assert titles(posts)[1:] == ["Perennial recovered: score_churn.train failed (data-platform)"]
+    wait_until(lambda: len(titles(posts, "failed")) > 1, 60)
+    assert titles(posts, "failed")[1:] == [
+        "Perennial recovered: score_churn.train failed (data-platform)"
+    ]
     ledger.record(
         "on call",
         "a task's process killed (SIGKILL) at each try",
@@ -143,16 +149,18 @@ def test_a_run_that_does_not_come_through_misses_its_deadline_once(
     api.request("PATCH", "/dags/score_demand", json={"is_paused": True})
     run_id = start_run(home, "score_demand")
     started = time.monotonic()
-    wait_until(lambda: posts)
+    wait_until(lambda: titles(posts, "late"))
     seconds = time.monotonic() - started
     time.sleep(10)
-    [title] = titles(posts)
+    [title] = titles(posts, "late")
     assert title == f"Perennial warning: score_demand is late for {AS_OF} (data-platform)"
     assert seconds >= DUE_HOURS * 3600 - 5
     api.request("PATCH", "/dags/score_demand", json={"is_paused": False})
     wait_until(lambda: run_state(home, "score_demand", run_id) == "success")
-    wait_until(lambda: len(posts) > 1, 60)
-    assert titles(posts)[1:] == ["Perennial recovered: score_demand is late (data-platform)"]
+    wait_until(lambda: len(titles(posts, "late")) > 1, 60)
+    assert titles(posts, "late")[1:] == [
+        "Perennial recovered: score_demand is late (data-platform)"
+    ]
     ledger.record(
         "on call",
         f"a run that waits longer than its deadline of {DUE_HOURS * 3600:.0f} s",
@@ -162,25 +170,26 @@ def test_a_run_that_does_not_come_through_misses_its_deadline_once(
 
 
 def test_a_paused_dag_is_named_by_the_watchdog_once(home: Settings, posts: Any) -> None:
-    api = airflow.Api(home)
-    day = AS_OF - timedelta(days=1)
-    api.request("PATCH", "/dags/score_clv", json={"is_paused": True})
-    from perennial.warehouse import connect
-
+    airflow.Api(home).request("PATCH", "/dags/score_clv", json={"is_paused": True})
     with connect(home, "perennial") as connection:  # as if the newest date had not been scored
-        connection.execute("delete from ops.publications where as_of_date = %s", [AS_OF])
-    start_run(home, "score_churn", day)
-    later = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+        connection.execute(
+            "delete from ops.publications where question = 'clv' and as_of_date = %s", [AS_OF]
+        )
     for _ in range(2):
-        done = command(home, "perennial.watchdog", "--alert", "--now", later)
+        done = command(home, "perennial.watchdog", "--alert")
         assert done.returncode == 1
     assert "likely: paused in Airflow: score_clv" in done.stdout
-    told = [post for _, post in posts if post["title"].startswith("Perennial critical: A view")]
-    assert len(told) == 1
-    assert "Likely cause: paused in Airflow: score_clv" in told[0]["message"]
+    assert len(titles(posts, "A view is stale")) == 1
+    [told] = [post["message"] for _, post in posts if "A view is stale" in post["title"]]
+    assert "Likely cause: paused in Airflow: score_clv" in told
+    airflow.Api(home).request("PATCH", "/dags/score_clv", json={"is_paused": False})
+    run_id = start_run(home, "score_clv")
+    wait_until(lambda: run_state(home, "score_clv", run_id) == "success")
+    assert command(home, "perennial.watchdog", "--alert").returncode == 0
+    assert len(titles(posts, "recovered: A view is stale")) == 1
     ledger.record(
         "on call",
         "a DAG paused, the date that is due not published",
-        "the watchdog names view, date and DAG; one alert for two looks",
+        "the watchdog names view, date and DAG; one alert for two looks, one when it was there",
         lost=0,
     )

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from urllib.parse import quote
 
 import httpx
@@ -35,7 +35,9 @@ OPEN_ROUTES = {
 SMALL_SHOP = {"sample_customers": 600, "sample_days": 404}  # the day before is its last
 
 
-def command(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
+def command(
+    settings: Settings, *arguments: str, module: str = "local"
+) -> subprocess.CompletedProcess[str]:
     """`python -m local ...` for this home, as make calls it."""
     fields = {
         f"PERENNIAL_{name.upper()}": str(getattr(settings, name))
@@ -50,7 +52,7 @@ def command(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[
         )
     }
     return subprocess.run(
-        [sys.executable, "-m", "local", *arguments],
+        [sys.executable, "-m", module, *arguments],
         cwd=REPOSITORY,
         env=os.environ | fields,
         capture_output=True,
@@ -92,6 +94,20 @@ def test_the_last_table_is_really_there(
     assert count_customers > 300
     for view in ("churn_history", "clv_history", "survival_history", "customer_360"):
         assert len(rows(home, f"reporting.{view}", AS_OF)) == count_customers
+
+
+def test_the_watchdog_has_nothing_to_say_and_nothing_broke(
+    home: Settings, first_run: subprocess.CompletedProcess[str]
+) -> None:
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    done = command(home, "--now", tomorrow.isoformat(), module="perennial.watchdog")
+    assert (done.returncode, done.stdout) == (
+        0,
+        f"well: 9 reporting views have what is due of {AS_OF}\n",
+    )
+    with connect(home, "watcher") as connection:
+        [severities] = connection.execute("select array_agg(severity) from ops.incidents")
+    assert "critical" not in (severities[0] or [])
 
 
 def test_the_run_tells_what_each_step_did(first_run: subprocess.CompletedProcess[str]) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from dags.shared.alerts import alert, run_failed, succeeded, tell_warnings
 from perennial.alerts import routes
+from perennial.bootstrap import bootstrap
 from perennial.settings import Settings, SettingsError
 from perennial.warehouse import connect
 from tests.conftest import free_port
@@ -343,3 +344,27 @@ def test_it_is_told_each_time_where_neither_warehouse_nor_home_can_be_written(
     alert(failed())
     alert(failed())
     assert len(webhook.posts) == 2
+
+
+FORMER = """
+drop table ops.alerts, ops.incidents;
+create table ops.alerts (
+    alert_id bigint generated always as identity primary key, dag_id text not null,
+    task_id text not null, run_id text not null, as_of_date date, subject text not null,
+    is_delivered boolean not null, alerted_at timestamptz not null default now()
+);
+grant insert on ops.alerts to loader, transformer, scorer;
+insert into ops.alerts (dag_id, task_id, run_id, subject, is_delivered)
+values ('land', 'land_files', 'land/x', 'Perennial: land.land_files failed', true);
+"""
+
+
+def test_a_home_of_before_is_brought_to_the_new_form(home, webhook, monkeypatch):
+    monkeypatch.setenv("PERENNIAL_ALERT_URLS", webhook.url)
+    with connect(home, "perennial") as connection:
+        connection.execute(FORMER)
+    bootstrap(home)
+    alert(failed())
+    assert [row[0] for row in recorded(home)] == ["land", "score_churn"]
+    with pytest.raises(psycopg.errors.InsufficientPrivilege), connect(home, "loader") as loader:
+        loader.execute("insert into ops.alerts (subject, is_delivered) values ('x', true)")

@@ -36,12 +36,15 @@ print(json.dumps({
             "end_date": str(dag.end_date.date()) if dag.end_date else "",
             "params": sorted(dag.params),
             "timetable": type(dag.timetable).__name__,
+            "deadline": [alert.callback.path for alert in dag.deadline or []],
+            "tells_failed_runs": bool(dag.on_failure_callback),
             "tasks": {
                 task.task_id: {
                     "owner": task.owner,
                     "retries": task.retries,
                     "has_retry_policy": task.retry_policy is not None,
                     "alerts": bool(task.on_failure_callback),
+                    "recovers": bool(task.on_success_callback),
                     "pool": task.pool,
                     "outlets": [outlet.name for outlet in task.outlets],
                     "upstream": sorted(task.upstream_task_ids),

@@ -10,6 +10,7 @@ import pytest
 
 from dags.shared.pools import HEAVY_POOL
 from perennial import contracts
+from perennial.alerts.causes import owners
 from perennial.settings import REPOSITORY
 
 DAG_FILES = sorted((REPOSITORY / "dags").glob("[!_]*.py"))
@@ -91,10 +92,19 @@ def test_every_task_has_an_owner_an_alert_and_careful_retries(bag: dict[str, Any
         for task_id, task in dag["tasks"].items():
             count_tasks += 1
             where = f"{dag_id}.{task_id}"
-            assert task["owner"] not in ("", "airflow"), f"{where}: no owner"
+            assert task["owner"] in owners(), f"{where}: no owner that a route could name"
             assert task["alerts"], f"{where}: nobody would be told"
+            assert task["recovers"], f"{where}: nobody would be told when it is over"
             assert task["has_retry_policy"] or task["retries"] == 0, f"{where}: retries anything"
     assert count_tasks > 40
+
+
+def test_every_run_has_a_deadline_and_tells_when_none_of_its_tasks_could(
+    bag: dict[str, Any],
+) -> None:
+    for dag_id, dag in bag["dags"].items():
+        assert dag["deadline"] == ["dags.shared.alerts.deadline_missed"], dag_id
+        assert dag["tells_failed_runs"], dag_id
 
 
 def test_one_date_at_a_time_and_nothing_on_its_own(bag: dict[str, Any]) -> None:
