@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import date
 from types import SimpleNamespace
 from typing import Any
@@ -26,6 +28,7 @@ pytestmark = pytest.mark.whole
 AS_OF = date(2024, 2, 10)
 SMALL_SHOP = {"sample_customers": 300, "sample_days": 404}
 DUE_HOURS = 0.025
+TASK_PROCESS = re.compile(r"airflow worker -- [0-9a-f-]{36}")  # its title ends with the task's id
 
 
 @pytest.fixture(scope="module")
@@ -89,15 +92,13 @@ def titles(posts: list[tuple[str, dict[str, Any]]], about: str) -> list[str]:
     return [post["title"] for _, post in posts if about in post["title"]]
 
 
-def workers(settings: Settings) -> list[psutil.Process]:
-    """Processes in which tasks run, without those that watch over them."""
+def tasks_at_work(settings: Settings) -> list[psutil.Process]:
+    """Processes in which a task runs; whoever watches over one is its parent."""
     found = []
     for process in airflow.processes_of(settings):
-        try:
-            if process.name() and "airflow worker -- " in " ".join(process.cmdline()):
+        with suppress(psutil.NoSuchProcess):
+            if TASK_PROCESS.search(" ".join(process.cmdline())):
                 found.append(process)
-        except psutil.NoSuchProcess:
-            continue
     return found
 
 
@@ -114,7 +115,7 @@ def test_a_task_whose_process_is_killed_for_good_is_told_once(home: Settings, po
 
     def is_over() -> bool:
         nonlocal kills
-        for process in workers(home):
+        for process in tasks_at_work(home):
             process.kill()
             kills += 1
         return run_state(home, "score_churn", run_id) == "failed"
@@ -191,5 +192,30 @@ def test_a_paused_dag_is_named_by_the_watchdog_once(home: Settings, posts: Any) 
         "on call",
         "a DAG paused, the date that is due not published",
         "the watchdog names view, date and DAG; one alert for two looks, one when it was there",
+        lost=0,
+    )
+
+
+def test_a_worker_that_is_killed_without_a_word_is_told_by_the_deadline(
+    home: Settings, posts: Any
+) -> None:
+    run_id = start_run(home, "score_survival")
+    wait_until(lambda: tasks_at_work(home))
+    for process in tasks_at_work(home):
+        watched_by = process.parent()
+        assert watched_by is not None
+        watched_by.kill()
+        process.kill()
+    wait_until(lambda: titles(posts, "late"))
+    time.sleep(10)
+    assert titles(posts, "") == [
+        f"Perennial warning: score_survival is late for {AS_OF} (data-platform)"
+    ]
+    assert run_state(home, "score_survival", run_id) == "running"  # Airflow has not noticed
+    ledger.record(
+        "on call",
+        "a worker and its task killed (SIGKILL): Airflow shows the task as running",
+        "one alert, by the run's deadline",
+        kills=2,
         lost=0,
     )
