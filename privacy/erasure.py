@@ -130,7 +130,7 @@ def erase_if_approved(
         log.info("nothing was erased: %s", said)
         return {"erased": False}
     erased = erase(settings, params["customer_id"], answer["who"], params["reason"])
-    rows.forget_parameters(settings, params["customer_id"])
+    rows.forget_parameters(settings, person(settings, params["customer_id"]))
     return {"erased": True, **erased}
 
 

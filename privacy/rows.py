@@ -16,8 +16,11 @@ from ml_tasks.shared.publish import checksum_in_force, one_publish_at_a_time
 from perennial import contracts
 from privacy.persons import (
     CUSTOMER_KEY,
+    Person,
+    PrivacyError,
     is_theirs,
     keyed_tables,
+    person,
     personal_values,
     relation,
     tables_behind,
@@ -29,7 +32,6 @@ if TYPE_CHECKING:
 
     from perennial.contracts import Contract, ScoreTable
     from perennial.settings import Settings
-    from privacy.persons import Person
 
 REJECTED = "rejected:"
 ERASED = b"erased"
@@ -200,16 +202,32 @@ def _erase_date(
         )
 
 
-def forget_parameters(settings: Settings, customer_id: str) -> None:
-    """Take the key out of what Airflow keeps of the runs that erased the customer."""
+def forget_parameters(settings: Settings, who: Person) -> None:
+    """Take the key out of what Airflow keeps of the runs that asked for the customer.
+
+    However it was written there: a dry run may have been given another spelling.
+    """
     with psycopg.connect(settings.dsn("airflow", "airflow")) as connection:
+        asked = connection.execute(
+            "select distinct conf::jsonb ->> 'customer_id' from dag_run where dag_id = %s", [DAG]
+        ).fetchall()
+        keys = [key for (key,) in asked if key and _means(settings, key, who)]
         connection.execute(
             """update dag_run set conf = conf::jsonb || '{"customer_id": "erased"}'"""
-            " where dag_id = %s and conf::jsonb ->> 'customer_id' = %s",
-            [DAG, customer_id],
+            " where dag_id = %s and conf::jsonb ->> 'customer_id' = any(%s)",
+            [DAG, keys],
         )
+        # the log of who did what has the request's body
         connection.execute(
-            "update log set extra = replace(extra, %s, 'erased')"
-            " where dag_id = %s and extra like %s",
-            [customer_id, DAG, f"%{customer_id}%"],
+            "update log set extra = jsonb_set(extra::jsonb, '{conf,customer_id}', '\"erased\"')"
+            " where dag_id = %s and case when pg_input_is_valid(extra, 'jsonb')"
+            " then extra::jsonb #>> '{conf,customer_id}' end = any(%s)",
+            [DAG, keys],
         )
+
+
+def _means(settings: Settings, key: str, who: Person) -> bool:
+    try:
+        return person(settings, key) == who
+    except PrivacyError:  # nobody's key: blanks
+        return False
