@@ -40,7 +40,13 @@ def report():
 
         return expire_vault(Run().settings)
 
-    chain(check_delivery(), clean_superseded(), expire_vault())
+    @task
+    def expire_old() -> dict:
+        from ml_tasks.shared.retention import expire_old
+
+        return expire_old(Run().settings)
+
+    chain(check_delivery(), clean_superseded(), expire_vault(), expire_old())
 
 
 report()

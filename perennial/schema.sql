@@ -467,6 +467,68 @@ begin
 end $$;
 revoke all on function scores.ensure_month from public;
 
+-- Retention: months of scores go whole, and what ops tells of them; never a row that is in force --------
+
+-- Takes a question's dates out of force that lie in months before its newest `months`, and drops the
+-- partitions of those months. All or nothing; a reader who holds a table for long puts it off.
+create or replace function scores.expire(question text, tables text [], months integer) returns setof text
+language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '2s' as $$
+declare
+    first_kept date;
+    partition_name text;
+    is_in_force boolean;
+begin
+    if months < 1 then raise exception 'the newest month stays: months is %, at least 1', months; end if;
+    select date_trunc('month', max(publications.as_of_date))::date - make_interval(months => months - 1)
+    into first_kept from ops.publications where publications.question = expire.question;
+    if first_kept is null then return; end if;
+    delete from ops.late_dates
+    where late_dates.question = expire.question and as_of_date < first_kept;
+    delete from ops.publications
+    where publications.question = expire.question and as_of_date < first_kept;
+    for partition_name in
+        select child.relname
+        from pg_inherits
+        join pg_class as child on child.oid = inhrelid
+        join pg_class as parent on parent.oid = inhparent
+        where parent.relnamespace = 'scores'::regnamespace and parent.relname = any(tables)
+        and to_date(right(child.relname, 7), 'YYYY_MM') < first_kept
+        order by 1
+    loop
+        execute format(
+            'select exists (select from scores.%I join ops.publications using (as_of_date, publication_id))',
+            partition_name
+        ) into is_in_force;
+        if is_in_force then
+            raise exception 'scores.% holds rows in force: not a table of %', partition_name, question;
+        end if;
+        execute format('drop table scores.%I', partition_name);
+        return next partition_name;
+    end loop;
+end $$;
+revoke all on function scores.expire from public;
+
+-- Deletes what was noted of runs more than `days` days ago, and returns how many rows, by table.
+create or replace function ops.expire(days integer) returns table (table_name text, row_count bigint)
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    noted text[];
+begin
+    if days < 1 then raise exception 'what was noted today stays: days is %, at least 1', days; end if;
+    foreach noted slice 1 in array array[
+        ['alerts', 'alerted_at'], ['gate_results', 'checked_at'], ['drift', 'checked_at']
+    ]
+    loop
+        execute format(
+            'delete from ops.%I where %I < now() - make_interval(days => $1)', noted[1], noted[2]
+        ) using days;
+        get diagnostics row_count = row_count;
+        table_name := noted[1];
+        return next;
+    end loop;
+end $$;
+revoke all on function ops.expire from public;
+
 -- Grants ----------------------------------------------------------------------------------------
 
 grant usage on schema raw to loader, transformer;
@@ -490,7 +552,7 @@ grant select, insert, delete, maintain on tables to scorer; -- maintain: analyze
 alter default privileges in schema scores grant select on tables to transformer;
 alter default privileges in schema scores grant select, delete on tables to eraser;
 grant select, delete on all tables in schema scores to eraser;
-grant execute on function scores.ensure_month to scorer;
+grant execute on function scores.ensure_month, scores.expire, ops.expire to scorer;
 
 grant select, insert, update on ops.landed_files to loader;
 grant select, insert on ops.rejected_lines, ops.gate_results to loader;

@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 from zoneinfo import available_timezones
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from perennial.text import holds_secret
@@ -112,6 +112,18 @@ class Settings(BaseSettings):
         90, ge=1, description="Originals of personal values are kept so long after they landed."
     )
 
+    keep_scores_months: int = Field(
+        0,
+        ge=0,
+        description="So many months of scores are kept, the newest among them; 0: all. At least "
+        "13: the lookback judges scores a year later.",
+    )
+    keep_ops_days: int = Field(
+        0,
+        ge=0,
+        description="Gates' results, drift and alerts are kept so long; 0: for ever. At least 90.",
+    )
+
     sample_customers: int = Field(5_000, ge=1)
     sample_days: int = Field(730, ge=30)
     sample_seed: int = 7
@@ -134,6 +146,14 @@ class Settings(BaseSettings):
         if time_zone and time_zone not in available_timezones():
             raise ValueError(f"{time_zone!r} is no IANA time zone: write it as Europe/London")
         return time_zone
+
+    @field_validator("keep_scores_months", "keep_ops_days")
+    @classmethod
+    def _long_enough(cls, kept: int, info: ValidationInfo) -> int:
+        least = {"keep_scores_months": 13, "keep_ops_days": 90}[str(info.field_name)]
+        if 0 < kept < least:
+            raise ValueError(f"{kept} is too short: at least {least}, or 0 to keep all")
+        return kept
 
     @model_validator(mode="after")
     def _apart(self) -> Settings:

@@ -81,6 +81,8 @@ TABLES: dict[str, dict[str, set[str]]] = {
 SEQUENCES = {("loader", "ops.batch_id_seq"), ("scorer", "ops.publication_id_seq")}
 FUNCTIONS = {
     ("scorer", "scores.ensure_month"),
+    ("scorer", "scores.expire"),
+    ("scorer", "ops.expire"),
     ("loader", "vault.ensure_month"),
     ("eraser", "vault.expire"),
     ("watcher", "ops.count_known_customers"),

@@ -1,0 +1,51 @@
+"""What is kept how long: months of scores, and what ops tells of past runs.
+
+Raw, marts and features stay whole: scores are made of them, a rebuild starts from them. Customers'
+originals have a time of their own (privacy/vault.py).
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import psycopg
+
+from perennial.contracts import load, published
+from perennial.warehouse import connect
+
+if TYPE_CHECKING:
+    from perennial.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+def expire_old(settings: Settings) -> dict[str, list[str] | dict[str, int]]:
+    """Drop the months of scores, and delete what ops tells of runs, that are no longer kept.
+
+    Months are counted back from a question's newest published date, not from today: a shop that
+    stands still loses nothing. A question whose tables a reader holds is left for the next day.
+
+    Returns:
+        JSON-able: partitions dropped, questions put off, rows deleted of ops by table.
+    """
+    dropped: list[str] = []
+    put_off: list[str] = []
+    deleted: dict[str, int] = {}
+    with connect(settings, "scorer", autocommit=True) as connection:
+        for question in published() if settings.keep_scores_months else ():
+            tables = [table.name for table in load(question).tables]
+            try:
+                rows = connection.execute(
+                    "select scores.expire(%s, %s, %s)",
+                    [question, tables, settings.keep_scores_months],
+                ).fetchall()
+                dropped += [name for (name,) in rows]
+            except psycopg.errors.LockNotAvailable:
+                put_off.append(question)
+        if settings.keep_ops_days:
+            deleted = dict(
+                connection.execute("select * from ops.expire(%s)", [settings.keep_ops_days])
+            )
+    log.info("dropped %s, put off %s, deleted %s", dropped, put_off, deleted)
+    return {"dropped_months": dropped, "put_off": put_off, "deleted": deleted}

@@ -1,0 +1,147 @@
+"""A home is backed up, lost and restored elsewhere; the next day goes on as if nothing had been."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+import psycopg
+import pytest
+
+from ingest.sample_shop import write_next_day
+from local import airflow, postgres
+from local.backup import sizes
+from perennial.settings import REPOSITORY, Settings
+from tests.conftest import StartHome, free_port
+from tests.faults import twins
+from tests.faults.ledger import record
+from tests.steps import build, land_files, rows, score, score_relations
+
+pytestmark = pytest.mark.whole
+
+AS_OF = date(2024, 2, 10)
+SHOP = {"sample_customers": 600, "sample_days": 404}  # the day before is its last
+
+
+def command(settings: Settings, *arguments: str) -> None:
+    """`python -m local ...` for this home, as make calls it; it must succeed."""
+    names = ("home", "source", "pg_port", "airflow_port", "mlflow_port", *SHOP)
+    fields = {f"PERENNIAL_{name.upper()}": str(getattr(settings, name)) for name in names}
+    done = subprocess.run(
+        [sys.executable, "-m", "local", *arguments],
+        cwd=REPOSITORY,
+        env=os.environ | fields,
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-3000:]
+
+
+def next_day(settings: Settings) -> date:
+    return write_next_day(settings.home / "sample_shop", customers=SHOP["sample_customers"])
+
+
+def scores(settings: Settings, *days: date) -> dict[tuple[str, date], pd.DataFrame]:
+    """What BI reads of the days, whatever run made it."""
+    return {
+        (relation, day): rows(settings, relation, day)
+        for relation in score_relations()
+        for day in days
+    }
+
+
+def models(settings: Settings) -> list[tuple[str, ...]]:
+    with psycopg.connect(settings.dsn("mlflow", "mlflow")) as connection:
+        return connection.execute(
+            "select name, value from model_version_tags where key = 'model_version' order by 1, 2"
+        ).fetchall()
+
+
+@dataclass
+class Loss:
+    """A home that is gone, what it held, and its backup."""
+
+    home: Settings
+    backup: Path
+    contents: dict[str, twins.Fingerprint]
+    next_day: date
+    scores: dict[tuple[str, date], pd.DataFrame]
+    models: list[tuple[str, ...]]
+
+
+@pytest.fixture(scope="module")
+def loss(start_home: StartHome, tmp_path_factory: pytest.TempPathFactory) -> Loss:
+    """A run, a backup while Airflow is up, the next day without a loss, and then the loss."""
+    home = start_home("sample", **SHOP)
+    command(home, "run", "--as-of", str(AS_OF))
+    folder = tmp_path_factory.mktemp("backups") / "backup"
+    command(home, "backup", "--to", str(folder))
+    airflow.stop(home)
+    contents = twins.contents(home)
+    day = next_day(home)
+    land_files(home, day, home.home / "sample_shop")
+    build(home, day)
+    score(home, day)
+    loss = Loss(home, folder, contents, day, scores(home, AS_OF, day), models(home))
+    postgres.stop(home)
+    postgres.remove(home)
+    for path in home.home.iterdir():  # the folder is the fixture's
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    return loss
+
+
+@pytest.fixture(scope="module")
+def restored(loss: Loss, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    ports = {f"{name}_port": free_port() for name in ("pg", "airflow", "mlflow")}
+    folder = tmp_path_factory.mktemp("elsewhere") / "home"
+    settings = Settings(home=folder, source="sample", **SHOP, **ports)
+    command(settings, "restore", "--from", str(loss.backup))
+    postgres.start(settings)
+    yield settings
+    command(settings, "clean")
+
+
+def test_every_row_of_every_table_is_back(loss: Loss, restored: Settings) -> None:
+    contents = twins.contents(restored)
+    missing = {name for name in loss.contents if contents.get(name) != loss.contents[name]}
+    count_rows = sum(count for count, _ in loss.contents.values())
+    record(
+        "backup and restore",
+        "the home deleted, its backup restored to another folder and other ports",
+        f"{len(loss.contents) - len(missing)} of {len(loss.contents)} tables, views and registry"
+        f" lists equal, {sum(sizes(loss.backup).values()) / 1e6:.0f} MB",
+        rows=count_rows,
+        lost=len(missing),
+    )
+    assert missing == set()
+    assert count_rows > 10_000
+
+
+def test_the_next_days_scores_are_those_of_a_home_that_was_never_lost(
+    loss: Loss, restored: Settings
+) -> None:
+    day = next_day(restored)
+    assert day == loss.next_day
+    command(restored, "run", "--as-of", str(day))
+    found = scores(restored, AS_OF, day)
+    differ = [key for key, frame in loss.scores.items() if not found[key].equals(frame)]
+    record(
+        "backup and restore",
+        "the next day run by Airflow in the restored home, beside one that was never lost",
+        f"{len(found) - len(differ)} of {len(found)} score tables and dates equal, "
+        f"{len(models(restored))} models, none trained anew",
+        rows=sum(map(len, found.values())),
+        lost=len(differ),
+    )
+    assert differ == []
+    assert all(len(frame) for frame in found.values())
+    assert models(restored) == loss.models
