@@ -42,7 +42,7 @@ def report():
 
     @task
     def expire_old() -> dict:
-        from ml_tasks.shared.retention import expire_old
+        from perennial.retention import expire_old
 
         return expire_old(Run().settings)
 

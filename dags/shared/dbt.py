@@ -16,6 +16,9 @@ from perennial.settings import DBT_PROJECT, Settings
 
 settings = Settings()
 
+# The key goes into SQL: what is no date stops here.
+AS_OF_DATE = "{{ macros.datetime.strptime(dag_run.partition_key, '%Y-%m-%d').date() }}"
+
 GROUP = "dbt"
 PRODUCER = f"{GROUP}.{PRODUCER_WATCHER_TASK_ID}"
 
@@ -49,7 +52,7 @@ def dbt_build() -> TaskGroup:
             },
         ),
         operator_args={
-            "vars": variables(settings, "{{ dag_run.partition_key }}"),
+            "vars": variables(settings, AS_OF_DATE),
             "install_deps": False,
         },
     )

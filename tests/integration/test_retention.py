@@ -9,8 +9,8 @@ import pytest
 from psycopg import sql
 from pydantic import ValidationError
 
-from ml_tasks.shared.retention import expire_old
 from perennial.dbt import dbt
+from perennial.retention import expire_old
 from perennial.settings import Settings
 from perennial.warehouse import connect
 from tests.conftest import StartHome
