@@ -18,7 +18,6 @@ import pytest
 
 from local import airflow
 from perennial.settings import REPOSITORY, Settings
-from perennial.warehouse import connect
 from tests.conftest import StartHome
 from tests.faults import ledger
 from tests.receivers import listening
@@ -39,10 +38,12 @@ def receiver() -> Iterator[SimpleNamespace]:
 
 @pytest.fixture(scope="module")
 def home(start_home: StartHome, receiver: SimpleNamespace) -> Iterator[Settings]:
-    """A shop that was scored once, whose alerts go to `receiver`."""
+    """Airflow on a shop that was never scored, its builds paused; alerts go to `receiver`."""
     settings = start_home("sample", alert_urls=receiver.url, due_hours=DUE_HOURS, **SMALL_SHOP)
-    done = command(settings, "local", "run", "--as-of", str(AS_OF))
+    done = command(settings, "local", "start")
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-3000:]
+    wait_until(lambda: knows(settings, "build_warehouse") and knows(settings, "land"))
+    pause(settings, "build_warehouse")
     yield settings
     command(settings, "local", "down")
 
@@ -79,13 +80,25 @@ def wait_until(is_so: Callable[[], object], seconds: float = 300) -> None:
         time.sleep(0.2)
 
 
-def start_run(settings: Settings, dag_id: str, day: date = AS_OF) -> str:
-    body = {"logical_date": None, "partition_key": str(day)}
-    return airflow.Api(settings).post(f"/dags/{dag_id}/dagRuns", body)["dag_run_id"]
+def knows(settings: Settings, dag_id: str) -> bool:
+    return dag_id in {dag["dag_id"] for dag in airflow.Api(settings).get("/dags")["dags"]}
 
 
-def run_state(settings: Settings, dag_id: str, run_id: str) -> str:
-    return airflow.Api(settings).get(f"/dags/{dag_id}/dagRuns/{run_id}")["state"]
+def pause(settings: Settings, dag_id: str, is_paused: bool = True) -> None:
+    airflow.Api(settings).request("PATCH", f"/dags/{dag_id}", json={"is_paused": is_paused})
+
+
+def start_landing(settings: Settings) -> str:
+    body = {
+        "logical_date": None,
+        "partition_key": str(AS_OF),
+        "conf": {"files": str(settings.home / "sample_shop")},
+    }
+    return airflow.Api(settings).post("/dags/land/dagRuns", body)["dag_run_id"]
+
+
+def state(settings: Settings, run_id: str) -> str:
+    return airflow.Api(settings).get(f"/dags/land/dagRuns/{run_id}")["state"]
 
 
 def titles(posts: list[tuple[str, dict[str, Any]]], about: str) -> list[str]:
@@ -102,37 +115,30 @@ def tasks_at_work(settings: Settings) -> list[psutil.Process]:
     return found
 
 
-def test_a_healthy_home_has_nothing_to_say(home: Settings, receiver: SimpleNamespace) -> None:
-    assert [post["title"] for _, post in receiver.posts if post["type"] == "failure"] == []
-    time.sleep(DUE_HOURS * 3600)  # now it is due
-    done = command(home, "perennial.watchdog")
-    assert done.returncode == 0, done.stdout
-    assert f"of {AS_OF}" in done.stdout
-
-
 def test_a_task_whose_process_is_killed_for_good_is_told_once(home: Settings, posts: Any) -> None:
-    run_id, kills = start_run(home, "score_churn"), 0
+    run_id, kills = start_landing(home), 0
 
     def is_over() -> bool:
         nonlocal kills
         for process in tasks_at_work(home):
-            process.kill()
-            kills += 1
-        return run_state(home, "score_churn", run_id) == "failed"
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+                kills += 1
+        return state(home, run_id) == "failed"
 
     wait_until(is_over)
     wait_until(lambda: titles(posts, "failed"), 60)
     time.sleep(10)
     [title] = titles(posts, "failed")
-    assert title == f"Perennial critical: score_churn.train failed for {AS_OF} (data-platform)"
+    assert title == f"Perennial critical: land.land_files failed for {AS_OF} (data-platform)"
     told = next(post["message"] for _, post in posts if post["title"] == title)
     assert told.startswith("the process ended without a word")
-    path = f"/dags/score_churn/dagRuns/{run_id}/clear"
+    path = f"/dags/land/dagRuns/{run_id}/clear"
     airflow.Api(home).post(path, {"dry_run": False, "only_failed": True})
-    wait_until(lambda: run_state(home, "score_churn", run_id) == "success")
+    wait_until(lambda: state(home, run_id) == "success")
     wait_until(lambda: len(titles(posts, "failed")) > 1, 60)
     assert titles(posts, "failed")[1:] == [
-        "Perennial recovered: score_churn.train failed (data-platform)"
+        "Perennial recovered: land.land_files failed (data-platform)"
     ]
     ledger.record(
         "on call",
@@ -143,25 +149,40 @@ def test_a_task_whose_process_is_killed_for_good_is_told_once(home: Settings, po
     )
 
 
+def test_a_paused_dag_is_named_by_the_watchdog_once(home: Settings, posts: Any) -> None:
+    time.sleep(DUE_HOURS * 3600)  # what was landed is due now, and its build is paused
+    for _ in range(2):
+        done = command(home, "perennial.watchdog", "--alert")
+        assert done.returncode == 1, done.stdout + done.stderr
+    assert "critical: reporting.churn: UndefinedTable" in done.stdout
+    assert "likely: paused in Airflow: build_warehouse" in done.stdout
+    told = [post["message"] for _, post in posts if "A view can't be read" in post["title"]]
+    assert len(told) == 1
+    assert "Likely cause: paused in Airflow: build_warehouse" in told[0]
+    ledger.record(
+        "on call",
+        "a DAG paused, so that the date that is due was never made",
+        "the watchdog names views, date and DAG; one alert for two looks",
+        lost=0,
+    )
+
+
 def test_a_run_that_does_not_come_through_misses_its_deadline_once(
     home: Settings, posts: Any
 ) -> None:
-    api = airflow.Api(home)
-    api.request("PATCH", "/dags/score_demand", json={"is_paused": True})
-    run_id = start_run(home, "score_demand")
+    pause(home, "land")
     started = time.monotonic()
+    run_id = start_landing(home)
     wait_until(lambda: titles(posts, "late"))
     seconds = time.monotonic() - started
     time.sleep(10)
     [title] = titles(posts, "late")
-    assert title == f"Perennial warning: score_demand is late for {AS_OF} (data-platform)"
+    assert title == f"Perennial warning: land is late for {AS_OF} (data-platform)"
     assert seconds >= DUE_HOURS * 3600 - 5
-    api.request("PATCH", "/dags/score_demand", json={"is_paused": False})
-    wait_until(lambda: run_state(home, "score_demand", run_id) == "success")
+    pause(home, "land", False)
+    wait_until(lambda: state(home, run_id) == "success")
     wait_until(lambda: len(titles(posts, "late")) > 1, 60)
-    assert titles(posts, "late")[1:] == [
-        "Perennial recovered: score_demand is late (data-platform)"
-    ]
+    assert titles(posts, "late")[1:] == ["Perennial recovered: land is late (data-platform)"]
     ledger.record(
         "on call",
         f"a run that waits longer than its deadline of {DUE_HOURS * 3600:.0f} s",
@@ -170,36 +191,10 @@ def test_a_run_that_does_not_come_through_misses_its_deadline_once(
     )
 
 
-def test_a_paused_dag_is_named_by_the_watchdog_once(home: Settings, posts: Any) -> None:
-    airflow.Api(home).request("PATCH", "/dags/score_clv", json={"is_paused": True})
-    with connect(home, "perennial") as connection:  # as if the newest date had not been scored
-        connection.execute(
-            "delete from ops.publications where question = 'clv' and as_of_date = %s", [AS_OF]
-        )
-    for _ in range(2):
-        done = command(home, "perennial.watchdog", "--alert")
-        assert done.returncode == 1
-    assert "likely: paused in Airflow: score_clv" in done.stdout
-    assert len(titles(posts, "A view is stale")) == 1
-    [told] = [post["message"] for _, post in posts if "A view is stale" in post["title"]]
-    assert "Likely cause: paused in Airflow: score_clv" in told
-    airflow.Api(home).request("PATCH", "/dags/score_clv", json={"is_paused": False})
-    run_id = start_run(home, "score_clv")
-    wait_until(lambda: run_state(home, "score_clv", run_id) == "success")
-    assert command(home, "perennial.watchdog", "--alert").returncode == 0
-    assert len(titles(posts, "recovered: A view is stale")) == 1
-    ledger.record(
-        "on call",
-        "a DAG paused, the date that is due not published",
-        "the watchdog names view, date and DAG; one alert for two looks, one when it was there",
-        lost=0,
-    )
-
-
 def test_a_worker_that_is_killed_without_a_word_is_told_by_the_deadline(
     home: Settings, posts: Any
 ) -> None:
-    run_id = start_run(home, "score_survival")
+    run_id = start_landing(home)
     wait_until(lambda: tasks_at_work(home))
     for process in tasks_at_work(home):
         watched_by = process.parent()
@@ -208,10 +203,8 @@ def test_a_worker_that_is_killed_without_a_word_is_told_by_the_deadline(
         process.kill()
     wait_until(lambda: titles(posts, "late"))
     time.sleep(10)
-    assert titles(posts, "") == [
-        f"Perennial warning: score_survival is late for {AS_OF} (data-platform)"
-    ]
-    assert run_state(home, "score_survival", run_id) == "running"  # Airflow has not noticed
+    assert titles(posts, "") == [f"Perennial warning: land is late for {AS_OF} (data-platform)"]
+    assert state(home, run_id) == "running"  # Airflow has not noticed
     ledger.record(
         "on call",
         "a worker and its task killed (SIGKILL): Airflow shows the task as running",
