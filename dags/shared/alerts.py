@@ -212,6 +212,9 @@ async def deadline_missed(context: Mapping[str, Any], hours: float) -> None:
 def _tell_late(context: Mapping[str, Any], hours: float) -> None:
     settings, run = Settings(), context["dag_run"]
     dag_id, run_id = run["dag_id"], run["dag_run_id"]
+    if run["state"] not in ("queued", "running"):
+        log.info("no alert: %s/%s is %s, which was told", dag_id, run_id, run["state"])
+        return
     cause = Cause(
         key=f"{DEADLINE}: {dag_id.partition('_')[0]}",  # five score DAGs are late as one
         kind=DEADLINE,

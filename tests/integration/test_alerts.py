@@ -1,5 +1,6 @@
 """Alerts arrive once a cause: at a real SMTP server, at a real HTTP server, and in ops."""
 
+import asyncio
 import json
 import logging
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +9,7 @@ from types import SimpleNamespace
 import psycopg
 import pytest
 
-from dags.shared.alerts import alert, run_failed, succeeded, tell_warnings
+from dags.shared.alerts import alert, deadline_missed, run_failed, succeeded, tell_warnings
 from perennial.alerts import routes
 from perennial.bootstrap import bootstrap
 from perennial.settings import Settings, SettingsError
@@ -207,6 +208,28 @@ def test_a_run_tells_what_none_of_its_tasks_could(home, webhook, monkeypatch):
     assert webhook.posts[2][1]["title"] == (
         "Perennial critical: land was given up for 2024-03-01 (data-platform)"
     )
+
+
+def test_runs_that_are_late_together_are_told_once_and_a_failed_one_is_not(
+    home, webhook, monkeypatch
+):
+    monkeypatch.setenv("PERENNIAL_ALERT_URLS", webhook.url)
+
+    def late(dag_id: str, state: str) -> None:
+        run = {"dag_id": dag_id, "dag_run_id": RUN_ID, "state": state}
+        context = {"dag_run": run | {"partition_key": "2024-03-01"}}
+        asyncio.run(deadline_missed(context=context, hours=4.0))
+
+    late("land", "failed")
+    assert webhook.posts == []
+    for question in ("churn", "clv", "survival"):
+        late(f"score_{question}", "running")
+    [(_, post)] = webhook.posts
+    assert (post["title"], post["type"]) == (
+        "Perennial warning: score_churn is late for 2024-03-01 (data-platform)",
+        "warning",
+    )
+    assert "the run is running and was not through 4 h after it was queued" in post["message"]
 
 
 def test_nothing_is_sent_while_no_receiver_is_set_up(home, mailbox, webhook):
