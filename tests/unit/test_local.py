@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import io
+import os
 import socket
 import stat
-from datetime import date
+import threading
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from ingest.files import LandingError
-from local.home import prepare, require_free_port
+from local import postgres
+from local.home import one_at_a_time, prepare, require_free_port
 from local.run import check_files, date_range, parse_dates, with_files
-from local.watch import log_tail, summarise
+from local.watch import Watch, log_tail, summarise
+from perennial.airflow_api import AirflowError
 from perennial.settings import Settings, SettingsError, shop_of
 
 
@@ -168,3 +174,53 @@ def test_the_embedded_server_does_not_open_to_the_network(tmp_path: Path, host: 
     with pytest.raises(SettingsError, match="listens to this machine only"):
         prepare(Settings(home=tmp_path, pg_host=host))
     assert not (tmp_path / "secrets").exists()
+
+
+def test_a_second_start_says_whom_it_waits_for_and_then_goes_on(tmp_path: Path) -> None:
+    settings, told, order = shop(tmp_path), [], []
+    is_told = threading.Event()
+
+    def tell(text: str) -> None:
+        told.append(text)
+        is_told.set()
+
+    def second() -> None:
+        with one_at_a_time(settings, "start", tell):
+            order.append("second")
+
+    with one_at_a_time(settings, "start"):
+        waiting = threading.Thread(target=second)
+        waiting.start()
+        assert is_told.wait(10)
+        order.append("first")
+    waiting.join(10)
+    assert order == ["first", "second"]
+    assert told == [f"process {os.getpid()} does the same to {tmp_path}: waiting"]
+
+
+def test_another_process_with_the_servers_old_number_is_no_server(tmp_path: Path) -> None:
+    settings = shop(tmp_path)
+    folder = postgres.data_folder(settings)
+    folder.mkdir(parents=True)
+    try:
+        (folder / "postmaster.pid").write_text(f"{os.getpid()}\n")
+        assert not postgres.is_running(settings)
+    finally:
+        postgres.remove(settings)
+
+
+class SilentApi:
+    def get(self, path: str, **params: object) -> None:
+        raise AirflowError(f"GET {path}: no answer")
+
+
+def test_following_ends_when_a_process_that_runs_need_has_gone() -> None:
+    alive = iter([True, True, False])
+    watch = Watch(
+        SilentApi(),
+        Console(file=io.StringIO()),
+        datetime(2024, 1, 1, tzinfo=UTC),
+        lambda: {"postgres": True, "scheduler": next(alive)},
+    )
+    with pytest.raises(AirflowError, match="scheduler ended"):
+        watch.follow([date(2024, 1, 1)])
