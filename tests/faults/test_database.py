@@ -20,7 +20,7 @@ from local import postgres
 from perennial.bootstrap import SUPERUSER
 from perennial.settings import Settings
 from tests.conftest import StartHome
-from tests.faults import chain, ledger, readers, twins
+from tests.faults import chain, ledger, twins
 from tests.faults.chain import Task
 from tests.faults.homes import ProxiedHome, empty_home, start_apart
 
@@ -38,7 +38,7 @@ SAYS_WHY = (
     "starting up",
     "shutting down",
     "administrator command",
-    "statement timeout",
+    "canceling statement",
 )
 
 
@@ -93,9 +93,12 @@ def homes(start_home: StartHome) -> Iterator[tuple[ProxiedHome, ProxiedHome]]:
         home.proxy.close()
 
 
-def break_it(home: ProxiedHome, step: str, task: Task, fault: str, at: int) -> str:
-    """Begin a step, break the database at its n-th message; the step's last words, "" if it ended
-    well all the same."""
+def break_it(home: ProxiedHome, step: str, task: Task, fault: str, at: int) -> str | None:
+    """Begin a step and break the database at its n-th message.
+
+    Returns:
+        The step's last words, "" if it ended well all the same, None if it was done before.
+    """
     is_struck = []
 
     def strike() -> None:
@@ -107,7 +110,7 @@ def break_it(home: ProxiedHome, step: str, task: Task, fault: str, at: int) -> s
     while not is_struck and work.wait(0.002) is None:
         pass
     if not is_struck:
-        return ""
+        return None
     FAULTS[fault](home.settings)
     code = work.wait(120)
     postgres.start(home.settings)  # as `make run` does
@@ -123,7 +126,6 @@ def test_each_step_survives_each_way_in_which_the_database_goes(
     home, twin = homes
     numbers = ledger.draw("database")
     files = chain.write_files(chain.shop(), tmp_path / "files", chain.DAYS[0])
-    publications = readers.Publications(home.settings)
     done: Counter[str] = Counter()
     failed, unclear = 0, []
     for step in chain.DAILY:
@@ -131,8 +133,7 @@ def test_each_step_survives_each_way_in_which_the_database_goes(
         for fault in FAULTS:
             at = numbers.randint(1, twin.messages[step])
             told = break_it(home, step, Task(home.settings, chain.DAYS[0], files), fault, at)
-            publications.note()
-            done[fault] += 1
+            done[fault] += told is not None
             failed += bool(told)
             if told and not any(why in told.lower() for why in SAYS_WHY):
                 unclear.append(f"{step}, {fault}: {told[-1500:]}")
@@ -153,26 +154,18 @@ def test_each_step_survives_each_way_in_which_the_database_goes(
 
 
 def sound_pages(settings: Settings) -> str:
-    """Check every index against its table, and every page's checksum; stops the server."""
-    binaries = postgres._binaries()
-    checked = subprocess.run(
-        [binaries / "pg_amcheck", "--install-missing", "--heapallindexed",
-         settings.dsn(SUPERUSER)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert checked.returncode == 0, checked.stdout + checked.stderr
+    """Compare every page with its checksum (the wheel has no amcheck); stops the server for it."""
     postgres.stop(settings)
     checked = subprocess.run(
-        [binaries / "pg_checksums", "--check", "-D", postgres.data_folder(settings)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [postgres._binaries() / "pg_checksums", "--check", "-D", postgres.data_folder(settings)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert checked.returncode == 0, checked.stdout + checked.stderr
     told = dict(line.split(":", 1) for line in checked.stdout.splitlines() if ":" in line)
     postgres.start(settings)
-    return (
-        f"pg_checksums: {told['Blocks scanned'].strip()} blocks, {told['Bad checksums'].strip()} "
-        "bad; pg_amcheck: no fault"
-    )
+    return f"pg_checksums: {told['Blocks scanned'].strip()} blocks, {told['Bad checksums'].strip()} bad"
 
 
 def test_a_first_start_that_is_killed_starts_again() -> None:
