@@ -165,7 +165,8 @@ def sound_pages(settings: Settings) -> str:
     assert checked.returncode == 0, checked.stdout + checked.stderr
     told = dict(line.split(":", 1) for line in checked.stdout.splitlines() if ":" in line)
     postgres.start(settings)
-    return f"pg_checksums: {told['Blocks scanned'].strip()} blocks, {told['Bad checksums'].strip()} bad"
+    count, bad = (told[name].strip() for name in ("Blocks scanned", "Bad checksums"))
+    return f"pg_checksums: {count} blocks, {bad} bad"
 
 
 def test_a_first_start_that_is_killed_starts_again() -> None:
