@@ -27,8 +27,8 @@ STEPS = [
     or step.split()[-1] not in ("clv", "demand", "survival", "report", "lookback")
 ]
 # Kills of a step before it may end: dbt takes half a minute, the others seconds.
-TIMES = {"dbt": ledger.size((1,), (2, 3))}
-OTHER_TIMES = ledger.size((1, 2), (2, 3, 4))
+TIMES = {"dbt": ledger.size((1,), (1, 2))}
+OTHER_TIMES = ledger.size((1, 2), (4, 5))
 READER_SECONDS = 0.1  # the reader of every 20 ms has a test of its own
 
 
