@@ -142,11 +142,6 @@ def _code_changed(settings: Settings) -> bool:
     return newest > min(process.create_time() for process in _running(settings).values())
 
 
-def parse_dbt_project(settings: Settings) -> None:
-    """Write the manifest of this shop's dbt project, from which the DAG's tasks are made."""
-    dbt.dbt(settings, date.min, "parse")  # any date: parsing reads none
-
-
 def stop(settings: Settings) -> None:
     """End every process of this home but Postgres, whatever state it is in."""
     processes = processes_of(settings)

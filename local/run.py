@@ -16,7 +16,7 @@ from ingest.newest import PLACEHOLDER, newest_order_date
 from local import airflow, mlflow, postgres
 from local.home import one_at_a_time, prepare
 from local.watch import Failure, Watch
-from perennial import sources
+from perennial import dbt, sources
 from perennial.airflow_api import chain_of_dags
 from perennial.alerts import routes
 from perennial.days import read_day
@@ -116,7 +116,7 @@ def start(settings: Settings) -> None:
             from ml_tasks.shared import registry
 
             registry.initialise(settings)
-            airflow.parse_dbt_project(settings)
+            dbt.parse(settings)
             airflow.start(settings)
         _make_pool(airflow.Api(settings))
     console.print(

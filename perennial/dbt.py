@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from datetime import date
@@ -42,6 +43,26 @@ def environment(settings: Settings) -> dict[str, str]:
         "DBT_USE_COLORS": "false",
         "DO_NOT_TRACK": "1",
     }
+
+
+def manifest_of_dags(settings: Settings) -> Path:
+    """The manifest that the DAG's tasks are made from.
+
+    A copy: each dbt writes its own in place, and one that was killed, or is at it, leaves half.
+    """
+    return settings.home / "manifest.json"
+
+
+def parse(settings: Settings) -> None:
+    """Write the manifest of this shop's dbt project.
+
+    Raises:
+        DbtError: If the project can't be parsed.
+    """
+    dbt(settings, date.min, "parse")  # any date: parsing reads none
+    draft = manifest_of_dags(settings).with_suffix(".new")
+    shutil.copyfile(settings.home / "dbt" / "manifest.json", draft)
+    draft.replace(manifest_of_dags(settings))
 
 
 def dbt(settings: Settings, as_of_date: date, *arguments: str) -> str:

@@ -11,7 +11,7 @@ from cosmos.constants import (
 
 from dags.shared.pools import HEAVY_POOL
 from dags.shared.run import Run
-from perennial.dbt import test_data, variables
+from perennial.dbt import manifest_of_dags, test_data, variables
 from perennial.settings import DBT_PROJECT, Settings
 
 settings = Settings()
@@ -29,7 +29,7 @@ def dbt_build() -> TaskGroup:
         group_id=GROUP,
         project_config=ProjectConfig(
             dbt_project_path=DBT_PROJECT,
-            manifest_path=settings.home / "dbt" / "manifest.json",
+            manifest_path=manifest_of_dags(settings),
             install_dbt_deps=False,
         ),
         profile_config=ProfileConfig(
