@@ -66,7 +66,7 @@ class Shop:
 
     def bring(self, day: date, late: tuple[str, ...] = ()) -> None:
         """What the shop had written by a day comes, but for what is late."""
-        chain.write_files(chain.shop(), self.whole, day)
+        chain.write_files(chain.shop(days=480), self.whole, day)
         write_odd_orders(self.whole)
         for path in sorted(self.whole.glob("*.csv")):
             if path.name not in late:
