@@ -11,7 +11,7 @@ if the customer is still found anywhere.
 
 **By hand** `customer_id`: the key as the shop writes it; taken out of the run's parameters once it
 is erased. `reason`: kept as proof, so it names nobody. `dry_run`: count, show, and stop. Or
-`make erase CUSTOMER= REASON=`.
+`make erase CUSTOMER= WHY=`.
 
 **Owner** data-platform
 """

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
@@ -65,8 +66,15 @@ def parse(settings: Settings) -> None:
     draft.replace(manifest_of_dags(settings))
 
 
-def dbt(settings: Settings, as_of_date: date, *arguments: str) -> str:
+def dbt(settings: Settings, as_of_date: date, *arguments: str, inherits: Sequence[int] = ()) -> str:
     """Run dbt and return what it printed.
+
+    Args:
+        settings: Which home.
+        as_of_date: The date that features are made for.
+        arguments: Of dbt.
+        inherits: Open files that dbt keeps open: their locks hold while it runs, even if whoever
+            called it is gone.
 
     Raises:
         DbtError: If a model or a test failed.
@@ -78,6 +86,7 @@ def dbt(settings: Settings, as_of_date: date, *arguments: str) -> str:
             *("--vars", json.dumps(variables(settings, as_of_date))),
         ],
         env=os.environ | environment(settings),
+        pass_fds=inherits,
         capture_output=True,
         text=True,
         check=False,

@@ -8,8 +8,11 @@ twice: an erasure that broke off is ended by asking for it again.
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -85,7 +88,10 @@ def erase(settings: Settings, given: str, requested_by: str, reason: str) -> dic
     """
     who = person(settings, given)
     _check_reason(reason, [given, who.customer_id])
-    with connect(settings, "eraser", autocommit=True) as connection:
+    with (
+        _alone(settings) as lock,
+        connect(settings, "eraser", autocommit=True) as connection,
+    ):
         counts = _count(connection, settings, who)
         _require_somebody(connection, who, counts)
         _require_quiet(connection)
@@ -97,7 +103,7 @@ def erase(settings: Settings, given: str, requested_by: str, reason: str) -> dic
         rows.erase_features(connection, who)
         day = _newest_day(connection)
         if day is not None:
-            _rebuild(settings, day)
+            _rebuild(settings, day, lock)
         left = places(settings, who, gone)
         if left:
             raise PrivacyError(
@@ -154,12 +160,22 @@ def _require_somebody(
         raise PrivacyError(f"that customer was erased on {row[1]} already. Nothing was changed")
 
 
+@contextmanager
+def _alone(settings: Settings) -> Iterator[int]:
+    """Hold the lock of a home's erasures; the build of one that was killed may hold it still."""
+    with (settings.home / "run" / "erasure.lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise PrivacyError(
+                "another erasure is under way, or the build of one that broke off: nothing was "
+                "changed; ask again after it"
+            ) from None
+        yield file.fileno()
+
+
 def _require_quiet(connection: psycopg.Connection[Any]) -> None:
-    """Check that nobody is making rows from what is about to change, nor erasing anybody."""
-    # held until the connection ends
-    lock = connection.execute("select pg_try_advisory_lock(hashtext('perennial.erase'))").fetchone()
-    if lock != (True,):
-        raise PrivacyError("another erasure is under way: nothing was changed; ask again after it")
+    """Check that nobody is making rows from what is about to change."""
     row = connection.execute(
         "select string_agg(distinct usename, ', ') from pg_stat_activity"
         " where datname = current_database() and usename in ('transformer', 'scorer')"
@@ -173,7 +189,7 @@ def _require_quiet(connection: psycopg.Connection[Any]) -> None:
 
 def _check_reason(reason: str, keys: list[str]) -> None:
     if not reason.strip():
-        raise PrivacyError("no reason is given: it is kept as proof, so say why (REASON=)")
+        raise PrivacyError("no reason is given: it is kept as proof, so say why (WHY=)")
     if "@" in reason or any(key.strip().lower() in reason.lower() for key in keys):
         raise PrivacyError("the reason names the customer: it is kept, so leave that out")
 
@@ -205,10 +221,11 @@ def _newest_day(connection: psycopg.Connection[Any]) -> date | None:
     return row[0] if row else None
 
 
-def _rebuild(settings: Settings, day: date) -> None:
+def _rebuild(settings: Settings, day: date, lock: int) -> None:
     """Staging, intermediate and marts from raw; readers see the old rows or the new ones."""
     with tempfile.TemporaryDirectory() as folder:  # Airflow reads the home's own
         dbt(
             *(settings, day, "run", "--full-refresh", "--target-path", folder),
             *("--select", *BUILT),
+            inherits=[lock],
         )

@@ -5,6 +5,9 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
@@ -22,7 +25,7 @@ from ingest.land import land
 from ingest.personal import hashed
 from local.postgres import data_folder
 from perennial import sources
-from perennial.settings import Settings
+from perennial.settings import REPOSITORY, Settings
 from perennial.warehouse import connect
 from privacy.erasure import erase
 from privacy.persons import PrivacyError
@@ -301,6 +304,27 @@ def keys_in_staging(settings: Settings) -> list[str]:
     keys = jinja2.Template(text + "{{ online_retail_keys() }}").render()
     query = f"select {keys}, _line from raw.online_retail_invoice_lines order by _line"
     return [customer_id or "" for _, _, customer_id, _ in rows(settings, query)]
+
+
+HOLDS_AND_DIES = """
+import os, pathlib, signal, subprocess, sys
+from perennial.settings import Settings
+from privacy.erasure import _alone
+with _alone(Settings(home=pathlib.Path(sys.argv[1]))) as lock:
+    print(subprocess.Popen(["sleep", "60"], pass_fds=[lock], stdout=2).pid, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_the_build_of_a_killed_erasure_is_waited_for(home: Settings) -> None:
+    command = [sys.executable, "-c", HOLDS_AND_DIES, str(home.home)]
+    done = subprocess.run(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == -signal.SIGKILL
+    try:
+        with pytest.raises(PrivacyError, match="the build of one that broke off"):
+            erase(home, "anybody", "me", "asked for it")
+    finally:
+        os.kill(int(done.stdout), signal.SIGKILL)
 
 
 @pytest.mark.parametrize("word", ["C0000001", "zoë.müller@example.org", "a\\b.c*d", "17"])
