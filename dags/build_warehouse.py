@@ -5,7 +5,8 @@
 **If a dbt test fails** its task names the model; `ops` and the model's `*_rejected` sibling
 have the rows. The marts keep what they had where dbt had not come yet.
 
-**If the gate fails** its log names the rule, the table and the count; nothing after it has run.
+**If a gate fails** its log names the rule, the table and the count; nothing after it has run. The
+gate of days holds the batch that brought a day beyond all bounds: `make accept` or `make refuse`.
 
 **If a task fails** clear it: each step replaces exactly its own rows, so a rerun is safe.
 
@@ -35,6 +36,13 @@ def build_warehouse():
         test_after_retry(run)
         return close_build(run.settings)
 
+    @task
+    def gate_days() -> dict:
+        from expectations.days import gate_days
+
+        run = Run()
+        return tell_warnings(gate_days(run.settings, run.as_of_date, run.run_id), run.context)
+
     @task(outlets=[FEATURES])
     def gate_features() -> dict:
         from expectations.features import gate_features
@@ -42,7 +50,7 @@ def build_warehouse():
         run = Run()
         return tell_warnings(gate_features(run.settings, run.as_of_date, run.run_id), run.context)
 
-    chain(dbt_build(), close_build(), gate_features())
+    chain(dbt_build(), close_build(), gate_days(), gate_features())
 
 
 build_warehouse()

@@ -12,6 +12,7 @@ from psycopg import sql
 
 from expectations.gate import CRITICAL, WARNING, Check, GateFailed, run_gate
 from expectations.personal import personal_check
+from expectations.unreadable import CASTS, NUMBERS, time_zone_of, unreadable_columns, value_and_cast
 from perennial import sources
 from perennial.warehouse import connect
 
@@ -30,7 +31,9 @@ FILLED_MIN_RATE = 1e-9  # anything above 0: guests have no customer_id
 VOLUME_MAX_RATIO = 10
 VOLUME_MIN_BATCHES = 3
 
-POSTGRES_TYPES = {"number": "numeric", "timestamp": "timestamp with time zone"}
+ZERO_MAX_RATE = (
+    0.5  # of a number that every record must have: half of it zero is an export gone wrong
+)
 FILE_COLUMNS = ("file_id", "record_count", "landed_count", "rejected_count", "rejected_rate")
 BATCH_COLUMNS = ("record_count", "volume_ratio")
 
@@ -64,8 +67,9 @@ def gate_raw(
             )
         except GateFailed as failure:
             hold(settings, held_batch_id, f"the gate stopped it in run {run_id}")
+            told = [str(failure), *unreadable_columns(settings, held_batch_id)]
             raise GateFailed(
-                f"batch {held_batch_id} is held: {failure}. Look at ops.gate_results and "
+                f"batch {held_batch_id} is held: {'. '.join(told)}. Look at ops.gate_results and "
                 f"ops.rejected_lines, then `make accept BATCH={held_batch_id}` or "
                 f"`make refuse BATCH={held_batch_id}`"
             ) from None
@@ -73,6 +77,8 @@ def gate_raw(
         result["batch_ids"].append(held_batch_id)
         result["rule_count"] += summary.rule_count
         result["warnings"] += summary.warnings
+        if summary.warnings:
+            result["warnings"] += unreadable_columns(settings, held_batch_id)
     return result
 
 
@@ -97,7 +103,7 @@ def batch_checks(settings: Settings, batch_id: int) -> list[Check]:
         *(
             Check(
                 f"raw.{table.raw_table}",
-                _raw_rows(table, files[table.raw_table]),
+                _raw_rows(table, files[table.raw_table], time_zone_of(settings)),
                 [column.name for column in table.columns],
                 raw_suite(table),
             )
@@ -140,12 +146,12 @@ def batch_suite() -> list[gxe.Expectation]:
 
 
 def raw_suite(table: sources.SourceTable) -> list[gxe.Expectation]:
-    """Rules of a raw table's rows: required columns are filled, numbers and times can be read."""
+    """Rules of a raw table's rows: required columns are filled, and staging can read the values."""
     import great_expectations.expectations as gxe
 
     rules: list[gxe.Expectation] = []
     for column in table.columns:
-        if column.kind in POSTGRES_TYPES:
+        if column.kind in CASTS:
             rules += [
                 # stop the run: the columns have moved, or their form has changed
                 gxe.ExpectColumnValuesToBeInSet(
@@ -167,7 +173,14 @@ def raw_suite(table: sources.SourceTable) -> list[gxe.Expectation]:
                 gxe.ExpectColumnValuesToNotBeNull(
                     column=f"{column.name}_filled",
                     mostly=FILLED_MIN_RATE,
-                    severity=CRITICAL if column.kind in POSTGRES_TYPES else WARNING,
+                    severity=CRITICAL if column.kind in CASTS else WARNING,
+                )
+            )
+        if column.is_required and column.kind in NUMBERS:
+            rules.append(
+                # stop the run: all prices zero would look like a day without orders
+                gxe.ExpectColumnValuesToBeInSet(
+                    column=f"{column.name}_is_zero", value_set=[False], mostly=1 - ZERO_MAX_RATE
                 )
             )
     return rules
@@ -210,29 +223,24 @@ def _batch_rows(batch_id: int) -> sql.Composed:
     ).format(batch_id=sql.Literal(batch_id), min_batches=sql.Literal(VOLUME_MIN_BATCHES))
 
 
-def _raw_rows(table: sources.SourceTable, file_ids: list[int]) -> sql.Composed:
-    """A raw table's rows; beside them, which values are there and which can be read as their kind.
-
-    Computed in the query, where Postgres itself can say what it would be able to cast.
-    """
-    filled = [
-        sql.SQL("nullif(btrim({column}), '') as {name}").format(
-            column=sql.Identifier(column.name), name=sql.Identifier(f"{column.name}_filled")
-        )
-        for column in table.columns
-    ]
-    readable = [
-        # null where there is nothing to read
-        sql.SQL("pg_input_is_valid(nullif(btrim({column}), ''), {type}) as {name}").format(
-            column=sql.Identifier(column.name),
-            type=sql.Literal(POSTGRES_TYPES[column.kind]),
-            name=sql.Identifier(f"{column.name}_is_{column.kind}"),
-        )
-        for column in table.columns
-        if column.kind in POSTGRES_TYPES
-    ]
+def _raw_rows(table: sources.SourceTable, file_ids: list[int], time_zone: str) -> sql.Composed:
+    """A raw table's rows; beside them, which values are there and what staging makes of them."""
+    columns: list[sql.Composable] = [sql.SQL("*")]
+    for column in table.columns:
+        value, cast = value_and_cast(column, time_zone)
+        found = {"filled": value}
+        if column.kind in CASTS:
+            # null where there is nothing to read
+            read = sql.SQL("case when {} is not null then {} is not null end").format(value, cast)
+            found[f"is_{column.kind}"] = read
+        if column.kind in NUMBERS:
+            found["is_zero"] = sql.SQL("{} = 0").format(cast)
+        columns += [
+            sql.SQL("{} as {}").format(expression, sql.Identifier(f"{column.name}_{ending}"))
+            for ending, expression in found.items()
+        ]
     return sql.SQL("select {columns} from {table} where _file_id = any({file_ids})").format(
-        columns=sql.SQL(", ").join([sql.SQL("*"), *filled, *readable]),
+        columns=sql.SQL(", ").join(columns),
         table=sql.Identifier("raw", table.raw_table),
         file_ids=sql.Literal(file_ids),
     )

@@ -45,10 +45,23 @@ def refuse(settings: Settings, batch_id: int, reason: str) -> None:
     Raises:
         LandingError: If there is no such batch.
     """
+    _take_out(settings, batch_id, "refused", reason)
+
+
+def take_back(settings: Settings, batch_id: int, reason: str) -> None:
+    """Hold a batch that had been let in; the next build takes it out, until a person judges it.
+
+    Raises:
+        LandingError: If there is no such batch.
+    """
+    _take_out(settings, batch_id, "held", reason)
+
+
+def _take_out(settings: Settings, batch_id: int, status: str, reason: str) -> None:
     with landing_transaction(settings) as connection:
         for file_id in reversed(_files(connection, batch_id)):
             was_accepted = _status(connection, file_id) == "accepted"
-            _set(connection, [file_id], "refused", reason)
+            _set(connection, [file_id], status, reason)
             if was_accepted:
                 _bring_back(connection, file_id)
 

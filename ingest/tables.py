@@ -127,10 +127,13 @@ def _relations(
         LandingError: If one is missing, may not be read or lacks a column.
     """
     schema = files.removeprefix(TABLE_PREFIX).replace("{as_of_date}", as_of_date.isoformat())
-    return [_relation(connection, schema, table) for table in source.tables]
+    found = [_relation(connection, schema, table) for table in source.tables]
+    return [relation for relation in found if relation is not None]
 
 
-def _relation(connection: psycopg.Connection[Any], schema: str, table: SourceTable) -> _Relation:
+def _relation(
+    connection: psycopg.Connection[Any], schema: str, table: SourceTable
+) -> _Relation | None:
     name = f"{TABLE_PREFIX}{schema}.{table.name}"
     found = connection.execute(
         """
@@ -144,6 +147,8 @@ def _relation(connection: psycopg.Connection[Any], schema: str, table: SourceTab
         """,
         [schema, table.name],
     ).fetchone()
+    if found is None and table.is_optional:
+        return None
     if found is None:
         raise LandingError(
             f"{name}: there is no such table or view in the warehouse. FILES={TABLE_PREFIX}SCHEMA "

@@ -34,10 +34,7 @@ def prepare(settings: Settings) -> None:
             "only, for it knows no TLS. Let others in through a tunnel (ssh -L 54320:127.0.0.1:"
             f"{settings.pg_port}), or use a Postgres of your own"
         )
-    try:
-        settings.home.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SettingsError(f"PERENNIAL_HOME={settings.home} can't be made: {error}") from None
+    _make(settings, settings.home)
     _claim(settings)
     for folder in ("logs", "run"):
         (settings.home / folder).mkdir(exist_ok=True)
@@ -58,7 +55,7 @@ def one_at_a_time(
         tell: Told, in words, whom it waits for.
     """
     folder = settings.home / "run"
-    folder.mkdir(parents=True, exist_ok=True)
+    _make(settings, folder)
     with (folder / f"{what}.lock").open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -70,6 +67,13 @@ def one_at_a_time(
         file.write(str(os.getpid()))
         file.flush()
         yield
+
+
+def _make(settings: Settings, folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(f"PERENNIAL_HOME={settings.home} can't be made: {error}") from None
 
 
 def _claim(settings: Settings) -> None:

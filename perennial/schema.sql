@@ -175,6 +175,24 @@ comment on column ops.gate_results.unexpected_count is 'Rows that broke the rule
 comment on column ops.gate_results.checked_at is 'When it was checked, UTC.';
 create index if not exists gate_results_by_run on ops.gate_results (run_id);
 
+create table if not exists ops.judged_days (
+    day_date date primary key,
+    count_orders bigint not null,
+    count_guest_orders bigint not null,
+    product_amount numeric not null,
+    is_usual boolean not null,
+    judged_at timestamptz not null default now()
+);
+comment on table ops.judged_days is
+'What each day of the shop held when the gate of days let it pass: what new days are compared with.';
+comment on column ops.judged_days.day_date is 'Day, shop-local.';
+comment on column ops.judged_days.count_orders is 'Sales of the day, guests'' too.';
+comment on column ops.judged_days.count_guest_orders is 'Sales of nobody the shop knows.';
+comment on column ops.judged_days.product_amount is 'Sales of products, the shop''s currency.';
+comment on column ops.judged_days.is_usual is
+'False for a day that was beyond all bounds and that a person let pass: later days are not compared with it.';
+comment on column ops.judged_days.judged_at is 'When it was judged last, UTC.';
+
 create table if not exists ops.publications (
     question text not null,
     as_of_date date not null,
@@ -559,6 +577,7 @@ grant select, insert on ops.rejected_lines, ops.gate_results to loader;
 grant usage on sequence ops.batch_id_seq to loader;
 grant select on all tables in schema ops to transformer;
 grant insert, update, delete on ops.late_dates, ops.built_files to transformer;
+grant insert, update on ops.judged_days to transformer;
 grant select, insert, update on ops.publications to scorer;
 grant select, insert on ops.gate_results, ops.champions to scorer;
 grant select, delete on ops.late_dates to scorer;

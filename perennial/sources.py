@@ -22,7 +22,8 @@ STAGING = DBT_PROJECT / "models" / "staging"
 class SourceColumn:
     """A text column of a raw table and its name in the shop's files.
 
-    Its kind says what staging will make of it: `text`, `number` or `timestamp`. The one that is
+    Its kind says what staging will make of it: `text`, `number`, `whole_number`, `date` or
+    `timestamp`. The one that is
     the order time says how new a file's orders are.
 
     Attributes:
@@ -52,6 +53,7 @@ class SourceTable:
     description: str
     columns: tuple[SourceColumn, ...]
     describes_customers: bool = False  # a row is a customer, not something that one did
+    is_optional: bool = False  # the shop may send none
 
     @property
     def pii_columns(self) -> tuple[SourceColumn, ...]:
@@ -139,6 +141,7 @@ def _table(source: str, table: dict) -> SourceTable:
         description=table["description"],
         columns=tuple(_column(column) for column in table["columns"]),
         describes_customers=meta.get("describes") == "customers",
+        is_optional=meta.get("optional", False),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 from psycopg import sql
 
+from expectations.days import gate_days
 from expectations.features import gate_features
 from expectations.raw import gate_raw
 from ingest.batches import close_build
@@ -38,6 +39,7 @@ def build(settings: Settings, as_of_date: date) -> None:
     """Marts and features of the date, and the gate behind them."""
     dbt(settings, as_of_date, *BUILD)
     close_build(settings)
+    gate_days(settings, as_of_date, "test")
     gate_features(settings, as_of_date, "test")
 
 

@@ -8,7 +8,7 @@ only these. Spreadsheets and R write 100000 as 1e+05.
     case
         when {{ text }} ~ '^[ \t\r\n]*[+-]?[0-9]{1,9}(\.0*)?[ \t\r\n]*$' then {{ text }}::numeric::integer
         when {{ text }} ~ '^[ \t\r\n]*[+-]?[0-9](\.[0-9]{1,8})?[eE]\+?0?[0-8][ \t\r\n]*$'
-            then case when {{ text }}::numeric % 1 = 0 then {{ text }}::numeric::integer end
+            then case when mod({{ text }}::numeric, 1) = 0 then {{ text }}::numeric::integer end
     end
 {%- endmacro %}
 

@@ -58,6 +58,7 @@ TABLES: dict[str, dict[str, set[str]]] = {
     "transformer": {
         "ops.late_dates": {"insert", "update", "delete"},
         "ops.built_files": {"insert", "update", "delete"},
+        "ops.judged_days": {"insert", "update"},
     },
     "scorer": {
         "ops.publications": {"select", "insert", "update"},

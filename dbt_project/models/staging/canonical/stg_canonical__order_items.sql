@@ -1,7 +1,7 @@
 -- One row per line of a sale or refund. line_amount has the sign of the money, units are positive.
 select
-    -- many shops number the lines of each order from 1; the last hyphen parts the two ids
-    order_id || '-' || replace(replace(order_item_id, '%', '%25'), '-', '%2D') as order_item_id,
+    -- many shops number the lines of each order from 1; the last slash parts the two ids
+    order_id || '/' || replace(replace(order_item_id, '%', '%25'), '/', '%2F') as order_item_id,
     order_id,
     product_id,
     line_type,

@@ -7,7 +7,7 @@ with
 landed_files as (
 
     select * from {{ source('ops', 'landed_files') }}
-    where source = '{{ var("source") }}' and status <> 'held'
+    where source = '{{ var("source") }}'
 
 ),
 
@@ -64,3 +64,9 @@ left join built_files
 
 left join last_seen
     on landed_files.file_id = last_seen.file_id
+
+-- one that is held is not there, unless it was let in before: then it is taken out
+where
+    landed_files.status <> 'held'
+    or built_files.file_id is not null
+    or coalesce(last_seen.is_changed and last_seen.build_cycle = build_cycle.build_cycle, false)

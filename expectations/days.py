@@ -1,0 +1,266 @@
+"""Gate behind the build: the shop's new days, before any feature is let out.
+
+A day is judged once its orders are in the marts, where every source has the same form and days are
+the shop's. What it is compared with are the days judged before (ops.judged_days), whatever way they
+came: as whole dumps, growing files or day by day, only days whose orders are new are judged. No
+score is made from a day that is stopped: its batch is held, and the next build takes it out again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import date, timedelta
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from psycopg import sql
+
+from expectations.gate import CRITICAL, WARNING, Check, GateFailed, run_gate
+from expectations.shop_days import Finding, ShopDay, judge, lost, reconcile
+from perennial import sources
+from perennial.casts import casts
+from perennial.warehouse import connect
+
+if TYPE_CHECKING:
+    import great_expectations.expectations as gxe
+    import psycopg
+
+    from perennial.settings import Settings
+
+TABLE = "marts.fct_orders"
+NEW_DAYS = 35  # more at once are a shop's past: they are remembered, and not judged
+PRICE_DAYS = 56  # the weeks before that say what a product usually costs
+QUIET_DAYS = 7  # so many days after the newest order are days without one; more is gate_features'
+FINDING_COLUMNS = ("day", "rule", "severity")
+RULES = ("orders", "sales", "prices", "repeats", "guests", "lost", "totals")
+TOTALS = "totals"
+QUERIES = Path(__file__).parent / "days.sql"
+
+
+def gate_days(settings: Settings, as_of_date: date, run_id: str) -> dict[str, Any]:
+    """Judge the days before a date whose orders are new; hold the batches of one that is stopped.
+
+    Returns:
+        JSON-able: judged_days, rule_count, warnings.
+
+    Raises:
+        GateFailed: If a day is stopped; the message says what is usual and how to overrule it.
+    """
+    with connect(settings, "transformer") as connection:
+        judged = _judged(connection)
+        days = _days(connection, as_of_date, judged)
+        new = _with_facts(connection, _new(days, judged, as_of_date) if judged else [])
+        new, findings = _judge_in_turn(new, [*judged, *days])
+        findings += _lost(connection, judged, days)
+    findings = _quiet_days_as_one(findings + _off_totals(settings, as_of_date, days))
+    batch_ids = _batches(settings, [f.day for f in findings if f.severity == CRITICAL])
+    if not batch_ids:  # whoever could be held was let in by a person, who knows
+        findings = [replace(finding, severity=WARNING) for finding in findings]
+    try:
+        summary = run_gate(
+            settings, "scorer", "days", [_check(findings)], as_of_date=as_of_date, run_id=run_id
+        )
+    except GateFailed as failure:
+        raise _held(settings, batch_ids, findings, run_id) from failure
+    with connect(settings, "transformer") as connection:
+        _remember(connection, judged, days, new)
+    warnings = [finding.text for finding in findings]
+    return {"judged_days": len(new), "rule_count": summary.rule_count, "warnings": warnings}
+
+
+def _held(
+    settings: Settings, batch_ids: Sequence[int], findings: Iterable[Finding], run_id: str
+) -> GateFailed:
+    from ingest.batches import take_back
+
+    for batch_id in batch_ids:
+        take_back(settings, batch_id, f"the gate of days stopped it in run {run_id}")
+    why = " | ".join(f.text for f in findings if f.severity == CRITICAL)
+    named = ", ".join(map(str, batch_ids))
+    first = batch_ids[0]
+    return GateFailed(
+        f"batch {named} is held: {why}. If it is right, `make accept BATCH={first}`, else "
+        f"`make refuse BATCH={first}`; then `make run` for the date again"
+    )
+
+
+def _check(findings: Sequence[Finding]) -> Check:
+    """The findings as rows, and a rule for each kind that says what it found."""
+    rows: list[sql.Composable] = [
+        sql.SQL("({}::date, {}, {})").format(
+            sql.Literal(f.day), sql.Literal(f.rule), sql.Literal(f.severity)
+        )
+        for f in findings
+    ] or [sql.SQL("(null::date, '', '')")]
+    query = sql.SQL("select * from (values {}) as findings (day, rule, severity)").format(
+        sql.SQL(", ").join(rows)
+    )
+    return Check(TABLE, query, FINDING_COLUMNS, [*_rules(findings)])
+
+
+def _rules(findings: Sequence[Finding]) -> Iterable[gxe.Expectation]:
+    import great_expectations.expectations as gxe
+
+    for rule in RULES:
+        for severity in (CRITICAL, WARNING):
+            texts = [f.text for f in findings if (f.rule, f.severity) == (rule, severity)]
+            yield gxe.UnexpectedRowsExpectation(
+                unexpected_rows_query="select 1 from {batch}"
+                f" where rule = '{rule}' and severity = '{severity}'",
+                description=f"{rule} of new days are usual" + "".join(f"; but {t}" for t in texts),
+                severity=severity,
+            )
+
+
+def _query(name: str) -> str:
+    """A statement of days.sql, by the name in the comment above it."""
+    parts = QUERIES.read_text().split("-- name: ")[1:]
+    return {part.split("\n", 1)[0].strip(): part.split("\n", 1)[1] for part in parts}[name]
+
+
+def _judged(connection: psycopg.Connection[Any]) -> list[ShopDay]:
+    rows = connection.execute(_query("judged"))
+    return [
+        ShopDay(day, orders, guests, amount, is_usual=is_usual)
+        for day, orders, guests, amount, is_usual in rows
+    ]
+
+
+def _days(
+    connection: psycopg.Connection[Any], as_of_date: date, judged: Sequence[ShopDay]
+) -> list[ShopDay]:
+    """Days that this build may have changed, and those since the last that was judged."""
+    newest = max((day.day for day in judged), default=date.min)
+    since = min(newest, as_of_date - timedelta(days=NEW_DAYS))
+    rows = connection.execute(_query("days"), {"since": since, "as_of_date": as_of_date})
+    return [ShopDay(*row) for row in rows]
+
+
+def _new(days: Sequence[ShopDay], judged: Sequence[ShopDay], as_of_date: date) -> list[ShopDay]:
+    """Days with orders that they had not when they were judged, and days that should have some."""
+    before = {day.day: day.count_orders for day in judged}
+    found = {day.day: day for day in days}
+    newest = max([*before, *found])
+    first = max(min(before), as_of_date - timedelta(days=NEW_DAYS))
+    last = min(as_of_date, newest + timedelta(days=QUIET_DAYS + 1))
+    all_days = (first + timedelta(days=n) for n in range((last - first).days))
+    return [
+        found.get(day, ShopDay(day, 0))
+        for day in all_days
+        if (day in found and found[day].count_orders > before.get(day, 0)) or day not in before
+    ]
+
+
+def _judge_in_turn(
+    new: Sequence[ShopDay], known: Sequence[ShopDay]
+) -> tuple[list[ShopDay], list[Finding]]:
+    """Judge day by day, each beside those before it, of which the odd ones don't count."""
+    history = {day.day: day for day in reversed(known)}  # as they were judged, if they were
+    for day in new:
+        history.pop(day.day, None)
+    judged, findings = [], []
+    for day in new:
+        found = judge(day, list(history.values()))
+        is_odd = any(f.severity == CRITICAL and f.rule in ("orders", "sales") for f in found)
+        history[day.day] = replace(day, is_usual=not is_odd)
+        judged.append(history[day.day])
+        findings += found
+    return judged, findings
+
+
+def _with_facts(connection: psycopg.Connection[Any], new: Sequence[ShopDay]) -> list[ShopDay]:
+    """The days with how their prices stand, and which earlier day they repeat."""
+    if not new:
+        return []
+    bounds = {"first": new[0].day, "days": [day.day for day in new]}
+    bounds |= {"price_days": PRICE_DAYS, "repeat_days": NEW_DAYS}
+    levels = dict(connection.execute(_query("prices"), bounds).fetchall())
+    repeats = {row[0]: row[1:] for row in connection.execute(_query("repeats"), bounds)}
+    with_facts = []
+    for day in new:
+        repeated_day, rate = repeats.get(day.day, (None, None))
+        with_facts.append(
+            replace(
+                day,
+                price_level=levels.get(day.day),
+                repeated_rate=rate,
+                repeated_day=repeated_day,
+            )
+        )
+    return with_facts
+
+
+def _lost(
+    connection: psycopg.Connection[Any], judged: Sequence[ShopDay], days: Sequence[ShopDay]
+) -> list[Finding]:
+    """Orders that are gone since their days were judged, unless somebody took a file out."""
+    if not judged or connection.execute(_query("refused")).fetchone() != (0,):
+        return []
+    first = min((day.day for day in days), default=date.max)
+    before = {day.day: day.count_orders for day in judged if day.day >= first}
+    return lost(before, {day.day: day.count_orders for day in days})
+
+
+def _off_totals(settings: Settings, as_of_date: date, days: Sequence[ShopDay]) -> list[Finding]:
+    """Days on which the shop's own totals, if it sends any, are not those of the marts."""
+    source = sources.load(settings.staging_source)
+    table = next((table for table in source.tables if table.name == TOTALS), None)
+    if table is None or not days:
+        return []
+    cast = casts(settings.time_zone or source.time_zone)
+    query = sql.SQL(_query("totals")).format(
+        table=sql.Identifier("raw", table.raw_table),
+        day=sql.SQL(cast.as_date("day").replace("%", "%%")),
+        orders=sql.SQL(cast.as_whole_number("orders").replace("%", "%%")),
+        amount=sql.SQL(cast.as_number("gross_amount").replace("%", "%%")),
+    )
+    span = {"first": min(day.day for day in days), "as_of_date": as_of_date}
+    with connect(settings, "loader") as connection:
+        told = {row[0]: (row[1], float(row[2])) for row in connection.execute(query, span)}
+    if not told:
+        return []
+    with connect(settings, "transformer") as connection:
+        rows = connection.execute(_query("gross"), span)
+        return reconcile(told, {row[0]: (row[1], float(row[2])) for row in rows})
+
+
+def _quiet_days_as_one(findings: Sequence[Finding]) -> list[Finding]:
+    """Days without an order one after the other are one finding, not one each."""
+    quiet = [f for f in findings if f.text.endswith(" has 0")]
+    kept = [f for f in findings if f not in quiet]
+    runs = groupby(enumerate(quiet), key=lambda item: item[1].day.toordinal() - item[0])
+    for _, run in runs:
+        days = [finding for _, finding in run]
+        more = f", nor have the {len(days) - 1} days after it" if len(days) > 1 else ""
+        kept.append(replace(days[0], text=days[0].text + more))
+    return kept
+
+
+def _batches(settings: Settings, stopped: Sequence[date]) -> list[int]:
+    """Batches that the raw gate let in, not a person, and that brought something to the days."""
+    if not stopped:
+        return []
+    with connect(settings, "transformer") as connection:
+        rows = connection.execute(_query("batches"), {"days": list(stopped)})
+        return [batch_id for (batch_id,) in rows]
+
+
+def _remember(
+    connection: psycopg.Connection[Any],
+    judged: Sequence[ShopDay],
+    days: Sequence[ShopDay],
+    new: Sequence[ShopDay],
+) -> None:
+    was_usual = {day.day: day.is_usual for day in judged}
+    known = {day.day: replace(day, is_usual=was_usual.get(day.day, True)) for day in days}
+    known |= {day.day: day for day in new}
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            _query("remember"),
+            [
+                (d.day, d.count_orders, d.count_guest_orders, d.product_amount, d.is_usual)
+                for d in known.values()
+            ],
+        )
