@@ -82,10 +82,12 @@ class Loss:
 def loss(start_home: StartHome, tmp_path_factory: pytest.TempPathFactory) -> Loss:
     """A run, a backup while Airflow is up, the next day without a loss, and then the loss."""
     home = start_home("sample", **SHOP)
-    command(home, "run", "--as-of", str(AS_OF))
     folder = tmp_path_factory.mktemp("backups") / "backup"
-    command(home, "backup", "--to", str(folder))
-    airflow.stop(home)
+    try:
+        command(home, "run", "--as-of", str(AS_OF))
+        command(home, "backup", "--to", str(folder))
+    finally:
+        airflow.stop(home)
     contents = twins.contents(home)
     day = next_day(home)
     land_files(home, day, home.home / "sample_shop")
