@@ -47,7 +47,9 @@ def note_columns(
     connection.execute(
         "update ops.landed_files set column_names = %s where file_id = %s", [now, file_id]
     )
-    before = row[0] if row else [column.header for column in table.columns]
+    # a first file shows what the shop has: what may be missing was never there to go
+    needed = [column.header for column in table.columns if column.is_required]
+    before = row[0] if row else needed
     told = [f"{plain(name)}: {change}" for change in changes(table, before, now, is_sparse)]
     for line in told:
         log.warning("%s", line)
