@@ -20,6 +20,7 @@ import psycopg
 from ingest.files import LandingError
 from ingest.ledger import landing_transaction
 from perennial.settings import Settings, SettingsError
+from perennial.text import plain
 from perennial.warehouse import connect
 
 log = logging.getLogger(__name__)
@@ -256,7 +257,7 @@ def main(arguments: Sequence[str]) -> int:
             print(f"{'batch':>6} {'as of':<10} {'files':>6} {'landed':>11} {'rejected':>9}  status")
             for batch_id, as_of_date, state, files, landed, rejected, reason in batches(settings):
                 counts = f"{files:>6} {landed:>11,} {rejected:>9,}"
-                print(f"{batch_id:>6} {as_of_date} {counts}  {state}: {reason}")
+                print(f"{batch_id:>6} {as_of_date} {counts}  {state}: {plain(reason)}")
         case ["accept" | "refuse" as verb, batch]:
             if not re.fullmatch("[0-9]{1,18}", batch.strip()):
                 raise LandingError(f"BATCH={batch!r} is no batch: `make batches` lists them")

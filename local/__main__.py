@@ -24,7 +24,7 @@ from perennial.days import read_day
 from perennial.dbt import DbtError
 from perennial.delivery import DeliveryError
 from perennial.settings import Settings, SettingsError, explained, shop_of
-from perennial.text import plain
+from perennial.text import plain, printable
 from privacy.persons import PrivacyError
 
 Command = Callable[[Settings, argparse.Namespace], int]
@@ -172,7 +172,7 @@ def _status(settings: Settings, _: argparse.Namespace) -> int:
 def _logs(settings: Settings, _: argparse.Namespace) -> int:
     for path in sorted((settings.home / "logs").glob("*.log")):
         print(f"== {path}")
-        print("\n".join(path.read_text(errors="replace").splitlines()[-5:]))
+        print("\n".join(map(printable, path.read_text(errors="replace").splitlines()[-5:])))
     print(f"== tasks: {settings.home / 'logs' / 'tasks'}, or each task's page in the Airflow UI")
     return 0
 

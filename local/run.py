@@ -22,6 +22,7 @@ from perennial.alerts import routes
 from perennial.days import read_day
 from perennial.delivery import check_delivery, delivered_views, is_published, judged_view
 from perennial.settings import SAMPLE_SHOP, Settings, SettingsError
+from perennial.text import plain, printable
 from perennial.warehouse import connect
 
 DAGS_TIMEOUT_SECONDS = 120
@@ -238,7 +239,7 @@ def _print_failure(settings: Settings, failure: Failure) -> None:
         f"\n[red]Failed:[/red] {failure.dag_id}.{failure.task_id} for {failure.as_of_date}"
     )
     for line in failure.log_lines:
-        console.print(f"  {escape(line)}", highlight=False, soft_wrap=True)
+        console.print(f"  {escape(printable(line))}", highlight=False, soft_wrap=True)
     console.print(
         f"\nWhat to do: docs/runbook.md, section {failure.dag_id}. The whole log: "
         f"{airflow.base_url(settings)}/dags/{failure.dag_id} (user admin), or `make logs`.\n"
@@ -254,7 +255,8 @@ def print_delivery(settings: Settings, day: date) -> None:
     table.add_column("rows", justify="right")
     table.add_column("headline figures")
     for delivered in [*delivered_views(settings, day), judged_view(settings, day)]:
-        figures = ", ".join(f"{label} {value}" for label, value in delivered.headlines.items())
+        shown = ", ".join(f"{label} {value}" for label, value in delivered.headlines.items())
+        figures = escape(plain(shown))
         table.add_row(f"reporting.{delivered.view}", f"{delivered.rows:,}", figures)
     console.print(table)
 

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from perennial.airflow_api import AirflowError, Api, chain_of_dags
+from perennial.text import plain
 
 POLL_SECONDS = 2.0
 PAGE = 100  # the most that the API gives at once
@@ -153,8 +154,9 @@ class Watch:
     def _print(self, day: date, name: str, task: dict[str, Any], wrote: str) -> None:
         colour = {"success": "green", "failed": "red"}.get(task["state"], "yellow")
         seconds = f"{task['duration'] or 0:7.1f} s"
+        wrote = escape(plain(wrote))
         self.console.print(
-            f"{day}  [{colour}]{task['state']:<8}[/{colour}] {name:<42} {seconds}  {escape(wrote)}",
+            f"{day}  [{colour}]{task['state']:<8}[/{colour}] {name:<42} {seconds}  {wrote}",
             highlight=False,
             soft_wrap=True,
         )

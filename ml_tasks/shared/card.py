@@ -12,6 +12,7 @@ from ml_tasks.shared.contest import cuts_of
 from ml_tasks.shared.model import TrainedModel
 from perennial import contracts
 from perennial.settings import SettingsError
+from perennial.text import markdown
 
 LONGEST_PARAMETER = 80
 
@@ -37,7 +38,7 @@ def model_card(
         "nothing later; it may score dates from then on. Every figure below is out of time: on "
         "each cut a model trained on what was known by then met what happened after it.",
         *_section("Warnings", _list(model.report.get("warnings", []))),
-        *_section("Decision", model.report.get("decision", "")),
+        *_section("Decision", markdown(model.report.get("decision", ""))),
         *_section("Figures", _table(["figure", "mean"], _figures(model))),
         *_section("Cut by cut", _cuts(model)),
         *_section("Pictures", "\n\n".join(f"![{n}]({link(f'plots/{n}')})" for n in model.plots)),
@@ -61,13 +62,13 @@ def _section(title: str, content: str) -> list[str]:
 
 
 def _list(lines: list[str]) -> str:
-    return "\n".join(f"- {line}" for line in lines)
+    return "\n".join(f"- {markdown(line)}" for line in lines)
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:
     if not rows:
         return ""
-    lines = [head, ["---"] * len(head), *rows]
+    lines = [head, ["---"] * len(head), *([markdown(cell) for cell in row] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

@@ -23,6 +23,7 @@ from ml_tasks.shared.champions import (
 from ml_tasks.shared.contest import Column, baseline_of, column_of
 from ml_tasks.shared.model import training_date_of
 from ml_tasks.shared.run import champion_of, name_champion, question_module, train_model
+from perennial.text import markdown
 from perennial.warehouse import connect
 
 if TYPE_CHECKING:
@@ -88,8 +89,9 @@ def contend(
         "reason": reason,
         "meanwhile": f"Meanwhile {champion.model_version} serves; no answer in time keeps it.",
         "subject": f"{question}: use {challenger.model_version} from {training_date} on?",
-        "body": f"{reason}.\n\n{table}\n\n*Approve* promotes the challenger; *Reject*, or no "
-        f"answer in time, keeps `{champion.model_version}`, which serves meanwhile.",
+        "body": f"{markdown(reason)}.\n\n{table}\n\n"
+        "*Approve* promotes the challenger; *Reject*, or no answer in time, keeps "
+        f"`{champion.model_version}`, which serves meanwhile.",
     }
 
 
