@@ -17,7 +17,7 @@ import pytest
 
 from ingest import batches
 from ingest.csv_records import MAX_RECORD_BYTES
-from ingest.files import LandingError, examine, find, opened
+from ingest.files import LandingError, blocks, examine, find, opened
 from ingest.land import land
 from ingest.reading import Candidate, prepare, read_rows
 from perennial import sources
@@ -68,7 +68,7 @@ def counted(candidate: Candidate) -> tuple[int, int]:
     if candidate.file.format == "parquet":
         return pq.read_metadata(candidate.local).num_rows, 0
     with opened(candidate.file, candidate.local) as stream:
-        content = stream.read()
+        content = b"".join(blocks(stream.read))
     layout = candidate.layout
     if candidate.file.format == "csv":
         body = content[layout.body_start :]
