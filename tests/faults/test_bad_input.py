@@ -152,7 +152,7 @@ def assert_nothing_lost_in_staging(settings: Settings, seen: Seen) -> tuple[int,
 @pytest.mark.parametrize(
     ("source", "rounds", "count", "max_rows"),
     [
-        pytest.param("canonical", size(1, 4), size(60, 200), size(40, 400), id="canonical"),
+        pytest.param("canonical", size(1, 6), size(60, 200), size(40, 500), id="canonical"),
         pytest.param(*("online_retail", 2, 200, 400), id="online_retail", marks=pytest.mark.whole),
     ],
 )
