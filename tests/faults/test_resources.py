@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,10 +58,11 @@ def ballast(settings: Settings) -> Path:
 
 
 def fill(settings: Settings, left_kilobytes: int) -> None:
-    """Take all room but so much."""
-    free = shutil.disk_usage(settings.home).free
+    """Take all room but so much, whatever Postgres takes or gives back meanwhile."""
     with ballast(settings).open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, max(free - left_kilobytes * 1024, 4096))
+        while (room := shutil.disk_usage(settings.home).free // 1024 - left_kilobytes) > 0:
+            with suppress(OSError):  # somebody was quicker
+                os.posix_fallocate(file.fileno(), 0, file.seek(0, os.SEEK_END) + room * 1024)
 
 
 def make_room(settings: Settings) -> None:
