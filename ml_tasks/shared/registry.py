@@ -124,7 +124,9 @@ def add(
 
 
 def name(settings: Settings, question: str, alias: str, model_version: str) -> None:
-    """Point an alias at a version; nothing if the version is not there."""
+    """Point an alias at a version; nothing if it is there, or if the version is not."""
+    if _named(settings, question, alias) == model_version:
+        return  # without the client's 3 s of imports
     client = _client(settings)
     number = _number(client, question, model_version)
     if number:
@@ -251,6 +253,20 @@ def _newest_version(
                 "challenger": CHALLENGER,
             },
         ).fetchone()
+
+
+def _named(settings: Settings, question: str, alias: str) -> str:
+    """The version of ours that an alias points at; empty: none."""
+    with psycopg.connect(settings.dsn(ROLE, DATABASE)) as connection:
+        if not _has_tables(connection):
+            return ""
+        row = connection.execute(
+            "select value from registered_model_aliases"
+            " join model_version_tags using (workspace, name, version)"
+            " where name = %s and alias = %s and key = %s",
+            [question, alias, MODEL_VERSION],
+        ).fetchone()
+    return row[0] if row else ""
 
 
 def _has_tables(connection: psycopg.Connection[Any]) -> bool:

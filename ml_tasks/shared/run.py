@@ -84,6 +84,7 @@ def ensure_model(settings: Settings, question: str, as_of_date: date) -> dict[st
         JSON-able: question, training_date, model_name, model_version, metrics.
     """
     model = _model_of(settings, question, as_of_date)
+    name_champion(settings, question)  # a run that was killed may have recorded and not named it
     return {
         "question": question,
         "training_date": str(model.training_date),

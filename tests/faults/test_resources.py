@@ -81,14 +81,27 @@ def run(settings: Settings, step: str, task: Task, memory: int | None = None) ->
     return code, text
 
 
-def scores(settings: Settings) -> list[tuple]:
-    """What a reader finds in every view, as a sum that tells any change."""
-    with psycopg.connect(settings.dsn("bi_reader")) as connection:
-        return [tuple(connection.execute(query)) for query in readers.queries().values()]
+def connected(settings: Settings) -> psycopg.Connection:
+    return psycopg.connect(settings.dsn("bi_reader"), autocommit=True)
+
+
+def scores(reader: psycopg.Connection) -> list[tuple]:
+    """What a reader finds in every view, as counts that tell any change."""
+    return [tuple(reader.execute(query)) for query in readers.queries().values()]
+
+
+def may_log_in(settings: Settings) -> bool:
+    """Whether one more reader may; if not, it is told that there is no room."""
+    try:
+        connected(settings).close()
+    except psycopg.OperationalError as error:
+        assert "No space left" in str(error)
+        return False
+    return True
 
 
 def test_a_full_disk_is_named_and_leaves_the_last_scores(tmp_path: Path) -> None:
-    shop, seen, crashes = chain.shop(), [], 0
+    shop, seen, refused = chain.shop(), [], 0
     with small_disk() as settings:
         postgres.start(settings)
         registry.initialise(settings)
@@ -101,7 +114,8 @@ def test_a_full_disk_is_named_and_leaves_the_last_scores(tmp_path: Path) -> None
         )
         for step in chain.DAILY:
             if step in LEFT_KILOBYTES:
-                before = scores(settings)
+                reader = connected(settings)
+                before = scores(reader)
                 fill(settings, LEFT_KILOBYTES[step])
                 code, text = run(settings, step, task)
                 is_up = postgres.is_running(settings)
@@ -109,16 +123,18 @@ def test_a_full_disk_is_named_and_leaves_the_last_scores(tmp_path: Path) -> None
                 if is_up and code == 0:
                     told = "room enough"
                 elif not is_up:
-                    crashes += 1
                     with pytest.raises(SettingsError) as error:
                         postgres.start(settings)  # as `make run` does
                     told = str(error.value)
                 assert "No space left" in told or told == "room enough", told[-3000:]
                 if is_up:
-                    assert scores(settings) == before
+                    assert scores(reader) == before
+                    refused += not may_log_in(settings)
+                reader.close()
                 make_room(settings)
                 postgres.start(settings)
-                assert scores(settings) == before
+                with connected(settings) as reader:
+                    assert scores(reader) == before
                 seen.append(f"{step}: {'failed' if code else 'room enough'}"
                             f"{'' if is_up else ', Postgres stopped'}")  # fmt: skip
             code, text = run(settings, step, task)
@@ -127,9 +143,9 @@ def test_a_full_disk_is_named_and_leaves_the_last_scores(tmp_path: Path) -> None
     ledger.record(
         "disk full, out of memory",
         f"a home on a tmpfs of {DISK_MEGABYTES} MB, filled up before {', '.join(LEFT_KILOBYTES)}",
-        "; ".join(seen) + "; the error says `No space left on device`; the scores of before were "
-        "readable whenever Postgres ran and all there after it was started again with room made; "
-        "each step then ended well",
+        "; ".join(seen) + "; the error says `No space left on device`; a connected reader "
+        f"read the scores of before whenever Postgres ran, a new one was refused with the same "
+        f"words {refused} times; all were there with room made, and each step ended well",
         injections=len(LEFT_KILOBYTES),
         lost=0,
     )

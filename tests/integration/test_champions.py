@@ -244,6 +244,23 @@ def test_a_model_stored_before_champions_were_recorded_serves_on(home, planted, 
     assert rows(home, name) == [(JULY, "trained", "rule", JULY)]
 
 
+def test_a_training_killed_before_the_champion_was_named_is_put_right(
+    home, planted, name, monkeypatch
+):
+    run.ensure_model(home, name, JUNE)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "name_champion", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run.ensure_model(home, name, JULY)
+    again = run.ensure_model(home, name, JULY)
+    assert planted.trained == [JUNE, JULY]
+    assert alias(home, name) == again["model_version"]
+
+
 def test_decisions_are_only_ever_added(home):
     for role in ("scorer", "loader", "transformer"):
         with pytest.raises(Exception, match="permission denied"), connect(home, role) as connection:
