@@ -13,10 +13,12 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -32,6 +34,7 @@ SYSTEM_FOLDER = Path("/var/lib/perennial")
 READER_LIMIT = "perennial.reader_limit"
 START_TIMEOUT_SECONDS = 600  # after a crash it writes again what had not reached its tables
 STOP_TIMEOUT_SECONDS = 60
+ORPHANS_TIMEOUT_SECONDS = 10
 
 
 def start(settings: Settings) -> None:
@@ -44,6 +47,7 @@ def start(settings: Settings) -> None:
         prepare(settings)
         data = data_folder(settings)
         if not is_running(settings):
+            _end_orphans(data)
             require_free_port(settings.pg_port, "PERENNIAL_PG_PORT", settings.pg_host)
             if not (data / "PG_VERSION").exists():
                 _initialise(settings, data)
@@ -179,7 +183,9 @@ def make_data_folder(settings: Settings) -> Path:
 
 def _make_folder(path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(path, ignore_errors=True)
+    deadline = time.monotonic() + ORPHANS_TIMEOUT_SECONDS
+    while path.exists() and time.monotonic() < deadline:
+        shutil.rmtree(path, ignore_errors=True)  # the child of a killed initdb may still write
     path.mkdir(mode=0o700)
     return path
 
@@ -262,6 +268,25 @@ def _pg_ctl(settings: Settings, verb: str, *options: str) -> None:
         _call([*arguments, verb], user)
     except subprocess.CalledProcessError:
         raise SettingsError(f"Postgres did not {verb}. {_log_tail(settings)}") from None
+
+
+def _end_orphans(data: Path) -> None:
+    """End the backends of a server that was killed, which hold its port and its shared memory.
+
+    Busy ones don't notice before their statement is done. What they did not commit is lost anyway.
+    Its lock goes, too: the next server takes its number for alive while nobody has waited for it.
+    """
+    orphans = []
+    for process in psutil.process_iter():
+        with suppress(psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
+            if process.name().startswith("postgres") and process.cwd() == str(data):
+                process.send_signal(signal.SIGQUIT)
+                orphans.append(process)
+    _, alive = psutil.wait_procs(orphans, timeout=ORPHANS_TIMEOUT_SECONDS)
+    for process in alive:
+        process.kill()
+    psutil.wait_procs(alive, timeout=ORPHANS_TIMEOUT_SECONDS)
+    (data / "postmaster.pid").unlink(missing_ok=True)
 
 
 def _wait_until_ready(settings: Settings) -> None:

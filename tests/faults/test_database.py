@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import subprocess
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -167,6 +168,37 @@ def sound_pages(settings: Settings) -> str:
     postgres.start(settings)
     count, bad = (told[name].strip() for name in ("Blocks scanned", "Bad checksums"))
     return f"pg_checksums: {count} blocks, {bad} bad"
+
+
+def test_a_server_killed_under_a_busy_statement_starts_again(start_home: StartHome) -> None:
+    """The backend does not notice, and no second server may start beside it."""
+    settings = start_home("canonical")
+    with psycopg.connect(settings.dsn(SUPERUSER), autocommit=True) as connection:
+        busy = threading.Thread(target=count_for_ever, args=(settings,), daemon=True)
+        busy.start()
+        at_work = (
+            "select count(*) from pg_stat_activity where query like 'select count%%generate%%'"
+        )
+        while connection.execute(at_work).fetchone() != (1,):
+            time.sleep(0.05)
+    kill_postmaster(settings)
+    postgres.start(settings)
+    with psycopg.connect(settings.dsn("bi_reader")) as connection:
+        connection.execute("select 1")
+    busy.join(10)
+    assert not busy.is_alive()
+    ledger.record(
+        "the database goes",
+        "the postmaster killed under a backend that is busy and does not notice",
+        "the next start ends that backend and comes up",
+        kills=1,
+        lost=0,
+    )
+
+
+def count_for_ever(settings: Settings) -> None:
+    with suppress(psycopg.OperationalError), psycopg.connect(settings.dsn(SUPERUSER)) as connection:
+        connection.execute("select count(*) from generate_series(1, 1000000000000)")
 
 
 def test_a_first_start_that_is_killed_starts_again() -> None:
