@@ -53,7 +53,7 @@ def gate_days(settings: Settings, as_of_date: date, run_id: str) -> dict[str, An
         days = _days(connection, as_of_date, judged)
         new = _with_facts(connection, _new(days, judged, as_of_date) if judged else [])
         new, findings = _judge_in_turn(new, [*judged, *days])
-        findings += _lost(connection, judged, days)
+        findings += _lost(connection, [day for day in judged if day.day < as_of_date], days)
     findings = _quiet_days_as_one(findings + _off_totals(settings, as_of_date, days))
     batch_ids = _batches(settings, [f.day for f in findings if f.severity == CRITICAL])
     if not batch_ids:  # whoever could be held was let in by a person, who knows

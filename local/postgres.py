@@ -62,7 +62,9 @@ def stop(settings: Settings) -> None:
     limit = _reader_limit(settings)
     if limit:
         limit.terminate()
-        limit.wait(STOP_TIMEOUT_SECONDS)
+        deadline = time.monotonic() + STOP_TIMEOUT_SECONDS
+        while _reader_limit(settings) and time.monotonic() < deadline:
+            time.sleep(0.05)
     if is_running(settings):
         try:
             _pg_ctl(settings, "stop", "-m", "fast", "-t", str(STOP_TIMEOUT_SECONDS))
