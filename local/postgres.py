@@ -273,15 +273,25 @@ def _pg_ctl(settings: Settings, verb: str, *options: str) -> None:
 
 
 def _end_orphans(data: Path) -> None:
-    """End the backends of a server that was killed, which hold its port and its shared memory.
+    """End what a start or a server that was killed left, which would work on beside the next one.
 
-    Busy ones don't notice before their statement is done. What they did not commit is lost anyway.
-    Its lock goes, too: the next server takes its number for alive while nobody has waited for it.
+    pg_ctl and initdb outlive the start that called them. Backends hold port and shared memory, and
+    busy ones don't notice before their statement is done; what they did not commit is lost anyway.
+    The lock goes, too: the next server takes its number for alive while nobody has waited for it.
     """
+    orphans = []
+    made_from = {str(data), str(data.with_suffix(".new"))}
+    for process in psutil.process_iter():
+        with suppress(psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
+            if process.name() in ("pg_ctl", "initdb") and made_from & {*process.cmdline()}:
+                process.kill()
+                orphans.append(process)
+    psutil.wait_procs(orphans, timeout=ORPHANS_TIMEOUT_SECONDS)
     orphans = []
     for process in psutil.process_iter():
         with suppress(psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
-            if process.name().startswith("postgres") and process.cwd() == str(data):
+            is_server = process.name().startswith("postgres")
+            if is_server and (process.cwd() == str(data) or made_from & {*process.cmdline()}):
                 process.send_signal(signal.SIGQUIT)
                 orphans.append(process)
     _, alive = psutil.wait_procs(orphans, timeout=ORPHANS_TIMEOUT_SECONDS)
