@@ -8,7 +8,7 @@ score is made from a day that is stopped: its batch is held, and the next build 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from itertools import groupby
@@ -54,7 +54,8 @@ def gate_days(settings: Settings, as_of_date: date, run_id: str) -> dict[str, An
         new = _with_facts(connection, _new(days, judged, as_of_date) if judged else [])
         new, findings = _judge_in_turn(new, [*judged, *days])
         findings += _lost(connection, [day for day in judged if day.day < as_of_date], days)
-    findings = _quiet_days_as_one(findings + _off_totals(settings, as_of_date, days))
+    quiet_days = {day.day for day in new if not day.count_orders}
+    findings = _quiet_days_as_one(findings, quiet_days) + _off_totals(settings, as_of_date, days)
     batch_ids = _batches(settings, [f.day for f in findings if f.severity == CRITICAL])
     if not batch_ids:  # whoever could be held was let in by a person, who knows
         findings = [replace(finding, severity=WARNING) for finding in findings]
@@ -226,9 +227,9 @@ def _off_totals(settings: Settings, as_of_date: date, days: Sequence[ShopDay]) -
         return reconcile(told, {row[0]: (row[1], float(row[2])) for row in rows})
 
 
-def _quiet_days_as_one(findings: Sequence[Finding]) -> list[Finding]:
+def _quiet_days_as_one(findings: Sequence[Finding], quiet_days: Collection[date]) -> list[Finding]:
     """Days without an order one after the other are one finding, not one each."""
-    quiet = [f for f in findings if f.text.endswith(" has 0")]
+    quiet = [f for f in findings if f.rule == "orders" and f.day in quiet_days]
     kept = [f for f in findings if f not in quiet]
     runs = groupby(enumerate(quiet), key=lambda item: item[1].day.toordinal() - item[0])
     for _, run in runs:

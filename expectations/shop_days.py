@@ -210,8 +210,8 @@ def _guests(day: ShopDay, before: Sequence[ShopDay]) -> list[Finding]:
 
 def lost(judged: Mapping[date, int], now: Mapping[date, int]) -> list[Finding]:
     """Whether days that were judged have lost orders since: a dump that broke off, dates moved."""
-    fewer = {day: count - now.get(day, 0) for day, count in judged.items()
-             if now.get(day, 0) < count}  # fmt: skip
+    gone = {day: count - now.get(day, 0) for day, count in judged.items()}
+    fewer = {day: count for day, count in gone.items() if count > 0}
     rate = sum(fewer.values()) / max(sum(judged.values()), 1)
     if not fewer or rate <= LOST_USUAL_RATE:
         return []
@@ -229,15 +229,13 @@ def reconcile(
     findings = []
     for day, (orders, amount) in sorted(totals.items()):
         found_orders, found_amount = now.get(day, (0, 0.0))
-        is_off = found_orders != orders or abs(found_amount - amount) >= 0.005
-        if is_off:
-            far = TOTALS_MAX_RATE
-            is_far = abs(found_orders - orders) > far * orders or abs(
-                found_amount - amount
-            ) > far * abs(amount)
-            text = (
-                f"the shop's own totals of {day} say {orders:,} orders and {amount:,.2f}, the "
-                f"marts have {found_orders:,} and {found_amount:,.2f}"
-            )
-            findings.append(Finding("totals", "critical" if is_far else "warning", day, text))
+        orders_off, amount_off = abs(found_orders - orders), abs(found_amount - amount)
+        if orders_off == 0 and amount_off < 0.005:
+            continue
+        is_far = orders_off > TOTALS_MAX_RATE * orders or amount_off > TOTALS_MAX_RATE * abs(amount)
+        text = (
+            f"the shop's own totals of {day} say {orders:,} orders and {amount:,.2f}, the "
+            f"marts have {found_orders:,} and {found_amount:,.2f}"
+        )
+        findings.append(Finding("totals", "critical" if is_far else "warning", day, text))
     return findings

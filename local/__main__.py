@@ -15,10 +15,10 @@ from pydantic import ValidationError
 
 from ingest.files import LandingError
 from local import airflow, backup, mlflow, postgres, run
-from local.airflow import AirflowError
 from local.backup import BackupError
 from local.restore import restore
 from perennial import contracts
+from perennial.airflow_api import AirflowError
 from perennial.bootstrap import ROLES
 from perennial.days import read_day
 from perennial.dbt import DbtError

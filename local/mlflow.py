@@ -15,9 +15,10 @@ from pathlib import Path
 import httpx
 import psutil
 
-from local.airflow import MARK, AirflowError, log_file
+from local.airflow import MARK, log_file
 from local.home import private_file, require_free_port
 from ml_tasks.shared import artefacts
+from perennial.airflow_api import AirflowError
 from perennial.settings import REPOSITORY, Settings
 
 COMPONENT = "mlflow"

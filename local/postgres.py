@@ -279,26 +279,28 @@ def _end_orphans(data: Path) -> None:
     busy ones don't notice before their statement is done; what they did not commit is lost anyway.
     The lock goes, too: the next server takes its number for alive while nobody has waited for it.
     """
-    orphans = []
-    made_from = {str(data), str(data.with_suffix(".new"))}
-    for process in psutil.process_iter():
-        with suppress(psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
-            if process.name() in ("pg_ctl", "initdb") and made_from & {*process.cmdline()}:
-                process.kill()
-                orphans.append(process)
-    psutil.wait_procs(orphans, timeout=ORPHANS_TIMEOUT_SECONDS)
-    orphans = []
-    for process in psutil.process_iter():
-        with suppress(psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
-            is_server = process.name().startswith("postgres")
-            if is_server and (process.cwd() == str(data) or made_from & {*process.cmdline()}):
-                process.send_signal(signal.SIGQUIT)
-                orphans.append(process)
-    _, alive = psutil.wait_procs(orphans, timeout=ORPHANS_TIMEOUT_SECONDS)
-    for process in alive:
-        process.kill()
-    psutil.wait_procs(alive, timeout=ORPHANS_TIMEOUT_SECONDS)
+    _end(_at_work_on(data, "pg_ctl", "initdb"), signal.SIGKILL)
+    _end(_end(_at_work_on(data, "postgres"), signal.SIGQUIT), signal.SIGKILL)
     (data / "postmaster.pid").unlink(missing_ok=True)
+
+
+def _at_work_on(data: Path, *names: str) -> list[psutil.Process]:
+    folders = {str(data), str(data.with_suffix(".new"))}  # the second while initdb makes it
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            if process.name() in names and folders & {process.cwd(), *process.cmdline()}:
+                found.append(process)
+    return found
+
+
+def _end(processes: list[psutil.Process], sign: signal.Signals) -> list[psutil.Process]:
+    """Signal them and wait; returns those that are there all the same."""
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(sign)
+    _, alive = psutil.wait_procs(processes, timeout=ORPHANS_TIMEOUT_SECONDS)
+    return alive
 
 
 def _wait_until_ready(settings: Settings) -> None:

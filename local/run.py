@@ -17,7 +17,7 @@ from local import airflow, mlflow, postgres
 from local.home import one_at_a_time, prepare
 from local.watch import Failure, Watch
 from perennial import dbt, sources
-from perennial.airflow_api import chain_of_dags
+from perennial.airflow_api import AirflowError, Api, chain_of_dags
 from perennial.alerts import routes
 from perennial.days import read_day
 from perennial.delivery import check_delivery, delivered_views, is_published, judged_view
@@ -54,7 +54,7 @@ def _run(settings: Settings, dates: list[date], is_forced: bool) -> int:
     start(settings)
     due = [day for day in dates if is_forced or not _is_done(settings, day)]
     if due:
-        api = airflow.Api(settings)
+        api = Api(settings)
         _wait_for_dags(api)
         watch = Watch(api, console, datetime.now(UTC), lambda: services(settings))
         for day in due:
@@ -119,7 +119,7 @@ def start(settings: Settings) -> None:
             registry.initialise(settings)
             dbt.parse(settings)
             airflow.start(settings)
-        _make_pool(airflow.Api(settings))
+        _make_pool(Api(settings))
     console.print(
         f"Postgres and Airflow run ({(datetime.now(UTC) - started).total_seconds():.0f} s); "
         f"home: {settings.home}",
@@ -193,7 +193,7 @@ def _make_sample_shop(settings: Settings) -> None:
             make_files(settings, folder)
 
 
-def _make_pool(api: airflow.Api) -> None:
+def _make_pool(api: Api) -> None:
     from dags.shared.pools import HEAVY_POOL, HEAVY_SLOTS
 
     pools = {pool["name"] for pool in api.get("/pools")["pools"]}
@@ -202,7 +202,7 @@ def _make_pool(api: airflow.Api) -> None:
         api.post("/pools", {"name": HEAVY_POOL, "slots": HEAVY_SLOTS, "description": text})
 
 
-def _wait_for_dags(api: airflow.Api) -> None:
+def _wait_for_dags(api: Api) -> None:
     """Wait until the DAG processor has read every DAG.
 
     Raises:
@@ -216,13 +216,11 @@ def _wait_for_dags(api: airflow.Api) -> None:
         errors = api.get("/importErrors")["import_errors"]
         if errors:
             first = errors[0]
-            raise airflow.AirflowError(
-                f"{first['filename']} can't be imported:\n{first['stack_trace']}"
-            )
+            raise AirflowError(f"{first['filename']} can't be imported:\n{first['stack_trace']}")
         missing -= {dag["dag_id"] for dag in api.get("/dags")["dags"] if not dag["is_stale"]}
         time.sleep(1)
     if missing:
-        raise airflow.AirflowError(
+        raise AirflowError(
             f"Airflow does not know {', '.join(sorted(missing))} after {DAGS_TIMEOUT_SECONDS} s: "
             "look at `make logs`, dag-processor"
         )

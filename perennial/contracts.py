@@ -21,6 +21,7 @@ SCORES = DBT_PROJECT / "models" / "scores"
 # Published like a question, and none: how past answers to the questions turned out.
 LOOKBACK = "lookback"
 
+CUSTOMER_KEY = "customer_id"  # its name in every table behind raw
 KEY_COLUMNS = ("as_of_date", "publication_id")
 # What publish fills in itself; a question's frame holds the other columns.
 STAMPED_COLUMNS = (

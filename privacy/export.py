@@ -15,8 +15,8 @@ from privacy.persons import (
     PrivacyError,
     is_theirs,
     keyed_tables,
+    originals,
     person,
-    personal_values,
     relation,
     tables_behind,
 )
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     import psycopg
 
     from perennial.settings import Settings
-    from privacy.persons import Person
 
 
 def export_customer(settings: Settings, given: str) -> dict[str, Any]:
@@ -44,7 +43,7 @@ def export_customer(settings: Settings, given: str) -> dict[str, Any]:
             tables[f"raw.{table.raw_table}"] = _rows(
                 connection, query.format(relation(table), is_theirs(table)), key
             )
-        tables["vault.originals"] = _originals(connection, settings, who)
+        tables["vault.originals"] = originals(connection, settings, who)
         for schema, name in tables_behind(connection):
             query = sql.SQL(
                 "select to_jsonb(t) from {} as t where customer_id = %(customer_id)s"
@@ -84,21 +83,3 @@ def _rows(
     connection: psycopg.Connection[Any], query: sql.Composed, key: dict[str, str]
 ) -> list[dict[str, Any]]:
     return [row for (row,) in connection.execute(query, key).fetchall()]
-
-
-def _originals(
-    connection: psycopg.Connection[Any], settings: Settings, who: Person
-) -> list[dict[str, Any]]:
-    """What the shop wrote where raw has the customer's hashes, as far as it has not expired."""
-    found: list[dict[str, Any]] = []
-    for (table, column), hashes in personal_values(connection, settings, who).items():
-        rows = connection.execute(
-            "select jsonb_build_object('table_name', table_name, 'column_name', column_name,"
-            " 'keyed_hash', keyed_hash, 'value', convert_from(value, 'UTF8'),"
-            " 'landed_at', landed_at) from vault.originals"
-            " where table_name = %s and column_name = %s and keyed_hash = any(%s)"
-            " order by landed_at, keyed_hash",
-            [table, column, hashes],
-        )
-        found += [row for (row,) in rows]
-    return found

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from perennial import contracts
-from privacy.persons import CUSTOMER_KEY
+from perennial.contracts import CUSTOMER_KEY
 
 if TYPE_CHECKING:
     from perennial.settings import Settings

@@ -15,10 +15,10 @@ from psycopg import sql
 
 from ingest.personal import hashed, keyed_hash, plain_key
 from perennial import sources
+from perennial.contracts import CUSTOMER_KEY
 from perennial.settings import Settings
 from perennial.sources import SourceTable
 
-CUSTOMER_KEY = "customer_id"
 BUILT = ("staging", "intermediate", "marts")
 LAYERS = (*BUILT, "features", "scores")
 NOBODY = "nobody has that key: mind upper and lower case, and that the shop's own key is meant"
@@ -126,6 +126,28 @@ def personal_values(
             )
             rows = connection.execute(query, {"customer_id": who.customer_id}).fetchall()
             found[table.raw_table, column.name] = sorted(value for (value,) in rows)
+    return found
+
+
+def originals(
+    connection: psycopg.Connection[Any], settings: Settings, who: Person
+) -> list[dict[str, Any]]:
+    """What the shop wrote where raw has the customer's hashes, as far as it has not expired.
+
+    Returns:
+        table_name, column_name, keyed_hash, value and landed_at of each, fit for JSON.
+    """
+    found: list[dict[str, Any]] = []
+    for (table, column), hashes in personal_values(connection, settings, who).items():
+        rows = connection.execute(
+            "select jsonb_build_object('table_name', table_name, 'column_name', column_name,"
+            " 'keyed_hash', keyed_hash, 'value', convert_from(value, 'UTF8'),"
+            " 'landed_at', landed_at) from vault.originals"
+            " where table_name = %s and column_name = %s and keyed_hash = any(%s)"
+            " order by landed_at, keyed_hash",
+            [table, column, hashes],
+        )
+        found += [row for (row,) in rows]
     return found
 
 

@@ -14,12 +14,13 @@ from ingest.ledger import LOCK
 from ingest.personal import WHOLE_RECORD
 from ml_tasks.shared.publish import checksum_in_force, one_publish_at_a_time
 from perennial import contracts
+from perennial.contracts import CUSTOMER_KEY
 from privacy.persons import (
-    CUSTOMER_KEY,
     Person,
     PrivacyError,
     is_theirs,
     keyed_tables,
+    originals,
     person,
     personal_values,
     relation,
@@ -46,24 +47,16 @@ def no_landing(connection: psycopg.Connection[Any]) -> Iterator[None]:
         yield
 
 
-def originals(connection: psycopg.Connection[Any], settings: Settings, who: Person) -> list[str]:
-    """The customer's addresses and the like in clear, as far as the vault still has them."""
-    found: set[str] = set()
-    for (table, column), hashes in personal_values(connection, settings, who).items():
-        rows = connection.execute(
-            "select convert_from(value, 'UTF8') from vault.originals"
-            " where table_name = %s and column_name = %s and keyed_hash = any(%s)",
-            [table, column, hashes],
-        )
-        found |= {value.strip() for (value,) in rows}
-    return sorted(found)
+def in_clear(connection: psycopg.Connection[Any], settings: Settings, who: Person) -> list[str]:
+    """The customer's addresses and the like, as far as the vault still has them."""
+    return sorted({row["value"].strip() for row in originals(connection, settings, who)})
 
 
 def count_rejected(
     connection: psycopg.Connection[Any], settings: Settings, who: Person
 ) -> dict[str, int]:
     """Records that could not be read and have the customer's key, or address, in them."""
-    pattern = as_bytes_pattern([who.customer_id, *originals(connection, settings, who)])
+    pattern = as_bytes_pattern([who.customer_id, *in_clear(connection, settings, who)])
     counts = {}
     for name, query in {
         "ops.rejected_lines": "select count(*) from ops.rejected_lines"
@@ -92,7 +85,7 @@ def erase_raw(
     """
     key = {"customer_id": who.customer_id}
     personal = personal_values(connection, settings, who)
-    pattern = as_bytes_pattern([who.customer_id, *originals(connection, settings, who)])
+    pattern = as_bytes_pattern([who.customer_id, *in_clear(connection, settings, who)])
     gone: set[str] = set()
     for table in keyed_tables(settings):
         columns = [

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg import sql
 
+from perennial.contracts import CUSTOMER_KEY
 from perennial.warehouse import connect
-from privacy.persons import CUSTOMER_KEY, LAYERS, is_theirs, keyed_tables, relation
+from privacy.persons import LAYERS, is_theirs, keyed_tables, relation, tables_behind
 
 if TYPE_CHECKING:
     from perennial.settings import Settings
@@ -88,14 +89,7 @@ def _of_the_key(
         (("raw", table.raw_table), relation(table), is_theirs(table))
         for table in keyed_tables(settings)
     ]
-    by_name = connection.execute(
-        "select nspname, relname from pg_attribute join pg_class on pg_class.oid = attrelid"
-        " join pg_namespace on pg_namespace.oid = relnamespace"
-        " where attname = %s and nspname = any(%s)"
-        " and relkind in ('r', 'p', 'm') and not relispartition"
-        " order by nspname, relname",
-        [CUSTOMER_KEY, list(SCHEMAS)],
-    ).fetchall()
+    by_name = tables_behind(connection, SCHEMAS)
     equals = sql.SQL("{}::text = %(customer_id)s").format(sql.Identifier(CUSTOMER_KEY))
     conditions += [(name, sql.Identifier(*name), equals) for name in by_name]
     for (schema, name), table, condition in conditions:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from ingest.personal import keyed_hash
+from perennial.contracts import CUSTOMER_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
     import psycopg
 
     from perennial.settings import Settings
-
-CUSTOMER_KEY = "customer_id"
 
 
 def without_erased(

@@ -16,7 +16,8 @@ from pathlib import Path
 from local import postgres
 from ml_tasks.shared import registry
 from perennial.settings import REPOSITORY, Settings
-from tests.conftest import free_port
+from tests.conftest import StartHome, free_port
+from tests.faults import twins
 from tests.faults.chain import Task
 from tests.faults.proxy import Proxy
 from tests.faults.work import Work
@@ -48,6 +49,15 @@ class ProxiedHome:
         self.start(step, task).finish()
         self.seconds[step] = time.monotonic() - started
         self.messages[step] = self.proxy.messages
+
+
+def twin_homes(start_home: StartHome) -> Iterator[tuple[ProxiedHome, ProxiedHome]]:
+    """A home whose steps are broken, and its twin, whose are not."""
+    broken, twin = (ProxiedHome.begin(start_home("canonical")) for _ in range(2))
+    twins.share_key(broken.settings, twin.settings)
+    yield broken, twin
+    for home in (broken, twin):
+        home.proxy.close()
 
 
 @contextmanager

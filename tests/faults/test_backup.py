@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -18,7 +15,8 @@ import pytest
 from ingest.sample_shop import write_next_day
 from local import airflow, postgres
 from local.backup import sizes
-from perennial.settings import REPOSITORY, Settings
+from perennial.settings import Settings
+from tests.commands import succeed
 from tests.conftest import StartHome, free_port
 from tests.faults import twins
 from tests.faults.ledger import record
@@ -28,22 +26,6 @@ pytestmark = pytest.mark.whole
 
 AS_OF = date(2024, 2, 10)
 SHOP = {"sample_customers": 600, "sample_days": 404}  # the day before is its last
-
-
-def command(settings: Settings, *arguments: str) -> None:
-    """`python -m local ...` for this home, as make calls it; it must succeed."""
-    names = ("home", "source", "pg_port", "airflow_port", "mlflow_port", *SHOP)
-    fields = {f"PERENNIAL_{name.upper()}": str(getattr(settings, name)) for name in names}
-    done = subprocess.run(
-        [sys.executable, "-m", "local", *arguments],
-        cwd=REPOSITORY,
-        env=os.environ | fields,
-        capture_output=True,
-        text=True,
-        timeout=900,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-3000:]
 
 
 def next_day(settings: Settings) -> date:
@@ -84,8 +66,8 @@ def loss(start_home: StartHome, tmp_path_factory: pytest.TempPathFactory) -> Los
     home = start_home("sample", **SHOP)
     folder = tmp_path_factory.mktemp("backups") / "backup"
     try:
-        command(home, "run", "--as-of", str(AS_OF))
-        command(home, "backup", "--to", str(folder))
+        succeed(home, "run", "--as-of", str(AS_OF))
+        succeed(home, "backup", "--to", str(folder))
     finally:
         airflow.stop(home)
     contents = twins.contents(home)
@@ -106,10 +88,10 @@ def restored(loss: Loss, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     ports = {f"{name}_port": free_port() for name in ("pg", "airflow", "mlflow")}
     folder = tmp_path_factory.mktemp("elsewhere") / "home"
     settings = Settings(home=folder, source="sample", **SHOP, **ports)
-    command(settings, "restore", "--from", str(loss.backup))
+    succeed(settings, "restore", "--from", str(loss.backup))
     postgres.start(settings)
     yield settings
-    command(settings, "clean")
+    succeed(settings, "clean")
 
 
 def test_every_row_of_every_table_is_back(loss: Loss, restored: Settings) -> None:
@@ -133,7 +115,7 @@ def test_the_next_days_scores_are_those_of_a_home_that_was_never_lost(
 ) -> None:
     day = next_day(restored)
     assert day == loss.next_day
-    command(restored, "run", "--as-of", str(day))
+    succeed(restored, "run", "--as-of", str(day))
     found = scores(restored, AS_OF, day)
     differ = [key for key, frame in loss.scores.items() if not found[key].equals(frame)]
     record(

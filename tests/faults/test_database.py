@@ -23,7 +23,7 @@ from perennial.settings import Settings
 from tests.conftest import StartHome
 from tests.faults import chain, ledger, twins
 from tests.faults.chain import Task
-from tests.faults.homes import ProxiedHome, empty_home, start_apart
+from tests.faults.homes import ProxiedHome, empty_home, start_apart, twin_homes
 
 # A step that fails must say that the database went, not that something is wrong with the data.
 SAYS_WHY = (
@@ -87,11 +87,7 @@ FAULTS: dict[str, Callable[[Settings], None]] = {
 
 @pytest.fixture(scope="module")
 def homes(start_home: StartHome) -> Iterator[tuple[ProxiedHome, ProxiedHome]]:
-    both = tuple(ProxiedHome.begin(start_home("canonical")) for _ in range(2))
-    twins.share_key(both[0].settings, both[1].settings)
-    yield both
-    for home in both:
-        home.proxy.close()
+    yield from twin_homes(start_home)
 
 
 def break_it(home: ProxiedHome, step: str, task: Task, fault: str, at: int) -> str | None:

@@ -16,7 +16,7 @@ import pytest
 from tests.conftest import StartHome
 from tests.faults import chain, ledger, readers, twins
 from tests.faults.chain import Task
-from tests.faults.homes import ProxiedHome
+from tests.faults.homes import ProxiedHome, twin_homes
 
 KILLS = ledger.size(6, 110)
 # In `make test`: one question, and no more days than it takes.
@@ -34,12 +34,7 @@ READER_SECONDS = 0.1  # the reader of every 20 ms has a test of its own
 
 @pytest.fixture(scope="module")
 def homes(start_home: StartHome) -> Iterator[tuple[ProxiedHome, ProxiedHome]]:
-    """A home whose steps are killed, and its twin, whose are not."""
-    both = tuple(ProxiedHome.begin(start_home("canonical")) for _ in range(2))
-    twins.share_key(both[0].settings, both[1].settings)
-    yield both
-    for home in both:
-        home.proxy.close()
+    yield from twin_homes(start_home)
 
 
 def killed(

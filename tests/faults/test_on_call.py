@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import date
 from types import SimpleNamespace
@@ -17,7 +14,9 @@ import psutil
 import pytest
 
 from local import airflow
-from perennial.settings import REPOSITORY, Settings
+from perennial.airflow_api import Api
+from perennial.settings import Settings
+from tests.commands import command, wait_until
 from tests.conftest import StartHome
 from tests.faults import ledger
 from tests.receivers import listening
@@ -40,12 +39,12 @@ def receiver() -> Iterator[SimpleNamespace]:
 def home(start_home: StartHome, receiver: SimpleNamespace) -> Iterator[Settings]:
     """Airflow on a shop that was never scored, its builds paused; alerts go to `receiver`."""
     settings = start_home("sample", alert_urls=receiver.url, due_hours=DUE_HOURS, **SMALL_SHOP)
-    done = command(settings, "local", "start")
+    done = command(settings, "start")
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-3000:]
     wait_until(lambda: knows(settings, "build_warehouse") and knows(settings, "land"))
     pause(settings, "build_warehouse")
     yield settings
-    command(settings, "local", "down")
+    command(settings, "down")
 
 
 @pytest.fixture
@@ -55,37 +54,12 @@ def posts(home: Settings, receiver: SimpleNamespace) -> list[tuple[str, dict[str
     return receiver.posts
 
 
-def command(settings: Settings, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """`python -m module ...` for this home, as make calls it."""
-    names = "home source pg_port airflow_port mlflow_port sample_customers sample_days alert_urls"
-    fields = {
-        f"PERENNIAL_{name.upper()}": str(getattr(settings, name))
-        for name in (*names.split(), "due_hours")
-    }
-    return subprocess.run(
-        [sys.executable, "-m", module, *arguments],
-        cwd=REPOSITORY,
-        env=os.environ | fields,
-        capture_output=True,
-        text=True,
-        timeout=900,
-        check=False,
-    )
-
-
-def wait_until(is_so: Callable[[], object], seconds: float = 300) -> None:
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < deadline, "it took too long"
-        time.sleep(0.2)
-
-
 def knows(settings: Settings, dag_id: str) -> bool:
-    return dag_id in {dag["dag_id"] for dag in airflow.Api(settings).get("/dags")["dags"]}
+    return dag_id in {dag["dag_id"] for dag in Api(settings).get("/dags")["dags"]}
 
 
 def pause(settings: Settings, dag_id: str, is_paused: bool = True) -> None:
-    airflow.Api(settings).request("PATCH", f"/dags/{dag_id}", json={"is_paused": is_paused})
+    Api(settings).request("PATCH", f"/dags/{dag_id}", json={"is_paused": is_paused})
 
 
 def start_landing(settings: Settings) -> str:
@@ -94,11 +68,11 @@ def start_landing(settings: Settings) -> str:
         "partition_key": str(AS_OF),
         "conf": {"files": str(settings.home / "sample_shop")},
     }
-    return airflow.Api(settings).post("/dags/land/dagRuns", body)["dag_run_id"]
+    return Api(settings).post("/dags/land/dagRuns", body)["dag_run_id"]
 
 
 def state(settings: Settings, run_id: str) -> str:
-    return airflow.Api(settings).get(f"/dags/land/dagRuns/{run_id}")["state"]
+    return Api(settings).get(f"/dags/land/dagRuns/{run_id}")["state"]
 
 
 def titles(posts: list[tuple[str, dict[str, Any]]], about: str) -> list[str]:
@@ -134,7 +108,7 @@ def test_a_task_whose_process_is_killed_for_good_is_told_once(home: Settings, po
     told = next(post["message"] for _, post in posts if post["title"] == title)
     assert told.startswith("the process ended without a word")
     path = f"/dags/land/dagRuns/{run_id}/clear"
-    airflow.Api(home).post(path, {"dry_run": False, "only_failed": True})
+    Api(home).post(path, {"dry_run": False, "only_failed": True})
     wait_until(lambda: state(home, run_id) == "success")
     wait_until(lambda: len(titles(posts, "failed")) > 1, 60)
     assert titles(posts, "failed")[1:] == [
@@ -152,7 +126,7 @@ def test_a_task_whose_process_is_killed_for_good_is_told_once(home: Settings, po
 def test_a_paused_dag_is_named_by_the_watchdog_once(home: Settings, posts: Any) -> None:
     time.sleep(DUE_HOURS * 3600)  # what was landed is due now, and its build is paused
     for _ in range(2):
-        done = command(home, "perennial.watchdog", "--alert")
+        done = command(home, "--alert", module="perennial.watchdog")
         assert done.returncode == 1, done.stdout + done.stderr
     assert "critical: reporting.churn: UndefinedTable" in done.stdout
     assert "likely: paused in Airflow: build_warehouse" in done.stdout

@@ -17,6 +17,7 @@ import pytest
 
 from local import airflow, postgres
 from ml_tasks.shared import registry
+from perennial.airflow_api import AirflowError, Api
 from perennial.settings import REPOSITORY, Settings
 from tests.conftest import StartHome
 from tests.faults import chain, ledger, readers, twins, work
@@ -85,10 +86,8 @@ def undisturbed(twin: Settings, day: object) -> None:
 def running_tasks(settings: Settings) -> list[dict]:
     """Task instances at work now: name, try, and the number of their process."""
     try:
-        found = airflow.Api(settings).get(
-            "/dags/~/dagRuns/~/taskInstances", state="running", limit=100
-        )
-    except airflow.AirflowError:  # it starts, or was killed
+        found = Api(settings).get("/dags/~/dagRuns/~/taskInstances", state="running", limit=100)
+    except AirflowError:  # it starts, or was killed
         return []
     return found["task_instances"]
 

@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -24,8 +23,10 @@ import pytest
 from ingest.sample_shop import make_files
 from local import airflow, postgres
 from local.home import AIRFLOW_SECRETS, MLFLOW_SECRETS
+from perennial.airflow_api import Api
 from perennial.bootstrap import ROLES, SUPERUSER
 from perennial.settings import PII_KEY, REPOSITORY, Settings
+from tests.commands import command
 from tests.conftest import free_port
 from tests.faults.ledger import record
 
@@ -87,23 +88,13 @@ def settings(place: Path) -> Iterator[Settings]:
 
 def local(settings: Settings, port: int, *arguments: str) -> subprocess.CompletedProcess[str]:
     """`python -m local ...`, the shop's password and the messenger's in the environment."""
-    fields = ("home", "source", "pg_port", "airflow_port", "mlflow_port")
     headers = {"Authorization": f"Basic {encoded(f'shop:{Shop.password}')}"}
-    env = {
-        **{f"PERENNIAL_{name.upper()}": str(getattr(settings, name)) for name in fields},
+    environment = {
         "PERENNIAL_FILES": f"http://127.0.0.1:{port}/orders_of_{{as_of_date}}/",
         "FSSPEC_HTTP": json.dumps({"client_kwargs": {"headers": headers}}),
         "PERENNIAL_ALERT_URLS": f"json://perennial:{MARK}OfTheMessenger@127.0.0.1:{port}/",
     }
-    return subprocess.run(
-        [sys.executable, "-m", "local", *arguments],
-        cwd=REPOSITORY,
-        env=os.environ | env,
-        capture_output=True,
-        text=True,
-        timeout=900,
-        check=False,
-    )
+    return command(settings, *arguments, environment=environment)
 
 
 class ProcessList:
@@ -163,7 +154,7 @@ def left(settings: Settings, place: Path) -> dict[str, dict[str, str]]:
 
 def failed_landing(settings: Settings, port: int) -> subprocess.CompletedProcess[str]:
     """A landing for which there are no files, started as Airflow's form does, to its alert."""
-    api = airflow.Api(settings)
+    api = Api(settings)
     body = {"logical_date": None, "partition_key": str(NEVER_LANDED), "conf": {}}
     run = api.post("/dags/land/dagRuns", body)
     deadline = time.monotonic() + 180

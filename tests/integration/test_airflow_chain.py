@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from urllib.parse import quote
 
@@ -21,8 +18,10 @@ from ml_tasks.churn.evaluate import MODEL
 from ml_tasks.shared import champions, registry
 from ml_tasks.shared.champions import Champion
 from ml_tasks.shared.model import TrainedModel
-from perennial.settings import REPOSITORY, Settings
+from perennial.airflow_api import Api
+from perennial.settings import Settings
 from perennial.warehouse import connect
+from tests.commands import command, wait_until
 from tests.conftest import StartHome
 from tests.steps import rows, score_relations
 
@@ -33,40 +32,6 @@ OPEN_ROUTES = {
     *("/api/v2/auth/login", "/api/v2/auth/logout"),  # lead to the form
 }
 SMALL_SHOP = {"sample_customers": 600, "sample_days": 404}  # the day before is its last
-
-
-def command(
-    settings: Settings, *arguments: str, module: str = "local"
-) -> subprocess.CompletedProcess[str]:
-    """`python -m local ...` for this home, as make calls it."""
-    fields = {
-        f"PERENNIAL_{name.upper()}": str(getattr(settings, name))
-        for name in (
-            "home",
-            "source",
-            "pg_port",
-            "airflow_port",
-            "mlflow_port",
-            "sample_customers",
-            "sample_days",
-        )
-    }
-    return subprocess.run(
-        [sys.executable, "-m", module, *arguments],
-        cwd=REPOSITORY,
-        env=os.environ | fields,
-        capture_output=True,
-        text=True,
-        timeout=900,
-        check=False,
-    )
-
-
-def wait_until(is_so: Callable[[], bool], seconds: float = 300) -> None:
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < deadline, "it took too long"
-        time.sleep(1)
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +127,7 @@ class Contest:
             version = self.champion.model_version
             decision = Champion("churn", day, version, day, champions.TRAINED, "planted")
             champions.record(connection, decision)
-        self.home, self.day, self.api = home, day, airflow.Api(home)
+        self.home, self.day, self.api = home, day, Api(home)
         conf = {"training_date": str(day), "reason": "a try"}
         run = self.api.post("/dags/train_churn/dagRuns", {"logical_date": None, "conf": conf})
         self.path = f"/dags/train_churn/dagRuns/{quote(run['dag_run_id'], safe='')}"
