@@ -11,7 +11,7 @@ ROLE ?= bi_reader
 # What is typed is text. Make expands nothing in it, and a recipe takes it from the environment as
 # "$$NAME", never as a piece of its own command: a quote in a value runs nothing.
 TYPED := SOURCE FILES SCHEDULE AS_OF AGAIN FROM TO EVERY QUESTION WHY ROLE BATCH ALERT ONLY DATA SHARED FINAL SEED \
-  CUSTOMER DRY FILE UPGRADE
+  CUSTOMER DRY FILE UPGRADE SIZES
 $(foreach name,$(TYPED),$(eval $(name) ?=))
 $(foreach name,$(TYPED) $(filter PERENNIAL_%,$(.VARIABLES)),\
   $(if $(filter command environment,$(firstword $(origin $(name)))),\
@@ -141,6 +141,10 @@ test-quick: env ## the tests that need no service
 bench: env .venv-bench/.made-from-lock ## us beside the peers; ONLY=churn,cost DATA=folder FINAL=yes
 	@$(BIN)/python -m benchmarks $${ONLY:+--only="$$ONLY"} $${DATA:+--data="$$DATA"} \
 	  $${SHARED:+--shared="$$SHARED"} $${FINAL:+--final}
+
+.PHONY: bench-scale
+bench-scale: env ## the daily chain at 1, 10 and 50 million order lines (hours); SIZES="1000000 10000000"
+	@$(BIN)/python -m benchmarks.scale $$SIZES
 
 .PHONY: lint
 lint: env ## ruff, mypy, sqlfluff

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import statistics
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
+from rich.console import Console
 from rich.table import Table
 
 from benchmarks import judge
@@ -332,6 +334,30 @@ def _cut_table(figure: Figure, rows: pd.DataFrame) -> list[str]:
     for cut, values in table.iterrows():
         lines.append(_row([str(cut), *(number(values[name], figure) for name in models)]))
     return [*lines, "", "</details>", ""]
+
+
+def keep_speeds(
+    part: str, title: str, seconds: Mapping[str, Sequence[float]], count: int, unit: str
+) -> None:
+    """Print and keep what each way took for the same, beside the first, a bare COPY.
+
+    Args:
+        part: Name of the benchmark.
+        title: What was done.
+        seconds: Of each round, by way.
+        count: How many of the unit each round did.
+        unit: Rows, records ...
+    """
+    table = Table(title=title)
+    for heading in ("", "best, s", "median, s", f"{unit}/s", "speed of bare COPY"):
+        table.add_column(heading, justify="right" if heading else "left")
+    best_bare = min(next(iter(seconds.values())))
+    for name, taken in seconds.items():
+        best, median = min(taken), statistics.median(taken)
+        share = f"{best_bare / best:.2f}"
+        table.add_row(name, f"{best:.2f}", f"{median:.2f}", f"{count / best:,.0f}", share)
+    Console().print(table)
+    keep_part(part, part.capitalize(), table)
 
 
 def keep_part(name: str, heading: str, table: Table) -> None:

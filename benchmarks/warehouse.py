@@ -102,7 +102,7 @@ def home(data: Data, workspace: Path) -> Iterator[Home]:
     for other in workspace.glob(f"{data.name}-*"):
         if other != folder or not (folder / "landed").exists():  # broken off, or held by the gate
             remove(other)
-    settings = _settings(folder, data.source)
+    settings = fresh_settings(folder, data.source)
     if postgres.is_running(settings):  # left by a run that was cut short
         postgres.stop(settings)
     postgres.start(settings)
@@ -131,13 +131,14 @@ def order_days(settings: Settings) -> tuple[date, date]:
 def remove(folder: Path) -> None:
     """Stop and delete a home."""
     if (folder / "home").exists():
-        settings = _settings(folder, "")
+        settings = fresh_settings(folder, "")
         postgres.stop(settings)
         postgres.remove(settings)
     shutil.rmtree(folder)
 
 
-def _settings(folder: Path, source: str) -> Settings:
+def fresh_settings(folder: Path, source: str) -> Settings:
+    """Of a home in the folder, on a port that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -25,7 +25,6 @@ from ingest.files import TABLE_PREFIX, Content, LandingError, ShopFile, examine,
 from ingest.ledger import (
     LandedFile,
     Landing,
-    copy,
     current_version,
     enter_counts,
     known_file,
@@ -43,6 +42,7 @@ from ingest.versions import APPENDABLE, Verdict, judge
 from perennial import sources
 from perennial.settings import Settings
 from perennial.sources import Source, SourceTable
+from perennial.warehouse import copy_in
 
 log = logging.getLogger(__name__)
 
@@ -233,7 +233,7 @@ def _copy_rows(
         sql.Literal(layout.delimiter.decode()),
     )
     try:
-        return copy(connection, statement, chunks)
+        return copy_in(connection, statement, chunks)
     except psycopg.DataError as error:
         raise LandingError(
             f"{candidate.file.name}: Postgres could not read a record that had passed for sound "
@@ -248,4 +248,4 @@ def _copy_rejects(connection: psycopg.Connection[Any], chunks: Iterator[bytes]) 
     statement = sql.SQL(
         "copy ops.rejected_lines (file_id, line_number, reason, content) from stdin (format csv)"
     ).format()
-    return copy(connection, statement, itertools.chain([first], chunks))
+    return copy_in(connection, statement, itertools.chain([first], chunks))

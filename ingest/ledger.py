@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from typing import Any
 
 import psycopg
-from psycopg import sql
 
 from ingest.csv_records import UNCLOSED
 from ingest.files import LandingError
@@ -67,17 +66,6 @@ def landing_transaction(settings: Settings) -> Iterator[psycopg.Connection[Any]]
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         with connection.transaction():
             yield connection
-
-
-def copy(
-    connection: psycopg.Connection[Any], statement: sql.Composed, chunks: Iterable[bytes]
-) -> int:
-    """Send the chunks to a COPY from stdin; returns the number of rows, as Postgres counts them."""
-    with connection.cursor() as cursor:
-        with cursor.copy(statement) as stream:
-            for chunk in chunks:
-                stream.write(chunk)
-        return cursor.rowcount
 
 
 def next_batch_id(connection: psycopg.Connection[Any]) -> int:

@@ -19,7 +19,6 @@ from ingest.files import TABLE_PREFIX, Content, LandingError
 from ingest.ledger import (
     LandedFile,
     Landing,
-    copy,
     current_version,
     enter_counts,
     known_file,
@@ -34,6 +33,7 @@ from ingest.schema_change import kept_names, note_columns
 from ingest.versions import Verdict, judge
 from perennial.settings import Settings
 from perennial.sources import Source, SourceTable
+from perennial.warehouse import copy_in
 
 log = logging.getLogger(__name__)
 
@@ -234,7 +234,7 @@ def _copy_screened(
         while rows := cursor.fetchmany(ROWS_AT_ONCE):
             values = (",".join(map(csv_field, row)).encode() for row in rows)
             lines = (stamp % pair for pair in enumerate(values, start=count + 1))
-            count += copy(connection, statement, [screen.rows(b"".join(lines))])
+            count += copy_in(connection, statement, [screen.rows(b"".join(lines))])
     screen.fill_vault(connection, trace.file_id)
     return count
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import sql
+from psycopg.copy import QueuedLibpqWriter
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,6 +26,20 @@ def connect(settings: Settings, role: str, *, autocommit: bool = False) -> psyco
         connect_timeout=10,
         options="-c timezone=UTC",
     )
+
+
+def copy_in(
+    connection: psycopg.Connection[Any], statement: sql.Composed, chunks: Iterable[bytes]
+) -> int:
+    """Send the chunks to a COPY from stdin; returns the number of rows, as Postgres counts them.
+
+    A thread sends one while the next is made: Postgres and we are at work at the same time.
+    """
+    with connection.cursor() as cursor:
+        with cursor.copy(statement, writer=QueuedLibpqWriter(cursor)) as stream:
+            for chunk in chunks:
+                stream.write(chunk)
+        return cursor.rowcount
 
 
 def read_frame(

@@ -42,6 +42,16 @@ def succeed(settings: Settings, *arguments: str) -> str:
     return done.stdout
 
 
+def wait_for_question(state: Callable[[], str | None]) -> None:
+    """Wait until a task asks a person, and a little longer.
+
+    An answer that comes before the scheduler has heard that the asking process ended is lost:
+    Airflow takes the task for killed and asks again. Nobody is that quick, but a test is.
+    """
+    wait_until(lambda: state() == "awaiting_input")
+    time.sleep(5)
+
+
 def wait_until(is_so: Callable[[], object], seconds: float = 300) -> None:
     """Look again and again until it is so; fail after so many seconds."""
     deadline = time.monotonic() + seconds

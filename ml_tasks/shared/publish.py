@@ -23,7 +23,7 @@ from expectations.scores import gate_scores
 from ml_tasks.shared.check import checked
 from ml_tasks.shared.erased import without_erased
 from perennial.contracts import RUN_COLUMNS, Contract, ContractError, ScoreTable, load, published
-from perennial.warehouse import connect, read_frame
+from perennial.warehouse import connect, copy_in, read_frame
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-COPY_BLOCK_BYTES = 1 << 20
+ROWS_AT_ONCE = 10_000
 SUPERSEDED_KEPT = timedelta(hours=6)  # longer than any publish takes
 
 
@@ -89,7 +89,7 @@ def publish(
         one_publish_at_a_time(connection, contract.question, as_of_date),
     ):
         tables = without_erased(settings, connection, tables)
-        publication_id = _write(connection, tables, as_of_date, run_id)
+        publication_id, checksum = _write(connection, tables, as_of_date, run_id)
         row_counts = {name: rows.num_rows for name, rows in tables.items()}
         gate = gate_scores(settings, contract, as_of_date, publication_id, run_id, row_counts)
         summary = {
@@ -103,7 +103,7 @@ def publish(
                 name: rows["score_status"].to_pylist().count("not_scored")
                 for name, rows in tables.items()
             },
-            "checksum": _checksum(tables),
+            "checksum": checksum,
             "warnings": gate.warnings,
         }
         _switch(connection, summary, model.training_date, run_id, late_file_ids)
@@ -130,7 +130,12 @@ def checksum_in_force(
         tables[table.name] = _stamped(
             checked(frame, table), table, as_of_date, model_name, model_version
         )
-    return _checksum(tables)
+    digest = hashlib.sha256()
+    for name, rows in tables.items():
+        digest.update(f"{name}\n".encode())
+        for part in _parts(rows):
+            digest.update(_csv(part))
+    return digest.hexdigest()
 
 
 def clean_superseded(settings: Settings, older_than: timedelta = SUPERSEDED_KEPT) -> dict[str, int]:
@@ -166,22 +171,17 @@ def _stamped(
     return rows.sort_by([(name, "ascending") for name in table.entity])
 
 
-def _checksum(tables: Mapping[str, pa.Table]) -> str:
-    digest = hashlib.sha256()
-    for name, rows in tables.items():
-        digest.update(f"{name}\n".encode())
-        for block in _csv_blocks(rows):
-            digest.update(block)
-    return digest.hexdigest()
+def _parts(rows: pa.Table) -> Iterator[pa.Table]:
+    """A few rows at a time: their CSV is never in memory as a whole."""
+    for start in range(0, rows.num_rows, ROWS_AT_ONCE):
+        yield rows.slice(start, ROWS_AT_ONCE)
 
 
-def _csv_blocks(rows: pa.Table) -> Iterator[memoryview]:
+def _csv(rows: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
     # text in quotes, null bare: COPY tells an empty text from a null by them
     pa_csv.write_csv(rows, sink, pa_csv.WriteOptions(include_header=False))
-    content = memoryview(sink.getvalue())
-    for start in range(0, len(content), COPY_BLOCK_BYTES):
-        yield content[start : start + COPY_BLOCK_BYTES]
+    return sink.getvalue().to_pybytes()
 
 
 @contextmanager
@@ -203,8 +203,12 @@ def _write(
     tables: Mapping[str, pa.Table],
     as_of_date: date,
     run_id: str,
-) -> int:
-    """COPY the rows under a new publication_id, which no reader sees yet, and return it."""
+) -> tuple[int, str]:
+    """COPY the rows under a new publication_id, which no reader sees yet.
+
+    Returns:
+        publication_id, and the checksum of the rows without the stamps of this run.
+    """
     cursor = connection.execute("select nextval('ops.publication_id_seq'), clock_timestamp()")
     ((publication_id, scored_at),) = cursor.fetchall()
     for table in tables:  # a transaction each: the new partition is locked for an instant only
@@ -214,21 +218,27 @@ def _write(
         "publication_id": pa.scalar(publication_id),
         "scored_at": pa.scalar(scored_at.isoformat()),
     }
-    with connection.transaction(), connection.cursor() as cursor:
-        for table, rows in tables.items():
+    digest = hashlib.sha256()
+
+    def blocks(table: str, rows: pa.Table) -> Iterator[bytes]:
+        digest.update(f"{table}\n".encode())
+        for part in _parts(rows):
+            digest.update(_csv(part))
             for name, value in stamps.items():
-                rows = rows.append_column(name, pa.repeat(value, rows.num_rows))
+                part = part.append_column(name, pa.repeat(value, part.num_rows))
+            yield _csv(part)
+
+    with connection.transaction():
+        for table, rows in tables.items():
             statement = sql.SQL("copy {table} ({columns}) from stdin (format csv)").format(
                 table=sql.Identifier("scores", table),
-                columns=sql.SQL(", ").join(map(sql.Identifier, rows.column_names)),
+                columns=sql.SQL(", ").join(map(sql.Identifier, [*rows.column_names, *stamps])),
             )
-            with cursor.copy(statement) as copy:
-                for block in _csv_blocks(rows):
-                    copy.write(block)
+            copy_in(connection, statement, blocks(table, rows))
     for table in tables:  # without statistics the views' first readers would get poor plans
         month = sql.Identifier("scores", f"{table}_{as_of_date:%Y_%m}")
         connection.execute(sql.SQL("analyze {}").format(month))
-    return publication_id
+    return publication_id, digest.hexdigest()
 
 
 def _switch(

@@ -21,7 +21,7 @@ from ml_tasks.shared.model import TrainedModel
 from perennial.airflow_api import Api
 from perennial.settings import Settings
 from perennial.warehouse import connect
-from tests.commands import command, wait_until
+from tests.commands import command, wait_for_question, wait_until
 from tests.conftest import StartHome
 from tests.steps import rows, score_relations
 
@@ -133,7 +133,7 @@ class Contest:
         self.path = f"/dags/train_churn/dagRuns/{quote(run['dag_run_id'], safe='')}"
         self.run_id = run["dag_run_id"]
         self.question = f"{self.path}/taskInstances/approve/-1/hitlDetails"
-        wait_until(lambda: self.state("approve") == "awaiting_input")
+        wait_for_question(lambda: self.state("approve"))
 
     def state(self, task_id: str) -> str | None:
         found = self.api.get(f"{self.path}/taskInstances")["task_instances"]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from dags.shared.alerts import tell_warnings
 from ml_tasks.shared import drift_watch
 from ml_tasks.shared.features import FeatureStore
 from ml_tasks.shared.model import TrainedModel
@@ -62,7 +64,17 @@ def rows(home: Settings) -> list[tuple[Any, ...]]:
         ).fetchall()
 
 
-def test_drift_is_told_and_replaced(home: Settings) -> None:
+def test_drift_is_told_and_replaced(
+    home: Settings, webhook: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fields = {"home": home.home, "source": home.source, "pg_port": home.pg_port}
+    for name, value in {**fields, "alert_urls": webhook.url}.items():
+        monkeypatch.setenv(f"PERENNIAL_{name.upper()}", str(value))
+    task = {
+        "ti": SimpleNamespace(dag_id="score_churn", task_id="score", run_id="r", map_index=-1),
+        "task": SimpleNamespace(owner="growth"),
+        "dag_run": SimpleNamespace(partition_key=str(SCORED)),
+    }
     with connect(home, "scorer") as connection:
         store = FeatureStore(connection)
         question: Any = Answers()
@@ -77,7 +89,8 @@ def test_drift_is_told_and_replaced(home: Settings) -> None:
     ]
 
     poor = now.assign(net_spend_amount=now["net_spend_amount"] / 3)
-    (warning,) = drift_watch.watch(home, "churn", SCORED, model, poor, frames, "poor")
+    warned = drift_watch.watch(home, "churn", SCORED, model, poor, frames, "poor")
+    (warning,) = warned
     assert "churn is fed and answers as in training, but net_spend_amount 0." in warning
     assert [row[2] for row in rows(home)] == [True, False]
     with connect(home, "scorer") as connection:
@@ -86,6 +99,15 @@ def test_drift_is_told_and_replaced(home: Settings) -> None:
             " and run_id = 'poor' and severity = 'warning'"
         ).fetchall()
     assert told == [("warning", False)]
+
+    tell_warnings({"warnings": warned}, task)
+    well = drift_watch.watch(home, "churn", SCORED, model, now, frames, "well")
+    tell_warnings({"warnings": well}, task)
+    alert, recovery = (post for _, post in webhook.posts)
+    assert alert["title"] == "Perennial warning: score_churn.score warns for 2024-03-10 (growth)"
+    assert warning in alert["message"]
+    assert "net_spend_amount" in alert["message"]
+    assert recovery["title"] == "Perennial recovered: score_churn.score warns (growth)"
 
 
 def test_demand_is_fed_what_sold_lately() -> None:

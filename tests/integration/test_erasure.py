@@ -18,6 +18,7 @@ from psycopg import sql
 from ingest.batches import close_build
 from ingest.land import land
 from ingest.sample_shop import generate, write
+from ml_tasks.shared import registry
 from ml_tasks.shared.model import TrainedModel
 from ml_tasks.shared.publish import checksum_in_force, clean_superseded, publish
 from perennial import contracts
@@ -34,6 +35,7 @@ MODELS = ("--select", "staging", "intermediate", "marts", "features", "reporting
 ADDRESS = "Marked.Person-7f3a@example.org"
 REASON = "asked for it by letter 17/4"
 CHURN = contracts.load("churn")
+OLD = TrainedModel("coin", date(2022, 12, 1), {"seed": 7})  # of before the shop's first order
 MODEL = TrainedModel("coin", date(2023, 6, 1), {"seed": 7})
 # What a build works on and remembers, and what counts customers without naming any.
 MEMORY = {"stg_ops__landed_files", "int_changed_files", "int_touched_keys"}
@@ -139,6 +141,9 @@ def shop(start_home: StartHome, tmp_path_factory: pytest.TempPathFactory) -> Tol
     close_build(settings)
     for day in (EARLIER, AS_OF, EARLIER):  # the first publication is superseded by the last
         publish_coin(settings, day)
+    registry.initialise(settings)
+    for question, model in (("churn", OLD), ("churn", MODEL), ("demand", MODEL)):
+        registry.add(settings, question, model)
     return Told(settings, files, customer)
 
 
@@ -180,6 +185,7 @@ def test_a_dry_run_counts_and_changes_nothing(shop: Told) -> None:
     assert found["scores.churn"] == 3  # two dates, one of them twice
     assert told["counts"]["rejected: ops.rejected_lines"] == 1
     assert told["counts"]["rejected: vault.originals"] == 1
+    assert told["models"] == {"churn": [MODEL.model_version]}  # demand learns from no customer
     assert shop.customer not in json.dumps(told)
     answer: dict[str, Any] = {}
     assert erasure.erase_if_approved(shop.settings, {}, told, answer) == {"erased": False}
@@ -272,12 +278,13 @@ def test_publications_say_what_is_left(shop: Told, erased: dict[str, Any]) -> No
 
 
 def test_the_proof_names_nobody(shop: Told, erased: dict[str, Any]) -> None:
-    ((proof, reason, who, counts, is_verified),) = shop.ask(
-        "select to_jsonb(e)::text, reason, requested_by, counts, verified_at is not null"
+    ((proof, reason, who, counts, models, is_verified),) = shop.ask(
+        "select to_jsonb(e)::text, reason, requested_by, counts, models, verified_at is not null"
         " from ops.erasures as e"
     )
     assert (reason, who, is_verified) == (REASON, "me", True)
     assert counts == erased["counts"]
+    assert models == erased["models"] == {"churn": [MODEL.model_version]}
     assert shop.customer not in proof
     assert "@" not in proof
 

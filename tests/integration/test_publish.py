@@ -180,7 +180,7 @@ def test_the_last_day_of_a_month_and_the_first_of_the_next_have_partitions(home:
     ]
 
 
-@pytest.mark.parametrize("stage", ["ensure_month", "copy", "gate", "checksum", "pointer"])
+@pytest.mark.parametrize("stage", ["ensure_month", "copy", "gate", "csv", "pointer"])
 def test_a_failure_at_any_stage_leaves_the_old_rows(
     home: Settings, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
@@ -192,8 +192,8 @@ def test_a_failure_at_any_stage_leaves_the_old_rows(
             connection.execute(
                 "insert into features.customer_snapshots values (%s, 'new')", [AS_OF]
             )
-    elif stage == "checksum":
-        monkeypatch.setattr(publish_module, "_checksum", fail)
+    elif stage == "csv":
+        monkeypatch.setattr(publish_module, "_csv", fail)
     else:
         break_sql(home, stage)
     try:

@@ -1,0 +1,228 @@
+"""The daily chain on sample shops of 1, 10 and 50 million order lines: `make bench-scale`.
+
+`python -m benchmarks.scale [LINES ...]`. Each shop is landed, built, trained and scored for one
+date, and then for the next: one more day. Each step runs in a process of its own, as a task does.
+Seconds are of the step without its process' start; memory is the most that the process held;
+written is what Postgres wrote for it: tables and indexes, its log, and what spilled to disk. A size
+is written to benchmarks/scale.md as soon as it is through.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import platform
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import psutil
+import psycopg
+from rich.console import Console
+
+from benchmarks.results import WORKSPACE
+from benchmarks.warehouse import fresh_settings, remove
+from ingest.sample_shop.files import write_plan
+from ingest.sample_shop.plan import START, Plan
+from local import postgres
+from ml_tasks.shared import registry
+from perennial.settings import REPOSITORY, Settings
+from tests.faults.chain import DAILY, Task
+
+SCALE = REPOSITORY / "benchmarks" / "scale.md"
+LINES = (1_000_000, 10_000_000, 50_000_000)
+SHOP_SEED = 21
+DAYS = 730
+LINES_PER_CUSTOMER = 14.0  # of the sample shop's first 730 days
+DATES = tuple(START + timedelta(days=days) for days in (DAYS, DAYS + 1))
+
+console = Console()
+
+
+def main(sizes: list[int]) -> int:
+    """Measure size after size; what was measured before by the same code stays."""
+    folder = WORKSPACE / "scale"
+    folder.mkdir(parents=True, exist_ok=True)
+    for lines in sizes:
+        rows = list(_shop(lines, folder))
+        (folder / f"{lines}.json").write_text(json.dumps(rows))
+        _write(folder)
+    return 0
+
+
+def _shop(lines: int, folder: Path) -> Iterator[dict[str, Any]]:
+    """Every step of the two dates, measured; the home is deleted afterwards."""
+    customers = round(lines / LINES_PER_CUSTOMER)
+    files = WORKSPACE / "files" / f"scale_{lines}"
+    console.rule(f"{lines:,} order lines, {customers:,} customers")
+    home = folder / str(lines)
+    if home.exists():  # of a run that was cut short
+        remove(home)
+    settings = fresh_settings(home, "canonical")
+    postgres.start(settings)
+    try:
+        registry.initialise(settings)
+        for number, day in enumerate(DATES):
+            if number or not files.exists():
+                plan = Plan(SHOP_SEED, customers, (day - START).days)
+                write_plan(plan, files, first_month=(plan.months - 1) * number)
+            for step in DAILY:
+                figures = _measured(settings, step, day, str(files))
+                told = ", ".join(f"{name} {value:,.1f}" for name, value in figures.items())
+                console.print(f"{day} {step}: {told}")
+                yield {"lines": lines, "date": str(day), "step": step, **figures}
+    finally:
+        postgres.stop(settings)
+        remove(home)
+
+
+def _measured(settings: Settings, step: str, day: date, files: str) -> dict[str, float]:
+    """Run a step in a process of its own; a step that fails ends the benchmark.
+
+    Returns:
+        seconds, peak_mb of the process, written_mb by Postgres.
+    """
+    environment = {
+        "PERENNIAL_HOME": str(settings.home),
+        "PERENNIAL_PG_PORT": str(settings.pg_port),
+        "PERENNIAL_SOURCE": settings.source,
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "GX_ANALYTICS_ENABLED": "false",
+        "PYTHONWARNINGS": "ignore",
+    }
+    with _written(settings) as written:
+        done = subprocess.run(
+            [sys.executable, "-m", "benchmarks.scale", "--measure", step, str(day), files],
+            env=os.environ | environment,
+            capture_output=True,
+            text=True,
+            cwd=REPOSITORY,
+            check=False,
+        )
+    if done.returncode:
+        raise SystemExit(f"{step} failed:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
+    return {**json.loads(done.stdout.splitlines()[-1]), **written}
+
+
+@contextmanager
+def _written(settings: Settings) -> Iterator[dict[str, float]]:
+    """Filled at the end with the MB that Postgres wrote in the block, files of its log included."""
+    told: dict[str, float] = {}
+    with psycopg.connect(settings.dsn(postgres.SUPERUSER), autocommit=True) as connection:
+        query = (
+            "select (select sum(write_bytes + coalesce(extend_bytes, 0)) from pg_stat_io)"
+            " + (select sum(temp_bytes) from pg_stat_database)"
+        )
+
+        def now() -> float:
+            connection.execute("checkpoint")
+            connection.execute("select pg_stat_force_next_flush()")
+            (total,) = connection.execute(query).fetchone() or (math.nan,)
+            return float(total)
+
+        before = now()
+        yield told
+        told["written_mb"] = (now() - before) / 1e6
+
+
+def measure(step: str, day: date, files: str) -> dict[str, float]:
+    """Run a step in this process."""
+    task = Task(Settings(), day, files, run_id=f"benchmark {day}")
+    Path("/proc/self/clear_refs").write_text("5")  # Linux: the peak begins again
+    started = time.perf_counter()
+    DAILY[step](task)
+    seconds = time.perf_counter() - started
+    peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert peak is not None
+    return {"seconds": seconds, "peak_mb": int(peak.group(1)) / 1024}
+
+
+def _write(folder: Path) -> None:
+    """benchmarks/scale.md: a row a step, of the first date and of one more day."""
+    found = [json.loads(path.read_text()) for path in folder.glob("*.json")]
+    rows = pd.DataFrame([row for rows in found for row in rows])
+    sizes = sorted(rows["lines"].unique())
+    first, more = (rows[rows["date"] == str(day)] for day in DATES)
+    text = [
+        "# Scale",
+        "",
+        "Made by `make bench-scale`; never edited by hand.",
+        "",
+        f"Sample shop of {DAYS} days, {LINES_PER_CUSTOMER:g} order lines a customer; "
+        f"{psutil.cpu_count()} cores, {psutil.virtual_memory().total / 2**30:.0f} GB, "
+        f"{platform.machine()}; Postgres on the same machine. A cell: seconds, peak memory of the "
+        "step's process in MB, MB written by Postgres (tables, indexes, log, what spilled).",
+        "",
+        f"## First build, scored for {DATES[0]}",
+        "",
+        *_table(first, sizes, "grows with lines to the", _growth),
+        "",
+        f"## One more day, {DATES[1]}",
+        "",
+        "The day itself grows with the shop; so the last column has seconds per line of the day, "
+        "the larger shop's over the smaller one's.",
+        "",
+        *_table(more, sizes, "cost of a day's line", _of_a_day),
+    ]
+    SCALE.write_text("\n".join(text) + "\n")
+    console.print(f"{SCALE.relative_to(REPOSITORY)}")
+
+
+def _table(
+    rows: pd.DataFrame, sizes: list[int], last: str, compare: Callable[[pd.Series], float]
+) -> list[str]:
+    heads = ["step", *(f"{size / 1e6:g} million" for size in sizes), last]
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    for step, of_step in rows.groupby("step", sort=False):
+        by_size = of_step.set_index("lines")
+        cells = [_cell(by_size.loc[size]) if size in by_size.index else "–" for size in sizes]
+        compared = compare(by_size["seconds"].sort_index().iloc[-2:])
+        told = "–" if math.isnan(compared) else f"{compared:.2f}"
+        lines.append("| " + " | ".join([str(step), *cells, told]) + " |")
+    return lines
+
+
+def _cell(row: pd.Series) -> str:
+    return f"{row['seconds']:,.1f}, {row['peak_mb']:,.0f}, {row['written_mb']:,.0f}"
+
+
+def _growth(seconds: pd.Series) -> float:
+    """The power of the count of lines that the seconds follow between the two largest sizes."""
+    if len(seconds) < 2:
+        return math.nan
+    (few, short), (many, long) = seconds.items()
+    return math.log(long / short) / math.log(float(many) / float(few))
+
+
+def _of_a_day(seconds: pd.Series) -> float:
+    """How much more a line of the day costs in the larger of the two largest shops."""
+    if len(seconds) < 2:
+        return math.nan
+    (few, short), (many, long) = seconds.items()
+    return (long / float(many)) / (short / float(few))
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make bench-scale", description=__doc__)
+    parser.add_argument("lines", nargs="*", type=int, default=list(LINES), help="order lines")
+    parser.add_argument("--measure", nargs=3, metavar=("STEP", "DAY", "FILES"))
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    given = _parse()
+    if given.measure:
+        step, day, files = given.measure
+        print(json.dumps(measure(step, date.fromisoformat(day), files)))
+    else:
+        raise SystemExit(main(given.lines))

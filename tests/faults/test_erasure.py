@@ -1,0 +1,223 @@
+"""Erasing while people read, killed in the middle, and asked for and approved in a real Airflow."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import quote
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from local import airflow
+from perennial.airflow_api import Api
+from perennial.settings import REPOSITORY, Settings
+from perennial.warehouse import connect
+from privacy import erasure
+from privacy.persons import person
+from privacy.search import places
+from tests.commands import succeed, wait_for_question, wait_until
+from tests.faults.ledger import draw, record, size
+from tests.integration.test_erasure import REASON, Told, shop  # noqa: F401
+
+pytestmark = pytest.mark.whole
+
+ERASE = """
+import json, sys
+from perennial.settings import Settings
+from privacy.erasure import erase
+settings = Settings(**json.loads(sys.argv[1]))
+erase(settings, sys.argv[2], "me", sys.argv[3])
+"""
+EVERY_SECONDS = 0.02
+
+
+@contextmanager
+def reader(settings: Settings, views: list[str]) -> Iterator[dict[str, int]]:
+    """Somebody who reads the views over and over; an error of theirs is an error of the test's."""
+    seen = {"polls": 0}
+    errors: list[BaseException] = []
+    ended = threading.Event()
+
+    def read() -> None:
+        try:
+            with connect(settings, "bi_reader", autocommit=True) as connection:
+                while not ended.is_set():
+                    for view in views:
+                        query = sql.SQL("select count(*) from {}").format(sql.SQL(view))
+                        (count,) = connection.execute(query).fetchone() or (0,)
+                        assert count, f"{view} is empty"
+                        seen["polls"] += 1
+                    time.sleep(EVERY_SECONDS)
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        ended.set()
+        thread.join()
+    assert errors == []
+
+
+def misfits(told: Told) -> list[tuple]:
+    """Publications whose pointer does not tell what is in the tables."""
+    return told.ask(
+        "with found as (select as_of_date, publication_id, count(*) as n from scores.churn"
+        "  group by 1, 2 union all"
+        "  select as_of_date, publication_id, count(*) from scores.churn_reasons group by 1, 2)"
+        " select as_of_date, row_count, sum(n) from ops.publications"
+        " join found using (as_of_date, publication_id) where question = 'churn'"
+        " group by 1, 2 having row_count <> sum(n)"
+    )
+
+
+def test_killed_in_the_middle_it_is_ended_by_asking_again(shop: Told) -> None:  # noqa: F811
+    """Each kill hits another customer's erasure, at a moment drawn at random."""
+    random = draw("erasures killed")
+    customers = told_customers(shop)
+    random.shuffle(customers)
+    fields = json.dumps(
+        {"home": str(shop.settings.home), "source": "canonical", "pg_port": shop.settings.pg_port}
+    )
+    erase = [sys.executable, "-c", ERASE, fields]
+    started = time.monotonic()
+    subprocess.run([*erase, customers[0], REASON], cwd=REPOSITORY, check=True)
+    whole_seconds = time.monotonic() - started
+    kills, views = size(1, 3), ["reporting.churn", "reporting.churn_history"]
+    before = len(told_customers(shop))
+    with reader(shop.settings, views) as seen:
+        for customer in customers[1 : kills + 1]:
+            process = subprocess.Popen([*erase, customer, REASON], cwd=REPOSITORY)
+            time.sleep(random.uniform(0.5, whole_seconds))
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            assert misfits(shop) == []
+            wait_until(lambda: not sessions(shop.settings), 60)
+            try:
+                erasure.erase(shop.settings, customer, "me", REASON)
+            except erasure.PrivacyError as error:
+                assert "was erased on" in str(error)  # the kill came too late  # noqa: PT017
+            assert misfits(shop) == []
+            assert places(shop.settings, person(shop.settings, customer)) == []
+    assert len(told_customers(shop)) == before - kills
+    (unverified,) = shop.ask("select count(*) from ops.erasures where verified_at is null")[0]
+    assert unverified == 0
+    record(
+        "personal data",
+        f"erasures killed (SIGKILL) at a random moment of their {whole_seconds:.0f} s, a reader on",
+        "each ended when asked for again; nobody found anywhere, counts true, no reader's error",
+        kills=kills,
+        polls=seen["polls"],
+        lost=len(misfits(shop)),
+    )
+
+
+def told_customers(told: Told) -> list[str]:
+    return [
+        customer
+        for (customer,) in told.ask("select distinct customer_id from scores.churn order by 1")
+    ]
+
+
+def sessions(settings: Settings) -> list[tuple]:
+    """dbt's, which goes on for a moment when who called it was killed."""
+    with connect(settings, "eraser") as connection:
+        return connection.execute(
+            "select pid from pg_stat_activity where usename = 'transformer'"
+        ).fetchall()
+
+
+@pytest.fixture(scope="module")
+def running(shop: Told) -> Iterator[Settings]:  # noqa: F811
+    """The shop's home with Airflow on it."""
+    succeed(shop.settings, "start", f"--files={shop.files}")
+    yield shop.settings
+    airflow.stop(shop.settings)
+
+
+class Request:
+    """A run of erase_customer."""
+
+    def __init__(self, settings: Settings, **conf: Any) -> None:
+        self.api = Api(settings)
+        body = {"logical_date": None, "conf": {"reason": REASON, **conf}}
+        run = self.api.post("/dags/erase_customer/dagRuns", body)
+        self.path = f"/dags/erase_customer/dagRuns/{quote(run['dag_run_id'], safe='')}"
+        self.question = f"{self.path}/taskInstances/approve/-1/hitlDetails"
+
+    def state(self, task_id: str) -> str | None:
+        found = self.api.get(f"{self.path}/taskInstances")["task_instances"]
+        return {task["task_id"]: task["state"] for task in found}[task_id]
+
+    def ended(self) -> str:
+        wait_until(lambda: self.api.get(self.path)["state"] in ("success", "failed"), 400)
+        return self.api.get(self.path)["state"]
+
+
+def test_asked_for_and_approved_in_airflow(shop: Told, running: Settings) -> None:  # noqa: F811
+    customer, other = told_customers(shop)[-2:]
+    assert Request(running, customer_id="C9999999").ended() == "failed"
+    dry = Request(running, customer_id=f" {customer}", dry_run=True)
+    assert dry.ended() == "success"
+    rejected = Request(running, customer_id=other)
+    wait_for_question(lambda: rejected.state("approve"))
+    answer(rejected, "Reject")
+    assert rejected.ended() == "success"
+    assert {customer, other} <= set(told_customers(shop))
+
+    asked = Request(running, customer_id=customer)
+    wait_for_question(lambda: asked.state("approve"))
+    assert "| marts.fct_orders |" in asked.api.get(asked.question)["body"]
+    assert len(metadata_with(running, customer)) > 1  # what there is to be forgotten
+    with reader(running, ["reporting.churn", "reporting.churn_history"]) as seen:
+        answer(asked, "Approve")
+        assert asked.ended() == "success"
+    assert other in told_customers(shop)
+    who = person(running, customer)
+    proof = shop.ask(
+        "select requested_by, verified_at is not null from ops.erasures where keyed_hash = %s",
+        who.keyed_hash,
+    )
+    assert proof == [("admin", True)]
+    assert places(running, who) == []
+    assert metadata_with(running, customer) == []
+    record(
+        "personal data",
+        "erase_customer in a real Airflow: wrong key, dry run, rejected, approved; a reader on",
+        "only the approved one erased; the key in no table, file, or Airflow's own database; no"
+        " reader's error",
+        polls=seen["polls"],
+        lost=0,
+    )
+
+
+def answer(request: Request, option: str) -> None:
+    chosen = {"chosen_options": [option], "params_input": {"why": ""}}
+    request.api.request("PATCH", request.question, json=chosen)
+
+
+def metadata_with(settings: Settings, word: str) -> list[str]:
+    """Columns of Airflow's own database in which the word stands."""
+    found = []
+    with psycopg.connect(settings.dsn("airflow", "airflow")) as connection:
+        tables = connection.execute(
+            "select relname from pg_class where relkind = 'r'"
+            " and relnamespace = 'public'::regnamespace"
+        ).fetchall()
+        for (name,) in tables:
+            query = sql.SQL("select t::text from {} as t").format(sql.Identifier(name))
+            texts = connection.execute(query)
+            found += [f"{name}: {text}" for (text,) in texts if re.search(rf"\b{word}\b", text)]
+    return found
