@@ -64,7 +64,7 @@ def dbt(task: Task, *more: str) -> None:
     )
     if not done.success:
         failed = [f"{r.node.name}: {r.message}" for r in done.result or () if r.status != "success"]
-        raise RuntimeError(f"dbt failed: {done.exception or failed}")
+        raise RuntimeError(f"dbt failed: {done.exception!r} {failed}")
 
 
 def dbt_full_refresh(task: Task) -> None:
@@ -75,6 +75,12 @@ def close_build(task: Task) -> None:
     from ingest.batches import close_build
 
     close_build(task.settings)
+
+
+def gate_days(task: Task) -> None:
+    from expectations.days import gate_days
+
+    gate_days(task.settings, task.as_of_date, task.run_id)
 
 
 def gate_features(task: Task) -> None:
@@ -116,6 +122,7 @@ DAILY: dict[str, Callable[[Task], None]] = {
     "gate raw": gate_raw,
     "dbt": dbt,
     "close build": close_build,
+    "gate days": gate_days,
     "gate features": gate_features,
     **{f"train {question}": partial(train, question) for question in QUESTIONS},
     **{f"publish {question}": partial(publish, question) for question in QUESTIONS},

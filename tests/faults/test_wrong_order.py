@@ -75,7 +75,7 @@ class Shop:
 
     def make(self, day: date) -> None:
         """Build, score and publish a date."""
-        self.do(day, "dbt", "close build", "gate features")
+        self.do(day, "dbt", "close build", "gate days", "gate features")
         self.do(day, *(f"publish {question}" for question in QUESTIONS))
 
     def do(self, day: date, *steps: str) -> None:

@@ -26,8 +26,9 @@ STAMPS = {
 FILE_COLUMNS = ("_file_id", "file_id")
 # A second try asks its gate again: a rule's result may stand there twice, but not another result.
 ONCE_OR_MORE = {"ops.gate_results"}
-# Of what was told about a run that was disturbed there is none in the other home.
-OF_RUNS = {"ops.alerts", "ops.incidents"}
+# Of what was told about a run that was disturbed there is none in the other home. And a build that
+# goes on where one broke off makes anew what either had touched: no result, a note of its own.
+OF_RUNS = {"ops.alerts", "ops.incidents", "intermediate.int_touched_keys"}
 
 Fingerprint = tuple[int, str]  # rows, and a digest of them in any order
 
@@ -89,8 +90,8 @@ def _fingerprint(
     kept = [sql.Identifier(column) for column in columns if column not in STAMPS]
     kept += [
         sql.SQL(
-            "(select file_name || content_sha256 from ops.landed_files as of_row"
-            " where of_row.file_id = compared.{})"
+            "(select regexp_replace(file_name, '.*/', '') || content_sha256"
+            " from ops.landed_files as of_row where of_row.file_id = compared.{})"
         ).format(sql.Identifier(column))
         for column in columns
         if column in FILE_COLUMNS
