@@ -1,11 +1,15 @@
 """One DAG a question: the model of the date's training day, then scores, gate and publication.
 
+With PERENNIAL_SHARDS above 1 there is `score` between the two, a task a shard of the customers or
+products, on whichever workers are free; `publish` joins their rows. With one, `publish` scores.
+
 **Impact** tier 2: this question's reporting views keep their last good scores until it succeeds.
 
 **If the gate fails** the rows were written but the pointer was not moved, so no reader sees them.
 The log names the rule and counts the rows; `ops.gate_results` has every rule's result.
 
-**If a task fails** clear it: a rerun makes the same rows and moves the pointer once.
+**If a task fails** clear it: a rerun makes the same rows and moves the pointer once. What a shard
+left behind is used once; `publish` makes what is missing itself.
 
 **Owner** data-platform
 """
@@ -17,6 +21,7 @@ from dags.shared.assets import FEATURES, SCORES
 from dags.shared.defaults import dag_defaults
 from dags.shared.pools import HEAVY_POOL
 from dags.shared.run import Run
+from dags.shared.shards import DATES_AT_ONCE, by_shard
 from perennial import contracts
 
 
@@ -27,15 +32,22 @@ def score_dag(question: str):
         dag_id=f"score_{question}",
         schedule=PartitionedAssetTimetable(assets=FEATURES),
         doc_md=f"{contracts.load(question).description}\n\n{__doc__}",
-        **dag_defaults("impact:tier-2", "step:score"),
+        **dag_defaults("impact:tier-2", "step:score", dates_at_once=DATES_AT_ONCE),
     )
-    def score():
+    def scoring():
         @task(pool=HEAVY_POOL)
         def train() -> dict:
             from ml_tasks.shared.run import ensure_model
 
             run = Run()
             return ensure_model(run.settings, question, run.as_of_date)
+
+        @task(pool=HEAVY_POOL)
+        def score(shard_number: int) -> dict:
+            from ml_tasks.shared.run import score_shard
+
+            run = Run()
+            return score_shard(run.settings, question, run.as_of_date, run.run_id, shard_number)
 
         @task(pool=HEAVY_POOL, outlets=[SCORES[question]])
         def publish() -> dict:
@@ -45,9 +57,9 @@ def score_dag(question: str):
             published = score_question(run.settings, question, run.as_of_date, run.run_id)
             return tell_warnings(published, run.context)
 
-        chain(train(), publish())
+        chain(train(), *by_shard(score), publish())
 
-    return score()
+    return scoring()
 
 
 for name in contracts.questions():

@@ -101,6 +101,7 @@ def environment(settings: Settings) -> dict[str, str]:
             "PERENNIAL_TIME_ZONE": shop["time_zone"],
             "PERENNIAL_CURRENCY": shop["currency"],
             "PERENNIAL_TRAINING_CUSTOMERS": shop["training_customers"],
+            "PERENNIAL_SHARDS": str(settings.shards),
             "GX_ANALYTICS_ENABLED": "false",
             # two tasks run side by side on two cores; threads would only get in the way
             "OMP_NUM_THREADS": "1",

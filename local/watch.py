@@ -49,7 +49,7 @@ class Watch:
     console: Console
     started_at: datetime
     services: Callable[[], dict[str, bool]]
-    seen: set[tuple[str, str, str]] = field(default_factory=set)
+    seen: set[tuple[str, str, str, int]] = field(default_factory=set)
 
     def follow(self, dates: Iterable[date]) -> Failure | None:
         """Wait for the dates' runs of all DAGs.
@@ -108,23 +108,27 @@ class Watch:
 
     def _runs(self) -> list[dict[str, Any]]:
         """The runs of all DAGs that began after we did and are not queued, oldest first."""
+        found = self._every(
+            "/dags/~/dagRuns",
+            "dag_runs",
+            run_after_gte=self.started_at.isoformat(),
+            order_by="run_after",
+        )
+        return [run for run in found if run["state"] != "queued"]
+
+    def _every(self, path: str, name: str, **params: Any) -> list[dict[str, Any]]:
+        """All entries of a list that the API gives page by page."""
         found: list[dict[str, Any]] = []
         while True:
-            page = self.api.get(
-                "/dags/~/dagRuns",
-                run_after_gte=self.started_at.isoformat(),
-                order_by="run_after",
-                offset=len(found),
-                limit=PAGE,
-            )["dag_runs"]
+            page = self.api.get(path, offset=len(found), limit=PAGE, **params)[name]
             found += page
             if len(page) < PAGE:
-                return [run for run in found if run["state"] != "queued"]
+                return found
 
     def _steps(self, run: dict[str, Any], day: date, at_work: list[str]) -> list[dict[str, Any]]:
         """Print what ended since the last look; return the tasks that failed."""
         path = f"/dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}/taskInstances"
-        tasks = self.api.get(path, limit=PAGE)["task_instances"]
+        tasks = self._every(path, "task_instances")
         models = [t for t in tasks if t["task_id"].startswith(DBT_GROUP)]
         count_built = sum(t["state"] in DONE for t in models)
         for task in tasks:
@@ -133,7 +137,7 @@ class Watch:
             if task["state"] == "running" and not is_model:
                 built = f" ({count_built} of {len(models)} tasks)" if task in models else ""
                 at_work.append(name + built)
-            key = (run["dag_run_id"], run["dag_id"], task["task_id"])
+            key = (run["dag_run_id"], run["dag_id"], task["task_id"], task["map_index"])
             if task["state"] not in DONE or key in self.seen or is_model:
                 continue
             self.seen.add(key)
@@ -146,7 +150,9 @@ class Watch:
         if task["task_id"] == DBT_PRODUCER:
             return f"{len(models) - 2} models built and tested"  # two of its tasks are no models
         try:
-            entry = self.api.get(f"{path}/{task['task_id']}/xcomEntries/return_value")
+            entry = self.api.get(
+                f"{path}/{task['task_id']}/xcomEntries/return_value", map_index=task["map_index"]
+            )
         except AirflowError:
             return ""  # a step that returns nothing
         return summarise(entry["value"])
@@ -171,6 +177,7 @@ class Watch:
         log = self.api.get(
             f"/dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}/taskInstances/{task['task_id']}"
             f"/logs/{task['try_number']}",
+            map_index=task["map_index"],
             full_content=True,
         )
         return Failure(run["dag_id"], task["task_id"], day, log_tail(log["content"]))

@@ -4,7 +4,7 @@
 -- role          raw           vault           staging to features   scores           reporting   ops
 -- loader        insert, read  insert          -                     -                -           landing
 -- transformer   read          -               owns                  read             owns        read; late dates
--- scorer        -             -               read                  insert, delete   -           publications, gates, drift, champions
+-- scorer        -             -               read                  insert, delete   -           publications, gates, drift, champions, parts
 -- eraser        read, update  read, delete,   read;                 read, delete     -           read; erasures, and what they change
 --                             expire          features: delete
 -- bi_reader     -             -               -                     -                read        -
@@ -224,6 +224,33 @@ comment on column ops.publications.erased_count is
 'Rows taken out since by erasures of customers; row_count, row_counts and checksum are of what is left.';
 comment on column ops.publications.published_at is 'When the pointer was switched, UTC.';
 create sequence if not exists ops.publication_id_seq;
+
+create table if not exists ops.score_parts (
+    run_id text not null,
+    question text not null,
+    as_of_date date not null,
+    shard_count integer not null,
+    shard_number integer not null,
+    table_name text not null,
+    model_version text not null,
+    late_file_ids bigint[] not null,
+    content bytea not null,
+    written_at timestamptz not null default now(),
+    primary key (run_id, question, as_of_date, shard_count, shard_number, table_name),
+    check (shard_number between 0 and shard_count - 1)
+);
+comment on table ops.score_parts is
+'Rows scored by one of several shards, until the run publishes them; empty between runs. One row per shard and score table.';
+comment on column ops.score_parts.run_id is 'Run that scored, and will publish.';
+comment on column ops.score_parts.question is 'Question that is scored.';
+comment on column ops.score_parts.as_of_date is 'Date that is scored.';
+comment on column ops.score_parts.shard_count is 'Number of shards.';
+comment on column ops.score_parts.shard_number is 'Which of them, from 0.';
+comment on column ops.score_parts.table_name is 'Score table that the rows are for.';
+comment on column ops.score_parts.model_version is 'Model whose numbers these are.';
+comment on column ops.score_parts.late_file_ids is 'Late files that the rows include.';
+comment on column ops.score_parts.content is 'The rows, as Parquet.';
+comment on column ops.score_parts.written_at is 'When they were written, UTC.';
 
 create table if not exists ops.champions (
     champion_id bigint generated always as identity primary key,
@@ -582,6 +609,7 @@ grant select, insert, update on ops.publications to scorer;
 grant select, insert on ops.gate_results, ops.champions to scorer;
 grant select, delete on ops.late_dates to scorer;
 grant select, insert, delete on ops.drift to scorer;
+grant select, insert, update, delete on ops.score_parts to scorer;
 grant usage on sequence ops.publication_id_seq to scorer;
 revoke insert on ops.alerts from loader, transformer, scorer; -- they had it once
 grant select, insert, update on ops.incidents to watcher;
@@ -592,6 +620,7 @@ grant execute on function ops.count_known_customers to watcher;
 grant select on ops.erasures to loader, scorer;
 grant select on all tables in schema ops to eraser;
 grant insert, update on ops.erasures to eraser;
+grant delete on ops.score_parts to eraser;
 grant update on ops.publications, ops.rejected_lines to eraser;
 
 alter default privileges for role transformer in schema staging grant select on tables to scorer;

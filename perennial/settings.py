@@ -108,6 +108,14 @@ class Settings(BaseSettings):
         20_000, ge=1, description="A date that is only learnt from holds about so many customers."
     )
 
+    shards: int = Field(
+        1,
+        ge=1,
+        le=1_000,
+        description="Scoring is dealt to so many tasks, which any workers take; one machine needs "
+        "one. The rows do not depend on it.",
+    )
+
     vault_days: int = Field(
         90, ge=1, description="Originals of personal values are kept so long after they landed."
     )

@@ -137,8 +137,10 @@ def erase_features(connection: psycopg.Connection[Any], who: Person) -> None:
 def erase_scores(connection: psycopg.Connection[Any], who: Person) -> None:
     """Delete the customer's rows of every publication, in force or superseded.
 
-    Each publication is one transaction, and its pointer tells at once what is left of it.
+    Each publication is one transaction, and its pointer tells at once what is left of it. Parts
+    that wait for theirs go whole: who publishes makes them again.
     """
+    connection.execute("delete from ops.score_parts")
     for question in contracts.published():
         contract = contracts.load(question)
         tables = [table for table in contract.tables if CUSTOMER_KEY in table.column_names]

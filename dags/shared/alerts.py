@@ -142,8 +142,8 @@ def succeeded(context: Mapping[str, Any]) -> None:
     Cosmos, which then builds model by model. The last step of a run ends its deadline.
     """
     seen, task = Seen.from_context(context), context["task"]
-    if step_of(seen.task_id) == DBT:
-        return  # what follows the group says that it is whole
+    if step_of(seen.task_id) == DBT or seen.map_index >= 0:
+        return  # what follows all models, or all shards, says that they are whole
     before = task.get_flat_relative_ids(upstream=True)
     steps = {seen.step, *(f"{seen.dag_id}.{step_of(task_id)}" for task_id in before)}
     if not task.downstream_task_ids:

@@ -48,7 +48,9 @@ TASK_DEFAULTS: dict[str, Any] = {
 }
 
 
-def dag_defaults(impact: str, step: str, waits: timedelta = timedelta(0)) -> dict[str, Any]:
+def dag_defaults(
+    impact: str, step: str, waits: timedelta = timedelta(0), dates_at_once: int = 1
+) -> dict[str, Any]:
     """Arguments of `@dag` that every DAG takes, its two tags among them, and a deadline.
 
     The deadline counts from when a run was queued: runs have a date to score and no logical date.
@@ -57,6 +59,7 @@ def dag_defaults(impact: str, step: str, waits: timedelta = timedelta(0)) -> dic
         impact: One of IMPACTS.
         step: One of STEPS.
         waits: How long its runs may wait for a person.
+        dates_at_once: Runs that may be under way side by side.
     """
     late_after = timedelta(hours=_settings.due_hours) + waits
     return {
@@ -70,7 +73,7 @@ def dag_defaults(impact: str, step: str, waits: timedelta = timedelta(0)) -> dic
         "tags": [impact, step],
         "start_date": datetime(2000, 1, 1),
         "catchup": False,
-        "max_active_runs": 1,
+        "max_active_runs": dates_at_once,
         "dagrun_timeout": timedelta(hours=6) + waits,
         "default_args": TASK_DEFAULTS,
         "on_failure_callback": run_failed,

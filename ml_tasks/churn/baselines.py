@@ -40,7 +40,9 @@ class RecencyLogistic:
 
     def predict(self, snapshot: pd.DataFrame) -> np.ndarray:
         """Chance of an order, per row."""
-        margin = self.intercept + _recency(snapshot) @ [self.per_log_day, self.per_log_order]
+        # no product of matrices: its last digits depend on how many rows there are
+        day, order = _recency(snapshot).T
+        margin = self.intercept + day * self.per_log_day + order * self.per_log_order
         return 1 / (1 + np.exp(-margin))
 
 

@@ -18,7 +18,7 @@ from ml_tasks.churn.model import ClockTrees
 from ml_tasks.churn.outcomes import HORIZON_DAYS
 from ml_tasks.shared import levels
 from ml_tasks.shared.buying_clock import BuyingClock
-from ml_tasks.shared.customer_matrix import matrix
+from ml_tasks.shared.customer_matrix import history_days, matrix
 
 COUNT_REASONS = 3
 # What the clock's inputs are called elsewhere.
@@ -33,6 +33,7 @@ def reasons(model: ClockTrees | Baseline, snapshot: pd.DataFrame) -> pd.DataFram
         A row per customer and rank (1 moved most): COLUMNS and `reason`, in words. The contribution
         is in log odds of churn: above 0 it raises the risk. A model of fewer features has fewer.
     """
+    snapshot = snapshot.assign(days_watched=history_days(snapshot))  # which a part can't tell
     parts = [
         _ranked(by_feature, snapshot.iloc[rows])
         for rows, by_feature in contributions(model, snapshot)

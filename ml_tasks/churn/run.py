@@ -88,6 +88,23 @@ def reads(model: TrainedModel) -> bool:
 
 def score(as_of_date: date, model: TrainedModel, store: FeatureStore) -> dict[str, pd.DataFrame]:
     """Score every customer with an order before the date; without a model, say why not."""
+    return joined(score_shard(as_of_date, model, store), as_of_date, model, store)
+
+
+def joined(
+    frames: dict[str, pd.DataFrame], as_of_date: date, model: TrainedModel, store: FeatureStore
+) -> dict[str, pd.DataFrame]:
+    """The rows of all shards, ranked against each other."""
+    del as_of_date, model, store
+    scores = frames[QUESTION]
+    ranked = churn.percentile(scores["churn_probability_90d"].to_numpy(dtype=float))
+    return {**frames, QUESTION: scores.assign(churn_percentile_90d=ranked)}
+
+
+def score_shard(
+    as_of_date: date, model: TrainedModel, store: FeatureStore
+) -> dict[str, pd.DataFrame]:
+    """The rows of the customers that the store holds, but for what depends on all others."""
     snapshot = store.snapshot(as_of_date)
     scores = pd.DataFrame({"customer_id": snapshot["customer_id"].to_numpy(dtype=object)})
     if model.name == NO_MODEL:
@@ -98,7 +115,6 @@ def score(as_of_date: date, model: TrainedModel, store: FeatureStore) -> dict[st
     return {
         QUESTION: scores.assign(
             churn_probability_90d=probability,
-            churn_percentile_90d=churn.percentile(probability),
             churn_risk_band=churn.risk_band(probability),
             score_status="scored",
             score_reason=None,
@@ -129,7 +145,6 @@ def _not_scored(scores: pd.DataFrame, reason: str) -> dict[str, pd.DataFrame]:
     return {
         QUESTION: scores.assign(
             churn_probability_90d=np.nan,
-            churn_percentile_90d=np.nan,
             churn_risk_band=None,
             **{f"reason_{rank}": None for rank in range(1, reasons.COUNT_REASONS + 1)},
             **status,

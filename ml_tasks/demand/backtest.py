@@ -79,7 +79,11 @@ def backtest(panel: Panel, seed: int) -> Backtest:
 
 def _aligned(fitted: Fitted | None, panel: Panel, origin: int) -> Forecasts:
     past = panel.until(origin)
-    of_past = model.simple(past.units) if fitted is None else model.forecast(fitted, past)
+    of_past = (
+        model.simple(past.units)
+        if fitted is None
+        else model.forecast(fitted, past, model.shop_of(past))
+    )
     rows = np.searchsorted(panel.product_ids, past.product_ids)
     aligned = {}
     for name, values in of_past.items():

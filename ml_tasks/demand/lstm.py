@@ -35,14 +35,22 @@ ORIGINS_PER_BATCH = 24
 LEARNING_RATE = 4e-3
 # More products than these teach one small network nothing new.
 MAX_TRAINED = 2_500
-FORECAST_ROWS = 2_048
+# Always so many products at a time, the last ones filled up with rows of nothing: the last digits
+# of a product of matrices depend on its size.
+FORECAST_ROWS = 512
 FIRST_LEVEL_WEEKS = 8
 DAYS_PER_YEAR = 365.25
 
 
 @dataclass(frozen=True)
-class _Shop:
-    """What all products share: log of mean units a product, its running level, the calendar."""
+class ShopRun:
+    """What all products share.
+
+    Attributes:
+        run: Log of mean units a product, shape (n_weeks,).
+        level: Its running level, shape (n_weeks,).
+        calendar: Shape (n_weeks + STEPS, 4).
+    """
 
     run: np.ndarray
     level: np.ndarray
@@ -102,7 +110,7 @@ def fit(panel: Panel, seed: int) -> bytes:
         The weights, as safetensors. The same panel and seed give the same bytes.
     """
     with _reproducible(seed):
-        inputs = _inputs_of(panel.units[_trained_rows(panel)], _shop_of(panel))
+        inputs = _inputs_of(panel.units[_trained_rows(panel)], run_of(panel))
         network = _network_for(inputs)
         optimiser = torch.optim.Adam(network.parameters(), LEARNING_RATE, weight_decay=1e-5)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -118,17 +126,28 @@ def fit(panel: Panel, seed: int) -> bytes:
         return save({name: value.detach() for name, value in network.state_dict().items()})
 
 
-def forecast(panel: Panel, weights: bytes) -> np.ndarray:
-    """Quantiles .1, .5, .9 of log(1 + units) in the weeks to come, shape (n_products, STEPS, 3)."""
-    shop, parts = _shop_of(panel), []
+def forecast(panel: Panel, weights: bytes, run: ShopRun) -> np.ndarray:
+    """Quantiles .1, .5, .9 of log(1 + units) in the weeks to come, shape (n_products, STEPS, 3).
+
+    Args:
+        panel: Some products of the shop, or all; what is said of one does not depend on the others.
+        weights: As of `fit`.
+        run: Of all products.
+    """
+    result = np.empty((len(panel.units), STEPS, len(QUANTILES)))
     newest = torch.tensor([panel.n_weeks - 1])
     with _reproducible(0), torch.no_grad():
         for start in range(0, len(panel.units), FORECAST_ROWS):
-            inputs = _inputs_of(panel.units[start : start + FORECAST_ROWS], shop)
+            units = panel.units[start : start + FORECAST_ROWS]
+            filled = np.pad(
+                units, ((0, FORECAST_ROWS - len(units)), (0, 0)), constant_values=np.nan
+            )
+            inputs = _inputs_of(filled, run)
             network = _network_for(inputs)
             network.load_state_dict(load(weights))
-            parts.append(network(inputs, slice(None), newest)[:, 0])
-        return torch.cat(parts).double().numpy()
+            said = network(inputs, slice(None), newest)[: len(units), 0]
+            result[start : start + len(units)] = said.double().numpy()
+    return result
 
 
 def _loss(network: _Network, inputs: _Inputs, products: Tensor, origins: Tensor) -> Tensor:
@@ -162,15 +181,16 @@ def _network_for(inputs: _Inputs) -> _Network:
     return _Network(inputs.encoder.shape[-1], inputs.calendar.shape[-1])
 
 
-def _shop_of(panel: Panel) -> _Shop:
+def run_of(panel: Panel) -> ShopRun:
+    """What the network reads of the shop, from all its products."""
     count = np.maximum((~np.isnan(panel.units)).sum(axis=0), 1)
     run = np.log1p(np.nansum(panel.units, axis=0) / count)
     level = _running_level(run[None], np.ones((1, len(run)), dtype=bool))[0]
     weeks = [panel.week(week) for week in range(panel.n_weeks + STEPS)]
-    return _Shop(run, level, _calendar(weeks))
+    return ShopRun(run, level, _calendar(weeks))
 
 
-def _inputs_of(units: np.ndarray, shop: _Shop) -> _Inputs:
+def _inputs_of(units: np.ndarray, shop: ShopRun) -> _Inputs:
     is_live = ~np.isnan(units)
     logs = np.where(is_live, np.log1p(np.nan_to_num(units)), 0.0)
     age = np.cumsum(is_live, axis=1)

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from ml_tasks.demand import arima, closures, intermittent, lstm, smoothing
+from ml_tasks.demand.lstm import ShopRun
 from ml_tasks.demand.panel import SEASON_WEEKS, STEPS, Panel
-from ml_tasks.demand.prices import at_usual_price
+from ml_tasks.demand.prices import at_usual_price, elasticity_of
 from ml_tasks.demand.season import season_of
+from ml_tasks.demand.smoothing import Usual
 
 SEASONAL_NAIVE, MEAN = "seasonal_naive", "mean_8_weeks"
 # What an analyst would draw up in a minute; the candidates have to beat the better of them.
@@ -36,6 +38,25 @@ class Fitted:
     lstm_weights: bytes
 
 
+@dataclass(frozen=True)
+class Shop:
+    """What the forecast of one product takes from all others; see `shop_of`.
+
+    Attributes:
+        season: Shape (n_weeks + STEPS,), as of `season_of`.
+        elasticity: As of `elasticity_of`.
+        usual: Of sales as they were.
+        usual_priced: Of sales at usual prices.
+        run: Of sales as they were.
+    """
+
+    season: np.ndarray
+    elasticity: float
+    usual: Usual
+    usual_priced: Usual
+    run: ShopRun
+
+
 def fit(panel: Panel, seed: int) -> Fitted:
     """Fit the candidates that learn, to all weeks of the panel."""
     panel = closures.without_past(panel)
@@ -44,22 +65,43 @@ def fit(panel: Panel, seed: int) -> Fitted:
     return Fitted(panel.product_ids, parameters, lstm.fit(panel, seed))
 
 
-def forecast(fitted: Fitted, panel: Panel) -> Forecasts:
+def shop_of(panel: Panel) -> Shop:
+    """What forecasts take from the whole shop.
+
+    Args:
+        panel: All products that are forecast, at least one week.
+    """
+    panel = closures.without_past(panel)
+    season = season_of(panel)
+    elasticity = elasticity_of(panel, season)
+    return Shop(
+        season=season,
+        elasticity=elasticity,
+        usual=smoothing.usual_of(panel, season),
+        usual_priced=smoothing.usual_of(at_usual_price(panel, elasticity), season),
+        run=lstm.run_of(panel),
+    )
+
+
+def forecast(fitted: Fitted, panel: Panel, shop: Shop) -> Forecasts:
     """What each candidate and the simple methods say of the weeks after a panel.
 
     Args:
         fitted: From the same or an earlier panel; a product it does not know takes the medians.
-        panel: At least one week.
+        panel: At least one week; some products of the shop, or all. What is said of one does not
+            depend on which others are in it.
+        shop: Of all products.
     """
     panel = closures.without_past(panel)
-    season = season_of(panel)
+    season = shop.season
+    priced = at_usual_price(panel, shop.elasticity)
     parameters = _aligned(fitted, panel.product_ids)
     return simple(panel.units) | {
-        SMOOTHING: smoothing.forecast(panel, season),
-        PRICED_SMOOTHING: smoothing.forecast(at_usual_price(panel, season), season),
+        SMOOTHING: smoothing.forecast(panel, season, shop.usual),
+        PRICED_SMOOTHING: smoothing.forecast(priced, season, shop.usual_priced),
         INTERMITTENT: intermittent.forecast(panel.units, season),
         ARIMA: arima.forecast(panel.units, season, parameters),
-        LSTM: lstm.forecast(panel, fitted.lstm_weights),
+        LSTM: lstm.forecast(panel, fitted.lstm_weights, shop.run),
     }
 
 

@@ -100,9 +100,9 @@ def panel_of(product_weeks: pd.DataFrame, as_of_date: date) -> Panel:
         raise ValueError("week_start_date holds days that are no Mondays: cut weeks on Mondays")
     if (week_start > last).any():
         raise ValueError(f"week_start_date reaches beyond {last.date()}, the last whole week")
-    product_ids, row = np.unique(
-        product_weeks["product_id"].to_numpy(dtype=object).astype(str), return_inverse=True
-    )
+    code, found = pd.factorize(product_weeks["product_id"])
+    product_ids, place = np.unique(found.to_numpy(dtype=object).astype(str), return_inverse=True)
+    row = place[code]
     if not len(product_ids):
         return Panel(product_ids, last.date(), np.empty((0, 0)), np.empty((0, 0)), product_ids)
     first = week_start.min()

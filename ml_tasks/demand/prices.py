@@ -21,16 +21,14 @@ PRIOR_OFFERS = 20.0
 OFFER_SQUARE = np.log(2 / 3) ** 2
 
 
-def at_usual_price(panel: Panel, season: np.ndarray) -> Panel:
+def at_usual_price(panel: Panel, elasticity: float) -> Panel:
     """The panel with the units of each week moved to the product's usual price.
 
     Args:
-        panel: Units and takings.
-        season: Log of the season's factor, of n_weeks or more weeks.
+        panel: Units and takings; some products of the shop, or all.
+        elasticity: Of the shop, see `elasticity_of`.
     """
-    log_ratio = log_price_ratio(panel)
-    factor = np.exp(elasticity(panel.units, log_ratio, season) * log_ratio)
-    return replace(panel, units=panel.units * factor)
+    return replace(panel, units=panel.units * np.exp(elasticity * log_price_ratio(panel)))
 
 
 def log_price_ratio(panel: Panel) -> np.ndarray:
@@ -45,11 +43,16 @@ def log_price_ratio(panel: Panel) -> np.ndarray:
     return np.log(ratio)
 
 
-def elasticity(units: np.ndarray, log_ratio: np.ndarray, season: np.ndarray) -> float:
+def elasticity_of(panel: Panel, season: np.ndarray) -> float:
     """By how many percent a price 1 % lower raises sales, one figure for the shop; 0 to 4.
 
     Least squares within products, weeks with a sale, after the season.
+
+    Args:
+        panel: All products, units and takings.
+        season: Log of the season's factor, of n_weeks or more weeks.
     """
+    units, log_ratio = panel.units, log_price_ratio(panel)
     is_sale = units > 0
     logs = np.log(np.where(is_sale, units, 1.0)) - season[: units.shape[1]]
     count = np.maximum(is_sale.sum(axis=1, keepdims=True), 1)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ml_tasks.demand.panel import STEPS, Panel
+from ml_tasks.demand.panel import Panel
 
 DECAY = 0.8
 # Families with fewer products are one, with a total worth forecasting.
@@ -26,12 +26,12 @@ SMALL_UNITS = 1e-9
 
 
 def means(units: np.ndarray, panel: Panel, season: np.ndarray) -> np.ndarray:
-    """Expected units of each product and week, shape (n_products, STEPS), at least 0.
+    """Expected units of each product and week, shape (n_products, n_ahead), at least 0.
 
     Args:
-        units: Quantiles, shape (n_products, STEPS, 3).
+        units: Quantiles, shape (n_products, n_ahead, 3).
         panel: Sales so far of the same products.
-        season: Log of the season's factor, shape (n_weeks + STEPS,).
+        season: Log of the season's factor, shape (n_weeks + n_ahead,).
     """
     result = units @ SWANSON
     families = groups(panel.families)
@@ -48,7 +48,7 @@ def groups(families: np.ndarray) -> np.ndarray:
 
 
 def factor(expected: np.ndarray, units: np.ndarray, season: np.ndarray) -> np.ndarray:
-    """What a group's means are multiplied by in each week, shape (STEPS,)."""
+    """What a group's means are multiplied by in each week, shape (n_ahead,)."""
     added = expected.sum(axis=0)
     direct = total_forecast(np.nansum(units, axis=0), season)
     ratio = (direct + SMALL_UNITS) / (added + SMALL_UNITS)
@@ -56,14 +56,14 @@ def factor(expected: np.ndarray, units: np.ndarray, season: np.ndarray) -> np.nd
 
 
 def total_forecast(total: np.ndarray, season: np.ndarray) -> np.ndarray:
-    """A total in the weeks to come by exponential smoothing, shape (STEPS,).
+    """A total in the weeks to come by exponential smoothing, shape (n_ahead,).
 
     Args:
         total: Units of past weeks, shape (n_weeks,).
-        season: Log of the season's factor, shape (n_weeks + STEPS,).
+        season: Log of the season's factor, shape (n_weeks + n_ahead,).
     """
     n_weeks = len(total)
     usual = np.exp(season)
     weight = DECAY ** np.arange(n_weeks)[::-1]
     level = (weight * total).sum() / (weight * usual[:n_weeks]).sum()
-    return level * usual[n_weeks : n_weeks + STEPS]
+    return level * usual[n_weeks:]

@@ -96,36 +96,85 @@ def train(training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
 def score(as_of_date: date, model: TrainedModel, store: FeatureStore) -> dict[str, pd.DataFrame]:
     """Eight rows per product that was ever sold; those without a recent sale say so."""
     panel = panel_of(store.product_weeks(as_of_date), as_of_date)
+    every = np.ones(len(panel.product_ids), dtype=bool)
+    return {QUESTION: _with_means(_scores(panel, every, as_of_date, model), panel, as_of_date)}
+
+
+def score_shard(
+    as_of_date: date, model: TrainedModel, store: FeatureStore
+) -> dict[str, pd.DataFrame]:
+    """The rows of the products of the store's shard, but for what depends on all others.
+
+    All sales are read: what is usual in the shop is the same in every shard.
+    """
+    panel = panel_of(store.product_weeks(as_of_date), as_of_date)
+    own = store.shard.holds(panel.product_ids.tolist())
+    return {QUESTION: _scores(panel, own, as_of_date, model)}
+
+
+def joined(
+    frames: dict[str, pd.DataFrame], as_of_date: date, model: TrainedModel, store: FeatureStore
+) -> dict[str, pd.DataFrame]:
+    """The rows of all shards, with expected units that add up to the forecasts of totals."""
+    del model
+    panel = panel_of(store.product_weeks(as_of_date), as_of_date)
+    return {**frames, QUESTION: _with_means(frames[QUESTION], panel, as_of_date)}
+
+
+def _scores(panel: Panel, own: np.ndarray, as_of_date: date, model: TrainedModel) -> pd.DataFrame:
+    """Rows without MEAN of the products that are `own`, shape (n_products,) of booleans."""
     if model.name == NO_MODEL:
-        return {QUESTION: _not_scored(_rows(panel, as_of_date), model.parameters["reason"])}
+        return _not_scored(_rows(panel.only(own), as_of_date), model.parameters["reason"])
     awake = panel.sold_within(ACTIVE_WEEKS)
-    asleep = _not_scored(_rows(panel.only(~awake), as_of_date), ASLEEP)
-    panel = panel.only(awake)
-    if not awake.any():
-        return {QUESTION: asleep}
-    units, expected, methods = _forecast(panel, model)
-    steps = slice(weeks_stepped_over(as_of_date), weeks_stepped_over(as_of_date) + HORIZON_WEEKS)
-    frame = _rows(panel, as_of_date)
-    frame[list(QUANTITIES)] = units[:, steps].reshape(-1, len(QUANTITIES))
-    frame[MEAN] = expected[:, steps].ravel()
+    asleep = _not_scored(_rows(panel.only(own & ~awake), as_of_date), ASLEEP)
+    if not (own & awake).any():
+        return asleep
+    units, methods = _forecast(panel.only(awake), own[awake], model)
+    frame = _rows(panel.only(own & awake), as_of_date)
+    frame[list(QUANTITIES)] = units[:, _steps(as_of_date)].reshape(-1, len(QUANTITIES))
     frame["method"] = np.repeat(methods, HORIZON_WEEKS)
-    return {QUESTION: pd.concat([frame.assign(score_status="scored", score_reason=None), asleep])}
+    return pd.concat([frame.assign(score_status="scored", score_reason=None), asleep])
 
 
-def _forecast(panel: Panel, model: TrainedModel) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Units of every step, (n_products, STEPS, 3), expected units, and each product's method."""
+def _with_means(scores: pd.DataFrame, panel: Panel, as_of_date: date) -> pd.DataFrame:
+    """The rows of all products, in a total order, with MEAN."""
+    scores = scores.sort_values(["product_id", "horizon_weeks"], ignore_index=True)
+    is_scored = (scores["score_status"] == "scored").to_numpy(dtype=bool)
+    scores[MEAN] = np.nan
+    if is_scored.any():
+        panel = panel.only(panel.sold_within(ACTIVE_WEEKS))
+        if scores.loc[is_scored, "product_id"].unique().tolist() != panel.product_ids.tolist():
+            raise ValueError("the sales changed while they were forecast: score the date again")
+        units = scores.loc[is_scored, list(QUANTITIES)].to_numpy(dtype=float)
+        by_product = np.ascontiguousarray(units).reshape(-1, HORIZON_WEEKS, len(QUANTITIES))
+        usual = season_of(panel)
+        season = np.concatenate(
+            [usual[: panel.n_weeks], usual[panel.n_weeks :][_steps(as_of_date)]]
+        )
+        scores.loc[is_scored, MEAN] = reconcile.means(by_product, panel, season).ravel()
+    return scores
+
+
+def _steps(as_of_date: date) -> slice:
+    """The steps after the panel's last week that are asked for."""
+    first = weeks_stepped_over(as_of_date)
+    return slice(first, first + HORIZON_WEEKS)
+
+
+def _forecast(panel: Panel, own: np.ndarray, model: TrainedModel) -> tuple[np.ndarray, np.ndarray]:
+    """Units of every step, (n_own, STEPS, 3), and the method, of the products that are `own`."""
     shifts = np.array(model.parameters[stored.BANDS])
-    season = season_of(panel)
+    shop_panel, panel = panel, panel.only(own)
     if model.name != BLEND:
         quantiles = demand.simple(closures.without_past(panel).units)[model.name]
         methods = np.full(len(panel.product_ids), model.name, dtype=object)
     else:
-        forecasts = demand.forecast(stored.fitted(model.artefacts), panel)
+        shop = demand.shop_of(shop_panel)
+        forecasts = demand.forecast(stored.fitted(model.artefacts), panel, shop)
         weights = stored.weights_of(model.artefacts, panel.product_ids, backtest.sizes(forecasts))
         quantiles = blend.blended(forecasts, weights)
         methods = np.array(CANDIDATES, dtype=object)[weights.argmax(axis=1)]
-    units = blend.units_of(quantiles, shifts, panel.units)
-    return units, reconcile.means(units, panel, season), methods
+    return blend.units_of(quantiles, shifts, panel.units), methods
 
 
 def _rows(panel: Panel, as_of_date: date) -> pd.DataFrame:
@@ -144,5 +193,5 @@ def _rows(panel: Panel, as_of_date: date) -> pd.DataFrame:
 
 
 def _not_scored(frame: pd.DataFrame, reason: str) -> pd.DataFrame:
-    nothing = dict.fromkeys((*QUANTITIES, MEAN), float("nan"))
+    nothing = dict.fromkeys(QUANTITIES, float("nan"))
     return frame.assign(**nothing, method=None, score_status="not_scored", score_reason=reason)

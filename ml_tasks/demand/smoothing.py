@@ -8,6 +8,8 @@ Theta, ETS, ARIMA and Croston's methods.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 
 from ml_tasks.demand.panel import Panel
@@ -25,21 +27,56 @@ DEFAULT_SIGMA = 0.8
 Z_P90 = 1.2815515655446004
 
 
-def forecast(panel: Panel, season: np.ndarray) -> np.ndarray:
+@dataclass(frozen=True)
+class Usual:
+    """What a product leans on that says little of itself.
+
+    Attributes:
+        launch_roots: Square root of a new product's usual units a week, by family.
+        launch_root: The same of a product whose family had few new ones.
+        variance: Of a week about its level, log scale.
+    """
+
+    launch_roots: dict[str, float]
+    launch_root: float
+    variance: float
+
+
+def usual_of(panel: Panel, season: np.ndarray) -> Usual:
+    """What is usual in a shop; the order of its products does not matter, who is there does.
+
+    Args:
+        panel: All products.
+        season: As of `season_of`.
+    """
+    launches = Usual(*_launches(panel), variance=DEFAULT_SIGMA**2)
+    factor = np.exp(season)
+    squares, count = _misses(panel.units, _level(panel, factor, launches), factor)
+    enough = count >= MIN_SPREAD_WEEKS
+    if not enough.any():
+        return launches
+    # the median: a product that fell asleep is off by its whole log
+    return replace(launches, variance=float(np.median(squares[enough] / count[enough])))
+
+
+def forecast(panel: Panel, season: np.ndarray, usual: Usual) -> np.ndarray:
     """Quantiles .1, .5, .9 of log(1 + units) in the weeks to come, shape (n_products, STEPS, 3).
 
     Args:
-        panel: At least one week.
+        panel: At least one week; some products of the shop, or all.
         season: As of `season_of`, shape (n_weeks + STEPS,).
+        usual: Of all products.
     """
     factor = np.exp(season)
-    level = _level(panel, factor[: panel.n_weeks])
+    level = _level(panel, factor, usual)
     median = np.log1p(level[:, None] * factor[panel.n_weeks :])
-    spread = Z_P90 * _sigma(panel.units, level, factor)[:, None]
+    squares, count = _misses(panel.units, level, factor)
+    pulled = (squares + SPREAD_PRIOR_WEEKS * usual.variance) / (count + SPREAD_PRIOR_WEEKS)
+    spread = Z_P90 * np.sqrt(pulled)[:, None]
     return np.stack([median - spread, median, median + spread], axis=-1)
 
 
-def _level(panel: Panel, factor: np.ndarray) -> np.ndarray:
+def _level(panel: Panel, factor: np.ndarray, usual: Usual) -> np.ndarray:
     """Units in a week of usual season, shape (n_products,).
 
     A ratio of sums, so that a week in which the shop was closed has no say.
@@ -49,13 +86,14 @@ def _level(panel: Panel, factor: np.ndarray) -> np.ndarray:
     later = np.cumsum(is_live[:, ::-1], axis=1)[:, ::-1]  # a closure stops the clock
     weight = DECAY ** (later - 1) * is_live
     prior = PRIOR_WEEKS * DECAY ** is_live.sum(axis=1)
-    sold = (weight * roots).sum(axis=1) + prior * np.sqrt(_launch_level(panel))
-    expected = (weight * np.sqrt(factor)).sum(axis=1) + prior
+    launch_roots = [usual.launch_roots.get(f, usual.launch_root) for f in panel.families.tolist()]
+    sold = (weight * roots).sum(axis=1) + prior * np.array(launch_roots)
+    expected = (weight * np.sqrt(factor[: panel.n_weeks])).sum(axis=1) + prior
     return (sold / expected) ** 2
 
 
-def _launch_level(panel: Panel) -> np.ndarray:
-    """Usual units a week of a new product of the same family, shape (n_products,).
+def _launches(panel: Panel) -> tuple[dict[str, float], float]:
+    """Root of the usual units a week of new products: by family, and of all other families.
 
     By products that were first sold in the panel's course; the whole shop's where the family had
     few, and what all products usually sell where the shop had few.
@@ -69,23 +107,20 @@ def _launch_level(panel: Panel) -> np.ndarray:
     was_new = is_launch.any(axis=1)
     usual = np.nanmedian(np.sqrt(panel.units)) if is_live.any() else 0.0
     of_shop = own[was_new].mean() if was_new.sum() >= MIN_LAUNCHES else usual
-    level = np.full(len(own), of_shop)
-    for family in np.unique(panel.families):
-        members = panel.families == family
-        if (members & was_new).sum() >= MIN_LAUNCHES:
-            level[members] = own[members & was_new].mean()
-    return level**2
+    names, count = np.unique(panel.families[was_new], return_counts=True)
+    of_family = {
+        str(name): float(own[was_new & (panel.families == name)].mean())
+        for name in names[count >= MIN_LAUNCHES]
+    }
+    return of_family, float(of_shop)
 
 
-def _sigma(units: np.ndarray, level: np.ndarray, factor: np.ndarray) -> np.ndarray:
-    """Spread of recent weeks about the level on the log scale, pulled towards the shop's."""
+def _misses(
+    units: np.ndarray, level: np.ndarray, factor: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Sum of squared misses of the level in recent weeks, log scale, and of how many weeks."""
     recent = units[:, -SPREAD_WEEKS:]
     n_weeks = units.shape[1]
     expected = np.log1p(level[:, None] * factor[max(n_weeks - SPREAD_WEEKS, 0) : n_weeks])
     squares = (np.log1p(recent) - expected) ** 2
-    count = (~np.isnan(squares)).sum(axis=1)
-    total = np.nansum(squares, axis=1)
-    enough = count >= MIN_SPREAD_WEEKS
-    # the median: a product that fell asleep is off by its whole log
-    shop = np.median(total[enough] / count[enough]) if enough.any() else DEFAULT_SIGMA**2
-    return np.sqrt((total + SPREAD_PRIOR_WEEKS * shop) / (count + SPREAD_PRIOR_WEEKS))
+    return np.nansum(squares, axis=1), (~np.isnan(squares)).sum(axis=1)

@@ -15,6 +15,8 @@ import pandas as pd
 from psycopg import sql
 
 from ml_tasks.shared import reading
+from ml_tasks.shared.shards import WHOLE, Shard
+from perennial.contracts import CUSTOMER_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,6 +41,11 @@ IN_SAMPLE = sql.SQL("snapshots.is_in_sample is not false")
 IS_SAMPLED = sql.SQL(
     "mod(('x' || left(md5(snapshots.customer_id), 8))::bit(32)::bigint, %(one_in)s) = 0"
 )
+# Age of a date's oldest customer, whoever of them is read.
+DAYS_WATCHED = sql.SQL(
+    ", (select max(known.days_since_first_order) from {snapshots} as known"
+    " where known.as_of_date = %(as_of_date)s) as days_watched"
+).format(snapshots=SNAPSHOTS)
 # Training reads so many labelled snapshots at most, of the last three years.
 MAX_LABELLED_ROWS = 100_000
 LABELLED_DAYS = 3 * 365
@@ -56,6 +63,7 @@ class FeatureStore:
         for_training: Whether a snapshot is to hold the customers of the sample only, so that what
             is learnt does not depend on which dates were scored.
         one_in: One customer in so many of these is read; a power of two. See `sample_for`.
+        shard: Whose customers a snapshot is to hold; all other tables are read whole.
     """
 
     def __init__(
@@ -64,12 +72,14 @@ class FeatureStore:
         *,
         for_training: bool = False,
         one_in: int | None = None,
+        shard: Shard = WHOLE,
     ) -> None:
         self.connection = connection
         self.for_training = for_training
         self.one_in = one_in
+        self.shard = shard
         self.reads: list[dict[str, Any]] = []  # what was read so far, in numbers
-        self._last_snapshot: tuple[date, pd.DataFrame] | None = None
+        self._last: dict[str, tuple[date, pd.DataFrame]] = {}  # what was read last, by method
 
     def sample_for(
         self, training_date: date, horizon_days: int, max_rows: int = MAX_LABELLED_ROWS
@@ -97,13 +107,14 @@ class FeatureStore:
     def snapshot(self, as_of_date: date) -> pd.DataFrame:
         """What was known of each customer on a date: one row per customer_id, ordered by it.
 
-        The last one is remembered, for scoring and drift read the same: don't change it.
+        The last one is remembered, for scoring and drift read the same: don't change it. Of a part
+        of the customers it brings `days_watched`, which the oldest of a part can't tell.
 
         Raises:
             FeaturesMissingError: If the table holds earlier dates and not this one.
         """
-        if self._last_snapshot and self._last_snapshot[0] == as_of_date:
-            return self._last_snapshot[1]
+        if self._is_last("snapshot", as_of_date):
+            return self._last["snapshot"][1]
         query = sql.SQL(
             "select snapshots.*{days_watched} from {snapshots} as snapshots"
             " where snapshots.as_of_date = %(as_of_date)s and {in_sample} and {is_sampled}"
@@ -111,20 +122,27 @@ class FeatureStore:
         ).format(
             snapshots=SNAPSHOTS,
             in_sample=IN_SAMPLE if self.for_training else sql.SQL("true"),
-            **self._sampled(),
+            **(self._sampled() if self.shard == WHOLE else self._dealt()),
         )
         frame = self.read(query, {"as_of_date": as_of_date, **self._sample_of(as_of_date)})
-        if frame.empty and self._has_snapshots_before(as_of_date):
+        if frame.empty and self._lacks_snapshots(as_of_date):
             raise FeaturesMissingError(
                 f"features.customer_snapshots has earlier dates and not {as_of_date}: choose the"
                 " first of a month, or a date that was scored"
             )
-        self._last_snapshot = as_of_date, frame
+        self._last["snapshot"] = as_of_date, frame
         return frame
 
-    def _has_snapshots_before(self, as_of_date: date) -> bool:
-        query = sql.SQL("select exists(select from {} where as_of_date < %s)").format(SNAPSHOTS)
-        row = self.connection.execute(query, [as_of_date]).fetchone()
+    def _is_last(self, method: str, as_of_date: date) -> bool:
+        return method in self._last and self._last[method][0] == as_of_date
+
+    def _lacks_snapshots(self, as_of_date: date) -> bool:
+        """Whether there are snapshots of earlier dates and none of this one."""
+        query = sql.SQL(
+            "select exists(select from {snapshots} where as_of_date < %(day)s)"
+            " and not exists(select from {snapshots} where as_of_date = %(day)s)"
+        ).format(snapshots=SNAPSHOTS)
+        row = self.connection.execute(query, {"day": as_of_date}).fetchone()
         return row is not None and row[0]
 
     def labelled_snapshots(self, known_by: date, horizon_days: int) -> pd.DataFrame:
@@ -158,6 +176,11 @@ class FeatureStore:
         )
         known = {"known_by": known_by, "horizon_days": horizon_days}
         return self.read(query, {**known, **self._sample_of(known_by)})
+
+    def _dealt(self) -> dict[str, sql.Composable]:
+        """The same as `_sampled` of a snapshot's query that reads a shard."""
+        is_own = self.shard.condition(sql.Identifier("snapshots", CUSTOMER_KEY))
+        return {"days_watched": DAYS_WATCHED, "is_sampled": is_own}
 
     def _sampled(self) -> dict[str, sql.Composable]:
         """Column and condition of a query that reads a sample; nothing where all are read."""
@@ -214,7 +237,12 @@ class FeatureStore:
         return frame.rename(columns={"as_of_date": "snapshot_date"})
 
     def product_weeks(self, as_of_date: date) -> pd.DataFrame:
-        """Weekly sales before a date, zeros included; ordered by product_id, week_start_date."""
+        """Weekly sales before a date, zeros included; ordered by product_id, week_start_date.
+
+        The last ones are remembered: don't change them.
+        """
+        if self._is_last("product_weeks", as_of_date):
+            return self._last["product_weeks"][1]
         query = sql.SQL(
             "select product_weeks.* from {product_weeks} as product_weeks"
             " where product_weeks.as_of_date = %(made_for)s"
@@ -222,7 +250,9 @@ class FeatureStore:
             ' order by product_weeks.product_id collate "C", product_weeks.week_start_date'
         ).format(product_weeks=PRODUCT_WEEKS)
         made_for = self._made_for("product_weeks", as_of_date)
-        return self.read(query, {"as_of_date": as_of_date, "made_for": made_for})
+        frame = self.read(query, {"as_of_date": as_of_date, "made_for": made_for})
+        self._last["product_weeks"] = as_of_date, frame
+        return frame
 
     def shop_days(self, as_of_date: date) -> pd.DataFrame:
         """Customers who ordered on each day before a date, and the new among them; by day_date."""

@@ -139,17 +139,20 @@ def checksum_in_force(
 
 
 def clean_superseded(settings: Settings, older_than: timedelta = SUPERSEDED_KEPT) -> dict[str, int]:
-    """Delete rows that no pointer shows any more: superseded, or left by a publish that failed.
+    """Delete rows that no pointer shows: superseded, or left by a run that failed.
 
     Args:
         settings: Where the warehouse is.
         older_than: Rows written more recently stay: their publish may still be at work.
 
     Returns:
-        Rows deleted, by table.
+        Rows deleted, by table; of `score_parts`, parts.
     """
     deleted: dict[str, int] = {}
     with connect(settings, "scorer", autocommit=True) as connection:
+        deleted["score_parts"] = connection.execute(
+            "delete from ops.score_parts where written_at < now() - %s", [older_than]
+        ).rowcount
         for question in published():
             for table in load(question).tables:
                 deleted[table.name] = _clean(connection, question, table, older_than)

@@ -12,10 +12,12 @@ from datetime import date
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from ml_tasks.shared import champions, drift_watch, registry
+from ml_tasks.shared import champions, drift_watch, registry, sharded
 from ml_tasks.shared.features import FeatureStore
 from ml_tasks.shared.model import TrainedModel, training_date_of
 from ml_tasks.shared.publish import publish
+from ml_tasks.shared.sharded import Scoring
+from ml_tasks.shared.shards import Shard
 from perennial import contracts
 from perennial.warehouse import connect
 
@@ -33,7 +35,11 @@ SEED = 7
 
 
 class Question(Protocol):
-    """What `ml_tasks/<question>/run.py` offers."""
+    """What `ml_tasks/<question>/run.py` offers.
+
+    Where a row depends on other rows of its date, also `score_shard`, which is `score` without what
+    does, and `joined`, which adds it to the rows of all shards.
+    """
 
     QUESTION: str
     CONTEST: dict[str, str]  # figures that decide between two models -> lower or higher is better
@@ -45,13 +51,15 @@ class Question(Protocol):
     def score(
         self, as_of_date: date, model: TrainedModel, store: FeatureStore
     ) -> dict[str, pd.DataFrame]:
-        """Rows of each score table for a date."""
+        """Rows of each score table for a date, of the customers that the store holds."""
 
 
 def score_question(
     settings: Settings, question: str, as_of_date: date, run_id: str
 ) -> dict[str, Any]:
     """Score a question for a date and publish the scores.
+
+    In as many shards as the settings say; those that `score_shard` kept for this run are done.
 
     Returns:
         The publication's summary, see `publish`, and `seconds` by step.
@@ -61,8 +69,14 @@ def score_question(
     model_ready = time.monotonic()
     with connect(settings, "scorer") as connection:
         late_file_ids = late_file_ids_of(connection, question, as_of_date)
-        store = FeatureStore(connection)
-        frames = question_module(question).score(as_of_date, model, store)
+        store, module = FeatureStore(connection), question_module(question)
+        if settings.shards == 1:
+            frames = module.score(as_of_date, model, store)
+        else:
+            scoring = Scoring(question, as_of_date, run_id, model, module)
+            parts = sharded.collect(connection, scoring, settings.shards, late_file_ids)
+            late_file_ids = sharded.in_all(parts)
+            frames = sharded.joined(scoring, parts, store)
         features = drift_watch.inputs(question, as_of_date, store)
     scored = time.monotonic()
     contract = contracts.load(question)
@@ -75,6 +89,35 @@ def score_question(
         "publish": round(time.monotonic() - scored, 1),
     }
     return {**summary, "seconds": seconds}
+
+
+def score_shard(
+    settings: Settings, question: str, as_of_date: date, run_id: str, shard_number: int
+) -> dict[str, Any]:
+    """Score one of the settings' shards and keep its rows for `score_question` of the same run.
+
+    Returns:
+        JSON-able: shard, row_counts by table, and `seconds` by step.
+    """
+    started = time.monotonic()
+    model = _model_of(settings, question, as_of_date)
+    model_ready = time.monotonic()
+    shard = Shard(shard_number, settings.shards)
+    scoring = Scoring(question, as_of_date, run_id, model, question_module(question))
+    with connect(settings, "scorer") as connection:
+        late_file_ids = late_file_ids_of(connection, question, as_of_date)
+        part = sharded.score_part(connection, scoring, shard, late_file_ids)
+        scored = time.monotonic()
+        sharded.keep(connection, scoring, shard, part)
+    return {
+        "shard": str(shard),
+        "row_counts": {name: rows.num_rows for name, rows in part.tables.items()},
+        "seconds": {
+            "model": round(model_ready - started, 1),
+            "score": round(scored - model_ready, 1),
+            "keep": round(time.monotonic() - scored, 1),
+        },
+    }
 
 
 def ensure_model(settings: Settings, question: str, as_of_date: date) -> dict[str, Any]:

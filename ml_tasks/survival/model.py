@@ -59,8 +59,9 @@ class CoxModel:
 
     def _risk(self, snapshots: pd.DataFrame) -> np.ndarray:
         """Hazard as a multiple of the baseline's, shape (n_rows,)."""
-        values = covariates(snapshots)[self.features].to_numpy()
-        log_risk = (values - np.array(self.center)) @ np.array(self.coefficients)
+        values = np.ascontiguousarray(covariates(snapshots)[self.features])
+        # no product of matrices: its last digits depend on how many rows there are
+        log_risk = ((values - np.array(self.center)) * np.array(self.coefficients)).sum(axis=1)
         return np.exp(np.clip(log_risk, -MAX_LOG_RISK, MAX_LOG_RISK))
 
 

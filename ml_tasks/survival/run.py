@@ -96,18 +96,35 @@ def reads(model: TrainedModel) -> bool:
 
 def score(as_of_date: date, model: TrainedModel, store: FeatureStore) -> dict[str, pd.DataFrame]:
     """Every known customer's chances of an order, and the curves as of the training date."""
+    return joined(score_shard(as_of_date, model, store), as_of_date, model, store)
+
+
+def score_shard(
+    as_of_date: date, model: TrainedModel, store: FeatureStore
+) -> dict[str, pd.DataFrame]:
+    """The rows of the customers that the store holds."""
     snapshots = store.snapshot(as_of_date)
     if model.name == NO_MODEL:
+        return {QUESTION: _not_scored(snapshots, model.parameters["reason"])}
+    fitted = from_dict(json.loads(model.artefacts[MODEL_FILE]))
+    return {QUESTION: _scored(predict(fitted, snapshots, pd.Timestamp(as_of_date)))}
+
+
+def joined(
+    frames: dict[str, pd.DataFrame], as_of_date: date, model: TrainedModel, store: FeatureStore
+) -> dict[str, pd.DataFrame]:
+    """The rows of all shards, and beside them the curves and effects, which are of the shop."""
+    del as_of_date, store
+    if model.name == NO_MODEL:
         return {
-            "survival": _not_scored(snapshots, model.parameters["reason"]),
+            **frames,
             "survival_curves": _no_curves(model.parameters["reason"]),
             "survival_effects": _no_effects(model.parameters["reason"]),
         }
-    fitted = from_dict(json.loads(model.artefacts[MODEL_FILE]))
     curves = pd.DataFrame(json.loads(model.artefacts[CURVES_FILE]))
     effects = pd.DataFrame(json.loads(model.artefacts.get(EFFECTS_FILE, b"{}")))
     return {
-        "survival": _scored(predict(fitted, snapshots, pd.Timestamp(as_of_date))),
+        **frames,
         "survival_curves": _scored(curves.reset_index(drop=True)),
         "survival_effects": (
             _no_effects(NO_EFFECTS) if effects.empty else _scored(effects.reset_index(drop=True))

@@ -66,12 +66,14 @@ TABLES: dict[str, dict[str, set[str]]] = {
         "ops.champions": {"select", "insert"},
         "ops.late_dates": {"select", "delete"},
         "ops.drift": {"select", "insert", "delete"},
+        "ops.score_parts": {"select", "insert", "update", "delete"},
         "ops.erasures": {"select"},
     },
     "eraser": {
         "ops.erasures": {"insert", "update"},
         "ops.publications": {"update"},
         "ops.rejected_lines": {"update"},
+        "ops.score_parts": {"delete"},
         "vault.originals": {"select", "delete"},
     },
     "watcher": {  # and a few columns of landed_files and publications, by name

@@ -46,6 +46,14 @@ def no_season(units: np.ndarray) -> np.ndarray:
     return np.zeros(units.shape[1] + STEPS)
 
 
+def smoothed(known: Panel, season: np.ndarray) -> np.ndarray:
+    return smoothing.forecast(known, season, smoothing.usual_of(known, season))
+
+
+def forecasts(fitted: model.Fitted, known: Panel) -> model.Forecasts:
+    return model.forecast(fitted, known, model.shop_of(known))
+
+
 class Store:
     """Sales of the weeks from MONDAY on, shape (n_products, n_weeks)."""
 
@@ -159,7 +167,7 @@ def test_weeks_closed_last_year_are_expected_closed_again():
     assert known.week(103).isocalendar().week == known.week(51).isocalendar().week - 1
     assert factor[103:105].max() < 0.25
     assert factor[[100, 101, 106]].min() > 0.7
-    forecast = np.expm1(smoothing.forecast(known, np.log(factor))[..., 1])
+    forecast = np.expm1(smoothed(known, np.log(factor))[..., 1])
     assert forecast[:, 3:5].max() < 8 < 20 < forecast[:, :2].min()
 
 
@@ -179,7 +187,7 @@ def test_one_large_order_makes_no_season():
 
 def test_smoothing_is_the_weighted_mean_of_roots():
     units = np.array([[1.0, 4.0, 9.0, 16.0] * 10])
-    forecast = np.expm1(smoothing.forecast(panel(units), no_season(units))[0, :, 1])
+    forecast = np.expm1(smoothed(panel(units), no_season(units))[0, :, 1])
     cut = np.minimum(units[0], 16.0)
     top = bottom = 0.0
     for age, value in enumerate(reversed(cut)):
@@ -196,9 +204,9 @@ def test_cut_takes_the_largest_weeks_and_no_other():
 
 def test_one_large_order_does_not_carry_the_forecast_away():
     units = np.random.default_rng(15).poisson(10, (1, 60)).astype(float)
-    calm = np.expm1(smoothing.forecast(panel(units), no_season(units))[0, 0, 1])
+    calm = np.expm1(smoothed(panel(units), no_season(units))[0, 0, 1])
     units[0, -2] = 2_000
-    assert np.expm1(smoothing.forecast(panel(units), no_season(units))[0, 0, 1]) < 1.5 * calm
+    assert np.expm1(smoothed(panel(units), no_season(units))[0, 0, 1]) < 1.5 * calm
 
 
 def test_new_product_starts_from_its_family():
@@ -209,9 +217,9 @@ def test_new_product_starts_from_its_family():
         units[row, start:] = rng.poisson(40 if row < 20 else 4, 60 - start)
     units[[0, 20], 58:] = 10.0  # two weeks of the same sales, in families of 40 and of 4
     families = ["large"] * 20 + ["small"] * 20
-    forecast = np.expm1(smoothing.forecast(panel(units, families), no_season(units))[:, 0, 1])
+    forecast = np.expm1(smoothed(panel(units, families), no_season(units))[:, 0, 1])
     assert 4 < forecast[20] < 10 < forecast[0] < 40
-    alike = np.expm1(smoothing.forecast(panel(units), no_season(units))[:, 0, 1])
+    alike = np.expm1(smoothed(panel(units), no_season(units))[:, 0, 1])
     assert alike[0] == pytest.approx(alike[20])
 
 
@@ -266,7 +274,7 @@ def test_shop_that_opens_again_sells_as_before():
         np.tile([0.0, -0.75, 0.0], (30, 1)), np.full(30, 0.2), np.full(30, True)
     )
     forecasts = {
-        "smoothing": smoothing.forecast(known, season),
+        "smoothing": smoothed(known, season),
         "arima": arima.forecast(known.units, season, steady),
         "intermittent": intermittent.forecast(known.units, season),
         "last year": model.simple(known.units)[model.SEASONAL_NAIVE],
@@ -306,15 +314,17 @@ def test_planted_effect_of_an_offer_is_found(shop_with_offers):
     known, _ = shop_with_offers
     log_ratio = prices.log_price_ratio(known)
     assert set(np.exp(log_ratio).round(3).ravel()) == {0.667, 1.0}
-    found = prices.elasticity(known.units, log_ratio, no_season(known.units))
+    found = prices.elasticity_of(known, no_season(known.units))
     assert found == pytest.approx(2.0, abs=0.1)  # 1.5 ** 2 = 2.25
 
 
 def test_forecast_after_an_offer_is_of_the_usual_price(shop_with_offers):
     known, rate = shop_with_offers
     season = no_season(known.units)
-    priced = np.expm1(smoothing.forecast(prices.at_usual_price(known, season), season)[:, 0, 1])
-    plain = np.expm1(smoothing.forecast(known, season)[:, 0, 1])
+    priced = np.expm1(
+        smoothed(prices.at_usual_price(known, prices.elasticity_of(known, season)), season)[:, 0, 1]
+    )
+    plain = np.expm1(smoothed(known, season)[:, 0, 1])
     on_offer = slice(0, 30)
     assert np.mean(plain[on_offer] / rate[on_offer, 0]) > 1.15
     assert np.mean(priced[on_offer] / rate[on_offer, 0]) == pytest.approx(1.0, abs=0.06)
@@ -323,7 +333,8 @@ def test_forecast_after_an_offer_is_of_the_usual_price(shop_with_offers):
 def test_prices_that_never_change_change_nothing():
     known = panel(np.random.default_rng(25).poisson(9, (5, 60)))
     np.testing.assert_array_equal(
-        prices.at_usual_price(known, no_season(known.units)).units, known.units
+        prices.at_usual_price(known, prices.elasticity_of(known, no_season(known.units))).units,
+        known.units,
     )
 
 
@@ -424,7 +435,7 @@ def test_lstm_finds_a_planted_season(monkeypatch):
     truth = rng.uniform(10, 80, (80, 1)) * season
     units = rng.poisson(truth).astype(float)
     known, came = panel(units[:, :130]), truth[:, 130 : 130 + STEPS]
-    network = np.expm1(lstm.forecast(known, lstm.fit(known, seed=1))[..., 1])
+    network = np.expm1(lstm.forecast(known, lstm.fit(known, seed=1), lstm.run_of(known))[..., 1])
     naive = np.expm1(model.simple(known.units)[model.MEAN][..., 1])
     error = np.abs(network - came).mean()
     assert error < 0.5 * np.abs(naive - came).mean()
@@ -437,7 +448,7 @@ def test_lstm_gives_equal_bytes_for_equal_sales_and_seed_only():
     weights = lstm.fit(known, seed=1)
     assert lstm.fit(known, seed=1) == weights
     assert lstm.fit(known, seed=2) != weights
-    quantiles = lstm.forecast(known, weights)
+    quantiles = lstm.forecast(known, weights, lstm.run_of(known))
     assert (np.diff(quantiles, axis=-1) >= 0).all()
 
 
@@ -447,8 +458,8 @@ def test_forecast_of_a_week_reads_nothing_after_it():
     fitted = model.fit(panel(units[:, :60]), seed=1)
     changed = units.copy()
     changed[:, 70:] = 99
-    before = model.forecast(fitted, panel(units).until(70))
-    after = model.forecast(fitted, panel(changed).until(70))
+    before = forecasts(fitted, panel(units).until(70))
+    after = forecasts(fitted, panel(changed).until(70))
     assert set(before) == {*CANDIDATES, *model.SIMPLE}
     for name, values in before.items():
         np.testing.assert_array_equal(values, after[name])
