@@ -106,7 +106,8 @@ def score_shard(
     scoring = Scoring(question, as_of_date, run_id, model, question_module(question))
     with connect(settings, "scorer") as connection:
         late_file_ids = late_file_ids_of(connection, question, as_of_date)
-        part = sharded.score_part(connection, scoring, shard, late_file_ids)
+        store = FeatureStore(connection, shard=shard)
+        part = sharded.score_part(scoring, store, late_file_ids)
         scored = time.monotonic()
         sharded.keep(connection, scoring, shard, part)
     return {

@@ -57,28 +57,21 @@ class Part:
     late_file_ids: Collection[int]
 
 
-def score_part(
-    connection: psycopg.Connection[Any],
-    scoring: Scoring,
-    shard: Shard,
-    late_file_ids: Collection[int],
-) -> Part:
+def score_part(scoring: Scoring, store: FeatureStore, late_file_ids: Collection[int]) -> Part:
     """Score one shard.
 
     Args:
-        connection: Role scorer.
         scoring: What is scored.
-        shard: Whose rows.
+        store: Reads the shard.
         late_file_ids: Noted before this.
     """
-    store = FeatureStore(connection, shard=shard)
     score = getattr(scoring.module, "score_shard", scoring.module.score)
     frames = score(scoring.as_of_date, scoring.model, store)
     tables = {
         name: pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
         for name, frame in frames.items()
     }
-    log.info("%s %s: scored shard %s", scoring.question, scoring.as_of_date, shard)
+    log.info("%s %s: scored shard %s", scoring.question, scoring.as_of_date, store.shard)
     return Part(tables, late_file_ids)
 
 
@@ -150,7 +143,8 @@ def collect(
     if kept and len(kept) < shard_count:
         log.warning("%d of %d shards were kept; the others are made now", len(kept), shard_count)
     return [
-        kept.get(shard.number) or score_part(connection, scoring, shard, late_file_ids)
+        kept.get(shard.number)
+        or score_part(scoring, FeatureStore(connection, shard=shard), late_file_ids)
         for shard in shards(shard_count)
     ]
 
