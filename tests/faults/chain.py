@@ -95,6 +95,15 @@ def train(question: str, task: Task) -> None:
     ensure_model(task.settings, question, task.as_of_date)
 
 
+def score(question: str, task: Task) -> None:
+    """The tasks of all shards, one after the other; none where there is one shard."""
+    from ml_tasks.shared.run import score_shard
+
+    if task.settings.shards > 1:
+        for number in range(task.settings.shards):
+            score_shard(task.settings, question, task.as_of_date, task.run_id, number)
+
+
 def publish(question: str, task: Task) -> None:
     from ml_tasks.shared.run import score_question
 
@@ -125,6 +134,7 @@ DAILY: dict[str, Callable[[Task], None]] = {
     "gate days": gate_days,
     "gate features": gate_features,
     **{f"train {question}": partial(train, question) for question in QUESTIONS},
+    **{f"score {question}": partial(score, question) for question in QUESTIONS},
     **{f"publish {question}": partial(publish, question) for question in QUESTIONS},
     "report": report,
     "lookback": lookback,

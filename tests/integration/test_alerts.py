@@ -5,6 +5,7 @@ import json
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
+from typing import Any
 
 import psycopg
 import pytest
@@ -67,15 +68,20 @@ class Task:
         return self._before
 
 
-def seen(dag_id: str = "score_churn", task_id: str = "publish", day: str = "2024-03-01") -> dict:
+def seen(
+    dag_id: str = "score_churn",
+    task_id: str = "publish",
+    day: str = "2024-03-01",
+    shard: int = -1,
+) -> dict:
     return {
-        "ti": SimpleNamespace(dag_id=dag_id, task_id=task_id, run_id=RUN_ID, map_index=-1),
-        "task": Task("train"),
+        "ti": SimpleNamespace(dag_id=dag_id, task_id=task_id, run_id=RUN_ID, map_index=shard),
+        "task": Task("train") if shard >= 0 else Task("train", "score"),
         "dag_run": SimpleNamespace(partition_key=day),
     }
 
 
-def failed(error: BaseException | None = None, **where: str) -> dict:
+def failed(error: BaseException | None = None, **where: Any) -> dict:
     return seen(**where) | {"exception": error or GateFailed(RULE)}
 
 
@@ -174,6 +180,19 @@ def test_a_shared_cause_is_over_when_its_last_step_succeeds(home, webhook, monke
     succeeded(seen())
     assert len(webhook.posts) == 1
     succeeded(seen(dag_id="score_clv"))  # publish stands behind train
+    assert [post["type"] for _, post in webhook.posts] == ["failure", "success"]
+
+
+def test_shards_that_fail_are_one_cause_and_end_when_all_are_published(home, webhook, monkeypatch):
+    monkeypatch.setenv("PERENNIAL_ALERT_URLS", webhook.url)
+    for shard in (2, 5):
+        alert(failed(ValueError("column x is gone"), task_id="score", shard=shard))
+    assert [post["title"] for _, post in webhook.posts] == [
+        "Perennial critical: score_churn.score failed for 2024-03-01 (data-platform)"
+    ]
+    succeeded(seen(task_id="score", shard=3))  # says nothing of the second and the fifth
+    assert len(webhook.posts) == 1
+    succeeded(seen())
     assert [post["type"] for _, post in webhook.posts] == ["failure", "success"]
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -107,9 +110,9 @@ def test_every_run_has_a_deadline_and_tells_when_none_of_its_tasks_could(
         assert dag["tells_failed_runs"], dag_id
 
 
-def test_one_date_at_a_time_and_nothing_on_its_own(bag: dict[str, Any]) -> None:
+def test_one_date_at_a_time_but_for_scores_and_nothing_on_its_own(bag: dict[str, Any]) -> None:
     for dag_id, dag in bag["dags"].items():
-        assert dag["max_active_runs"] == 1, dag_id
+        assert (dag["max_active_runs"] == 1) is not dag_id.startswith("score_"), dag_id
         assert not dag["catchup"], dag_id
     # the clock starts nothing after that day: orders of 2011 are not scored for today
     assert bag["dags"]["land"]["end_date"] == "2000-01-01"
@@ -121,6 +124,36 @@ def test_what_works_hard_shares_the_pool(bag: dict[str, Any]) -> None:
             assert task["pool"] == HEAVY_POOL, f"score_{question}.{task_id}"
     producer = bag["dags"]["build_warehouse"]["tasks"]["dbt.dbt_producer_watcher"]
     assert producer["pool"] == HEAVY_POOL
+
+
+# DAG files read the number of shards when they are imported.
+READ_SCORE = """
+from dags.score import score_churn as dag
+for task in dag.topological_sort():
+    mapped = len(task.op_kwargs_expand_input.value["shard_number"]) if task.is_mapped else 0
+    print(task.task_id, mapped, task.pool, *sorted(task.upstream_task_ids))
+"""
+
+
+@pytest.mark.parametrize(
+    ("shards", "expected"),
+    [
+        ("1", ["train 0 cores", "publish 0 cores train"]),
+        ("7", ["train 0 cores", "score 7 cores train", "publish 0 cores score"]),
+    ],
+)
+def test_scoring_fans_out_over_as_many_shards_as_are_set(
+    shards: str, expected: list[str], tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", READ_SCORE],
+        cwd=REPOSITORY,
+        env=os.environ | {"PERENNIAL_SHARDS": shards, "AIRFLOW_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-len(expected) :] == expected
 
 
 def test_training_asks_for_its_date_and_starts_nothing_by_itself(bag: dict[str, Any]) -> None:

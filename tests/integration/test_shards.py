@@ -1,0 +1,173 @@
+"""A date scored in one, two and seven shards: the same rows, whatever broke meanwhile."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, timedelta
+
+import pandas as pd
+import pytest
+from psycopg import sql
+
+from ingest.sample_shop import generate, write
+from ml_tasks.demand import lstm
+from ml_tasks.shared import sharded
+from ml_tasks.shared.publish import clean_superseded
+from ml_tasks.shared.run import score_question, score_shard
+from ml_tasks.shared.shards import shard_number, shards
+from perennial import contracts
+from perennial.settings import Settings
+from perennial.warehouse import connect
+from tests.conftest import StartHome
+from tests.steps import build, land_files, rows, score
+
+AS_OF = date(2024, 1, 20)
+QUESTIONS = contracts.questions()
+RELATIONS = [f"scores.{table.name}" for name in QUESTIONS for table in contracts.load(name).tables]
+STATE = "select question, checksum, row_counts from ops.publications order by question"
+PARTS = "select count(*) from ops.score_parts"
+
+
+@pytest.fixture(scope="module")
+def home(start_home: StartHome, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """A small shop, scored in one piece."""
+    folder = tmp_path_factory.mktemp("shop")
+    write(generate(seed=3, customers=250, days=420), folder)
+    settings = start_home("canonical")
+    land_files(settings, AS_OF, folder)
+    build(settings, AS_OF)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lstm, "TRAINING_STEPS", 20)
+        score(settings, AS_OF)
+    return settings
+
+
+@pytest.fixture(scope="module")
+def in_one_piece(home: Settings) -> tuple[list[tuple], dict[str, pd.DataFrame]]:
+    return state(home), {relation: in_force(home, relation) for relation in RELATIONS}
+
+
+def in_force(settings: Settings, relation: str) -> pd.DataFrame:
+    """The rows that readers see."""
+    name = relation.removeprefix("scores.")
+    return rows(settings, f"reporting.{name}_history", AS_OF)
+
+
+def state(settings: Settings) -> list[tuple]:
+    with connect(settings, "scorer") as connection:
+        return connection.execute(STATE).fetchall()
+
+
+def count_parts(settings: Settings) -> int:
+    with connect(settings, "scorer") as connection:
+        [(count,)] = connection.execute(PARTS)
+    return count
+
+
+def in_shards(home: Settings, count: int) -> Settings:
+    return home.model_copy(update={"shards": count})
+
+
+def no_score(*_: object) -> None:
+    raise AssertionError("a shard that was kept is scored again")
+
+
+@pytest.mark.parametrize("count", [1, 2, 7])
+def test_the_rows_do_not_depend_on_how_many_shards_there_are(
+    home: Settings, in_one_piece: tuple, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = in_shards(home, count)
+    for question in QUESTIONS:
+        if count > 1:
+            for shard in reversed(range(count)):
+                told = score_shard(settings, question, AS_OF, f"run {count}", shard)
+                assert told["shard"] == f"{shard + 1} of {count}"
+            assert count_parts(home) >= count
+            monkeypatch.setattr(sharded, "score_part", no_score)
+        score_question(settings, question, AS_OF, f"run {count}")
+        monkeypatch.undo()
+    publications, frames = in_one_piece
+    assert state(home) == publications  # checksums are of the rows in their order
+    for relation, frame in frames.items():
+        assert len(frame) > 0, relation
+        assert in_force(home, relation).equals(frame), relation
+    assert count_parts(home) == 0
+
+
+def test_postgres_deals_as_python_does(home: Settings) -> None:
+    keys = [f"{number}" for number in range(500)] + ["é-客戶", "a b", "", "o'c"]
+    with connect(home, "scorer") as connection:
+        for shard in shards(7):
+            held = connection.execute(
+                sql.SQL("select key from unnest(%s::text[]) as key where {}").format(
+                    shard.condition(sql.Identifier("key"))
+                ),
+                [keys],
+            )
+            own = [key for key in keys if shard_number(key, 7) == shard.number]
+            assert sorted(key for (key,) in held) == sorted(own)
+            assert own
+
+
+def half_a_shard(settings: Settings) -> None:
+    """Score a shard and be killed when its first rows were sent, and not yet committed."""
+    keep = sharded.keep
+
+    def die(*arguments: object) -> None:
+        keep(*arguments)  # type: ignore[arg-type]
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    sharded.keep = die  # type: ignore[assignment]
+    score_shard(settings, "churn", AS_OF, "killed", 1)
+
+
+def test_a_killed_shard_changes_nothing_for_readers_and_runs_again(
+    home: Settings, in_one_piece: tuple
+) -> None:
+    settings, (publications, frames) = in_shards(home, 2), in_one_piece
+    score_shard(settings, "churn", AS_OF, "killed", 0)
+    victim = multiprocessing.get_context("fork").Process(target=half_a_shard, args=(settings,))
+    victim.start()
+    victim.join(120)
+    assert victim.exitcode == -signal.SIGKILL
+    assert count_parts(home) == 2  # the two tables of the shard that was done
+    assert state(home) == publications
+    assert in_force(home, "scores.churn").equals(frames["scores.churn"])
+
+    with ThreadPoolExecutor() as pool:  # as when a try that was taken for dead is at work still
+        list(pool.map(lambda _: score_shard(settings, "churn", AS_OF, "killed", 1), range(2)))
+    assert count_parts(home) == 4
+    score_question(settings, "churn", AS_OF, "killed")
+    assert state(home) == publications
+    assert in_force(home, "scores.churn").equals(frames["scores.churn"])
+    assert count_parts(home) == 0
+
+
+def test_whoever_publishes_makes_what_is_missing_and_uses_no_other_runs_parts(
+    home: Settings, in_one_piece: tuple
+) -> None:
+    settings, (publications, _) = in_shards(home, 2), in_one_piece
+    score_shard(settings, "churn", AS_OF, "one", 1)
+    score_shard(settings, "churn", AS_OF, "another", 0)
+    score_shard(in_shards(home, 7), "churn", AS_OF, "one", 0)  # before the number was changed
+    with connect(home, "scorer") as connection:  # of a model that has given way since
+        connection.execute(
+            "update ops.score_parts set model_version = 'old', content = ''"
+            " where run_id = 'another'"
+        )
+    score_question(settings, "churn", AS_OF, "one")
+    assert state(home) == publications
+    assert count_parts(home) == 2
+    score_question(settings, "churn", AS_OF, "another")
+    assert state(home) == publications
+    assert count_parts(home) == 0
+
+
+def test_what_a_run_left_behind_goes(home: Settings) -> None:
+    score_shard(in_shards(home, 2), "survival", AS_OF, "broken off", 0)
+    assert clean_superseded(home, timedelta(hours=1))["score_parts"] == 0  # may be at work still
+    assert clean_superseded(home, timedelta(0))["score_parts"] == 1
+    assert count_parts(home) == 0
