@@ -52,8 +52,8 @@ class ProxiedHome:
 
 
 def twin_homes(start_home: StartHome) -> Iterator[tuple[ProxiedHome, ProxiedHome]]:
-    """A home whose steps are broken, and its twin, whose are not."""
-    broken, twin = (ProxiedHome.begin(start_home("canonical")) for _ in range(2))
+    """A home whose steps are broken, and its twin, whose are not; both score in two shards."""
+    broken, twin = (ProxiedHome.begin(start_home("canonical", shards=2)) for _ in range(2))
     twins.share_key(broken.settings, twin.settings)
     yield broken, twin
     for home in (broken, twin):

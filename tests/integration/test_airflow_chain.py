@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -18,6 +19,7 @@ from ml_tasks.churn.evaluate import MODEL
 from ml_tasks.shared import champions, registry
 from ml_tasks.shared.champions import Champion
 from ml_tasks.shared.model import TrainedModel
+from perennial import contracts
 from perennial.airflow_api import Api
 from perennial.settings import Settings
 from perennial.warehouse import connect
@@ -89,13 +91,23 @@ def test_a_second_run_finds_its_work_done(home: Settings, first_run: object) -> 
     assert "done already" in done.stdout
 
 
-def test_the_same_date_again_gives_the_same_rows(home: Settings, first_run: object) -> None:
+def test_the_same_date_again_in_two_shards_gives_the_same_rows(
+    home: Settings, first_run: object
+) -> None:
     with connect(home, "scorer") as connection:
         before = dict(connection.execute("select question, publication_id from ops.publications"))
     kept = {relation: rows(home, relation, AS_OF) for relation in score_relations()}
 
-    done = command(home, "run", "--as-of", str(AS_OF), "--again")
+    command(home, "down")  # the DAGs are read anew
+    two_shards = {"PERENNIAL_SHARDS": "2"}
+    done = command(home, "run", "--as-of", str(AS_OF), "--again", environment=two_shards)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-3000:]
+    for question in contracts.questions():
+        steps = [line for line in done.stdout.splitlines() if f" score_{question}.score " in line]
+        assert {shard for line in steps for shard in re.findall(r"shard \d of 2", line)} == {
+            "shard 1 of 2",
+            "shard 2 of 2",
+        }
 
     with connect(home, "scorer") as connection:
         after = dict(connection.execute("select question, publication_id from ops.publications"))
