@@ -39,6 +39,8 @@ def location(settings: Settings, question: str, run_id: str, source: str) -> str
         source: The registry's URL of the version's folder `model`. In a home it is not asked: the
             home may have been moved since.
     """
+    if settings.artefacts and source.startswith(f"{root(settings)}/"):
+        return source.removesuffix("/model")
     in_a_home = f"/{FOLDER}/{question}/{run_id}/artifacts/model"
     if source.startswith("file:") and source.endswith(in_a_home):
         return str(settings.home / FOLDER / question / run_id / "artifacts")

@@ -175,6 +175,13 @@ def test_files_lie_where_the_settings_say(home, tmp_path, scheme):
         assert found.artefacts == SEPTEMBER.artefacts
 
 
+def test_a_shared_folder_may_be_called_like_the_one_in_a_home(home, tmp_path):
+    shared = home.model_copy(update={"artefacts": f"file://{tmp_path}/mlflow"})
+    registry.add(shared, "shared", SEPTEMBER)
+    found = registry.find(shared, "shared", SEPTEMBER.training_date)
+    assert found.artefacts == SEPTEMBER.artefacts
+
+
 def test_a_home_may_be_moved(home, tmp_path):
     registry.add(home, "moved", SEPTEMBER)
     shutil.copytree(home.home / "mlflow", tmp_path / "mlflow")
