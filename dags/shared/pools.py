@@ -1,6 +1,5 @@
 """Pools by name, without anything to import."""
 
-# Tasks that work hard share this pool, whatever worker takes them, so that two cores stay
-# responsive. Made at start; a team with more workers sets its size in Airflow, and that stays.
+# Tasks that work hard share this pool, so that two cores stay responsive. Made at start.
 HEAVY_POOL = "cores"
 HEAVY_SLOTS = 2

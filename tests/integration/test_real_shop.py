@@ -108,6 +108,24 @@ def test_predicted_spend_adds_up_to_what_was_spent(home: Settings) -> None:
     assert clv.predicted_spend_amount_90d.astype(float).sum() == pytest.approx(actual, rel=0.25)
 
 
+def test_seven_shards_give_the_same_rows(home: Settings) -> None:
+    def published() -> dict[tuple, tuple]:
+        with connect(home, "scorer") as connection:
+            found = connection.execute(
+                "select question, as_of_date, publication_id, checksum from ops.publications"
+            ).fetchall()
+        return {tuple(key): (number, checksum) for *key, number, checksum in found}
+
+    before, settings = published(), home.model_copy(update={"shards": 7})
+    score(settings, CUTS[1], "churn", "clv", "survival")
+    score(settings, SEASON, "demand")
+    after = published()
+    made_again = [key for key in before if after[key][0] > before[key][0]]
+    assert len(made_again) == 4
+    for key in before:
+        assert after[key][1] == before[key][1], key
+
+
 def test_demand_beats_the_plain_methods_into_the_season(home: Settings) -> None:
     demand = rows(home, "reporting.demand_history", SEASON)
     assert demand.horizon_weeks.max() == 8

@@ -27,7 +27,11 @@ from tests.steps import build, land_files, rows, score
 AS_OF = date(2024, 1, 20)
 QUESTIONS = contracts.questions()
 RELATIONS = [f"scores.{table.name}" for name in QUESTIONS for table in contracts.load(name).tables]
-STATE = "select question, checksum, row_counts from ops.publications order by question"
+STATE = (
+    "select question, checksum, row_counts::text, null, null from ops.publications"
+    " union all select question, kind, column_name, value, threshold from ops.drift"
+    " order by 1, 2, 3"
+)
 PARTS = "select count(*) from ops.score_parts"
 
 
