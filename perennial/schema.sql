@@ -235,7 +235,7 @@ create table if not exists ops.score_parts (
     model_version text not null,
     late_file_ids bigint[] not null,
     content bytea not null,
-    written_at timestamptz not null default now(),
+    read_at timestamptz not null default now(),
     primary key (run_id, question, as_of_date, shard_count, shard_number, table_name),
     check (shard_number between 0 and shard_count - 1)
 );
@@ -250,7 +250,7 @@ comment on column ops.score_parts.table_name is 'Score table that the rows are f
 comment on column ops.score_parts.model_version is 'Model whose numbers these are.';
 comment on column ops.score_parts.late_file_ids is 'Late files that the rows include.';
 comment on column ops.score_parts.content is 'The rows, as Parquet.';
-comment on column ops.score_parts.written_at is 'When they were written, UTC.';
+comment on column ops.score_parts.read_at is 'When reading what they are made of began, UTC.';
 
 create table if not exists ops.champions (
     champion_id bigint generated always as identity primary key,

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from contextlib import contextmanager
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -40,6 +40,10 @@ ROWS_AT_ONCE = 10_000
 SUPERSEDED_KEPT = timedelta(hours=6)  # longer than any publish takes
 
 
+class OvertakenError(RuntimeError):
+    """Another publication of the date came between: what it knew, these rows may not."""
+
+
 def publish(
     settings: Settings,
     frames: Mapping[str, pd.DataFrame],
@@ -48,6 +52,7 @@ def publish(
     model: TrainedModel,
     run_id: str,
     late_file_ids: Collection[int] | None = None,
+    read_at: datetime | None = None,
 ) -> dict[str, Any]:
     """Replace the scores of a question and date.
 
@@ -60,6 +65,7 @@ def publish(
         run_id: Run that made them.
         late_file_ids: Late files that the scores include: noted before the features were read.
             None: all that are noted now.
+        read_at: When reading what the rows are made of began. None: it does not matter.
 
     Returns:
         JSON-able: question, as_of_date, publication_id, model_name, model_version, row_counts,
@@ -68,6 +74,8 @@ def publish(
     Raises:
         ContractError: If the rows do not keep the contract; nothing was written.
         expectations.gate.GateFailed: If the gate stopped them; readers still see the old rows.
+        OvertakenError: If others were published since `read_at`, which may know more; readers see
+            those.
     """
     if model.training_date > as_of_date:
         raise ContractError(
@@ -106,9 +114,15 @@ def publish(
             "checksum": checksum,
             "warnings": gate.warnings,
         }
-        _switch(connection, summary, model.training_date, run_id, late_file_ids)
+        _switch(connection, summary, model.training_date, run_id, late_file_ids, read_at)
     log.info("published %s", summary)
     return summary
+
+
+def now(connection: psycopg.Connection[Any]) -> datetime:
+    """The warehouse's time, for `read_at`."""
+    ((time,),) = connection.execute("select clock_timestamp()").fetchall()
+    return time
 
 
 def checksum_in_force(
@@ -151,7 +165,7 @@ def clean_superseded(settings: Settings, older_than: timedelta = SUPERSEDED_KEPT
     deleted: dict[str, int] = {}
     with connect(settings, "scorer", autocommit=True) as connection:
         deleted["score_parts"] = connection.execute(
-            "delete from ops.score_parts where written_at < now() - %s", [older_than]
+            "delete from ops.score_parts where read_at < now() - %s", [older_than]
         ).rowcount
         for question in published():
             for table in load(question).tables:
@@ -250,6 +264,7 @@ def _switch(
     training_date: date,
     run_id: str,
     late_file_ids: Collection[int] | None,
+    read_at: datetime | None,
 ) -> None:
     """Point ops.publications at the new rows. From here on readers see them."""
     values = {
@@ -259,9 +274,10 @@ def _switch(
         "row_count": sum(summary["row_counts"].values()),
         "row_counts": Jsonb(summary["row_counts"]),
         "late_file_ids": None if late_file_ids is None else list(late_file_ids),
+        "read_at": read_at,
     }
     with connection.transaction():
-        connection.execute(
+        switched = connection.execute(
             "insert into ops.publications (question, as_of_date, publication_id, run_id,"
             " model_name, model_version, training_date, row_count, row_counts, checksum)"
             " values (%(question)s, %(as_of_date)s, %(publication_id)s, %(run_id)s,"
@@ -272,9 +288,14 @@ def _switch(
             " model_name = excluded.model_name, model_version = excluded.model_version,"
             " training_date = excluded.training_date, row_count = excluded.row_count,"
             " row_counts = excluded.row_counts, checksum = excluded.checksum,"
-            " published_at = excluded.published_at",
+            " published_at = excluded.published_at"
+            " where publications.published_at < coalesce(%(read_at)s, 'infinity')",
             values,
         )
+        if not switched.rowcount:
+            raise OvertakenError(
+                f"{summary['question']} {summary['as_of_date']} was published since"
+            )
         # what came late is in these scores now, but for files noted while they were made
         connection.execute(
             "delete from ops.late_dates where question = %(question)s"

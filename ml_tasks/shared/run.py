@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from ml_tasks.shared import champions, drift_watch, registry, sharded
 from ml_tasks.shared.features import FeatureStore
 from ml_tasks.shared.model import TrainedModel, training_date_of
-from ml_tasks.shared.publish import publish
+from ml_tasks.shared.publish import OvertakenError, now, publish
 from ml_tasks.shared.sharded import Scoring
 from ml_tasks.shared.shards import Shard
 from perennial import contracts
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SEED = 7
+MAX_OVERTAKEN = 3  # so often a date is read anew because another run published it meanwhile
 
 
 class Question(Protocol):
@@ -60,27 +61,42 @@ def score_question(
     """Score a question for a date and publish the scores.
 
     In as many shards as the settings say; those that `score_shard` kept for this run are done.
+    Whoever finds that another run has published the date meanwhile reads it anew: of two at once
+    the last word is that of the newest features.
 
     Returns:
         The publication's summary, see `publish`, and `seconds` by step.
     """
+    for _ in range(MAX_OVERTAKEN):
+        try:
+            return _score_and_publish(settings, question, as_of_date, run_id)
+        except OvertakenError as error:
+            log.warning("%s: it is scored again", error)
+    return _score_and_publish(settings, question, as_of_date, run_id)
+
+
+def _score_and_publish(
+    settings: Settings, question: str, as_of_date: date, run_id: str
+) -> dict[str, Any]:
     started = time.monotonic()
     model = _model_of(settings, question, as_of_date)
     model_ready = time.monotonic()
     with connect(settings, "scorer") as connection:
+        read_at = now(connection)
         late_file_ids = late_file_ids_of(connection, question, as_of_date)
         store, module = FeatureStore(connection), question_module(question)
         if settings.shards == 1:
             frames = module.score(as_of_date, model, store)
         else:
             scoring = Scoring(question, as_of_date, run_id, model, module)
-            parts = sharded.collect(connection, scoring, settings.shards, late_file_ids)
+            parts = sharded.collect(connection, scoring, settings.shards, late_file_ids, read_at)
             late_file_ids = sharded.in_all(parts)
+            read_at = min(part.read_at for part in parts)
             frames = sharded.joined(scoring, parts, store)
         features = drift_watch.inputs(question, as_of_date, store)
     scored = time.monotonic()
     contract = contracts.load(question)
-    summary = publish(settings, frames, contract, as_of_date, model, run_id, late_file_ids)
+    summary = publish(settings, frames, contract, as_of_date, model, run_id, late_file_ids, read_at)
     drifted = drift_watch.watch(settings, question, as_of_date, model, features, frames, run_id)
     summary["warnings"] = [*summary["warnings"], *drifted]
     seconds = {
@@ -105,9 +121,10 @@ def score_shard(
     shard = Shard(shard_number, settings.shards)
     scoring = Scoring(question, as_of_date, run_id, model, question_module(question))
     with connect(settings, "scorer") as connection:
+        read_at = now(connection)
         late_file_ids = late_file_ids_of(connection, question, as_of_date)
         store = FeatureStore(connection, shard=shard)
-        part = sharded.score_part(scoring, store, late_file_ids)
+        part = sharded.score_part(scoring, store, late_file_ids, read_at)
         scored = time.monotonic()
         sharded.keep(connection, scoring, shard, part)
     return {

@@ -11,7 +11,7 @@ import io
 import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -51,19 +51,24 @@ class Part:
     Attributes:
         tables: By score table, the columns as the question brings them, not yet checked.
         late_file_ids: Late files that the rows include.
+        read_at: When reading what they are made of began.
     """
 
     tables: Mapping[str, pa.Table]
     late_file_ids: Collection[int]
+    read_at: datetime
 
 
-def score_part(scoring: Scoring, store: FeatureStore, late_file_ids: Collection[int]) -> Part:
+def score_part(
+    scoring: Scoring, store: FeatureStore, late_file_ids: Collection[int], read_at: datetime
+) -> Part:
     """Score one shard.
 
     Args:
         scoring: What is scored.
         store: Reads the shard.
         late_file_ids: Noted before this.
+        read_at: Now.
     """
     score = getattr(scoring.module, "score_shard", scoring.module.score)
     frames = score(scoring.as_of_date, scoring.model, store)
@@ -72,7 +77,7 @@ def score_part(scoring: Scoring, store: FeatureStore, late_file_ids: Collection[
         for name, frame in frames.items()
     }
     log.info("%s %s: scored shard %s", scoring.question, scoring.as_of_date, store.shard)
-    return Part(tables, late_file_ids)
+    return Part(tables, late_file_ids, read_at)
 
 
 def keep(connection: psycopg.Connection[Any], scoring: Scoring, shard: Shard, part: Part) -> None:
@@ -82,16 +87,16 @@ def keep(connection: psycopg.Connection[Any], scoring: Scoring, shard: Shard, pa
         pq.write_table(rows, buffer, compression="zstd")
         connection.execute(
             "insert into ops.score_parts (run_id, question, as_of_date, shard_count, shard_number,"
-            " table_name, model_version, late_file_ids, content)"
-            " values (%s, %s, %s, %s, %s, %s, %s, %s, %b)"
+            " table_name, model_version, late_file_ids, read_at, content)"
+            " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %b)"
             " on conflict (run_id, question, as_of_date, shard_count, shard_number, table_name)"
             " do update set model_version = excluded.model_version,"
             " late_file_ids = excluded.late_file_ids, content = excluded.content,"
-            " written_at = excluded.written_at",
+            " read_at = excluded.read_at",
             [
                 *(scoring.run_id, scoring.question, scoring.as_of_date),
                 *(shard.count, shard.number, name, scoring.model.model_version),
-                *(list(part.late_file_ids), buffer.getvalue()),
+                *(list(part.late_file_ids), part.read_at, buffer.getvalue()),
             ],
         )
 
@@ -109,19 +114,18 @@ def take(
             "delete from ops.score_parts"
             " where run_id = %s and question = %s and as_of_date = %s"
             " returning shard_count, model_version, shard_number, table_name, late_file_ids,"
-            " content",
+            " read_at, content",
             [scoring.run_id, scoring.question, scoring.as_of_date],
         ).fetchall()
     connection.commit()
     parts: dict[int, Part] = {}
-    for count, model_version, number, table_name, late_file_ids, content in rows:
+    for count, model_version, number, table_name, late_file_ids, read_at, content in rows:
         if (count, model_version) != (shard_count, scoring.model.model_version):
             log.warning("not used: shard %d of %d by %s", number + 1, count, model_version)
             continue
         tables = parts[number].tables if number in parts else {}
-        parts[number] = Part(
-            {**tables, table_name: pq.read_table(io.BytesIO(content))}, late_file_ids
-        )
+        tables = {**tables, table_name: pq.read_table(io.BytesIO(content))}
+        parts[number] = Part(tables, late_file_ids, read_at)
     return parts
 
 
@@ -130,6 +134,7 @@ def collect(
     scoring: Scoring,
     shard_count: int,
     late_file_ids: Collection[int],
+    read_at: datetime,
 ) -> list[Part]:
     """The parts of all shards: those that were kept, and what is missing, made here.
 
@@ -138,13 +143,14 @@ def collect(
         scoring: What is scored.
         shard_count: Number of shards.
         late_file_ids: Noted before this.
+        read_at: Now.
     """
     kept = take(connection, scoring, shard_count)
     if kept and len(kept) < shard_count:
         log.warning("%d of %d shards were kept; the others are made now", len(kept), shard_count)
     return [
         kept.get(shard.number)
-        or score_part(scoring, FeatureStore(connection, shard=shard), late_file_ids)
+        or score_part(scoring, FeatureStore(connection, shard=shard), late_file_ids, read_at)
         for shard in shards(shard_count)
     ]
 

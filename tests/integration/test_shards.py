@@ -7,6 +7,7 @@ import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -14,9 +15,9 @@ from psycopg import sql
 
 from ingest.sample_shop import generate, write
 from ml_tasks.demand import lstm
-from ml_tasks.shared import sharded
+from ml_tasks.shared import drift_watch, sharded
 from ml_tasks.shared.publish import clean_superseded
-from ml_tasks.shared.run import score_question, score_shard
+from ml_tasks.shared.run import question_module, score_question, score_shard
 from ml_tasks.shared.shards import shard_number, shards
 from perennial import contracts
 from perennial.settings import Settings
@@ -168,6 +169,32 @@ def test_whoever_publishes_makes_what_is_missing_and_uses_no_other_runs_parts(
     score_question(settings, "churn", AS_OF, "another")
     assert state(home) == publications
     assert count_parts(home) == 0
+
+
+def test_a_slow_run_puts_no_older_rows_in_force(
+    home: Settings, in_one_piece: tuple, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, read = question_module("churn"), drift_watch.inputs
+    scored, quick = [], ["quick"]
+
+    def score_and_count(*arguments: Any) -> dict[str, pd.DataFrame]:
+        scored.append(arguments)
+        return module_score(*arguments)
+
+    def read_while_another_publishes(*arguments: Any) -> pd.DataFrame:
+        while quick:
+            score_question(home, "churn", AS_OF, quick.pop())
+        return read(*arguments)
+
+    module_score = module.score
+    monkeypatch.setattr(module, "score", score_and_count)
+    monkeypatch.setattr(drift_watch, "inputs", read_while_another_publishes)
+    score_question(home, "churn", AS_OF, "slow")
+    with connect(home, "scorer") as connection:
+        runs = connection.execute("select run_id from ops.publications where question = 'churn'")
+        assert runs.fetchall() == [("slow",)]
+    assert len(scored) == 3  # the slow one again, for what it had read was older
+    assert state(home) == in_one_piece[0]
 
 
 def test_what_a_run_left_behind_goes(home: Settings) -> None:

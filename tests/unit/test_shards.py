@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from hashlib import md5
 from typing import Any
 
@@ -27,6 +27,7 @@ from perennial import contracts
 from tests.unit.planted_shop import PlantedShop, plant
 
 COUNTS = (1, 2, 7)
+NOW = datetime(2021, 12, 10, tzinfo=UTC)
 TRAINING_DATE, SCORED_DATE = date(2021, 3, 1), date(2021, 3, 10)
 
 
@@ -83,7 +84,7 @@ def require_equal_rows(module: Any, model: TrainedModel, day: date, shop: Any) -
     whole = module.score(day, model, shop)
     scoring = Scoring(module.QUESTION, day, "test", model, module)
     for count in COUNTS[1:]:
-        parts = [sharded.score_part(scoring, Dealt(shop, one), ()) for one in shards(count)]
+        parts = [sharded.score_part(scoring, Dealt(shop, one), (), NOW) for one in shards(count)]
         sizes = [part.tables[module.QUESTION].num_rows for part in parts]
         assert min(sizes) > 0
         assert max(sizes) < len(whole[module.QUESTION])
