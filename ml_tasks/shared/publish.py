@@ -289,7 +289,7 @@ def _switch(
             " training_date = excluded.training_date, row_count = excluded.row_count,"
             " row_counts = excluded.row_counts, checksum = excluded.checksum,"
             " published_at = excluded.published_at"
-            " where publications.published_at < coalesce(%(read_at)s, 'infinity')",
+            " where publications.published_at < coalesce(%(read_at)s::timestamptz, 'infinity')",
             values,
         )
         if not switched.rowcount:
