@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from datetime import date
 
 import pytest
@@ -118,6 +119,19 @@ def test_a_few_odd_lines_are_told_and_let_in(gate_home, fault, rule):
     assert rule in warning
     assert len(forms) == (rule == "quantity_is_whole_number")
     assert batches.status(gate_home, 1) == "accepted"
+
+
+@pytest.mark.parametrize(("bad", "status"), [(2, "accepted"), (3, "held")])
+def test_one_or_two_bad_lines_hold_no_batch_however_small(gate_home, bad, status):
+    land(gate_home, batch_id=2, file_id=2, rows=10)
+    run_as_owner(
+        gate_home, f"update {LINES} set price = 'n/a' where _file_id = 2 and _line <= {bad}"
+    )
+    land(gate_home, batch_id=3, file_id=3, rows=10, rejected=bad)
+    for batch_id in (2, 3):
+        with nullcontext() if status == "accepted" else pytest.raises(GateFailed):
+            gate_raw(gate_home, batch_id, AS_OF, "small")
+        assert batches.status(gate_home, batch_id) == status
 
 
 def test_a_batch_much_smaller_than_usual_is_told(gate_home):
