@@ -192,6 +192,8 @@ def _backup(settings: Settings, arguments: argparse.Namespace) -> int:
     print(f"backed up into {folder}; it holds the passwords: keep it as you keep the home")
     if settings.artefacts:
         print(f"not in it: models' files at {settings.artefacts}; that store keeps its own copies")
+    if settings.secrets:
+        print(f"not in it: the passwords in {settings.secrets}, without which it can't be restored")
     return 0
 
 

@@ -42,6 +42,11 @@ def environment(settings: Settings) -> dict[str, str]:
 
     Holds passwords: hand it to a process, never print it.
     """
+    return without_dbt(settings) | dbt.environment(settings)
+
+
+def without_dbt(settings: Settings) -> dict[str, str]:
+    """The same for a process that never calls dbt, and needs no password of the warehouse."""
     home = settings.home
     shop = dbt.variables(settings, date.min)
     metadata = settings.dsn("airflow", "airflow", "postgresql+{}")
@@ -84,7 +89,6 @@ def environment(settings: Settings) -> dict[str, str]:
     return (
         os.environ
         | {f"AIRFLOW__{key.upper()}": value for key, value in airflow.items()}
-        | dbt.environment(settings)
         | {
             MARK: str(home),
             "SPT_NOENV": "1",  # process titles must not be written over the mark
@@ -92,11 +96,14 @@ def environment(settings: Settings) -> dict[str, str]:
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": str(REPOSITORY),
             "PERENNIAL_HOME": str(home),
+            "PERENNIAL_SECRETS": str(settings.secrets_dir),
             "PERENNIAL_SOURCE": settings.source,
             "PERENNIAL_FILES": settings.files,
             "PERENNIAL_SCHEDULE": settings.schedule,
+            "PERENNIAL_AIRFLOW_HOST": settings.airflow_host,
             "PERENNIAL_AIRFLOW_PORT": str(settings.airflow_port),
             "PERENNIAL_MLFLOW_PORT": str(settings.mlflow_port),
+            "PERENNIAL_CORES": str(settings.cores),
             "PERENNIAL_ARTEFACTS": settings.artefacts,
             "PERENNIAL_TIME_ZONE": shop["time_zone"],
             "PERENNIAL_CURRENCY": shop["currency"],
@@ -125,7 +132,7 @@ def start(settings: Settings) -> None:
     if "api-server" not in running:
         require_free_port(settings.airflow_port, "PERENNIAL_AIRFLOW_PORT")
     env = environment(settings)
-    _write_passwords(settings)
+    write_passwords(settings, _passwords_file(settings))
     _run([sys.executable, "-m", "airflow", "db", "migrate"], settings, env, "airflow_db")
     for component in COMPONENTS:
         if component not in running:
@@ -203,8 +210,9 @@ def _passwords_file(settings: Settings) -> Path:
     return settings.secrets_dir / "airflow_users.json"
 
 
-def _write_passwords(settings: Settings) -> None:
-    with private_file(_passwords_file(settings)) as file:
+def write_passwords(settings: Settings, path: Path) -> None:
+    """Write the users of Airflow's UI into a file for the API server alone."""
+    with private_file(path) as file:
         json.dump({"admin": settings.password("airflow_admin")}, file)
 
 

@@ -34,13 +34,22 @@ def prepare(settings: Settings) -> None:
             "only, for it knows no TLS. Let others in through a tunnel (ssh -L 54320:127.0.0.1:"
             f"{settings.pg_port}), or use a Postgres of your own"
         )
+    make_folders(settings)
+    settings.secrets_dir.mkdir(mode=0o700, exist_ok=True)
+    for name in (SUPERUSER, *ROLES, *AIRFLOW_SECRETS, *MLFLOW_SECRETS, PII_KEY):
+        _make_secret(settings.secrets_dir / name)
+
+
+def make_folders(settings: Settings) -> None:
+    """Make the home and what is in it, and bind it to its shop.
+
+    Raises:
+        SettingsError: If the home belongs to another shop, or can't be made.
+    """
     _make(settings, settings.home)
     _claim(settings)
     for folder in ("logs", "run"):
         (settings.home / folder).mkdir(exist_ok=True)
-    settings.secrets_dir.mkdir(mode=0o700, exist_ok=True)
-    for name in (SUPERUSER, *ROLES, *AIRFLOW_SECRETS, *MLFLOW_SECRETS, PII_KEY):
-        _make_secret(settings.secrets_dir / name)
 
 
 @contextmanager

@@ -32,12 +32,12 @@ def base_url(settings: Settings) -> str:
     return f"http://{HOST}:{settings.mlflow_port}"
 
 
-def environment(settings: Settings) -> dict[str, str]:
+def environment(settings: Settings, auth_file: Path) -> dict[str, str]:
     """Environment of the server. Holds a password: hand it to a process, never print it."""
     return os.environ | {
         MARK: str(settings.home),  # so that `make down` ends it
         "MLFLOW_BACKEND_STORE_URI": settings.dsn("mlflow", "mlflow", "postgresql+psycopg2"),
-        "MLFLOW_AUTH_CONFIG_PATH": str(_auth_file(settings)),
+        "MLFLOW_AUTH_CONFIG_PATH": str(auth_file),
         "MLFLOW_AUTH_ADMIN_PASSWORD": settings.password("mlflow_admin"),
         "MLFLOW_FLASK_SERVER_SECRET_KEY": settings.password("mlflow_sessions"),
         "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -56,25 +56,12 @@ def start(settings: Settings) -> None:
     if is_running(settings):
         return
     require_free_port(settings.mlflow_port, "PERENNIAL_MLFLOW_PORT")
-    _write_auth(settings)
-    arguments = [
-        "server",
-        "--app-name",
-        "basic-auth",
-        "--host",
-        HOST,
-        "--port",
-        str(settings.mlflow_port),
-        "--workers",
-        "1",
-    ]
-    # runs know where their files are; this server offers nobody a place to put others
-    arguments += ["--no-serve-artifacts"]
-    arguments += ["--default-artifact-root", artefacts.root(settings)]
+    auth_file = settings.secrets_dir / "mlflow_auth.ini"
+    write_auth(settings, auth_file)
     with log_file(settings, COMPONENT).open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "mlflow", *arguments],
-            env=environment(settings),
+            command(settings, HOST),
+            env=environment(settings, auth_file),
             cwd=settings.home,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -91,7 +78,17 @@ def start(settings: Settings) -> None:
     raise AirflowError("\n".join(["MLflow's server did not start; the end of its log:", *tail]))
 
 
-def _write_auth(settings: Settings) -> None:
+def command(settings: Settings, host: str) -> list[str]:
+    """The server as a command that listens on `host`."""
+    return [
+        *(sys.executable, "-m", "mlflow", "server", "--app-name", "basic-auth"),
+        *("--host", host, "--port", str(settings.mlflow_port), "--workers", "1"),
+        # runs know where their files are; this server offers nobody a place to put others
+        *("--no-serve-artifacts", "--default-artifact-root", artefacts.root(settings)),
+    ]
+
+
+def write_auth(settings: Settings, path: Path) -> None:
     """Where the server keeps its users: beside the runs. The file holds a password."""
     config = ConfigParser(interpolation=None)
     config["mlflow"] = {
@@ -100,12 +97,8 @@ def _write_auth(settings: Settings) -> None:
         "admin_username": USER,
         "authorization_function": "mlflow.server.auth:authenticate_request_basic_auth",
     }
-    with private_file(_auth_file(settings)) as file:
+    with private_file(path) as file:
         config.write(file)
-
-
-def _auth_file(settings: Settings) -> Path:
-    return settings.secrets_dir / "mlflow_auth.ini"
 
 
 def is_running(settings: Settings) -> bool:

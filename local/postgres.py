@@ -18,6 +18,7 @@ import stat
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -32,6 +33,12 @@ from perennial.settings import REPOSITORY, Settings, SettingsError
 SYSTEM_USER = "perennial-pg"
 SYSTEM_FOLDER = Path("/var/lib/perennial")
 READER_LIMIT = "perennial.reader_limit"
+LOOPBACK_NETWORKS = ("127.0.0.1/32", "::1/128")
+# of the container that we may be in: version 2, version 1
+MEMORY_LIMITS = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
 START_TIMEOUT_SECONDS = 600  # after a crash it writes again what had not reached its tables
 STOP_TIMEOUT_SECONDS = 60
 ORPHANS_TIMEOUT_SECONDS = 10
@@ -50,7 +57,7 @@ def start(settings: Settings) -> None:
             _end_orphans(data)
             require_free_port(settings.pg_port, "PERENNIAL_PG_PORT", settings.pg_host)
             if not (data / "PG_VERSION").exists():
-                _initialise(settings, data)
+                initialise(settings)
             _pg_ctl(settings, "start", "-t", str(START_TIMEOUT_SECONDS))
         _wait_until_ready(settings)
         bootstrap(settings)
@@ -96,6 +103,7 @@ def _start_reader_limit(settings: Settings) -> None:
     if _reader_limit(settings):
         return
     own = {"HOME": settings.home, "PG_HOST": settings.pg_host, "PG_PORT": settings.pg_port}
+    own["SECRETS"] = settings.secrets_dir
     with (settings.home / "logs" / "reader_limit.log").open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", READER_LIMIT],
@@ -200,7 +208,14 @@ def hand_over(path: Path) -> None:
             shutil.chown(own, user, user)
 
 
-def _initialise(settings: Settings, data: Path) -> None:
+def initialise(settings: Settings, networks: Sequence[str] = LOOPBACK_NETWORKS) -> None:
+    """Make the database's files.
+
+    Args:
+        settings: Whose home.
+        networks: From where it may be asked, as pg_hba.conf names them; always with a password.
+    """
+    data = data_folder(settings)
     # made beside and renamed, so that an initdb that was cut short leaves nothing to start from
     made = _make_folder(data.with_suffix(".new"))
     hand_over(made)
@@ -222,8 +237,8 @@ def _initialise(settings: Settings, data: Path) -> None:
     finally:
         draft.unlink()
     (made / "pg_hba.conf").write_text(
-        "# Everybody brings a password, and only over loopback.\n"
-        "host all all 127.0.0.1/32 scram-sha-256\nhost all all ::1/128 scram-sha-256\n"
+        "# Everybody brings a password, from nowhere else.\n"
+        + "".join(f"host all all {network} scram-sha-256\n" for network in networks)
     )
     with (made / "postgresql.conf").open("a") as file:
         file.write(_configuration())
@@ -233,7 +248,7 @@ def _initialise(settings: Settings, data: Path) -> None:
 
 def _configuration() -> str:
     """Server settings that fit this machine, computed once, at first start."""
-    memory_mb = psutil.virtual_memory().total // 2**20
+    memory_mb = _memory_bytes() // 2**20
     shared_mb = min(memory_mb // 8, 2048)
     return "\n".join(
         [
@@ -254,6 +269,12 @@ def _configuration() -> str:
             "",
         ]
     )
+
+
+def _memory_bytes() -> int:
+    """This machine's memory, or as much of it as the container that we are in may use."""
+    limits = [path.read_text().strip() for path in MEMORY_LIMITS if path.exists()]
+    return min([psutil.virtual_memory().total, *(int(text) for text in limits if text.isdigit())])
 
 
 def _pg_ctl(settings: Settings, verb: str, *options: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from perennial.text import plain, printable
 from perennial.warehouse import connect
 
 DAGS_TIMEOUT_SECONDS = 120
+POOL_TEXT = "Tasks that work hard: no more at once than there are cores."
 
 console = Console()
 
@@ -50,13 +52,37 @@ def run(settings: Settings, dates: list[date], *, is_forced: bool = False) -> in
 
 def _run(settings: Settings, dates: list[date], is_forced: bool) -> int:
     _make_home(settings)
-    dates = dates or [_day_after_newest_order(settings)]
+    dates = dates or [day_after_newest_order(settings)]
     start(settings)
+    code = score(settings, dates, lambda: services(settings), is_forced=is_forced)
+    if code == 0:
+        print_doors(settings)
+    return code
+
+
+def score(
+    settings: Settings,
+    dates: list[date],
+    services: Callable[[], dict[str, bool]],
+    *,
+    is_forced: bool = False,
+) -> int:
+    """Have an Airflow that runs score the dates, follow it, and show what readers find.
+
+    Args:
+        settings: The shop; its files are known.
+        dates: Days to score; each is a run of its own through all DAGs.
+        services: Says which of the processes that the runs need are alive.
+        is_forced: Run dates again that are published and have nothing new to land.
+
+    Returns:
+        0 if the last table of every date is there, 1 if a step failed.
+    """
     due = [day for day in dates if is_forced or not _is_done(settings, day)]
     if due:
         api = Api(settings)
         _wait_for_dags(api)
-        watch = Watch(api, console, datetime.now(UTC), lambda: services(settings))
+        watch = Watch(api, console, datetime.now(UTC), services)
         for day in due:
             body = {
                 "logical_date": None,
@@ -73,7 +99,6 @@ def _run(settings: Settings, dates: list[date], is_forced: bool) -> int:
     for day in dates:
         check_delivery(settings, day)
         print_delivery(settings, day)
-    print_doors(settings)
     return 0
 
 
@@ -119,7 +144,7 @@ def start(settings: Settings) -> None:
             registry.initialise(settings)
             dbt.parse(settings)
             airflow.start(settings)
-        _make_pool(Api(settings))
+        make_pool(Api(settings), settings.cores)
     console.print(
         f"Postgres and Airflow run ({(datetime.now(UTC) - started).total_seconds():.0f} s); "
         f"home: {settings.home}",
@@ -173,7 +198,8 @@ def check_files(settings: Settings, dates: list[date]) -> None:
             find(settings.files, day)
 
 
-def _day_after_newest_order(settings: Settings) -> date:
+def day_after_newest_order(settings: Settings) -> date:
+    """The first date that has seen all of the shop's files."""
     return newest_order_date(settings) + timedelta(days=1)
 
 
@@ -193,13 +219,15 @@ def _make_sample_shop(settings: Settings) -> None:
             make_files(settings, folder)
 
 
-def _make_pool(api: Api) -> None:
-    from dags.shared.pools import HEAVY_POOL, HEAVY_SLOTS
+def make_pool(api: Api, slots: int) -> None:
+    """Make the pool of tasks that work hard, or give it another size."""
+    from dags.shared.pools import HEAVY_POOL
 
-    pools = {pool["name"] for pool in api.get("/pools")["pools"]}
+    pools = {pool["name"]: pool["slots"] for pool in api.get("/pools")["pools"]}
     if HEAVY_POOL not in pools:
-        text = "Tasks that work hard: no more at once than this machine has cores."
-        api.post("/pools", {"name": HEAVY_POOL, "slots": HEAVY_SLOTS, "description": text})
+        api.post("/pools", {"name": HEAVY_POOL, "slots": slots, "description": POOL_TEXT})
+    elif pools[HEAVY_POOL] != slots:
+        api.request("PATCH", f"/pools/{HEAVY_POOL}", json={"slots": slots})
 
 
 def _wait_for_dags(api: Api) -> None:

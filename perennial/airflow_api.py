@@ -24,7 +24,7 @@ class AirflowError(RuntimeError):
 
 def base_url(settings: Settings) -> str:
     """Where the UI and the API are."""
-    return f"http://127.0.0.1:{settings.airflow_port}"
+    return f"http://{settings.airflow_host}:{settings.airflow_port}"
 
 
 def health(settings: Settings) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """All settings, in one frozen object that is handed down. Nothing else reads the environment.
 
 Every field is an environment variable with the prefix PERENNIAL_ (`PERENNIAL_PG_PORT=5433`).
-Passwords are files of mode 0600, one a role, in `secrets_dir`; they are made at first start.
+Passwords are files, one a role, in `secrets_dir`; they are made at first start.
 """
 
 from __future__ import annotations
@@ -73,11 +73,17 @@ class Settings(BaseSettings):
         50, gt=0, description="A file's content, uncompressed, may be so large; in 10^9 bytes."
     )
     schedule: str = Field("off", pattern="^(on|off)$")
+    secrets: Path | None = Field(None, description="Folder of the passwords; not set: in the home.")
 
     pg_host: str = "127.0.0.1"
     pg_port: int = Field(54320, ge=1024, le=65535)
+    airflow_host: str = Field("127.0.0.1", description="Where Airflow's API server is asked.")
     airflow_port: int = Field(8080, ge=1024, le=65535)
     mlflow_port: int = Field(5000, ge=1024, le=65535)
+
+    cores: int = Field(
+        2, ge=1, description="So many tasks that work hard run at once; of all workers together."
+    )
 
     artefacts: str = Field(
         "",
@@ -136,10 +142,10 @@ class Settings(BaseSettings):
     sample_days: int = Field(730, ge=30)
     sample_seed: int = 7
 
-    @field_validator("home")
+    @field_validator("home", "secrets")
     @classmethod
-    def _absolute(cls, home: Path) -> Path:
-        return home.expanduser().absolute()
+    def _absolute(cls, folder: Path | None) -> Path | None:
+        return folder and folder.expanduser().absolute()
 
     @field_validator("files", "artefacts")
     @classmethod
@@ -184,7 +190,7 @@ class Settings(BaseSettings):
     @property
     def secrets_dir(self) -> Path:
         """Folder of password files, one a role."""
-        return self.home / "secrets"
+        return self.secrets or self.home / "secrets"
 
     @property
     def pii_key(self) -> bytes:

@@ -1,5 +1,6 @@
-"""Pools by name, without anything to import."""
+"""The pool of tasks that work hard, so that the machine stays responsive. Made at start."""
 
-# Tasks that work hard share this pool, so that two cores stay responsive. Made at start.
+from perennial.settings import Settings
+
 HEAVY_POOL = "cores"
-HEAVY_SLOTS = 2
+HEAVY_SLOTS = Settings().cores
