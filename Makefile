@@ -109,6 +109,29 @@ export: env ## print all that is known of a customer as JSON; CUSTOMER= FILE=new
 erase: env ## erase a customer, see docs/privacy.md; CUSTOMER= WHY= DRY=yes
 	@$(BIN)/python -m local erase "$$CUSTOMER" "$$WHY" --dry="$$DRY"
 
+# Containers ----------------------------------------------------------------------------------
+
+# Docker with its compose plugin, or else Podman with podman-compose. The set's passwords are in
+# docker/.secrets, or in PERENNIAL_SECRETS; docs/containers.md tells the rest.
+COMPOSE ?= $(if $(shell docker compose version 2>/dev/null),docker compose,$(BIN)/podman-compose)
+ENGINE ?= $(if $(findstring podman,$(COMPOSE)),podman,docker)
+WORKERS ?= 2
+SET = $(COMPOSE) -f docker/compose.yaml
+# a folder of wheels on this machine: Podman can show it to a build
+WHEELS = $(if $(wildcard $(PIP_FIND_LINKS)),--volume $(PIP_FIND_LINKS):$(PIP_FIND_LINKS):ro)
+
+.PHONY: image containers containers-down
+image: ## build the image of every role; BASE_IMAGE= PERENNIAL_IMAGE=
+	@$(ENGINE) build -f docker/Dockerfile -t $${PERENNIAL_IMAGE:-localhost/perennial:latest} $(WHEELS) \
+	  $${BASE_IMAGE:+--build-arg BASE_IMAGE=$$BASE_IMAGE} \
+	  $${PIP_FIND_LINKS:+--build-arg PIP_FIND_LINKS=$$PIP_FIND_LINKS} \
+	  $${PIP_EXTRA_INDEX_URL:+--build-arg PIP_EXTRA_INDEX_URL=$$PIP_EXTRA_INDEX_URL} .
+containers: image ## start the set in containers, migrate what is older; WORKERS=2
+	@docker/secrets.sh
+	@$(SET) up -d --scale worker=$(WORKERS)
+containers-down: ## stop the set; its volumes stay
+	@$(SET) down
+
 # Quality -------------------------------------------------------------------------------------
 
 # The slowest first, so that no core waits for another at the end. No folder may hold a file that
@@ -125,6 +148,10 @@ test: env ## every test: quick ones, and a real scheduler from files to reports
 .PHONY: test-faults
 test-faults: env ## kill, cut, fill up and race, whole (about 45 minutes); ONLY=part,part SEED=
 	@$(BIN)/python -m tests.faults --only="$$ONLY" --seed="$$SEED"
+
+.PHONY: test-containers
+test-containers: env image ## the set in containers, two workers, one of them killed (about 20 minutes)
+	@COMPOSE="$(COMPOSE)" ENGINE="$(ENGINE)" $(BIN)/python -m pytest -v -s tests/containers
 
 .PHONY: test-quick
 test-quick: env ## the tests that need no service

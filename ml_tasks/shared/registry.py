@@ -57,6 +57,15 @@ def initialise(settings: Settings) -> None:
             _client(settings).search_registered_models(max_results=1)
 
 
+def upgrade(settings: Settings) -> None:
+    """Bring MLflow's tables to what its installed version expects; nothing to do if they are."""
+    from mlflow.db import commands
+
+    uri = settings.dsn(ROLE, DATABASE, "postgresql+psycopg2")
+    # its command line, called here: as a process of its own it would show the password to all
+    commands.main(["upgrade", uri], standalone_mode=False)
+
+
 def find(
     settings: Settings,
     question: str,

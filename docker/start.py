@@ -1,0 +1,200 @@
+"""Start one role of the set, inside its container: `python docker/start.py ROLE`.
+
+A role is a process that takes this one's place, in the environment that it has on one machine
+(local/), but for what several machines change: tasks wait in Redis, workers take them from there.
+`init` makes and migrates, and ends. Any other words are a command, run in a task's environment.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import run
+from typing import NoReturn
+
+import psycopg
+from health import REDIS, redis_url, secret
+
+from dags.shared.pools import HEAVY_POOL
+from local import airflow, mlflow, postgres
+from local.__main__ import told
+from local.home import make_folders, one_at_a_time, private_file
+from local.run import POOL_TEXT, check_files, day_after_newest_order, parse_dates, score
+from perennial import dbt, sources
+from perennial.alerts import routes
+from perennial.bootstrap import SUPERUSER, bootstrap
+from perennial.settings import SAMPLE_SHOP, Settings
+
+EVERYBODY = "0.0.0.0"  # noqa: S104  # of the set's own network; compose.yaml publishes on loopback
+MORE_SETTINGS = "settings.env"  # KEY=VALUE lines, beside the passwords
+PRIVATE = Path("/tmp")  # of this container, in memory
+USERS, MLFLOW_AUTH = PRIVATE / "airflow_users.json", PRIVATE / "mlflow_auth.ini"
+DATABASE_TIMEOUT_SECONDS = 120
+# A machine that is gone without a word would hold its locks for two hours.
+NOTICES_LOST_CLIENTS = (
+    *("-c", "tcp_keepalives_idle=30", "-c", "tcp_keepalives_interval=10"),
+    *("-c", "tcp_keepalives_count=3"),
+)
+# Longer than any task: what was taken and not done by then is given out again.
+VISIBILITY_SECONDS = 86_400
+
+
+def main() -> int:
+    """Become the role that is named on the command line, or run the command."""
+    role, *arguments = sys.argv[1:]
+    os.environ.update(_more_settings())
+    settings = Settings()
+    if role in ROLES:
+        return ROLES[role](settings)
+    if role == "run":
+        return _score(settings, *arguments)
+    make_folders(settings)
+    _become([role, *arguments], environment(settings))
+
+
+def environment(settings: Settings, *, calls_dbt: bool = True) -> dict[str, str]:
+    """Environment of every Airflow process of the set. Holds passwords: never print it."""
+    slots = os.environ.get("PERENNIAL_WORKER_SLOTS", "4")
+    differs = {
+        "core__executor": "CeleryExecutor",
+        "core__parallelism": "64",
+        "core__max_active_tasks_per_dag": "64",
+        "core__simple_auth_manager_passwords_file": str(USERS),
+        "api__host": EVERYBODY,
+        "api__base_url": settings.alert_base_url or f"http://127.0.0.1:{settings.airflow_port}",
+        "core__hostname_callable": "socket.gethostname",  # where a task's log is asked for
+        "celery__broker_url": redis_url() if _has("redis") else "",
+        "celery__worker_concurrency": slots,
+        "celery_broker_transport_options__visibility_timeout": str(VISIBILITY_SECONDS),
+    }
+    common = airflow.environment(settings) if calls_dbt else airflow.without_dbt(settings)
+    return common | {f"AIRFLOW__{key.upper()}": value for key, value in differs.items()}
+
+
+def _init(settings: Settings) -> int:
+    """Bring everything that lasts to what this version of the code expects. Safe to run again."""
+    routes.check(settings)
+    sources.load(settings.staging_source)  # an unknown shop must not claim the home
+    make_folders(settings)
+    _wait_for_database(settings)
+    bootstrap(settings)
+    from ml_tasks.shared import registry
+
+    registry.initialise(settings)
+    registry.upgrade(settings)
+    _make_sample_shop(settings)
+    dbt.parse(settings)
+    command = [sys.executable, "-m", "airflow"]
+    env = environment(settings)
+    run([*command, "db", "migrate"], env=env, check=True)
+    pool = ["pools", "set", HEAVY_POOL, str(settings.cores), POOL_TEXT]
+    run([*command, *pool], env=env, check=True)
+    return 0
+
+
+def _wait_for_database(settings: Settings) -> None:
+    deadline = time.monotonic() + DATABASE_TIMEOUT_SECONDS
+    while True:
+        try:
+            psycopg.connect(settings.dsn(SUPERUSER, "postgres"), connect_timeout=2).close()
+            return
+        except psycopg.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(1)
+
+
+def _make_sample_shop(settings: Settings) -> None:
+    from ingest.sample_shop import make_files
+
+    folder = Path(settings.files)
+    if settings.source == SAMPLE_SHOP and not folder.exists():
+        make_files(settings, folder)
+
+
+def _score(settings: Settings, dates: str = "") -> int:
+    """Have the set score dates, comma-separated; empty: the day after the shop's newest order."""
+    make_folders(settings)
+    days = parse_dates(dates) or [day_after_newest_order(settings)]
+    check_files(settings, days)
+    return score(settings, days, services=dict)
+
+
+def _postgres(settings: Settings) -> NoReturn:
+    data = postgres.data_folder(settings)
+    if not (data / "PG_VERSION").exists():
+        postgres.initialise(settings, networks=["all"])
+    options = ["-p", str(settings.pg_port), "-c", "listen_addresses=*", *NOTICES_LOST_CLIENTS]
+    _become([str(postgres.binary("postgres")), "-D", str(data), *options], dict(os.environ))
+
+
+def _redis(_: Settings) -> NoReturn:
+    """The queue, in memory: what it loses, the scheduler finds waiting too long and sends again."""
+    path = PRIVATE / "redis.conf"
+    with private_file(path) as file:
+        file.write(f"port {REDIS[1]}\ndir /tmp\nsave ''\nrequirepass {secret('redis')}\n")
+    _become(["redis-server", str(path)], dict(os.environ))
+
+
+def _mlflow(settings: Settings) -> NoReturn:
+    mlflow.write_auth(settings, MLFLOW_AUTH)
+    _become(mlflow.command(settings, EVERYBODY), mlflow.environment(settings, MLFLOW_AUTH))
+
+
+def _reader_limit(_: Settings) -> NoReturn:
+    _become([sys.executable, "-m", postgres.READER_LIMIT], dict(os.environ))
+
+
+def _airflow(*arguments: str, reads_dags: bool = False) -> Callable[[Settings], NoReturn]:
+    """A part of Airflow as a role.
+
+    Args:
+        arguments: Of the command `airflow`.
+        reads_dags: It imports DAG files, so it needs dbt's manifest and password.
+    """
+
+    def start(settings: Settings) -> NoReturn:
+        make_folders(settings)
+        if _has("airflow_admin"):
+            airflow.write_passwords(settings, USERS)
+        if reads_dags and not dbt.manifest_of_dags(settings).exists():
+            with one_at_a_time(settings, "start"):
+                dbt.parse(settings)
+        env = environment(settings, calls_dbt=reads_dags)
+        _become([sys.executable, "-m", "airflow", *arguments], env)
+
+    return start
+
+
+def _has(name: str) -> bool:
+    return (Path(os.environ["PERENNIAL_SECRETS"]) / name).exists()
+
+
+def _more_settings() -> dict[str, str]:
+    lines = secret(MORE_SETTINGS).splitlines() if _has(MORE_SETTINGS) else []
+    pairs = (line.partition("=") for line in lines if line and not line.startswith("#"))
+    return {key.strip(): value.strip() for key, _, value in pairs}
+
+
+def _become(command: list[str], env: dict[str, str]) -> NoReturn:
+    os.execvpe(command[0], command, env)
+
+
+ROLES: dict[str, Callable[[Settings], int]] = {
+    "init": _init,
+    "postgres": _postgres,
+    "redis": _redis,
+    "reader-limit": _reader_limit,
+    "api-server": _airflow("api-server"),
+    "scheduler": _airflow("scheduler"),
+    "dag-processor": _airflow("dag-processor", reads_dags=True),
+    "triggerer": _airflow("triggerer"),
+    "worker": _airflow("celery", "worker", reads_dags=True),
+    "mlflow": _mlflow,
+}
+
+if __name__ == "__main__":
+    sys.exit(told(main))

@@ -1,0 +1,106 @@
+"""The set in containers as a test has it: a project of its own, taken away without a trace."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from perennial.settings import REPOSITORY, Settings
+
+FILES = [REPOSITORY / "docker" / "compose.yaml", Path(__file__).parent / "private_homes.yaml"]
+TIMEOUT_SECONDS = 600
+WORKERS = 2
+LABEL = "com.docker.compose.project"
+
+
+@dataclass(frozen=True)
+class Container:
+    """One container: its id, its service, what the engine knows of it."""
+
+    id: str
+    service: str
+    inspected: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class TheSet:
+    """The set of one project.
+
+    Attributes:
+        project: Its name: containers, volumes and network carry it.
+        settings: Of this side: ports on loopback, and the folder of the passwords.
+        variables: What compose.yaml takes from the environment.
+    """
+
+    project: str
+    settings: Settings
+    variables: dict[str, str]
+
+    def compose(self, *arguments: str, check: bool = True) -> str:
+        """`docker compose ...`, or `podman-compose ...`; returns what it printed."""
+        files = [word for path in FILES for word in ("-f", str(path))]
+        command = [*shlex.split(os.environ["COMPOSE"]), *files, "-p", self.project, *arguments]
+        return self._run(command, check)
+
+    def engine(self, *arguments: str, check: bool = True) -> str:
+        """`docker ...`, or `podman ...`; returns what it printed."""
+        return self._run([os.environ["ENGINE"], *arguments], check)
+
+    def up(self) -> None:
+        """Start what does not run, in the background."""
+        self.compose("up", "-d", "--scale", f"worker={WORKERS}")
+
+    def down(self, *, with_volumes: bool = False) -> None:
+        """Stop and remove the containers, and what they keep, if asked."""
+        self.compose("down", *(["--volumes"] if with_volumes else []))
+
+    def tool(self, *command: str, check: bool = True) -> str:
+        """Run a command in a container of its own."""
+        return self.compose("run", "--rm", "--no-deps", "-T", "tools", *command, check=check)
+
+    def containers(self, service: str | None = None) -> list[Container]:
+        """Containers of the set that run."""
+        ids = self.engine("ps", "-q", "--filter", f"label={LABEL}={self.project}").split()
+        inspected = json.loads(self.engine("inspect", *ids)) if ids else []
+        found = [
+            Container(one["Id"], one["Config"]["Labels"]["com.docker.compose.service"], one)
+            for one in inspected
+        ]
+        return [one for one in found if service in (None, one.service)]
+
+    def left(self) -> list[str]:
+        """Containers, volumes and networks that carry the project's name."""
+        names = [
+            self.engine("ps", "-a", "--format", "{{.Names}}"),
+            self.engine("volume", "ls", "--format", "{{.Name}}"),
+            self.engine("network", "ls", "--format", "{{.Name}}"),
+        ]
+        return [name for text in names for name in text.split() if self.project in name]
+
+    def is_well(self, container: Container) -> bool:
+        """Whether the container's own health check says so, now."""
+        check = container.inspected["Config"]["Healthcheck"]["Test"]
+        done = subprocess.run(
+            [os.environ["ENGINE"], "exec", container.id, *check[1:]],
+            capture_output=True,
+            check=False,
+        )
+        return done.returncode == 0
+
+    def _run(self, command: list[str], check: bool) -> str:
+        done = subprocess.run(
+            command,
+            env=os.environ | self.variables,
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_SECONDS,
+            check=False,
+        )
+        assert not check or done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        return done.stdout + done.stderr
