@@ -111,3 +111,23 @@ def test_nothing_unnamed_gets_into_the_image() -> None:
     named = {line[1:] for line in lines if line.startswith("!")}
     assert not {"tests", "docker", ".git", ".perennial", ".venv"} & named
     assert all((REPOSITORY / name).exists() for name in named)
+
+
+def test_helm_s_files_name_our_roles_and_agree_on_the_settings() -> None:
+    folder = REPOSITORY / "docker" / "helm"
+    values = yaml.safe_load((folder / "values.yaml").read_text())
+    manifests = list(yaml.safe_load_all((folder / "perennial.yaml").read_text()))
+    of_the_chart = {
+        values[part]["args"][0]
+        for part in ("apiServer", "scheduler", "dagProcessor", "triggerer", "workers")
+    }
+    pods = [
+        one["spec"]["template"]["spec"] for one in manifests if "template" in one.get("spec", {})
+    ]
+    (settings,) = (one["data"] for one in manifests if one["kind"] == "ConfigMap")
+    assert of_the_chart | {pod["containers"][0]["args"][0] for pod in pods} == (
+        SERVICES.keys() - {"tools", "postgres"}
+    )
+    assert {entry["name"]: entry["value"] for entry in values["env"]} == settings
+    assert all(pod["securityContext"]["runAsNonRoot"] for pod in pods)
+    assert all(pod["containers"][0]["securityContext"]["readOnlyRootFilesystem"] for pod in pods)
