@@ -115,7 +115,6 @@ erase: env ## erase a customer, see docs/privacy.md; CUSTOMER= WHY= DRY=yes
 # docker/.secrets, or in PERENNIAL_SECRETS; docs/containers.md tells the rest.
 COMPOSE ?= $(if $(shell docker compose version 2>/dev/null),docker compose,$(BIN)/podman-compose)
 ENGINE ?= $(if $(findstring podman,$(COMPOSE)),podman,docker)
-WORKERS ?= 2
 SET = $(COMPOSE) -f docker/compose.yaml
 # a folder of wheels on this machine: Podman can show it to a build
 WHEELS = $(if $(wildcard $(PIP_FIND_LINKS)),--volume $(PIP_FIND_LINKS):$(PIP_FIND_LINKS):ro)
@@ -126,11 +125,11 @@ image: ## build the image of every role; BASE_IMAGE= PERENNIAL_IMAGE=
 	  $${BASE_IMAGE:+--build-arg BASE_IMAGE=$$BASE_IMAGE} \
 	  $${PIP_FIND_LINKS:+--build-arg PIP_FIND_LINKS=$$PIP_FIND_LINKS} \
 	  $${PIP_EXTRA_INDEX_URL:+--build-arg PIP_EXTRA_INDEX_URL=$$PIP_EXTRA_INDEX_URL} .
-containers: image ## start the set in containers, migrate what is older; WORKERS=2
+containers: image ## start the set in containers, migrate what is older; PERENNIAL_WORKERS=2
 	@docker/secrets.sh
-	@$(SET) up -d --scale worker=$(WORKERS)
+	@$(SET) up -d
 containers-down: ## stop the set; its volumes stay
-	@$(SET) down
+	@$(SET) down --remove-orphans
 
 # Quality -------------------------------------------------------------------------------------
 

@@ -61,7 +61,7 @@ def the_set(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TheSet]:
     settings = Settings(
         home=home, secrets=home / "secrets", files="/srv/files/sample_shop", **ports
     )
-    given = {**ports, **SHOP, "secrets": settings.secrets_dir}
+    given = {**ports, **SHOP, "workers": WORKERS, "secrets": settings.secrets_dir}
     variables = {f"PERENNIAL_{name.upper()}": str(value) for name, value in given.items()}
     one = TheSet(f"perennial-test-{os.getpid()}", settings, variables)
     one.engine("image", "inspect", os.environ.get("PERENNIAL_IMAGE", "localhost/perennial:latest"))

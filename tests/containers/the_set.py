@@ -53,11 +53,11 @@ class TheSet:
 
     def up(self) -> None:
         """Start what does not run, in the background."""
-        self.compose("up", "-d", "--scale", f"worker={WORKERS}")
+        self.compose("up", "-d")
 
     def down(self, *, with_volumes: bool = False) -> None:
         """Stop and remove the containers, and what they keep, if asked."""
-        self.compose("down", *(["--volumes"] if with_volumes else []))
+        self.compose("down", "--remove-orphans", *(["--volumes"] if with_volumes else []))
 
     def tool(self, *command: str, check: bool = True) -> str:
         """Run a command in a container of its own."""
