@@ -61,7 +61,8 @@ class TheSet:
 
     def tool(self, *command: str, check: bool = True) -> str:
         """Run a command in a container of its own."""
-        return self.compose("run", "--rm", "--no-deps", "-T", "tools", *command, check=check)
+        run = ("--profile", "tools", "run", "--rm", "--no-deps", "-T", "tools")
+        return self.compose(*run, *command, check=check)
 
     def containers(self, service: str | None = None) -> list[Container]:
         """Containers of the set that run."""
