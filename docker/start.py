@@ -7,18 +7,15 @@ A role is a process that takes this one's place, in the environment that it has 
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import run
 from typing import NoReturn
 
-import psycopg
 from health import REDIS, redis_url, secret
-from psycopg import sql
+from waiting import mark, wait_for_database, wait_for_init
 
 from dags.shared.pools import HEAVY_POOL
 from local import airflow, mlflow, postgres
@@ -26,18 +23,15 @@ from local.__main__ import told
 from local.home import make_folders, one_at_a_time, private_file
 from local.run import POOL_TEXT, check_files, day_after_newest_order, parse_dates, score
 from perennial import dbt, sources
-from perennial.airflow_api import AirflowError
 from perennial.alerts import routes
-from perennial.bootstrap import SUPERUSER, bootstrap
+from perennial.bootstrap import bootstrap
 from perennial.reader_limit import WARDEN
-from perennial.settings import REPOSITORY, SAMPLE_SHOP, WAREHOUSE, Settings
+from perennial.settings import SAMPLE_SHOP, WAREHOUSE, Settings
 
 EVERYBODY = "0.0.0.0"  # noqa: S104  # of the set's own network; compose.yaml publishes on loopback
 MORE_SETTINGS = "settings.env"  # KEY=VALUE lines, beside the passwords
 PRIVATE = Path("/tmp")  # of this container, in memory
 USERS, MLFLOW_AUTH = PRIVATE / "airflow_users.json", PRIVATE / "mlflow_auth.ini"
-DATABASE_TIMEOUT_SECONDS = 120
-INIT_TIMEOUT_SECONDS = 900  # of a migration; a restart waits again
 # A machine that is gone without a word would hold its locks for two hours.
 NOTICES_LOST_CLIENTS = (
     *("-c", "tcp_keepalives_idle=30", "-c", "tcp_keepalives_interval=10"),
@@ -84,7 +78,7 @@ def _init(settings: Settings) -> int:
     routes.check(settings)
     sources.load(settings.staging_source)  # an unknown shop must not claim the home
     make_folders(settings)
-    _wait_for_database(settings)
+    wait_for_database(settings)
     bootstrap(settings)
     from ml_tasks.shared import registry
 
@@ -97,58 +91,8 @@ def _init(settings: Settings) -> int:
     run([*command, "db", "migrate"], env=env, check=True)
     pool = ["pools", "set", HEAVY_POOL, str(settings.cores), POOL_TEXT]
     run([*command, *pool], env=env, check=True)
-    with psycopg.connect(settings.dsn(SUPERUSER, "postgres")) as connection:
-        comment = sql.SQL("comment on database airflow is {}").format(sql.Literal(_code()))
-        connection.execute(comment)
+    mark(settings)
     return 0
-
-
-def _wait_for_init(settings: Settings, role: str = "airflow", database: str = "airflow") -> None:
-    """Wait until `init` of this very code has been through; as a role that this one may be."""
-    _wait_until(lambda: _made_by(settings, role, database) == _code(), INIT_TIMEOUT_SECONDS)
-
-
-def _made_by(settings: Settings, role: str, database: str) -> str:
-    """Digest of the code whose `init` was through last; empty: none was."""
-    query = (
-        "select shobj_description(oid, 'pg_database') from pg_database where datname = 'airflow'"
-    )
-    try:
-        with psycopg.connect(settings.dsn(role, database), connect_timeout=2) as connection:
-            (made_by,) = connection.execute(query).fetchone() or (None,)
-    except psycopg.OperationalError:  # Postgres starts, or does not know the role yet
-        return ""
-    return made_by or ""
-
-
-def _code() -> str:
-    """Digest of all that is in the image but libraries, and of their lock."""
-    digest = hashlib.sha256()
-    for path in sorted(REPOSITORY.rglob("*")):
-        if path.is_file() and path.suffix != ".pyc":
-            digest.update(f"{path.relative_to(REPOSITORY)}\n".encode() + path.read_bytes())
-    return digest.hexdigest()
-
-
-def _wait_for_database(settings: Settings) -> None:
-    _wait_until(lambda: _answers(settings), DATABASE_TIMEOUT_SECONDS)
-
-
-def _answers(settings: Settings) -> bool:
-    try:
-        psycopg.connect(settings.dsn(SUPERUSER, "postgres"), connect_timeout=2).close()
-    except psycopg.OperationalError as error:
-        print(error, flush=True)
-        return False
-    return True
-
-
-def _wait_until(is_so: Callable[[], bool], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        if time.monotonic() > deadline:
-            raise AirflowError(f"what this role waits for is not there after {seconds} s: see init")
-        time.sleep(1)
 
 
 def _make_sample_shop(settings: Settings) -> None:
@@ -184,13 +128,13 @@ def _redis(_: Settings) -> NoReturn:
 
 
 def _mlflow(settings: Settings) -> NoReturn:
-    _wait_for_init(settings, "mlflow", "mlflow")
+    wait_for_init(settings, "mlflow", "mlflow")
     mlflow.write_auth(settings, MLFLOW_AUTH)
     _become(mlflow.command(settings, EVERYBODY), mlflow.environment(settings, MLFLOW_AUTH))
 
 
 def _reader_limit(settings: Settings) -> NoReturn:
-    _wait_for_init(settings, WARDEN, WAREHOUSE)
+    wait_for_init(settings, WARDEN, WAREHOUSE)
     _become([sys.executable, "-m", postgres.READER_LIMIT], dict(os.environ))
 
 
@@ -203,7 +147,7 @@ def _airflow(*arguments: str, reads_dags: bool = False) -> Callable[[Settings], 
     """
 
     def start(settings: Settings) -> NoReturn:
-        _wait_for_init(settings)
+        wait_for_init(settings)
         make_folders(settings)
         if _has("airflow_admin"):
             airflow.write_passwords(settings, USERS)

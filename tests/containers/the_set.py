@@ -84,8 +84,8 @@ class TheSet:
         return [name for text in names for name in text.split() if self.project in name]
 
     def is_well(self, container: Container) -> bool:
-        """Whether the container's own health check says so, now."""
-        check = container.inspected["Config"]["Healthcheck"]["Test"]
+        """Whether the container's own health check says so, now; one that ends has none."""
+        check = container.inspected["Config"].get("Healthcheck", {}).get("Test", ["CMD", "true"])
         done = subprocess.run(
             [os.environ["ENGINE"], "exec", container.id, *check[1:]],
             capture_output=True,
