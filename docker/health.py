@@ -12,6 +12,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
@@ -19,7 +20,12 @@ from urllib.parse import quote
 TIMEOUT_SECONDS = 10
 REDIS = ("redis", 6379)
 # What Airflow calls its parts.
-PARTS = {"scheduler": "scheduler", "triggerer": "triggerer", "dag-processor": "dag_processor"}
+PARTS = {
+    "api-server": "metadatabase",
+    "scheduler": "scheduler",
+    "triggerer": "triggerer",
+    "dag-processor": "dag_processor",
+}
 
 
 class Unwell(Exception):
@@ -71,8 +77,8 @@ def _get(url: str) -> bytes:
         return answer.read()
 
 
-def _airflow(part: str, host: str) -> None:
-    port = os.environ["PERENNIAL_AIRFLOW_PORT"]
+def _airflow(part: str) -> None:
+    host, port = os.environ["PERENNIAL_AIRFLOW_HOST"], os.environ["PERENNIAL_AIRFLOW_PORT"]
     parts = json.loads(_get(f"http://{host}:{port}/api/v2/monitor/health"))
     if parts[part]["status"] != "healthy":
         raise Unwell(f"{part}: {parts[part]}")
@@ -106,11 +112,7 @@ def _mlflow() -> None:
 CHECKS: dict[str, Callable[[], None]] = {
     "postgres": _postgres,
     "redis": _redis,
-    "api-server": lambda: _airflow("metadatabase", "127.0.0.1"),
-    **{
-        role: lambda part=part: _airflow(part, os.environ["PERENNIAL_AIRFLOW_HOST"])
-        for role, part in PARTS.items()
-    },
+    **{role: partial(_airflow, part) for role, part in PARTS.items()},
     "worker": _worker,
     "reader-limit": _reader_limit,
     "mlflow": _mlflow,
