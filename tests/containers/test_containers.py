@@ -102,9 +102,11 @@ def test_no_password_can_be_read_from_outside_a_container(the_set: TheSet) -> No
     assert len(passwords) > 15
     seen = {one.service: str(one.inspected) for one in the_set.containers()}
     seen["processes"] = "".join(
-        the_set.engine("top", one.id, "-eo", "args") for one in the_set.containers()
+        the_set.engine("exec", one.id, "sh", "-c", "cat /proc/[0-9]*/cmdline", check=False)
+        for one in the_set.containers()
     )
     image = os.environ.get("PERENNIAL_IMAGE", "localhost/perennial:latest")
+    assert "docker/start.py" in seen["processes"]
     seen["image"] = the_set.engine("history", "--no-trunc", image)
     found = {name for name, text in seen.items() for one in passwords if one in text}
     assert not found
@@ -178,7 +180,7 @@ def test_the_next_start_migrates_what_is_older_and_keeps_the_rows(
     the_set.up()
     _wait_until_well(the_set)
     assert _airflow_revision(the_set) == head
-    with connect(the_set.settings, "scorer") as connection:
+    with connect(the_set.settings, "perennial") as connection:
         connection.execute("select column_names from ops.landed_files limit 0")
     _require_equal(the_set, expected)
     told = the_set.tool("run", str(AS_OF))
