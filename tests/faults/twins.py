@@ -19,7 +19,15 @@ from perennial.settings import LAYERS, PII_KEY, Settings
 # Numbers and times of a run; which file a row is from is compared by the file's name and content.
 STAMPS = {
     *("run_id", "publication_id", "scored_at", "published_at", "built_at", "noted_at"),
-    *("checked_at", "decided_at", "alerted_at", "rejected_at", "landed_at", "_loaded_at"),
+    *(
+        "checked_at",
+        "decided_at",
+        "judged_at",
+        "alerted_at",
+        "rejected_at",
+        "landed_at",
+        "_loaded_at",
+    ),
     *("_batch_id", "batch_id", "_file_id", "file_id", "supersedes_file_id", "continues_file_id"),
     *("champion_id", "gate_result_id", "alert_id", "status_reason", "build_cycle"),
 }
