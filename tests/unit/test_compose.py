@@ -60,6 +60,10 @@ def test_what_stays_is_looked_after(name: str) -> None:
     assert name in checks
 
 
+def test_what_makes_the_rest_is_tried_again() -> None:
+    assert SERVICES["init"]["restart"] == "on-failure"
+
+
 def test_ports_are_this_machine_s_only() -> None:
     ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
     assert len(ports) == 3
