@@ -6,6 +6,7 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -52,10 +53,14 @@ def start_home() -> Iterator[StartHome]:
         return settings
 
     yield start
-    for settings in started:
-        postgres.stop(settings)
-        postgres.remove(settings)
-        shutil.rmtree(settings.home)
+    with ThreadPoolExecutor() as pool:  # a server takes a moment to end, and there are many
+        list(pool.map(_end, started))
+
+
+def _end(settings: Settings) -> None:
+    postgres.stop(settings)
+    postgres.remove(settings)
+    shutil.rmtree(settings.home)
 
 
 @pytest.fixture(scope="session")
