@@ -54,6 +54,8 @@ def gate_days(settings: Settings, as_of_date: date, run_id: str) -> dict[str, An
         new = _with_facts(connection, _new(days, judged, as_of_date) if judged else [])
         new, findings = _judge_in_turn(new, [*judged, *days])
         findings += _lost(connection, [day for day in judged if day.day < as_of_date], days)
+    # a shop's first days are taken as they are, those without an order, too
+    quiet_at_first = _new(days, days, as_of_date) if days and not judged else []
     quiet_days = {day.day for day in new if not day.count_orders}
     findings = _quiet_days_as_one(findings, quiet_days) + _off_totals(settings, as_of_date, days)
     batch_ids = _batches(settings, [f.day for f in findings if f.severity == CRITICAL])
@@ -66,7 +68,7 @@ def gate_days(settings: Settings, as_of_date: date, run_id: str) -> dict[str, An
     except GateFailed as failure:
         raise _held(settings, batch_ids, findings, run_id) from failure
     with connect(settings, "transformer") as connection:
-        _remember(connection, judged, days, new)
+        _remember(connection, judged, [*days, *quiet_at_first], new)
     warnings = [finding.text for finding in findings]
     return {"judged_days": len(new), "rule_count": summary.rule_count, "warnings": warnings}
 

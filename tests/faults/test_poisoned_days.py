@@ -42,6 +42,10 @@ class Teller:
     def judge(self, as_of_date: date) -> dict:
         return gate_days(self.settings, as_of_date, "test")
 
+    def forget(self) -> None:
+        with connect(self.settings, "perennial") as connection:
+            connection.execute("truncate ops.judged_days")
+
     def ask(self, query: str) -> list[tuple]:
         with connect(self.settings, "transformer") as connection:
             return connection.execute(query).fetchall()
@@ -61,6 +65,18 @@ def teller(start_home: StartHome, tmp_path_factory: pytest.TempPathFactory) -> T
     first = told.judge(START + timedelta(days=FIRST_DAYS))
     assert first == {"judged_days": 0, "rule_count": 16, "warnings": []}
     return told
+
+
+def test_a_second_try_of_the_first_judgement_judges_nothing(teller: Teller) -> None:
+    """The shop's newest order is four days old: they are its first days, too."""
+    first_days, four_days_later = START + timedelta(days=FIRST_DAYS), POISONED + timedelta(days=4)
+    teller.forget()
+    for _ in range(2):
+        assert teller.judge(four_days_later)["judged_days"] == 0
+        quiet = "select count(*) from ops.judged_days where count_orders = 0"
+        assert teller.ask(quiet) == [(4,)]
+    teller.forget()
+    teller.judge(first_days)
 
 
 def test_the_shops_next_days_pass_and_are_remembered(teller: Teller) -> None:
