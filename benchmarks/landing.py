@@ -11,9 +11,7 @@ from __future__ import annotations
 import gzip
 import resource
 import shutil
-import socket
 import sys
-import tempfile
 import time
 from datetime import date
 from pathlib import Path
@@ -22,7 +20,8 @@ import psycopg
 from psycopg import sql
 from rich.console import Console
 
-from benchmarks.results import keep_speeds
+from benchmarks.results import WORKSPACE, keep_speeds
+from benchmarks.warehouse import fresh_home
 from ingest.land import land
 from local import postgres
 from perennial import sources
@@ -40,18 +39,12 @@ BARE = sql.Identifier("raw", "bare_copy")
 
 def main(compressed: Path = ONLINE_RETAIL, rounds: int = ROUNDS) -> int:
     """Print the table; 1 if landing is slower than it has to be."""
-    folder = Path(tempfile.mkdtemp(prefix="perennial-benchmark-"))
-    settings = Settings(home=folder, source="online_retail", pg_port=_free_port())
-    try:
+    folder = WORKSPACE / "landing"
+    with fresh_home(folder, "online_retail") as settings:
         file = folder / "invoice_lines.csv"
         with gzip.open(compressed) as packed, file.open("wb") as unpacked:
             shutil.copyfileobj(packed, unpacked, BLOCK_BYTES)
-        postgres.start(settings)
         return _compare(settings, file, rounds)
-    finally:
-        postgres.stop(settings)
-        postgres.remove(settings)
-        shutil.rmtree(folder)
 
 
 def _compare(settings: Settings, file: Path, rounds: int) -> int:
@@ -71,12 +64,6 @@ def _compare(settings: Settings, file: Path, rounds: int) -> int:
     Console().print(f"Best of {rounds} rounds. Peak memory: {peak_mb:,.0f} MB.")
     share = min(seconds["bare COPY"]) / min(seconds["landing"])
     return int(share < LEAST_SHARE)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def _empty(settings: Settings, raw_table: str, columns: list[str]) -> None:

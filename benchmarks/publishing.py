@@ -6,7 +6,6 @@ nothing, proves nothing (no checksum, no gate) and shows readers what it has so 
 
 from __future__ import annotations
 
-import shutil
 import sys
 import time
 from datetime import date
@@ -18,7 +17,7 @@ import psycopg
 from psycopg import sql
 
 from benchmarks.results import WORKSPACE, keep_speeds
-from benchmarks.warehouse import fresh_settings
+from benchmarks.warehouse import fresh_home
 from local import postgres
 from ml_tasks.shared.model import TrainedModel
 from ml_tasks.shared.publish import publish
@@ -38,15 +37,8 @@ TABLES = [table.name for table in CHURN.tables]
 
 def main(rows: int = ROWS, rounds: int = ROUNDS) -> int:
     """Print the table; 1 if publishing is slower than it has to be."""
-    folder = WORKSPACE / "publishing"
-    settings = fresh_settings(folder, "canonical")
-    postgres.start(settings)
-    try:
+    with fresh_home(WORKSPACE / "publishing", "canonical") as settings:
         return _compare(settings, rows, rounds)
-    finally:
-        postgres.stop(settings)
-        postgres.remove(settings)
-        shutil.rmtree(folder)
 
 
 def _compare(settings: Settings, rows: int, rounds: int) -> int:

@@ -30,7 +30,7 @@ import psycopg
 from rich.console import Console
 
 from benchmarks.results import WORKSPACE
-from benchmarks.warehouse import fresh_settings, remove
+from benchmarks.warehouse import fresh_home
 from ingest.sample_shop.files import write_plan
 from ingest.sample_shop.plan import START, Plan
 from local import postgres
@@ -64,25 +64,26 @@ def _shop(lines: int, folder: Path) -> Iterator[dict[str, Any]]:
     customers = round(lines / LINES_PER_CUSTOMER)
     files = WORKSPACE / "files" / f"scale_{lines}"
     console.rule(f"{lines:,} order lines, {customers:,} customers")
-    home = folder / str(lines)
-    if home.exists():  # of a run that was cut short
-        remove(home)
-    settings = fresh_settings(home, "canonical")
-    postgres.start(settings)
-    try:
+    with fresh_home(folder / str(lines), "canonical") as settings:
         registry.initialise(settings)
-        for number, day in enumerate(DATES):
-            if number or not files.exists():
-                plan = Plan(SHOP_SEED, customers, (day - START).days)
-                write_plan(plan, files, first_month=(plan.months - 1) * number)
+        for day in DATES:
+            _write_files(files, customers, day)
             for step in DAILY:
                 figures = _measured(settings, step, day, str(files))
                 told = ", ".join(f"{name} {value:,.1f}" for name, value in figures.items())
                 console.print(f"{day} {step}: {told}")
                 yield {"lines": lines, "date": str(day), "step": step, **figures}
-    finally:
-        postgres.stop(settings)
-        remove(home)
+
+
+def _write_files(folder: Path, customers: int, day: date) -> None:
+    """The shop's files as they stand on a day; of those a run before left, the last month anew."""
+    plan = Plan(SHOP_SEED, customers, (day - START).days)
+    if folder.exists():
+        write_plan(plan, folder, first_month=plan.months - 1)
+        return
+    beside = folder.with_name(f"{folder.name}.part")  # a folder that is there is whole
+    write_plan(plan, beside)
+    beside.rename(folder)
 
 
 def _measured(settings: Settings, step: str, day: date, files: str) -> dict[str, float]:

@@ -102,7 +102,7 @@ def home(data: Data, workspace: Path) -> Iterator[Home]:
     for other in workspace.glob(f"{data.name}-*"):
         if other != folder or not (folder / "landed").exists():  # broken off, or held by the gate
             remove(other)
-    settings = fresh_settings(folder, data.source)
+    settings = _settings(folder, data.source)
     if postgres.is_running(settings):  # left by a run that was cut short
         postgres.stop(settings)
     postgres.start(settings)
@@ -128,17 +128,29 @@ def order_days(settings: Settings) -> tuple[date, date]:
     return first, newest
 
 
+@contextmanager
+def fresh_home(folder: Path, source: str) -> Iterator[Settings]:
+    """An empty home in the folder, its Postgres running; the folder is deleted before and after."""
+    if folder.exists():  # of a run that was cut short
+        remove(folder)
+    settings = _settings(folder, source)
+    try:
+        postgres.start(settings)
+        yield settings
+    finally:
+        remove(folder)
+
+
 def remove(folder: Path) -> None:
     """Stop and delete a home."""
     if (folder / "home").exists():
-        settings = fresh_settings(folder, "")
+        settings = _settings(folder, "")
         postgres.stop(settings)
         postgres.remove(settings)
     shutil.rmtree(folder)
 
 
-def fresh_settings(folder: Path, source: str) -> Settings:
-    """Of a home in the folder, on a port that is free now."""
+def _settings(folder: Path, source: str) -> Settings:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

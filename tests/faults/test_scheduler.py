@@ -19,6 +19,7 @@ from local import airflow, postgres
 from ml_tasks.shared import registry
 from perennial.airflow_api import AirflowError, Api
 from perennial.settings import REPOSITORY, Settings
+from tests.commands import wait_until
 from tests.conftest import StartHome
 from tests.faults import chain, ledger, readers, twins, work
 from tests.faults.chain import Task
@@ -27,6 +28,7 @@ pytestmark = pytest.mark.whole  # minutes of Airflow; `make test` kills the same
 
 DAYS = chain.DAYS[:3]
 RUN_SECONDS = 1_800
+AT_WORK_SECONDS = 900
 
 
 class Make:
@@ -145,18 +147,11 @@ def at_work(settings: Settings, name: str) -> Callable[[], bool]:
     )
 
 
-def wait_until(is_so: Callable[[], bool], seconds: float = 900) -> None:
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < deadline, "it took too long"
-        time.sleep(0.3)
-
-
 def test_a_killed_scheduler_is_told_and_make_run_goes_on(homes: tuple[Settings, Settings]) -> None:
     home, twin = homes
     undisturbed(twin, DAYS[1])
     make = Make(home, "run", "--as-of", str(DAYS[1]))
-    wait_until(at_work(home, "build_warehouse"))
+    wait_until(at_work(home, "build_warehouse"), AT_WORK_SECONDS)
     scheduler = int((home.home / "run" / "scheduler.pid").read_text())
     os.kill(scheduler, signal.SIGKILL)
     code, text = make.finish()
@@ -197,7 +192,7 @@ def test_after_a_power_cut_make_run_repairs_what_it_finds(
     publications.note()
     before = {(q, d) for q, d, _ in publications.rows}
     make = Make(home, "run", "--as-of", str(DAYS[2]))
-    wait_until(at_work(home, "score_"))
+    wait_until(at_work(home, "score_"), AT_WORK_SECONDS)
     count_killed = kill_everything(home, ledger.draw("power"))
     make.process.kill()
     make.finish()
