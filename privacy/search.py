@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -141,7 +142,9 @@ def _files(settings: Settings, words: Sequence[str]) -> Iterator[str]:
         if not filesystem.exists(folder):
             continue
         for path in sorted(filesystem.find(folder)):
-            with filesystem.open(path, "rb") as file:
+            if not filesystem.isfile(path):  # a link to a folder, as Airflow's logs have
+                continue
+            with suppress(FileNotFoundError), filesystem.open(path, "rb") as file:  # gone by now
                 if _has(file, pattern):
                     yield path
 

@@ -141,6 +141,9 @@ def shop(start_home: StartHome, tmp_path_factory: pytest.TempPathFactory) -> Tol
     close_build(settings)
     for day in (EARLIER, AS_OF, EARLIER):  # the first publication is superseded by the last
         publish_coin(settings, day)
+    of_a_day = settings.home / "logs" / "dag_processor" / str(AS_OF)
+    of_a_day.mkdir(parents=True)
+    of_a_day.with_name("latest").symlink_to(of_a_day)  # as Airflow has it
     registry.initialise(settings)
     for question, model in (("churn", OLD), ("churn", MODEL), ("demand", MODEL)):
         registry.add(settings, question, model)
