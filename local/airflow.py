@@ -8,8 +8,10 @@ import subprocess
 import sys
 import time
 from base64 import urlsafe_b64encode
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import date
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -131,12 +133,14 @@ def start(settings: Settings) -> None:
         return
     if "api-server" not in running:
         require_free_port(settings.airflow_port, "PERENNIAL_AIRFLOW_PORT")
+    missing = [component for component in COMPONENTS if component not in running]
+    for component in missing:
+        end_leftovers(settings, component)
     env = environment(settings)
     write_passwords(settings, _passwords_file(settings))
     _run([sys.executable, "-m", "airflow", "db", "migrate"], settings, env, "airflow_db")
-    for component in COMPONENTS:
-        if component not in running:
-            _spawn(component, settings, env)
+    for component in missing:
+        _spawn(component, settings, env)
     _wait_until_healthy(settings)
 
 
@@ -152,12 +156,16 @@ def _code_changed(settings: Settings) -> bool:
 
 def stop(settings: Settings) -> None:
     """End every process of this home but Postgres, whatever state it is in."""
-    processes = processes_of(settings)
+    _end(partial(processes_of, settings))
+
+
+def _end(find: Callable[[], list[psutil.Process]]) -> None:
+    processes = find()
     for process in processes:
         _signal(process, "terminate")
     _, alive = psutil.wait_procs(processes, timeout=STOP_TIMEOUT_SECONDS)
     # a task's supervisor may have started another in the meantime
-    for process in {*alive, *processes_of(settings)}:
+    for process in {*alive, *find()}:
         _signal(process, "kill")
     psutil.wait_procs(alive, timeout=5)
 
@@ -172,6 +180,25 @@ def processes_of(settings: Settings) -> list[psutil.Process]:
         except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
             continue  # ended just now, or somebody else's
     return [process for process in found if process.pid != os.getpid()]
+
+
+def end_leftovers(settings: Settings, component: str) -> None:
+    """End what a component that was killed left behind.
+
+    The workers of a scheduler hold its database session open, and so the lock on the run that it
+    was about: the next scheduler would pass that run over for ever.
+    """
+    try:
+        leader = int(_pid_file(settings, component).read_text())
+    except (FileNotFoundError, ValueError):
+        return
+    _end(lambda: [p for p in processes_of(settings) if _session(p) == leader])
+
+
+def _session(process: psutil.Process) -> int | None:
+    with suppress(ProcessLookupError):
+        return os.getsid(process.pid)
+    return None
 
 
 def _signal(process: psutil.Process, verb: str) -> None:

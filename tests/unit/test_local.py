@@ -6,15 +6,18 @@ import io
 import os
 import socket
 import stat
+import subprocess
+import sys
 import threading
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import psutil
 import pytest
 from rich.console import Console
 
 from ingest.files import LandingError
-from local import postgres
+from local import airflow, postgres
 from local.home import one_at_a_time, prepare, require_free_port
 from local.run import check_files, date_range, parse_dates, with_files
 from local.watch import Watch, log_tail, summarise
@@ -212,6 +215,43 @@ def test_another_process_with_the_servers_old_number_is_no_server(tmp_path: Path
 class SilentApi:
     def get(self, path: str, **params: object) -> None:
         raise AirflowError(f"GET {path}: no answer")
+
+
+LEADER = """
+import os, signal, sys, time
+if os.fork() == 0:  # as a scheduler's workers are
+    time.sleep(600)
+print(flush=True)
+time.sleep(600)
+"""
+
+
+def test_what_a_killed_scheduler_left_is_ended_and_nothing_else(tmp_path: Path) -> None:
+    settings = shop(tmp_path)
+    (tmp_path / "run").mkdir()
+    env = os.environ | {airflow.MARK: str(tmp_path)}
+    leaders = {}
+    for component in ("scheduler", "triggerer"):
+        leaders[component] = subprocess.Popen(
+            [sys.executable, "-c", LEADER], env=env, start_new_session=True, stdout=subprocess.PIPE
+        )
+        leaders[component].stdout.readline()  # it has forked
+        (tmp_path / "run" / f"{component}.pid").write_text(str(leaders[component].pid))
+    (tmp_path / "run" / "dag-processor.pid").write_text("")
+    leaders["scheduler"].kill()
+    leaders["scheduler"].wait()
+    try:
+        assert len(airflow.processes_of(settings)) == 3
+        for component in ("scheduler", "dag-processor", "api-server"):
+            airflow.end_leftovers(settings, component)
+        left = {process.pid for process in airflow.processes_of(settings)}
+        children = psutil.Process(leaders["triggerer"].pid).children()
+        assert left == {leaders["triggerer"].pid, *(child.pid for child in children)}
+        assert len(left) == 2
+    finally:
+        for process in airflow.processes_of(settings):
+            process.kill()
+        leaders["triggerer"].wait()
 
 
 def test_following_ends_when_a_process_that_runs_need_has_gone() -> None:
