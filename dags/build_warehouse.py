@@ -17,7 +17,7 @@ from airflow.sdk import PartitionedAssetTimetable, chain, dag, task
 
 from dags.shared.alerts import tell_warnings
 from dags.shared.assets import FEATURES, RAW
-from dags.shared.dbt import dbt_build, test_after_retry
+from dags.shared.dbt import dbt_build
 from dags.shared.defaults import dag_defaults
 from dags.shared.run import Run
 
@@ -32,9 +32,7 @@ def build_warehouse():
     def close_build() -> dict:
         from ingest.batches import close_build
 
-        run = Run()
-        test_after_retry(run)
-        return close_build(run.settings)
+        return close_build(Run().settings)
 
     @task
     def gate_days() -> dict:

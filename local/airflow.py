@@ -10,7 +10,6 @@ import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import date
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -50,7 +49,7 @@ def environment(settings: Settings) -> dict[str, str]:
 def without_dbt(settings: Settings) -> dict[str, str]:
     """The same for a process that never calls dbt, and needs no password of the warehouse."""
     home = settings.home
-    shop = dbt.variables(settings, date.min)
+    shop = dbt.variables(settings)
     metadata = settings.dsn("airflow", "airflow", "postgresql+{}")
     airflow = {
         "core__dags_folder": str(REPOSITORY / "dags"),
@@ -87,6 +86,8 @@ def without_dbt(settings: Settings) -> dict[str, str]:
         # its default is one folder for all users and homes of a machine
         "cosmos__cache_dir": str(home / "cosmos"),
         "cosmos__propagate_logs": "False",
+        # a second try of the build builds, and tells all of it again
+        "cosmos__enable_watcher_reliable_retry": "False",
     }
     return (
         os.environ

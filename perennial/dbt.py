@@ -15,18 +15,22 @@ from perennial import sources
 from perennial.settings import DBT_PROJECT, Settings
 
 LAST_CHARACTERS = 4_000
+PROFILE, TARGET = "perennial", "warehouse"
+AS_OF_DATE = "PERENNIAL_AS_OF_DATE"  # in dbt's environment: an ISO date
 
 
 class DbtError(RuntimeError):
     """dbt ended with an error; the message has the end of what it printed."""
 
 
-def variables(settings: Settings, as_of_date: date | str) -> dict[str, str]:
-    """The project's vars: which shop, which date, how many customers to learn from."""
+def variables(settings: Settings) -> dict[str, str]:
+    """The project's vars: which shop, how many customers to learn from. The date is none of them.
+
+    A var is part of what dbt parses, and is given anew each day; see macros/as_of_date.sql.
+    """
     shop = sources.load(settings.staging_source)
     return {
         "source": settings.staging_source,
-        "as_of_date": str(as_of_date),
         "time_zone": settings.time_zone or shop.time_zone,
         "currency": settings.currency or shop.currency,
         "training_customers": str(settings.training_customers),
@@ -60,18 +64,20 @@ def parse(settings: Settings) -> None:
     Raises:
         DbtError: If the project can't be parsed.
     """
-    dbt(settings, date.min, "parse")  # any date: parsing reads none
+    dbt(settings, None, "parse")
     draft = manifest_of_dags(settings).with_suffix(".new")
     shutil.copyfile(settings.home / "dbt" / "manifest.json", draft)
     draft.replace(manifest_of_dags(settings))
 
 
-def dbt(settings: Settings, as_of_date: date, *arguments: str, inherits: Sequence[int] = ()) -> str:
+def dbt(
+    settings: Settings, as_of_date: date | None, *arguments: str, inherits: Sequence[int] = ()
+) -> str:
     """Run dbt and return what it printed.
 
     Args:
         settings: Which home.
-        as_of_date: The date that features are made for.
+        as_of_date: The date that features are made for; None where nothing is built.
         arguments: Of dbt.
         inherits: Open files that dbt keeps open: their locks hold while it runs, even if whoever
             called it is gone.
@@ -79,13 +85,15 @@ def dbt(settings: Settings, as_of_date: date, *arguments: str, inherits: Sequenc
     Raises:
         DbtError: If a model or a test failed.
     """
+    date_to_build = {AS_OF_DATE: str(as_of_date)} if as_of_date else {}
     done = subprocess.run(
         [
             *(str(Path(sys.executable).parent / "dbt"), *arguments),
             *("--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT)),
-            *("--vars", json.dumps(variables(settings, as_of_date))),
+            *("--profile", PROFILE, "--target", TARGET),  # as Cosmos does: else all is parsed anew
+            *("--vars", json.dumps(variables(settings))),
         ],
-        env=os.environ | environment(settings),
+        env=os.environ | environment(settings) | date_to_build,
         pass_fds=inherits,
         capture_output=True,
         text=True,
@@ -93,10 +101,5 @@ def dbt(settings: Settings, as_of_date: date, *arguments: str, inherits: Sequenc
     )
     if done.returncode:
         end = (done.stdout + done.stderr)[-LAST_CHARACTERS:]
-        raise DbtError(f"`dbt {' '.join(arguments)}` failed for {as_of_date}:\n{end}")
+        raise DbtError(f"`dbt {' '.join(arguments)}` failed for {as_of_date or 'any date'}:\n{end}")
     return done.stdout
-
-
-def test_data(settings: Settings, as_of_date: date) -> str:
-    """Run every data test; unit tests, which test the code, are left to `make test`."""
-    return dbt(settings, as_of_date, "test", "--exclude", "resource_type:unit_test")

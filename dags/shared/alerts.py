@@ -138,8 +138,7 @@ def run_failed(context: Mapping[str, Any]) -> None:
 def succeeded(context: Mapping[str, Any]) -> None:
     """Close what a success ends: `on_success_callback` of every task.
 
-    That of a step is also that of the steps before it: a dbt build that is cleared is skipped by
-    Cosmos, which then builds model by model. The last step of a run ends its deadline.
+    That of a step is also that of the steps before it. The last step of a run ends its deadline.
     """
     seen, task = Seen.from_context(context), context["task"]
     if step_of(seen.task_id) == DBT or seen.map_index >= 0:

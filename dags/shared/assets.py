@@ -3,14 +3,13 @@
 from airflow.sdk import Asset
 
 from perennial import contracts
-from perennial.settings import WAREHOUSE, Settings
-
-_settings = Settings()
+from perennial.settings import WAREHOUSE
 
 
 def _asset(*path: str) -> Asset:
-    address = f"{_settings.pg_host}:{_settings.pg_port}"
-    return Asset("/".join(path), uri=f"postgres://{address}/{WAREHOUSE}/{'/'.join(path)}")
+    """Named by what it is and not by where the server listens: that changes, its events stay."""
+    name = "/".join(path)
+    return Asset(name, uri=f"perennial://{WAREHOUSE}/{name}")
 
 
 SAMPLE_DAY = _asset("sample_day")

@@ -11,7 +11,7 @@
 
 {% macro is_replaced(until, first_touched_date) -%}
     (
-        {{ until }} = date '{{ var("as_of_date") }}'
+        {{ until }} = {{ as_of_date() }}
         {%- if first_touched_date %}
         or (extract(day from as_of_date) = 1 and {{ until }} > {{ first_touched_date }})
         {%- endif %}

@@ -17,7 +17,7 @@ from jinja2.sandbox import SandboxedEnvironment
 from psycopg import sql
 from pydantic import ValidationError
 
-from dags.shared.dbt import AS_OF_DATE
+from dags.shared.dbt import PARTITION_DATE
 from ingest import batches
 from ingest.land import land
 from ml_tasks.shared.run import roll_back
@@ -230,7 +230,7 @@ def rendered(key: str) -> str:
         "macros": SimpleNamespace(datetime=module.datetime),
         "dag_run": SimpleNamespace(partition_key=key),
     }
-    return SandboxedEnvironment().from_string(AS_OF_DATE).render(context)
+    return SandboxedEnvironment().from_string(PARTITION_DATE).render(context)
 
 
 @pytest.mark.parametrize("where", TYPED)

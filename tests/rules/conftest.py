@@ -47,6 +47,8 @@ print(json.dumps({
                     "alerts": bool(task.on_failure_callback),
                     "recovers": bool(task.on_success_callback),
                     "pool": task.pool,
+                    "operator": type(task).__name__,
+                    "starts_from": task.start_from_trigger and task.start_trigger_args.trigger_cls,
                     "outlets": [outlet.name for outlet in task.outlets],
                     "upstream": sorted(task.upstream_task_ids),
                 }
@@ -80,7 +82,7 @@ def manifests(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     found = {}
     for source in SOURCES:
         target = tmp_path_factory.mktemp(source) / "dbt"
-        variables = {"source": source, "as_of_date": "2020-01-01"}
+        variables = {"source": source}
         variables |= {"time_zone": "UTC", "currency": "GBP", "training_customers": "20000"}
         command = [
             Path(sys.executable).parent / "dbt",

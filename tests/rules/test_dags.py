@@ -126,6 +126,22 @@ def test_what_works_hard_shares_the_pool(bag: dict[str, Any]) -> None:
     assert producer["pool"] == HEAVY_POOL
 
 
+def test_a_model_needs_no_worker_and_waits_for_few_layers(bag: dict[str, Any]) -> None:
+    tasks = bag["dags"]["build_warehouse"]["tasks"]
+    models = {name for name in tasks if name.startswith("dbt.") and name.endswith("_run")}
+    assert len(models) > 40
+    assert {tasks[name]["starts_from"] for name in models} == {"dags.shared.dbt_tasks.ModelTrigger"}
+    assert tasks["dbt.dbt_producer_watcher"]["operator"] == "Build"
+
+    def layers(name: str) -> int:
+        return 1 + max((layers(before) for before in tasks[name]["upstream"]), default=0)
+
+    assert 3 <= max(layers(name) for name in models) <= 6
+    before = set(tasks["close_build"]["upstream"])
+    ends = models - {up for name in models for up in tasks[name]["upstream"]}
+    assert ends <= before  # nothing goes on before the last model
+
+
 # DAG files read the number of shards when they are imported.
 READ_SCORE = """
 from dags.score import score_churn as dag

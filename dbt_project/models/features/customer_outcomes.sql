@@ -1,6 +1,6 @@
 -- One row per as_of_date, customer_id and horizon_days. The window is
 -- [as_of_date, as_of_date + horizon_days): as_of_date is in it, known_on_date is not any more.
-{%- set is_over = "known_on_date <= date '" ~ var("as_of_date") ~ "'" %}
+{%- set is_over = "known_on_date <= " ~ as_of_date() %}
 with
 
 dates as (

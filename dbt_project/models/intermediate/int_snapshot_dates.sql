@@ -5,8 +5,8 @@ with
 bounds as (
 
     select
-        date '{{ var("as_of_date") }}' as scored_date,
-        date_trunc('month', date '{{ var("as_of_date") }}')::date as training_date,
+        {{ as_of_date() }} as scored_date,
+        date_trunc('month', {{ as_of_date() }})::date as training_date,
         date_trunc('month', min(ordered_date))::date as first_month_date,
         max(ordered_date) as newest_order_date
 

@@ -1,0 +1,79 @@
+"""What ends a model's task: a scripted build in place of Airflow's and Cosmos' tables."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import pytest
+from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
+
+from dags.shared.dbt_tasks import ALONE, ModelTrigger
+
+MODEL = "model.perennial.fct_orders"
+
+
+class Scripted(ModelTrigger):
+    """One state of the build a look, and what it has told of the model in that state."""
+
+    def __init__(self, try_number: int, looks: list[tuple[str | None, str | None]]) -> None:
+        super().__init__(MODEL, "dbt.dbt_producer_watcher", poke_interval=0)
+        self._task_instance = SimpleNamespace(
+            dag_id="build_warehouse", run_id="r", map_index=-1, try_number=try_number
+        )
+        self.looks: Iterator[tuple[str | None, str | None]] = iter(looks)
+        self.told: str | None = None
+
+    async def _get_producer_task_status(self) -> str | None:
+        state, self.told = next(self.looks)
+        return state
+
+    async def get_xcom_val(self, key: str) -> dict[str, object] | None:
+        assert (self.dag_id, self.run_id, self.map_index) == ("build_warehouse", "r", -1)
+        is_status = key == "model__perennial__fct_orders_status"
+        return {"status": self.told, "outlet_uris": []} if is_status and self.told else None
+
+
+def ended(trigger: ModelTrigger) -> TriggerEvent:
+    async def events() -> list[TriggerEvent]:
+        return [event async for event in trigger.run()]
+
+    (event,) = asyncio.run(events())
+    return event
+
+
+@pytest.mark.parametrize(
+    ("try_number", "looks"),
+    [
+        (1, [(None, None), ("queued", None), ("running", None), ("running", "success")]),
+        # the build was killed after a failed model, and is tried again
+        (
+            1,
+            [
+                ("up_for_retry", "failed"),
+                ("queued", "failed"),
+                ("running", "success"),
+                ("running", "success"),
+            ],
+        ),
+        # both were cleared: what the last build told is no answer
+        (2, [(None, "failed"), ("running", None), ("success", "success")]),
+        # not one of this build's models
+        (1, [("success", None), ("success", None)]),
+    ],
+)
+def test_what_the_build_made_ends_without_a_worker(
+    try_number: int, looks: list[tuple[str | None, str | None]]
+) -> None:
+    assert isinstance(ended(Scripted(try_number, looks)), TaskSuccessEvent)
+
+
+def test_what_failed_goes_to_a_worker_that_says_so() -> None:
+    event = ended(Scripted(1, [("running", None), ("running", "failed")]))
+    assert event.payload == {"status": "failed", "reason": "node_failed"}
+
+
+@pytest.mark.parametrize("state", ["success", "failed", "skipped"])
+def test_a_model_that_is_cleared_alone_is_built_alone(state: str) -> None:
+    assert ended(Scripted(2, [(state, "success")])).payload == ALONE
