@@ -28,13 +28,24 @@ from dags.shared.run import Run
     schedule=None,
     params={
         "customer_id": Param(
-            "", type="string", maxLength=500, title="Customer", description_md="The shop's key."
+            "",
+            type="string",
+            maxLength=500,
+            title="Customer",
+            description_md="The shop's key of the customer.",
         ),
         "reason": Param(
-            "", type="string", maxLength=500, title="Reason", description_md="Kept; names nobody."
+            "",
+            type="string",
+            maxLength=500,
+            title="Reason",
+            description_md="Stays in the proof; it must not name the customer.",
         ),
         "dry_run": Param(
-            False, type="boolean", title="Dry run", description_md="Count, show, and stop."
+            False,
+            type="boolean",
+            title="Dry run",
+            description_md="Only count and show what would go.",
         ),
     },
     doc_md=__doc__,

@@ -30,6 +30,10 @@ COMPONENTS = {
     "dag-processor": (),
     "triggerer": ("--skip-serve-logs",),
 }
+# Beside a component's own: local/scheduler has its airflow_local_settings.
+PYTHONPATHS = {
+    "scheduler": {"PYTHONPATH": f"{REPOSITORY}{os.pathsep}{REPOSITORY / 'local' / 'scheduler'}"}
+}
 PACKAGES = ("dags", "expectations", "ingest", "ml_tasks", "perennial", "privacy")
 START_TIMEOUT_SECONDS = 180
 STOP_TIMEOUT_SECONDS = 20
@@ -248,7 +252,7 @@ def _spawn(component: str, settings: Settings, env: dict[str, str]) -> None:
     with log_file(settings, component).open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "airflow", component, *COMPONENTS[component]],
-            env=env,
+            env=env | PYTHONPATHS.get(component, {}),
             cwd=REPOSITORY,
             stdin=subprocess.DEVNULL,
             stdout=log,
