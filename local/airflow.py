@@ -34,7 +34,7 @@ COMPONENTS = {
 PYTHONPATHS = {
     "scheduler": {"PYTHONPATH": f"{REPOSITORY}{os.pathsep}{REPOSITORY / 'local' / 'scheduler'}"}
 }
-PACKAGES = ("dags", "expectations", "ingest", "ml_tasks", "perennial", "privacy")
+PACKAGES = ("dags", "expectations", "ingest", "ml_tasks", "perennial", "plugins", "privacy")
 START_TIMEOUT_SECONDS = 180
 STOP_TIMEOUT_SECONDS = 20
 
@@ -57,6 +57,7 @@ def without_dbt(settings: Settings) -> dict[str, str]:
     metadata = settings.dsn("airflow", "airflow", "postgresql+{}")
     airflow = {
         "core__dags_folder": str(REPOSITORY / "dags"),
+        "core__plugins_folder": str(REPOSITORY / "plugins"),
         "core__load_examples": "False",
         "core__executor": "LocalExecutor",
         "core__parallelism": "6",

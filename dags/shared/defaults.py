@@ -6,13 +6,13 @@ from typing import Any
 from airflow.sdk import (
     AsyncCallback,
     DeadlineAlert,
-    DeadlineReference,
     ExceptionRetryPolicy,
     RetryAction,
     RetryRule,
 )
 
 from dags.shared.alerts import alert, deadline_missed, run_failed, succeeded
+from dags.shared.deadlines import FirstQueued
 from perennial.alerts.causes import DATA_PLATFORM
 from perennial.settings import Settings
 
@@ -64,7 +64,7 @@ def dag_defaults(
     late_after = timedelta(hours=_settings.due_hours) + waits
     return {
         "deadline": DeadlineAlert(
-            reference=DeadlineReference.DAGRUN_QUEUED_AT,
+            reference=FirstQueued(),
             interval=late_after,
             callback=AsyncCallback(
                 deadline_missed, kwargs={"hours": late_after.total_seconds() / 3600}

@@ -37,7 +37,9 @@ print(json.dumps({
             "end_date": str(dag.end_date.date()) if dag.end_date else "",
             "params": sorted(dag.params),
             "timetable": type(dag.timetable).__name__,
-            "deadline": [alert.callback.path for alert in dag.deadline or []],
+            "deadline": [
+                (alert.reference.reference_name, alert.callback.path) for alert in dag.deadline or []
+            ],
             "tells_failed_runs": bool(dag.on_failure_callback),
             "tasks": {
                 task.task_id: {

@@ -106,7 +106,8 @@ def test_every_run_has_a_deadline_and_tells_when_none_of_its_tasks_could(
     bag: dict[str, Any],
 ) -> None:
     for dag_id, dag in bag["dags"].items():
-        assert dag["deadline"] == ["dags.shared.alerts.deadline_missed"], dag_id
+        told_by = "dags.shared.alerts.deadline_missed"
+        assert dag["deadline"] == [["FirstQueued", told_by]], dag_id  # not DagRunQueuedAtDeadline
         assert dag["tells_failed_runs"], dag_id
 
 

@@ -1,0 +1,23 @@
+"""What a run's deadline counts from."""
+
+from datetime import datetime
+from typing import Any, ClassVar
+
+from airflow.sdk import BaseDeadlineReference
+
+
+class FirstQueued(BaseDeadlineReference):
+    """When a run was queued; clearing it does not move its deadline.
+
+    Airflow's own DAGRUN_QUEUED_AT is moved, and with it each Clear of a run that has failed ends in
+    an error (3.3.0 to 3.3.2, apache/airflow#70368): the one remedy that a runbook has.
+    """
+
+    required_kwargs: ClassVar = {"dag_id", "run_id"}
+
+    def _evaluate_with(self, *, session: Any, dag_id: str, run_id: str) -> datetime | None:
+        from airflow.models import DagRun
+        from sqlalchemy import select
+
+        of_run = (DagRun.dag_id == dag_id, DagRun.run_id == run_id)
+        return session.scalar(select(DagRun.queued_at).where(*of_run))
