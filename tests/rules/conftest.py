@@ -38,7 +38,7 @@ print(json.dumps({
             "params": sorted(dag.params),
             "timetable": type(dag.timetable).__name__,
             "deadline": [
-                (alert.reference.reference_name, alert.callback.path) for alert in dag.deadline or []
+                (late.reference.reference_name, late.callback.path) for late in dag.deadline or []
             ],
             "tells_failed_runs": bool(dag.on_failure_callback),
             "tasks": {
