@@ -138,12 +138,15 @@ def _reader_limit(settings: Settings) -> NoReturn:
     _become([sys.executable, "-m", postgres.READER_LIMIT], dict(os.environ))
 
 
-def _airflow(*arguments: str, reads_dags: bool = False) -> Callable[[Settings], NoReturn]:
+def _airflow(
+    *arguments: str, reads_dags: bool = False, more: dict[str, str] | None = None
+) -> Callable[[Settings], NoReturn]:
     """A part of Airflow as a role.
 
     Args:
         arguments: Of the command `airflow`.
         reads_dags: It imports DAG files, so it needs dbt's manifest and password.
+        more: Of its environment.
     """
 
     def start(settings: Settings) -> NoReturn:
@@ -155,7 +158,7 @@ def _airflow(*arguments: str, reads_dags: bool = False) -> Callable[[Settings], 
             with one_at_a_time(settings, "start"):
                 dbt.parse(settings)
         env = environment(settings, calls_dbt=reads_dags)
-        _become([sys.executable, "-m", "airflow", *arguments], env)
+        _become([sys.executable, "-m", "airflow", *arguments], env | (more or {}))
 
     return start
 
@@ -183,7 +186,7 @@ ROLES: dict[str, Callable[[Settings], int]] = {
     "scheduler": _airflow("scheduler"),
     "dag-processor": _airflow("dag-processor", reads_dags=True),
     "triggerer": _airflow("triggerer"),
-    "worker": _airflow("celery", "worker", reads_dags=True),
+    "worker": _airflow("celery", "worker", reads_dags=True, more=airflow.PRELOAD),
     "mlflow": _mlflow,
 }
 

@@ -30,10 +30,8 @@ COMPONENTS = {
     "dag-processor": (),
     "triggerer": ("--skip-serve-logs",),
 }
-# Beside a component's own: local/scheduler has its airflow_local_settings.
-PYTHONPATHS = {
-    "scheduler": {"PYTHONPATH": f"{REPOSITORY}{os.pathsep}{REPOSITORY / 'local' / 'scheduler'}"}
-}
+# For the process that tasks are forked from: the folder has its airflow_local_settings.
+PRELOAD = {"PYTHONPATH": f"{REPOSITORY}{os.pathsep}{REPOSITORY / 'local' / 'preload'}"}
 PACKAGES = ("dags", "expectations", "ingest", "ml_tasks", "perennial", "plugins", "privacy")
 START_TIMEOUT_SECONDS = 180
 STOP_TIMEOUT_SECONDS = 20
@@ -253,7 +251,7 @@ def _spawn(component: str, settings: Settings, env: dict[str, str]) -> None:
     with log_file(settings, component).open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "airflow", component, *COMPONENTS[component]],
-            env=env | PYTHONPATHS.get(component, {}),
+            env=env | (PRELOAD if component == "scheduler" else {}),
             cwd=REPOSITORY,
             stdin=subprocess.DEVNULL,
             stdout=log,

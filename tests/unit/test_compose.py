@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from local import airflow
 from local.home import AIRFLOW_SECRETS, MLFLOW_SECRETS
 from perennial.bootstrap import ROLES, SUPERUSER
 from perennial.settings import PII_KEY, REPOSITORY, Settings
@@ -115,6 +116,7 @@ def test_nothing_unnamed_gets_into_the_image() -> None:
     named = {line[1:] for line in lines if line.startswith("!")}
     assert not {"tests", "docker", ".git", ".perennial", ".venv"} & named
     assert all((REPOSITORY / name).exists() for name in named)
+    assert {*airflow.PACKAGES, "local", "dbt_project"} <= named
 
 
 def test_helm_s_files_name_our_roles_and_agree_on_the_settings() -> None:

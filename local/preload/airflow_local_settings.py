@@ -1,4 +1,4 @@
-"""Airflow reads this as the scheduler starts, whose workers are forked from it.
+"""Airflow reads this as the process starts that tasks are forked from.
 
 What is imported here no task imports again: seconds of each gate, each training and dbt. Not torch,
 which one task a month needs.
