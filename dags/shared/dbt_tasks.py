@@ -28,6 +28,7 @@ from cosmos.operators._watcher.xcom import _init_xcom_backup
 from cosmos.operators.watcher import DbtProducerWatcherOperator
 
 POLL_SECONDS = 2.0
+BUILT_FOR = "built_for_run_begun_at"
 ENDS = ("NodeFinished", "SkippingDetails", "LogSkipBecauseError")
 ALONE = {"status": EventStatus.FAILED, "reason": WatcherEventReason.PRODUCER_SKIPPED}
 
@@ -41,6 +42,7 @@ class Build(DbtProducerWatcherOperator):
         _init_xcom_backup(context, persist=False)  # what it tells is told again by the next try
         flags = self.add_cmd_flags()
         safe_xcom_push(task_instance=context["ti"], key=_PRODUCER_CMD_FLAGS_XCOM_KEY, value=flags)
+        safe_xcom_push(task_instance=context["ti"], key=BUILT_FOR, value=_began(context))
         return super(DbtProducerWatcherOperator, self).execute(context=context, **kwargs)
 
     def _make_parse_callable(self) -> Callable[[str, Any], None]:
@@ -84,7 +86,8 @@ class ModelTrigger(WatcherTrigger):
         task = self.task_instance
         self.dag_id, self.run_id, self.map_index = task.dag_id, task.run_id, task.map_index
         state = await self._get_producer_task_status()
-        if task.try_number > 1 and is_producer_task_terminated(state):
+        is_late = task.try_number > 1 and is_producer_task_terminated(state)
+        if is_late and await self.get_xcom_val(BUILT_FOR) != _began(task.get_template_context()):
             yield TriggerEvent(ALONE)  # cleared without the build
             return
         while not (state == "running" or is_producer_task_terminated(state)):
@@ -96,6 +99,11 @@ class ModelTrigger(WatcherTrigger):
 
     async def _log_startup_events(self) -> None:
         """The build's log has them."""
+
+
+def _began(context: Context) -> str:
+    """When the run began, or began anew: clearing a run that has ended sets it."""
+    return f"{context['dag_run'].start_date:%Y-%m-%d %H:%M:%S.%f}"
 
 
 CLASSPATH = f"{ModelTrigger.__module__}.{ModelTrigger.__qualname__}"

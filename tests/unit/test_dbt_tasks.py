@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
 from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
-from dags.shared.dbt_tasks import ALONE, ModelTrigger
+from dags.shared.dbt_tasks import ALONE, BUILT_FOR, ModelTrigger
 
 MODEL = "model.perennial.fct_orders"
 
@@ -17,11 +18,22 @@ MODEL = "model.perennial.fct_orders"
 class Scripted(ModelTrigger):
     """One state of the build a look, and what it has told of the model in that state."""
 
-    def __init__(self, try_number: int, looks: list[tuple[str | None, str | None]]) -> None:
+    def __init__(
+        self,
+        try_number: int,
+        looks: list[tuple[str | None, str | None]],
+        built_for: str = "2024-02-29 06:00:00.000000",
+    ) -> None:
         super().__init__(MODEL, "dbt.dbt_producer_watcher", poke_interval=0)
+        run = SimpleNamespace(start_date=datetime(2024, 3, 1, 6, tzinfo=UTC))
         self._task_instance = SimpleNamespace(
-            dag_id="build_warehouse", run_id="r", map_index=-1, try_number=try_number
+            dag_id="build_warehouse",
+            run_id="r",
+            map_index=-1,
+            try_number=try_number,
+            get_template_context=lambda: {"dag_run": run},
         )
+        self.built_for = built_for
         self.looks: Iterator[tuple[str | None, str | None]] = iter(looks)
         self.told: str | None = None
 
@@ -29,8 +41,10 @@ class Scripted(ModelTrigger):
         state, self.told = next(self.looks)
         return state
 
-    async def get_xcom_val(self, key: str) -> dict[str, object] | None:
+    async def get_xcom_val(self, key: str) -> dict[str, object] | str | None:
         assert (self.dag_id, self.run_id, self.map_index) == ("build_warehouse", "r", -1)
+        if key == BUILT_FOR:
+            return self.built_for
         is_status = key == "model__perennial__fct_orders_status"
         return {"status": self.told, "outlet_uris": []} if is_status and self.told else None
 
@@ -72,6 +86,13 @@ def test_what_the_build_made_ends_without_a_worker(
 def test_what_failed_goes_to_a_worker_that_says_so() -> None:
     event = ended(Scripted(1, [("running", None), ("running", "failed")]))
     assert event.payload == {"status": "failed", "reason": "node_failed"}
+
+
+def test_a_model_that_was_cleared_with_its_build_takes_the_build_s_word() -> None:
+    """It waits for other folders, and begins when the build has ended."""
+    looks = [("success", "success")] * 2
+    trigger = Scripted(2, looks, built_for="2024-03-01 06:00:00.000000")
+    assert isinstance(ended(trigger), TaskSuccessEvent)
 
 
 @pytest.mark.parametrize("state", ["success", "failed", "skipped"])
