@@ -37,15 +37,6 @@ ONCE_OR_MORE = {"ops.gate_results"}
 # Of what was told about a run that was disturbed there is none in the other home. And a build that
 # goes on where one broke off makes anew what either had touched: no result, a note of its own.
 OF_RUNS = {"ops.alerts", "ops.incidents", "intermediate.int_touched_keys"}
-
-Fingerprint = tuple[int, str]  # rows, and a digest of them in any order
-
-
-def share_key(one: Settings, other: Settings) -> None:
-    """Let the other home hash personal values as the one does; before anything is landed."""
-    shutil.copy(one.secrets_dir / PII_KEY, other.secrets_dir / PII_KEY)
-
-
 # Where a date was run a second time, its second build has found no changed file, and its gates were
 # asked of that build as well.
 OF_NEWEST_BUILD = {
@@ -55,6 +46,13 @@ OF_NEWEST_BUILD = {
     "intermediate.int_changed_keys",
     "ops.gate_results",
 }
+
+Fingerprint = tuple[int, str]  # rows, and a digest of them in any order
+
+
+def share_key(one: Settings, other: Settings) -> None:
+    """Let the other home hash personal values as the one does; before anything is landed."""
+    shutil.copy(one.secrets_dir / PII_KEY, other.secrets_dir / PII_KEY)
 
 
 def differences(one: Settings, other: Settings, but: Collection[str] = ()) -> list[str]:

@@ -218,7 +218,7 @@ class SilentApi:
 
 
 LEADER = """
-import os, signal, sys, time
+import os, time
 if os.fork() == 0:  # as a scheduler's workers are
     time.sleep(600)
 print(flush=True)
