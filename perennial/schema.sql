@@ -500,7 +500,11 @@ begin
         raise exception 'scores.% is not a score table', table_name;
     end if;
     perform pg_advisory_xact_lock(hashtext('scores.' || partition_name));
-    if to_regclass(format('scores.%I', partition_name)) is not null then return; end if;
+    -- asked of the table: to_regclass may answer from what this session knew before it waited
+    if exists (
+        select from pg_class
+        where relnamespace = 'scores'::regnamespace and relname = partition_name
+    ) then return; end if;
     -- made beside and attached: `partition of` would wait for every reader of the table
     execute format(
         'create table scores.%I (like scores.%I including all)', partition_name, table_name

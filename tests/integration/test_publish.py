@@ -22,6 +22,7 @@ from ml_tasks.shared.publish import clean_superseded, publish
 from perennial import contracts
 from perennial.settings import Settings
 from perennial.warehouse import connect
+from tests.commands import wait_until
 
 # the question's first table alone: one frame is enough to publish
 CHURN = replace(contracts.load("churn"), tables=contracts.load("churn").tables[:1])
@@ -164,6 +165,25 @@ def test_a_new_month_does_not_wait_for_an_idle_reader(home: Settings) -> None:
         # the reader stays in its transaction meanwhile
         pool.submit(run, home, frame(0.2), first_of_month).result(timeout=60)
     assert published(home, first_of_month) == {0.2: 500}
+
+
+def test_two_dates_of_a_new_month_come_at_once(home: Settings) -> None:
+    make = "select scores.ensure_month('churn', %s)"
+    waiting = (
+        "select count(*) from pg_locks where locktype = 'advisory' and not granted"
+        " and database = (select oid from pg_database where datname = current_database())"
+    )
+    with (
+        ThreadPoolExecutor(1) as pool,
+        connect(home, "scorer") as first,
+        connect(home, "scorer", autocommit=True) as second,
+        connect(home, "perennial", autocommit=True) as watcher,
+    ):
+        first.execute(make, [date(2031, 3, 1)])
+        later = pool.submit(second.execute, make, [date(2031, 3, 2)])
+        wait_until(lambda: watcher.execute(waiting).fetchone() == (1,))
+        first.commit()
+        later.result(timeout=60)
 
 
 def test_the_last_day_of_a_month_and_the_first_of_the_next_have_partitions(home: Settings) -> None:
