@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 
+from local import airflow
 from perennial.settings import REPOSITORY, Settings
 
 TIMEOUT_SECONDS = 900
@@ -42,14 +43,20 @@ def succeed(settings: Settings, *arguments: str) -> str:
     return done.stdout
 
 
-def wait_for_question(state: Callable[[], str | None]) -> None:
-    """Wait until a task asks a person, and a little longer.
+def wait_for_question(settings: Settings, run_id: str, task_id: str = "approve") -> None:
+    """Wait until a task has asked a person, and the scheduler has heard that its process ended.
 
-    An answer that comes before the scheduler has heard that the asking process ended is lost:
-    Airflow takes the task for killed and asks again. Nobody is that quick, but a test is.
+    An answer that comes before is lost: Airflow takes the task for killed and asks again. Nobody
+    is that quick, but a test is.
     """
-    wait_until(lambda: state() == "awaiting_input")
-    time.sleep(5)
+    heard = f"task_id='{task_id}', run_id='{run_id}'"
+    log = airflow.log_file(settings, "scheduler")
+    wait_until(
+        lambda: any(
+            "Received executor event" in line and heard in line
+            for line in log.read_text().splitlines()
+        )
+    )
 
 
 def wait_until(is_so: Callable[[], object], seconds: float = 300) -> None:

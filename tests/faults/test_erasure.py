@@ -154,12 +154,9 @@ class Request:
         self.api = Api(settings)
         body = {"logical_date": None, "conf": {"reason": REASON, **conf}}
         run = self.api.post("/dags/erase_customer/dagRuns", body)
-        self.path = f"/dags/erase_customer/dagRuns/{quote(run['dag_run_id'], safe='')}"
+        self.run_id = run["dag_run_id"]
+        self.path = f"/dags/erase_customer/dagRuns/{quote(self.run_id, safe='')}"
         self.question = f"{self.path}/taskInstances/approve/-1/hitlDetails"
-
-    def state(self, task_id: str) -> str | None:
-        found = self.api.get(f"{self.path}/taskInstances")["task_instances"]
-        return {task["task_id"]: task["state"] for task in found}[task_id]
 
     def ended(self) -> str:
         wait_until(lambda: self.api.get(self.path)["state"] in ("success", "failed"), 400)
@@ -172,13 +169,13 @@ def test_asked_for_and_approved_in_airflow(shop: Told, running: Settings) -> Non
     dry = Request(running, customer_id=f" {customer}", dry_run=True)
     assert dry.ended() == "success"
     rejected = Request(running, customer_id=other)
-    wait_for_question(lambda: rejected.state("approve"))
+    wait_for_question(running, rejected.run_id)
     answer(rejected, "Reject")
     assert rejected.ended() == "success"
     assert {customer, other} <= set(told_customers(shop))
 
     asked = Request(running, customer_id=customer)
-    wait_for_question(lambda: asked.state("approve"))
+    wait_for_question(running, asked.run_id)
     assert "| marts.fct_orders |" in asked.api.get(asked.question)["body"]
     assert len(metadata_with(running, customer)) > 1  # what there is to be forgotten
     with reader(running, ["reporting.churn", "reporting.churn_history"]) as seen:

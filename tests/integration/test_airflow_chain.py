@@ -142,10 +142,10 @@ class Contest:
         self.home, self.day, self.api = home, day, Api(home)
         conf = {"training_date": str(day), "reason": "a try"}
         run = self.api.post("/dags/train_churn/dagRuns", {"logical_date": None, "conf": conf})
-        self.path = f"/dags/train_churn/dagRuns/{quote(run['dag_run_id'], safe='')}"
         self.run_id = run["dag_run_id"]
+        self.path = f"/dags/train_churn/dagRuns/{quote(self.run_id, safe='')}"
         self.question = f"{self.path}/taskInstances/approve/-1/hitlDetails"
-        wait_for_question(lambda: self.state("approve"))
+        wait_for_question(home, self.run_id)
 
     def state(self, task_id: str) -> str | None:
         found = self.api.get(f"{self.path}/taskInstances")["task_instances"]
