@@ -32,7 +32,8 @@ log = logging.getLogger(__name__)
 
 BATCH = sql.SQL("{batch}")  # where GX puts the rows into a query of our own
 ROWS = "select /* the rows of a gate */ * from ({query}) as rows"
-BARE_ROWS = re.compile(r"\s*select /\* the rows of a gate", re.IGNORECASE)
+# What GX runs for names of columns, and, having counted them, for rows that break a rule of ours.
+BARE_ROWS = re.compile(r"\s*select (/\* the rows of a gate|1 from)", re.IGNORECASE)
 
 # GX takes the words; its types ask for its enum, which would have to be imported.
 CRITICAL: Any = "critical"
@@ -159,7 +160,8 @@ def _ask_for_names_only(
 ) -> tuple[str, object]:
     """Let GX learn the names of a query's columns without its rows.
 
-    It runs the bare query for that, three times a table, and would read all of it into memory.
+    It runs the bare query for that, three times a table, and would read all of it into memory; and
+    each `unexpected_rows_query` a second time, for rows of which we take only the count.
     """
     if BARE_ROWS.match(statement):
         statement += " limit 0"

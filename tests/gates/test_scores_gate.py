@@ -181,23 +181,6 @@ def test_a_planted_fault_stops_the_publication(gate_home, table, fault, rule):
             run_as_owner(gate_home, "alter table scores.churn rename band to churn_risk_band")
 
 
-@pytest.mark.parametrize(("table", "key"), [("churn", "customer_id"), ("demand", "product_id")])
-def test_two_rows_of_one_entity_stop_though_the_key_should_not_let_them_in(gate_home, table, key):
-    run_as_owner(
-        gate_home,
-        f"create table scores.kept as select * from scores.{table} where publication_id = 17;"
-        f"alter table scores.{table} rename to aside; alter table scores.kept rename to {table};"
-        f"update scores.{table} set {key} = '{key[0]}1' where {key} = '{key[0]}2'",
-    )
-    try:
-        with pytest.raises(GateFailed, match="unique: "):
-            ask(gate_home, table)
-    finally:
-        run_as_owner(
-            gate_home, f"drop table scores.{table}; alter table scores.aside rename to {table}"
-        )
-
-
 def test_mostly_unscored_rows_are_told(gate_home):
     run_as_owner(
         gate_home,
