@@ -28,12 +28,14 @@ help: ## print this
 
 # Environment ---------------------------------------------------------------------------------
 
-# The lock is complete, so pip has nothing to resolve.
+# The lock is complete, so pip has nothing to resolve; but for torch, whose build for GPUs wants
+# libraries that its CPU build does not: where it is the only one at hand, they come with it.
 $(BIN)/.made-from-lock: requirements.txt
 	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) is not here; name another 3.11 with PYTHON=" >&2; exit 1; }
 	@echo "making .venv from requirements.txt (some minutes, once)"
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install -qq --no-deps --disable-pip-version-check -r requirements.txt
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check $$(grep '^torch==' requirements.txt)
 	@touch $@
 
 .PHONY: env
