@@ -54,7 +54,7 @@ def _compare(settings: Settings, rows: int, rounds: int) -> int:
     for _ in range(rounds):
         _begin(settings)
         started = time.perf_counter()
-        publish(settings, frames, CHURN, DAY, MODEL, "benchmark")
+        publish(settings, [frames], CHURN, DAY, MODEL, "benchmark")
         seconds["publishing"].append(time.perf_counter() - started)
         contents = {table: _content(settings, table) for table in TABLES}
         _empty(settings)

@@ -239,9 +239,10 @@ create table if not exists ops.score_parts (
     primary key (run_id, question, as_of_date, shard_count, shard_number, table_name),
     check (shard_number between 0 and shard_count - 1)
 );
+alter table ops.score_parts add column if not exists feature_counts jsonb;
 comment on table ops.score_parts is
 'Rows scored by one of several shards, until the run publishes them; empty between runs. One row per shard and score table.';
-comment on column ops.score_parts.run_id is 'Run that scored, and will publish.';
+comment on column ops.score_parts.run_id is 'Run that scored, and will publish; with a time once it has begun to.';
 comment on column ops.score_parts.question is 'Question that is scored.';
 comment on column ops.score_parts.as_of_date is 'Date that is scored.';
 comment on column ops.score_parts.shard_count is 'Number of shards.';
@@ -250,6 +251,7 @@ comment on column ops.score_parts.table_name is 'Score table that the rows are f
 comment on column ops.score_parts.model_version is 'Model whose numbers these are.';
 comment on column ops.score_parts.late_file_ids is 'Late files that the rows include.';
 comment on column ops.score_parts.content is 'The rows, as Parquet.';
+comment on column ops.score_parts.feature_counts is 'Histograms of what the rows are made of, by feature, for the watch on drift; null: the model has none to compare.';
 comment on column ops.score_parts.read_at is 'When reading what they are made of began, UTC.';
 
 create table if not exists ops.champions (

@@ -96,6 +96,13 @@ def risk_band(probability: np.ndarray) -> np.ndarray:
     ).astype(object)
 
 
-def percentile(probability: np.ndarray) -> np.ndarray:
-    """Percent of the customers whose probability is equal or lower, in (0, 100]."""
-    return pd.Series(probability).rank(method="max", pct=True).to_numpy() * 100
+def percentile(probability: np.ndarray, everybody: np.ndarray) -> np.ndarray:
+    """Percent of the customers whose probability is equal or lower, in (0, 100]; NaN of NaN.
+
+    Args:
+        probability: Of those who are asked about, shape (n,).
+        everybody: Of all customers, these included, ascending; NaN last.
+    """
+    count = int(np.count_nonzero(~np.isnan(everybody)))
+    no_higher = np.searchsorted(everybody[:count], probability, side="right")
+    return np.where(np.isnan(probability), np.nan, no_higher / max(count, 1)) * 100

@@ -8,6 +8,7 @@ Writes  scores.churn                                              a row per as_o
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator, Mapping
 from datetime import date
 from typing import Any
 
@@ -88,17 +89,26 @@ def reads(model: TrainedModel) -> bool:
 
 def score(as_of_date: date, model: TrainedModel, store: FeatureStore) -> dict[str, pd.DataFrame]:
     """Score every customer with an order before the date; without a model, say why not."""
-    return joined(score_shard(as_of_date, model, store), as_of_date, model, store)
+    return next(joined([score_shard(as_of_date, model, store)], as_of_date, model, store))
 
 
 def joined(
-    frames: dict[str, pd.DataFrame], as_of_date: date, model: TrainedModel, store: FeatureStore
-) -> dict[str, pd.DataFrame]:
-    """The rows of all shards, ranked against each other."""
+    parts: Collection[Mapping[str, pd.DataFrame]],
+    as_of_date: date,
+    model: TrainedModel,
+    store: FeatureStore,
+) -> Iterator[dict[str, pd.DataFrame]]:
+    """The rows of each shard, ranked among those of all; the shards are gone through twice."""
     del as_of_date, model, store
-    scores = frames[QUESTION]
-    ranked = churn.percentile(scores["churn_probability_90d"].to_numpy(dtype=float))
-    return {**frames, QUESTION: scores.assign(churn_percentile_90d=ranked)}
+    everybody = np.sort(np.concatenate([_probability(part[QUESTION]) for part in parts]))
+    for part in parts:
+        scores = part[QUESTION]
+        ranked = churn.percentile(_probability(scores), everybody)
+        yield {**part, QUESTION: scores.assign(churn_percentile_90d=ranked)}
+
+
+def _probability(scores: pd.DataFrame) -> np.ndarray:
+    return scores["churn_probability_90d"].to_numpy(dtype=float)
 
 
 def score_shard(

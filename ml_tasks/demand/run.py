@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator, Mapping
 from datetime import date
 from typing import Any
 
@@ -113,12 +114,16 @@ def score_shard(
 
 
 def joined(
-    frames: dict[str, pd.DataFrame], as_of_date: date, model: TrainedModel, store: FeatureStore
-) -> dict[str, pd.DataFrame]:
-    """The rows of all shards, with expected units that add up to the forecasts of totals."""
+    parts: Collection[Mapping[str, pd.DataFrame]],
+    as_of_date: date,
+    model: TrainedModel,
+    store: FeatureStore,
+) -> Iterator[dict[str, pd.DataFrame]]:
+    """The rows of all shards as one, with expected units that add up to the forecasts of totals."""
     del model
     panel = panel_of(store.product_weeks(as_of_date), as_of_date)
-    return {**frames, QUESTION: _with_means(frames[QUESTION], panel, as_of_date)}
+    scores = pd.concat([part[QUESTION] for part in parts])
+    yield {QUESTION: _with_means(scores, panel, as_of_date)}
 
 
 def _scores(panel: Panel, own: np.ndarray, as_of_date: date, model: TrainedModel) -> pd.DataFrame:

@@ -60,7 +60,7 @@ def look_back(settings: Settings, as_of_date: date, run_id: str) -> dict[str, An
     table = contract.table(LOOKBACK)
     names = [column.name for column in table.question_columns]
     frame = pd.DataFrame(rows, columns=names)
-    summary = publish(settings, {LOOKBACK: frame}, contract, as_of_date, _rules(as_of_date),
+    summary = publish(settings, [{LOOKBACK: frame}], contract, as_of_date, _rules(as_of_date),
                       run_id, late_file_ids)  # fmt: skip
     warnings = gate_lookback(settings, as_of_date, summary["publication_id"], run_id).warnings
     return {**summary, "warnings": [*summary["warnings"], *warnings]}

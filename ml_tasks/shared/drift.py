@@ -19,6 +19,7 @@ import pandas as pd
 from scipy import stats
 
 FILE = "reference.json"
+FEATURES, SCORES = "features", "scores"  # what is kept of each, and compared
 STATISTIC = "jensen_shannon_distance"
 COUNT_BINS = 10
 # So many months before the training date say how far apart months are: a year has every season.
@@ -130,15 +131,46 @@ def noise(count_bins: int, n_reference: int, n_current: int) -> float:
     return math.sqrt(quantile * (1 / n_reference + 1 / n_current) / 8 / math.log(2))
 
 
-def compare(
-    stored: dict[str, Any], features: pd.DataFrame, scores: pd.DataFrame, age_days: int
-) -> list[Drift]:
+class Tally:
+    """Histograms over the bins of a reference, of rows that may come in parts."""
+
+    def __init__(self, stored: Mapping[str, Any]) -> None:
+        """Begin with no row.
+
+        Args:
+            stored: From `reference`.
+        """
+        self._edges = {name: column["edges"] for name, column in stored["columns"].items()}
+        self.count = 0
+        self.counts: dict[str, np.ndarray] = {}
+
+    def add(self, frame: pd.DataFrame) -> None:
+        """Count rows; columns that they do not have are left out."""
+        known = {name: edges for name, edges in self._edges.items() if name in frame}
+        self._add(len(frame), _histograms(frame, known))
+
+    def as_json(self) -> dict[str, Any]:
+        """The same as JSON."""
+        counts = {name: found.tolist() for name, found in self.counts.items()}
+        return {"count": self.count, "counts": counts}
+
+    def add_json(self, counted: Mapping[str, Any]) -> None:
+        """Add what another counted over the same bins, see `as_json`."""
+        found = {name: np.array(one) for name, one in counted["counts"].items()}
+        self._add(counted["count"], found)
+
+    def _add(self, count: int, counts: Mapping[str, np.ndarray]) -> None:
+        self.count += count
+        for name, found in counts.items():
+            self.counts[name] = self.counts[name] + found if name in self.counts else found
+
+
+def compare(stored: Mapping[str, Any], now: Mapping[str, Tally], age_days: int) -> list[Drift]:
     """Distance of each stored column from what it is now; columns that are gone are left out.
 
     Args:
         stored: `features` and `scores`, each from `reference`.
-        features: What the model is fed now.
-        scores: What it answers.
+        now: By the same names: what the model is fed, and what it answers.
         age_days: Since the training date. Each month begun gives way to one month's step.
     """
     months = max(math.ceil(age_days / MONTH_DAYS), 1)
@@ -146,20 +178,22 @@ def compare(
     # scores may move as much as the feature that moves most
     usual_step = max(steps, default=math.nan)
     found = []
-    for kind, frame in (("feature", features), ("score", scores)):
-        count = stored[f"{kind}s"]["count"]
-        if min(count, len(frame)) < MIN_ROWS:
+    for kind, tally in now.items():
+        count = stored[kind]["count"]
+        if min(count, tally.count) < MIN_ROWS:
             continue
-        for name, column in stored[f"{kind}s"]["columns"].items():
-            if name not in frame:
-                continue
-            now = counts(frame[name].to_numpy(dtype=float), column["edges"])
-            step = usual_step if kind == "score" else column["step"]
+        for name, counted in tally.counts.items():
+            column = stored[kind]["columns"][name]
+            step = usual_step if kind == SCORES else column["step"]
             room = math.nan if step is None else step * months
-            limit = room + noise(len(now), count, len(frame))
             found.append(
                 Drift(
-                    name, kind, distance(np.array(column["counts"]), now), limit, count, len(frame)
+                    name,
+                    kind.removesuffix("s"),
+                    distance(np.array(column["counts"]), counted),
+                    room + noise(len(counted), count, tally.count),
+                    count,
+                    tally.count,
                 )
             )
     return found

@@ -6,13 +6,14 @@ import json
 import math
 from dataclasses import asdict, replace
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from expectations.drift import gate_drift
 from ml_tasks.shared import drift
 from ml_tasks.shared.model import TrainedModel, canonical_json
+from ml_tasks.shared.shards import WHOLE
 from perennial.warehouse import connect
 
 if TYPE_CHECKING:
@@ -39,8 +40,10 @@ def with_reference(
     """
     day = model.training_date
     stored = {
-        "features": drift.reference(inputs(question, day, store), _months(question, day, store)),
-        "scores": drift.reference(_scored(module.score(day, model, store), question)),
+        drift.FEATURES: drift.reference(
+            inputs(question, day, store), _months(question, day, store)
+        ),
+        drift.SCORES: drift.reference(scored(module.score(day, model, store)[question])),
     }
     return replace(
         model, artefacts={**model.artefacts, drift.FILE: canonical_json(stored).encode()}
@@ -48,9 +51,14 @@ def with_reference(
 
 
 def inputs(question: str, as_of_date: date, store: FeatureStore) -> pd.DataFrame:
-    """What a question is fed for a date: one row per customer, or per product that is sold."""
+    """What a question is fed for a date, of the store's shard.
+
+    Returns:
+        One row per customer, or per product that is sold.
+    """
     if question == "demand":
-        return _recent_sales(store.product_weeks(as_of_date), as_of_date)
+        sales = _recent_sales(store.product_weeks(as_of_date), as_of_date)
+        return sales if store.shard == WHOLE else sales[store.shard.holds(sales.index)]
     return store.snapshot(as_of_date)
 
 
@@ -76,25 +84,40 @@ def _recent_sales(weeks: pd.DataFrame, as_of_date: date) -> pd.DataFrame:
     return frame[frame[f"sold_units_{RECENT_WEEKS[-1]}w"] > 0]
 
 
+def tallies(model: TrainedModel) -> dict[str, drift.Tally]:
+    """What is to be counted of features and scores; nothing for a model without a reference."""
+    return {kind: drift.Tally(stored) for kind, stored in _stored(model).items()}
+
+
+def scored(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a question's table that have a score."""
+    return frame[frame["score_status"] == "scored"]
+
+
 def watch(
     settings: Settings,
     question: str,
     as_of_date: date,
     model: TrainedModel,
-    features: pd.DataFrame,
-    frames: Mapping[str, pd.DataFrame],
+    counted: Mapping[str, drift.Tally],
     run_id: str,
 ) -> list[str]:
     """Replace the rows of ops.drift of a question and date.
 
+    Args:
+        settings: Where the warehouse is.
+        question: Whose model it is.
+        as_of_date: Date that was scored.
+        model: What scored.
+        counted: The `tallies`, filled.
+        run_id: Run that scored.
+
     Returns:
         Warnings, in words; none for a model that was stored without a reference.
     """
-    if drift.FILE not in model.artefacts:
+    if not counted:
         return []
-    stored = json.loads(model.artefacts[drift.FILE])
-    age_days = (as_of_date - model.training_date).days
-    found = drift.compare(stored, features, _scored(frames, question), age_days)
+    found = drift.compare(_stored(model), counted, (as_of_date - model.training_date).days)
     rows = [
         asdict(one)
         | {
@@ -122,6 +145,5 @@ def watch(
     return gate_drift(settings, question, as_of_date, run_id).warnings if rows else []
 
 
-def _scored(frames: Mapping[str, pd.DataFrame], question: str) -> pd.DataFrame:
-    frame = frames[question]
-    return frame[frame["score_status"] == "scored"]
+def _stored(model: TrainedModel) -> dict[str, Any]:
+    return json.loads(model.artefacts.get(drift.FILE, b"{}"))

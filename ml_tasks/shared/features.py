@@ -104,6 +104,16 @@ class FeatureStore:
         sample.reads = self.reads
         return sample
 
+    def of_shard(self, shard: Shard) -> FeatureStore:
+        """The same features, snapshots of a shard alone."""
+        return FeatureStore(self.connection, shard=shard)
+
+    def count_customers(self, as_of_date: date) -> int:
+        """Customers that were known on a date."""
+        query = sql.SQL("select count(*) from {} where as_of_date = %s").format(SNAPSHOTS)
+        ((count,),) = self.connection.execute(query, [as_of_date]).fetchall()
+        return int(count)
+
     def snapshot(self, as_of_date: date) -> pd.DataFrame:
         """What was known of each customer on a date: one row per customer_id, ordered by it.
 

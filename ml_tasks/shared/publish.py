@@ -11,10 +11,14 @@ from __future__ import annotations
 import hashlib
 import logging
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 from psycopg import sql
 from psycopg.types.json import Jsonb
@@ -23,12 +27,11 @@ from expectations.scores import gate_scores
 from ml_tasks.shared.check import checked
 from ml_tasks.shared.erased import without_erased
 from perennial.contracts import RUN_COLUMNS, Contract, ContractError, ScoreTable, load, published
-from perennial.warehouse import connect, copy_in, read_frame
+from perennial.warehouse import connect, copy_in
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
-    import pandas as pd
     import psycopg
 
     from ml_tasks.shared.model import TrainedModel
@@ -46,7 +49,7 @@ class OvertakenError(RuntimeError):
 
 def publish(
     settings: Settings,
-    frames: Mapping[str, pd.DataFrame],
+    parts: Iterable[Mapping[str, pd.DataFrame]],
     contract: Contract,
     as_of_date: date,
     model: TrainedModel,
@@ -58,7 +61,8 @@ def publish(
 
     Args:
         settings: Where the warehouse is; rows are written as role scorer.
-        frames: Table name -> rows: the contract's columns without those that are stamped here.
+        parts: Table name -> rows: the contract's columns without those that are stamped here. One
+            part is held at a time; a table may come in several.
         contract: What the rows must keep.
         as_of_date: Date that was scored.
         model: Model that made the numbers.
@@ -69,7 +73,8 @@ def publish(
 
     Returns:
         JSON-able: question, as_of_date, publication_id, model_name, model_version, row_counts,
-        not_scored_counts, checksum (equal rows, equal checksum, whatever the run), warnings.
+        not_scored_counts, checksum (equal rows, equal checksum, whatever the run and the order),
+        warnings.
 
     Raises:
         ContractError: If the rows do not keep the contract; nothing was written.
@@ -81,24 +86,16 @@ def publish(
         raise ContractError(
             f"{contract.question} {as_of_date}: a model of {model.training_date} knows the future"
         )
-    if set(frames) != {table.name for table in contract.tables}:
-        raise ContractError(
-            f"{contract.question} must bring the tables "
-            f"{', '.join(table.name for table in contract.tables)}, not {', '.join(sorted(frames))}"
-        )
-    tables = {
-        table.name: _stamped(
-            checked(frames[table.name], table), table, as_of_date, model.name, model.model_version
-        )
-        for table in contract.tables
-    }
     with (
         connect(settings, "scorer", autocommit=True) as connection,
         one_publish_at_a_time(connection, contract.question, as_of_date),
     ):
-        tables = without_erased(settings, connection, tables)
-        publication_id, checksum = _write(connection, tables, as_of_date, run_id)
-        row_counts = {name: rows.num_rows for name, rows in tables.items()}
+        tables = (
+            without_erased(settings, connection, _ready(frames, contract, as_of_date, model))
+            for frames in parts
+        )
+        publication_id, written = _write(connection, tables, contract, as_of_date, run_id)
+        row_counts = {name: one.rows for name, one in written.items()}
         gate = gate_scores(settings, contract, as_of_date, publication_id, run_id, row_counts)
         summary = {
             "question": contract.question,
@@ -107,11 +104,8 @@ def publish(
             "model_name": model.name,
             "model_version": model.model_version,
             "row_counts": row_counts,
-            "not_scored_counts": {
-                name: rows["score_status"].to_pylist().count("not_scored")
-                for name, rows in tables.items()
-            },
-            "checksum": checksum,
+            "not_scored_counts": {name: one.not_scored for name, one in written.items()},
+            "checksum": _checksum(written),
             "warnings": gate.warnings,
         }
         _switch(connection, summary, model.training_date, run_id, late_file_ids, read_at)
@@ -134,22 +128,23 @@ def checksum_in_force(
         query + " where question = %s and as_of_date = %s", [contract.question, as_of_date]
     ).fetchall()
     publication_id, model_name, model_version = pointer
-    tables = {}
+    found = {}
     for table in contract.tables:
+        found[table.name] = Written()
         columns = [sql.Identifier(column.name) for column in table.question_columns]
         rows = sql.SQL("select {} from {} where as_of_date = %s and publication_id = %s").format(
             sql.SQL(", ").join(columns), table.relation
         )
-        frame = read_frame(connection, rows, [as_of_date, publication_id])
-        tables[table.name] = _stamped(
-            checked(frame, table), table, as_of_date, model_name, model_version
-        )
-    digest = hashlib.sha256()
-    for name, rows in tables.items():
-        digest.update(f"{name}\n".encode())
-        for part in _parts(rows):
-            digest.update(_csv(part))
-    return digest.hexdigest()
+        with connection.transaction(), connection.cursor("of a publication") as cursor:
+            cursor.execute(rows, [as_of_date, publication_id])
+            names = [column.name for column in cursor.description or ()]
+            while part := cursor.fetchmany(ROWS_AT_ONCE):
+                frame = pd.DataFrame(part, columns=names)
+                rows_of = _stamped(
+                    checked(frame, table), table, as_of_date, model_name, model_version
+                )
+                found[table.name].add(rows_of, _csv(rows_of))
+    return _checksum(found)
 
 
 def clean_superseded(settings: Settings, older_than: timedelta = SUPERSEDED_KEPT) -> dict[str, int]:
@@ -173,6 +168,49 @@ def clean_superseded(settings: Settings, older_than: timedelta = SUPERSEDED_KEPT
     return deleted
 
 
+@dataclass
+class Written:
+    """What was written to a table.
+
+    Attributes:
+        rows: How many.
+        not_scored: How many of them have no score.
+        digest: Sum of the SHA-256 of their lines of CSV, without the stamps of the run: four
+            numbers of 64 bits, each modulo 2 ** 64. Equal for equal rows in any order.
+    """
+
+    rows: int = 0
+    not_scored: int = 0
+    digest: np.ndarray = field(default_factory=lambda: np.zeros(4, dtype=np.uint64))
+
+    def add(self, rows: pa.Table, csv: bytes) -> None:
+        """Count rows, given as a table and as its CSV."""
+        self.rows += rows.num_rows
+        self.not_scored += pc.sum(pc.equal(rows["score_status"], "not_scored")).as_py() or 0
+        lines = b"".join(hashlib.sha256(line).digest() for line in csv.splitlines())
+        self.digest += np.frombuffer(lines, dtype="<u8").reshape(-1, 4).sum(axis=0)
+
+
+def _checksum(written: Mapping[str, Written]) -> str:
+    told = "".join(f"{name} {one.digest.tolist()}\n" for name, one in sorted(written.items()))
+    return hashlib.sha256(told.encode()).hexdigest()
+
+
+def _ready(
+    frames: Mapping[str, pd.DataFrame], contract: Contract, as_of_date: date, model: TrainedModel
+) -> dict[str, pa.Table]:
+    """The rows of a part, checked and stamped with what is equal in equal runs."""
+    tables = {table.name: table for table in contract.tables}
+    if unknown := set(frames) - set(tables):
+        raise ContractError(f"{contract.question} has no table {', '.join(sorted(unknown))}")
+    return {
+        name: _stamped(
+            checked(frame, tables[name]), tables[name], as_of_date, model.name, model.model_version
+        )
+        for name, frame in frames.items()
+    }
+
+
 def _stamped(
     rows: pa.Table, table: ScoreTable, as_of_date: date, model_name: str, model_version: str
 ) -> pa.Table:
@@ -188,7 +226,7 @@ def _stamped(
     return rows.sort_by([(name, "ascending") for name in table.entity])
 
 
-def _parts(rows: pa.Table) -> Iterator[pa.Table]:
+def _blocks(rows: pa.Table) -> Iterator[pa.Table]:
     """A few rows at a time: their CSV is never in memory as a whole."""
     for start in range(0, rows.num_rows, ROWS_AT_ONCE):
         yield rows.slice(start, ROWS_AT_ONCE)
@@ -217,45 +255,53 @@ def one_publish_at_a_time(
 
 def _write(
     connection: psycopg.Connection[Any],
-    tables: Mapping[str, pa.Table],
+    parts: Iterable[Mapping[str, pa.Table]],
+    contract: Contract,
     as_of_date: date,
     run_id: str,
-) -> tuple[int, str]:
+) -> tuple[int, dict[str, Written]]:
     """COPY the rows under a new publication_id, which no reader sees yet.
 
     Returns:
-        publication_id, and the checksum of the rows without the stamps of this run.
+        publication_id, and what was written, by table.
     """
     cursor = connection.execute("select nextval('ops.publication_id_seq'), clock_timestamp()")
     ((publication_id, scored_at),) = cursor.fetchall()
-    for table in tables:  # a transaction each: the new partition is locked for an instant only
+    names = [table.name for table in contract.tables]
+    for table in names:  # a transaction each: the new partition is locked for an instant only
         connection.execute("select scores.ensure_month(%s, %s)", [table, as_of_date])
     stamps = {
         "run_id": pa.scalar(run_id),
         "publication_id": pa.scalar(publication_id),
         "scored_at": pa.scalar(scored_at.isoformat()),
     }
-    digest = hashlib.sha256()
+    written: dict[str, Written] = {}
 
-    def blocks(table: str, rows: pa.Table) -> Iterator[bytes]:
-        digest.update(f"{table}\n".encode())
-        for part in _parts(rows):
-            digest.update(_csv(part))
+    def blocks(rows: pa.Table, counted: Written) -> Iterator[bytes]:
+        for block in _blocks(rows):
+            counted.add(block, _csv(block))
             for name, value in stamps.items():
-                part = part.append_column(name, pa.repeat(value, part.num_rows))
-            yield _csv(part)
+                block = block.append_column(name, pa.repeat(value, block.num_rows))
+            yield _csv(block)
 
     with connection.transaction():
-        for table, rows in tables.items():
-            statement = sql.SQL("copy {table} ({columns}) from stdin (format csv)").format(
-                table=sql.Identifier("scores", table),
-                columns=sql.SQL(", ").join(map(sql.Identifier, [*rows.column_names, *stamps])),
+        for tables in parts:
+            for table, rows in tables.items():
+                statement = sql.SQL("copy {table} ({columns}) from stdin (format csv)").format(
+                    table=sql.Identifier("scores", table),
+                    columns=sql.SQL(", ").join(map(sql.Identifier, [*rows.column_names, *stamps])),
+                )
+                counted = written.setdefault(table, Written())
+                copy_in(connection, statement, blocks(rows, counted))
+        if missing := set(names) - set(written):
+            raise ContractError(
+                f"{contract.question} must bring the tables {', '.join(names)};"
+                f" {', '.join(sorted(missing))} did not come"
             )
-            copy_in(connection, statement, blocks(table, rows))
-    for table in tables:  # without statistics the views' first readers would get poor plans
+    for table in names:  # without statistics the views' first readers would get poor plans
         month = sql.Identifier("scores", f"{table}_{as_of_date:%Y_%m}")
         connection.execute(sql.SQL("analyze {}").format(month))
-    return publication_id, digest.hexdigest()
+    return publication_id, written
 
 
 def _switch(

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from ml_tasks.shared import champions, drift_watch, registry, sharded
+import psycopg
+
+from ml_tasks.shared import champions, drift, drift_watch, registry, sharded
 from ml_tasks.shared.features import FeatureStore
 from ml_tasks.shared.model import TrainedModel, training_date_of
 from ml_tasks.shared.publish import OvertakenError, now, publish
@@ -22,10 +26,9 @@ from perennial import contracts
 from perennial.warehouse import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     import pandas as pd
-    import psycopg
 
     from perennial.settings import Settings
 
@@ -39,7 +42,7 @@ class Question(Protocol):
     """What `ml_tasks/<question>/run.py` offers.
 
     Where a row depends on other rows of its date, also `score_shard`, which is `score` without what
-    does, and `joined`, which adds it to the rows of all shards.
+    does, and `joined`, which adds it: given the rows of all shards, it yields them one by one.
     """
 
     QUESTION: str
@@ -81,23 +84,29 @@ def _score_and_publish(
     started = time.monotonic()
     model = _model_of(settings, question, as_of_date)
     model_ready = time.monotonic()
-    with connect(settings, "scorer") as connection:
+    scoring = Scoring(question, as_of_date, run_id, model, question_module(question))
+    counted = drift_watch.tallies(model)
+    with _reading(settings) as (connection, reader):
         read_at = now(connection)
-        late_file_ids = late_file_ids_of(connection, question, as_of_date)
-        store, module = FeatureStore(connection), question_module(question)
-        if settings.shards == 1:
-            frames = module.score(as_of_date, model, store)
-        else:
-            scoring = Scoring(question, as_of_date, run_id, model, module)
-            parts = sharded.collect(connection, scoring, settings.shards, late_file_ids, read_at)
-            late_file_ids = sharded.in_all(parts)
-            read_at = min(part.read_at for part in parts)
-            frames = sharded.joined(scoring, parts, store)
-        features = drift_watch.inputs(question, as_of_date, store)
-    scored = time.monotonic()
-    contract = contracts.load(question)
-    summary = publish(settings, frames, contract, as_of_date, model, run_id, late_file_ids, read_at)
-    drifted = drift_watch.watch(settings, question, as_of_date, model, features, frames, run_id)
+        late_file_ids = late_file_ids_of(reader, question, as_of_date)
+        store = FeatureStore(reader)
+        given = (connection, scoring, store, settings.shards, late_file_ids, read_at)
+        with sharded.collected(*given) as parts:
+            for part in parts:
+                if part.features:
+                    counted[drift.FEATURES].add_json(part.features)
+            scored = time.monotonic()
+            summary = publish(
+                settings,
+                _counting(sharded.joined(scoring, parts, store), question, counted),
+                contracts.load(question),
+                as_of_date,
+                model,
+                run_id,
+                sharded.in_all(parts),
+                min(part.read_at for part in parts),
+            )
+    drifted = drift_watch.watch(settings, question, as_of_date, model, counted, run_id)
     summary["warnings"] = [*summary["warnings"], *drifted]
     seconds = {
         "model": round(model_ready - started, 1),
@@ -105,6 +114,29 @@ def _score_and_publish(
         "publish": round(time.monotonic() - scored, 1),
     }
     return {**summary, "seconds": seconds}
+
+
+@contextmanager
+def _reading(
+    settings: Settings,
+) -> Iterator[tuple[psycopg.Connection[Any], psycopg.Connection[Any]]]:
+    """A connection that commits each statement, and one to which nothing changes any more."""
+    with (
+        connect(settings, "scorer", autocommit=True) as connection,
+        connect(settings, "scorer") as reader,
+    ):
+        reader.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        yield connection, reader
+
+
+def _counting(
+    parts: Iterable[sharded.Frames], question: str, counted: Mapping[str, drift.Tally]
+) -> Iterator[sharded.Frames]:
+    """The parts, whose scores are counted as they go by."""
+    for frames in parts:
+        if counted:
+            counted[drift.SCORES].add(drift_watch.scored(frames[question]))
+        yield frames
 
 
 def score_shard(
@@ -120,20 +152,21 @@ def score_shard(
     model_ready = time.monotonic()
     shard = Shard(shard_number, settings.shards)
     scoring = Scoring(question, as_of_date, run_id, model, question_module(question))
-    with connect(settings, "scorer") as connection:
+    row_counts: Counter[str] = Counter()
+    with _reading(settings) as (connection, reader):
         read_at = now(connection)
-        late_file_ids = late_file_ids_of(connection, question, as_of_date)
-        store = FeatureStore(connection, shard=shard)
-        part = sharded.score_part(scoring, store, late_file_ids, read_at)
-        scored = time.monotonic()
-        sharded.keep(connection, scoring, shard, part)
+        late_file_ids = late_file_ids_of(reader, question, as_of_date)
+        store = FeatureStore(reader)
+        for one in shard.slices(sharded.count_slices(scoring, store, shard.count)):
+            part = sharded.score_part(scoring, store.of_shard(one), late_file_ids, read_at)
+            sharded.keep(connection, scoring, one, part)
+            row_counts.update({name: len(frame) for name, frame in part.frames.items()})
     return {
         "shard": str(shard),
-        "row_counts": {name: rows.num_rows for name, rows in part.tables.items()},
+        "row_counts": dict(row_counts),
         "seconds": {
             "model": round(model_ready - started, 1),
-            "score": round(scored - model_ready, 1),
-            "keep": round(time.monotonic() - scored, 1),
+            "score": round(time.monotonic() - model_ready, 1),
         },
     }
 

@@ -33,6 +33,10 @@ class Shard:
     def __str__(self) -> str:
         return f"{self.number + 1} of {self.count}"
 
+    def slices(self, count: int) -> list[Shard]:
+        """So many shards that together hold what this one holds."""
+        return [Shard(self.number + self.count * i, self.count * count) for i in range(count)]
+
     def holds(self, keys: Iterable[str]) -> np.ndarray:
         """Whether each key is of this shard, shape (n_keys,)."""
         return np.array([shard_number(key, self.count) == self.number for key in keys], dtype=bool)
@@ -66,4 +70,4 @@ def shard_number(key: str, count: int) -> int:
 
 def shards(count: int) -> list[Shard]:
     """All shards of a number of them."""
-    return [Shard(number, count) for number in range(count)]
+    return WHOLE.slices(count)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Iterator, Mapping
 from datetime import date
 from typing import Any
 
@@ -96,7 +97,7 @@ def reads(model: TrainedModel) -> bool:
 
 def score(as_of_date: date, model: TrainedModel, store: FeatureStore) -> dict[str, pd.DataFrame]:
     """Every known customer's chances of an order, and the curves as of the training date."""
-    return joined(score_shard(as_of_date, model, store), as_of_date, model, store)
+    return next(joined([score_shard(as_of_date, model, store)], as_of_date, model, store))
 
 
 def score_shard(
@@ -111,20 +112,28 @@ def score_shard(
 
 
 def joined(
-    frames: dict[str, pd.DataFrame], as_of_date: date, model: TrainedModel, store: FeatureStore
-) -> dict[str, pd.DataFrame]:
-    """The rows of all shards, and beside them the curves and effects, which are of the shop."""
+    parts: Collection[Mapping[str, pd.DataFrame]],
+    as_of_date: date,
+    model: TrainedModel,
+    store: FeatureStore,
+) -> Iterator[dict[str, pd.DataFrame]]:
+    """The rows of each shard; beside the first the curves and effects, which are of the shop."""
     del as_of_date, store
+    of_the_shop = _curves_and_effects(model)
+    for part in parts:
+        yield {**part, **of_the_shop}
+        of_the_shop = {}
+
+
+def _curves_and_effects(model: TrainedModel) -> dict[str, pd.DataFrame]:
     if model.name == NO_MODEL:
         return {
-            **frames,
             "survival_curves": _no_curves(model.parameters["reason"]),
             "survival_effects": _no_effects(model.parameters["reason"]),
         }
     curves = pd.DataFrame(json.loads(model.artefacts[CURVES_FILE]))
     effects = pd.DataFrame(json.loads(model.artefacts.get(EFFECTS_FILE, b"{}")))
     return {
-        **frames,
         "survival_curves": _scored(curves.reset_index(drop=True)),
         "survival_effects": (
             _no_effects(NO_EFFECTS) if effects.empty else _scored(effects.reset_index(drop=True))

@@ -15,6 +15,7 @@ from dags.shared.alerts import tell_warnings
 from ml_tasks.shared import drift_watch
 from ml_tasks.shared.features import FeatureStore
 from ml_tasks.shared.model import TrainedModel
+from ml_tasks.shared.shards import WHOLE
 from perennial.settings import Settings
 from perennial.warehouse import connect
 
@@ -64,6 +65,15 @@ def rows(home: Settings) -> list[tuple[Any, ...]]:
         ).fetchall()
 
 
+def watch(
+    home: Settings, model: TrainedModel, features: pd.DataFrame, scores: pd.DataFrame, run_id: str
+) -> list[str]:
+    counted = drift_watch.tallies(model)
+    counted["features"].add(features)
+    counted["scores"].add(drift_watch.scored(scores))
+    return drift_watch.watch(home, "churn", SCORED, model, counted, run_id)
+
+
 def test_drift_is_told_and_replaced(
     home: Settings, webhook: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -81,7 +91,8 @@ def test_drift_is_told_and_replaced(
         model = question.train(TRAINED, store, 7)
         model = drift_watch.with_reference(model, "churn", question, store)
         now, frames = store.snapshot(TRAINED), question.score(SCORED, model, store)
-    again = drift_watch.watch(home, "churn", SCORED, model, now, frames, "as ever")
+    scores = frames["churn"]
+    again = watch(home, model, now, scores, "as ever")
     assert again == []
     assert rows(home) == [
         ("feature", "net_spend_amount", False, COUNT, COUNT),
@@ -89,7 +100,7 @@ def test_drift_is_told_and_replaced(
     ]
 
     poor = now.assign(net_spend_amount=now["net_spend_amount"] / 3)
-    warned = drift_watch.watch(home, "churn", SCORED, model, poor, frames, "poor")
+    warned = watch(home, model, poor, scores, "poor")
     (warning,) = warned
     assert "churn is fed and answers as in training, but net_spend_amount 0." in warning
     assert [row[2] for row in rows(home)] == [True, False]
@@ -101,7 +112,7 @@ def test_drift_is_told_and_replaced(
     assert told == [("warning", False)]
 
     tell_warnings({"warnings": warned}, task)
-    well = drift_watch.watch(home, "churn", SCORED, model, now, frames, "well")
+    well = watch(home, model, now, scores, "well")
     tell_warnings({"warnings": well}, task)
     alert, recovery = (post for _, post in webhook.posts)
     assert alert["title"] == "Perennial warning: score_churn.score warns for 2024-03-10 (growth)"
@@ -115,6 +126,8 @@ def test_demand_is_fed_what_sold_lately() -> None:
     mondays = pd.to_datetime(["2024-01-29", "2024-02-05", "2024-02-26", "2024-03-04"])
 
     class Weeks:
+        shard = WHOLE
+
         def product_weeks(self, _: date) -> pd.DataFrame:
             return pd.DataFrame(
                 {
@@ -133,6 +146,6 @@ def test_demand_is_fed_what_sold_lately() -> None:
 
 
 def test_a_model_of_before_is_not_watched(home: Settings) -> None:
-    empty = pd.DataFrame()
     model = TrainedModel("m", TRAINED, {})
-    assert drift_watch.watch(home, "churn", SCORED, model, empty, {}, "test") == []
+    assert drift_watch.tallies(model) == {}
+    assert drift_watch.watch(home, "churn", SCORED, model, {}, "test") == []

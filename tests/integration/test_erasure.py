@@ -107,7 +107,7 @@ def publish_coin(settings: Settings, day: date, also: Sequence[str] = ()) -> str
     )
     reasons = reasons.assign(contribution_log_odds=0.1, score_status="scored", score_reason=None)
     frames = {"churn": known, "churn_reasons": reasons}
-    return publish(settings, frames, CHURN, day, MODEL, "test")["checksum"]
+    return publish(settings, [frames], CHURN, day, MODEL, "test")["checksum"]
 
 
 def write_files(folder: Path) -> str:

@@ -105,7 +105,7 @@ def publish_churn(
     for column in contract.table("churn").question_columns:
         if column.name not in frame:  # further ones are not judged
             frame[column.name] = None
-    publish(home, {"churn": frame}, contract, day, model, "test")
+    publish(home, [{"churn": frame}], contract, day, model, "test")
 
 
 def judged(home: Settings, day: date = KNOWN) -> dict[tuple[str, str], dict[str, Any]]:

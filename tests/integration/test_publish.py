@@ -55,7 +55,7 @@ def not_scored(rows: pd.DataFrame, count: int) -> pd.DataFrame:
 def run(
     settings: Settings, rows: pd.DataFrame, as_of_date: date = AS_OF, run_id: str = "a run"
 ) -> dict:
-    return publish(settings, {"churn": rows}, CHURN, as_of_date, MODEL, run_id)
+    return publish(settings, [{"churn": rows}], CHURN, as_of_date, MODEL, run_id)
 
 
 @pytest.fixture(scope="module")
@@ -283,7 +283,7 @@ def test_publishing_clears_the_late_date(home: Settings) -> None:
 def test_a_file_that_came_while_scores_were_made_stays_noted(home: Settings) -> None:
     with connect(home, "transformer") as connection:
         note_late_date(home, connection)
-    publish(home, {"churn": frame()}, CHURN, AS_OF, MODEL, "a run", late_file_ids=[])
+    publish(home, [{"churn": frame()}], CHURN, AS_OF, MODEL, "a run", late_file_ids=[])
     with connect(home, "scorer") as connection:
         assert connection.execute("select count(*) from ops.late_dates").fetchone() == (1,)
 
@@ -323,7 +323,7 @@ def test_only_rows_without_a_pointer_are_cleaned(home: Settings) -> None:
 def test_a_model_of_a_later_date_is_refused(home: Settings) -> None:
     model = replace(MODEL, training_date=AS_OF + timedelta(days=1))
     with pytest.raises(contracts.ContractError, match="knows the future"):
-        publish(home, {"churn": frame()}, CHURN, AS_OF, model, "a run")
+        publish(home, [{"churn": frame()}], CHURN, AS_OF, model, "a run")
 
 
 @pytest.mark.parametrize(

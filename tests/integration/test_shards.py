@@ -95,7 +95,7 @@ def test_the_rows_do_not_depend_on_how_many_shards_there_are(
         score_question(settings, question, AS_OF, f"run {count}")
         monkeypatch.undo()
     publications, frames = in_one_piece
-    assert state(home) == publications  # checksums are of the rows in their order
+    assert state(home) == publications  # checksums are of the rows
     for relation, frame in frames.items():
         assert len(frame) > 0, relation
         assert in_force(home, relation).equals(frame), relation
@@ -119,13 +119,14 @@ def test_postgres_deals_as_python_does(home: Settings) -> None:
 
 def half_a_shard(settings: Settings) -> None:
     """Score a shard and be killed when its first rows were sent, and not yet committed."""
-    keep = sharded.keep
+    write, written = sharded.pq.write_table, []
 
-    def die(*arguments: object) -> None:
-        keep(*arguments)  # type: ignore[arg-type]
-        os.kill(os.getpid(), signal.SIGKILL)
+    def write_once(*arguments: Any, **options: Any) -> None:
+        if written:
+            os.kill(os.getpid(), signal.SIGKILL)
+        written.append(write(*arguments, **options))
 
-    sharded.keep = die  # type: ignore[assignment]
+    sharded.pq.write_table = write_once
     score_shard(settings, "churn", AS_OF, "killed", 1)
 
 
@@ -186,8 +187,8 @@ def test_a_slow_run_puts_no_older_rows_in_force(
             score_question(home, "churn", AS_OF, quick.pop())
         return read(*arguments)
 
-    module_score = module.score
-    monkeypatch.setattr(module, "score", score_and_count)
+    module_score = module.score_shard
+    monkeypatch.setattr(module, "score_shard", score_and_count)
     monkeypatch.setattr(drift_watch, "inputs", read_while_another_publishes)
     score_question(home, "churn", AS_OF, "slow")
     with connect(home, "scorer") as connection:
@@ -195,6 +196,50 @@ def test_a_slow_run_puts_no_older_rows_in_force(
         assert runs.fetchall() == [("slow",)]
     assert len(scored) == 3  # the slow one again, for what it had read was older
     assert state(home) == in_one_piece[0]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_large_shop_is_worked_through_in_slices(
+    home: Settings, in_one_piece: tuple, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, (publications, frames) = in_shards(home, count), in_one_piece
+    sizes, score = [], sharded.score_part
+
+    def score_and_measure(*arguments: Any) -> sharded.Part:
+        part = score(*arguments)
+        sizes.append(len(part.frames["churn"]))
+        return part
+
+    monkeypatch.setattr(sharded, "MAX_CUSTOMERS_AT_ONCE", 50)
+    monkeypatch.setattr(sharded, "score_part", score_and_measure)
+    if count > 1:
+        score_shard(settings, "churn", AS_OF, "slices", 1)
+        assert len(sizes) > 1  # a shard is worked through in slices as well
+    score_question(settings, "churn", AS_OF, "slices")
+    assert sum(sizes) == len(frames["scores.churn"])
+    assert max(sizes) < 80
+    assert state(home) == publications
+    for table in ("churn", "churn_reasons"):
+        assert in_force(home, f"scores.{table}").equals(frames[f"scores.{table}"])
+    assert count_parts(home) == 0
+
+
+def test_parts_that_an_erasure_takes_away_are_made_again(
+    home: Settings, in_one_piece: tuple, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, joined, erasures = in_shards(home, 2), sharded.joined, ["one"]
+
+    def join_while_somebody_is_erased(*arguments: Any) -> Any:
+        while erasures:
+            with connect(home, "eraser") as connection:
+                connection.execute(f"delete from ops.score_parts -- {erasures.pop()}")
+        return joined(*arguments)
+
+    monkeypatch.setattr(sharded, "joined", join_while_somebody_is_erased)
+    score_question(settings, "churn", AS_OF, "erased")
+    assert not erasures
+    assert state(home) == in_one_piece[0]
+    assert count_parts(home) == 0
 
 
 def test_what_a_run_left_behind_goes(home: Settings) -> None:

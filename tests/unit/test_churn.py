@@ -256,7 +256,10 @@ def test_rule_gives_its_own_two_reasons(shop, labelled):
 def test_bands_and_percentiles_at_their_borders():
     probability = np.array([0.8, 0.79999, 0.5, 0.49999, 0.8])
     assert list(churn.risk_band(probability)) == ["high", "medium", "medium", "low", "high"]
-    assert churn.percentile(probability) == pytest.approx([100, 60, 40, 20, 100])
+    ranked = churn.percentile(probability, np.sort(probability))
+    assert ranked == pytest.approx([100, 60, 40, 20, 100])
+    some = churn.percentile(np.array([0.5, np.nan]), np.append(np.sort(probability), np.nan))
+    assert some == pytest.approx([40, np.nan], nan_ok=True)
 
 
 @pytest.mark.parametrize("kind", ["bg_nbd", "pareto_nbd"])

@@ -52,6 +52,14 @@ def test_each_key_is_in_one_shard_and_shards_are_alike(count):
     assert stats.chisquare(held.sum(axis=1)).pvalue > 0.01 or count == 1
 
 
+def test_slices_of_a_shard_hold_what_it_holds():
+    keys = [f"{number}" for number in range(2_000)]
+    for shard in shards(3):
+        held = np.array([part.holds(keys) for part in shard.slices(4)])
+        assert (held.sum(axis=0) == shard.holds(keys)).all()
+        assert held.any(axis=1).all()
+
+
 def test_a_sample_of_the_customers_is_dealt_as_evenly():
     keys = [f"{number}" for number in range(40_000)]
     # as features.IS_SAMPLED draws them: the first eight digits of the MD5
@@ -85,13 +93,14 @@ def require_equal_rows(module: Any, model: TrainedModel, day: date, shop: Any) -
     scoring = Scoring(module.QUESTION, day, "test", model, module)
     for count in COUNTS[1:]:
         parts = [sharded.score_part(scoring, Dealt(shop, one), (), NOW) for one in shards(count)]
-        sizes = [part.tables[module.QUESTION].num_rows for part in parts]
+        sizes = [len(part.frames[module.QUESTION]) for part in parts]
         assert min(sizes) > 0
         assert max(sizes) < len(whole[module.QUESTION])
-        frames = sharded.joined(scoring, parts, Dealt(shop))
+        joined = list(sharded.joined(scoring, parts, Dealt(shop)))
         for table in question.tables:
             order = [(name, "ascending") for name in table.entity]
-            here = checked(frames[table.name], table).sort_by(order)
+            frames = [one[table.name] for one in joined if table.name in one]
+            here = checked(pd.concat(frames), table).sort_by(order)
             there = checked(whole[table.name], table).sort_by(order)
             assert here.equals(there), f"{table.name} in {count} shards"
 
