@@ -1,0 +1,162 @@
+"""The daily chain under Airflow, and its dbt beside `dbt build` on the command line, in one run.
+
+`python -m benchmarks.chain [FILE.csv.gz] [ROUNDS]`; the file is Online Retail II unless said. After
+a first date, which lands the file and trains the models, dates take turns: Airflow scores one, and
+`dbt build` alone builds the next. What Airflow adds to a step is read from its database and the
+step's log: how long nothing had ended before the step was started (hop), and how long its process
+took to be the step (start: process, DAG file, settings). What a step imports is part of its work,
+unless whoever starts the processes has imported it before (local/preload).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+import sys
+import time
+from contextlib import ExitStack
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import psycopg
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.landing import ONLINE_RETAIL
+from benchmarks.results import WORKSPACE, keep_part
+from benchmarks.warehouse import remove
+from ingest.batches import close_build
+from local import airflow, mlflow
+from perennial.dbt import dbt
+from perennial.settings import Settings
+from tests.commands import succeed
+from tests.conftest import free_ports
+
+ROUNDS = 3
+MAX_TIMES_BARE = 2.0  # of dbt through Airflow
+FIRST = date(2011, 9, 10)
+BUILD = ("build", "--exclude", "resource_type:unit_test", "resource_type:exposure")
+GROUP, END_OF_GROUP = "dbt.", "close_build"
+STARTED = "::endgroup::"  # the first in a task's log: from here on it works
+TASKS = (
+    "select dag_id, task_id, run_id, map_index, try_number, scheduled_dttm, start_date, end_date"
+    " from task_instance where start_date >= %s and end_date is not null"
+)
+
+console = Console()
+
+
+def main(file: Path = ONLINE_RETAIL, rounds: int = ROUNDS) -> int:
+    """Print the tables; 1 if dbt takes longer through Airflow than it may."""
+    folder = WORKSPACE / "chain"
+    if folder.exists():  # of a run that was cut short
+        remove(folder)
+    ports = dict(zip(("pg_port", "airflow_port", "mlflow_port"), free_ports(3), strict=True))
+    home = Settings(
+        home=folder / "home", source="online_retail", files=str(file), schedule="off", **ports
+    )
+    with ExitStack() as at_the_end:
+        at_the_end.callback(remove, folder)
+        at_the_end.callback(mlflow.stop, home)
+        at_the_end.callback(airflow.stop, home)
+        return _compare(home, rounds)
+
+
+def _compare(home: Settings, rounds: int) -> int:
+    _score(home, FIRST)
+    through, bare, chains = [], [], []
+    for number in range(rounds):
+        day = FIRST + timedelta(days=1 + 2 * number)
+        began = _score(home, day)
+        tasks = _tasks(home, began)
+        chains.append(tasks)
+        through.append(_group_seconds(tasks))
+        started = time.perf_counter()
+        dbt(home, day + timedelta(days=1), *BUILD)
+        bare.append(time.perf_counter() - started)
+        close_build(home)
+        console.print(f"{day}: dbt {through[-1]:.1f} s through Airflow, {bare[-1]:.1f} s alone")
+    _keep_steps(pd.concat(chains), rounds)
+    times = min(through) / min(bare)
+    table = Table(title="One more day of Online Retail II without news, models and tests")
+    for heading in ("", "best, s", "median, s"):
+        table.add_column(heading)
+    for name, taken in (("`dbt build`", bare), ("through Airflow, all tasks", through)):
+        table.add_row(name, f"{min(taken):.1f}", f"{statistics.median(taken):.1f}")
+    table.add_row("times", f"{times:.2f}", f"wanted: {MAX_TIMES_BARE:g} at most")
+    console.print(table)
+    keep_part("chain_dbt", "dbt through Airflow", table)
+    return int(times > MAX_TIMES_BARE)
+
+
+def _score(home: Settings, day: date) -> datetime:
+    """Score a date as `make run` does; returns when it began, by the database's clock."""
+    console.print(f"{day}: scoring")
+    began = datetime.now().astimezone()
+    succeed(home, "run", f"--as-of={day}")
+    return began
+
+
+def _tasks(home: Settings, began: datetime) -> pd.DataFrame:
+    """Every task of the runs since: hop, start, work, end, in seconds; in the order of starts."""
+    with psycopg.connect(home.dsn("airflow", "airflow")) as connection:
+        cursor = connection.execute(TASKS, [began])
+        names = [column.name for column in cursor.description or ()]
+        tasks = pd.DataFrame(cursor.fetchall(), columns=names).sort_values("start_date")
+    ends = tasks["end_date"].sort_values()
+    before = ends.searchsorted(tasks["start_date"]) - 1  # what ended last before it began
+    last = pd.Series([ends.iloc[i] if i >= 0 else pd.NaT for i in before], index=tasks.index)
+    tasks["hop"] = (tasks["start_date"] - last).dt.total_seconds()
+    works = pd.Series(
+        [_began_to_work(home, task) for task in tasks.to_dict("records")], tasks.index
+    )
+    tasks["start"] = (works - tasks["start_date"]).dt.total_seconds()
+    tasks["work"] = (tasks["end_date"] - works).dt.total_seconds()
+    return tasks
+
+
+def _began_to_work(home: Settings, task: dict[str, Any]) -> datetime | None:
+    """When a task's process was done with being started; None of one that had no process."""
+    log = (
+        home.home / "logs" / "tasks" / f"dag_id={task['dag_id']}" / f"run_id={task['run_id']}"
+        / f"task_id={task['task_id']}"
+    )  # fmt: skip
+    if task["map_index"] >= 0:
+        log /= f"map_index={task['map_index']}"
+    log /= f"attempt={task['try_number']}.log"
+    if not log.exists():
+        return None
+    for line in log.read_text().splitlines():
+        told = json.loads(line)
+        if told.get("event") == STARTED:
+            return datetime.fromisoformat(re.sub("Z$", "+00:00", told["timestamp"]))
+    return None
+
+
+def _group_seconds(tasks: pd.DataFrame) -> float:
+    """From the first start of dbt's tasks to the start of what follows them."""
+    first = tasks.loc[tasks["task_id"].str.startswith(GROUP), "start_date"].min()
+    after = tasks.loc[tasks["task_id"] == END_OF_GROUP, "start_date"].min()
+    return float((after - first).total_seconds())
+
+
+def _keep_steps(tasks: pd.DataFrame, rounds: int) -> None:
+    own = tasks[tasks["start"].notna()]
+    name = own["dag_id"] + "." + own["task_id"]
+    table = Table(title=f"One more day of Online Retail II, medians of {rounds} days, s")
+    for heading in ("step", "hop", "start", "work, imports included"):
+        table.add_column(heading)
+    steps = own.groupby(name, sort=False)[["hop", "start", "work"]].median()
+    for step, row in steps.iterrows():
+        table.add_row(str(step), *(f"{value:.1f}" for value in row))
+    table.add_row("all", *(f"{value:.1f}" for value in steps.sum()))
+    console.print(table)
+    keep_part("chain", "The daily chain", table)
+
+
+if __name__ == "__main__":
+    given = sys.argv[1:]
+    raise SystemExit(main(*map(Path, given[:1]), *map(int, given[1:2])))
