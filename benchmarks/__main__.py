@@ -34,7 +34,7 @@ from perennial.settings import REPOSITORY
 RESULTS = REPOSITORY / "benchmarks" / "results.md"
 PEERS = REPOSITORY / ".venv-bench" / "bin" / "python"
 QUESTIONS = ("churn", "clv", "survival", "demand")
-OTHERS = ("cdnow", "cost", "probability", "landing", "publishing")
+OTHERS = ("cdnow", "cost", "probability", "landing", "publishing", "chain", "chain_dbt", "workers")
 # Module of the peers of each question; churn's and value's share their fits.
 PEER_MODULES = {
     "churn": "customers",

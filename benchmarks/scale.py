@@ -4,7 +4,9 @@
 date, and then for the next: one more day. Each step runs in a process of its own, as a task does.
 Seconds are of the step without its process' start; memory is the most that the process held;
 written is what Postgres wrote for it: tables and indexes, its log, and what spilled to disk. A size
-is written to benchmarks/scale.md as soon as it is through.
+is written to benchmarks/scale.md as soon as it is through. One that is broken off goes on where it
+was: its shop stays in the workspace, and a step that was begun is run again whole, but for what
+dbt had built by then.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import math
 import os
 import platform
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -22,7 +25,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import psutil
@@ -30,7 +32,7 @@ import psycopg
 from rich.console import Console
 
 from benchmarks.results import WORKSPACE
-from benchmarks.warehouse import fresh_home
+from benchmarks.warehouse import home_at, remove
 from ingest.sample_shop.files import write_plan
 from ingest.sample_shop.plan import START, Plan
 from local import postgres
@@ -53,26 +55,41 @@ def main(sizes: list[int]) -> int:
     folder = WORKSPACE / "scale"
     folder.mkdir(parents=True, exist_ok=True)
     for lines in sizes:
-        rows = list(_shop(lines, folder))
-        (folder / f"{lines}.json").write_text(json.dumps(rows))
+        begun = folder / f"{lines}.begun"
+        _shop(lines, folder / str(lines), begun)
+        begun.rename(folder / f"{lines}.json")
         _write(folder)
     return 0
 
 
-def _shop(lines: int, folder: Path) -> Iterator[dict[str, Any]]:
-    """Every step of the two dates, measured; the home is deleted afterwards."""
+def _shop(lines: int, folder: Path, begun: Path) -> None:
+    """Measure every step of the two dates that is not among those begun; then delete the shop."""
     customers = round(lines / LINES_PER_CUSTOMER)
     files = WORKSPACE / "files" / f"scale_{lines}"
     console.rule(f"{lines:,} order lines, {customers:,} customers")
-    with fresh_home(folder / str(lines), "canonical") as settings:
+    rows = json.loads(begun.read_text()) if begun.exists() and folder.exists() else []
+    if not rows and folder.exists():
+        remove(folder)
+    with home_at(folder, "canonical") as settings:
         registry.initialise(settings)
         for day in DATES:
-            _write_files(files, customers, day)
-            for step in DAILY:
+            due = list(DAILY)[sum(row["date"] == str(day) for row in rows) :]
+            if due:
+                _write_files(files, customers, day)
+            for step in due:
                 figures = _measured(settings, step, day, str(files))
                 told = ", ".join(f"{name} {value:,.1f}" for name, value in figures.items())
                 console.print(f"{day} {step}: {told}")
-                yield {"lines": lines, "date": str(day), "step": step, **figures}
+                row = {"lines": lines, "date": str(day), "step": step, "commit": _commit()}
+                rows.append(row | figures)
+                begun.write_text(json.dumps(rows))
+    remove(folder)
+    shutil.rmtree(files)
+
+
+def _commit() -> str:
+    asked = ["git", "describe", "--always", "--dirty"]
+    return subprocess.run(asked, cwd=REPOSITORY, capture_output=True, text=True).stdout.strip()
 
 
 def _write_files(folder: Path, customers: int, day: date) -> None:
@@ -163,6 +180,13 @@ def _write(folder: Path) -> None:
         f"{psutil.cpu_count()} cores, {psutil.virtual_memory().total / 2**30:.0f} GB, "
         f"{platform.machine()}; Postgres on the same machine. A cell: seconds, peak memory of the "
         "step's process in MB, MB written by Postgres (tables, indexes, log, what spilled).",
+        "",
+        "Commits: "
+        + "; ".join(
+            f"{size / 1e6:g} million {', '.join(sorted(set(of_size['commit'])))}"
+            for size, of_size in rows.groupby("lines")
+        )
+        + ".",
         "",
         f"## First build, scored for {DATES[0]}",
         "",

@@ -102,19 +102,13 @@ def home(data: Data, workspace: Path) -> Iterator[Home]:
     for other in workspace.glob(f"{data.name}-*"):
         if other != folder or not (folder / "landed").exists():  # broken off, or held by the gate
             remove(other)
-    settings = _settings(folder, data.source)
-    if postgres.is_running(settings):  # left by a run that was cut short
-        postgres.stop(settings)
-    postgres.start(settings)
-    try:
+    with home_at(folder, data.source) as settings:
         landed = folder / "landed"
         if not landed.exists():
             landing = land(settings, LANDED_ON, str(data.files), RUN_ID).summary()
             gate_raw(settings, landing["batch_id"], LANDED_ON, RUN_ID)
             landed.touch()
         yield Home(data, folder, settings)
-    finally:
-        postgres.stop(settings)
 
 
 def order_days(settings: Settings) -> tuple[date, date]:
@@ -133,12 +127,24 @@ def fresh_home(folder: Path, source: str) -> Iterator[Settings]:
     """An empty home in the folder, its Postgres running; the folder is deleted before and after."""
     if folder.exists():  # of a run that was cut short
         remove(folder)
-    settings = _settings(folder, source)
     try:
-        postgres.start(settings)
-        yield settings
+        with home_at(folder, source) as settings:
+            yield settings
     finally:
         remove(folder)
+
+
+@contextmanager
+def home_at(folder: Path, source: str) -> Iterator[Settings]:
+    """The home in the folder, made if there is none, its Postgres running; stopped at the end."""
+    settings = _settings(folder, source)
+    if postgres.is_running(settings):  # left by a run that was cut short
+        postgres.stop(settings)
+    postgres.start(settings)
+    try:
+        yield settings
+    finally:
+        postgres.stop(settings)
 
 
 def remove(folder: Path) -> None:

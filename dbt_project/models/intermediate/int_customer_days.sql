@@ -1,11 +1,12 @@
 -- One row per customer and day on which they ordered or were refunded. A row says nothing of later
--- days, so a feature may read all rows before its date.
+-- days, so a feature may read all rows before its date. It follows from the customer's own orders
+-- and refunds, so of touched customers alone it is made anew.
 with
 
 orders as (
 
     select * from {{ ref('fct_orders') }}
-    where customer_id is not null
+    where customer_id is not null and {{ is_changed('customer_id') }}
 
 ),
 
@@ -47,7 +48,7 @@ first_purchases as (
         min(ordered_date) as day_date
 
     from {{ ref('fct_order_items') }}
-    where customer_id is not null
+    where customer_id is not null and {{ is_changed('customer_id') }}
     group by customer_id, product_id
 
 ),
@@ -73,7 +74,7 @@ refund_days as (
         sum(refund_amount) as refund_amount
 
     from {{ ref('fct_refunds') }}
-    where customer_id is not null
+    where customer_id is not null and {{ is_changed('customer_id') }}
     group by customer_id, refunded_date
 
 )
