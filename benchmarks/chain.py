@@ -11,6 +11,7 @@ unless whoever starts the processes has imported it before (local/preload).
 from __future__ import annotations
 
 import json
+import math
 import re
 import statistics
 import sys
@@ -29,7 +30,6 @@ from benchmarks.landing import ONLINE_RETAIL
 from benchmarks.results import WORKSPACE, keep_part
 from benchmarks.warehouse import remove
 from ingest.batches import close_build
-from local import airflow, mlflow
 from perennial.dbt import dbt
 from perennial.settings import Settings
 from tests.commands import succeed
@@ -58,10 +58,10 @@ def main(file: Path = ONLINE_RETAIL, rounds: int = ROUNDS) -> int:
     home = Settings(
         home=folder / "home", source="online_retail", files=str(file), schedule="off", **ports
     )
+    folder.mkdir(parents=True)
     with ExitStack() as at_the_end:
         at_the_end.callback(remove, folder)
-        at_the_end.callback(mlflow.stop, home)
-        at_the_end.callback(airflow.stop, home)
+        at_the_end.callback(succeed, home, "down")
         return _compare(home, rounds)
 
 
@@ -151,7 +151,8 @@ def _keep_steps(tasks: pd.DataFrame, rounds: int) -> None:
         table.add_column(heading)
     steps = own.groupby(name, sort=False)[["hop", "start", "work"]].median()
     for step, row in steps.iterrows():
-        table.add_row(str(step), *(f"{value:.1f}" for value in row))
+        # nothing ended before the first
+        table.add_row(str(step), *("–" if math.isnan(value) else f"{value:.1f}" for value in row))
     table.add_row("all", *(f"{value:.1f}" for value in steps.sum()))
     console.print(table)
     keep_part("chain", "The daily chain", table)

@@ -27,7 +27,7 @@ from ml_tasks.shared.run import score_shard
 from perennial.settings import Settings
 from tests.faults.chain import DAILY, QUESTIONS, Task
 
-CUSTOMERS, SEED, DAYS, SHARDS, ROUNDS = 150_000, 22, 730, 4, 3
+CUSTOMERS, SEED, DAYS, SHARDS, ROUNDS = 40_000, 22, 730, 4, 3
 LEAST_TIMES = 1.6
 DAY: date = START + timedelta(days=DAYS)
 ONE_CORE = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
