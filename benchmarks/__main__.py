@@ -27,11 +27,10 @@ from rich.console import Console
 from benchmarks import data as shops
 from benchmarks import judge, results, warehouse
 from benchmarks.data import Data
-from benchmarks.results import FIGURES, WORKSPACE
+from benchmarks.results import FIGURES, RESULTS, WORKSPACE
 from benchmarks.warehouse import Home
 from perennial.settings import REPOSITORY
 
-RESULTS = REPOSITORY / "benchmarks" / "results.md"
 PEERS = REPOSITORY / ".venv-bench" / "bin" / "python"
 QUESTIONS = ("churn", "clv", "survival", "demand")
 OTHERS = ("cdnow", "cost", "probability", "landing", "publishing", "chain", "chain_dbt", "workers")
@@ -252,18 +251,10 @@ def _keep(name: str, rows: pd.DataFrame, given: argparse.Namespace) -> None:
 
 def _circumstances() -> dict[str, str]:
     """When, where, of what code and by which command."""
-
-    def git(*command: str) -> str:
-        return subprocess.run(
-            ["git", *command], capture_output=True, text=True, cwd=REPOSITORY
-        ).stdout.strip()
-
-    # results.md is what the run before has made, and no part of what is measured
-    is_changed = git("status", "--porcelain", "--", ".", f":!{RESULTS.relative_to(REPOSITORY)}")
     gigabytes = psutil.virtual_memory().total / 2**30
     return {
         "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        "commit": git("describe", "--always") + ("-dirty" if is_changed else ""),
+        "commit": results.commit(),
         "machine": f"{os.cpu_count()} cores, {gigabytes:.0f} GB, {platform.system()}, "
         f"Python {platform.python_version()}",
         "command": " ".join(["python -m benchmarks", *sys.argv[1:]]),

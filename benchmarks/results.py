@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -17,6 +18,8 @@ from perennial.settings import REPOSITORY
 OURS = "perennial"
 WORKSPACE = REPOSITORY / ".bench"
 FIGURES = WORKSPACE / "figures"
+RESULTS = REPOSITORY / "benchmarks" / "results.md"
+SCALE = REPOSITORY / "benchmarks" / "scale.md"
 
 
 @dataclass(frozen=True)
@@ -358,6 +361,19 @@ def keep_speeds(
         table.add_row(name, f"{best:.2f}", f"{median:.2f}", f"{count / best:,.0f}", share)
     Console().print(table)
     keep_part(part, part.capitalize(), table)
+
+
+def commit() -> str:
+    """What is measured; -dirty if it was changed since, the figures' own files aside."""
+
+    def git(*command: str) -> str:
+        return subprocess.run(
+            ["git", *command], capture_output=True, text=True, cwd=REPOSITORY, check=True
+        ).stdout.strip()
+
+    figures = (f":!{path.relative_to(REPOSITORY)}" for path in (RESULTS, SCALE))
+    is_changed = git("status", "--porcelain", "--", ".", *figures)
+    return git("describe", "--always") + ("-dirty" if is_changed else "")
 
 
 def keep_part(name: str, heading: str, table: Table) -> None:

@@ -31,7 +31,7 @@ import psutil
 import psycopg
 from rich.console import Console
 
-from benchmarks.results import WORKSPACE
+from benchmarks.results import SCALE, WORKSPACE, commit
 from benchmarks.warehouse import home_at, remove
 from ingest.sample_shop.files import write_plan
 from ingest.sample_shop.plan import START, Plan
@@ -40,7 +40,6 @@ from ml_tasks.shared import registry
 from perennial.settings import REPOSITORY, Settings
 from tests.faults.chain import DAILY, Task
 
-SCALE = REPOSITORY / "benchmarks" / "scale.md"
 LINES = (1_000_000, 10_000_000, 50_000_000)
 SHOP_SEED = 21
 DAYS = 730
@@ -80,16 +79,11 @@ def _shop(lines: int, folder: Path, begun: Path) -> None:
                 figures = _measured(settings, step, day, str(files))
                 told = ", ".join(f"{name} {value:,.1f}" for name, value in figures.items())
                 console.print(f"{day} {step}: {told}")
-                row = {"lines": lines, "date": str(day), "step": step, "commit": _commit()}
+                row = {"lines": lines, "date": str(day), "step": step, "commit": commit()}
                 rows.append(row | figures)
                 begun.write_text(json.dumps(rows))
     remove(folder)
     shutil.rmtree(files)
-
-
-def _commit() -> str:
-    asked = ["git", "describe", "--always", "--dirty"]
-    return subprocess.run(asked, cwd=REPOSITORY, capture_output=True, text=True).stdout.strip()
 
 
 def _write_files(folder: Path, customers: int, day: date) -> None:

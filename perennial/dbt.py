@@ -16,6 +16,8 @@ from perennial.settings import DBT_PROJECT, Settings
 
 LAST_CHARACTERS = 4_000
 PROFILE, TARGET = "perennial", "warehouse"
+# A build without Airflow: what tests the code, not the data, has a test of its own.
+BUILD = ("build", "--exclude", "resource_type:unit_test", "resource_type:exposure")
 AS_OF_DATE = "PERENNIAL_AS_OF_DATE"  # in dbt's environment: an ISO date
 
 

@@ -17,12 +17,9 @@ from ingest.land import land
 from ml_tasks.shared import registry
 from ml_tasks.shared.run import score_question
 from perennial import contracts
-from perennial.dbt import dbt
+from perennial.dbt import BUILD, dbt
 from perennial.settings import Settings
 from perennial.warehouse import connect, read_frame
-
-# As the DAG does: what tests the code, not the data, has a test of its own.
-BUILD = ("build", "--exclude", "resource_type:unit_test", "resource_type:exposure")
 
 # What may differ between two runs of the same date.
 STAMPS = {"run_id", "publication_id", "scored_at"}

@@ -52,12 +52,13 @@ def dbt(task: Task, *more: str) -> None:
 
     from dbt.cli.main import dbtRunner
 
-    from perennial.dbt import AS_OF_DATE, environment, variables
+    from perennial.dbt import AS_OF_DATE, BUILD, environment, variables
 
     os.environ |= environment(task.settings) | {AS_OF_DATE: str(task.as_of_date)}
     done = dbtRunner().invoke(
         [
-            *("build", "--exclude", "resource_type:unit_test", "resource_type:exposure", *more),
+            *BUILD,
+            *more,
             *("--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT)),
             *("--vars", json.dumps(variables(task.settings))),
         ]
