@@ -1,4 +1,4 @@
-{# A mart as the last build left it, or none. Not ref(): who asks runs before the mart is brought up to date. #}
-{% macro built_relation(name) %}
-    {{ return(adapter.get_relation(target.database, 'marts', name) if execute else none) }}
+{# A table as the last build left it, or none. Not ref(): who asks runs before the table is brought up to date. #}
+{% macro built_relation(name, schema='marts') %}
+    {{ return(adapter.get_relation(target.database, schema, name) if execute else none) }}
 {% endmacro %}

@@ -9,7 +9,8 @@ dropping the table and the views on it.
                                                or of those in changed_keys
 
 Strategy `replace_all` deletes everything and writes it again, in one transaction and without dropping the
-table: for small models, as a `table` would take the views above it along.
+table: for small models, as a `table` would take the views above it along. `truncate_all` does the same at
+once whatever was there, but under a lock that readers would wait for: for lists that only a build reads.
 #}
 {% macro get_incremental_replace_changed_sql(args) %}
     {% set keys = [args.unique_key] if args.unique_key is string else args.unique_key %}
@@ -28,6 +29,12 @@ table: for small models, as a `table` would take the views above it along.
 
 {% macro get_incremental_replace_all_sql(args) %}
     delete from {{ args.target_relation }};
+    {{ get_insert_into_sql(args.target_relation, args.temp_relation, args.dest_columns) }}
+{% endmacro %}
+
+
+{% macro get_incremental_truncate_all_sql(args) %}
+    truncate {{ args.target_relation }};
     {{ get_insert_into_sql(args.target_relation, args.temp_relation, args.dest_columns) }}
 {% endmacro %}
 

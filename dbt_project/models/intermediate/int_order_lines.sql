@@ -1,18 +1,5 @@
 -- One row per line of a sale, refund or adjustment. line_kind keeps charges apart from products.
-with
-
-orders as (
-
-    select * from {{ ref('int_orders') }}
-
-),
-
-order_items as (
-
-    select * from {{ ref('stg_' ~ var('source') ~ '__order_items') }}
-
-)
-
+-- Without `with`: a view that has it is joined whole before a list of keys is looked up in it.
 select
     -- ids
     order_items.order_item_id,
@@ -41,7 +28,7 @@ select
     orders.ordered_at,
     orders.ordered_date
 
-from order_items
+from {{ ref('stg_' ~ var('source') ~ '__order_items') }} as order_items
 
-inner join orders
+inner join {{ ref('int_orders') }} as orders
     on order_items.order_id = orders.order_id

@@ -1,24 +1,12 @@
 -- One row per changed file and order, product or customer that stands in it. Read from raw, which
 -- keeps the rows of refused files too. A customer who becomes known, or unknown, touches their
--- orders.
+-- orders; those in files that did not change stand where the build before has left them.
+{%- set judged_orders = built_relation('stg_canonical__orders_judged', 'staging') %}
 with
 
 files as (
 
     select * from {{ ref('stg_ops__landed_files') }}
-
-),
-
-orders as (
-
-    select
-        _file_id as file_id,
-        {{ as_id('order_id') }} as order_id,
-        {{ as_id('customer_id') }} as customer_id
-
-    from {{ source('raw', 'canonical_orders') }}
-
-    where _file_id in (select file_id from files)
 
 ),
 
@@ -34,42 +22,42 @@ customers as (
 
 ),
 
-turned_customers as (
-
-    select * from customers
-    where customer_id not in (
-        select {{ as_id('unchanged.customer_id') }}
-        from {{ source('raw', 'canonical_customers') }} as unchanged
-        where
-            unchanged._file_id in (select file_id from files where is_accepted and not is_changed)
-            and unchanged.customer_id is not null
-    )
-
-),
-
 changed_keys as (
 
     select
-        file_id,
-        order_id,
+        _file_id as file_id,
+        {{ as_id('order_id') }} as order_id,
         null as product_id,
         null as customer_id
 
-    from orders
-    where file_id in (select file_id from files where is_changed)
+    from {{ source('raw', 'canonical_orders') }}
+    where _file_id in (select file_id from files where is_changed)
 
+    {% if judged_orders %}
     union
 
     select
-        turned_customers.file_id,
+        customers.file_id,
         orders.order_id,
         null as product_id,
         null as customer_id
 
-    from turned_customers
+    from customers
 
-    inner join orders
-        on turned_customers.customer_id = orders.customer_id
+    inner join {{ judged_orders }} as orders
+        on customers.customer_id = orders.customer_id
+
+    where
+        customers.customer_id not in (
+            select {{ as_id('unchanged.customer_id') }}
+            from {{ source('raw', 'canonical_customers') }} as unchanged
+            where
+                unchanged._file_id in (
+                    select file_id from files where is_accepted and not is_changed
+                )
+                and unchanged.customer_id is not null
+        )
+    {% endif %}
 
     union
 
