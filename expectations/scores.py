@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
     from perennial.settings import Settings
 
-# Where the entities that must be scored on a date are listed.
+# The entities that must be scored on a date, each once.
 KNOWN_ENTITIES = {
-    "customer_id": sql.Identifier("features", "customer_snapshots"),
-    "product_id": sql.Identifier("features", "product_weeks"),
+    "customer_id": sql.SQL("select customer_id from features.customer_snapshots"),
+    "product_id": sql.SQL("select distinct product_id from features.product_weeks"),
 }
 # Below this share of scored rows somebody should look, though each row says why.
 SCORED_MIN_RATE = 0.5
@@ -108,7 +108,7 @@ def _entities(table: ScoreTable, as_of_date: date) -> list[gxe.Expectation]:
         return []
     query = sql.SQL(
         "select 1 from (select distinct {entity} from"
-        " (select distinct {entity} from {known} where as_of_date = {as_of_date}) as known"
+        " ({known} where as_of_date = {as_of_date}) as known"
         " full join (select {entity} from {batch}) as given using ({entity})"
         " where known.{entity} is null or given.{entity} is null) as differ"
     ).format(

@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 from psycopg import sql
+from psycopg.errors import UniqueViolation
 from psycopg.types.json import Jsonb
 
 from expectations.scores import gate_scores
@@ -292,7 +293,12 @@ def _write(
                     columns=sql.SQL(", ").join(map(sql.Identifier, [*rows.column_names, *stamps])),
                 )
                 counted = written.setdefault(table, Written())
-                copy_in(connection, statement, blocks(rows, counted))
+                try:
+                    copy_in(connection, statement, blocks(rows, counted))
+                except UniqueViolation:  # whose message names the entity
+                    raise ContractError(
+                        f"scores.{table}: rows of two parts repeat a key; shards must not overlap"
+                    ) from None
         if missing := set(names) - set(written):
             raise ContractError(
                 f"{contract.question} must bring the tables {', '.join(names)};"

@@ -320,6 +320,42 @@ def test_only_rows_without_a_pointer_are_cleaned(home: Settings) -> None:
     assert published(home, AS_OF + timedelta(days=21)) == {0.5: 500}
 
 
+def test_parts_make_one_publication_whatever_their_number(home: Settings) -> None:
+    rows = frame()
+    halves = [{"churn": rows[:200]}, {"churn": rows[200:]}]
+    summary = publish(home, halves, CHURN, AS_OF, MODEL, "in parts")
+    assert summary["checksum"] == run(home, rows)["checksum"]
+    assert published(home) == {0.25: 500}
+
+
+def test_a_customer_in_two_parts_is_refused_and_not_named(home: Settings) -> None:
+    run(home, frame(0.1))
+    rows = frame(0.2)
+    overlapping = [{"churn": rows[:300]}, {"churn": rows[299:]}]
+    with pytest.raises(contracts.ContractError, match="repeat a key") as refused:
+        publish(home, overlapping, CHURN, AS_OF, MODEL, "overlapping")
+    assert "customer " not in str(refused.value)
+    assert refused.value.__suppress_context__
+    assert published(home) == {0.1: 500}
+
+
+@pytest.mark.parametrize(
+    ("parts", "says"),
+    [
+        ([], "churn did not come"),
+        ([{}], "churn did not come"),
+        ([{"churn": frame()}, {"curn": frame()}], "has no table curn"),
+    ],
+)
+def test_tables_that_do_not_come_or_are_unknown_are_refused(
+    home: Settings, parts: list[dict[str, pd.DataFrame]], says: str
+) -> None:
+    run(home, frame(0.1))
+    with pytest.raises(contracts.ContractError, match=says):
+        publish(home, parts, CHURN, AS_OF, MODEL, "incomplete")
+    assert published(home) == {0.1: 500}
+
+
 def test_a_model_of_a_later_date_is_refused(home: Settings) -> None:
     model = replace(MODEL, training_date=AS_OF + timedelta(days=1))
     with pytest.raises(contracts.ContractError, match="knows the future"):
