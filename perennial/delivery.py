@@ -54,8 +54,9 @@ def delivered_views(settings: Settings, as_of_date: date) -> list[Delivered]:
             for question in contracts.questions()
             for table in contracts.load(question).tables
         ]
-        newest = connection.execute("select max(as_of_date) from reporting.customer_360").fetchone()
-        if newest and newest[0] and newest[0] <= as_of_date:
+        # of one date, all of it
+        newest = connection.execute("select as_of_date from reporting.customer_360 limit 1")
+        if any(of_view <= as_of_date for (of_view,) in newest):
             views.append(_view(connection, CUSTOMER_360, {}, as_of_date))
         return views
 
