@@ -12,6 +12,7 @@ from psycopg import sql
 
 from perennial import contracts
 from perennial.bootstrap import bootstrap
+from perennial.delivery import DeliveryError, check_delivery
 from perennial.settings import Settings
 from perennial.warehouse import connect
 from tests.conftest import StartHome
@@ -131,6 +132,25 @@ def test_customer_360_waits_for_the_last_question(home: Settings) -> None:
     assert seen(home, "customer_360", "as_of_date, customer_id") == [(EARLIER, "one customer")]
     point(home, "demand", AS_OF, 10 * contracts.questions().index("demand") + AS_OF.month)
     assert seen(home, "customer_360", "as_of_date, customer_id") == [(AS_OF, "one customer")]
+
+
+def test_a_date_is_delivered_when_every_view_has_it(home: Settings) -> None:
+    questions = contracts.questions()
+    for question in questions:
+        put(home, question, EARLIER, 1, "x")
+        point(home, question, EARLIER, 1)
+    of_a_date = {table.name: 1 for name in questions for table in contracts.load(name).tables}
+    assert check_delivery(home, EARLIER) == of_a_date | {"customer_360": 1}
+    for question in questions:
+        put(home, question, AS_OF, 2, "x")
+    for question in questions[:-1]:
+        point(home, question, AS_OF, 2)
+    with pytest.raises(DeliveryError, match=f"no rows of {AS_OF} in reporting.{questions[-1]}"):
+        check_delivery(home, AS_OF)
+    point(home, questions[-1], AS_OF, 2)
+    assert check_delivery(home, AS_OF)["customer_360"] == 1
+    # of an earlier date customer_360 shows no more, and need not
+    assert check_delivery(home, EARLIER) == of_a_date
 
 
 def test_model_health_shows_what_was_judged_last(home: Settings) -> None:

@@ -37,6 +37,8 @@ typed_rows as (
 
     from raw_rows
 
+    {{ made_once() }}
+
 ),
 
 judged_rows as (
@@ -71,6 +73,8 @@ judged_rows as (
         end as row_fault
 
     from typed_rows
+
+    {{ made_once() }}
 
 ),
 

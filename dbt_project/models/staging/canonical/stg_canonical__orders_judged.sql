@@ -38,6 +38,8 @@ typed_rows as (
 
     from raw_rows
 
+    {{ made_once() }}
+
 ),
 
 judged_rows as (
@@ -62,6 +64,8 @@ judged_rows as (
         end as row_fault
 
     from typed_rows
+
+    {{ made_once() }}
 
 ),
 

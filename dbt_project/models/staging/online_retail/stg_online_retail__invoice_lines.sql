@@ -52,6 +52,8 @@ cast_lines as (
 
     from raw_lines
 
+    {{ made_once() }}
+
 ),
 
 typed_lines as (
@@ -71,6 +73,8 @@ typed_lines as (
         quantity * unit_price_amount as line_amount
 
     from cast_lines
+
+    {{ made_once() }}
 
 ),
 
