@@ -6,7 +6,7 @@ Seconds are of the step without its process' start; memory is the most that the 
 written is what Postgres wrote for it: tables and indexes, its log, and what spilled to disk. A size
 is written to benchmarks/scale.md as soon as it is through. One that is broken off goes on where it
 was: its shop stays in the workspace, and a step that was begun is run again whole, but for what
-dbt had built by then.
+dbt had built by then and a model that was stored: its training is then no figure.
 """
 
 from __future__ import annotations
