@@ -5,8 +5,8 @@ date, and then for the next: one more day. Each step runs in a process of its ow
 Seconds are of the step without its process' start; memory is the most that the process held;
 written is what Postgres wrote for it: tables and indexes, its log, and what spilled to disk. A size
 is written to benchmarks/scale.md as soon as it is through. One that is broken off goes on where it
-was: its shop stays in the workspace, and a step that was begun is run again whole, but for what
-dbt had built by then and a model that was stored: its training is then no figure.
+was: its shop stays in the workspace, and the step that was broken off is run again without
+a figure, for it may find what it had made by then.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import psutil
@@ -72,18 +74,39 @@ def _shop(lines: int, folder: Path, begun: Path) -> None:
     with home_at(folder, "canonical") as settings:
         registry.initialise(settings)
         for day in DATES:
-            due = list(DAILY)[sum(row["date"] == str(day) for row in rows) :]
+            due = list(DAILY)[sum(row["date"] == str(day) and "seconds" in row for row in rows) :]
             if due:
                 _write_files(files, customers, day)
             for step in due:
-                figures = _measured(settings, step, day, str(files))
+                row = {"lines": lines, "date": str(day), "step": step, "commit": commit()}
+                run = partial(_measured, settings, step, day, str(files))
+                figures = _figures(rows, begun, row, run)
                 told = ", ".join(f"{name} {value:,.1f}" for name, value in figures.items())
                 console.print(f"{day} {step}: {told}")
-                row = {"lines": lines, "date": str(day), "step": step, "commit": commit()}
-                rows.append(row | figures)
-                begun.write_text(json.dumps(rows))
     remove(folder)
     shutil.rmtree(files)
+
+
+def _figures(
+    rows: list[dict[str, Any]],
+    begun: Path,
+    row: dict[str, Any],
+    run: Callable[[], dict[str, float]],
+) -> dict[str, float]:
+    """Run a step and add its row; without figures if it was broken off before.
+
+    A row is kept before its step begins, so that the next run sees where this one ended.
+    """
+    was_broken_off = bool(rows) and "seconds" not in rows[-1]
+    if not was_broken_off:
+        rows.append(row)
+        begun.write_text(json.dumps(rows))
+    figures = run()
+    if was_broken_off:
+        figures = dict.fromkeys(figures, math.nan)
+    rows[-1] |= figures
+    begun.write_text(json.dumps(rows))
+    return figures
 
 
 def _write_files(folder: Path, customers: int, day: date) -> None:
@@ -212,6 +235,8 @@ def _table(
 
 
 def _cell(row: pd.Series) -> str:
+    if row.isna().any():  # broken off
+        return "–"
     return f"{row['seconds']:,.1f}, {row['peak_mb']:,.0f}, {row['written_mb']:,.0f}"
 
 
