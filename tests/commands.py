@@ -36,9 +36,11 @@ def command(
     )
 
 
-def succeed(settings: Settings, *arguments: str) -> str:
+def succeed(
+    settings: Settings, *arguments: str, environment: Mapping[str, str] | None = None
+) -> str:
     """A command that must succeed; returns what it printed."""
-    done = command(settings, *arguments)
+    done = command(settings, *arguments, environment=environment)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-3000:]
     return done.stdout
 
