@@ -1,7 +1,8 @@
 """Publishing scores beside a bare COPY of the same rows into an equally indexed table, in one run.
 
-`python -m benchmarks.publishing [ROWS] [ROUNDS]`; the tables are churn's. A bare COPY checks
-nothing, proves nothing (no checksum, no gate) and shows readers what it has so far.
+`python -m benchmarks.publishing [ROWS] [ROUNDS]`; the tables are churn's, and come in the slices in
+which a large shop is scored. A bare COPY checks nothing, proves nothing (no checksum, no gate) and
+shows readers what it has so far.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from benchmarks.warehouse import fresh_home
 from local import postgres
 from ml_tasks.shared.model import TrainedModel
 from ml_tasks.shared.publish import publish
+from ml_tasks.shared.sharded import MAX_CUSTOMERS_AT_ONCE
 from perennial import contracts
 from perennial.warehouse import connect
 
@@ -42,7 +44,7 @@ def main(rows: int = ROWS, rounds: int = ROUNDS) -> int:
 
 
 def _compare(settings: Settings, rows: int, rounds: int) -> int:
-    frames = _frames(rows)
+    parts = _parts(rows)
     with connect(settings, "transformer") as connection:  # whom the gate wants to be scored
         connection.execute(
             f"create table features.customer_snapshots as select date '{DAY}' as as_of_date,"
@@ -54,7 +56,7 @@ def _compare(settings: Settings, rows: int, rounds: int) -> int:
     for _ in range(rounds):
         _begin(settings)
         started = time.perf_counter()
-        publish(settings, [frames], CHURN, DAY, MODEL, "benchmark")
+        publish(settings, parts, CHURN, DAY, MODEL, "benchmark")
         seconds["publishing"].append(time.perf_counter() - started)
         contents = {table: _content(settings, table) for table in TABLES}
         _empty(settings)
@@ -71,8 +73,8 @@ def _compare(settings: Settings, rows: int, rounds: int) -> int:
     return int(min(seconds["bare COPY"]) / min(seconds["publishing"]) < LEAST_SHARE)
 
 
-def _frames(rows: int) -> dict[str, pd.DataFrame]:
-    """Scores of so many customers, and a reason for each."""
+def _parts(rows: int) -> list[dict[str, pd.DataFrame]]:
+    """Scores of so many customers, and a reason for each, in slices."""
     draw = np.random.default_rng(7)
     churn = pd.DataFrame({"customer_id": [f"C{number:08d}" for number in range(rows)]})
     churn["churn_probability_90d"] = draw.uniform(0.01, 0.99, rows)
@@ -84,7 +86,11 @@ def _frames(rows: int) -> dict[str, pd.DataFrame]:
         reason_rank=1, reason="r", feature="days_since_last_order", feature_value=3.5
     )
     reasons = reasons.assign(contribution_log_odds=0.1, score_status="scored", score_reason=None)
-    return {"churn": churn, "churn_reasons": reasons}
+    frames = {"churn": churn, "churn_reasons": reasons}
+    return [
+        {name: frame[start : start + MAX_CUSTOMERS_AT_ONCE] for name, frame in frames.items()}
+        for start in range(0, rows, MAX_CUSTOMERS_AT_ONCE)
+    ]
 
 
 def _begin(settings: Settings) -> None:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -31,7 +32,7 @@ from perennial.contracts import RUN_COLUMNS, Contract, ContractError, ScoreTable
 from perennial.warehouse import connect, copy_in
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
 
     import psycopg
 
@@ -62,8 +63,9 @@ def publish(
 
     Args:
         settings: Where the warehouse is; rows are written as role scorer.
-        parts: Table name -> rows: the contract's columns without those that are stamped here. One
-            part is held at a time; a table may come in several.
+        parts: Table name -> rows: the contract's columns without those that are stamped here. A
+            table may come in several parts. They are asked for in a thread of their own, one table
+            ahead of the one that is being written: two are held at a time.
         contract: What the rows must keep.
         as_of_date: Date that was scored.
         model: Model that made the numbers.
@@ -91,11 +93,9 @@ def publish(
         connect(settings, "scorer", autocommit=True) as connection,
         one_publish_at_a_time(connection, contract.question, as_of_date),
     ):
-        tables = (
-            without_erased(settings, connection, _ready(frames, contract, as_of_date, model))
-            for frames in parts
-        )
-        publication_id, written = _write(connection, tables, contract, as_of_date, run_id)
+        with closing(_one_ahead(_ready(parts, contract, as_of_date, model))) as ready:
+            tables = ((name, without_erased(settings, connection, rows)) for name, rows in ready)
+            publication_id, written = _write(connection, tables, contract, as_of_date, run_id)
         row_counts = {name: one.rows for name, one in written.items()}
         gate = gate_scores(settings, contract, as_of_date, publication_id, run_id, row_counts)
         summary = {
@@ -198,18 +198,30 @@ def _checksum(written: Mapping[str, Written]) -> str:
 
 
 def _ready(
-    frames: Mapping[str, pd.DataFrame], contract: Contract, as_of_date: date, model: TrainedModel
-) -> dict[str, pa.Table]:
-    """The rows of a part, checked and stamped with what is equal in equal runs."""
+    parts: Iterable[Mapping[str, pd.DataFrame]],
+    contract: Contract,
+    as_of_date: date,
+    model: TrainedModel,
+) -> Iterator[tuple[str, pa.Table]]:
+    """The rows of a table of a part, checked and stamped with what is equal in equal runs."""
     tables = {table.name: table for table in contract.tables}
-    if unknown := set(frames) - set(tables):
-        raise ContractError(f"{contract.question} has no table {', '.join(sorted(unknown))}")
-    return {
-        name: _stamped(
-            checked(frame, tables[name]), tables[name], as_of_date, model.name, model.model_version
-        )
-        for name, frame in frames.items()
-    }
+    for frames in parts:
+        if unknown := set(frames) - set(tables):
+            raise ContractError(f"{contract.question} has no table {', '.join(sorted(unknown))}")
+        for name, frame in frames.items():
+            rows = checked(frame, tables[name])
+            yield name, _stamped(rows, tables[name], as_of_date, model.name, model.model_version)
+
+
+def _one_ahead(
+    tables: Iterator[tuple[str, pa.Table]],
+) -> Generator[tuple[str, pa.Table], None, None]:
+    """The same; while one is used a thread makes the next. What it raises is raised here."""
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(next, tables, None)
+        while given := coming.result():
+            coming = thread.submit(next, tables, None)
+            yield given
 
 
 def _stamped(
@@ -256,7 +268,7 @@ def one_publish_at_a_time(
 
 def _write(
     connection: psycopg.Connection[Any],
-    parts: Iterable[Mapping[str, pa.Table]],
+    tables: Iterable[tuple[str, pa.Table]],
     contract: Contract,
     as_of_date: date,
     run_id: str,
@@ -286,19 +298,18 @@ def _write(
             yield _csv(block)
 
     with connection.transaction():
-        for tables in parts:
-            for table, rows in tables.items():
-                statement = sql.SQL("copy {table} ({columns}) from stdin (format csv)").format(
-                    table=sql.Identifier("scores", table),
-                    columns=sql.SQL(", ").join(map(sql.Identifier, [*rows.column_names, *stamps])),
-                )
-                counted = written.setdefault(table, Written())
-                try:
-                    copy_in(connection, statement, blocks(rows, counted))
-                except UniqueViolation:  # whose message names the entity
-                    raise ContractError(
-                        f"scores.{table}: rows of two parts repeat a key; shards must not overlap"
-                    ) from None
+        for table, rows in tables:
+            statement = sql.SQL("copy {table} ({columns}) from stdin (format csv)").format(
+                table=sql.Identifier("scores", table),
+                columns=sql.SQL(", ").join(map(sql.Identifier, [*rows.column_names, *stamps])),
+            )
+            counted = written.setdefault(table, Written())
+            try:
+                copy_in(connection, statement, blocks(rows, counted))
+            except UniqueViolation:  # whose message names the entity
+                raise ContractError(
+                    f"scores.{table}: rows of two parts repeat a key; shards must not overlap"
+                ) from None
         if missing := set(names) - set(written):
             raise ContractError(
                 f"{contract.question} must bring the tables {', '.join(names)};"

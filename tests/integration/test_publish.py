@@ -339,6 +339,23 @@ def test_a_customer_in_two_parts_is_refused_and_not_named(home: Settings) -> Non
     assert published(home) == {0.1: 500}
 
 
+def test_nothing_is_made_any_more_after_a_failure(home: Settings) -> None:
+    """The next part is made while one is written; whoever publishes closes what it is read from."""
+    rows = frame(0.2)
+    made = []
+
+    def parts() -> Iterator[dict[str, pd.DataFrame]]:
+        yield {"churn": rows}
+        yield {"churn": rows[:1]}  # repeats a key
+        time.sleep(0.5)
+        made.append("the third")
+        yield {"churn": rows[:1]}
+
+    with pytest.raises(contracts.ContractError, match="repeat a key"):
+        publish(home, parts(), CHURN, AS_OF, MODEL, "broken off")
+    assert made == ["the third"]
+
+
 @pytest.mark.parametrize(
     ("parts", "says"),
     [
