@@ -67,6 +67,8 @@ def the_set(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TheSet]:
     one.engine("image", "inspect", os.environ.get("PERENNIAL_IMAGE", "localhost/perennial:latest"))
     assert not one.left()
     subprocess.run([REPOSITORY / "docker" / "secrets.sh", settings.secrets_dir], check=True)
+    if kernels := os.environ.get("OPENBLAS_CORETYPE"):  # both sides compute to the same last digit
+        (settings.secrets_dir / "settings.env").write_text(f"OPENBLAS_CORETYPE={kernels}\n")
     began = time.monotonic()
     try:
         one.up()

@@ -313,6 +313,24 @@ def test_customers_who_never_leave_still_have_a_fit():
     assert expected.sum() == pytest.approx((0.02 * 90) * len(age), rel=0.05)
 
 
+@pytest.mark.parametrize("seed", [12, 35, 119, 185])
+@pytest.mark.parametrize("fit", [bg_nbd.fit, pareto_nbd.fit])
+def test_a_search_that_stops_on_a_ridge_goes_on(fit, seed):
+    """Of few customers who never leave. Of these eight a single search gave up on one to three,
+    others on each kind of processor; another model than on the next machine was the result."""
+    rng = np.random.default_rng(seed)
+    rate, age = rng.gamma(0.66, 1 / 28, 150), rng.uniform(5, 200, 150)
+    histories = []
+    for of_one, until in zip(rate, age, strict=True):
+        days = np.cumsum(rng.exponential(1 / of_one, 200))
+        days = days[days <= until]
+        histories.append((len(days), days.max(initial=0.0), until))
+    model = fit(histories_of(*histories))
+    assert model is not None
+    expected = model.expected_orders(histories_of(*histories), 30)
+    assert expected.sum() == pytest.approx(30 * rate.sum(), rel=0.2)
+
+
 @pytest.mark.parametrize("module", [bg_nbd, pareto_nbd])
 def test_binned_cells_give_about_the_same_fit(module, monkeypatch):
     histories = simulated_bg_nbd(BgNbd(r=0.8, alpha=60.0, a=0.6, b=2.5), 20_000, seed=7)

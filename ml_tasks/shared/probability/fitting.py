@@ -18,6 +18,9 @@ MIN_REPEAT_CUSTOMERS = 50
 # Log parameters stay within these: beyond, customers are all alike, or none ever leaves.
 LOG_BOUND = 9.0
 MAX_GRADIENT = 1e-4
+# Along a ridge the search may stop for want of progress, on one kind of processor and not on
+# another; begun again where it stopped, without its notion of the curvature, it goes on.
+MAX_STARTS = 5
 CHUNK_ROWS = 20_000
 
 LogLikelihood = Callable[[np.ndarray], tuple[float, np.ndarray]]
@@ -48,20 +51,23 @@ def maximise(
         value, gradient = mean_log_likelihood(parameters)
         return -value, -gradient * parameters
 
-    found = optimize.minimize(
-        loss,
-        np.maximum(np.zeros(count), lower),
-        jac=True,
-        method="L-BFGS-B",
-        bounds=[(low, LOG_BOUND) for low in lower],
-        options={"maxiter": 1000, "maxfun": 2000, "maxcor": 20, "ftol": 1e-14, "gtol": 1e-8},
-    )
-    inside = (found.x > lower) & (found.x < LOG_BOUND)
-    steepest = np.abs(found.jac[inside]).max(initial=0.0)
-    if not np.isfinite(found.fun) or not steepest <= MAX_GRADIENT:
-        log.warning("no maximum found, gradient %.1e: %s", steepest, found.message)
-        return None
-    return np.exp(found.x)
+    start = np.maximum(np.zeros(count), lower)
+    for _ in range(MAX_STARTS):
+        found = optimize.minimize(
+            loss,
+            start,
+            jac=True,
+            method="L-BFGS-B",
+            bounds=[(low, LOG_BOUND) for low in lower],
+            options={"maxiter": 1000, "maxfun": 2000, "maxcor": 20, "ftol": 1e-14, "gtol": 1e-8},
+        )
+        inside = (found.x > lower) & (found.x < LOG_BOUND)
+        steepest = np.abs(found.jac[inside]).max(initial=0.0)
+        if np.isfinite(found.fun) and steepest <= MAX_GRADIENT:
+            return np.exp(found.x)
+        start = found.x
+    log.warning("no maximum found, gradient %.1e: %s", steepest, found.message)
+    return None
 
 
 def in_chunks(
