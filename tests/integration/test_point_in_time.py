@@ -5,6 +5,7 @@ Each test runs the whole chain, steps as in the DAGs, on small sample shops.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -119,8 +120,9 @@ def side_by_side(home: Settings) -> None:
         "import sys; from datetime import date; from perennial.settings import Settings\n"
         "from tests.steps import score; score(Settings(), date.fromisoformat(sys.argv[1]))"
     )
-    env = {"PERENNIAL_HOME": str(home.home), "PERENNIAL_SOURCE": home.source}
-    env |= {
+    env = os.environ | {
+        "PERENNIAL_HOME": str(home.home),
+        "PERENNIAL_SOURCE": home.source,
         "PERENNIAL_PG_PORT": str(home.pg_port),
         "PYTHONPATH": str(REPOSITORY),
         "OMP_NUM_THREADS": "1",
