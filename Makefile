@@ -1,4 +1,4 @@
-# `make` prints what there is. Everything runs in .venv, made from the one lock, requirements.txt.
+# `make` prints what there is. Everything runs in .venv, made from the lock, requirements-dev.txt.
 .DEFAULT_GOAL := help
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -30,27 +30,29 @@ help: ## print this
 
 # The lock is complete, so pip has nothing to resolve; but for torch, whose build for GPUs wants
 # libraries that its CPU build does not: where it is the only one at hand, they come with it.
-$(BIN)/.made-from-lock: requirements.txt
+$(BIN)/.made-from-lock: requirements-dev.txt
 	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) is not here; name another 3.11 with PYTHON=" >&2; exit 1; }
-	@echo "making .venv from requirements.txt (some minutes, once)"
+	@echo "making .venv from $< (some minutes, once)"
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install -qq --no-deps --disable-pip-version-check -r requirements.txt
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check $$(grep '^torch==' requirements.txt)
+	@$(BIN)/python -m pip install -qq --no-deps --disable-pip-version-check -r $<
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check $$(grep '^torch==' $<)
 	@touch $@
 
 .PHONY: env
 env: $(BIN)/.made-from-lock ## make the environment, .venv
 
+LOCK = $(BIN)/uv pip compile -q pyproject.toml --python-version 3.11 --no-header --no-annotate \
+  $${PIP_FIND_LINKS:+--find-links $$PIP_FIND_LINKS}
+
 .PHONY: lock
-lock: env ## resolve pyproject.toml into requirements.txt; UPGRADE=yes takes the newest that fit
+lock: env ## resolve pyproject.toml into the lock and its part for the image; UPGRADE=yes takes the newest that fit
 	@$(BIN)/python -m pip install -qq uv
 	@# torch's CPU build, where one is at hand: the other drags in gigabytes. Its label, +cpu, goes
 	@# again, because it installs nowhere else.
-	@sed -i 's/^\(torch==[0-9.]*\)$$/\1+cpu/' requirements.txt
-	@$(BIN)/uv pip compile -q pyproject.toml --extra dev --python-version 3.11 --no-header --no-annotate \
-	  $${UPGRADE:+--upgrade} \
-	  $${PIP_FIND_LINKS:+--find-links $$PIP_FIND_LINKS} -o requirements.txt
-	@sed -i 's/^\(torch==[^+]*\)+cpu$$/\1/' requirements.txt
+	@sed -i 's/^\(torch==[0-9.]*\)$$/\1+cpu/' requirements-dev.txt requirements.txt
+	@$(LOCK) --extra dev $${UPGRADE:+--upgrade} -o requirements-dev.txt
+	@$(LOCK) -c requirements-dev.txt -o requirements.txt
+	@sed -i 's/^\(torch==[^+]*\)+cpu$$/\1/' requirements-dev.txt requirements.txt
 
 .PHONY: sbom
 sbom: env ## write the bill of materials of the lock (CycloneDX), sbom.cdx.json

@@ -64,7 +64,8 @@ def environment(settings: Settings, *, calls_dbt: bool = True) -> dict[str, str]
         "core__simple_auth_manager_passwords_file": str(USERS),
         "api__host": EVERYBODY,
         "api__base_url": settings.alert_base_url or f"http://127.0.0.1:{settings.airflow_port}",
-        "core__hostname_callable": "socket.gethostname",  # where a task's log is asked for
+        # where a task's log is asked for; the name of a pod is known to nobody else
+        "core__hostname_callable": "airflow.utils.net.get_host_ip_address",
         "celery__broker_url": redis_url() if _has("redis") else "",
         "celery__worker_concurrency": slots,
         "celery_broker_transport_options__visibility_timeout": str(VISIBILITY_SECONDS),

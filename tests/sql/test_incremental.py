@@ -57,6 +57,18 @@ def first_touched_date(shop: Teller) -> str | None:
     return row[0]
 
 
+def primary_keys(shop: Teller) -> dict[str, list[str]]:
+    """Of every table of the marts, as Postgres has them: [] where there is none."""
+    with connect(shop.settings, "transformer") as connection:
+        found = connection.execute(
+            "select relname, array(select attname::text from unnest(conkey) as number"
+            " join pg_attribute on attrelid = pg_class.oid and attnum = number)"
+            " from pg_class left join pg_constraint on conrelid = pg_class.oid and contype = 'p'"
+            " where relnamespace = 'marts'::regnamespace and relkind = 'r'"
+        ).fetchall()
+    return dict(found)
+
+
 @pytest.mark.parametrize(
     ("source", "steps"),
     [
@@ -82,3 +94,13 @@ def test_file_by_file_comes_to_the_same_as_a_build_from_nothing(
                 pd.testing.assert_frame_equal(
                     found[name], expected, obj=f"{name} after {step.title!r}", check_dtype=False
                 )
+    assert primary_keys(shop) == {
+        "dim_customers": ["customer_id"],
+        "dim_products": ["product_id"],
+        "fct_charges": ["charge_id"],
+        "fct_demand_weekly": ["product_id", "week_start_date"],
+        "fct_order_items": ["order_item_id"],
+        "fct_orders": ["order_id"],
+        "fct_refunds": ["refund_item_id"],
+        "dim_dates": ["date_day"],
+    }

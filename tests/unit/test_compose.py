@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import kubernetes_validate
 import pytest
 import yaml
 
@@ -21,6 +22,7 @@ COMPOSE = yaml.safe_load((REPOSITORY / "docker" / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 ONE_SHOT = {"init", "tools"}
 PASSWORDS = {SUPERUSER, *ROLES, *AIRFLOW_SECRETS, *MLFLOW_SECRETS, PII_KEY, "redis"}
+KUBERNETES = "1.34"
 NOT_OURS = {"PERENNIAL_WORKER_SLOTS"}  # of Celery
 
 
@@ -119,21 +121,76 @@ def test_nothing_unnamed_gets_into_the_image() -> None:
     assert {*airflow.PACKAGES, "local", "dbt_project"} <= named
 
 
-def test_helm_s_files_name_our_roles_and_agree_on_the_settings() -> None:
-    folder = REPOSITORY / "docker" / "helm"
-    values = yaml.safe_load((folder / "values.yaml").read_text())
-    manifests = list(yaml.safe_load_all((folder / "perennial.yaml").read_text()))
-    of_the_chart = {
-        values[part]["args"][0]
-        for part in ("apiServer", "scheduler", "dagProcessor", "triggerer", "workers")
+HELM = REPOSITORY / "docker" / "helm"
+VALUES: dict[str, Any] = yaml.safe_load((HELM / "values.yaml").read_text())
+MANIFESTS: list[dict[str, Any]] = list(yaml.safe_load_all((HELM / "perennial.yaml").read_text()))
+PARTS = [
+    *(VALUES[part] for part in ("apiServer", "scheduler", "dagProcessor", "triggerer")),
+    VALUES["workers"]["celery"],
+]
+
+
+@pytest.mark.parametrize(
+    "manifest", MANIFESTS, ids=lambda one: f"{one['kind']} of {one['metadata']['name']}"
+)
+def test_a_manifest_is_what_kubernetes_takes(manifest: dict[str, Any]) -> None:
+    kubernetes_validate.validate(manifest, KUBERNETES, strict=True)
+
+
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: part["args"][0])
+def test_a_pod_of_the_chart_s_is_what_kubernetes_takes(part: dict[str, Any]) -> None:
+    """As the chart puts our values together, so far as they are Kubernetes' own words."""
+    probes = {name: part[name] for name in ("startupProbe", "livenessProbe") if name in part}
+    checks = {
+        name: {
+            ("exec" if key == "command" else key): ({key: value} if key == "command" else value)
+            for key, value in probe.items()
+        }
+        for name, probe in probes.items()
     }
+    container = {
+        "name": "ours",
+        "args": part["args"],
+        "resources": part["resources"],
+        "env": VALUES["env"],
+        "volumeMounts": VALUES["volumeMounts"],
+        "securityContext": VALUES["securityContexts"]["containers"],
+        **checks,
+    }
+    pod = {
+        "securityContext": VALUES["securityContexts"]["pod"],
+        "volumes": VALUES["volumes"],
+        "containers": [container],
+    }
+    manifest = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "ours"}, "spec": pod}
+    kubernetes_validate.validate(manifest, KUBERNETES, strict=True)
+
+
+def test_helm_s_files_name_our_roles_and_agree_on_the_settings() -> None:
+    of_the_chart = {part["args"][0] for part in PARTS}
     pods = [
-        one["spec"]["template"]["spec"] for one in manifests if "template" in one.get("spec", {})
+        one["spec"]["template"]["spec"] for one in MANIFESTS if "template" in one.get("spec", {})
     ]
-    (settings,) = (one["data"] for one in manifests if one["kind"] == "ConfigMap")
+    (settings,) = (one["data"] for one in MANIFESTS if one["kind"] == "ConfigMap")
     assert of_the_chart | {pod["containers"][0]["args"][0] for pod in pods} == (
         SERVICES.keys() - {"tools", "postgres"}
     )
-    assert {entry["name"]: entry["value"] for entry in values["env"]} == settings
+    assert {entry["name"]: entry["value"] for entry in VALUES["env"]} == settings
     assert all(pod["securityContext"]["runAsNonRoot"] for pod in pods)
     assert all(pod["containers"][0]["securityContext"]["readOnlyRootFilesystem"] for pod in pods)
+
+
+def test_a_pod_is_given_the_passwords_that_its_role_has_in_the_set() -> None:
+    roles = {part["args"][0] for part in PARTS}
+    assert passwords(VALUES) == {name for role in roles for name in SERVICES[role]["secrets"]}
+    for manifest in MANIFESTS:
+        if manifest["kind"] == "Deployment":
+            pod = manifest["spec"]["template"]["spec"]
+            assert passwords(pod) == set(SERVICES[manifest["metadata"]["name"]]["secrets"])
+
+
+def passwords(pod: dict[str, Any]) -> set[str]:
+    """Which keys of the Secret are mounted."""
+    (volume,) = (one for one in pod["volumes"] if one["name"] == "passwords")
+    assert all(item["key"] == item["path"] for item in volume["secret"]["items"])
+    return {item["key"] for item in volume["secret"]["items"]}

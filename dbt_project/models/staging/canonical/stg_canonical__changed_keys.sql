@@ -48,14 +48,16 @@ changed_keys as (
         on customers.customer_id = orders.customer_id
 
     where
-        customers.customer_id not in (
-            select {{ as_id('unchanged.customer_id') }}
+        -- `not in` would compare each with all, where they are too many for a hash in memory
+        not exists (
+            select
             from {{ source('raw', 'canonical_customers') }} as unchanged
             where
                 unchanged._file_id in (
                     select file_id from files where is_accepted and not is_changed
                 )
                 and unchanged.customer_id is not null
+                and {{ as_id('unchanged.customer_id') }} = customers.customer_id
         )
     {% endif %}
 
