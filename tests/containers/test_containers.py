@@ -149,8 +149,8 @@ def test_a_killed_worker_s_task_is_done_by_another(the_set: TheSet, killed: dict
     (left,) = the_set.containers("worker")
     assert now["state"] == "success"
     assert now["try_number"] == 2
-    assert left.id.startswith(now["hostname"])
-    assert not left.id.startswith(killed["hostname"])
+    assert left.is_at(now["hostname"])
+    assert not left.is_at(killed["hostname"])
 
 
 def test_a_worker_s_log_is_read_where_all_logs_are(the_set: TheSet, killed: dict[str, Any]) -> None:
@@ -205,11 +205,8 @@ def _training_at_work(the_set: TheSet, run: Future[int]) -> tuple[dict[str, Any]
         for task in found["task_instances"]:
             since = seen.setdefault(task["id"], time.monotonic())
             if task["task_id"] == "train" and task["hostname"] and time.monotonic() - since > 3:
-                (worker,) = (
-                    one
-                    for one in the_set.containers("worker")
-                    if one.id.startswith(task["hostname"])
-                )
+                workers = the_set.containers("worker")
+                (worker,) = (one for one in workers if one.is_at(task["hostname"]))
                 return task, worker
         time.sleep(0.5)
     raise AssertionError(f"no training was seen at work; the run ended with {run.result()}")

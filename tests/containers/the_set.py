@@ -26,6 +26,11 @@ class Container:
     service: str
     inspected: dict[str, Any]
 
+    def is_at(self, address: str) -> bool:
+        """Whether it is this container that has an address in the set's network."""
+        networks = self.inspected["NetworkSettings"]["Networks"].values()
+        return address in {network["IPAddress"] for network in networks}
+
 
 @dataclass(frozen=True)
 class TheSet:
