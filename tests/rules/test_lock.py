@@ -25,3 +25,11 @@ def test_the_bill_of_materials_is_valid_and_complete(tmp_path: Path) -> None:
         locked
     )
     assert all(part["purl"].startswith("pkg:pypi/") for part in written["components"])
+
+
+def test_the_image_has_what_is_tested_and_less() -> None:
+    runs, tested = (
+        set((REPOSITORY / name).read_text().split())
+        for name in ("requirements.txt", "requirements-dev.txt")
+    )
+    assert runs < tested
