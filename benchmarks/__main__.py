@@ -298,7 +298,7 @@ def _versions() -> list[str]:
     names = ("lifetimes", "lifelines", "scikit-survival", "statsforecast", "xgboost",
              "scikit-learn", "pandas", "numpy")  # fmt: skip
     theirs = [pin.replace("==", " ") for pin in pinned if pin.split("==")[0] in names]
-    ours = [f"{n} {metadata.version(n)}" for n in ("xgboost", "torch", "statsmodels", "lifelines")]
+    ours = [f"{n} {metadata.version(n)}" for n in ("xgboost-cpu", "torch", "statsmodels", "lifelines")]
     return [f"Peers: {', '.join(theirs)}.", f"Ours: {', '.join(ours)}."]
 
 

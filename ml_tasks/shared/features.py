@@ -41,11 +41,6 @@ IN_SAMPLE = sql.SQL("snapshots.is_in_sample is not false")
 IS_SAMPLED = sql.SQL(
     "mod(('x' || left(md5(snapshots.customer_id), 8))::bit(32)::bigint, %(one_in)s) = 0"
 )
-# Age of a date's oldest customer, whoever of them is read.
-DAYS_WATCHED = sql.SQL(
-    ", (select max(known.days_since_first_order) from {snapshots} as known"
-    " where known.as_of_date = %(as_of_date)s) as days_watched"
-).format(snapshots=SNAPSHOTS)
 # Training reads so many labelled snapshots at most, of the last three years.
 MAX_LABELLED_ROWS = 100_000
 LABELLED_DAYS = 3 * 365
@@ -80,6 +75,7 @@ class FeatureStore:
         self.shard = shard
         self.reads: list[dict[str, Any]] = []  # what was read so far, in numbers
         self._last: dict[str, tuple[date, pd.DataFrame]] = {}  # what was read last, by method
+        self._days_watched: dict[date, int | None] = {}  # known to the stores of all shards
 
     def sample_for(
         self, training_date: date, horizon_days: int, max_rows: int = MAX_LABELLED_ROWS
@@ -106,7 +102,9 @@ class FeatureStore:
 
     def of_shard(self, shard: Shard) -> FeatureStore:
         """The same features, snapshots of a shard alone."""
-        return FeatureStore(self.connection, shard=shard)
+        store = FeatureStore(self.connection, shard=shard)
+        store._days_watched = self._days_watched
+        return store
 
     def count_customers(self, as_of_date: date) -> int:
         """Customers that were known on a date."""
@@ -132,7 +130,7 @@ class FeatureStore:
         ).format(
             snapshots=SNAPSHOTS,
             in_sample=IN_SAMPLE if self.for_training else sql.SQL("true"),
-            **(self._sampled() if self.shard == WHOLE else self._dealt()),
+            **(self._sampled() if self.shard == WHOLE else self._dealt(as_of_date)),
         )
         frame = self.read(query, {"as_of_date": as_of_date, **self._sample_of(as_of_date)})
         if frame.empty and self._lacks_snapshots(as_of_date):
@@ -187,10 +185,15 @@ class FeatureStore:
         known = {"known_by": known_by, "horizon_days": horizon_days}
         return self.read(query, {**known, **self._sample_of(known_by)})
 
-    def _dealt(self) -> dict[str, sql.Composable]:
+    def _dealt(self, as_of_date: date) -> dict[str, sql.Composable]:
         """The same as `_sampled` of a snapshot's query that reads a shard."""
+        if as_of_date not in self._days_watched:  # the age of the oldest, whoever is read
+            query = sql.SQL("select max(days_since_first_order) from {} where as_of_date = %s")
+            ((days,),) = self.connection.execute(query.format(SNAPSHOTS), [as_of_date]).fetchall()
+            self._days_watched[as_of_date] = days
+        watched = sql.SQL(", {}::integer as days_watched").format(self._days_watched[as_of_date])
         is_own = self.shard.condition(sql.Identifier("snapshots", CUSTOMER_KEY))
-        return {"days_watched": DAYS_WATCHED, "is_sampled": is_own}
+        return {"days_watched": watched, "is_sampled": is_own}
 
     def _sampled(self) -> dict[str, sql.Composable]:
         """Column and condition of a query that reads a sample; nothing where all are read."""

@@ -117,6 +117,29 @@ def test_postgres_deals_as_python_does(home: Settings) -> None:
             assert own
 
 
+def test_a_shard_reads_its_own_customers_alone(home: Settings) -> None:
+    """By an index, and from pages that hold few others."""
+    pages = (
+        "select count(distinct (ctid::text::point)[0]) from features.customer_snapshots"
+        " where as_of_date = {} and {}"
+    )
+    with connect(home, "scorer") as connection:
+
+        def ask(query: str, condition: sql.Composable) -> list[tuple]:
+            return connection.execute(sql.SQL(query).format(AS_OF, condition)).fetchall()
+
+        own = [shard.condition(sql.Identifier("customer_id")) for shard in shards(3)]
+        connection.execute("set enable_seqscan = off")  # a small table is quicker read whole
+        plan = ask(f"explain {pages}", own[1])
+        (found_by,) = [line for (line,) in plan if "Index Cond" in line]
+        assert found_by.count("md5(customer_id)") == 2
+        assert "Filter" not in str(plan)
+        [(of_date,)] = ask(pages, sql.SQL("true"))
+        of_shards = [ask(pages, condition)[0][0] for condition in own]
+    assert of_date >= 4
+    assert sum(of_shards) <= of_date + 4  # one at each end is shared, now and then a gap is filled
+
+
 def half_a_shard(settings: Settings) -> None:
     """Score a shard and be killed when its first rows were sent, and not yet committed."""
     write, written = sharded.pq.write_table, []
