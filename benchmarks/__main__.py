@@ -298,8 +298,9 @@ def _versions() -> list[str]:
     names = ("lifetimes", "lifelines", "scikit-survival", "statsforecast", "xgboost",
              "scikit-learn", "pandas", "numpy")  # fmt: skip
     theirs = [pin.replace("==", " ") for pin in pinned if pin.split("==")[0] in names]
-    ours = [f"{n} {metadata.version(n)}" for n in ("xgboost-cpu", "torch", "statsmodels", "lifelines")]
-    return [f"Peers: {', '.join(theirs)}.", f"Ours: {', '.join(ours)}."]
+    ours = ("xgboost-cpu", "torch", "statsmodels", "lifelines")
+    installed = [f"{name} {metadata.version(name)}" for name in ours]
+    return [f"Peers: {', '.join(theirs)}.", f"Ours: {', '.join(installed)}."]
 
 
 def _told(circumstances: dict[str, str]) -> str:

@@ -52,8 +52,8 @@ class Shard:
             key: A text column, quoted for SQL.
         """
         return sql.SQL(
-            "substr(md5({key}), {first_digit}, {digits}) collate \"C\" >= {first}"
-            " and substr(md5({key}), {first_digit}, {digits}) collate \"C\" < {end}"
+            'substr(md5({key}), {first_digit}, {digits}) collate "C" >= {first}'
+            ' and substr(md5({key}), {first_digit}, {digits}) collate "C" < {end}'
         ).format(
             key=key,
             first_digit=FIRST_DIGIT,
