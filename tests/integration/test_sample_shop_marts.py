@@ -10,6 +10,7 @@ import pytest
 
 from ingest.batches import close_build
 from ingest.sample_shop import START, Plan, Shop, generate, write_next_day, write_plan
+from perennial.dbt import BUILD
 from perennial.settings import Settings
 from perennial.warehouse import connect
 from tests.conftest import StartHome
@@ -47,7 +48,7 @@ QUERIES = {
 
 
 def build_marts(settings: Settings, as_of_date: date) -> None:
-    dbt(settings, as_of_date, "build", "--select", "staging", "intermediate", "marts")
+    dbt(settings, as_of_date, *BUILD, "--select", "staging", "intermediate", "marts")
     close_build(settings)
 
 
