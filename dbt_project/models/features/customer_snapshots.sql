@@ -9,7 +9,8 @@
 
 with
 
-dates as (
+-- materialized: asked once, not for each of a customer's days
+dates as materialized (
 
     select
         dates.as_of_date,
@@ -22,7 +23,8 @@ dates as (
 
 ),
 
-days as (
+-- not materialized: read three times, it would be written to disk once more
+days as not materialized (
 
     select * from {{ ref('int_customer_days') }}
 
