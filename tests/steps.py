@@ -68,3 +68,17 @@ def score_relations() -> list[str]:
         for question in contracts.questions()
         for table in contracts.load(question).tables
     ]
+
+
+def primary_keys(settings: Settings, schema: str) -> dict[str, list[str]]:
+    """Columns of every table's primary key, as Postgres has them: [] where there is none."""
+    with connect(settings, "transformer") as connection:
+        found = connection.execute(
+            "select relname, array(select attname::text from unnest(conkey) with ordinality"
+            " as key (number, position) join pg_attribute on attrelid = pg_class.oid"
+            " and attnum = number order by position)"
+            " from pg_class left join pg_constraint on conrelid = pg_class.oid and contype = 'p'"
+            " where relnamespace = %s::regnamespace and relkind = 'r'",
+            [schema],
+        ).fetchall()
+    return dict(found)

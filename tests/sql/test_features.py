@@ -15,7 +15,7 @@ from ingest.sample_shop import generate, write
 from perennial.settings import Settings
 from perennial.warehouse import connect, read_frame
 from tests.conftest import StartHome
-from tests.steps import dbt
+from tests.steps import dbt, primary_keys
 
 SCORED = date(2024, 2, 20)
 LAYERS = ("--select", "staging", "intermediate", "marts", "features")
@@ -130,6 +130,16 @@ def counted_snapshot(
         values[f"count_orders_{window_days}d"] = len(between(seen, "ordered_date", start, day))
         values[f"net_spend_amount_{window_days}d"] = net(seen, returned, start, day)
     return values
+
+
+def test_postgres_itself_keeps_rows_from_standing_twice(home: Settings) -> None:
+    assert primary_keys(home, "features") == {
+        "customer_snapshots": ["as_of_date", "customer_id"],
+        "customer_outcomes": ["as_of_date", "horizon_days", "customer_id"],
+        "customer_next_orders": ["as_of_date", "snapshot_date", "customer_id"],
+        "product_weeks": ["as_of_date", "product_id", "week_start_date"],
+        "shop_days": ["as_of_date", "day_date"],
+    }
 
 
 @pytest.mark.parametrize("day", [SCORED, date(2023, 9, 1)], ids=["scored", "grid"])
