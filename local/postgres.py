@@ -53,13 +53,14 @@ def start(settings: Settings) -> None:
     with one_at_a_time(settings, "postgres"):
         prepare(settings)
         data = data_folder(settings)
-        if not is_running(settings):
+        if not _comes_up(settings):  # none runs, or one that was about to end
             _end_orphans(data)
             require_free_port(settings.pg_port, "PERENNIAL_PG_PORT", settings.pg_host)
             if not (data / "PG_VERSION").exists():
                 initialise(settings)
             _pg_ctl(settings, "start", "-t", str(START_TIMEOUT_SECONDS))
-        _wait_until_ready(settings)
+            if not _comes_up(settings):
+                raise SettingsError(f"Postgres ended as soon as it ran. {_log_tail(settings)}")
         bootstrap(settings)
         _start_reader_limit(settings)
 
@@ -324,24 +325,24 @@ def _end(processes: list[psutil.Process], sign: signal.Signals) -> list[psutil.P
     return alive
 
 
-def _wait_until_ready(settings: Settings) -> None:
-    """Wait for a server that runs but does not answer yet: it recovers from a crash.
+def _comes_up(settings: Settings) -> bool:
+    """Whether a server runs and answers; waits for one that recovers from a crash.
 
     Raises:
-        SettingsError: If it ends, refuses the password, or takes too long.
+        SettingsError: If it refuses the password, or takes too long.
     """
     deadline = time.monotonic() + START_TIMEOUT_SECONDS
-    while True:
+    while is_running(settings):
         try:
             psycopg.connect(settings.dsn(SUPERUSER, "postgres"), connect_timeout=2).close()
-            return
+            return True
         except psycopg.OperationalError as error:
-            is_hopeless = "authentication failed" in str(error) or not is_running(settings)
-            if is_hopeless or time.monotonic() > deadline:
+            if "authentication failed" in str(error) or time.monotonic() > deadline:
                 raise SettingsError(
                     f"Postgres does not answer: {error}. {_log_tail(settings)}"
                 ) from None
         time.sleep(0.2)
+    return False
 
 
 def _log_tail(settings: Settings) -> str:

@@ -192,6 +192,25 @@ def test_a_server_killed_under_a_busy_statement_starts_again(start_home: StartHo
     )
 
 
+def test_a_server_that_ends_while_it_is_started_starts_again(start_home: StartHome) -> None:
+    """It still ran when it was looked for: a kill takes a moment to be one."""
+    settings = start_home("canonical")
+    os.kill(postmaster(settings), signal.SIGSTOP)  # alive, and answers nobody
+    kill = threading.Timer(1, kill_postmaster, (settings,))
+    kill.start()
+    postgres.start(settings)
+    kill.join()
+    with psycopg.connect(settings.dsn("bi_reader")) as connection:
+        connection.execute("select 1")
+    ledger.record(
+        "the database goes",
+        "the postmaster killed while a start waits for it to answer",
+        "the start that waited starts it again",
+        kills=1,
+        lost=0,
+    )
+
+
 def count_for_ever(settings: Settings) -> None:
     with suppress(psycopg.OperationalError), psycopg.connect(settings.dsn(SUPERUSER)) as connection:
         connection.execute("select count(*) from generate_series(1, 1000000000000)")
