@@ -58,6 +58,13 @@ def first_touched_date(shop: Teller) -> str | None:
     return row[0]
 
 
+def changed_keys(shop: Teller) -> pd.DataFrame:
+    """The last build's list of keys in files that changed, in a total order."""
+    with connect(shop.settings, "transformer") as connection:
+        query = "select * from intermediate.int_changed_keys order by 1, 2, 3, 4"
+        return read_frame(connection, query)
+
+
 def never_vacuumed(shop: Teller) -> set[str]:
     """Tables that autovacuum leaves alone, however much is inserted."""
     with connect(shop.settings, "transformer") as connection:
@@ -104,3 +111,19 @@ def test_file_by_file_comes_to_the_same_as_a_build_from_nothing(
         "fct_refunds": ["refund_item_id"],
         "dim_dates": ["date_day"],
     }
+
+
+@pytest.mark.parametrize(
+    ("source", "steps"), [("online_retail", ONLINE_RETAIL[:2]), ("canonical", CANONICAL[:2])]
+)
+def test_a_build_that_goes_on_where_one_broke_off_lists_the_same_keys(
+    source: str, steps: list[Step], start_home: StartHome, tmp_path: Path
+) -> None:
+    shop = Teller(start_home(source), tmp_path)
+    for step in steps:
+        step.happens(shop)
+        shop.break_off()
+        listed = changed_keys(shop)
+        assert len(listed) > 0
+        shop.build()
+        pd.testing.assert_frame_equal(changed_keys(shop), listed, obj=step.title)

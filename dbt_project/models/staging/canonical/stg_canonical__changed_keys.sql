@@ -1,6 +1,7 @@
 -- One row per changed file and order, product or customer that stands in it. Read from raw, which
 -- keeps the rows of refused files too. A customer who becomes known, or unknown, touches their
--- orders; those in files that did not change stand where the build before has left them.
+-- orders; those in files that did not change stand where the build before has left them. Of a build
+-- that broke off others may stand there, too: they are not looked at, so that the list is the same.
 {%- set judged_orders = built_relation('stg_canonical__orders_judged', 'staging') %}
 with
 
@@ -48,8 +49,9 @@ changed_keys as (
         on customers.customer_id = orders.customer_id
 
     where
+        orders.file_id not in (select file_id from files where is_changed)
         -- `not in` would compare each with all, where they are too many for a hash in memory
-        not exists (
+        and not exists (
             select
             from {{ source('raw', 'canonical_customers') }} as unchanged
             where
