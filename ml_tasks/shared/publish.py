@@ -151,9 +151,11 @@ def checksum_in_force(
 def clean_superseded(settings: Settings, older_than: timedelta = SUPERSEDED_KEPT) -> dict[str, int]:
     """Delete rows that no pointer shows: superseded, or left by a run that failed.
 
+    Those of a date that is being published stay, however old they are.
+
     Args:
         settings: Where the warehouse is.
-        older_than: Rows written more recently stay: their publish may still be at work.
+        older_than: Rows and parts written more recently stay: their run may still be at work.
 
     Returns:
         Rows deleted, by table; of `score_parts`, parts.
@@ -252,12 +254,16 @@ def _csv(rows: pa.Table) -> bytes:
     return sink.getvalue().to_pybytes()
 
 
+def _lock_of(question: str, as_of_date: date) -> str:
+    return f"publish {question} {as_of_date}"
+
+
 @contextmanager
 def one_publish_at_a_time(
     connection: psycopg.Connection[Any], question: str, as_of_date: date
 ) -> Iterator[None]:
     """Hold the lock of a question and date: a second publish of them waits for the first."""
-    key = [f"publish {question} {as_of_date}"]
+    key = [_lock_of(question, as_of_date)]
     connection.execute("select pg_advisory_lock(hashtextextended(%s, 0))", key)
     try:
         yield
@@ -390,7 +396,19 @@ def _clean(
         "  and publications.publication_id = written.publication_id)"
     ).format(table=table.relation)
     rows = connection.execute(find, {"question": question, "older_than": older_than}).fetchall()
-    delete = sql.SQL("delete from {table} where as_of_date = %s and publication_id = %s").format(
-        table=table.relation
-    )
-    return sum(connection.execute(delete, row).rowcount for row in rows)
+    delete = sql.SQL(
+        "delete from {table} where as_of_date = %(as_of_date)s"
+        " and publication_id = %(publication_id)s and not exists ("
+        # asked again: whoever held the lock may have pointed at these rows since they were found
+        "  select from ops.publications where question = %(question)s"
+        "  and as_of_date = %(as_of_date)s and publication_id = %(publication_id)s)"
+    ).format(table=table.relation)
+    deleted = 0
+    for as_of_date, publication_id in rows:
+        given = {"as_of_date": as_of_date, "publication_id": publication_id, "question": question}
+        with connection.transaction():
+            lock = "select pg_try_advisory_xact_lock(hashtextextended(%s, 0))"
+            ((is_free,),) = connection.execute(lock, [_lock_of(question, as_of_date)]).fetchall()
+            if is_free:
+                deleted += connection.execute(delete, given).rowcount
+    return deleted

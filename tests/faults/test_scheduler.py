@@ -113,7 +113,14 @@ def kill_once_each(settings: Settings, make: Make, numbers: random.Random) -> li
     return killed
 
 
+def is_idle(settings: Settings) -> bool:
+    """Whether no run is under way; one that was disturbed goes on beside the one after it."""
+    runs = Api(settings).get("/dags/~/dagRuns", state=["running", "queued"], limit=1)
+    return not runs["total_entries"]
+
+
 def same_rows(home: Settings, twin: Settings, but: Collection[str] = ()) -> int:
+    wait_until(lambda: is_idle(home), AT_WORK_SECONDS)
     found = twins.differences(home, twin, but)
     assert not found, "\n".join(found)
     return twins.row_count(home)

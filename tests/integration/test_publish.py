@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date, timedelta
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from expectations.gate import GateFailed
+from expectations.gate import GateFailed, Summary
+from expectations.scores import gate_scores
 from ml_tasks.shared import publish as publish_module
 from ml_tasks.shared.model import TrainedModel
 from ml_tasks.shared.publish import clean_superseded, publish
@@ -318,6 +320,23 @@ def test_only_rows_without_a_pointer_are_cleaned(home: Settings) -> None:
     assert clean_superseded(home, timedelta(0))["churn"] == 0
     assert published(home) == {0.2: 500}
     assert published(home, AS_OF + timedelta(days=21)) == {0.5: 500}
+
+
+def test_rows_that_are_about_to_be_shown_are_not_cleaned(
+    home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long it takes: a machine may sleep between the gate and the switch."""
+
+    def gate_then_clean(*given: Any) -> Summary:
+        summary = gate_scores(*given)
+        assert clean_superseded(home, timedelta(0))["churn"] == 0
+        return summary
+
+    run(home, frame(0.1))
+    monkeypatch.setattr(publish_module, "gate_scores", gate_then_clean)
+    run(home, frame(0.2))
+    assert published(home) == {0.2: 500}
+    assert clean_superseded(home, timedelta(0))["churn"] == 500
 
 
 def test_parts_make_one_publication_whatever_their_number(home: Settings) -> None:
