@@ -20,6 +20,7 @@ import pytest
 from local import postgres
 from perennial.bootstrap import SUPERUSER
 from perennial.settings import Settings
+from tests.commands import wait_until
 from tests.conftest import StartHome
 from tests.faults import chain, ledger, twins
 from tests.faults.chain import Task
@@ -176,8 +177,7 @@ def test_a_server_killed_under_a_busy_statement_starts_again(start_home: StartHo
             "select count(*) from pg_stat_activity where state = 'active'"
             " and query like 'select count%generate%' and pid <> pg_backend_pid()"
         )
-        while connection.execute(at_work).fetchone() != (1,):
-            time.sleep(0.05)
+        wait_until(lambda: connection.execute(at_work).fetchone() == (1,), 30)
     kill_postmaster(settings)
     postgres.start(settings)
     with psycopg.connect(settings.dsn("bi_reader")) as connection:
