@@ -21,7 +21,7 @@ from pathlib import Path
 
 import psycopg
 
-from local import postgres
+from local import postgres, programs
 from perennial.bootstrap import SUPERUSER
 from perennial.settings import REPOSITORY, Settings, SettingsError, shop_of
 
@@ -98,7 +98,7 @@ def backup(settings: Settings, folder: Path | None = None) -> Path:
         source=source,
         home=str(settings.home),
         version=version(),
-        postgres=postgres.version(),
+        postgres=programs.version(),
         files=digests(draft),
     )
     (draft / MANIFEST).write_text(json.dumps(asdict(manifest), indent=1) + "\n")
@@ -143,7 +143,7 @@ def sizes(folder: Path) -> dict[str, int]:
 def _copy_database(settings: Settings, folder: Path) -> None:
     _allow_replication(settings)
     command = [
-        *(str(postgres.binary("pg_basebackup")), "--pgdata", str(folder), "--username", SUPERUSER),
+        *(str(programs.binary("pg_basebackup")), "--pgdata", str(folder), "--username", SUPERUSER),
         *("--host", settings.pg_host, "--port", str(settings.pg_port), "--no-password"),
         *("--format", "tar", "--compress", "client-gzip:1", "--checkpoint", "fast", "--progress"),
     ]

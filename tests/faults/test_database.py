@@ -17,7 +17,7 @@ import psutil
 import psycopg
 import pytest
 
-from local import postgres
+from local import postgres, programs
 from perennial.bootstrap import SUPERUSER
 from perennial.settings import Settings
 from tests.commands import wait_until
@@ -155,7 +155,7 @@ def sound_pages(settings: Settings) -> str:
     """Compare every page with its checksum (the wheel has no amcheck); stops the server for it."""
     postgres.stop(settings)
     checked = subprocess.run(
-        [postgres._binaries() / "pg_checksums", "--check", "-D", postgres.data_folder(settings)],
+        [programs.binary("pg_checksums"), "--check", "-D", postgres.data_folder(settings)],
         capture_output=True,
         text=True,
         check=False,

@@ -21,7 +21,7 @@ import psycopg
 import pytest
 
 from ingest.sample_shop import make_files
-from local import airflow, postgres
+from local import airflow, postgres, programs
 from local.home import AIRFLOW_SECRETS, MLFLOW_SECRETS
 from perennial.airflow_api import Api
 from perennial.bootstrap import ROLES, SUPERUSER
@@ -170,7 +170,7 @@ def failed_landing(settings: Settings, port: int) -> subprocess.CompletedProcess
 def dumped(settings: Settings, database: str) -> str:
     done = subprocess.run(
         [
-            *(postgres.binary("pg_dump"), "--host", settings.pg_host, "--username", SUPERUSER),
+            *(programs.binary("pg_dump"), "--host", settings.pg_host, "--username", SUPERUSER),
             *("--port", str(settings.pg_port), database),
         ],
         env=os.environ | {"PGPASSWORD": settings.password(SUPERUSER)},

@@ -1,0 +1,159 @@
+"""A first start: whoever starts it, wherever the clone and the home lie."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from local import postgres, programs
+from perennial.settings import REPOSITORY, Settings
+from tests.conftest import free_port
+
+IS_ROOT = os.geteuid() == 0
+ORDINARY = "nobody"  # somebody who is not root, if we are
+PRIVATE, OPEN = 0o700, 0o755
+needs_root = pytest.mark.skipif(not IS_ROOT, reason="only root's server runs as another user")
+USERS = [pytest.param(None, id="us"), pytest.param(ORDINARY, id="ordinary", marks=needs_root)]
+
+
+def python_of(user: str | None) -> str:
+    """A Python 3.11 that the user can run: ours may lie in a folder of our own."""
+    for path in (sys.executable, "/usr/bin/python3.11"):
+        with suppress(PermissionError, FileNotFoundError):
+            subprocess.run([path, "-c", ""], check=True, user=user, cwd="/")
+            return path
+    pytest.skip(f"{user} can run no Python 3.11 here")
+
+
+@contextmanager
+def clone(mode: int, user: str | None, name: str = "clone") -> Iterator[Path]:
+    """A folder of somebody's with a wheel of its own in it, as a clone with its .venv is."""
+    top = Path(tempfile.mkdtemp(prefix="perennial-test-"))
+    folder = top / name
+    try:
+        installed = programs._site_packages()
+        info = next(installed.glob(f"{programs.WHEEL}-*.dist-info")).name
+        for part in (*programs.PARTS, info):
+            shutil.copytree(installed / part, folder / "wheel" / part, symlinks=True)
+        init = Path(programs.WHEEL) / "__init__.py"
+        shutil.copy2(installed / init, folder / "wheel" / init)
+        if user:
+            for path in (top, *top.rglob("*")):
+                shutil.chown(path, user)
+        top.chmod(mode)
+        yield folder
+    finally:
+        shutil.rmtree(top)
+
+
+def run(verb: str, folder: Path, settings: Settings, user: str | None) -> tuple[int, str]:
+    """`python -m local.postgres` in that clone; its exit code and what it said."""
+    done = subprocess.run(
+        [python_of(user), "-m", "local.postgres", verb],
+        cwd=REPOSITORY,
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": os.pathsep.join(
+                map(str, (folder / "wheel", REPOSITORY, programs._site_packages()))
+            ),
+            "PERENNIAL_HOME": str(settings.home),
+            "PERENNIAL_SOURCE": settings.source,
+            "PERENNIAL_PG_PORT": str(settings.pg_port),
+        },
+        user=user,
+        extra_groups=[] if user else None,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def start_and_stop(folder: Path, settings: Settings, user: str | None) -> None:
+    code, told = run("start", folder, settings, user)
+    assert code == 0, told
+    try:
+        assert postgres.is_running(settings)
+    finally:
+        assert run("stop", folder, settings, user)[0] == 0
+
+
+@pytest.mark.parametrize("user", USERS)
+@pytest.mark.parametrize(
+    "mode", [pytest.param(PRIVATE, id="private"), pytest.param(OPEN, id="open")]
+)
+def test_a_home_starts_first_and_again(mode: int, user: str | None) -> None:
+    with clone(mode, user, "a clöne") as folder:
+        settings = Settings(home=folder / ".perennial", source="canonical", pg_port=free_port())
+        copies = postgres._copies(settings)
+        try:
+            start_and_stop(folder, settings, user)
+            has_copy = IS_ROOT and user is None and mode == PRIVATE
+            assert copies.exists() == has_copy
+            start_and_stop(folder, settings, user)
+        finally:
+            postgres.remove(settings)
+        assert not copies.exists()
+        assert stat.S_IMODE(folder.parent.stat().st_mode) == mode  # nothing was opened up
+
+
+@needs_root
+def test_a_copy_that_is_damaged_or_of_another_wheel_does_no_harm() -> None:
+    with clone(PRIVATE, None) as folder:
+        settings = Settings(home=folder / ".perennial", source="canonical", pg_port=free_port())
+        copies = postgres._copies(settings)
+        try:
+            (copies / "0.1.0-01234567" / programs.BIN).mkdir(parents=True)
+            (copies / "new" / programs.BIN).mkdir(parents=True)
+            start_and_stop(folder, settings, None)
+            (whole,) = copies.iterdir()
+            library = next((whole / programs.PARTS[1]).glob("libpq*"))
+            size = library.stat().st_size
+            os.truncate(library, 1_000)
+            start_and_stop(folder, settings, None)
+            assert library.stat().st_size == size
+            shutil.rmtree(whole / programs.PARTS[1])  # all that a copy of an earlier version lacked
+            start_and_stop(folder, settings, None)
+            assert library.exists()
+        finally:
+            postgres.remove(settings)
+
+
+@needs_root
+def test_a_home_that_is_moved_or_opened_keeps_its_database() -> None:
+    with clone(PRIVATE, None) as folder:
+        settings = Settings(home=folder / ".perennial", source="canonical", pg_port=free_port())
+        data = postgres.data_folder(settings)
+        moved = settings.model_copy(update={"home": folder / "moved"})
+        try:
+            start_and_stop(folder, settings, None)
+            made = (data / "PG_VERSION").stat().st_mtime_ns
+            settings.home.rename(moved.home)
+            folder.parent.chmod(OPEN)
+            assert postgres.data_folder(moved) == data
+            start_and_stop(folder, moved, None)
+            assert (data / "PG_VERSION").stat().st_mtime_ns == made
+            shutil.copytree(moved.home, settings.home, symlinks=True)
+            code, told = run("start", folder, settings, None)
+            assert code == 1
+            assert "is a copy of" in told
+            postgres.remove(settings)
+            assert data.exists()  # it is the other home's
+            data.rename(data.with_name("elsewhere"))
+            code, told = run("start", folder, moved, None)
+            assert code == 1
+            assert f"was in {data}, and that is gone" in told
+            assert not data.exists()
+        finally:
+            postgres.remove(moved)
+        assert not data.parent.exists()
