@@ -8,31 +8,24 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import itertools
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO
 
 from ingest.csv_records import count_lines
+from ingest.errors import LandingError
+from ingest.listing import FORMATS, Found, format_of, listed, protocols, require_inside
+from ingest.order import natural_key
 from perennial.settings import SECRET_REMEDY
-from perennial.text import holds_secret, plain
+from perennial.text import holds_secret
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
-FORMATS = {
-    ".csv": "csv",
-    ".csv.gz": "csv",
-    ".parquet": "parquet",
-    ".jsonl": "json_lines",
-    ".jsonl.gz": "json_lines",
-    ".ndjson": "json_lines",
-    ".ndjson.gz": "json_lines",
-}
 TABLE_PREFIX = "table:"
 # Of fsspec's, those that lead to files somebody put there: no archives, caches, references, code.
 SCHEMES = {
@@ -43,23 +36,16 @@ GB = 10**9
 DEFAULT_LIMIT_BYTES = 50 * GB
 # No real export packs so well. A small file may: it can't do harm.
 MOST_PACKED, PACKED_HARMLESS_BYTES = 300, GB // 10
-WILDCARDS = "*?["
 BLOCK_BYTES = 1 << 20
-
-
-class LandingError(ValueError):
-    """Nothing was landed; the message names the file, the likely cause and the remedy.
-
-    It may hold names that the shop gave, so it is kept to one line without control characters.
-    """
-
-    def __init__(self, message: str) -> None:
-        super().__init__(plain(message))
 
 
 @dataclass(frozen=True)
 class ShopFile:
-    """A file of the shop: its full path or URL, its format, how to open it, how long it may be."""
+    """A file of the shop: its full path or URL, its format, how to open it, how long it may be.
+
+    Attributes:
+        folders: Names of the folders on the way to it that FILES does not name itself.
+    """
 
     name: str
     base_name: str
@@ -68,11 +54,12 @@ class ShopFile:
     filesystem: AbstractFileSystem
     path: str
     limit_bytes: int = DEFAULT_LIMIT_BYTES
+    folders: tuple[str, ...] = ()
 
     @property
     def is_local(self) -> bool:
         """Whether it is on this machine."""
-        return "file" in _protocols(self.filesystem)
+        return "file" in protocols(self.filesystem)
 
 
 @dataclass(frozen=True)
@@ -95,7 +82,7 @@ class Content:
 
 
 def find(files: str, as_of_date: date, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> list[ShopFile]:
-    """The files that FILES means on a date, in order of name.
+    """The files that FILES means on a date, in natural order of name.
 
     Args:
         files: Path, folder, glob or fsspec URL; `{as_of_date}` becomes the date.
@@ -117,14 +104,13 @@ def find(files: str, as_of_date: date, limit_bytes: int = DEFAULT_LIMIT_BYTES) -
     except (ImportError, ValueError) as error:
         raise LandingError(f"{named} can't be opened: {error}") from error
     try:
-        paths = _paths(filesystem, path, named)
+        found = listed(filesystem, path, named)
     except OSError as error:
         raise LandingError(f"{named} can't be listed: {error}") from error
-    if "file" in _protocols(filesystem):
-        _require_inside(paths, path)
-    return [
-        replace(_shop_file(filesystem, path), limit_bytes=limit_bytes) for path in sorted(paths)
-    ]
+    if "file" in protocols(filesystem):
+        require_inside([each.path for each in found], path)
+    shop_files = [_shop_file(filesystem, each, limit_bytes) for each in found]
+    return sorted(shop_files, key=lambda file: natural_key(file.path))
 
 
 def _require_plain(named: str) -> None:
@@ -139,75 +125,18 @@ def _require_plain(named: str) -> None:
         )
 
 
-def _require_inside(paths: list[str], path: str) -> None:
-    """Refuse what lies elsewhere than it seems: whoever may write into a folder names no others."""
-    parts = PurePosixPath(path).parts
-    fixed = list(itertools.takewhile(lambda part: not set(part) & set(WILDCARDS), parts))
-    folder = Path(*fixed)
-    folder = (folder if folder.is_dir() else folder.parent).resolve()
-    for found in paths:
-        real = Path(found).resolve()
-        if not real.is_relative_to(folder):
-            raise LandingError(
-                f"{found} leads out of {folder}: a link or .. in it; put the file itself there, "
-                "or name the folder it is in"
-            )
-        if not real.is_file():
-            raise LandingError(
-                f"{found} can't be read: it is no regular file but a directory, a pipe or a device"
-            )
-
-
-def _paths(filesystem: AbstractFileSystem, path: str, named: str) -> list[str]:
-    if any(character in path for character in WILDCARDS):
-        paths = [str(found) for found in filesystem.glob(path) if _is_shown(str(found))]
-        paths = [found for found in paths if not filesystem.isdir(found)]
-        if not paths:
-            raise LandingError(f"no file matches {named}: mind upper and lower case, or the date")
-        return paths
-    # a URL that names a file is not asked whether it is a folder: over HTTP that downloads it
-    if _format(path) is None and filesystem.isdir(path):
-        listed = filesystem.ls(path, detail=True)
-        paths = [e["name"] for e in listed if e["type"] == "file" or e.get("islink")]
-        paths = [found for found in paths if _is_shown(found) and not filesystem.isdir(found)]
-        if not paths:
-            raise LandingError(
-                f"folder {named} holds no files (names that begin with . or _ are passed over): "
-                f"put the shop's files there, or give a glob if they are deeper"
-            )
-        return paths
-    if not filesystem.exists(path):
-        raise LandingError(
-            f"there is no {named}: mind the spelling, the folder it is relative to, and "
-            "that the file of that date has arrived"
-        )
-    return [path]
-
-
-def _is_shown(path: str) -> bool:
-    return PurePosixPath(path).name[:1] not in (".", "_")
-
-
-def _format(path: str) -> str | None:
-    name = PurePosixPath(path).name.lower().split("?")[0]
-    return next((kind for suffix, kind in FORMATS.items() if name.endswith(suffix)), None)
-
-
-def _shop_file(filesystem: AbstractFileSystem, path: str) -> ShopFile:
-    name = path if "file" in _protocols(filesystem) else filesystem.unstrip_protocol(path)
-    kind = _format(path)
+def _shop_file(filesystem: AbstractFileSystem, found: Found, limit_bytes: int) -> ShopFile:
+    path = found.path
+    name = path if "file" in protocols(filesystem) else filesystem.unstrip_protocol(path)
+    kind = format_of(path)
     if kind is None:
         raise LandingError(
             f"{name}: no reader for this kind of file; its name must end with one of "
             f"{', '.join(FORMATS)}. Convert or rename it, or keep it out with a glob"
         )
     base_name = PurePosixPath(path).name.split("?")[0]
-    return ShopFile(name, base_name, kind, base_name.lower().endswith(".gz"), filesystem, path)
-
-
-def _protocols(filesystem: AbstractFileSystem) -> tuple[str, ...]:
-    protocol = filesystem.protocol
-    return (protocol,) if isinstance(protocol, str) else tuple(protocol)
+    is_gzip = base_name.lower().endswith(".gz")
+    return ShopFile(name, base_name, kind, is_gzip, filesystem, path, limit_bytes, found.folders)
 
 
 def fetch(file: ShopFile, folder: Path) -> Path:

@@ -15,13 +15,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
-from ingest.files import TABLE_PREFIX, Content, LandingError, ShopFile, examine, find
+from ingest.copies import copies
+from ingest.files import TABLE_PREFIX, Content, LandingError, examine, find
 from ingest.ledger import (
     LandedFile,
     Landing,
@@ -33,15 +33,16 @@ from ingest.ledger import (
     register,
     same_content,
 )
+from ingest.newest import in_landing_order
 from ingest.personal import Screen, Screening, screening_of
-from ingest.reading import Candidate, prepare, read_rows
+from ingest.reading import Candidate, prepare, read_rows, table_of
 from ingest.rows import Layout, Rows, Trace
 from ingest.schema_change import kept_names, note_columns
 from ingest.tables import land_tables, tables_have_news
 from ingest.versions import APPENDABLE, Verdict, judge
 from perennial import sources
 from perennial.settings import Settings
-from perennial.sources import Source, SourceTable
+from perennial.sources import Source
 from perennial.warehouse import copy_in
 
 log = logging.getLogger(__name__)
@@ -94,24 +95,12 @@ def _candidates(
 ) -> Iterator[list[Candidate]]:
     """Check every file before anything is touched; copies of remote ones last as long as this."""
     files = find(named, as_of_date, settings.max_file_bytes)
-    tables = [_table_of(source, file) for file in files]
-    settings.home.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="landing-", dir=settings.home) as folder:
-        yield [
-            prepare(file, table, Path(folder)) for file, table in zip(files, tables, strict=True)
+    tables = [table_of(source, file) for file in files]
+    with copies(settings) as folder:
+        candidates = [
+            prepare(file, table, folder) for file, table in zip(files, tables, strict=True)
         ]
-
-
-def _table_of(source: Source, file: ShopFile) -> SourceTable:
-    tables = [table for table in source.tables if table.holds(file.base_name)]
-    if len(tables) == 1:
-        return tables[0]
-    known = "; ".join(f"{table.name}: {' '.join(table.files)}" for table in source.tables)
-    fault = "belongs to no table" if not tables else "belongs to more than one table"
-    raise LandingError(
-        f"{file.name} {fault} of source {source.name!r}, which goes by file names ({known}): "
-        "rename the file, move it away, or name the files with a glob"
-    )
+        yield in_landing_order(settings, source, candidates)
 
 
 def _land_all(

@@ -1,71 +1,237 @@
-"""The newest order in the shop's files: the day after it is the date to score by default."""
+"""The newest order in the shop's files: the day after it is the date to score by default.
+
+What is an order's time, staging alone says: Postgres is asked, with staging's own cast.
+"""
 
 from __future__ import annotations
 
-import re
-import tempfile
-from dataclasses import replace
-from datetime import date
-from pathlib import Path
+import csv
+import io
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
-from ingest.files import TABLE_PREFIX, LandingError, ShopFile, find
-from ingest.reading import prepare, read_rows
+from expectations.unreadable import time_zone_of, value_and_cast
+from ingest.copies import copies
+from ingest.csv_records import MAX_RECORD_BYTES
+from ingest.files import TABLE_PREFIX, LandingError, find
+from ingest.order import in_order
+from ingest.reading import Candidate, prepare, read_rows, table_of
 from perennial import sources
+from perennial.casts import casts
 from perennial.settings import Settings
-from perennial.sources import SourceColumn, SourceTable
+from perennial.sources import Source, SourceColumn, SourceTable
 from perennial.warehouse import connect
 
-STAMP = b"%d,%b\n"  # a row of one column, behind its line
-ISO_DATE = re.compile(rb'^\d+,"?(\d{4}-\d\d-\d\d)', re.MULTILINE)
+if TYPE_CHECKING:
+    import psycopg
+
 PLACEHOLDER = "{as_of_date}"
+VALUES_AT_ONCE = 50_000  # different ones that are sent to Postgres together
 
 
-def newest_order_date(settings: Settings) -> date:
-    """Shop-local day of the newest order in FILES.
+@dataclass(frozen=True)
+class OrderTimes:
+    """What staging makes of the order times of files.
+
+    Attributes:
+        newest_at: Time of the newest order; None if no order has one.
+        newest_date: Its day in the shop's time zone.
+        given_count: Orders, or their lines, that say a time.
+        unreadable_count: Those of them whose time staging rejects.
+        latest_unreadable: The latest date that such a time begins with; empty if none does.
+    """
+
+    newest_at: datetime | None = None
+    newest_date: date | None = None
+    given_count: int = 0
+    unreadable_count: int = 0
+    latest_unreadable: str = ""
+
+    def __or__(self, other: OrderTimes) -> OrderTimes:
+        """Of both together."""
+        newer = max((self, other), key=lambda t: t.newest_at.timestamp() if t.newest_at else 0)
+        return OrderTimes(
+            newer.newest_at,
+            newer.newest_date,
+            self.given_count + other.given_count,
+            self.unreadable_count + other.unreadable_count,
+            max(self.latest_unreadable, other.latest_unreadable),
+        )
+
+    @property
+    def passed_over(self) -> str:
+        """A sentence on the times that were passed over; empty if there are none."""
+        if not self.unreadable_count:
+            return ""
+        latest = f", the latest of {self.latest_unreadable}" if self.latest_unreadable else ""
+        return (
+            f"{self.unreadable_count:,} of {self.given_count:,} order times are passed over"
+            f"{latest}: staging reads no such time, or it lies before 1990 or in the future"
+        )
+
+
+def newest_orders(settings: Settings) -> tuple[date, str]:
+    """Shop-local day of the newest order in FILES, and what was passed over, in words.
+
+    Postgres must run.
 
     Raises:
-        LandingError: If its order times are not ISO.
+        LandingError: If no order has a time that staging reads.
     """
     source = sources.load(settings.staging_source)
+    table, column = order_time_of(source)
+    with connect(settings, "loader") as connection:
+        if settings.files.startswith(TABLE_PREFIX):
+            found = _of_table(connection, settings, table, column)
+        else:
+            found = OrderTimes()
+            with copies(settings) as folder:
+                for file in find(settings.files, date.min, settings.max_file_bytes):
+                    if table_of(source, file) == table:
+                        candidate = prepare(file, table, folder)
+                        found |= order_times(connection, settings, candidate, column)
+    if found.newest_date is None:
+        told = found.passed_over or f"column {column.header!r} is empty, or has no rows"
+        raise LandingError(
+            f"{settings.files} has no order whose time staging reads, so the newest order's day is "
+            f"not known ({told}): write times like 2011-09-10 08:00:00 in column "
+            f"{column.header!r}, or say which date to score, AS_OF=2011-09-10"
+        )
+    return found.newest_date, found.passed_over
+
+
+def order_time_of(source: Source) -> tuple[SourceTable, SourceColumn]:
+    """The column that says when an order was placed, and its table."""
     ((table, column),) = (
         (table, column)
         for table in source.tables
         for column in table.columns
         if column.is_order_time
     )
-    if settings.files.startswith(TABLE_PREFIX):
-        newest = _newest_in_table(settings, table, column)
-    else:
-        files = [file for file in find(settings.files, date.min) if table.holds(file.base_name)]
-        with tempfile.TemporaryDirectory(prefix="newest-", dir=settings.home) as folder:
-            found = [_newest_in_file(file, table, column, Path(folder)) for file in files]
-            newest = max((text for text in found if text), default=None)
-    if newest is None:
-        raise LandingError(
-            f"no time like 2011-09-10 in column {column.header!r} of {settings.files}, so the "
-            "newest order's day is not known: say which date to score, AS_OF=2011-09-10"
-        )
-    return date.fromisoformat(newest[:10])
+    return table, column
 
 
-def _newest_in_file(
-    file: ShopFile, table: SourceTable, column: SourceColumn, folder: Path
-) -> str | None:
-    """The newest ISO date that the column's values begin with; ISO dates sort as text."""
-    found = prepare(file, table, folder)
-    columns = tuple(name if name == column.name else None for name in found.layout.columns)
-    chunks = read_rows(found, replace(found.layout, columns=columns), STAMP)
-    days = (day for chunk in chunks for day in ISO_DATE.findall(chunk.data))
-    return max(days, default=b"").decode() or None
+def order_times(
+    connection: psycopg.Connection[Any],
+    settings: Settings,
+    candidate: Candidate,
+    column: SourceColumn,
+) -> OrderTimes:
+    """What staging makes of a file's order times; the file is read as a stream."""
+    layout = candidate.layout
+    columns = tuple(name if name == column.name else None for name in layout.columns)
+    stamp = b"%d" + layout.delimiter + b"%b\n"
+    chunks = read_rows(candidate, replace(layout, columns=columns), stamp)
+    query = sql.SQL("select key as {}, value::bigint as count from json_each_text(%s::json)")
+    given = query.format(sql.Identifier(column.name))
+    found = OrderTimes()
+    for counts in _counted(_values(chunk.data, layout.delimiter) for chunk in chunks):
+        found |= _asked(connection, settings, column, given, [json.dumps(counts)])
+    return found
 
 
-def _newest_in_table(settings: Settings, table: SourceTable, column: SourceColumn) -> str | None:
+def _values(rows: bytes, delimiter: bytes) -> list[str]:
+    """What stands behind the line's number in each row."""
+    text, sign = rows.decode(), delimiter.decode()
+    if '"' not in text:
+        return [row.partition(sign)[2] for row in text.split("\n")[:-1]]
+    csv.field_size_limit(MAX_RECORD_BYTES)
+    return [value for _, value in csv.reader(io.StringIO(text, newline=""), delimiter=sign)]
+
+
+def in_landing_order(
+    settings: Settings, source: Source, candidates: Iterable[Candidate]
+) -> list[Candidate]:
+    """The files in the order in which they land, table by table: the later one counts.
+
+    Args:
+        settings: Which warehouse is asked for staging's reading.
+        source: The shop's form.
+        candidates: Its files.
+    """
+    order_table, column = order_time_of(source)
+    by_table = {table.name: [c for c in candidates if c.table == table] for table in source.tables}
+    times: dict[str, datetime | None] = {}
+
+    def newest_order(candidate: Candidate) -> datetime | None:
+        if candidate.table == order_table:
+            with connect(settings, "loader") as connection:
+                newest = order_times(connection, settings, candidate, column).newest_at
+            times[_rest_of_name(candidate)] = newest
+        return times.get(_rest_of_name(candidate))
+
+    tables = sorted(source.tables, key=lambda table: table != order_table)
+    ordered = {
+        table.name: in_order(by_table[table.name], lambda c: c.file.path, newest_order)
+        for table in tables
+    }
+    return [candidate for table in source.tables for candidate in ordered[table.name]]
+
+
+def _rest_of_name(candidate: Candidate) -> str:
+    """What a file's name has behind the part that says its table: `_b` of `orders_b.csv`."""
+    name = candidate.file.base_name.lower()
+    fixed = max((pattern.partition("*")[0] for pattern in candidate.table.files), key=len)
+    return name.removeprefix(fixed).partition(".")[0]
+
+
+def _counted(chunks: Iterable[list[str]]) -> Iterator[Counter[str]]:
+    """The different values and how often they stand, so many at once."""
+    counts: Counter[str] = Counter()
+    for values in chunks:
+        counts.update(values)
+        if len(counts) >= VALUES_AT_ONCE:
+            yield counts
+            counts = Counter()
+    yield counts
+
+
+def _of_table(
+    connection: psycopg.Connection[Any],
+    settings: Settings,
+    table: SourceTable,
+    column: SourceColumn,
+) -> OrderTimes:
     schema = settings.files.removeprefix(TABLE_PREFIX)
-    query = sql.SQL("select max({}::text) from {}").format(
-        sql.Identifier(column.header), sql.Identifier(schema, table.name)
+    given = sql.SQL("select {}::text as {}, 1 as count from {}").format(
+        sql.Identifier(column.header),
+        sql.Identifier(column.name),
+        sql.Identifier(schema, table.name),
     )
-    with connect(settings, "loader") as connection:
-        (newest,) = connection.execute(query).fetchone() or (None,)
-    return newest
+    return _asked(connection, settings, column, given, [])
+
+
+def _asked(
+    connection: psycopg.Connection[Any],
+    settings: Settings,
+    column: SourceColumn,
+    given: sql.Composable,
+    values: list[Any],
+) -> OrderTimes:
+    """Ask Postgres, as if what is given were landed now."""
+    time_zone = time_zone_of(settings)
+    value, cast = value_and_cast(column, time_zone)
+    day = sql.SQL(casts(time_zone).shop_date("ordered_at"))
+    query = sql.SQL(
+        "read as materialized ("
+        " select count, {value} as value, {cast} as ordered_at"
+        " from (select *, now() as _loaded_at from given) as landed)"
+        " select max(ordered_at), max({day}),"
+        " coalesce(sum(count) filter (where value is not null), 0)::bigint,"
+        " coalesce(sum(count) filter (where value is not null and ordered_at is null), 0)::bigint,"
+        ' coalesce(max(left(value, 10) collate "C") filter (where ordered_at is null'
+        "  and value ~ '^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}'), '')"
+        " from read"
+    ).format(value=value, cast=cast, day=day)
+    as_written = sql.SQL(query.as_string().replace("%", "%%"))  # no place of a value
+    row = connection.execute(
+        sql.SQL("with given as ({}), {}").format(given, as_written), values
+    ).fetchone()
+    assert row is not None
+    return OrderTimes(*row)

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from ingest import copies
 from perennial.bootstrap import ROLES, SUPERUSER
 from perennial.settings import PII_KEY, Settings, SettingsError
 
@@ -41,7 +42,7 @@ def prepare(settings: Settings) -> None:
 
 
 def make_folders(settings: Settings) -> None:
-    """Make the home and what is in it, and bind it to its shop.
+    """Make the home and what is in it, and bind it to its shop; copies left behind are deleted.
 
     Raises:
         SettingsError: If the home belongs to another shop, or can't be made.
@@ -50,6 +51,7 @@ def make_folders(settings: Settings) -> None:
     _claim(settings)
     for folder in ("logs", "run"):
         (settings.home / folder).mkdir(exist_ok=True)
+    copies.remove_left(settings)
 
 
 @contextmanager

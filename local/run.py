@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ingest.files import TABLE_PREFIX, find
-from ingest.newest import PLACEHOLDER, newest_order_date
+from ingest.newest import PLACEHOLDER, newest_orders
 from local import airflow, mlflow, postgres
 from local.home import one_at_a_time, prepare
 from local.watch import Failure, Watch
@@ -52,7 +52,10 @@ def run(settings: Settings, dates: list[date], *, is_forced: bool = False) -> in
 
 def _run(settings: Settings, dates: list[date], is_forced: bool) -> int:
     _make_home(settings)
-    dates = dates or [day_after_newest_order(settings)]
+    if not dates:
+        with console.status("starting Postgres, which knows what an order's time is"):
+            postgres.start(settings)
+        dates = [day_after_newest_order(settings)]
     start(settings)
     code = score(settings, dates, lambda: services(settings), is_forced=is_forced)
     if code == 0:
@@ -199,8 +202,12 @@ def check_files(settings: Settings, dates: list[date]) -> None:
 
 
 def day_after_newest_order(settings: Settings) -> date:
-    """The first date that has seen all of the shop's files."""
-    return newest_order_date(settings) + timedelta(days=1)
+    """The first date that has seen all of the shop's files, and at most tomorrow."""
+    newest, passed_over = newest_orders(settings)
+    if passed_over:
+        console.print(f"[yellow]Warning:[/yellow] {escape(passed_over)}.", soft_wrap=True)
+    tomorrow = datetime.now(UTC).date() + timedelta(days=1)
+    return min(newest + timedelta(days=1), tomorrow)
 
 
 def _make_home(settings: Settings) -> None:

@@ -69,6 +69,11 @@ class SourceTable:
         """Whether a file of this base name belongs to this table."""
         return any(fnmatch(Path(file_name).name.lower(), pattern) for pattern in self.files)
 
+    def is_named_by(self, folder_name: str) -> bool:
+        """Whether a folder of this name holds this table: a pattern that takes all names none."""
+        patterns = [pattern for pattern in self.files if pattern.strip("*?")]
+        return any(fnmatch(folder_name.lower(), pattern) for pattern in patterns)
+
 
 @dataclass(frozen=True)
 class Source:

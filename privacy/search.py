@@ -7,7 +7,9 @@ column that holds text and in the home's files.
 
 from __future__ import annotations
 
+import gzip
 import re
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg import sql
 
+from ingest import copies
 from perennial.contracts import CUSTOMER_KEY
 from perennial.warehouse import connect
 from privacy.persons import LAYERS, is_theirs, keyed_tables, relation, tables_behind
@@ -27,6 +30,7 @@ SCHEMAS = ("raw", "vault", *LAYERS, "ops")
 FOLDERS = ("dbt", "logs", "run")  # of the home; models' files are wherever they are kept
 SERVER_LOG = "postgres.log"  # beside the database's files
 BLOCK_BYTES = 1 << 22
+GZIP_MARK = b"\x1f\x8b"
 COLUMNS = """
     select nspname, relname, array_agg(attname::text order by attnum), atttypid::regtype::text
     from pg_attribute
@@ -137,6 +141,7 @@ def _files(settings: Settings, words: Sequence[str]) -> Iterator[str]:
         re.IGNORECASE,
     )
     own = [*(settings.home / name for name in FOLDERS), data_folder(settings).parent / SERVER_LOG]
+    own += copies.folders(settings)  # of a landing under way, or of one that was killed
     for root in [*(path.resolve().as_uri() for path in own), artefacts.root(settings)]:
         filesystem, folder = fsspec.core.url_to_fs(root)
         if not filesystem.exists(folder):
@@ -151,8 +156,20 @@ def _files(settings: Settings, words: Sequence[str]) -> Iterator[str]:
 
 def _has(file: Any, pattern: re.Pattern[bytes]) -> bool:
     rest = b""
-    while block := file.read(BLOCK_BYTES):
+    for block in _blocks(file):
         if pattern.search(rest + block):
             return True
         rest = block[-1024:]  # a word may be cut by the block
     return False
+
+
+def _blocks(file: Any) -> Iterator[bytes]:
+    """The file's content; of a gzipped one (a copy that is being made, say) what is in it."""
+    mark = file.read(len(GZIP_MARK))
+    file.seek(0)
+    if mark != GZIP_MARK:
+        yield from iter(lambda: file.read(BLOCK_BYTES), b"")
+        return
+    with suppress(EOFError, zlib.error, gzip.BadGzipFile):  # its end is not there yet
+        packed = gzip.GzipFile(fileobj=file)
+        yield from iter(lambda: packed.read1(BLOCK_BYTES), b"")

@@ -22,15 +22,21 @@ from pathlib import Path
 import fsspec
 import psycopg
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
 from ingest import batches, csv_reader
+from ingest.copies import copies
 from ingest.files import LandingError
 from ingest.land import Landing, has_news, land
+from local.home import make_folders
 from perennial.settings import REPOSITORY, Settings
 from perennial.warehouse import connect
+from privacy import search
 
+CASES = Path(__file__).parent.parent / "cases"
 DAY = date(2011, 9, 10)
 HEADERS = ["Invoice", "StockCode", "Description", "Quantity", "InvoiceDate", "Price"]
 HEADERS += ["Customer ID", "Country"]
@@ -424,7 +430,7 @@ def file_holding(name: str, content: bytes) -> Callable[[Path], str]:
         pytest.param(file_holding("b.parquet", b"PAR1"), "no Parquet file", id="cut Parquet"),
         pytest.param(file_holding("b.jsonl", b"[\n{}\n]"), "no JSON object", id="JSON list"),
         pytest.param(file_holding("b.xlsx", b"PK"), "no reader for this kind", id="spreadsheet"),
-        pytest.param(folder_called_csv, r"b\.csv can't be read: .*directory", id="folder"),
+        pytest.param(folder_called_csv, r"b\.csv holds no files", id="folder"),
     ],
 )
 def test_what_can_not_land_is_an_error_and_touches_nothing(home, tmp_path, make, message):
@@ -628,6 +634,134 @@ def test_files_come_from_urls_folders_globs_and_of_a_date(home, tmp_path, web):
     assert run(home, tmp_path).batch_id is None
     with pytest.raises(LandingError, match=r"there is no .*/missing\.csv"):
         run(home, f"{web}/missing.csv")
+
+
+def test_files_of_a_landing_land_in_the_order_that_their_names_say(home, tmp_path):
+    for number in (10, 2, 100):
+        write(tmp_path / f"lines_{number}.csv", line(number))
+    take(home, tmp_path)
+    assert rows(home, f"select invoice from {RAW} order by _file_id") == [("2",), ("10",), ("100",)]
+
+
+def test_files_whose_names_say_nothing_land_by_their_newest_order(tables_home, tmp_path):
+    """The lines of an order go with it, though their own rows have no time."""
+    for name, day in (("east", 3), ("north", 1), ("west", 2)):
+        (tmp_path / f"orders_{name}.csv").write_text(
+            "order_id,customer_id,ordered_at,order_type\n"
+            f"{name},,2024-05-0{day},sale\n1,,2023-01-01,sale\n"
+        )
+        (tmp_path / f"order_items_{name}.csv").write_text(
+            "order_item_id,order_id,product_id,quantity,unit_price_amount,line_type\n"
+            f"{name},{name},A,1,1,product\n"
+        )
+    take(tables_home, tmp_path)
+    found = rows(tables_home, "select table_name, file_name from ops.landed_files order by file_id")
+    places = ["north", "west", "east"]
+    assert [name for _, name in found] == [
+        *(f"{tmp_path}/orders_{place}.csv" for place in places),
+        *(f"{tmp_path}/order_items_{place}.csv" for place in places),
+    ]
+
+
+@pytest.mark.parametrize("named", ["{}", "{}/*", "memory://exports"])
+def test_what_spark_wrote_lands_like_the_files_it_was_made_of(tables_home, tmp_path, named):
+    """cldellow/datasette-parquet#15, pola-rs/polars#17362: folders of parts, orders by month."""
+    folder = tmp_path / "exports"
+    for name in ("customers", "orders", "order_items", "products"):
+        table = pa.csv.read_csv(CASES / "00-base" / f"{name}.csv")
+        if name == "orders":
+            month = pc.strftime(table.column("ordered_at"), "%Y-%m")
+            for part in sorted(set(month.to_pylist())):
+                within = folder / name / f"ordered_month={part}"
+                within.mkdir(parents=True)
+                rows_of_it = table.filter(pc.equal(month, part))
+                pq.write_table(rows_of_it, within / "part-00000-1f2e.snappy.parquet")
+        else:
+            (folder / f"{name}.parquet").mkdir(parents=True, exist_ok=True)
+            half = len(table) // 2
+            for number, part in enumerate((table[:half], table[half:])):
+                path = folder / f"{name}.parquet" / f"part-{number:05}-1f2e.snappy.parquet"
+                pq.write_table(part, path)
+            (folder / f"{name}.parquet" / "_SUCCESS").touch()
+    memory = fsspec.filesystem("memory")
+    memory.put(f"{folder}/", "/exports/", recursive=True)
+    try:
+        landing = take(tables_home, named.format(folder))
+    finally:
+        memory.rm("/exports", recursive=True)
+    assert len(landing.files) == 24 + 6
+    landed = [
+        len((CASES / "00-base" / f"{name}.csv").read_text().splitlines()) - 1
+        for name in ("customers", "orders", "order_items", "products")
+    ]
+    assert [
+        rows(tables_home, f"select count(*) from raw.canonical_{name}")[0][0]
+        for name in ("customers", "orders", "order_items", "products")
+    ] == landed
+    ((units, gross),) = rows(
+        tables_home,
+        "select sum(quantity::int), sum(quantity::int * unit_price_amount::numeric)"
+        " from raw.canonical_order_items",
+    )
+    lines = list(csv.DictReader((CASES / "00-base" / "order_items.csv").open()))
+    assert units == sum(int(line["quantity"]) for line in lines)
+    assert gross == sum(
+        int(line["quantity"]) * Decimal(line["unit_price_amount"]) for line in lines
+    )
+
+
+# Copies of remote files ---------------------------------------------------------------------------
+
+
+def copies_of(settings: Settings) -> list[str]:
+    return sorted(p.name for p in settings.home.iterdir() if p.name.startswith(("landing-", "new")))
+
+
+def test_the_copy_of_a_killed_landing_is_deleted_and_that_of_a_living_one_is_not(home, tmp_path):
+    script = (
+        "import time; from ingest.copies import copies; from perennial.settings import Settings\n"
+        "with copies(Settings()) as folder:\n"
+        "    (folder / 'copy').write_text('a@example.org'); print(folder.name, flush=True)\n"
+        "    time.sleep(600)"
+    )
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", script],
+            env=environment(home),
+            cwd=REPOSITORY,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    try:
+        killed, alive = [process.stdout.readline().strip() for process in started]
+        (home.home / "newest-abc").mkdir()  # of an earlier version's, left behind
+        started[0].kill()
+        started[0].wait()
+        assert {killed, alive, "newest-abc"} <= set(copies_of(home))
+        run(home, write(tmp_path / "a.csv", line(1)))
+        assert [name for name in copies_of(home) if name != "landing.lock"] == [alive]
+        make_folders(home)
+        assert [name for name in copies_of(home) if name != "landing.lock"] == [alive]
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+            process.stdout.close()
+    make_folders(home)  # as each start does
+    assert [name for name in copies_of(home) if name != "landing.lock"] == []
+
+
+@pytest.mark.parametrize("is_gzip", [False, True])
+def test_a_copy_that_is_being_made_is_seen_by_the_search_for_a_person(home, is_gzip):
+    content = b"".join(b"%d,c%d@example.org\n" % (number, number) for number in range(9_999))
+    with copies(home) as folder:
+        packed = gzip.compress(content)[:-900] if is_gzip else content
+        (folder / "copy").write_bytes(packed)
+        assert list(search._files(home, ["c77@example.org"])) == [str(folder / "copy")]
+        assert list(search._files(home, ["c12345@example.org"])) == []
+    assert list(search._files(home, ["c77@example.org"])) == []
 
 
 def make_tables(settings: Settings) -> None:

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+import fsspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest import files as files_module
 from ingest.files import Content, LandingError, examine, find
-from ingest.newest import newest_order_date
+from ingest.reading import prepare, table_of
 from ingest.versions import Verdict, Version, judge
 from perennial import sources
-from perennial.settings import Settings
 
+CANONICAL = sources.load("canonical")
+TABLES = ("customers", "orders", "order_items", "products")
 DAY = date(2011, 9, 10)
 
 
@@ -27,13 +27,87 @@ def names(files: str) -> list[str]:
     return [file.base_name for file in find(files, DAY)]
 
 
-def test_a_folder_is_its_files_without_hidden_ones_and_subfolders(tmp_path: Path):
-    (tmp_path / "deeper").mkdir()
-    for name in ("b.csv", "a.CSV.GZ", ".part.csv", "_SUCCESS", "deeper/c.csv"):
-        (tmp_path / name).write_text("x")
-    assert names(str(tmp_path)) == ["a.CSV.GZ", "b.csv"]
+def write(folder: Path, *paths: str) -> Path:
+    for path in paths:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text("x")
+    return folder
+
+
+def test_a_folder_is_all_that_is_in_it_without_what_is_hidden(tmp_path: Path):
+    write(tmp_path, "b.csv", "a.CSV.GZ", ".part.csv", "_SUCCESS", "deeper/c.csv")
+    write(tmp_path, "deeper/.c.csv.crc", "_temporary/d.csv", ".git/e.csv")
+    assert names(str(tmp_path)) == ["a.CSV.GZ", "b.csv", "c.csv"]
     assert names(f"{tmp_path}/**/*.csv") == ["b.csv", "c.csv"]
-    assert [file.is_gzip for file in find(str(tmp_path), DAY)] == [True, False]
+    assert names(f"{tmp_path}/*.csv") == ["b.csv"]
+    assert [file.is_gzip for file in find(str(tmp_path), DAY)] == [True, False, False]
+
+
+@pytest.mark.parametrize("named", ["{}", "{}/*", "{}/**", "{}/**/*.parquet", "file://{}"])
+def test_what_spark_wrote_is_one_folder_a_table(tmp_path: Path, named: str):
+    parts = [f"{name}.parquet/part-{n:05}-1f.snappy.parquet" for name in TABLES for n in range(3)]
+    write(tmp_path, *parts, *(f"{name}.parquet/_SUCCESS" for name in TABLES))
+    write(tmp_path, "orders.parquet/.part-00000-1f.snappy.parquet.crc")
+    found = find(named.format(tmp_path), DAY)
+    tables = {file.path: table_of(CANONICAL, file).name for file in found}
+    assert tables == {f"{tmp_path}/{part}": part.partition(".")[0] for part in parts}
+
+
+def test_what_hive_wrote_is_known_by_the_folder_above_its_keys(tmp_path: Path):
+    parts = [f"orders/ordered_month=2024-{month}/part-0.parquet" for month in (9, 10)]
+    # the folder of a key is not what names the table, whatever the key
+    parts.append("order_items/orders_month=2024-09/part-0.parquet")
+    found = find(str(write(tmp_path, *parts)), DAY)
+    assert [table_of(CANONICAL, file).name for file in found] == ["order_items", "orders", "orders"]
+    memory = fsspec.filesystem("memory")
+    try:
+        for part in parts:
+            memory.pipe(f"/bucket/{part}", b"x")
+        remote = find("memory://bucket", DAY)
+        assert [file.folders for file in remote] == [file.folders for file in found]
+        assert [table_of(CANONICAL, file).name for file in remote] == [
+            table_of(CANONICAL, file).name for file in found
+        ]
+    finally:
+        memory.rm("/bucket", recursive=True)
+
+
+@pytest.mark.parametrize("folder", ["archive", "orders_2024/old"])
+def test_a_folder_that_says_nothing_is_an_error_and_not_passed_over(tmp_path: Path, folder: str):
+    write(tmp_path, "orders_2.csv", f"{folder}/orders_1.csv")
+    (file, _) = sorted(find(str(tmp_path), DAY), key=lambda file: file.base_name)
+    with pytest.raises(LandingError, match=r"orders_1\.csv is in a folder '(archive|old)'.*glob"):
+        table_of(CANONICAL, file)
+    for named in (f"{tmp_path}/{folder}/*", f"{tmp_path}/**/*.csv"):
+        for file in find(named, DAY):
+            assert table_of(CANONICAL, file).name == "orders"
+
+
+def test_folders_of_dates_are_read(tmp_path: Path):
+    parts = ["2024/09/orders.csv", "2024/10/orders.csv", "2024-05-01/orders.csv"]
+    found = find(str(write(tmp_path, *parts)), DAY)
+    assert {table_of(CANONICAL, file).name for file in found} == {"orders"}
+
+
+def test_a_file_of_no_table_in_a_folder_of_a_table_is_that_tables(tmp_path: Path):
+    (file,) = find(str(write(tmp_path, "orders_export/customers.csv")), DAY)
+    assert table_of(CANONICAL, file).name == "customers"
+    (file,) = find(str(write(tmp_path / "2", "x/part-0.csv")), DAY)
+    with pytest.raises(LandingError, match="belongs to no table"):
+        table_of(CANONICAL, file)
+
+
+def test_a_link_that_leads_back_is_an_error(tmp_path: Path):
+    (write(tmp_path, "orders/a.csv") / "orders" / "again").symlink_to(tmp_path / "orders")
+    with pytest.raises(LandingError, match="deeper than 12 folders: is there a link"):
+        find(str(tmp_path), DAY)
+
+
+def test_a_column_in_a_folders_name_only_is_an_error(tmp_path: Path):
+    (file,) = find(str(write(tmp_path, "orders/country=UK/part-0.csv")), DAY)
+    Path(file.path).write_text("order_id,customer_id,ordered_at,order_type\n")
+    with pytest.raises(LandingError, match=r"has no column 'country': it is only in its folder's"):
+        prepare(file, table_of(CANONICAL, file), tmp_path)
 
 
 def test_the_date_finds_its_file(tmp_path: Path):
@@ -139,44 +213,7 @@ def test_a_parquet_file_never_counts_as_grown():
     assert judge("a", "parquet", GREW, OLD, []) == Verdict(supersedes_file_id=1)
 
 
-# The newest order --------------------------------------------------------------------------------
-
-(INVOICES,) = sources.load("online_retail").tables
-HEADERS = [column.header for column in INVOICES.columns]
-
-
-def record(moment: str) -> list[str]:
-    return [moment if header == "InvoiceDate" else "x" for header in HEADERS]
-
-
-def shop(files: Path) -> Settings:
-    return Settings(home=files.parent, source="online_retail", files=str(files))
-
-
-@pytest.mark.parametrize("delimiter", [",", ";"])
-def test_the_newest_order_is_found_around_broken_records(tmp_path: Path, delimiter: str):
-    moments = ["2011-09-09 23:59:00", '"2011-10-09 08:00:00"', "no date", "", "2010-01-01"]
-    lines = [delimiter.join(fields) for fields in (HEADERS, *map(record, moments))]
-    lines[2:2] = ['"2099-01-01', "cut off,2099-01-01 00:00:00"]
-    (tmp_path / "a.csv").write_text("\n".join(lines))
-    assert newest_order_date(shop(tmp_path / "a.csv")) == date(2011, 10, 9)
-
-
-def test_the_newest_order_is_found_in_parquet_and_over_several_files(tmp_path: Path):
-    folder = tmp_path / "in"
-    folder.mkdir()
-    for month in (8, 9):
-        columns = {header: ["x"] for header in HEADERS}
-        columns |= {"InvoiceDate": [datetime(2011, month, 1, 8)]}
-        pq.write_table(pa.table(columns), folder / f"{month}.parquet")
-    assert newest_order_date(shop(folder)) == date(2011, 9, 1)
-
-
-def test_without_any_iso_date_the_date_must_be_given(tmp_path: Path):
-    lines = [",".join(HEADERS), ",".join(record("9/10/2011 8:00"))]
-    (tmp_path / "a.csv").write_text("\n".join(lines))
-    with pytest.raises(LandingError, match=r"InvoiceDate.*AS_OF=2011-09-10"):
-        newest_order_date(shop(tmp_path / "a.csv"))
+# Names no reader or table knows -------------------------------------------------------------------
 
 
 def test_a_name_that_no_reader_knows_is_an_error(tmp_path: Path):
