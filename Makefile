@@ -11,13 +11,13 @@ ROLE ?= bi_reader
 # What is typed is text. Make expands nothing in it, and a recipe takes it from the environment as
 # "$$NAME", never as a piece of its own command: a quote in a value runs nothing.
 TYPED := SOURCE FILES SCHEDULE AS_OF AGAIN FROM TO EVERY QUESTION WHY ROLE BATCH ALERT ONLY DATA SHARED FINAL SEED \
-  CUSTOMER DRY FILE UPGRADE SIZES
+  CUSTOMER DRY FILE UPGRADE SIZES TIME_ZONE CURRENCY NAME
 $(foreach name,$(TYPED),$(eval $(name) ?=))
 $(foreach name,$(TYPED) $(filter PERENNIAL_%,$(.VARIABLES)),\
   $(if $(filter command environment,$(firstword $(origin $(name)))),\
     $(eval override $(name) := $$(value $(name)))))
 export $(TYPED)
-SHOP := --source="$$SOURCE" --files="$$FILES" --schedule="$$SCHEDULE"
+SHOP := --source="$$SOURCE" --files="$$FILES" --schedule="$$SCHEDULE" --time-zone="$$TIME_ZONE" --currency="$$CURRENCY"
 
 .PHONY: help
 help: ## print this
@@ -62,7 +62,7 @@ sbom: env ## write the bill of materials of the lock (CycloneDX), sbom.cdx.json
 # The main job --------------------------------------------------------------------------------
 
 .PHONY: run
-run: env ## land, build, score and report; SOURCE= FILES= AS_OF=date[,date] AGAIN=yes SCHEDULE=on
+run: env ## land, build, score and report; SOURCE= FILES= AS_OF=date[,date] TIME_ZONE= CURRENCY= AGAIN=yes SCHEDULE=on
 	@$(BIN)/python -m local run $(SHOP) --as-of="$$AS_OF" --again="$$AGAIN"
 
 .PHONY: backfill
@@ -76,6 +76,18 @@ ui: env ## start Airflow and, beside it, MLflow: models, figures, cards
 .PHONY: rollback
 rollback: env ## take a question's newest model out of use; QUESTION= WHY=
 	@$(BIN)/python -m local rollback "$$QUESTION" "$$WHY"
+
+.PHONY: check-source
+check-source: env ## what would come of a shop's files, in seconds, nothing is kept; SOURCE= FILES= TIME_ZONE= CURRENCY=
+	@$(BIN)/python -m local check-source $(SHOP) --as-of="$$AS_OF"
+
+.PHONY: new-source
+new-source: env ## write a staging folder for a shop of its own form, which builds as it is; NAME=
+	@$(BIN)/python -m local new-source "$$NAME"
+
+.PHONY: shop
+shop: env ## print the shop's time zone and currency; TIME_ZONE= CURRENCY= change them on purpose
+	@$(BIN)/python -m local shop --new-time-zone="$$TIME_ZONE" --new-currency="$$CURRENCY"
 
 .PHONY: watch
 watch: env ## is what is due there? a line a finding, exit code 1; for cron: ALERT=yes

@@ -22,7 +22,7 @@ from local import airflow, mlflow, postgres, programs
 from local.__main__ import told
 from local.home import make_folders, one_at_a_time, private_file
 from local.run import POOL_TEXT, check_files, day_after_newest_order, parse_dates, score
-from perennial import dbt, sources
+from perennial import dbt, shop
 from perennial.alerts import routes
 from perennial.bootstrap import bootstrap
 from perennial.reader_limit import WARDEN
@@ -77,10 +77,11 @@ def environment(settings: Settings, *, calls_dbt: bool = True) -> dict[str, str]
 def _init(settings: Settings) -> int:
     """Bring everything that lasts to what this version of the code expects. Safe to run again."""
     routes.check(settings)
-    sources.load(settings.staging_source)  # an unknown shop must not claim the home
+    by_default = shop.defaults(settings)  # an unknown shop must not claim the home
     make_folders(settings)
     wait_for_database(settings)
     bootstrap(settings)
+    print(shop.described(settings, by_default), flush=True)
     from ml_tasks.shared import registry
 
     registry.initialise(settings)
@@ -107,6 +108,7 @@ def _make_sample_shop(settings: Settings) -> None:
 def _score(settings: Settings, dates: str = "") -> int:
     """Have the set score dates, comma-separated; empty: the day after the shop's newest order."""
     make_folders(settings)
+    print(shop.described(settings), flush=True)
     days = parse_dates(dates) or [day_after_newest_order(settings)]
     check_files(settings, days)
     return score(settings, days, services=dict)

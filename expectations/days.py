@@ -21,6 +21,7 @@ from expectations.gate import CRITICAL, WARNING, Check, GateFailed, run_gate
 from expectations.shop_days import Finding, ShopDay, judge, lost, reconcile
 from perennial import sources
 from perennial.casts import casts
+from perennial.shop import own
 from perennial.warehouse import connect
 
 if TYPE_CHECKING:
@@ -212,7 +213,7 @@ def _off_totals(settings: Settings, as_of_date: date, days: Sequence[ShopDay]) -
     table = next((table for table in source.tables if table.name == TOTALS), None)
     if table is None or not days:
         return []
-    cast = casts(settings.time_zone or source.time_zone)
+    cast = casts(own(settings).time_zone)
     query = sql.SQL(_query("totals")).format(
         table=sql.Identifier("raw", table.raw_table),
         day=sql.SQL(cast.as_date("day").replace("%", "%%")),

@@ -12,8 +12,9 @@ from psycopg import sql
 
 from expectations.gate import CRITICAL, WARNING, Check, GateFailed, run_gate
 from expectations.personal import personal_check
-from expectations.unreadable import CASTS, NUMBERS, time_zone_of, unreadable_columns, value_and_cast
+from expectations.unreadable import CASTS, NUMBERS, unreadable_columns, value_and_cast
 from perennial import sources
+from perennial.shop import own
 from perennial.warehouse import connect
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def batch_checks(settings: Settings, batch_id: int) -> list[Check]:
         *(
             Check(
                 f"raw.{table.raw_table}",
-                _raw_rows(table, files[table.raw_table], time_zone_of(settings)),
+                _raw_rows(table, files[table.raw_table], own(settings).time_zone),
                 [column.name for column in table.columns],
                 raw_suite(table, row_counts[table.raw_table]),
             )

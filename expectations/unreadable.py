@@ -8,6 +8,7 @@ from psycopg import sql
 
 from perennial import sources
 from perennial.casts import casts
+from perennial.shop import own
 from perennial.warehouse import connect
 
 if TYPE_CHECKING:
@@ -23,11 +24,6 @@ CASTS = {
 ORDER_TIME = "as_order_time"
 NUMBERS = ("number", "whole_number")
 SHAPES, LONGEST_SHAPE = 3, 20
-
-
-def time_zone_of(settings: Settings) -> str:
-    """The shop's time zone: as set, else as its source says."""
-    return settings.time_zone or sources.load(settings.staging_source).time_zone
 
 
 def value_and_cast(
@@ -50,7 +46,7 @@ def unreadable_columns(settings: Settings, batch_id: int) -> list[str]:
     dates have turned round, or numbers have commas, and nobody's data.
     """
     source = sources.load(settings.staging_source)
-    time_zone, told = time_zone_of(settings), []
+    time_zone, told = own(settings).time_zone, []
     with connect(settings, "loader") as connection:
         landed = connection.execute(
             "select table_name, array_agg(file_id) from ops.landed_files"

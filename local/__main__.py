@@ -17,7 +17,7 @@ from ingest.files import LandingError
 from local import airflow, backup, mlflow, postgres, run
 from local.backup import BackupError
 from local.restore import restore
-from perennial import contracts
+from perennial import contracts, shop
 from perennial.airflow_api import AirflowError
 from perennial.bootstrap import ROLES
 from perennial.days import read_day
@@ -32,7 +32,8 @@ Command = Callable[[Settings, argparse.Namespace], int]
 OWN_ERRORS = (
     SettingsError, LandingError, AirflowError, BackupError, DeliveryError, DbtError, PrivacyError,
 )  # fmt: skip
-SHOP = ("source", "files", "schedule")  # settings that a command may be given; empty: as set
+# settings that a command may be given; empty: as set
+SHOP = ("source", "files", "schedule", "time_zone", "currency")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -47,9 +48,12 @@ def main() -> int:
     given = {name: getattr(arguments, name, "").strip() for name in SHOP}
     typed: dict[str, Any] = {name: text for name, text in given.items() if text}
     settings = Settings(**typed)
-    shop = shop_of(settings.home)
-    if shop and arguments.command != "run" and arguments.command != "backfill":
-        settings = settings.model_copy(update={"source": shop})
+    owner = shop_of(settings.home)
+    takes_any = arguments.command in ("run", "backfill") or (
+        arguments.command == "check-source" and "source" in typed
+    )
+    if owner and not takes_any:
+        settings = settings.model_copy(update={"source": owner})
     return arguments.call(settings, arguments)
 
 
@@ -65,7 +69,8 @@ def _parser() -> argparse.ArgumentParser:
     def shop_command(name: str, call: Command, text: str) -> argparse.ArgumentParser:
         child = command(name, call, text)
         for setting in SHOP:
-            child.add_argument(f"--{setting}", default="", help=f"PERENNIAL_{setting.upper()}")
+            option = f"--{setting.replace('_', '-')}"
+            child.add_argument(option, default="", help=f"PERENNIAL_{setting.upper()}")
         return child
 
     child = shop_command("run", _run, "start everything, land the files, score the dates")
@@ -77,13 +82,20 @@ def _parser() -> argparse.ArgumentParser:
     child.add_argument("--from", dest="first", default="")
     child.add_argument("--to", dest="last", default="")
     child.add_argument("--every", default="month", help="a number of days, or month")
+    child = shop_command("check-source", _check_source, "what would come of a shop's files")
+    child.add_argument("--as-of", default="", help="date, where FILES has {as_of_date} in it")
+    child = command("new-source", _new_source, "a staging folder for a shop of its own form")
+    child.add_argument("name")
     shop_command("start", _start, "start Postgres and Airflow, score nothing")
     shop_command("ui", _ui, "start everything and MLflow, score nothing")
     child = command("rollback", _rollback, "take a question's newest model out of use")
     child.add_argument("question")
     child.add_argument("why")
     command("down", _down, "stop everything")
-    command("status", _status, "what runs, and the newest scores")
+    command("status", _status, "what runs, whose shop it is, and the newest scores")
+    child = command("shop", _shop, "the shop's time zone and currency; change them on purpose")
+    child.add_argument("--new-time-zone", default="", help="IANA name; empty: as it is")
+    child.add_argument("--new-currency", default="", help="ISO 4217; empty: as it is")
     command("logs", _logs, "where the logs are, and the end of each")
     child = command("dsn", _dsn, "print a role's connection URL")
     child.add_argument("--role", default="bi_reader")
@@ -117,6 +129,20 @@ def _yes_or_no(name: str, text: str) -> bool:
 def _backfill(settings: Settings, arguments: argparse.Namespace) -> int:
     first, last = read_day(arguments.first, "FROM"), read_day(arguments.last, "TO")
     return run.run(settings, run.date_range(first, last, arguments.every), is_forced=True)
+
+
+def _check_source(settings: Settings, arguments: argparse.Namespace) -> int:
+    from local.check_source import check_source
+
+    day = read_day(arguments.as_of, "AS_OF") if arguments.as_of.strip() else None
+    return check_source(settings, day)
+
+
+def _new_source(_: Settings, arguments: argparse.Namespace) -> int:
+    from local.new_source import new_source
+
+    print(new_source(arguments.name.strip()))
+    return 0
 
 
 def _start(settings: Settings, _: argparse.Namespace) -> int:
@@ -164,9 +190,20 @@ def _status(settings: Settings, _: argparse.Namespace) -> int:
         print(f"{name:<14} {'running' if alive else 'stopped'}")
     # not needed for scores, so it does not count
     print(f"{'mlflow':<14} {'running' if mlflow.is_running(settings) else 'stopped (make ui)'}")
+    print(shop.described(settings, shop.defaults(settings)))
     if states["postgres"]:
         run.print_publications(settings)
     return 0 if all(states.values()) else 1
+
+
+def _shop(settings: Settings, arguments: argparse.Namespace) -> int:
+    settings = settings.model_copy(update={"time_zone": "", "currency": ""})
+    new = arguments.new_time_zone.strip(), arguments.new_currency.strip()
+    if not any(new):
+        print(shop.described(settings, shop.defaults(settings)))
+        return 0
+    run.change_shop(settings, *new)
+    return 0
 
 
 def _logs(settings: Settings, _: argparse.Namespace) -> int:

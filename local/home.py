@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import secrets
 import socket
@@ -14,7 +13,8 @@ from typing import TextIO
 
 from ingest import copies
 from perennial.bootstrap import ROLES, SUPERUSER
-from perennial.settings import PII_KEY, Settings, SettingsError
+from perennial.settings import PII_KEY, Settings, SettingsError, shop_of
+from perennial.shop import keep, own
 
 AIRFLOW_SECRETS = ("airflow_admin", "airflow_jwt", "airflow_fernet", "airflow_api")
 MLFLOW_SECRETS = ("mlflow_admin", "mlflow_sessions")
@@ -42,10 +42,13 @@ def prepare(settings: Settings) -> None:
 
 
 def make_folders(settings: Settings) -> None:
-    """Make the home and what is in it, and bind it to its shop; copies left behind are deleted.
+    """Make the home and what is in it, and bind it to its shop, time zone and currency.
+
+    Copies of files that a killed landing left behind are deleted.
 
     Raises:
-        SettingsError: If the home belongs to another shop, or can't be made.
+        SettingsError: If the home belongs to another shop, has another time zone or currency, or
+            can't be made.
     """
     _make(settings, settings.home)
     _claim(settings)
@@ -89,18 +92,18 @@ def _make(settings: Settings, folder: Path) -> None:
 
 def _claim(settings: Settings) -> None:
     """Bind the home to its shop; a home is never shared by two."""
-    path = settings.home / "shop.json"
-    if path.exists():
-        owner = json.loads(path.read_text())["source"]
-        if owner != settings.source:
-            raise SettingsError(
-                f"{settings.home} belongs to the shop SOURCE={owner}, not {settings.source}: "
-                "give the other shop a home of its own, for example "
-                f"PERENNIAL_HOME=.perennial_{settings.source} (and ports of its own: "
-                "PERENNIAL_PG_PORT, PERENNIAL_AIRFLOW_PORT)"
-            )
-        return
-    path.write_text(json.dumps({"source": settings.source}) + "\n")
+    owner = shop_of(settings.home)
+    if owner is None:
+        keep(settings, own(settings))
+    elif owner != settings.source:
+        raise SettingsError(
+            f"{settings.home} belongs to the shop SOURCE={owner}, not {settings.source}: "
+            "give the other shop a home of its own, for example "
+            f"PERENNIAL_HOME=.perennial_{settings.source} (and ports of its own: "
+            "PERENNIAL_PG_PORT, PERENNIAL_AIRFLOW_PORT)"
+        )
+    else:
+        own(settings)  # another time zone than the home's is an error
 
 
 @contextmanager

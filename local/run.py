@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -17,12 +18,12 @@ from ingest.newest import PLACEHOLDER, newest_orders
 from local import airflow, mlflow, postgres
 from local.home import one_at_a_time, prepare
 from local.watch import Failure, Watch
-from perennial import dbt, sources
+from perennial import dbt, shop, sources
 from perennial.airflow_api import AirflowError, Api, chain_of_dags
 from perennial.alerts import routes
 from perennial.days import read_day
 from perennial.delivery import check_delivery, delivered_views, is_published, judged_view
-from perennial.settings import SAMPLE_SHOP, Settings, SettingsError
+from perennial.settings import SAMPLE_SHOP, Settings, SettingsError, shop_of
 from perennial.text import plain, printable
 from perennial.warehouse import connect
 
@@ -136,11 +137,12 @@ def start(settings: Settings) -> None:
     """
     routes.check(settings)
     started = datetime.now(UTC)
-    sources.load(settings.staging_source)  # an unknown shop must not claim the home
+    by_default = shop.defaults(settings)  # an unknown shop must not claim the home
     _make_home(settings)
     with one_at_a_time(settings, "start", console.print):
         with console.status("starting Postgres"):
             postgres.start(settings)
+        console.print(shop.described(settings, by_default), highlight=False, soft_wrap=True)
         with console.status("starting Airflow (the first time takes about a minute)"):
             from ml_tasks.shared import registry
 
@@ -153,6 +155,32 @@ def start(settings: Settings) -> None:
         f"home: {settings.home}",
         highlight=False,
     )
+
+
+def change_shop(settings: Settings, time_zone: str, currency: str) -> None:
+    """Change the shop's time zone or currency on purpose; empty: as it is. Airflow is stopped.
+
+    Raises:
+        SettingsError: If the home was never started, one of them is none, or a step is at work.
+    """
+    if shop_of(settings.home) is None:
+        raise SettingsError(
+            f"{settings.home} was never started: state them at the first start, "
+            "make run TIME_ZONE=Europe/London CURRENCY=GBP"
+        )
+    before = shop.own(settings)
+    wanted = shop.Own(time_zone or before.time_zone, currency or before.currency)
+    Settings(**asdict(wanted))  # is there such a zone?
+    with one_at_a_time(settings, "start", console.print):
+        airflow.stop(settings)  # its processes still have the old ones
+        postgres.start(settings)
+        is_built_anew = shop.change(settings, wanted)
+    console.print(shop.described(settings), highlight=False, soft_wrap=True)
+    if is_built_anew:
+        console.print(
+            "The next `make run` builds all orders anew in that time zone; dates that are "
+            "published keep their scores until they are scored again (ops.late_dates lists them)."
+        )
 
 
 def parse_dates(text: str) -> list[date]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from perennial import contracts, public_rights, sources
+from perennial import contracts, public_rights, shop, sources
 from perennial.reader_limit import READER, STATEMENT_LIMIT, TRANSACTION_LIMIT, WARDEN
 from perennial.settings import WAREHOUSE, Settings
 from perennial.warehouse import connect
@@ -49,6 +49,7 @@ def bootstrap(settings: Settings) -> None:
         connection.execute(lock)
         with connection.transaction():
             connection.execute((Path(__file__).parent / "schema.sql").read_text())
+        shop.bind(connection, settings)
         for table in sources.load(settings.staging_source).tables:
             _create_raw_table(connection, table)
         for question in contracts.published():

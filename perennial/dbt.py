@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
-from perennial import sources
 from perennial.settings import DBT_PROJECT, Settings
+from perennial.shop import own
 
 LAST_CHARACTERS = 4_000
 PROFILE, TARGET = "perennial", "warehouse"
@@ -30,11 +30,11 @@ def variables(settings: Settings) -> dict[str, str]:
 
     A var is part of what dbt parses, and is given anew each day; see macros/as_of_date.sql.
     """
-    shop = sources.load(settings.staging_source)
+    mine = own(settings)
     return {
         "source": settings.staging_source,
-        "time_zone": settings.time_zone or shop.time_zone,
-        "currency": settings.currency or shop.currency,
+        "time_zone": mine.time_zone,
+        "currency": mine.currency,
         "training_customers": str(settings.training_customers),
     }
 

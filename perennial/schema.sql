@@ -100,6 +100,21 @@ comment on column ops.landed_files.column_names is
 create sequence if not exists ops.batch_id_seq;
 create index if not exists landed_files_by_name on ops.landed_files (source, table_name, file_name);
 
+create table if not exists ops.shop (
+    source text not null,
+    time_zone text not null,
+    currency text not null,
+    bound_at timestamptz not null default now(),
+    is_the_one boolean primary key default true check (is_the_one)
+);
+comment on table ops.shop is
+'Whose orders these are, and how their times and money are read: one row. A build in another time zone is refused.';
+comment on column ops.shop.source is 'SOURCE of the shop.';
+comment on column ops.shop.time_zone is 'IANA name; days are the shop''s.';
+comment on column ops.shop.currency is 'ISO 4217; the one currency of every amount.';
+comment on column ops.shop.bound_at is 'When the warehouse was bound to it, UTC.';
+comment on column ops.shop.is_the_one is 'Always true: there is one row.';
+
 create table if not exists ops.rejected_lines (
     file_id bigint not null references ops.landed_files,
     line_number bigint not null,

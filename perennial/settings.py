@@ -53,10 +53,18 @@ def explained(error: ValidationError) -> str:
     return "; ".join(faults)
 
 
+SHOP_FILE = "shop.json"  # in a home: which shop's it is, and the shop's own settings
+
+
+def shop_file(home: Path) -> dict[str, str]:
+    """What the home says of its shop; empty if it was never started, of old ones SOURCE alone."""
+    path = home / SHOP_FILE
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
 def shop_of(home: Path) -> str | None:
     """SOURCE of the shop that the home belongs to; None if it was never started."""
-    path = home / "shop.json"
-    return json.loads(path.read_text())["source"] if path.exists() else None
+    return shop_file(home).get("source")
 
 
 class Settings(BaseSettings):
@@ -91,10 +99,11 @@ class Settings(BaseSettings):
         description="fsspec URL of models' files; empty: in the home.",
     )
 
-    time_zone: str = Field("", description="IANA name; empty: what the source's yml says.")
-    currency: str = Field(
-        "", pattern="^([A-Z]{3})?$", description="ISO 4217; empty: what the source's yml says."
+    # The home's from its first start on; nobody reads these but perennial/shop.py.
+    time_zone: str = Field(
+        "", description="IANA name; empty: the home's own, at its first start what the yml says."
     )
+    currency: str = Field("", pattern="^([A-Z]{3})?$", description="ISO 4217; empty: likewise.")
 
     alert_urls: str = Field("", description="Apprise URLs, blank-separated; empty: no alerts.")
     alert_routes: str = Field(

@@ -77,7 +77,10 @@ class SourceTable:
 
 @dataclass(frozen=True)
 class Source:
-    """A shop's form: time zone (IANA), currency (ISO 4217) and tables."""
+    """A shop's form: its tables, and the default of time zone (IANA) and currency (ISO 4217).
+
+    The shop's own are perennial/shop.py's to say.
+    """
 
     name: str
     time_zone: str

@@ -11,6 +11,7 @@ from airflow.sdk import CronPartitionTimetable, CronTriggerTimetable, Partitione
 
 from dags.shared.assets import SAMPLE_DAY
 from perennial.settings import LANDING_HOUR, SAMPLE_SHOP, Settings
+from perennial.shop import own
 
 EARLY_MORNING = f"0 {LANDING_HOUR} * * *"
 MONDAY_MORNING = "0 7 * * 1"
@@ -26,7 +27,7 @@ def landing() -> dict[str, Any]:
     if _settings.schedule == "on" and _settings.source == SAMPLE_SHOP:
         return {"schedule": PartitionedAssetTimetable(assets=SAMPLE_DAY)}
     each_day = CronPartitionTimetable(
-        EARLY_MORNING, timezone=_settings.time_zone or "UTC", key_format="%Y-%m-%d"
+        EARLY_MORNING, timezone=own(_settings).time_zone, key_format="%Y-%m-%d"
     )
     until = None if _settings.schedule == "on" else BEFORE_ANY_RUN
     return {"schedule": each_day, "end_date": until}
@@ -36,7 +37,7 @@ def training() -> CronTriggerTimetable | None:
     """Schedule of the DAGs that train: after Monday's landing, whose date is a week's first."""
     if _settings.schedule == "off":
         return None
-    return CronTriggerTimetable(MONDAY_MORNING, timezone=_settings.time_zone or "UTC")
+    return CronTriggerTimetable(MONDAY_MORNING, timezone=own(_settings).time_zone)
 
 
 def sample_day() -> str | None:

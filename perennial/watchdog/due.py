@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from perennial import sources
 from perennial.settings import LANDING_HOUR, SAMPLE_SHOP, Settings
+from perennial.shop import own
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def newest_due(settings: Settings, now: datetime, landings: Sequence[Landing]) -
 
 def last_landing_time(settings: Settings, now: datetime) -> datetime:
     """When the schedule last asked for a landing, shop-local."""
-    zone = ZoneInfo(settings.time_zone or sources.load(settings.staging_source).time_zone)
+    zone = ZoneInfo(own(settings).time_zone)
     local = now.astimezone(zone)
     today = datetime.combine(local.date(), time(LANDING_HOUR), zone)
     return (

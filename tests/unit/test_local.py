@@ -21,6 +21,7 @@ from local import airflow, postgres
 from local.home import one_at_a_time, prepare, require_free_port
 from local.run import check_files, date_range, parse_dates, with_files
 from local.watch import Watch, log_tail, summarise
+from perennial import shop as own_settings
 from perennial.airflow_api import AirflowError
 from perennial.settings import Settings, SettingsError, shop_of
 
@@ -69,6 +70,31 @@ def test_a_home_belongs_to_one_shop(tmp_path: Path) -> None:
     assert shop_of(tmp_path) == "online_retail"
     with pytest.raises(SettingsError, match="PERENNIAL_HOME"):
         prepare(shop(tmp_path, "canonical"))
+
+
+def test_time_zone_and_currency_are_stated_once_and_a_default_is_named(tmp_path: Path) -> None:
+    settings = shop(tmp_path)
+    by_default = own_settings.defaults(settings)
+    assert by_default == ["time_zone", "currency"]
+    prepare(settings)
+    told = own_settings.described(settings, by_default)
+    assert told.startswith("shop online_retail: days in Europe/London, money in GBP (nobody stated")
+    assert "make shop TIME_ZONE=America/Sao_Paulo CURRENCY=BRL" in told
+    assert own_settings.defaults(settings) == []
+    assert own_settings.described(settings) == (
+        "shop online_retail: days in Europe/London, money in GBP"
+    )
+    paris = settings.model_copy(update={"time_zone": "Europe/Paris"})
+    with pytest.raises(SettingsError, match=r"has TIME_ZONE=Europe/London.*make shop TIME_ZONE="):
+        prepare(paris)
+    prepare(settings.model_copy(update={"time_zone": "Europe/London", "currency": "GBP"}))
+
+
+def test_what_is_stated_at_the_first_start_is_no_default(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, source="canonical", time_zone="Asia/Tokyo", currency="JPY")
+    assert own_settings.defaults(settings) == []
+    prepare(settings)
+    assert own_settings.own(shop(tmp_path, "canonical")) == own_settings.Own("Asia/Tokyo", "JPY")
 
 
 def test_passwords_are_private_and_stay_what_they_are(tmp_path: Path) -> None:

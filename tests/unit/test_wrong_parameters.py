@@ -39,9 +39,14 @@ NASTY = [
 
 MADE = "-o {}/.made-from-lock -o .venv-bench/.made-from-lock --no-print-directory"
 TAKES = {
-    "run": ["SOURCE", "FILES", "SCHEDULE", "AS_OF", "AGAIN"],
-    "backfill": ["SOURCE", "FILES", "SCHEDULE", "FROM", "TO", "EVERY"],
-    "ui": ["SOURCE", "FILES", "SCHEDULE"],
+    "run": ["SOURCE", "FILES", "SCHEDULE", "TIME_ZONE", "CURRENCY", "AS_OF", "AGAIN"],
+    "backfill": [
+        *("SOURCE", "FILES", "SCHEDULE", "TIME_ZONE", "CURRENCY", "FROM", "TO", "EVERY"),
+    ],
+    "ui": ["SOURCE", "FILES", "SCHEDULE", "TIME_ZONE", "CURRENCY"],
+    "check-source": ["SOURCE", "FILES", "TIME_ZONE", "CURRENCY", "AS_OF"],
+    "shop": ["TIME_ZONE", "CURRENCY"],
+    "new-source": ["NAME"],
     "rollback": ["QUESTION", "WHY"],
     "erase": ["CUSTOMER", "WHY", "DRY"],
     "export": ["CUSTOMER", "FILE"],
@@ -133,6 +138,16 @@ WRONG = [
         ["backfill", "--from=2011-06-10", "--to=2999-09-10"], "in the future", id="ends late"
     ),
     pytest.param(["ui", "--source=nowhere"], "choose one of", id="ui of no shop"),
+    pytest.param(["run", "--time-zone=Mars/Olympus"], "IANA", id="no time zone"),
+    pytest.param(["run", "--currency=pounds"], "PERENNIAL_CURRENCY", id="no currency"),
+    pytest.param(["shop", "--new-currency=EUR"], "first start", id="no shop yet"),
+    pytest.param(["check-source"], "SOURCE=", id="the sample shop is checked"),
+    pytest.param(
+        ["check-source", "--source=canonical", "--files=table:shop"], "export", id="tables checked"
+    ),
+    pytest.param(
+        ["check-source", "--source=canonical", "--files=none.csv"], "none.csv", id="no files there"
+    ),
     pytest.param(["rollback", "sales", "why"], "QUESTION='sales'", id="question"),
     pytest.param(["rollback", "", "why"], "QUESTION=''", id="no question"),
     pytest.param(["rollback", "churn", "why"], "make run", id="nothing to roll back"),

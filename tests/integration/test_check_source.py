@@ -1,0 +1,118 @@
+"""`make check-source`: what it says of a shop's files, and that nothing of it stays."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from local import check_source as module
+from local import postgres
+from local.check_source import PREFIX, check_source
+from perennial.settings import REPOSITORY, Settings
+
+BASE = Path(__file__).parent.parent / "cases" / "00-base"
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of temporary files of our own, so that what is left can be seen."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def servers_under(folder: Path) -> list[int]:
+    return [
+        process.pid
+        for process in psutil.process_iter(["cmdline"])
+        if any(str(folder) in word for word in process.info["cmdline"] or [])
+        and process.pid != os.getpid()
+    ]
+
+
+def test_a_sound_shop_is_told_in_figures_and_nothing_is_kept(temporary: Path) -> None:
+    """The figures are those that the case's README states of its files."""
+    home, told = temporary / "home", []
+    settings = Settings(home=home, source="canonical", files=str(BASE), currency="BRL")
+    assert check_source(settings, None, told.append) == 0
+    text = "\n".join(told)
+    assert "give 1,942 orders of 394 customers and 217 of guests, revenue 93,936.94 BRL" in text
+    assert "in zone Europe/London, from 2023-01-01 to 2024-12-30." in text
+    assert "customer is unknown" in text
+    for question in ("churn", "clv", "survival", "demand"):
+        assert f"  {question:<9} yes " in text
+    assert list(temporary.iterdir()) == []
+    assert servers_under(temporary) == []
+
+
+def test_what_a_run_would_hold_is_said_and_gone_on_with(temporary: Path) -> None:
+    files = temporary / "files"
+    files.mkdir()
+    (files / "customers.csv").write_text("customer_id\nc1\n")
+    (files / "products.csv").write_text("product_id,product_name\np1,Lamp\n")
+    (files / "orders.csv").write_text(
+        "order_id,customer_id,ordered_at,order_type\no1,c1,2024-01-10 23:30:00,sale\n"
+        + "".join(f"x{n},c1,10 January 2024,sale\n" for n in range(9))
+    )
+    (files / "order_items.csv").write_text(
+        "order_item_id,order_id,product_id,quantity,unit_price_amount,line_type\n"
+        "1,o1,p1,2,12.50,product\n1,x1,p1,1,99.00,product\n"
+    )
+    told: list[str] = []
+    settings = Settings(home=temporary / "home", source="canonical", files=str(files))
+    assert check_source(settings, None, told.append) == 1
+    text = "\n".join(told)
+    assert "A run would hold them at the door: " in text
+    assert "canonical_orders.ordered_at" in text
+    assert "BATCH" not in text
+    assert "give 1 orders of 1 customers and 0 of guests, revenue 25.00 GBP" in text
+    assert "99.00" in text
+    for question in ("churn", "clv", "survival", "demand"):
+        assert f"  {question:<9} no " in text
+    assert [path.name for path in temporary.iterdir()] == ["files"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_check_that_is_stopped_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
+    command = [sys.executable, "-m", "local", "check-source", "--source=canonical"]
+    with (tmp_path / "said").open("w") as said:
+        check = subprocess.Popen(
+            [*command, f"--files={BASE}"],
+            env=os.environ | {"TMPDIR": str(tmp_path), "PERENNIAL_HOME": str(tmp_path / "home")},
+            cwd=REPOSITORY,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+        )
+        while not servers_under(tmp_path) and check.poll() is None:
+            time.sleep(0.1)
+        time.sleep(1)
+        check.send_signal(number)
+        assert check.wait(120) == 130
+    assert "stopped" in (tmp_path / "said").read_text()
+    assert [path.name for path in tmp_path.iterdir()] == ["said"]
+    assert servers_under(tmp_path) == []
+
+
+def test_what_a_killed_check_left_is_deleted_by_the_next(temporary: Path) -> None:
+    left, at_work = (temporary / f"{PREFIX}{name}" for name in ("left", "at_work"))
+    for folder in (left, at_work):
+        folder.mkdir()
+        (folder / "lock").touch()
+        postgres.make_data_folder(Settings(home=folder))
+    outside = postgres.data_folder(Settings(home=left))
+    with (at_work / "lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        module._sweep()
+    assert at_work.exists()
+    assert not left.exists()
+    assert not outside.exists()
+    module._sweep()
+    assert not at_work.exists()
