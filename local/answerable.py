@@ -149,15 +149,18 @@ def answers(found: Summary) -> list[Answer]:
 def lines(settings: Settings, found: Summary) -> Iterator[str]:
     """The whole in words, for a terminal."""
     mine = shop.own(settings)
+    guests = "a guest" if found.count_guest_orders == 1 else "guests"
     yield ""
     if not found.count_orders:
         yield "Your files give no order."
     else:
         yield (
-            f"Your files give {found.count_orders:,} orders of {found.count_customers:,} customers "
-            f"and {found.count_guest_orders:,} of guests, revenue {found.product_amount:,.2f} "
-            f"{mine.currency} (charges beside it {found.charge_amount:,.2f}, refunds "
-            f"{found.refund_amount:,.2f}) in zone {mine.time_zone}, "
+            f"Your files give {_count(found.count_orders, 'order')} of "
+            f"{_count(found.count_customers, 'customer')} "
+            f"({found.count_guest_orders:,} of {guests}), "
+            f"revenue {found.product_amount:,.2f} {mine.currency} "
+            f"(charges beside it {found.charge_amount:,.2f}, refunds {found.refund_amount:,.2f}) "
+            f"in zone {mine.time_zone}, "
             f"from {found.first_date} to {found.last_date}."
         )
     yield from dropped(settings)
@@ -187,6 +190,10 @@ def dropped(settings: Settings) -> Iterator[str]:
     yield f"Dropped: {total:,} rows{':' if total else '.'}"
     for reason, count, amount in rejected:
         yield f"  {count:>9,} rows, {amount:>14,.2f}: {plain(reason)}"
+
+
+def _count(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _row(

@@ -44,7 +44,7 @@ def test_a_sound_shop_is_told_in_figures_and_nothing_is_kept(temporary: Path) ->
     settings = Settings(home=home, source="canonical", files=str(BASE), currency="BRL")
     assert check_source(settings, None, told.append) == 0
     text = "\n".join(told)
-    assert "give 1,942 orders of 394 customers and 217 of guests, revenue 93,936.94 BRL" in text
+    assert "give 1,942 orders of 394 customers (217 of guests), revenue 93,936.94 BRL" in text
     assert "in zone Europe/London, from 2023-01-01 to 2024-12-30." in text
     assert "customer is unknown" in text
     for question in ("churn", "clv", "survival", "demand"):
@@ -73,7 +73,7 @@ def test_what_a_run_would_hold_is_said_and_gone_on_with(temporary: Path) -> None
     assert "A run would hold them at the door: " in text
     assert "canonical_orders.ordered_at" in text
     assert "BATCH" not in text
-    assert "give 1 orders of 1 customers and 0 of guests, revenue 25.00 GBP" in text
+    assert "give 1 order of 1 customer (0 of guests), revenue 25.00 GBP" in text
     assert "99.00" in text
     for question in ("churn", "clv", "survival", "demand"):
         assert f"  {question:<9} no " in text

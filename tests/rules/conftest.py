@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
+from perennial import sources
 from perennial.settings import DBT_PROJECT, REPOSITORY
 
-SOURCES = ("online_retail", "canonical")
+SOURCES = sources.available()
 
 # Runs in a process of its own, because DAG files read their settings when they are imported.
 READ_DAGS = """
@@ -78,12 +79,15 @@ def dbt_environment(target: Path) -> dict[str, str]:
     }
 
 
-@pytest.fixture(scope="session")
-def manifests(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The manifest of each source's dbt project; deprecated syntax is an error."""
-    found = {}
-    for source in SOURCES:
-        target = tmp_path_factory.mktemp(source) / "dbt"
+class Manifests(dict[str, Path]):
+    """Where each source's manifest is, parsed when asked for; deprecated syntax is an error."""
+
+    def __init__(self, factory: pytest.TempPathFactory) -> None:
+        super().__init__()
+        self.factory = factory
+
+    def __missing__(self, source: str) -> Path:
+        target = self.factory.mktemp(source) / "dbt"
         variables = {"source": source}
         variables |= {"time_zone": "UTC", "currency": "GBP", "training_customers": "20000"}
         command = [
@@ -101,8 +105,14 @@ def manifests(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
             check=False,
         )
         assert done.returncode == 0, done.stdout[-3000:]
-        found[source] = Path(shutil.copy(target / "manifest.json", target.parent))
-    return found
+        self[source] = Path(shutil.copy(target / "manifest.json", target.parent))
+        return self[source]
+
+
+@pytest.fixture(scope="session")
+def manifests(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The manifest of each source's dbt project."""
+    return Manifests(tmp_path_factory)
 
 
 @pytest.fixture(scope="session", params=SOURCES)
