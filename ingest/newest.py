@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
-from expectations.unreadable import time_zone_of, value_and_cast
+from expectations.unreadable import value_and_cast
 from ingest.copies import copies
 from ingest.csv_records import MAX_RECORD_BYTES
 from ingest.files import TABLE_PREFIX, LandingError, find
@@ -25,6 +25,7 @@ from ingest.reading import Candidate, prepare, read_rows, table_of
 from perennial import sources
 from perennial.casts import casts
 from perennial.settings import Settings
+from perennial.shop import own
 from perennial.sources import Source, SourceColumn, SourceTable
 from perennial.warehouse import connect
 
@@ -215,7 +216,7 @@ def _asked(
     values: list[Any],
 ) -> OrderTimes:
     """Ask Postgres, as if what is given were landed now."""
-    time_zone = time_zone_of(settings)
+    time_zone = own(settings).time_zone
     value, cast = value_and_cast(column, time_zone)
     day = sql.SQL(casts(time_zone).shop_date("ordered_at"))
     query = sql.SQL(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -52,12 +52,13 @@ def run(settings: Settings, dates: list[date], *, is_forced: bool = False) -> in
 
 
 def _run(settings: Settings, dates: list[date], is_forced: bool) -> int:
+    by_default = shop.defaults(settings)
     _make_home(settings)
     if not dates:
         with console.status("starting Postgres, which knows what an order's time is"):
             postgres.start(settings)
         dates = [day_after_newest_order(settings)]
-    start(settings)
+    start(settings, by_default)
     code = score(settings, dates, lambda: services(settings), is_forced=is_forced)
     if code == 0:
         print_doors(settings)
@@ -129,15 +130,20 @@ def with_files(settings: Settings) -> Settings:
     return settings.model_copy(update={"files": str(settings.home / "sample_shop")})
 
 
-def start(settings: Settings) -> None:
+def start(settings: Settings, by_default: Sequence[str] | None = None) -> None:
     """Start what does not run: the sample shop's files, Postgres, Airflow.
+
+    Args:
+        settings: The shop and the home.
+        by_default: Of the shop's own settings those that nobody stated; None: found out here.
 
     Raises:
         SettingsError: If alerts could not be sent to whom the settings name.
     """
     routes.check(settings)
     started = datetime.now(UTC)
-    by_default = shop.defaults(settings)  # an unknown shop must not claim the home
+    if by_default is None:
+        by_default = shop.defaults(settings)  # an unknown shop must not claim the home
     _make_home(settings)
     with one_at_a_time(settings, "start", console.print):
         with console.status("starting Postgres"):
