@@ -2,7 +2,7 @@
 
 **Impact** tier 2: analysts read the views all the same; this proves that they find the date there.
 
-**If a task fails** its log names the view that lacks the date, or can't be read, as `bi_reader`.
+**If a task fails** its log names the view that lacks the date, or that `bi_reader` has no right to.
 Clear the question's DAG for the date, or grant what is missing; then clear this task.
 
 **Owner** data-platform

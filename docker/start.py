@@ -26,6 +26,7 @@ from perennial import dbt, shop
 from perennial.alerts import routes
 from perennial.bootstrap import bootstrap
 from perennial.reader_limit import WARDEN
+from perennial.roles import SERVER_OPTIONS
 from perennial.settings import SAMPLE_SHOP, WAREHOUSE, Settings
 
 EVERYBODY = "0.0.0.0"  # noqa: S104  # of the set's own network; compose.yaml publishes on loopback
@@ -119,7 +120,11 @@ def _postgres(settings: Settings) -> NoReturn:
     if not (data / "PG_VERSION").exists():
         postgres.initialise(settings, networks=["all"])
     options = ["-p", str(settings.pg_port), "-c", "listen_addresses=*", *NOTICES_LOST_CLIENTS]
-    _become([str(programs.binary("postgres")), "-D", str(data), *options], dict(os.environ))
+    for name, value in SERVER_OPTIONS.items():
+        options += ["-c", f"{name}={value}"]
+    server = programs.binary("postgres")
+    postgres.limit_memory(server.parent, data)()
+    _become([str(server), "-D", str(data), *options], dict(os.environ))
 
 
 def _redis(_: Settings) -> NoReturn:

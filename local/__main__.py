@@ -188,6 +188,8 @@ def _status(settings: Settings, _: argparse.Namespace) -> int:
     states = run.services(settings)
     for name, alive in states.items():
         print(f"{name:<14} {'running' if alive else 'stopped'}")
+    states["reader-limit"] = postgres.is_limited(settings)
+    print(f"{'reader-limit':<14} {'running' if states['reader-limit'] else 'stopped (make run)'}")
     # not needed for scores, so it does not count
     print(f"{'mlflow':<14} {'running' if mlflow.is_running(settings) else 'stopped (make ui)'}")
     print(shop.described(settings, shop.defaults(settings)))

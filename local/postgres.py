@@ -12,14 +12,17 @@ from __future__ import annotations
 
 import hashlib
 import os
+import resource
 import shutil
 import signal
 import stat
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
@@ -29,6 +32,7 @@ from local import programs
 from local.home import one_at_a_time, prepare, require_free_port
 from local.programs import ProgramError
 from perennial.bootstrap import SUPERUSER, bootstrap
+from perennial.roles import SERVER_OPTIONS
 from perennial.settings import REPOSITORY, Settings, SettingsError
 
 SYSTEM_FOLDER = Path("/var/lib/perennial")
@@ -39,6 +43,8 @@ MEMORY_LIMITS = (
     Path("/sys/fs/cgroup/memory.max"),
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
 )
+READERS_MEMORY_PART = 4  # a quarter: so much all readers may have, and any session
+LEAST_SESSION_BYTES = 2 * 2**30
 START_TIMEOUT_SECONDS = 600  # after a crash it writes again what had not reached its tables
 STOP_TIMEOUT_SECONDS = 60
 ORPHANS_TIMEOUT_SECONDS = 10
@@ -69,12 +75,7 @@ def start(settings: Settings) -> None:
 
 def stop(settings: Settings) -> None:
     """Stop the server, whatever state it is in; nothing to do if it does not run."""
-    limit = _reader_limit(settings)
-    if limit:
-        limit.terminate()
-        deadline = time.monotonic() + STOP_TIMEOUT_SECONDS
-        while _reader_limit(settings) and time.monotonic() < deadline:
-            time.sleep(0.05)
+    end_reader_limit(settings)
     if is_running(settings):
         try:
             _pg_ctl(settings, "stop", "-m", "fast", "-t", str(STOP_TIMEOUT_SECONDS))
@@ -110,13 +111,20 @@ def is_running(settings: Settings) -> bool:
 
 def _start_reader_limit(settings: Settings) -> None:
     """Have somebody look on that readers keep their limits, unless somebody does."""
-    if _reader_limit(settings):
+    running = wardens(settings)
+    spec = find_spec(READER_LIMIT)
+    assert spec is not None
+    assert spec.origin is not None
+    changed_at = Path(spec.origin).stat().st_mtime
+    if running and min(process.create_time() for process in running) > changed_at:
         return
+    end_reader_limit(settings)  # it holds older code
     own = {"HOME": settings.home, "PG_HOST": settings.pg_host, "PG_PORT": settings.pg_port}
     own["SECRETS"] = settings.secrets_dir
+    budget_mb = _memory_bytes() // READERS_MEMORY_PART // 2**20
     with (settings.home / "logs" / "reader_limit.log").open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", READER_LIMIT],
+        subprocess.Popen(
+            [sys.executable, "-m", READER_LIMIT, "--memory-mb", str(budget_mb)],
             env=os.environ | {f"PERENNIAL_{name}": str(value) for name, value in own.items()},
             cwd=REPOSITORY,
             stdin=subprocess.DEVNULL,
@@ -124,20 +132,32 @@ def _start_reader_limit(settings: Settings) -> None:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    _reader_limit_pid_file(settings).write_text(str(process.pid))
 
 
-def _reader_limit(settings: Settings) -> psutil.Process | None:
-    """Whoever looks on, if alive."""
-    try:
-        process = psutil.Process(int(_reader_limit_pid_file(settings).read_text()))
-        return process if READER_LIMIT in process.cmdline() else None
-    except (FileNotFoundError, ValueError, psutil.NoSuchProcess, psutil.AccessDenied):
-        return None
+def end_reader_limit(settings: Settings) -> None:
+    """End whoever looks on that readers keep their limits."""
+    deadline = time.monotonic() + STOP_TIMEOUT_SECONDS
+    while (running := wardens(settings)) and time.monotonic() < deadline:
+        for process in running:
+            with suppress(psutil.NoSuchProcess):
+                process.terminate()
+        psutil.wait_procs(running, timeout=1)
 
 
-def _reader_limit_pid_file(settings: Settings) -> Path:
-    return settings.home / "run" / "reader_limit.pid"
+def is_limited(settings: Settings) -> bool:
+    """Whether somebody looks on that readers keep their limits."""
+    return bool(wardens(settings))
+
+
+def wardens(settings: Settings) -> list[psutil.Process]:
+    """The processes that look on: two, each of which starts the other one again."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            is_one = READER_LIMIT in process.cmdline() and process.status() != psutil.STATUS_ZOMBIE
+            if is_one and process.environ().get("PERENNIAL_HOME") == str(settings.home):
+                found.append(process)
+    return found
 
 
 def data_folder(settings: Settings) -> Path:
@@ -286,7 +306,7 @@ def _configuration() -> str:
             f"effective_cache_size = {memory_mb // 2}MB",
             "work_mem = 64MB",
             f"maintenance_work_mem = {min(memory_mb // 16, 512)}MB",
-            "max_connections = 120",
+            "max_connections = 200",
             "max_locks_per_transaction = 256  # score tables have a partition a month",
             "max_wal_size = 4GB",
             "wal_compression = on",
@@ -306,6 +326,31 @@ def _memory_bytes() -> int:
     return min([psutil.virtual_memory().total, *(int(text) for text in limits if text.isdigit())])
 
 
+def limit_memory(folder: Path, data: Path, user: str | None = None) -> Callable[[], None]:
+    """What bounds the memory of a server's sessions, each, if the server's process calls it first.
+
+    work_mem is whatever a session says; with this it gets an error, and the others go on.
+
+    Args:
+        folder: Of the server's programs.
+        data: The database's files.
+        user: Whom the server runs as; None: whoever we are.
+    """
+    told = subprocess.run(
+        [folder / "postgres", "-C", "shared_memory_size", "-D", data],
+        user=user, group=user, extra_groups=[] if user else None,
+        cwd="/", capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if told.returncode:
+        raise ProgramError(told.stderr.strip())
+    own = max(_memory_bytes() // READERS_MEMORY_PART, LEAST_SESSION_BYTES)
+    bound = own + int(told.stdout) * 2**20  # each process maps what they share
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    if hard != resource.RLIM_INFINITY:
+        bound = min(bound, hard)
+    return partial(resource.setrlimit, resource.RLIMIT_AS, (bound, bound))
+
+
 def _pg_ctl(settings: Settings, verb: str, *options: str) -> None:
     data = data_folder(settings)
     log = _log_file(settings)
@@ -316,9 +361,12 @@ def _pg_ctl(settings: Settings, verb: str, *options: str) -> None:
         log.touch(mode=0o640)
         if user:
             shutil.chown(log, user, user)
-        arguments += ["-l", log, "-o", f"-h {settings.pg_host} -p {settings.pg_port}"]
+        options_of_ours = [f"-c {name}={value}" for name, value in SERVER_OPTIONS.items()]
+        where = f"-h {settings.pg_host} -p {settings.pg_port}"
+        arguments += ["-l", log, "-o", " ".join([where, *options_of_ours])]
     try:
-        programs.call([*arguments, verb], user)
+        bound = limit_memory(pg_ctl.parent, data, user) if verb == "start" else None
+        programs.call([*arguments, verb], user, bound)
     except ProgramError as error:
         raise SettingsError(f"Postgres did not {verb}: {error}. {_log_tail(settings)}") from None
 

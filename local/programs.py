@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib.metadata import version as installed_version
 from importlib.util import find_spec
@@ -145,8 +145,10 @@ def _why_not(folder: Path, user: str) -> str | None:
     return None
 
 
-def call(arguments: Sequence[str | Path], user: str | None) -> None:
-    """Run a program as the server's user.
+def call(
+    arguments: Sequence[str | Path], user: str | None, first: Callable[[], None] | None = None
+) -> None:
+    """Run a program as the server's user, whose process does something else first.
 
     Raises:
         ProgramError: If it fails, or the user can't run it.
@@ -157,6 +159,7 @@ def call(arguments: Sequence[str | Path], user: str | None) -> None:
             subprocess.run(
                 [str(argument) for argument in arguments],
                 check=True,
+                preexec_fn=first,
                 user=user,
                 group=user,
                 extra_groups=[] if user else None,

@@ -11,20 +11,15 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from perennial import contracts, public_rights, shop, sources
-from perennial.reader_limit import READER, STATEMENT_LIMIT, TRANSACTION_LIMIT, WARDEN
+from perennial import contracts, public_rights, roles, shop, sources
+from perennial.reader_limit import READER, WARDEN
+from perennial.roles import CHECKER, OWNER, ROLES, SERVICES, STEP_ROLES, SUPERUSER
 from perennial.settings import WAREHOUSE, Settings
 from perennial.warehouse import connect
 
-SUPERUSER = "postgres"
-OWNER = "perennial"
-STEP_ROLES = ("loader", "transformer", "scorer", "eraser", "watcher")
-SERVICES = ("airflow", "mlflow")  # each has a database of its own name
-ROLES = (OWNER, *STEP_ROLES, READER, WARDEN, *SERVICES)
+__all__ = ["OWNER", "ROLES", "SUPERUSER", "bootstrap"]
 
 OTHER_DATABASES = ("postgres", "template1")
-READER_CONNECTIONS = 40  # of the server's 120: the steps keep theirs
-READER_TEMP_FILES = "4GB"  # a session's sorts and hashes on disk
 RAW_TRACE_COLUMNS = {
     "_batch_id": ("bigint", "Batch that landed the row: ops.landed_files.batch_id."),
     "_file_id": ("bigint", "File version that held the row: ops.landed_files.file_id."),
@@ -39,12 +34,17 @@ def bootstrap(settings: Settings) -> None:
     lock = "select pg_advisory_lock(hashtext('perennial.bootstrap'))"
     with psycopg.connect(settings.dsn(SUPERUSER, "postgres"), autocommit=True) as connection:
         connection.execute(lock)
-        _create_roles(connection, settings)
+        roles.create_missing(connection)
         _create_databases(connection)
     with psycopg.connect(settings.dsn(SUPERUSER), autocommit=True) as connection:
-        watchers = (WARDEN, "eraser")  # an erasure waits for builds to end
+        connection.execute(lock)
+        roles.reset(connection, settings)
+        # an erasure waits for builds to end; the watchdog says who has all connections
+        watchers = (WARDEN, "eraser", "watcher")
         steps = (OWNER, *STEP_ROLES)
-        public_rights.take_back(connection, steps, WARDEN, watchers, OTHER_DATABASES)
+        public_rights.take_back(
+            connection, (OWNER, "transformer"), steps, WARDEN, watchers, OTHER_DATABASES
+        )
     with connect(settings, OWNER, autocommit=True) as connection:
         connection.execute(lock)
         with connection.transaction():
@@ -55,42 +55,6 @@ def bootstrap(settings: Settings) -> None:
         for question in contracts.published():
             for score_table in contracts.load(question).tables:
                 _create_score_table(connection, score_table)
-
-
-def _create_roles(connection: psycopg.Connection, settings: Settings) -> None:
-    for role in ROLES:
-        name = sql.Identifier(role)
-        exists = connection.execute("select 1 from pg_roles where rolname = %s", [role]).fetchone()
-        verb = "alter" if exists else "create"
-        connection.execute(
-            sql.SQL("{} role {} login password {}").format(
-                sql.SQL(verb), name, sql.Literal(settings.password(role))
-            )
-        )
-    # the owner makes schemas for the transformer and sets its default privileges
-    connection.execute(sql.SQL("grant transformer to {}").format(sql.Identifier(OWNER)))
-    # who may do what the reader may, may end its sessions
-    connection.execute(
-        sql.SQL("grant {} to {}").format(sql.Identifier(READER), sql.Identifier(WARDEN))
-    )
-    connection.execute(
-        sql.SQL("alter role {} connection limit {}").format(
-            sql.Identifier(READER), sql.Literal(READER_CONNECTIONS)
-        )
-    )
-    # defaults, which a session may change, but for temp_file_limit; perennial/reader_limit.py holds
-    for option, value in {
-        "statement_timeout": f"{STATEMENT_LIMIT.total_seconds():.0f}s",
-        "idle_in_transaction_session_timeout": f"{TRANSACTION_LIMIT.total_seconds():.0f}s",
-        "temp_file_limit": READER_TEMP_FILES,
-        "default_transaction_read_only": "on",
-        "search_path": "reporting",
-    }.items():
-        connection.execute(
-            sql.SQL("alter role {} set {} = {}").format(
-                sql.Identifier(READER), sql.Identifier(option), sql.Literal(value)
-            )
-        )
 
 
 def _create_databases(connection: psycopg.Connection) -> None:
@@ -105,7 +69,7 @@ def _create_databases(connection: psycopg.Connection) -> None:
                 sql.SQL("create database {} owner {}").format(name, sql.Identifier(owner))
             )
         connection.execute(sql.SQL("revoke all on database {} from public").format(name))
-    for role in (*STEP_ROLES, READER, WARDEN):
+    for role in (*STEP_ROLES, READER, CHECKER, WARDEN):
         connection.execute(
             sql.SQL("grant connect on database {} to {}").format(
                 sql.Identifier(WAREHOUSE), sql.Identifier(role)

@@ -1,4 +1,4 @@
-"""What a reader finds: the reporting views of a date, read as `bi_reader` and nothing else."""
+"""What a reader finds: the reporting views of a date, with the rights of `bi_reader` alone."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import psycopg
 from psycopg import sql
 
 from perennial import contracts
+from perennial.roles import CHECKER
 from perennial.settings import Settings
 from perennial.warehouse import connect
 
@@ -48,7 +49,7 @@ def check_delivery(settings: Settings, as_of_date: date) -> dict[str, int]:
 
 def delivered_views(settings: Settings, as_of_date: date) -> list[Delivered]:
     """What each reporting view has for a date; 0 rows where it has none."""
-    with connect(settings, "bi_reader") as connection:
+    with connect(settings, CHECKER) as connection:
         views = [
             _view(connection, f"{table.name}_history", table.headlines, as_of_date)
             for question in contracts.questions()
@@ -64,7 +65,7 @@ def delivered_views(settings: Settings, as_of_date: date) -> list[Delivered]:
 def judged_view(settings: Settings, as_of_date: date) -> Delivered:
     """What the lookback of a date judged; 0 rows where no horizon had ended."""
     headlines = contracts.load(contracts.LOOKBACK).tables[0].headlines
-    with connect(settings, "bi_reader") as connection:
+    with connect(settings, CHECKER) as connection:
         return _view(connection, f"{MODEL_HEALTH}_history", headlines, as_of_date)
 
 

@@ -1,8 +1,9 @@
 """What Postgres lets every role do unless told otherwise, taken back in the warehouse.
 
-None of it is in a table's grants: large objects, which fill the disk; advisory locks, with which
-a reader could hold up each publication; the other sessions of one's own role, their statements
-and their end.
+None of it is in a table's grants: large objects and messages in the log of changes, which fill the
+disk; advisory locks, with which a reader could hold up each publication; blocks of code, which
+catch their own end and fill the memory; the other sessions of one's own role, their statements and
+their end.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import psycopg
 from psycopg import sql
 
 LARGE_OBJECTS = "lo_creat|lo_create|lo_from_bytea"
+MESSAGES = "pg_logical_emit_message|pg_notify"
+SNAPSHOTS = "pg_export_snapshot|pg_current_xact_id|txid_current"  # a file, a number that runs out
 LOCKS = "pg_(try_)?advisory_(xact_)?lock(_shared)?"
 ENDS = "pg_cancel_backend|pg_terminate_backend"  # of one's own role's sessions: dbt ends its own
 SESSIONS = "pg_stat_get_activity"
@@ -23,6 +26,7 @@ ACTIVITY = sql.Identifier("pg_catalog", "pg_stat_activity")
 
 def take_back(
     connection: psycopg.Connection[Any],
+    coders: Sequence[str],
     steps: Sequence[str],
     warden: str,
     watchers: Sequence[str],
@@ -32,6 +36,7 @@ def take_back(
 
     Args:
         connection: A superuser's, to the warehouse: functions' rights are a database's own.
+        coders: Roles that make functions, or run blocks of code, as dbt does.
         steps: Roles that take locks: those that write, and the owner.
         warden: Role that ends sessions.
         watchers: Roles that see who else is connected, the warden among them.
@@ -39,6 +44,8 @@ def take_back(
     """
     allowed = {
         LARGE_OBJECTS: [],
+        MESSAGES: [],
+        SNAPSHOTS: [],
         LOCKS: steps,
         ENDS: [*steps, warden],
         SESSIONS: watchers,
@@ -55,6 +62,11 @@ def take_back(
                         function, sql.Identifier(role)
                     )
                 )
+    connection.execute("revoke usage on language plpgsql from public")
+    for role in coders:
+        connection.execute(
+            sql.SQL("grant usage on language plpgsql to {}").format(sql.Identifier(role))
+        )
     connection.execute(sql.SQL("revoke select on {} from public").format(ACTIVITY))
     for role in watchers:
         connection.execute(

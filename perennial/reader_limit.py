@@ -1,17 +1,25 @@
-"""Ends sessions of `bi_reader` that outlast its limits: `python -m perennial.reader_limit`.
+"""The warden: holds `bi_reader` to its limits, `python -m perennial.reader_limit`.
 
-A role's statement_timeout is a default only: whoever is logged in may set another. So a process
-of its own looks on, under a role that may do what bi_reader may and end its sessions, and no more.
-It starts with the server and ends with it.
+A role's statement_timeout or work_mem is a default only: whoever is logged in may set another, or
+make another the role's own. So a process of its own looks on each second, under a role that may do
+what bi_reader may, end its sessions, set roles back to what a start made them, and no more. It
+starts with the server and ends with it; of its two processes each starts the other one again.
 """
 
 from __future__ import annotations
 
+import argparse
 import logging
+import os
+import signal
+import sys
 import time
+from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import Any
+from functools import partial
+from typing import Any, NoReturn
 
+import psutil
 import psycopg
 
 from perennial.settings import Settings
@@ -22,8 +30,12 @@ log = logging.getLogger(__name__)
 READER, WARDEN = "bi_reader", "reader_limit"
 STATEMENT_LIMIT = timedelta(seconds=60)
 TRANSACTION_LIMIT = timedelta(hours=1)
+IDLE_LIMIT = timedelta(hours=1)
 GRACE = timedelta(seconds=5)  # its own timeout, which says why, comes first
-LOOK_SECONDS = 5.0
+# Where more of its connections are taken, the longest idle end, once they are idle for so long.
+CROWDED_RATE = 0.75
+CROWDED_IDLE_LIMIT = timedelta(minutes=1)
+LOOK_SECONDS = 1.0
 RECONNECT_SECONDS = 60.0
 
 
@@ -31,8 +43,9 @@ def end_overdue(
     connection: psycopg.Connection[Any],
     statement_limit: timedelta = STATEMENT_LIMIT + GRACE,
     transaction_limit: timedelta = TRANSACTION_LIMIT + GRACE,
+    idle_limit: timedelta = IDLE_LIMIT + GRACE,
 ) -> int:
-    """End the reader's sessions whose statement or transaction is too old; returns how many.
+    """End the reader's sessions whose statement, transaction or idleness is too old; how many.
 
     Ended, not cancelled: a statement can catch its cancellation and go on.
     """
@@ -40,30 +53,173 @@ def end_overdue(
         "select count(pg_terminate_backend(pid)) from pg_stat_activity"
         " where usename = %(reader)s and ("
         " (state not like 'idle%%' and clock_timestamp() - query_start > %(statement)s)"
-        " or clock_timestamp() - xact_start > %(transaction)s)",
-        {"reader": READER, "statement": statement_limit, "transaction": transaction_limit},
+        " or clock_timestamp() - xact_start > %(transaction)s"
+        " or (state = 'idle' and clock_timestamp() - state_change > %(idle)s))",
+        {
+            "reader": READER,
+            "statement": statement_limit,
+            "transaction": transaction_limit,
+            "idle": idle_limit,
+        },
     ).fetchone() or (0,)
     return ended
 
 
-def watch(settings: Settings) -> None:
-    """Look on until the server is gone for longer than a restart takes."""
+def make_room(
+    connection: psycopg.Connection[Any], idle_limit: timedelta = CROWDED_IDLE_LIMIT
+) -> int:
+    """End idle sessions of the reader, the longest idle first, while it has nearly all it may."""
+    (ended,) = connection.execute(
+        "with sessions as ("
+        "  select pid, state, state_change, count(*) over () as taken from pg_stat_activity"
+        "  where usename = %(reader)s and backend_type = 'client backend'"
+        "), idle as ("
+        "  select pid, row_number() over (order by state_change, pid)"
+        "   <= taken - rolconnlimit * %(rate)s as is_one_too_many"
+        "  from sessions, pg_roles where rolname = %(reader)s and state like 'idle%%'"
+        "  and clock_timestamp() - state_change > %(idle)s"
+        ") select count(pg_terminate_backend(pid)) from idle where is_one_too_many",
+        {"reader": READER, "rate": CROWDED_RATE, "idle": idle_limit},
+    ).fetchone() or (0,)
+    return ended
+
+
+def end_largest(
+    connection: psycopg.Connection[Any],
+    budget_bytes: int,
+    memory_of: Callable[[int], int],
+) -> int:
+    """End the reader's sessions with most memory until the others have what all may have.
+
+    Args:
+        connection: As the warden.
+        budget_bytes: What readers may have together.
+        memory_of: A process' own memory by its number, bytes.
+
+    Returns:
+        How many were ended.
+    """
+    rows = connection.execute(
+        "select coalesce(leader_pid, pid), array_agg(pid) from pg_stat_activity"
+        " where usename = %s group by 1",
+        [READER],
+    ).fetchall()
+    used = {leader: sum(memory_of(pid) for pid in pids) for leader, pids in rows}
+    ended = 0
+    for leader in sorted(used, key=lambda pid: -used[pid]):
+        if sum(used.values()) <= budget_bytes:
+            break
+        log.warning("%s had %d MB", READER, used.pop(leader) // 2**20)
+        connection.execute("select pg_terminate_backend(%s)", [leader])
+        ended += 1
+    return ended
+
+
+def mend_roles(connection: psycopg.Connection[Any]) -> list[str]:
+    """Set back what roles have changed of themselves; returns it in words."""
+    return [words for (words,) in connection.execute("select warden.mend()").fetchall()]
+
+
+def own_memory(shared_bytes: int) -> Callable[[int], int]:
+    """A process' memory but for what all of them share, by its number; of one that ended 0."""
+
+    def measure(pid: int) -> int:
+        try:
+            memory = psutil.Process(pid).memory_info()
+        except psutil.NoSuchProcess:
+            return 0
+        return memory.rss - min(memory.shared, shared_bytes)
+
+    return measure
+
+
+def look(
+    connection: psycopg.Connection[Any], budget_bytes: int, memory_of: Callable[[int], int]
+) -> None:
+    """Hold readers to their limits once, and log what was done."""
+    for words in mend_roles(connection):
+        log.warning("%s: set back", words)
+    for ended, why in (
+        (end_overdue(connection), "outlasted their limit"),
+        (make_room(connection), "were idle while nearly all connections were taken"),
+        (end_largest(connection, budget_bytes, memory_of), "had more memory than readers may")
+        if budget_bytes
+        else (0, ""),
+    ):
+        if ended:
+            log.warning("%d sessions of %s %s and were ended", ended, READER, why)
+
+
+def watch(settings: Settings, budget_bytes: int, each_time: Callable[[], None]) -> None:
+    """Look on until the server is gone for longer than a restart takes.
+
+    Args:
+        settings: Where the server is.
+        budget_bytes: Memory that readers may have together; 0: it is not looked at, for the
+            server's processes are on another machine or in another container.
+        each_time: Called before each look.
+    """
     lost_at: float | None = None
     while lost_at is None or time.monotonic() - lost_at < RECONNECT_SECONDS:
         try:
             with connect(settings, WARDEN, autocommit=True) as connection:
-                lost_at = None
+                (shared,) = connection.execute(
+                    "select pg_size_bytes(current_setting('shared_buffers'))"
+                ).fetchone() or (0,)
+                memory_of = own_memory(shared)
                 while True:
-                    ended = end_overdue(connection)
-                    if ended:
-                        log.warning("%d sessions of %s outlasted their limit", ended, READER)
+                    each_time()
+                    look(connection, budget_bytes, memory_of)
+                    lost_at = None
                     time.sleep(LOOK_SECONDS)
-        except psycopg.OperationalError as error:
+        except psycopg.Error as error:  # it looks on, whatever a reader does at the same moment
             lost_at = lost_at or time.monotonic()
-            log.info("no connection: %s", error)
-            time.sleep(1)
+            log.info("once more: %s", error)
+            each_time()
+            time.sleep(LOOK_SECONDS)
+
+
+def stay(work: Callable[[Callable[[], None]], None]) -> None:
+    """Do the work in a child, again whenever it is killed, until it ends by itself.
+
+    Args:
+        work: Calls what it is given now and then: where this process was killed, the child takes
+            its place and has a child of its own.
+    """
+    parent = os.getpid()
+    while True:
+        child = os.fork()
+        if not child:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            work(lambda: _take_place_of(parent))
+            os._exit(0)
+        signal.signal(signal.SIGTERM, lambda *_, child=child: _end_with(child))
+        _, status = os.waitpid(child, 0)
+        if status == 0:
+            return
+        log.warning("it was ended (%d) and is started again", os.waitstatus_to_exitcode(status))
+        time.sleep(LOOK_SECONDS)
+
+
+def _take_place_of(parent: int) -> None:
+    if os.getppid() != parent:
+        log.warning("what starts it again was killed, and is started again")
+        os.execv(sys.executable, [sys.executable, "-m", "perennial.reader_limit", *sys.argv[1:]])
+
+
+def _end_with(child: int) -> NoReturn:
+    os.kill(child, signal.SIGTERM)
+    raise SystemExit(0)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Look on until the server is gone."""
+    parser = argparse.ArgumentParser(prog="python -m perennial.reader_limit", description=__doc__)
+    parser.add_argument("--memory-mb", type=int, default=0, help="of all readers; 0: any")
+    given = parser.parse_args(arguments)
+    logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
+    stay(partial(watch, Settings(), given.memory_mb * 2**20))
 
 
 if __name__ == "__main__":
-    logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
-    watch(Settings())
+    main()

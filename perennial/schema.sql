@@ -9,7 +9,9 @@
 --                             expire          features: delete
 -- bi_reader     -             -               -                     -                read        -
 -- watcher       -             -               -                     -                -           incidents, alerts; which dates there are
--- reader_limit  what bi_reader has: it ends readers' sessions that outlast their limit
+-- reader_check  what bi_reader has, for checks of what readers find, over connections that readers can't take
+-- reader_limit  what bi_reader has: it ends readers' sessions that are beyond their limits, and sets roles back
+--               that changed themselves (perennial/warden.sql)
 --
 -- tests/integration/test_roles.py has the same by hand and tries it: a new table goes in there, too.
 
@@ -649,6 +651,7 @@ alter default privileges for role transformer in schema intermediate grant selec
 alter default privileges for role transformer in schema marts grant select on tables to scorer;
 alter default privileges for role transformer in schema features grant select on tables to scorer;
 alter default privileges for role transformer in schema reporting grant select on tables to bi_reader;
+grant select on all tables in schema reporting to bi_reader; -- `drop owned by` of its own takes the default away
 alter default privileges for role transformer in schema staging grant select on tables to eraser;
 alter default privileges for role transformer in schema intermediate grant select on tables to eraser;
 alter default privileges for role transformer in schema marts grant select on tables to eraser;

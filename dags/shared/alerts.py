@@ -14,6 +14,8 @@ from datetime import date
 from typing import Any
 from urllib.parse import quote
 
+import psycopg
+
 from perennial.alerts.causes import (
     CRITICAL,
     DATA_PLATFORM,
@@ -28,7 +30,8 @@ from perennial.alerts.causes import (
     stale_views,
 )
 from perennial.alerts.tell import is_told, recovered, tell
-from perennial.alerts.words import cause_of, everywhere, fingerprint, table_in
+from perennial.alerts.words import NO_CONNECTION, cause_of, everywhere, fingerprint, table_in
+from perennial.connections import holders
 from perennial.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -106,8 +109,17 @@ def failure(context: Mapping[str, Any], settings: Settings) -> Cause:
         summary=summary,
         table=None if shared else table_in(summary),
         blocks=stale_views("land" if shared else seen.dag_id),
+        likely=_who_is_connected(settings) if shared == NO_CONNECTION else None,
         **fields,
     )
+
+
+def _who_is_connected(settings: Settings) -> str | None:
+    try:
+        return holders(settings)
+    except psycopg.OperationalError as error:  # the alert goes out without it
+        log.error("it is not known who has the connections: %s", cause_of(error))
+        return None
 
 
 def run_failed(context: Mapping[str, Any]) -> None:

@@ -14,6 +14,7 @@ import psycopg
 
 from perennial import contracts
 from perennial.alerts.causes import relations
+from perennial.roles import ROLES
 from perennial.settings import LAYERS
 
 LONGEST_CAUSE = 400
@@ -38,6 +39,10 @@ KILLED = "the process ended without a word: killed, out of memory, or its machin
 WAREHOUSE_GONE = "The warehouse does not answer"
 DISK_FULL = "A disk is full"
 NO_MEMORY = "Memory ran out"
+NO_CONNECTION = "Connections ran out"
+CROWDED = re.compile(
+    r"(?i)too many connections for role|too many clients already|connection slots are reserved"
+)
 GONE = re.compile(
     r"(?i)connection refused|server closed the connection|terminating connection|connection is lost"
     r"|could not connect|connection failed|connection timeout|the database system is"
@@ -48,7 +53,8 @@ def cause_of(error: BaseException | str | None) -> str:
     """The error's kind and first line, masked.
 
     Postgres and Python put values into their messages in quotes, so of errors that are not our own
-    whatever is quoted goes, except for names of tasks, tables and constraints where those stand.
+    whatever is quoted goes, except for our roles, and names of tasks, tables and constraints where
+    those stand.
     Our own may repeat the error they were raised from: that part is masked likewise.
     """
     if error is None:
@@ -69,7 +75,8 @@ def cause_of(error: BaseException | str | None) -> str:
 
 
 def _unless_a_value(quoted: str, names_tables: bool) -> str:
-    return quoted if names_tables and NAME.fullmatch(quoted) else f"'{MASK}'"
+    is_name = (names_tables and NAME.fullmatch(quoted)) or quoted[1:-1] in ROLES
+    return quoted if is_name else f"'{MASK}'"
 
 
 def table_in(text: str) -> str | None:
@@ -94,6 +101,8 @@ def everywhere(error: BaseException | str | None) -> str | None:
             return DISK_FULL
         if isinstance(link, MemoryError) or state == "53200":
             return NO_MEMORY
+        if state == "53300" or CROWDED.search(str(link)):
+            return NO_CONNECTION
         is_lost = type(link) is psycopg.OperationalError or state.startswith(("08", "57P"))
         if is_lost or GONE.search(str(link)):
             return WAREHOUSE_GONE

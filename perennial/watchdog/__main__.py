@@ -19,13 +19,15 @@ from pydantic import ValidationError
 from perennial.alerts import routes
 from perennial.alerts.causes import DATA_PLATFORM, WATCHDOG, Cause
 from perennial.alerts.tell import recovered, tell
-from perennial.alerts.words import WAREHOUSE_GONE, cause_of
+from perennial.alerts.words import NO_CONNECTION, WAREHOUSE_GONE, cause_of
 from perennial.settings import Settings, SettingsError, explained, shop_of
-from perennial.watchdog.findings import Finding
+from perennial.watchdog.findings import ALTERED, LOCKED_OUT, UNHELD, Finding
 from perennial.watchdog.look import Seen, look
 from perennial.watchdog.suspects import likely_cause
 
 FOUND, WRONG = 1, 2
+SHARED = (NO_CONNECTION, WAREHOUSE_GONE)  # of tasks, too
+NOT_OF_A_DATE = (ALTERED, LOCKED_OUT, NO_CONNECTION, UNHELD)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,27 +64,31 @@ def _moment(text: str) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _why(settings: Settings, seen: Seen, now: datetime) -> str:
+def _why(settings: Settings, seen: Seen, now: datetime) -> str | None:
+    if all(finding.entry in NOT_OF_A_DATE for finding in seen.findings):
+        return None  # they say it themselves
     if seen.held:
         return f"the batch of {seen.due} is held: make accept, or make refuse"
     return likely_cause(settings, seen.due, now)
 
 
 def _tell(settings: Settings, findings: list[Finding], why: str | None) -> None:
-    causes = [_cause(finding, why) for finding in findings]
+    causes = [
+        _cause(finding, None if finding.entry in NOT_OF_A_DATE else why) for finding in findings
+    ]
     by_severity = sorted(causes, key=lambda cause: cause.severity)
     for _, together in groupby(by_severity, key=lambda cause: cause.severity):
         tell(settings, list(together))
-    if not any(finding.entry == WAREHOUSE_GONE for finding in findings):
+    if not any(finding.entry in SHARED for finding in findings):
         recovered(settings, [WATCHDOG], None, [cause.key for cause in causes])
 
 
 def _cause(finding: Finding, why: str | None) -> Cause:
     is_view = finding.about.startswith("reporting.")
     # the same key as a task's: whoever notices first that the warehouse is gone tells it
-    is_shared = finding.entry == WAREHOUSE_GONE
+    is_shared = finding.entry in SHARED
     return Cause(
-        key=WAREHOUSE_GONE if is_shared else f"{WATCHDOG}: {finding.entry}: {finding.about}",
+        key=finding.entry if is_shared else f"{WATCHDOG}: {finding.entry}: {finding.about}",
         kind=WATCHDOG,
         severity=finding.severity,
         title=f"{finding.entry}: {finding.about}",

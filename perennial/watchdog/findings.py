@@ -18,6 +18,9 @@ INCOMPLETE = "A view is incomplete"
 CUSTOMERS_MISSING = "Customers are missing"
 ROWS_FELL = "A view has lost rows"
 NO_LANDING = "Nothing was landed"
+LOCKED_OUT = "Readers can't connect"
+UNHELD = "Nobody holds readers to their limits"
+ALTERED = "A role changed itself"
 
 
 @dataclass(frozen=True)

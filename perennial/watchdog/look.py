@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
@@ -12,14 +12,27 @@ from psycopg import sql
 from perennial import contracts
 from perennial.alerts.causes import CRITICAL, WARNING
 from perennial.alerts.incidents import ROLE
-from perennial.alerts.words import WAREHOUSE_GONE, cause_of, everywhere
+from perennial.alerts.words import NO_CONNECTION, WAREHOUSE_GONE, cause_of, everywhere
+from perennial.connections import described
 from perennial.delivery import CUSTOMER_360, MODEL_HEALTH
+from perennial.reader_limit import READER, WARDEN
+from perennial.roles import CHECKER
 from perennial.settings import Settings
 from perennial.warehouse import connect
 from perennial.watchdog.due import Landing, is_landing_missing, last_landing_time, newest_due
-from perennial.watchdog.findings import NO_LANDING, UNREADABLE, Finding, ViewState, judge
+from perennial.watchdog.findings import (
+    ALTERED,
+    LOCKED_OUT,
+    NO_LANDING,
+    UNHELD,
+    UNREADABLE,
+    Finding,
+    ViewState,
+    judge,
+)
 
 CUSTOMER = ("customer_id",)
+LONGEST_SILENCE_SECONDS = 60  # of the warden, which looks each second
 
 
 @dataclass(frozen=True)
@@ -49,11 +62,49 @@ def look(settings: Settings, now: datetime) -> Seen:
         now: With a time zone.
     """
     try:
-        with connect(settings, ROLE) as watcher, connect(settings, "bi_reader") as reader:
-            return _look(settings, now, watcher, reader)
+        # what a reader sees, over a connection that readers can't take
+        with connect(settings, ROLE) as watcher, connect(settings, CHECKER) as reader:
+            seen = _look(settings, now, watcher, reader)
+            guard = [*_locked_out(settings, watcher), *_held(watcher)]
+        return replace(seen, findings=[*seen.findings, *guard])
     except psycopg.OperationalError as error:
         where = f"{settings.pg_host}:{settings.pg_port}"
-        return Seen(None, [Finding(WAREHOUSE_GONE, "warehouse", f"{where}: {cause_of(error)}")])
+        entry = NO_CONNECTION if everywhere(error) == NO_CONNECTION else WAREHOUSE_GONE
+        return Seen(None, [Finding(entry, "warehouse", f"{where}: {cause_of(error)}")])
+
+
+def _locked_out(settings: Settings, watcher: psycopg.Connection[Any]) -> list[Finding]:
+    """Whether a reader is let in at all, and if not, who has the connections."""
+    try:
+        connect(settings, READER).close()
+    except psycopg.OperationalError as error:
+        text = cause_of(error)
+        if everywhere(error) == NO_CONNECTION:
+            text += f"; {described(watcher)}"
+        return [Finding(LOCKED_OUT, READER, text)]
+    return []
+
+
+def _held(watcher: psycopg.Connection[Any]) -> list[Finding]:
+    """Whether the warden looks on, and what it had to set back in the last day."""
+    found = []
+    is_connected, seconds = watcher.execute(
+        "select warden.looked_at() is not null, extract(epoch from clock_timestamp()"
+        " - coalesce(warden.looked_at(), pg_postmaster_start_time()))::int"  # it starts after it
+    ).fetchone() or (False, 0)
+    if seconds > LONGEST_SILENCE_SECONDS:
+        since = f"it was silent for {seconds:,} s" if is_connected else "it is not connected"
+        text = f"the process that ends long reads does not look on ({since})"
+        found.append(Finding(UNHELD, WARDEN, text, WARNING))
+    rows = watcher.execute(
+        "select role_name, string_agg(distinct changed, ', '), count(*), max(mended_at)"
+        " from warden.mended_roles where mended_at > now() - interval '1 day'"
+        " group by role_name order by role_name"
+    )
+    for role, changed, count, last in rows:
+        text = f"{changed}; set back {count:,} times, last at {last:%Y-%m-%d %H:%M} UTC"
+        found.append(Finding(ALTERED, role, text, WARNING))
+    return found
 
 
 def _look(

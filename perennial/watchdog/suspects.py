@@ -11,14 +11,19 @@ from perennial.settings import Settings, SettingsError
 AT_WORK = ("running", "queued")
 
 
-def likely_cause(settings: Settings, due: date | None, now: datetime) -> str:
-    """The likeliest reason in words; what is nearest to the root comes first."""
+def likely_cause(settings: Settings, due: date | None, now: datetime) -> str | None:
+    """The likeliest reason in words; what is nearest to the root comes first.
+
+    None where Airflow is well and no date is due: then its runs are not to blame.
+    """
     parts = health(settings)
     if not parts:
         return f"Airflow does not answer at {base_url(settings)}"
     ill = [part for part, state in parts.items() if state != "healthy"]
     if ill:
         return f"Airflow's {', '.join(ill)} is not healthy"
+    if due is None:
+        return None
     try:
         api = Api(settings)
         paused = api.get("/dags", paused=True, limit=100)["dags"]

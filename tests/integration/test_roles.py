@@ -5,18 +5,21 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import date, timedelta
 
+import psutil
 import psycopg
 import pytest
 from psycopg import errors, sql
 
-from perennial.bootstrap import OWNER, ROLES, SUPERUSER
+from local import postgres
+from perennial.bootstrap import OWNER, ROLES, SUPERUSER, bootstrap
 from perennial.dbt import dbt
-from perennial.reader_limit import end_overdue
+from perennial.reader_limit import end_largest, end_overdue, make_room, mend_roles, own_memory
 from perennial.settings import Settings
 from perennial.warehouse import connect
+from tests.commands import wait_until
 from tests.conftest import StartHome
 
 READ, READ_DELETE = {"select"}, {"select", "delete"}
@@ -43,6 +46,7 @@ SCHEMAS: dict[str, dict[str, set[str]]] = {
     "bi_reader": {"reporting": READ},
     "watcher": {},
     "reader_limit": {"reporting": READ},  # may end the reader's sessions by being one
+    "reader_check": {"reporting": READ},
     "airflow": {},
     "mlflow": {},
 }  # fmt: skip
@@ -79,6 +83,7 @@ TABLES: dict[str, dict[str, set[str]]] = {
     "watcher": {  # and a few columns of landed_files and publications, by name
         "ops.incidents": {"select", "insert", "update"},
         "ops.alerts": {"insert"},
+        "warden.mended_roles": READ,
     },
 }
 SEQUENCES = {("loader", "ops.batch_id_seq"), ("scorer", "ops.publication_id_seq")}
@@ -89,10 +94,14 @@ FUNCTIONS = {
     ("loader", "vault.ensure_month"),
     ("eraser", "vault.expire"),
     ("watcher", "ops.count_known_customers"),
+    ("watcher", "warden.looked_at"),
+    ("reader_limit", "warden.mend"),
 }
 CREATES_IN = {("transformer", schema) for schema in (*BUILT, "reporting")}
 CONNECTS = {
-    **{role: {"warehouse"} for role in (OWNER, *STEPS, "bi_reader", "reader_limit")},
+    **{
+        role: {"warehouse"} for role in (OWNER, *STEPS, "bi_reader", "reader_limit", "reader_check")
+    },
     "airflow": {"airflow"},
     "mlflow": {"mlflow"},
 }
@@ -209,9 +218,8 @@ def test_sequences_and_foreign_keys(home: Settings, role: str) -> None:
             }.items()
             if not is_refused(connection, text.format(schema, name))
         }
-    with connect(
-        home, OWNER
-    ) as owner:  # a foreign key takes a table to put it on: asked, not tried
+    # a foreign key takes a table to put it on: asked, not tried
+    with psycopg.connect(home.dsn(SUPERUSER)) as owner:
         references = {
             f"{schema}.{name}"
             for schema, name, *_ in tables.of("r", "p")
@@ -286,7 +294,14 @@ def test_no_role_but_the_superuser_has_more_than_a_login(home: Settings) -> None
             " where member::regrole::text !~ '^pg_' order by 1"
         ).fetchall()
     assert attributes == [(role, role == SUPERUSER) for role in sorted((*ROLES, SUPERUSER))]
-    assert members == [("bi_reader", "reader_limit"), ("transformer", OWNER)]
+    assert sorted(members) == [
+        ("bi_reader", "reader_check"),
+        ("bi_reader", "reader_limit"),
+        ("pg_use_reserved_connections", "reader_check"),
+        ("pg_use_reserved_connections", "reader_limit"),
+        ("pg_use_reserved_connections", "watcher"),
+        ("transformer", OWNER),
+    ]
 
 
 # The reader: whoever has a BI tool has this password ---------------------------------------------
@@ -311,6 +326,28 @@ def test_no_role_but_the_superuser_has_more_than_a_login(home: Settings) -> None
         "alter role bi_reader superuser",
         "alter role bi_reader connection limit -1",
         "alter role bi_reader reset temp_file_limit",
+        "alter role bi_reader set log_min_messages = 'debug5'",
+        "alter role bi_reader valid until '2000-01-01'",
+        "alter role bi_reader nologin",
+        "alter role all set work_mem = '1MB'",
+        "alter role loader set work_mem = '1MB'",
+        "alter database warehouse set work_mem = '1MB'",
+        "comment on role bi_reader is 'tried'",
+        "grant bi_reader to loader",
+        "set role reader_check",
+        "set log_min_messages = 'debug5'",
+        "set log_min_error_statement = 'error'",
+        "set session_preload_libraries = 'nowhere'",
+        "load 'nowhere'",
+        "do $$ begin null; end $$",
+        "select pg_logical_emit_message(false, 'a', 'b')",
+        "select pg_logical_emit_message(false, 'a', 'b'::bytea)",
+        "select pg_notify('a', 'b')",
+        "select pg_current_xact_id()",
+        "select txid_current()",
+        "select pg_export_snapshot()",
+        "select warden.mend()",
+        "select * from warden.held_roles",
         "set role transformer",
         "set role perennial",
         "set session authorization postgres",
@@ -366,25 +403,21 @@ def test_the_reader_sees_no_statement_of_anybody(home: Settings) -> None:
 
 
 def test_a_session_that_sets_its_own_timeout_is_ended_all_the_same(home: Settings) -> None:
-    """Nor does it help to catch the cancellation: the session itself ends."""
-    stubborn = """do $$ begin loop begin
-        perform pg_sleep(100); exception when query_canceled then null; end; end loop; end $$"""
-    for statement in ("select pg_sleep(100)", stubborn):
-        with (
-            connect(home, "bi_reader", autocommit=True) as reader,
-            connect(home, "reader_limit", autocommit=True) as warden,
-            connect(home, "bi_reader", autocommit=True) as quick,
-        ):
-            reader.execute("set statement_timeout = 0")
-            seen: list[BaseException] = []
-            thread = threading.Thread(target=_run, args=(reader, statement, seen))
-            thread.start()
-            time.sleep(0.6)
-            assert end_overdue(warden) == 0
-            assert end_overdue(warden, statement_limit=timedelta(seconds=0.5)) == 1
-            thread.join(timeout=10)
-            assert [type(error) for error in seen] == [errors.AdminShutdown]
-            assert quick.execute("select 1").fetchone() == (1,)
+    with (
+        connect(home, "bi_reader", autocommit=True) as reader,
+        connect(home, "reader_limit", autocommit=True) as warden,
+        connect(home, "bi_reader", autocommit=True) as quick,
+    ):
+        reader.execute("set statement_timeout = 0")
+        seen: list[BaseException] = []
+        thread = threading.Thread(target=_run, args=(reader, "select pg_sleep(100)", seen))
+        thread.start()
+        time.sleep(0.6)
+        assert end_overdue(warden) == 0
+        assert end_overdue(warden, statement_limit=timedelta(seconds=0.5)) == 1
+        thread.join(timeout=10)
+        assert [type(error) for error in seen] == [errors.AdminShutdown]
+        assert quick.execute("select 1").fetchone() == (1,)
 
 
 def _run(connection: psycopg.Connection, statement: str, seen: list[BaseException]) -> None:
@@ -403,15 +436,6 @@ def test_a_transaction_kept_open_is_ended(home: Settings) -> None:
             reader.execute("select 1")
 
 
-def test_somebody_looks_on_as_long_as_the_server_runs(home: Settings) -> None:
-    with psycopg.connect(home.dsn(SUPERUSER)) as connection:
-        found = connection.execute(
-            "select query from pg_stat_activity where usename = 'reader_limit'"
-        ).fetchall()
-    assert len(found) == 1
-    assert "pg_terminate_backend" in found[0][0]
-
-
 def test_a_build_that_is_stopped_can_end_its_own_sessions_and_no_others(home: Settings) -> None:
     with (
         connect(home, "transformer", autocommit=True) as dbt,
@@ -425,10 +449,242 @@ def test_a_build_that_is_stopped_can_end_its_own_sessions_and_no_others(home: Se
             dbt.execute("select pg_terminate_backend(%s)", [other.info.backend_pid])
 
 
-def test_readers_leave_connections_to_the_steps(home: Settings) -> None:
+def test_connections_of_all_roles_add_up_to_less_than_there_are(home: Settings) -> None:
     with psycopg.connect(home.dsn(SUPERUSER)) as connection:
-        (limit, of_server) = connection.execute(
-            "select rolconnlimit, current_setting('max_connections')::int"
-            " from pg_roles where rolname = 'bi_reader'"
+        limits = dict(
+            connection.execute(
+                "select rolname, rolconnlimit from pg_roles where rolcanlogin and not rolsuper"
+            ).fetchall()
+        )
+        (free,) = connection.execute(
+            "select current_setting('max_connections')::int"
+            " - current_setting('superuser_reserved_connections')::int"
+            " - current_setting('reserved_connections')::int"
         ).fetchone()
-    assert 0 < limit <= of_server / 2
+    assert limits.keys() == set(ROLES)
+    assert min(limits.values()) >= 3
+    assert sum(limits.values()) <= free
+    assert limits["bi_reader"] < free / 3
+
+
+# A role may change itself; a start and the warden take it back ------------------------------------
+
+CHANGES = {
+    "a library that is not there": "alter role {role} in database warehouse"
+    " set local_preload_libraries = 'nowhere'",
+    "a library in all databases": "alter role {role} set local_preload_libraries = 'nowhere'",
+    "no timeout": "alter role {role} set statement_timeout = 0",
+    "a timeout that ends everything": "alter role {role} in database warehouse"
+    " set statement_timeout = '1ms'",
+    "another search path": "alter role {role} set search_path = 'pg_catalog'",
+    "memory without end": "alter role {role} in database warehouse set work_mem = '64GB'",
+    "its settings reset": "alter role {role} reset search_path",
+    "a password of its own": "alter role {role} password 'of its own'",
+    "no rights on views to come": "drop owned by {role}",
+}
+
+
+def _state(settings: Settings) -> tuple[list[tuple], list[tuple]]:
+    """Roles' own settings and the rights on views to come, as they are."""
+    with psycopg.connect(settings.dsn(SUPERUSER)) as connection:
+        own = connection.execute(
+            "select setrole::regrole::text, setdatabase, setconfig from pg_db_role_setting"
+            " order by 1, 2"
+        ).fetchall()
+        rights = connection.execute(
+            "select defaclnamespace::regnamespace::text, defaclacl::text"
+            " from pg_default_acl where defaclnamespace = 'reporting'::regnamespace"
+        ).fetchall()
+    return own, rights
+
+
+def _is_let_in(settings: Settings, role: str) -> bool:
+    with suppress(psycopg.OperationalError):
+        connect(settings, role).close()
+        return True
+    return False
+
+
+@pytest.fixture
+def unwatched(home: Settings) -> Iterator[Settings]:
+    """The home without its warden, which is back at the end."""
+    postgres.end_reader_limit(home)
+    yield home
+    postgres.start(home)
+
+
+def _change(settings: Settings, role: str, statement: str) -> None:
+    with connect(settings, role, autocommit=True) as connection:
+        connection.execute("set default_transaction_read_only = off")
+        connection.execute(statement.format(role=role))
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_the_reader_changes_of_itself_is_set_back(unwatched: Settings, change: str) -> None:
+    before = _state(unwatched)
+    assert before[1] == [("reporting", "{bi_reader=r/transformer}")]
+    _change(unwatched, "bi_reader", CHANGES[change])
+    with connect(unwatched, "reader_limit", autocommit=True) as warden:
+        assert len(mend_roles(warden)) == 1
+        assert mend_roles(warden) == []
+    assert _is_let_in(unwatched, "bi_reader")
+    assert _state(unwatched) == before
+
+
+@pytest.mark.parametrize("role", sorted(set(TRIED) | {OWNER}))
+def test_a_start_sets_every_role_back(unwatched: Settings, role: str) -> None:
+    """But for `drop owned by`: with the steps' own roles it drops the warehouse."""
+    before = _state(unwatched)
+    for statement in list(CHANGES.values())[:-1]:
+        with psycopg.connect(unwatched.dsn(SUPERUSER), autocommit=True) as connection:
+            connection.execute("set role " + role)
+            connection.execute(statement.format(role=role))
+    assert not _is_let_in(unwatched, role)
+    bootstrap(unwatched)
+    assert _state(unwatched) == before
+    assert _is_let_in(unwatched, role)
+
+
+def test_while_it_runs_the_warden_lets_readers_in_again_within_seconds(home: Settings) -> None:
+    postgres.start(home)
+    _change(home, "bi_reader", CHANGES["a library that is not there"])
+    _change_by = time.monotonic() + 10
+    while not _is_let_in(home, "bi_reader"):
+        assert time.monotonic() < _change_by
+        time.sleep(0.2)
+    with connect(home, "watcher") as watcher:
+        told = watcher.execute(
+            "select changed from warden.mended_roles where role_name = 'bi_reader'"
+        )
+        assert ("its settings in database warehouse",) in told.fetchall()
+
+
+# What a session may take -------------------------------------------------------------------------
+
+
+def test_a_session_of_boundless_work_mem_gets_an_error_and_the_others_go_on(
+    start_home: StartHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a machine of which a session may have half a gigabyte."""
+    monkeypatch.setattr(postgres, "READERS_MEMORY_PART", 10**9)
+    monkeypatch.setattr(postgres, "LEAST_SESSION_BYTES", 500 * 2**20)
+    home = start_home("canonical")
+    with (
+        connect(home, "bi_reader", autocommit=True) as greedy,
+        connect(home, "bi_reader", autocommit=True) as modest,
+    ):
+        greedy.execute("set work_mem = '64GB'")
+        with pytest.raises(errors.OutOfMemory):
+            greedy.execute(
+                "select count(*) from"
+                " (select g, repeat('x', 1000) from generate_series(1, 2000000) as g"
+                " order by 2, 1 offset 0) as sorted"
+            )
+        assert modest.execute("select 1").fetchone() == (1,)
+        assert greedy.execute("select 1").fetchone() == (1,)
+
+
+def test_readers_who_have_too_much_together_lose_the_largest_session(home: Settings) -> None:
+    with (
+        connect(home, "bi_reader") as large,
+        connect(home, "bi_reader") as small,
+        connect(home, "reader_limit", autocommit=True) as warden,
+    ):
+        used = {large.info.backend_pid: 700, small.info.backend_pid: 400}
+        assert end_largest(warden, 1_100, lambda pid: used.get(pid, 0)) == 0
+        assert end_largest(warden, 1_000, lambda pid: used.get(pid, 0)) == 1
+        assert small.execute("select 1").fetchone() == (1,)
+        with pytest.raises(errors.AdminShutdown):
+            large.execute("select 1")
+
+
+def test_memory_is_a_process_own_and_not_what_all_share(home: Settings) -> None:
+    with connect(home, "bi_reader", autocommit=True) as reader:
+        pid = reader.info.backend_pid
+        before = own_memory(2**40)(pid)
+        reader.execute(
+            "select length(string_agg(repeat('x', 1000000), '')) from generate_series(1, 2)"
+        )
+        assert 0 < before < 40 * 2**20
+    assert own_memory(0)(2**22 + 1) == 0  # no process has such a number
+
+
+def test_idle_sessions_end_after_their_time(home: Settings) -> None:
+    with (
+        connect(home, "bi_reader", autocommit=True) as idle,
+        connect(home, "reader_limit", autocommit=True) as warden,
+    ):
+        idle.execute("set idle_session_timeout = 0")
+        time.sleep(0.3)
+        assert end_overdue(warden) == 0
+        assert end_overdue(warden, idle_limit=timedelta(seconds=0.2)) == 1
+
+
+def test_where_readers_have_nearly_all_they_may_the_longest_idle_go(home: Settings) -> None:
+    with psycopg.connect(home.dsn(SUPERUSER)) as connection:
+        (limit,) = connection.execute(
+            "select rolconnlimit from pg_roles where rolname = 'bi_reader'"
+        ).fetchone()
+    with ExitStack() as held, connect(home, "reader_limit", autocommit=True) as warden:
+        idle = []
+        with suppress(psycopg.OperationalError):
+            while True:
+                idle.append(held.enter_context(connect(home, "bi_reader", autocommit=True)))
+        assert len(idle) <= limit
+        # who only checks what readers find, and who watches, are let in all the same
+        assert [_is_let_in(home, role) for role in ("bi_reader", "reader_check", "watcher")] == [
+            False, True, True,
+        ]  # fmt: skip
+        assert make_room(warden) == 0  # a minute idle is no abuse
+        ended = make_room(warden, idle_limit=timedelta(0))
+        assert limit * 0.25 - 1 <= ended <= limit * 0.25 + 1
+        time.sleep(0.3)
+        assert make_room(warden, idle_limit=timedelta(0)) == 0
+        assert _is_let_in(home, "bi_reader")
+        assert idle[-1].execute("select 1").fetchone() == (1,)
+        with pytest.raises(errors.AdminShutdown):
+            idle[0].execute("select 1")
+
+
+# Who looks on -------------------------------------------------------------------------------------
+
+
+def _wardens(settings: Settings) -> list[psutil.Process]:
+    """The two processes, who starts the other one first."""
+    found = postgres.wardens(settings)
+    return sorted(found, key=lambda process: process.ppid() in {one.pid for one in found})
+
+
+def _are_two_again(settings: Settings, killed: int) -> bool:
+    now = _wardens(settings)
+    with connect(settings, "watcher") as watcher:
+        (seconds,) = watcher.execute(
+            "select extract(epoch from clock_timestamp() - warden.looked_at())"
+        ).fetchone()
+    return (
+        len(now) == 2
+        and killed not in {process.pid for process in now}
+        and seconds is not None
+        and seconds < 5
+    )
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_whoever_of_the_two_is_killed_is_started_again(home: Settings, which: int) -> None:
+    postgres.start(home)
+    wait_until(lambda: _are_two_again(home, 0), 20)
+    victim = _wardens(home)[which]
+    victim.kill()
+    wait_until(lambda: _are_two_again(home, victim.pid), 20)
+
+
+def test_both_killed_are_missed_and_a_start_brings_them_back(home: Settings) -> None:
+    for process in _wardens(home):
+        process.suspend()
+    for process in _wardens(home):
+        process.kill()
+    wait_until(lambda: not _wardens(home), 10)
+    postgres.start(home)
+    wait_until(lambda: _are_two_again(home, 0), 20)
+    postgres.start(home)
+    assert len(_wardens(home)) == 2

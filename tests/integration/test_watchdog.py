@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
 from datetime import UTC, date, datetime, timedelta
 from io import StringIO
 
+import psycopg
 import pytest
 from psycopg import sql
 
 from local import postgres
 from perennial import contracts
+from perennial.delivery import check_delivery
 from perennial.settings import REPOSITORY, Settings
 from perennial.warehouse import connect
 from perennial.watchdog.__main__ import main
+from tests.commands import wait_until
 from tests.conftest import StartHome
 from tests.steps import dbt
 
@@ -265,6 +269,39 @@ def test_a_view_that_readers_may_not_read_is_found(home):
         connection.execute("grant select on reporting.demand to bi_reader")
     assert code == 1
     assert lines[0].startswith("critical: reporting.demand: InsufficientPrivilege")
+
+
+def test_readers_who_have_all_their_connections_are_named_and_nothing_else(home):
+    with ExitStack() as held:
+        with suppress(psycopg.OperationalError):
+            while True:
+                held.enter_context(connect(home, "bi_reader", autocommit=True))
+        code, lines = watch(home)
+        assert check_delivery(home, date(2024, 3, 1))["churn"] > 0
+    assert (code, len(lines)) == (1, 1)
+    assert lines[0].startswith("critical: bi_reader: OperationalError: ")
+    assert 'too many connections for role "bi_reader"; ' in lines[0]
+    assert re.search(r"connections are taken: bi_reader (\d+) of its \1\b", lines[0])
+
+
+def test_a_warden_that_is_gone_is_missed(home):
+    postgres.end_reader_limit(home)
+    wait_until(lambda: watch(home)[0] == 1, 90)  # a server just started waits for its warden
+    code, lines = watch(home)
+    postgres.start(home)
+    told = "the process that ends long reads does not look on (it is not connected)"
+    assert (code, lines) == (1, [f"warning: reader_limit: {told}"])
+    wait_until(lambda: watch(home)[0] == 0, 20)
+
+
+def test_a_reader_that_changed_its_password_is_told(home):
+    with connect(home, "bi_reader", autocommit=True) as reader:
+        reader.execute("set default_transaction_read_only = off")
+        reader.execute("alter role bi_reader password 'of its own'")
+    wait_until(lambda: any("its password; set back 1 times" in line for line in watch(home)[1]), 20)
+    with psycopg.connect(home.dsn("postgres")) as connection:
+        connection.execute("delete from warden.mended_roles")
+    assert watch(home)[0] == 0
 
 
 def test_a_finding_is_told_once_and_so_is_its_end(home, webhook):

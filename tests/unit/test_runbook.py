@@ -53,6 +53,7 @@ def test_every_finding_of_the_watchdog_and_every_shared_cause_has_its_section():
         words.WAREHOUSE_GONE,
         words.DISK_FULL,
         words.NO_MEMORY,
+        words.NO_CONNECTION,
         LATE,
     }
     assert len(entries) >= 10
