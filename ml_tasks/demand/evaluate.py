@@ -14,6 +14,7 @@ import numpy as np
 from ml_tasks.demand import blend, reconcile
 from ml_tasks.demand.accuracy import accuracy, coverage, judged_products, pinball
 from ml_tasks.demand.backtest import BLEND, Backtest, bands_of, weights, with_blend
+from ml_tasks.demand.launches import launches_of
 from ml_tasks.demand.model import SIMPLE
 from ml_tasks.demand.panel import HORIZON_WEEKS
 from ml_tasks.demand.season import season_of
@@ -72,7 +73,7 @@ def _forecast_at(
     tested: Backtest, number: int
 ) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]] | None:
     """Rows of the judged products, their takings, and each method's units at an origin."""
-    origin, past = tested.origins[number], tested.panel.until(tested.origins[number])
+    past = tested.panel.until(tested.origins[number])
     judged, revenue = judged_products(past)
     if not judged.any():
         return None
@@ -84,7 +85,9 @@ def _forecast_at(
         name: blend.units_of(values[known], shifts[name], past.units)
         for name, values in forecasts[number].items()
     }
-    expected = reconcile.means(units[BLEND], past, season_of(tested.panel.until(origin)))
+    launches = launches_of(past.units)
+    expected = reconcile.means(units[BLEND], past, season_of(past), launches)
+    units[BLEND] = reconcile.consistent(units[BLEND], expected)
     units[BLEND_MEAN] = np.repeat(expected[..., None], 3, axis=2)
     cut = {name: values[judged][:, :HORIZON_WEEKS] for name, values in units.items()}
     return known[judged], revenue, cut
