@@ -24,6 +24,7 @@ from ml_tasks.demand.backtest import BLEND
 from ml_tasks.demand.launches import Launches, launches_of
 from ml_tasks.demand.model import CANDIDATES
 from ml_tasks.demand.panel import (
+    AWAKE_WEEKS,
     HORIZON_WEEKS,
     WEEK,
     Panel,
@@ -32,11 +33,13 @@ from ml_tasks.demand.panel import (
     weeks_stepped_over,
 )
 from ml_tasks.demand.season import season_of
+from ml_tasks.shared.bias import FIGURE, BiasFigures
 from ml_tasks.shared.contest import LOWER
 from ml_tasks.shared.features import FeatureStore
 from ml_tasks.shared.model import TrainedModel
 
 QUESTION = "demand"
+BIAS = BiasFigures(FIGURE, rows=evaluate.TOTALS)
 CONTEST = {"wrmsse": LOWER, "mase": LOWER}
 BASELINES = demand.SIMPLE
 TRAINED_EACH = "week"
@@ -44,9 +47,7 @@ NO_MODEL = "no_model"
 QUANTITIES = ("demand_units_p10", "demand_units_p50", "demand_units_p90")
 MEAN = "demand_units_mean"
 
-# A product that sold nothing for half a year may be gone for good; nothing here can tell.
-ACTIVE_WEEKS = 26
-ASLEEP = f"no sale in the last {ACTIVE_WEEKS} weeks"
+ASLEEP = f"no sale in the last {AWAKE_WEEKS} weeks"
 TOO_YOUNG = f"the shop had sold for fewer than {evaluate.MIN_WEEKS} whole weeks"
 
 
@@ -66,6 +67,7 @@ def train(training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
             "decision": f"nothing could be tested, so {name}",
             "warnings": eligibility.warnings(panel, tested, report),
             **report,
+            evaluate.TOTALS: evaluate.totals(tested),
         },
         "plots": pictures.plots(tested, report),
     }
@@ -131,7 +133,7 @@ def _scores(panel: Panel, own: np.ndarray, as_of_date: date, model: TrainedModel
     """Rows without MEAN of the products that are `own`, shape (n_products,) of booleans."""
     if model.name == NO_MODEL:
         return _not_scored(_rows(panel.only(own), as_of_date), model.parameters["reason"])
-    awake = panel.sold_within(ACTIVE_WEEKS)
+    awake = panel.sold_within(AWAKE_WEEKS)
     asleep = _not_scored(_rows(panel.only(own & ~awake), as_of_date), ASLEEP)
     if not (own & awake).any():
         return asleep
@@ -150,7 +152,7 @@ def _with_means(scores: pd.DataFrame, panel: Panel, as_of_date: date) -> pd.Data
     scores[MEAN] = np.nan
     if is_scored.any():
         launches = launches_of(panel.units)
-        panel = panel.only(panel.sold_within(ACTIVE_WEEKS))
+        panel = panel.only(panel.sold_within(AWAKE_WEEKS))
         if scores.loc[is_scored, "product_id"].unique().tolist() != panel.product_ids.tolist():
             raise ValueError("the sales changed while they were forecast: score the date again")
         units = scores.loc[is_scored, list(QUANTITIES)].to_numpy(dtype=float)

@@ -29,6 +29,7 @@ from ml_tasks.demand.launches import Launches, launches_of, rates
 from ml_tasks.demand.model import CANDIDATES
 from ml_tasks.demand.panel import STEPS, Panel, first_forecast_week, panel_of, weeks_stepped_over
 from ml_tasks.demand.season import season_of, without_outliers
+from ml_tasks.shared import bias
 from ml_tasks.shared.check import checked
 from ml_tasks.shared.model import TrainedModel, canonical_json
 from perennial import contracts
@@ -828,6 +829,24 @@ def test_report_has_every_method_at_every_cut_and_pictures(trained):
     pictures = {f"forecast_{place}.png" for place in (1, 2, 3)} | {"coverage.png", "residuals.png"}
     assert set(trained.plots) == pictures
     assert all(content.startswith(b"\x89PNG") for content in trained.plots.values())
+
+
+def test_report_has_the_bias_of_what_is_published_at_every_cut(poisson_shop, trained):
+    found = bias.bias_of(trained.report, trained.name, run.BIAS)
+    assert len(found.of_cuts) == backtest.COUNT_ORIGINS - 1
+    assert np.abs(found.of_cuts).max() < 0.15  # rates that never change
+    assert not found.is_beyond
+    assert {row["model"] for row in trained.report[evaluate.TOTALS]} == {"blend", *model.SIMPLE}
+
+
+@pytest.mark.usefixtures("few_steps")
+def test_shop_that_sold_ever_less_is_warned_of_its_totals_though_nothing_is_judged():
+    rate = 0.3 * 0.93 ** np.arange(70)
+    units = (np.random.default_rng(34).random((1_500, 70)) < rate).astype(float)
+    trained = run.train(MONDAY + timedelta(days=7 * 70), Store(units), seed=7)
+    assert trained.report.get("cuts") is None  # no product sold in half of the weeks
+    (warning,) = bias.warnings(trained.report, trained.name, run.BIAS)
+    assert "too high" in warning
 
 
 @pytest.mark.usefixtures("few_steps")
