@@ -58,6 +58,7 @@ def start(settings: Settings) -> None:
     require_free_port(settings.mlflow_port, "PERENNIAL_MLFLOW_PORT")
     auth_file = settings.secrets_dir / "mlflow_auth.ini"
     write_auth(settings, auth_file)
+    _set_password(settings)
     with log_file(settings, COMPONENT).open("ab") as log:
         process = subprocess.Popen(
             command(settings, HOST),
@@ -99,6 +100,16 @@ def write_auth(settings: Settings, path: Path) -> None:
     }
     with private_file(path) as file:
         config.write(file)
+
+
+def _set_password(settings: Settings) -> None:
+    """Let the password file hold: MLflow itself looks at it once, when it makes its users."""
+    from mlflow.server.auth.sqlalchemy_store import SqlAlchemyStore
+
+    users, password = SqlAlchemyStore(), settings.password("mlflow_admin")
+    users.init_db(settings.dsn("mlflow", "mlflow", "postgresql+psycopg2"))
+    if users.has_user(USER) and not users.authenticate_user(USER, password):
+        users.update_user(USER, password=password)
 
 
 def is_running(settings: Settings) -> bool:

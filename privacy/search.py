@@ -129,8 +129,6 @@ def _of_words(
 
 def _files(settings: Settings, words: Sequence[str]) -> Iterator[str]:
     """Files of the home, and models' files, in which one of the words stands."""
-    import fsspec
-
     from local.postgres import data_folder
     from ml_tasks.shared import artefacts
 
@@ -143,7 +141,7 @@ def _files(settings: Settings, words: Sequence[str]) -> Iterator[str]:
     own = [*(settings.home / name for name in FOLDERS), data_folder(settings).parent / SERVER_LOG]
     own += copies.folders(settings)  # of a landing under way, or of one that was killed
     for root in [*(path.resolve().as_uri() for path in own), artefacts.root(settings)]:
-        filesystem, folder = fsspec.core.url_to_fs(root)
+        filesystem, folder = artefacts.opened(root)
         if not filesystem.exists(folder):
             continue
         for path in sorted(filesystem.find(folder)):

@@ -14,7 +14,6 @@ import numpy as np
 from ml_tasks.demand import blend, closures, model
 from ml_tasks.demand.accuracy import changes
 from ml_tasks.demand.blend import Weights
-from ml_tasks.demand.launches import launches_of
 from ml_tasks.demand.model import CANDIDATES, SIMPLE, SMOOTHING, Fitted, Forecasts
 from ml_tasks.demand.panel import HORIZON_WEEKS, STEPS, Panel
 
@@ -80,11 +79,10 @@ def backtest(panel: Panel, seed: int) -> Backtest:
 
 def _aligned(fitted: Fitted | None, panel: Panel, origin: int) -> Forecasts:
     past = panel.until(origin)
-    launches = launches_of(past.units)
     of_past = (
-        model.simple(past.units, launches)
+        model.simple(past.units)
         if fitted is None
-        else model.forecast(fitted, past, model.shop_of(past, launches))
+        else model.forecast(fitted, past, model.shop_of(past))
     )
     rows = np.searchsorted(panel.product_ids, past.product_ids)
     aligned = {}

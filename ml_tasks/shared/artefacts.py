@@ -12,11 +12,14 @@ from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from ml_tasks.shared.card import judged_metrics, model_card, report_json
 from ml_tasks.shared.model import TrainedModel, canonical_json
 
 if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
     from perennial.settings import Settings
 
 DESCRIPTION_FILE = "trained_model.json"  # what the files in model/ belong to
@@ -47,12 +50,17 @@ def location(settings: Settings, question: str, run_id: str, source: str) -> str
     return source.removesuffix("/model")
 
 
-def write(url: str, question: str, model: TrainedModel, tags: Mapping[str, str]) -> None:
-    """Write all that is kept of a model into a folder."""
+def opened(url: str) -> tuple[AbstractFileSystem, str]:
+    """A URL's file system and the path in it; fsspec by itself reads no %20 in a file's URL."""
     import fsspec
 
+    return fsspec.core.url_to_fs(unquote(url) if url.startswith("file:") else url)
+
+
+def write(url: str, question: str, model: TrainedModel, tags: Mapping[str, str]) -> None:
+    """Write all that is kept of a model into a folder."""
     files = _files(question, model, tags)
-    filesystem, folder = fsspec.core.url_to_fs(url)
+    filesystem, folder = opened(url)
     with tempfile.TemporaryDirectory() as draft:
         for name, content in files.items():
             path = Path(draft) / name
@@ -87,11 +95,9 @@ def read_report(url: str) -> dict[str, Any]:
 
 
 def _read(url: str) -> bytes:
-    import fsspec
-
+    filesystem, path = opened(url)
     try:
-        with fsspec.open(url, "rb") as file:
-            return file.read()
+        return bytes(filesystem.cat_file(path))
     except FileNotFoundError:
         raise FileNotFoundError(url) from None  # not each file system names the file
 

@@ -12,12 +12,15 @@ from pathlib import Path
 import fsspec
 import pandas as pd
 import pytest
+from mlflow.server.auth.sqlalchemy_store import SqlAlchemyStore
 
+from local import mlflow
 from ml_tasks.shared import registry, run
 from ml_tasks.shared.model import TrainedModel
 from ml_tasks.shared.registry import RegistryError
 from perennial.settings import Settings
 from perennial.warehouse import connect
+from privacy import search
 
 SEPTEMBER = TrainedModel(
     name="coin",
@@ -189,6 +192,29 @@ def test_a_home_may_be_moved(home, tmp_path):
     shutil.copytree(home.secrets_dir, tmp_path / "secrets")
     moved = home.model_copy(update={"home": tmp_path})
     assert registry.find(moved, "moved", SEPTEMBER.training_date).artefacts == SEPTEMBER.artefacts
+
+
+def test_a_home_may_have_a_blank_and_an_umlaut_in_its_path(home, tmp_path):
+    shutil.copytree(home.secrets_dir, tmp_path / "a höme" / "secrets")
+    settings = home.model_copy(update={"home": tmp_path / "a höme"})
+    registry.add(settings, "blank", SEPTEMBER)
+    found = registry.find(settings, "blank", SEPTEMBER.training_date)
+    assert found.artefacts == SEPTEMBER.artefacts
+    stored = {str(path) for path in stored_files(settings, "blank")}
+    hits = set(search._files(settings, ["coin"]))  # where an erasure looks
+    assert any(path.endswith("model_card.md") for path in hits & stored)
+
+
+def test_the_password_file_of_mlflows_admin_holds_though_it_was_lost(home):
+    users, given = SqlAlchemyStore(), home.password("mlflow_admin")
+    mlflow._set_password(home)  # before the server's first start: it makes its users itself
+    users.init_db(home.dsn("mlflow", "mlflow", "postgresql+psycopg2"))
+    assert not users.has_user("admin")
+    users.create_user("admin", "the one that was lost", is_admin=True)
+    mlflow._set_password(home)
+    assert users.authenticate_user("admin", given)
+    assert not users.authenticate_user("admin", "the one that was lost")
+    assert users.get_user("admin").is_admin
 
 
 class Coin:
