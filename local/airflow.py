@@ -33,7 +33,8 @@ COMPONENTS = {
 # For the process that tasks are forked from: the folder has its airflow_local_settings.
 PRELOAD = {"PYTHONPATH": f"{REPOSITORY}{os.pathsep}{REPOSITORY / 'local' / 'preload'}"}
 PACKAGES = ("dags", "expectations", "ingest", "ml_tasks", "perennial", "plugins", "privacy")
-START_TIMEOUT_SECONDS = 180
+START_TIMEOUT_SECONDS = 900  # as long as its processes live; on a busy machine minutes
+HUNG_SECONDS = 120  # an API server that is up and answers nothing for so long is started anew
 STOP_TIMEOUT_SECONDS = 20
 
 # Marks every process that belongs to a home, whoever its parent is by now.
@@ -85,6 +86,10 @@ def without_dbt(settings: Settings) -> dict[str, str]:
         # a scheduler or a worker that was killed is found out in two minutes, not in ten
         "scheduler__orphaned_tasks_check_interval": "30",
         "scheduler__task_instance_heartbeat_timeout": "120",
+        # a task waits for an API server that is busy or being started: about 6 minutes while it
+        # refuses, longer while it is silent
+        "workers__execution_api_retries": "16",
+        "workers__execution_api_timeout": "30",
         "cosmos__enable_telemetry": "False",
         # its default is one folder for all users and homes of a machine
         "cosmos__cache_dir": str(home / "cosmos"),
@@ -135,6 +140,9 @@ def start(settings: Settings) -> None:
         running = {}
     if set(running) == set(COMPONENTS) and _is_healthy(settings):
         return
+    if "api-server" in running and _is_hung(settings):
+        _end(lambda: _of_session(settings, running["api-server"].pid))  # runs go on without it
+        del running["api-server"]
     if "api-server" not in running:
         require_free_port(settings.airflow_port, "PERENNIAL_AIRFLOW_PORT")
     missing = [component for component in COMPONENTS if component not in running]
@@ -196,7 +204,11 @@ def end_leftovers(settings: Settings, component: str) -> None:
         leader = int(_pid_file(settings, component).read_text())
     except (FileNotFoundError, ValueError):
         return
-    _end(lambda: [p for p in processes_of(settings) if _session(p) == leader])
+    _end(lambda: _of_session(settings, leader))
+
+
+def _of_session(settings: Settings, leader: int) -> list[psutil.Process]:
+    return [process for process in processes_of(settings) if _session(process) == leader]
 
 
 def _session(process: psutil.Process) -> int | None:
@@ -276,6 +288,16 @@ def _is_healthy(settings: Settings) -> bool:
     return set(health(settings).values()) == {"healthy"}
 
 
+def _is_hung(settings: Settings) -> bool:
+    """Whether the API server stays silent, and not for being started just now."""
+    deadline = time.monotonic() + HUNG_SECONDS
+    while time.monotonic() < deadline:
+        if health(settings):
+            return False
+        time.sleep(1)
+    return True
+
+
 def _wait_until_healthy(settings: Settings) -> None:
     deadline = time.monotonic() + START_TIMEOUT_SECONDS
     while time.monotonic() < deadline:
@@ -287,7 +309,9 @@ def _wait_until_healthy(settings: Settings) -> None:
                 tail = "\n".join(log.read_text(errors="replace").splitlines()[-20:])
                 raise AirflowError(f"airflow {component} ended; the end of {log}:\n{tail}")
         time.sleep(1)
+    unwell = [part for part, state in health(settings).items() if state != "healthy"]
     raise AirflowError(
-        f"Airflow did not become healthy within {START_TIMEOUT_SECONDS} s: "
-        f"look at {settings.home / 'logs'}, then `make down` and `make run` again"
+        f"Airflow's processes live, and after {START_TIMEOUT_SECONDS // 60} minutes "
+        f"{', '.join(unwell) or 'its API server'} is still not well: `make logs` has their last "
+        "words. `make down`, then `make run` starts all of it anew and goes on where it was"
     )

@@ -11,13 +11,13 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from perennial.airflow_api import AirflowError, Api, chain_of_dags
+from local.patience import Patience, require_services
+from perennial.airflow_api import AirflowError, Api, NoAnswerError, chain_of_dags
 from perennial.text import plain
 
 POLL_SECONDS = 2.0
 PAGE = 100  # the most that the API gives at once
 HEARTBEAT_SECONDS = 15.0
-SILENCE_SECONDS = 120.0  # of an API whose process is alive
 DBT_GROUP = "dbt."
 DBT_PRODUCER = "dbt.dbt_producer_watcher"
 DONE = ("success", "failed", "skipped", "upstream_failed", "removed")
@@ -58,23 +58,23 @@ class Watch:
             The first failure, or None when all ended well.
 
         Raises:
-            AirflowError: If a process that the runs need has ended, or the API stays silent.
+            AirflowError: If a process that the runs need has ended.
         """
         waiting = {(dag_id, str(day)) for day in dates for dag_id in chain_of_dags()}
-        last_line = last_answer = time.monotonic()
+        last_line = time.monotonic()
+        patience = Patience(self.services, self.console)
         while waiting:
             before = len(self.seen)
             at_work: list[str] = []
             try:
                 failure = self._look(waiting, at_work)
-                last_answer = time.monotonic()
-            except AirflowError:
-                if time.monotonic() - last_answer > SILENCE_SECONDS:
-                    raise
+            except NoAnswerError as error:
+                patience.bear(error)
             else:
+                patience.is_answered()
                 if failure:
                     return failure
-            self._require_services()
+            require_services(self.services())
             if len(self.seen) != before:
                 last_line = time.monotonic()
             elif time.monotonic() - last_line > HEARTBEAT_SECONDS:
@@ -96,15 +96,6 @@ class Watch:
             if run["state"] == "success":
                 waiting.discard((run["dag_id"], run["partition_key"]))
         return None
-
-    def _require_services(self) -> None:
-        ended = [name for name, is_alive in self.services().items() if not is_alive]
-        if ended:
-            raise AirflowError(
-                f"{', '.join(ended)} ended while the dates were under way. Published scores are "
-                "still there. `make logs` has its last words; `make run` starts it again and goes "
-                "on with the dates"
-            )
 
     def _runs(self) -> list[dict[str, Any]]:
         """The runs of all DAGs that began after we did and are not queued, oldest first."""
@@ -140,8 +131,9 @@ class Watch:
             key = (run["dag_run_id"], run["dag_id"], task["task_id"], task["map_index"])
             if task["state"] not in DONE or key in self.seen or is_model:
                 continue
+            wrote = self._wrote(path, task, models)
             self.seen.add(key)
-            self._print(day, name, task, self._wrote(path, task, models))
+            self._print(day, name, task, wrote)
         return [task for task in tasks if task["state"] == "failed"]
 
     def _wrote(self, path: str, task: dict[str, Any], models: list[dict[str, Any]]) -> str:
@@ -153,6 +145,8 @@ class Watch:
             entry = self.api.get(
                 f"{path}/{task['task_id']}/xcomEntries/return_value", map_index=task["map_index"]
             )
+        except NoAnswerError:
+            raise
         except AirflowError:
             return ""  # a step that returns nothing
         return summarise(entry["value"])

@@ -22,6 +22,14 @@ class AirflowError(RuntimeError):
     """Airflow did not start or does not answer; the message says where to look."""
 
 
+class NoAnswerError(AirflowError):
+    """The API is busy, hung or down: the same may be answered later."""
+
+
+class ThereAlreadyError(AirflowError):
+    """What was to be made is there already."""
+
+
 def base_url(settings: Settings) -> str:
     """Where the UI and the API are."""
     return f"http://{settings.airflow_host}:{settings.airflow_port}"
@@ -47,28 +55,27 @@ class Api:
     def _login(self) -> None:
         body = {"username": "admin", "password": self._settings.password("airflow_admin")}
         answer = self._ask("POST", f"{base_url(self._settings)}/auth/token", json=body)
-        if answer.is_error:
-            raise AirflowError(f"logging in to Airflow: {answer.status_code} {answer.text[:500]}")
+        _require_success(answer, "logging in to Airflow")
         self._client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
 
     def _ask(self, verb: str, path: str, **kwargs: Any) -> httpx.Response:
         try:
             return self._client.request(verb, path, **kwargs)
         except httpx.HTTPError as error:
-            raise AirflowError(f"{verb} {path}: Airflow's API does not answer ({error})") from None
+            raise NoAnswerError(f"{verb} {path}: Airflow's API does not answer ({error})") from None
 
     def request(self, verb: str, path: str, **kwargs: Any) -> Any:
         """Call the API and return its JSON.
 
         Raises:
-            AirflowError: On no answer, or any but success; the message has Airflow's own.
+            NoAnswerError: On no answer, or one that tells of a server that is not well.
+            AirflowError: On any other but success; the message has Airflow's own.
         """
         answer = self._ask(verb, path, **kwargs)
         if answer.status_code == httpx.codes.UNAUTHORIZED:  # the token has run out
             self._login()
             answer = self._ask(verb, path, **kwargs)
-        if answer.is_error:
-            raise AirflowError(f"{verb} {path}: {answer.status_code} {answer.text[:500]}")
+        _require_success(answer, f"{verb} {path}")
         return answer.json() if answer.content else None
 
     def get(self, path: str, **params: Any) -> Any:
@@ -78,3 +85,10 @@ class Api:
     def post(self, path: str, body: dict[str, Any]) -> Any:
         """POST a JSON body."""
         return self.request("POST", path, json=body)
+
+
+def _require_success(answer: httpx.Response, what: str) -> None:
+    if answer.is_error:
+        kind = ThereAlreadyError if answer.status_code == httpx.codes.CONFLICT else AirflowError
+        kind = NoAnswerError if answer.is_server_error else kind
+        raise kind(f"{what}: {answer.status_code} {answer.text[:500]}")

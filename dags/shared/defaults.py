@@ -40,8 +40,12 @@ ONLY_LOST_CONNECTIONS = ExceptionRetryPolicy(
 
 TASK_DEFAULTS: dict[str, Any] = {
     "owner": DATA_PLATFORM,
-    "retries": 2,
+    # 20 to 40 s, then 1 to 2 min, then 3 to 5 min: a slow restart of Airflow's API server takes
+    # minutes, and a try that finds none is lost
+    "retries": 3,
     "retry_delay": timedelta(seconds=20),
+    "retry_exponential_backoff": 3.0,
+    "max_retry_delay": timedelta(minutes=5),
     "retry_policy": ONLY_LOST_CONNECTIONS,
     "on_failure_callback": alert,
     "on_success_callback": succeeded,

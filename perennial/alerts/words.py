@@ -34,7 +34,7 @@ TABLE = re.compile(rf"\b(?:{'|'.join((*LAYERS, 'ops'))})\.[a-z_][a-z0-9_]*")
 FOUND = re.compile(r"; (?:found|could not be evaluated): .*?(?= \| |$)")  # of a gate's rule
 NUMBER = re.compile(r"\b[0-9a-f]*\d[0-9a-f]*(?:[.,:/-]\d+)*\b")  # counts, dates, digests
 
-KILLED = "the process ended without a word: killed, out of memory, or its machine was lost"
+KILLED = "the process ended without a word"
 # One cause wherever they strike; each is a heading of the runbook.
 WAREHOUSE_GONE = "The warehouse does not answer"
 DISK_FULL = "A disk is full"
