@@ -10,6 +10,14 @@ here=$(dirname "$0")
 folder=${1:-${PERENNIAL_SECRETS:-$here/.secrets}}
 mkdir -p -m 700 "$folder"
 chmod 700 "$folder"
+# What the set's database, or what is in it, was made with: another one would fit nothing there.
+for name in pii_key postgres airflow_fernet; do
+  if [[ -e $folder/loader && ! -e $folder/$name ]]; then
+    echo "error: $folder/$name is gone, and the set's data were made with it: bring it back from where" \
+      "you keep the passwords, or delete $folder if the set was never started" >&2
+    exit 1
+  fi
+done
 sed -n 's|^ *file: .*/\([a-z_.]*\)$|\1|p' "$here/compose.yaml" | while read -r name; do
   [[ -e $folder/$name ]] && continue
   # settings.env holds what you write into it

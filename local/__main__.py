@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import getpass
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -23,6 +25,7 @@ from perennial.bootstrap import ROLES
 from perennial.days import read_day
 from perennial.dbt import DbtError
 from perennial.delivery import DeliveryError
+from perennial.machine import REMEDIES, refusal
 from perennial.settings import Settings, SettingsError, explained, shop_of
 from perennial.text import plain, printable
 from privacy.persons import PrivacyError
@@ -32,6 +35,7 @@ Command = Callable[[Settings, argparse.Namespace], int]
 OWN_ERRORS = (
     SettingsError, LandingError, AirflowError, BackupError, DeliveryError, DbtError, PrivacyError,
 )  # fmt: skip
+PIPE_CLOSED = 141  # as a shell has it of a process that SIGPIPE ended
 # settings that a command may be given; empty: as set
 SHOP = ("source", "files", "schedule", "time_zone", "currency")
 
@@ -291,13 +295,31 @@ def _clean(settings: Settings, arguments: argparse.Namespace) -> int:
 def told(call: Callable[[], int]) -> int:
     """Run a command; what a user can mend is told in one line, without a traceback."""
     try:
-        return call()
+        code = call()
+        sys.stdout.flush()
+        return code
     except ValidationError as error:
         reason = explained(error)
     except OWN_ERRORS as error:
         reason = str(error)
+    except psycopg.errors.DiskFull as error:
+        reason = f"the warehouse's disk is full ({error}): {REMEDIES[errno.ENOSPC]}"
     except psycopg.OperationalError as error:
         reason = f"the warehouse does not answer ({error}): `make ui` starts it"
+    except KeyboardInterrupt:
+        reason = (
+            "ended by Ctrl-C; what Airflow was given to do goes on: `make status` shows what is "
+            "there, `make down` stops all, and the same command goes on where it was"
+        )
+    except BrokenPipeError:
+        # whoever read has enough; what is still to be written goes nowhere, and nobody is told
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+    except OSError as error:
+        refused = refusal(error)
+        if refused is None:
+            raise
+        reason = refused
     print(f"error: {plain(reason)}", file=sys.stderr)
     return 1
 

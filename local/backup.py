@@ -22,6 +22,7 @@ from pathlib import Path
 import psycopg
 
 from local import postgres, programs
+from local.home import whole_file
 from perennial.bootstrap import SUPERUSER
 from perennial.settings import REPOSITORY, Settings, SettingsError, shop_of
 
@@ -82,6 +83,12 @@ def backup(settings: Settings, folder: Path | None = None) -> Path:
     folder = (folder or default_folder(settings, now)).expanduser().absolute()
     if folder.exists():
         raise SettingsError(f"{folder} is there already: a backup goes into a new folder")
+    for own in (settings.home.resolve(), postgres.data_folder(settings).parent):
+        if folder.resolve().is_relative_to(own):
+            raise SettingsError(
+                f"{folder} lies in {own}, which is to be backed up: name a folder outside, best on "
+                "another disk"
+            )
     draft = folder.with_name(f"{folder.name}.unfinished")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(mode=0o700, parents=True)
@@ -157,8 +164,10 @@ def _copy_database(settings: Settings, folder: Path) -> None:
 def _allow_replication(settings: Settings) -> None:
     """Let the superuser copy the server, over loopback and with the password."""
     rules = postgres.data_folder(settings) / "pg_hba.conf"
-    if REPLICATION not in rules.read_text():
-        with rules.open("a") as file:
-            file.write(REPLICATION)
+    before = rules.read_text()
+    if REPLICATION not in before:
+        with whole_file(rules, 0o600) as file:
+            file.write(before + REPLICATION)
+        postgres.hand_over(rules)
         with psycopg.connect(settings.dsn(SUPERUSER)) as connection:
             connection.execute("select pg_reload_conf()")

@@ -7,7 +7,7 @@ import os
 import secrets
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TextIO
 
@@ -19,16 +19,30 @@ from perennial.shop import keep, own
 AIRFLOW_SECRETS = ("airflow_admin", "airflow_jwt", "airflow_fernet", "airflow_api")
 MLFLOW_SECRETS = ("mlflow_admin", "mlflow_sessions")
 SHORTEST_SECRET = 16
+# What the database, or what is in it, was made with; all other passwords are set anew at a start.
+LASTING_SECRETS = {
+    PII_KEY: "personal values are hashed with it, so with another one each customer would be a "
+    "stranger, to erasures and exports too",
+    SUPERUSER: "it is the database's own password, and no other opens it",
+    "airflow_fernet": "connections and variables that were entered in Airflow are encrypted with "
+    "it (if there are none, write any text of 40 characters into it)",
+}
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
-def prepare(settings: Settings) -> None:
+def prepare(settings: Settings) -> list[str]:
     """Make the home's folders and passwords, and bind it to its shop.
+
+    Returns:
+        Passwords that were made anew although the home has a database: they had been lost.
 
     Raises:
         SettingsError: If the home belongs to another shop, or can't be made; if a password is too
-            short or open to other users; if a server would listen to other machines.
+            short, open to other users, or lost and can't be made anew; if a server would listen to
+            other machines.
     """
+    from local import postgres  # which needs this module
+
     if settings.pg_host not in LOOPBACK:
         raise SettingsError(
             f"PERENNIAL_PG_HOST={settings.pg_host}: the embedded Postgres listens to this machine "
@@ -37,8 +51,25 @@ def prepare(settings: Settings) -> None:
         )
     make_folders(settings)
     settings.secrets_dir.mkdir(mode=0o700, exist_ok=True)
-    for name in (SUPERUSER, *ROLES, *AIRFLOW_SECRETS, *MLFLOW_SECRETS, PII_KEY):
+    names = (SUPERUSER, *ROLES, *AIRFLOW_SECRETS, *MLFLOW_SECRETS, PII_KEY)
+    missing = [name for name in names if not (settings.secrets_dir / name).exists()]
+    lost = missing if postgres.has_database(settings) else []
+    for name, why in LASTING_SECRETS.items():
+        if name in lost:
+            raise SettingsError(
+                f"{settings.secrets_dir / name} is gone, and it can't be made anew: {why}. Bring "
+                f"the file back from a backup (<backup>/home/secrets/{name}) or from where you "
+                "keep the passwords; PERENNIAL_SECRETS names their folder if it is not the home's"
+            )
+    for name in names:
         _make_secret(settings.secrets_dir / name)
+    if lost:
+        print(
+            f"made in {settings.secrets_dir}, new or lost: {', '.join(lost)}. "
+            "Who logs in with one of them needs the new one (`make dsn ROLE=...`)",
+            flush=True,
+        )
+    return lost
 
 
 def make_folders(settings: Settings) -> None:
@@ -107,12 +138,22 @@ def _claim(settings: Settings) -> None:
 
 
 @contextmanager
-def private_file(path: Path) -> Iterator[TextIO]:
-    """A file for its owner's eyes only, there once it is whole."""
-    draft = path.with_suffix(".new")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        yield file
-    draft.replace(path)
+def whole_file(path: Path, mode: int = 0o644) -> Iterator[TextIO]:
+    """A file that is there once it is whole, and as it was before if that fails."""
+    draft = path.with_name(f"{path.name}.{os.getpid()}.new")
+    try:
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def private_file(path: Path) -> AbstractContextManager[TextIO]:
+    """The same for its owner's eyes only."""
+    return whole_file(path, 0o600)
 
 
 def _make_secret(path: Path) -> None:

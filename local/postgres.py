@@ -63,7 +63,7 @@ def start(settings: Settings) -> None:
             _end_orphans(data)
             require_free_port(settings.pg_port, "PERENNIAL_PG_PORT", settings.pg_host)
             _make_server_folder(settings)
-            if not (data / "PG_VERSION").exists():
+            if not has_database(settings):
                 initialise(settings)
             _link_to_server_folder(settings)
             _pg_ctl(settings, "start", "-t", str(START_TIMEOUT_SECONDS))
@@ -84,9 +84,8 @@ def stop(settings: Settings) -> None:
 
 
 def remove(settings: Settings) -> None:
-    """Delete the stopped server's files, and end what a start that was cut short left at work."""
+    """Delete the stopped server's files."""
     data, link = data_folder(settings), _link(settings)
-    _end_orphans(data)
     if data == link:
         shutil.rmtree(data, ignore_errors=True)
         shutil.rmtree(_copies(settings), ignore_errors=True)
@@ -170,6 +169,11 @@ def data_folder(settings: Settings) -> Path:
     if os.geteuid() != 0 or _is_passable(home):
         return link.resolve()
     return SYSTEM_FOLDER / hashlib.sha256(str(home).encode()).hexdigest()[:12] / "postgres"
+
+
+def has_database(settings: Settings) -> bool:
+    """Whether the home's database has been made."""
+    return (data_folder(settings) / "PG_VERSION").exists()
 
 
 def _link(settings: Settings) -> Path:
@@ -433,7 +437,7 @@ def _log_file(settings: Settings) -> Path:
     return data_folder(settings).parent / "postgres.log"
 
 
-def main() -> None:
+def main() -> int:
     """Start or stop this home's Postgres."""
     settings = Settings()
     match sys.argv[1:]:
@@ -442,11 +446,11 @@ def main() -> None:
         case ["stop"]:
             stop(settings)
         case _:
-            raise SystemExit("usage: python -m local.postgres start | stop")
+            raise SettingsError("say start or stop")
+    return 0
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except SettingsError as error:
-        raise SystemExit(f"error: {error}") from None
+    from local.__main__ import told
+
+    sys.exit(told(main))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -17,9 +19,10 @@ from ingest.files import TABLE_PREFIX, find
 from ingest.newest import PLACEHOLDER, newest_orders
 from local import airflow, mlflow, postgres
 from local.home import one_at_a_time, prepare
+from local.patience import Patience
 from local.watch import Failure, Watch
 from perennial import dbt, shop, sources
-from perennial.airflow_api import AirflowError, Api, chain_of_dags
+from perennial.airflow_api import AirflowError, Api, ThereAlreadyError, chain_of_dags
 from perennial.alerts import routes
 from perennial.days import read_day
 from perennial.delivery import check_delivery, delivered_views, is_published, judged_view
@@ -27,7 +30,7 @@ from perennial.settings import SAMPLE_SHOP, Settings, SettingsError, shop_of
 from perennial.text import plain, printable
 from perennial.warehouse import connect
 
-DAGS_TIMEOUT_SECONDS = 120
+DAGS_TIMEOUT_SECONDS = 900  # a busy machine needs some of it; what can't be read is told at once
 POOL_TEXT = "Tasks that work hard: no more at once than there are cores."
 
 console = Console()
@@ -85,16 +88,12 @@ def score(
     """
     due = [day for day in dates if is_forced or not _is_done(settings, day)]
     if due:
-        api = Api(settings)
-        _wait_for_dags(api)
+        patience = Patience(services, console)
+        api = patience.until_answered(lambda: Api(settings))
+        _wait_for_dags(api, patience)
         watch = Watch(api, console, datetime.now(UTC), services)
         for day in due:
-            body = {
-                "logical_date": None,
-                "partition_key": str(day),
-                "conf": {"files": settings.files},
-            }
-            api.post("/dags/land/dagRuns", body)
+            _start_landing(api, patience, day, settings.files)
         failure = watch.follow(due)
         if failure:
             _print_failure(settings, failure)
@@ -105,6 +104,22 @@ def score(
         check_delivery(settings, day)
         print_delivery(settings, day)
     return 0
+
+
+def _start_landing(api: Api, patience: Patience, day: date, files: str) -> None:
+    body = {
+        "dag_run_id": f"manual__{datetime.now(UTC).isoformat()}",
+        "logical_date": None,
+        "partition_key": str(day),
+        "conf": {"files": files},
+    }
+
+    def start() -> None:
+        # it may have been started by an earlier request, whose answer was lost
+        with suppress(ThereAlreadyError):
+            api.post("/dags/land/dagRuns", body)
+
+    patience.until_answered(start)
 
 
 def services(settings: Settings) -> dict[str, bool]:
@@ -155,7 +170,8 @@ def start(settings: Settings, by_default: Sequence[str] | None = None) -> None:
             registry.initialise(settings)
             dbt.parse(settings)
             airflow.start(settings)
-        make_pool(Api(settings), settings.cores)
+        patience = Patience(lambda: services(settings), console)
+        patience.until_answered(lambda: make_pool(Api(settings), settings.cores))
     console.print(
         f"Postgres and Airflow run ({(datetime.now(UTC) - started).total_seconds():.0f} s); "
         f"home: {settings.home}",
@@ -247,7 +263,8 @@ def day_after_newest_order(settings: Settings) -> date:
 def _make_home(settings: Settings) -> None:
     """Folders, passwords, and the sample shop's files."""
     with one_at_a_time(settings, "prepare"):
-        prepare(settings)
+        if prepare(settings):
+            airflow.stop(settings)  # its processes hold the passwords of before
         _make_sample_shop(settings)
 
 
@@ -271,22 +288,21 @@ def make_pool(api: Api, slots: int) -> None:
         api.request("PATCH", f"/pools/{HEAVY_POOL}", json={"slots": slots})
 
 
-def _wait_for_dags(api: Api) -> None:
+def _wait_for_dags(api: Api, patience: Patience) -> None:
     """Wait until the DAG processor has read every DAG.
 
     Raises:
         AirflowError: If a DAG file can't be imported, or it takes too long.
     """
-    import time
-
     deadline = time.monotonic() + DAGS_TIMEOUT_SECONDS
     missing = set(chain_of_dags())
     while missing and time.monotonic() < deadline:
-        errors = api.get("/importErrors")["import_errors"]
+        errors = patience.until_answered(lambda: api.get("/importErrors")["import_errors"])
         if errors:
             first = errors[0]
             raise AirflowError(f"{first['filename']} can't be imported:\n{first['stack_trace']}")
-        missing -= {dag["dag_id"] for dag in api.get("/dags")["dags"] if not dag["is_stale"]}
+        dags = patience.until_answered(lambda: api.get("/dags")["dags"])
+        missing -= {dag["dag_id"] for dag in dags if not dag["is_stale"]}
         time.sleep(1)
     if missing:
         raise AirflowError(

@@ -57,9 +57,26 @@ SHOP_FILE = "shop.json"  # in a home: which shop's it is, and the shop's own set
 
 
 def shop_file(home: Path) -> dict[str, str]:
-    """What the home says of its shop; empty if it was never started, of old ones SOURCE alone."""
+    """What the home says of its shop; empty if it was never started, of old ones SOURCE alone.
+
+    Raises:
+        SettingsError: If it can't be read.
+    """
     path = home / SHOP_FILE
-    return json.loads(path.read_text()) if path.exists() else {}
+    try:
+        kept = json.loads(path.read_text())
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except ValueError:
+        kept = None
+    is_sound = isinstance(kept, dict) and all(isinstance(value, str) for value in kept.values())
+    if not is_sound or "source" not in kept:
+        raise SettingsError(
+            f"{path} is broken, which says whose shop the home is: take it from a backup "
+            f'(<backup>/home/{SHOP_FILE}), or write {{"source": "..."}} into it, the SOURCE that '
+            f"the home was started with ({SAMPLE_SHOP}: without one)"
+        )
+    return kept
 
 
 def shop_of(home: Path) -> str | None:
@@ -120,10 +137,7 @@ class Settings(BaseSettings):
     alert_base_url: str = Field("", description="Base of the links in alerts; empty: this Airflow.")
 
     training_customers: int = Field(
-        20_000,
-        ge=1,
-        description="A date that is only learnt from holds about so many customers; one that is "
-        "made already keeps its sample.",
+        20_000, ge=1, description="A date that is only learnt from holds about so many customers."
     )
 
     shards: int = Field(

@@ -6,6 +6,7 @@ what a real shop's files suffer from is planted in them on purpose; README.md li
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable
 from datetime import date, timedelta
 from pathlib import Path
@@ -47,7 +48,12 @@ def make_files(settings: Settings, folder: Path) -> list[Path]:
     """Write the shop that the settings describe; the folder appears once it is complete."""
     plan = Plan(settings.sample_seed, settings.sample_customers, settings.sample_days)
     beside = folder.with_name(f"{folder.name}.part")
-    write_plan(plan, beside)
+    shutil.rmtree(beside, ignore_errors=True)  # of another plan, or cut short
+    try:
+        write_plan(plan, beside)
+    except BaseException:  # a full disk, Ctrl-C
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
     return sorted(beside.rename(folder).iterdir())
 
 

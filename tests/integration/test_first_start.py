@@ -12,11 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from local import postgres, programs
 from perennial.settings import REPOSITORY, Settings
-from tests.conftest import free_port
+from tests.conftest import StartHome, free_port
 
 IS_ROOT = os.geteuid() == 0
 ORDINARY = "nobody"  # somebody who is not root, if we are
@@ -127,6 +128,18 @@ def test_a_copy_that_is_damaged_or_of_another_wheel_does_no_harm() -> None:
             assert library.exists()
         finally:
             postgres.remove(settings)
+
+
+def test_a_reader_whose_password_was_lost_gets_another(start_home: StartHome) -> None:
+    settings = start_home("canonical")
+    before, key = settings.dsn("bi_reader"), settings.pii_key
+    psycopg.connect(before).close()
+    (settings.secrets_dir / "bi_reader").unlink()
+    postgres.start(settings)
+    psycopg.connect(settings.dsn("bi_reader")).close()
+    with pytest.raises(psycopg.OperationalError, match="authentication failed"):
+        psycopg.connect(before)
+    assert settings.pii_key == key
 
 
 @needs_root

@@ -12,17 +12,20 @@ import threading
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 from rich.console import Console
 
 from ingest.files import LandingError
-from local import airflow, postgres
+from local import airflow, patience, postgres
 from local.home import one_at_a_time, prepare, require_free_port
+from local.patience import Patience
 from local.run import check_files, date_range, parse_dates, with_files
 from local.watch import Watch, log_tail, summarise
+from perennial import airflow_api
 from perennial import shop as own_settings
-from perennial.airflow_api import AirflowError
+from perennial.airflow_api import AirflowError, NoAnswerError, ThereAlreadyError
 from perennial.settings import Settings, SettingsError, shop_of
 
 
@@ -240,7 +243,7 @@ def test_another_process_with_the_servers_old_number_is_no_server(tmp_path: Path
 
 class SilentApi:
     def get(self, path: str, **params: object) -> None:
-        raise AirflowError(f"GET {path}: no answer")
+        raise NoAnswerError(f"GET {path}: no answer")
 
 
 LEADER = """
@@ -290,3 +293,55 @@ def test_following_ends_when_a_process_that_runs_need_has_gone() -> None:
     )
     with pytest.raises(AirflowError, match="scheduler ended"):
         watch.follow([date(2024, 1, 1)])
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Seconds on a clock that sleeping moves."""
+    now = [1_000.0]
+    monkeypatch.setattr(patience.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(patience.time, "sleep", lambda seconds: now.append(now.pop() + seconds))
+    return now
+
+
+def test_a_silent_api_is_borne_as_long_as_its_processes_live(clock: list[float]) -> None:
+    told = io.StringIO()
+
+    def answers_after_an_hour() -> str:
+        if clock[0] < 4_600:
+            raise NoAnswerError("busy")
+        return "here"
+
+    bearer = Patience(lambda: {"api-server": True}, Console(file=told, width=1_000))
+    assert bearer.until_answered(answers_after_an_hour) == "here"
+    lines = told.getvalue().splitlines()
+    assert 55 <= len(lines) <= 60  # one a minute
+    assert "has not answered for 60 s" in lines[0]
+    assert all(word in lines[0] for word in ("runs go on", "make status", "make ui"))
+
+
+@pytest.mark.parametrize(
+    ("services", "error", "seconds"),
+    [
+        pytest.param({"scheduler": True, "api-server": False}, "api-server ended", 0, id="gone"),
+        pytest.param({}, "busy", 300, id="its processes are elsewhere"),
+    ],
+)
+def test_a_silent_api_that_will_not_answer_is_given_up(
+    clock: list[float], services: dict[str, bool], error: str, seconds: float
+) -> None:
+    def never() -> None:
+        raise NoAnswerError("busy")
+
+    with pytest.raises(AirflowError, match=error):
+        Patience(lambda: services, Console(file=io.StringIO())).until_answered(never)
+    assert seconds <= clock[0] - 1_000 <= seconds + 10
+
+
+@pytest.mark.parametrize(
+    ("status", "error"), [(503, NoAnswerError), (409, ThereAlreadyError), (404, AirflowError)]
+)
+def test_an_answer_tells_what_may_be_asked_again(status: int, error: type[Exception]) -> None:
+    with pytest.raises(AirflowError) as raised:
+        airflow_api._require_success(httpx.Response(status), "GET /dags")
+    assert raised.type is error
