@@ -20,7 +20,7 @@ from airflow.sdk import Param, chain, dag, task
 
 from dags.shared.approval import RESPONSE_TIMEOUT, approval
 from dags.shared.defaults import dag_defaults
-from dags.shared.pools import HEAVY_POOL, HEAVY_SLOTS
+from dags.shared.pools import HEAVY_SLOTS, hard
 from dags.shared.run import Run
 
 
@@ -61,7 +61,7 @@ def erase_customer():
         return preview(run.settings, asked["customer_id"], asked["reason"], asked["dry_run"])
 
     # all slots: no build, training or scoring beside it
-    @task(pool=HEAVY_POOL, pool_slots=HEAVY_SLOTS)
+    @task(**hard("erase"), pool_slots=HEAVY_SLOTS)
     def erase(outcome: dict, answer: dict) -> dict:
         from privacy.erasure import erase_if_approved
 

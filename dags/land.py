@@ -7,7 +7,9 @@
 
 **If a task fails** clear it: a file lands once, by content, so a rerun adds nothing twice.
 
-**Date** the partition key, `YYYY-MM-DD`: the date to score. `{as_of_date}` in `files` becomes it.
+**By hand** `as_of_date`: the date to score; nothing of that day or later is seen, and
+`{as_of_date}` in `files` becomes it. It may be given as the run's partition key instead, as
+`make run`, the API and the clock do.
 
 **Owner** data-platform
 """
@@ -17,7 +19,7 @@ from airflow.sdk import Param, dag, task
 from dags.shared.alerts import tell_warnings
 from dags.shared.assets import RAW
 from dags.shared.defaults import dag_defaults
-from dags.shared.run import Run
+from dags.shared.run import Run, add_partition
 from dags.shared.schedules import landing
 from perennial.settings import Settings
 
@@ -27,7 +29,16 @@ WITHOUT_PASSWORD = "^(?!.*://[^/?#@]*:[^/?#]*@)"  # what is typed here is kept f
 
 
 @dag(
+    schedule=landing(),
     params={
+        "as_of_date": Param(
+            None,
+            type=["null", "string"],
+            format="date",
+            title="Date to score",
+            description_md="Nothing of that day or later is seen. Needed, but with a partition "
+            "key.",
+        ),
         "files": Param(
             settings.files,
             type="string",
@@ -35,10 +46,9 @@ WITHOUT_PASSWORD = "^(?!.*://[^/?#@]*:[^/?#]*@)"  # what is typed here is kept f
             pattern=WITHOUT_PASSWORD,
             description_md="Path, folder, glob or URL; may contain `{as_of_date}`. "
             "`table:SCHEMA` takes tables that are in the warehouse already.",
-        )
+        ),
     },
     doc_md=__doc__,
-    **landing(),
     **dag_defaults("impact:tier-1", "step:land"),
 )
 def land():
@@ -56,6 +66,7 @@ def land():
 
         run = Run()
         judged = gate_raw(run.settings, landing["batch_id"], run.as_of_date, run.run_id)
+        add_partition(RAW, run.as_of_date)  # which a date from the form is not by itself
         return tell_warnings(judged, run.context)
 
     gate_raw(land_files())

@@ -15,7 +15,7 @@ from airflow.sdk import PartitionedAssetTimetable, dag, task
 from dags.shared.alerts import tell_warnings
 from dags.shared.assets import REPORTING
 from dags.shared.defaults import dag_defaults
-from dags.shared.pools import HEAVY_POOL
+from dags.shared.pools import hard
 from dags.shared.run import Run
 
 
@@ -25,7 +25,7 @@ from dags.shared.run import Run
     **dag_defaults("impact:tier-2", "step:report"),
 )
 def lookback():
-    @task(pool=HEAVY_POOL)
+    @task(**hard("look_back"))
     def look_back() -> dict:
         from ml_tasks.lookback.run import look_back
 

@@ -19,7 +19,7 @@ from airflow.sdk import PartitionedAssetTimetable, chain, dag, task
 from dags.shared.alerts import tell_warnings
 from dags.shared.assets import FEATURES, SCORES
 from dags.shared.defaults import dag_defaults
-from dags.shared.pools import HEAVY_POOL
+from dags.shared.pools import hard
 from dags.shared.run import Run
 from dags.shared.shards import DATES_AT_ONCE, by_shard
 from perennial import contracts
@@ -35,21 +35,21 @@ def score_dag(question: str):
         **dag_defaults("impact:tier-2", "step:score", dates_at_once=DATES_AT_ONCE),
     )
     def scoring():
-        @task(pool=HEAVY_POOL)
+        @task(**hard("train"))
         def train() -> dict:
             from ml_tasks.shared.run import ensure_model
 
             run = Run()
             return ensure_model(run.settings, question, run.as_of_date)
 
-        @task(pool=HEAVY_POOL)
+        @task(**hard("score"))
         def score(shard_number: int) -> dict:
             from ml_tasks.shared.run import score_shard
 
             run = Run()
             return score_shard(run.settings, question, run.as_of_date, run.run_id, shard_number)
 
-        @task(pool=HEAVY_POOL, outlets=[SCORES[question]])
+        @task(**hard("publish"), outlets=[SCORES[question]])
         def publish() -> dict:
             from ml_tasks.shared.run import score_question
 

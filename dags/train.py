@@ -21,7 +21,7 @@ from airflow.sdk import Param, chain, dag, task
 
 from dags.shared.approval import RESPONSE_TIMEOUT, approval
 from dags.shared.defaults import dag_defaults
-from dags.shared.pools import HEAVY_POOL
+from dags.shared.pools import hard
 from dags.shared.run import Run
 from dags.shared.schedules import training
 from perennial import contracts
@@ -42,19 +42,23 @@ def train_dag(question: str):
                 description_md="What was known by then is learnt from. Empty: the newest.",
             ),
             "reason": Param(
-                "", type="string", maxLength=500, title="Reason", description_md="Kept in `ops`."
+                None,
+                type=["null", "string"],
+                maxLength=500,
+                title="Reason",
+                description_md="Kept in `ops`. May be left empty.",
             ),
         },
         doc_md=f"{contracts.load(question).description}\n\n{__doc__}",
         **dag_defaults("impact:tier-2", "step:train", waits=RESPONSE_TIMEOUT),
     )
     def train():
-        @task(pool=HEAVY_POOL)
+        @task(**hard("contest"))
         def contest() -> dict:
             from ml_tasks.shared.training import contend
 
             run = Run()
-            return contend(run.settings, question, run.training_date, run.params["reason"])
+            return contend(run.settings, question, run.training_date, run.params["reason"] or "")
 
         @task
         def record_answer(outcome: dict, answer: dict) -> dict:

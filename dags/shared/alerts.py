@@ -29,10 +29,11 @@ from perennial.alerts.causes import (
     owner_of,
     stale_views,
 )
+from perennial.alerts.killed import why_killed
 from perennial.alerts.tell import is_told, recovered, tell
 from perennial.alerts.words import NO_CONNECTION, cause_of, everywhere, fingerprint, table_in
 from perennial.connections import holders
-from perennial.settings import Settings, SettingsError
+from perennial.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ class Seen:
             dag_id=task_instance.dag_id,
             task_id=task_instance.task_id,
             run_id=task_instance.run_id,
-            as_of_date=_date(getattr(dag_run, "partition_key", None)),
+            as_of_date=_date(getattr(dag_run, "partition_key", None) or _typed(context, "params")),
             owner=getattr(context.get("task"), "owner", None) or DATA_PLATFORM,
             map_index=-1 if task_instance.map_index is None else task_instance.map_index,
         )
@@ -97,7 +98,8 @@ def alert(context: Mapping[str, Any]) -> None:
 def failure(context: Mapping[str, Any], settings: Settings) -> Cause:
     """The cause of a failed task: its own, or one that strikes everywhere."""
     seen, error = Seen.from_context(context), context.get("exception")
-    summary, shared = cause_of(error), everywhere(error)
+    summary = cause_of(error) if error else why_killed(settings, context["ti"])
+    shared = everywhere(error)
     key = shared or f"{FAILURE}: {step_of(seen.task_id)}: {fingerprint(summary)}"
     fields: dict[str, Any] = {"entry": shared} if shared else {}
     return seen.cause(
@@ -117,7 +119,7 @@ def failure(context: Mapping[str, Any], settings: Settings) -> Cause:
 def _who_is_connected(settings: Settings) -> str | None:
     try:
         return holders(settings)
-    except (psycopg.OperationalError, SettingsError) as error:  # the alert goes out without it
+    except psycopg.OperationalError as error:  # the alert goes out without it
         log.error("it is not known who has the connections: %s", cause_of(error))
         return None
 
@@ -166,18 +168,14 @@ def tell_warnings(result: dict[str, Any], context: Mapping[str, Any]) -> dict[st
     """Tell about a gate's warnings, which stopped nothing, and hand the step's result on.
 
     Args:
-        result: Of a step with a gate in it; `warnings` are the failed rules, in words, `judged` the
-            tables that it looked at, where it does not look at all of them each time. What it did
-            not look at has not recovered: its warnings stay open.
+        result: Of a step with a gate in it; `warnings` are the failed rules, in words.
         context: What Airflow knows of the running task.
     """
     settings, seen = Settings(), Seen.from_context(context)
     causes = [_warning(text, seen, settings) for text in result["warnings"]]
     tell(settings, causes)
     still = [cause.key for cause in causes]
-    judged = result.get("judged")
-    if judged != []:
-        recovered(settings, [_gate_of(seen)], seen.as_of_date, still, judged)
+    recovered(settings, [_gate_of(seen)], seen.as_of_date, still)
     return result
 
 
@@ -237,7 +235,7 @@ def _tell_late(context: Mapping[str, Any], hours: float) -> None:
         title=f"{dag_id} is late",
         summary=f"the run is {run['state']} and was not through {hours:g} h after it was queued",
         step=dag_id,
-        as_of_date=_date(run.get("partition_key")),
+        as_of_date=_date(run.get("partition_key") or _typed(run, "conf")),
         owner=DATA_PLATFORM,
         entry=LATE,
         blocks=stale_views(dag_id),
@@ -271,6 +269,11 @@ def run_url(seen: Seen, settings: Settings) -> str:
 def _base(settings: Settings) -> str:
     base = settings.alert_base_url or f"http://127.0.0.1:{settings.airflow_port}"
     return base.rstrip("/")
+
+
+def _typed(given: Mapping[str, Any], place: str) -> str | None:
+    """The date that was typed into the form of `land`, if one was."""
+    return (given.get(place) or {}).get("as_of_date")
 
 
 def _date(partition_key: str | None) -> date | None:

@@ -53,5 +53,9 @@ def approval(asking_task: str) -> Approval:
         body=f"{{{{ {outcome}['body'] }}}}",
         defaults=Approval.REJECT,
         response_timeout=RESPONSE_TIMEOUT,
-        params={"why": Param("", type="string", title="Why", description="Kept with the answer.")},
+        params={
+            "why": Param(
+                None, type=["null", "string"], title="Why", description="Kept with the answer."
+            )
+        },
     )

@@ -9,7 +9,7 @@ from cosmos.constants import (
 )
 
 from dags.shared.dbt_tasks import take_over
-from dags.shared.pools import HEAVY_POOL
+from dags.shared.pools import hard
 from perennial import dbt
 from perennial.settings import DBT_PROJECT, Settings
 
@@ -44,7 +44,7 @@ def dbt_build() -> TaskGroup:
         execution_config=ExecutionConfig(
             execution_mode=ExecutionMode.WATCHER,
             setup_operator_args={
-                "pool": HEAVY_POOL,
+                **hard("build"),
                 # data tests run with their models; unit tests test the code, in `make test`
                 "dbt_cmd_flags": ["--resource-type", "test"],
             },

@@ -23,18 +23,21 @@ class Run:
 
     @property
     def as_of_date(self) -> date:
-        """The date that the run scores: its partition key.
+        """The date that the run scores: its partition key, or what was typed into the form.
 
         Raises:
-            ValueError: If it was started without one.
+            ValueError: If it was started without one, or with two.
             SettingsError: If it is no date, or one whose orders can't be known yet.
         """
-        if not self._partition_key:
+        key, typed = self._partition_key, self.params.get("as_of_date")
+        if not key and not typed:
             raise ValueError(
-                f"{self._dag_id} was started without a partition key, so it has no date: "
-                "trigger it with one (`make run AS_OF=2011-09-10`, or partition_key in the API)"
+                f"{self._dag_id} was started without a date: choose the date to score, "
+                "as_of_date, in the form of `land` (or `make run AS_OF=2011-09-10`)"
             )
-        return self._day(self._partition_key, "partition_key")
+        if key and typed and key != typed:
+            raise ValueError(f"as_of_date={typed!r} and partition key {key!r}: give one of the two")
+        return self._day(key, "partition_key") if key else self._day(typed, "as_of_date")
 
     @property
     def training_date(self) -> date | None:

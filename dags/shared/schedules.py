@@ -4,10 +4,12 @@ The schedule is off unless somebody turned it on (PERENNIAL_SCHEDULE): orders of
 scored for today at midnight.
 """
 
-from datetime import datetime
-from typing import Any
-
-from airflow.sdk import CronPartitionTimetable, CronTriggerTimetable, PartitionedAssetTimetable
+from airflow.sdk import (
+    CronPartitionTimetable,
+    CronTriggerTimetable,
+    PartitionedAssetTimetable,
+    PartitionedAtRuntime,
+)
 
 from dags.shared.assets import SAMPLE_DAY
 from perennial.settings import LANDING_HOUR, SAMPLE_SHOP, Settings
@@ -16,21 +18,17 @@ from perennial.shop import own
 EARLY_MORNING = f"0 {LANDING_HOUR} * * *"
 MONDAY_MORNING = "0 7 * * 1"
 
-# The clock starts no run after this day; runs by hand and backfills don't ask for it.
-BEFORE_ANY_RUN = datetime(2000, 1, 1)
-
 _settings = Settings()
 
 
-def landing() -> dict[str, Any]:
-    """Arguments of the DAG that lands: its schedule, and until when the clock starts it."""
-    if _settings.schedule == "on" and _settings.source == SAMPLE_SHOP:
-        return {"schedule": PartitionedAssetTimetable(assets=SAMPLE_DAY)}
-    each_day = CronPartitionTimetable(
-        EARLY_MORNING, timezone=own(_settings).time_zone, key_format="%Y-%m-%d"
-    )
-    until = None if _settings.schedule == "on" else BEFORE_ANY_RUN
-    return {"schedule": each_day, "end_date": until}
+def landing() -> PartitionedAtRuntime | PartitionedAssetTimetable | CronPartitionTimetable:
+    """Schedule of the DAG that lands; with the clock off, only people and the API start it."""
+    if _settings.schedule == "off":
+        return PartitionedAtRuntime()
+    if _settings.source == SAMPLE_SHOP:
+        return PartitionedAssetTimetable(assets=SAMPLE_DAY)
+    zone = own(_settings).time_zone
+    return CronPartitionTimetable(EARLY_MORNING, timezone=zone, key_format="%Y-%m-%d")
 
 
 def training() -> CronTriggerTimetable | None:

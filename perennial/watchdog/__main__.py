@@ -20,6 +20,7 @@ from perennial.alerts import routes
 from perennial.alerts.causes import DATA_PLATFORM, WATCHDOG, Cause
 from perennial.alerts.tell import recovered, tell
 from perennial.alerts.words import NO_CONNECTION, WAREHOUSE_GONE, cause_of
+from perennial.machine import refusal
 from perennial.settings import Settings, SettingsError, explained, shop_of
 from perennial.watchdog.findings import ALTERED, LOCKED_OUT, UNHELD, Finding
 from perennial.watchdog.look import Seen, look
@@ -46,12 +47,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     routes.check(settings)
     now = given.now or datetime.now(UTC)
     seen = look(settings, now)
-    why = _why(settings, seen, now) if seen.findings else None
+    why = _why(settings, seen, now) if seen.findings or seen.first_until else None
     for finding in seen.findings:
         print(finding)
     if why:
         print(f"likely: {why}")
-    if not seen.findings:
+    if seen.first_until:
+        until = f"{seen.first_until:%Y-%m-%d %H:%M} UTC"
+        print(f"info: nothing was ever published here; a first run has until {until}")
+    elif not seen.findings:
         due = f"of {seen.due}" if seen.due else "(no date is due)"
         print(f"well: {seen.views} reporting views have what is due {due}")
     if given.alert:
@@ -109,6 +113,12 @@ if __name__ == "__main__":
     except (SettingsError, ValidationError) as error:
         why = explained(error) if isinstance(error, ValidationError) else error
         print(f"error: {why}", file=sys.stderr)
+        sys.exit(WRONG)
+    except OSError as error:
+        refused = refusal(error)
+        if refused is None:
+            raise
+        print(f"error: {refused}", file=sys.stderr)
         sys.exit(WRONG)
     except psycopg.Error as error:  # a home that this version was never started in
         print(f"error: {cause_of(error)}; `make run` brings the home up to date", file=sys.stderr)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -37,12 +37,17 @@ LONGEST_SILENCE_SECONDS = 60  # of the warden, which looks each second
 
 @dataclass(frozen=True)
 class Seen:
-    """What a look found, and for which date."""
+    """What a look found, and for which date.
+
+    Attributes:
+        first_until: Nothing was ever published, and a first run has time until then.
+    """
 
     due: date | None
     findings: list[Finding]
     views: int = 0
     held: bool = False
+    first_until: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -116,6 +121,11 @@ def _look(
     landings = _landings(watcher)
     due = newest_due(settings, now, landings)
     published = _published(watcher)
+    first = min((one.landed_at for one in landings), default=now)
+    until = first + timedelta(hours=settings.due_hours)
+    if not published and now < until:
+        newest = max((one.as_of_date for one in landings), default=None)
+        return Seen(newest, [], first_until=until)
     states, findings = [], []
     for view, question, table in _views():
         try:

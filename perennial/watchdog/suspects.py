@@ -40,7 +40,7 @@ def _from_runs(
     stopped = sorted(dag_id for dag_id in paused if not dag_id.startswith("train_"))
     if stopped:
         return f"paused in Airflow: {', '.join(stopped)}"
-    of_date = [run for run in runs if run["partition_key"] == str(due)]
+    of_date = [run for run in runs if (run["partition_key"] or _typed(run)) == str(due)]
     failed = sorted({run["dag_id"] for run in of_date if run["state"] == "failed"})
     if failed:
         return f"failed for {due}: {', '.join(failed)}"
@@ -55,3 +55,8 @@ def _from_runs(
     if first:
         return f"{first} never ran for {due}: what starts it did not come"
     return f"all runs of {due} ended well: what they published was taken away"
+
+
+def _typed(run: dict[str, Any]) -> str | None:
+    """The date that was typed into the form of `land`, which makes no partition key of it."""
+    return (run.get("conf") or {}).get("as_of_date")

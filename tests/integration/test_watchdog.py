@@ -22,6 +22,7 @@ from perennial.delivery import check_delivery
 from perennial.settings import REPOSITORY, Settings
 from perennial.warehouse import connect
 from perennial.watchdog.__main__ import main
+from perennial.watchdog.look import look
 from tests.commands import wait_until
 from tests.conftest import StartHome
 from tests.steps import dbt
@@ -349,3 +350,15 @@ def test_postgres_that_is_stopped_is_told_once_and_so_is_its_return(home, webhoo
     ]
     assert watch(home, "--alert", **urls)[0] == 0
     assert [post["type"] for _, post in webhook.posts] == ["failure", "success"]
+
+
+def test_a_first_run_that_has_published_nothing_yet_is_no_fault(start_home: StartHome) -> None:
+    home = start_home("canonical")
+    assert look(home, NOON).findings == []  # nothing was ever landed
+    land(home, DAY)  # at five, so its scores are due at nine
+    at_work = look(home, NOON.replace(hour=8, minute=59))
+    assert (at_work.findings, at_work.due) == ([], DAY)
+    assert at_work.first_until == NOON.replace(hour=9)
+    late = look(home, NOON.replace(hour=9))
+    assert late.first_until is None
+    assert {finding.severity for finding in late.findings} >= {"critical"}

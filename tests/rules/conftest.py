@@ -36,7 +36,9 @@ print(json.dumps({
             "max_active_runs": dag.max_active_runs,
             "catchup": dag.catchup,
             "end_date": str(dag.end_date.date()) if dag.end_date else "",
-            "params": sorted(dag.params),
+            "params": {
+                name: dag.params.get_param(name).schema.get("type") for name in dag.params
+            },
             "timetable": type(dag.timetable).__name__,
             "deadline": [
                 (late.reference.reference_name, late.callback.path) for late in dag.deadline or []
@@ -50,6 +52,8 @@ print(json.dumps({
                     "alerts": bool(task.on_failure_callback),
                     "recovers": bool(task.on_success_callback),
                     "pool": task.pool,
+                    "priority": task.priority_weight,
+                    "weight_rule": str(task.weight_rule),
                     "operator": type(task).__name__,
                     "starts_from": task.start_from_trigger and task.start_trigger_args.trigger_cls,
                     "outlets": [outlet.name for outlet in task.outlets],

@@ -115,8 +115,33 @@ def test_one_date_at_a_time_but_for_scores_and_nothing_on_its_own(bag: dict[str,
     for dag_id, dag in bag["dags"].items():
         assert (dag["max_active_runs"] == 1) is not dag_id.startswith("score_"), dag_id
         assert not dag["catchup"], dag_id
-    # the clock starts nothing after that day: orders of 2011 are not scored for today
-    assert bag["dags"]["land"]["end_date"] == "2000-01-01"
+    # no clock: orders of 2011 are not scored for today
+    clocks = {dag["timetable"] for dag in bag["dags"].values()}
+    assert clocks == {"PartitionedAtRuntime", "PartitionedAssetTimetable", "NullTimetable"}
+    assert bag["dags"]["land"]["timetable"] == "PartitionedAtRuntime"
+
+
+def test_forms_ask_for_a_date_and_demand_nothing_that_is_optional(bag: dict[str, Any]) -> None:
+    assert bag["dags"]["land"]["params"]["as_of_date"] == ["null", "string"]
+    for question in contracts.questions():
+        params = bag["dags"][f"train_{question}"]["params"]
+        assert params == {"training_date": ["null", "string"], "reason": ["null", "string"]}
+
+
+def test_what_is_ready_for_readers_goes_before_what_still_trains(bag: dict[str, Any]) -> None:
+    priorities: dict[str, set[int]] = {}
+    for dag in bag["dags"].values():
+        for task_id, task in dag["tasks"].items():
+            if task["pool"] == HEAVY_POOL:
+                assert "absolute" in task["weight_rule"].lower(), (
+                    f"{task_id}: counts what is behind it"
+                )
+                priorities.setdefault(task_id, set()).add(task["priority"])
+    order = sorted(priorities, key=lambda task_id: max(priorities[task_id]), reverse=True)
+    assert all(len(found) == 1 for found in priorities.values())
+    assert order == [
+        *("erase", "publish", "look_back", "dbt.dbt_producer_watcher", "train", "contest")
+    ]
 
 
 def test_what_works_hard_shares_the_pool(bag: dict[str, Any]) -> None:

@@ -12,11 +12,11 @@ import pytest
 from airflow.sdk.exceptions import AirflowException
 
 from dags.shared.alerts import Seen, failure, only_mirrors_dbt
+from perennial.alerts import killed
 from perennial.alerts.causes import Cause, Incident, owner_of, stale_views
-from perennial.alerts.messages import body_of, end_of, subject_of
+from perennial.alerts.messages import body_of, recovery_of, subject_of
 from perennial.alerts.words import (
     DISK_FULL,
-    NO_CONNECTION,
     NO_MEMORY,
     WAREHOUSE_GONE,
     cause_of,
@@ -43,6 +43,7 @@ class TaskInstance:
     task_id: str = "publish"
     run_id: str = "manual__1"
     map_index: int | None = None
+    try_number: int = 3
 
 
 @dataclass
@@ -131,7 +132,7 @@ def test_a_cause_that_stays_tells_since_when_and_how_often():
 def test_recovery_tells_what_is_over_and_how_long_it_was():
     cause = failed(GATE)
     over = incident(cause, seen_count=3, closed_at=datetime(2024, 3, 1, 9, 4, tzinfo=UTC))
-    assert end_of([over], "recovered", date(2024, 3, 2)) == (
+    assert recovery_of([over], date(2024, 3, 2)) == (
         "Perennial recovered: score_churn.publish failed (data-platform)",
         "score_churn.publish failed: over after 4 h, seen 3 times, first bad date 2024-03-01\n"
         "It succeeded for 2024-03-02.",
@@ -192,16 +193,6 @@ def raised_from(cause: BaseException) -> BaseException:
         (psycopg.errors.AdminShutdown("terminating connection"), WAREHOUSE_GONE),
         (raised_from(psycopg.errors.CannotConnectNow("starting up")), WAREHOUSE_GONE),
         (CosmosDbtRunError("Database Error\n server closed the connection"), WAREHOUSE_GONE),
-        (
-            psycopg.OperationalError("FATAL:  sorry, too many clients already"),
-            NO_CONNECTION,
-        ),
-        (
-            psycopg.OperationalError(
-                "connection failed: FATAL:  remaining connection slots are reserved for roles with"
-            ),
-            NO_CONNECTION,
-        ),
         (psycopg.errors.DiskFull("could not extend file"), DISK_FULL),
         (OSError(errno.ENOSPC, "No space left on device"), DISK_FULL),
         (raised_from(MemoryError()), NO_MEMORY),
@@ -353,7 +344,7 @@ def test_report_holds_up_nothing():
         pytest.param(AssertionError(), "AssertionError", id="no message"),
         pytest.param(
             None,
-            "the process ended without a word: killed, out of memory, or its machine was lost",
+            "the process ended without a word",
             id="no exception at all",
         ),
     ],
@@ -391,6 +382,42 @@ def test_killed_task_has_no_run_and_no_exception_and_is_told_all_the_same():
     cause = failure({"ti": TaskInstance(), "task": None}, Settings())
     assert subject_of(cause) == "Perennial critical: score_churn.publish failed (data-platform)"
     assert cause.summary.startswith("the process ended without a word")
+
+
+BY_SIGNAL = (
+    '{"event": "Process terminated by signal. Likely out of memory error (OOM). For more", '
+    '"signal": -9, "signal_name": "SIGKILL"}\n'
+)
+GIVEN_UP = (
+    '{"event": "Server indicated the task shouldn\'t be running anymore. Terminating process"}\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("log", "kernel", "expected"),
+    [
+        pytest.param(BY_SIGNAL, "oom_kill 0", "by somebody", id="killed, and memory was there"),
+        pytest.param(BY_SIGNAL, "oom_kill 2", "ended 2 processes", id="killed, maybe for memory"),
+        pytest.param(BY_SIGNAL, "", "most likely for want of memory", id="a kernel that is mute"),
+        pytest.param(BY_SIGNAL.replace("KILL", "TERM"), "", "from outside (SIGTERM)", id="ended"),
+        pytest.param(GIVEN_UP + BY_SIGNAL, "oom_kill 9", "API server", id="given up by Airflow"),
+        pytest.param('{"event": "training"}', "oom_kill 9", "whoever watched", id="all at once"),
+        pytest.param(None, "oom_kill 9", "try 3 never began", id="no log of this try"),
+    ],
+)
+def test_why_a_process_ended_is_read_from_its_log_and_not_guessed(
+    tmp_path, monkeypatch, log, kernel, expected
+):
+    monkeypatch.setattr(killed, "VMSTAT", tmp_path / "vmstat")
+    (tmp_path / "vmstat").write_text(f"pgfault 1\n{kernel}\npgmajfault 7\n")
+    settings = Settings(home=tmp_path)
+    path = killed.log_file(settings, TaskInstance())
+    path.parent.mkdir(parents=True)
+    if log is not None:
+        path.write_text(log)
+    told = failure({"ti": TaskInstance(), "task": None}, settings).summary
+    assert expected in told
+    assert ("memory" in told) == (log == BY_SIGNAL)
 
 
 @pytest.mark.parametrize("key", [None, "", "tomorrow"])

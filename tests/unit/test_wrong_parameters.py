@@ -241,12 +241,14 @@ def test_a_start_needs_a_port_for_each(tmp_path: Path) -> None:
         Settings(home=tmp_path, pg_port=9000, airflow_port=9000)
 
 
-def run_of(partition_key: str | None, training_date: str | None = None) -> Run:
+def run_of(
+    partition_key: str | None, training_date: str | None = None, typed: str | None = None
+) -> Run:
     """What a task of a run of 2024-02-10 knows."""
     dag_run = SimpleNamespace(
         dag_id="land", run_id="r", partition_key=partition_key, run_after=datetime(2024, 2, 10)
     )
-    context = {"dag_run": dag_run, "params": {"training_date": training_date}}
+    context = {"dag_run": dag_run, "params": {"training_date": training_date, "as_of_date": typed}}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("dags.shared.run.get_current_context", lambda: context)
         return Run()
@@ -255,7 +257,7 @@ def run_of(partition_key: str | None, training_date: str | None = None) -> Run:
 @pytest.mark.parametrize(
     ("key", "says"),
     [
-        pytest.param(None, "without a partition key", id="none"),
+        pytest.param(None, "without a date", id="none"),
         pytest.param("2011-02-30", "no date", id="no such day"),
         pytest.param("2024-02-10T00:00:00", "no date", id="a time"),
         pytest.param("today", "no date", id="a word"),
@@ -267,6 +269,18 @@ def test_a_run_of_no_date_fails_at_once(key: str | None, says: str) -> None:
     run = run_of(key)
     with pytest.raises(ValueError, match=says):
         _ = run.as_of_date
+
+
+def test_a_date_from_the_form_is_one_as_a_partition_key_is() -> None:
+    assert run_of(None, typed="2024-02-01").as_of_date == date(2024, 2, 1)
+    assert run_of("2024-02-01", typed="2024-02-01").as_of_date == date(2024, 2, 1)
+    for key, typed, says in (
+        (None, "2024-02-12", "as_of_date='2024-02-12' is in the future"),
+        (None, "soon", "as_of_date='soon'"),
+        ("2024-02-01", "2024-02-02", "one of the two"),
+    ):
+        with pytest.raises(ValueError, match=says):
+            _ = run_of(key, typed=typed).as_of_date
 
 
 def test_a_run_may_be_for_the_day_that_has_begun_elsewhere() -> None:
