@@ -24,10 +24,10 @@ from perennial.warehouse import connect
 from privacy import rows
 from privacy.models import models_of
 from privacy.persons import BUILT, NOBODY, Person, PrivacyError, count_rows, person, tables_behind
-from privacy.search import places
+from privacy.search import AIRFLOW, in_airflow, places
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import psycopg
 
@@ -104,12 +104,12 @@ def erase(settings: Settings, given: str, requested_by: str, reason: str) -> dic
         day = _newest_day(connection)
         if day is not None:
             _rebuild(settings, day, lock)
-        left = places(settings, who, gone)
-        if left:
-            raise PrivacyError(
-                f"customer {who.keyed_hash} was erased and is still in {', '.join(left)}: "
-                "remove it there, then erase the customer once more (docs/runbook.md, erase)"
-            )
+        # a run that asked keeps its parameters until all else is done: it may be cleared
+        _require_nothing_left(
+            who, [place for place in places(settings, who, gone) if not place.startswith(AIRFLOW)]
+        )
+        rows.forget_parameters(settings, who)
+        _require_nothing_left(who, in_airflow(settings, who, gone))
         connection.execute(
             "update ops.erasures set verified_at = now() where keyed_hash = %s", [who.keyed_hash]
         )
@@ -135,9 +135,19 @@ def erase_if_approved(
         said = f"rejected by {answer['who']}" if answer and answer["who"] else outcome["decision"]
         log.info("nothing was erased: %s", said)
         return {"erased": False}
+    if params["customer_id"] == rows.FORGOTTEN:
+        log.info("nothing was erased: the customer was, while this run waited for an answer")
+        return {"erased": False}
     erased = erase(settings, params["customer_id"], answer["who"], params["reason"])
-    rows.forget_parameters(settings, person(settings, params["customer_id"]))
     return {"erased": True, **erased}
+
+
+def _require_nothing_left(who: Person, left: Sequence[str]) -> None:
+    if left:
+        raise PrivacyError(
+            f"customer {who.keyed_hash} was erased and is still in {', '.join(left)}: "
+            "remove it there, then erase the customer once more (docs/runbook.md, erase)"
+        )
 
 
 def _count(connection: psycopg.Connection[Any], settings: Settings, who: Person) -> dict[str, int]:

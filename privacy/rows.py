@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 REJECTED = "rejected:"
 ERASED = b"erased"
 DAG = "erase_customer"
+FORGOTTEN = "erased"  # stands in a run's parameters where the key was
 
 
 @contextmanager
@@ -200,24 +201,31 @@ def _erase_date(
 def forget_parameters(settings: Settings, who: Person) -> None:
     """Take the key out of what Airflow keeps of the runs that asked for the customer.
 
-    However it was written there: a dry run may have been given another spelling.
+    However it was written there: a dry run may have been given another spelling. And whatever
+    became of the run: one may wait for an answer while the customer is erased by `make erase`.
     """
     with psycopg.connect(settings.dsn("airflow", "airflow")) as connection:
+        if connection.execute("select to_regclass('public.dag_run')").fetchone() == (None,):
+            return  # Airflow never ran in this home
         asked = connection.execute(
-            "select distinct conf::jsonb ->> 'customer_id' from dag_run where dag_id = %s", [DAG]
+            "select conf::jsonb ->> 'customer_id' from dag_run where dag_id = %(dag)s"
+            " union select extra::jsonb #>> '{conf,customer_id}' from log where dag_id = %(dag)s"
+            " and pg_input_is_valid(extra, 'jsonb')",
+            {"dag": DAG},
         ).fetchall()
         keys = [key for (key,) in asked if key and _means(settings, key, who)]
         connection.execute(
-            """update dag_run set conf = conf::jsonb || '{"customer_id": "erased"}'"""
+            "update dag_run set conf = conf::jsonb || jsonb_build_object('customer_id', %s::text)"
             " where dag_id = %s and conf::jsonb ->> 'customer_id' = any(%s)",
-            [DAG, keys],
+            [FORGOTTEN, DAG, keys],
         )
         # the log of who did what has the request's body
         connection.execute(
-            "update log set extra = jsonb_set(extra::jsonb, '{conf,customer_id}', '\"erased\"')"
+            "update log set extra ="
+            " jsonb_set(extra::jsonb, '{conf,customer_id}', to_jsonb(%s::text))"
             " where dag_id = %s and case when pg_input_is_valid(extra, 'jsonb')"
             " then extra::jsonb #>> '{conf,customer_id}' end = any(%s)",
-            [DAG, keys],
+            [FORGOTTEN, DAG, keys],
         )
 
 

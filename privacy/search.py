@@ -30,6 +30,7 @@ SCHEMAS = ("raw", "vault", *LAYERS, "ops")
 FOLDERS = ("dbt", "logs", "run")  # of the home; models' files are wherever they are kept
 SERVER_LOG = "postgres.log"  # beside the database's files
 BLOCK_BYTES = 1 << 22
+AIRFLOW = "airflow."  # begins a place in Airflow's database
 GZIP_MARK = b"\x1f\x8b"
 COLUMNS = """
     select nspname, relname, array_agg(attname::text order by attnum), atttypid::regtype::text
@@ -82,7 +83,14 @@ def places(settings: Settings, who: Person, others: Sequence[str] = ()) -> list[
         found += _of_words(connection, SCHEMAS, words)
     with psycopg.connect(settings.dsn("mlflow", "mlflow")) as connection:
         found += [f"mlflow.{place}" for place in _of_words(connection, ("public",), words)]
-    return [*dict.fromkeys(found), *_files(settings, words)]
+    return [*dict.fromkeys(found), *_files(settings, words), *in_airflow(settings, who, others)]
+
+
+def in_airflow(settings: Settings, who: Person, others: Sequence[str] = ()) -> list[str]:
+    """The same in Airflow's own database: runs' parameters, questions, results, its log."""
+    words = [word for word in (who.customer_id, *others) if is_telling(word)]
+    with psycopg.connect(settings.dsn("airflow", "airflow")) as connection:
+        return [f"{AIRFLOW}{place}" for place in _of_words(connection, ("public",), words)]
 
 
 def _of_the_key(

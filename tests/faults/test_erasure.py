@@ -174,6 +174,15 @@ def test_asked_for_and_approved_in_airflow(shop: Told, running: Settings) -> Non
     assert rejected.ended() == "success"
     assert {customer, other} <= set(told_customers(shop))
 
+    third = told_customers(shop)[-3]
+    passed_by = Request(running, customer_id=third)
+    wait_for_question(running, passed_by.run_id)
+    assert len(metadata_with(running, third)) > 1
+    erasure.erase(running, third, "me", REASON)  # `make erase` while a run waits for an answer
+    assert metadata_with(running, third) == []
+    answer(passed_by, "Approve")
+    assert passed_by.ended() == "success"
+
     asked = Request(running, customer_id=customer)
     wait_for_question(running, asked.run_id)
     assert "| marts.fct_orders |" in asked.api.get(asked.question)["body"]

@@ -6,14 +6,16 @@ import fcntl
 import json
 import re
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import psycopg
 import pytest
 from psycopg import sql
+from psycopg.types.json import Json
 
 from ingest.batches import close_build
 from ingest.land import land
@@ -26,7 +28,8 @@ from perennial.settings import Settings
 from perennial.warehouse import connect, read_frame
 from privacy import erasure
 from privacy.export import export_customer, write_export
-from privacy.persons import PrivacyError
+from privacy.persons import PrivacyError, person
+from privacy.search import places
 from tests.conftest import StartHome
 from tests.steps import dbt
 
@@ -237,7 +240,28 @@ def before(shop: Told) -> dict[str, pd.DataFrame]:
 
 
 @pytest.fixture(scope="module")
-def erased(shop: Told, before: dict[str, pd.DataFrame]) -> dict[str, Any]:
+def waiting(shop: Told) -> Iterator[psycopg.Connection]:
+    """Airflow's tables as far as they hold what a run was asked: one waits, one is of another."""
+    mine, other = f" {shop.customer}", "C9999998"
+    with psycopg.connect(shop.settings.dsn("airflow", "airflow"), autocommit=True) as connection:
+        connection.execute("create table dag_run (dag_id varchar, state varchar, conf json)")
+        connection.execute("create table log (dag_id varchar, event varchar, extra text)")
+        connection.execute("create table hitl_detail (subject text, body text, params json)")
+        for key in (mine, other):
+            conf = {"customer_id": key, "reason": REASON}
+            connection.execute(
+                "insert into dag_run values ('erase_customer', 'running', %s)", [Json(conf)]
+            )
+            connection.execute(
+                "insert into log values ('erase_customer', 'trigger_dag_run', %s),"
+                " ('erase_customer', 'cli', 'no JSON')",
+                [json.dumps({"conf": conf, "logical_date": None})],
+            )
+        yield connection
+
+
+@pytest.fixture(scope="module")
+def erased(shop: Told, before: dict[str, pd.DataFrame], waiting: object) -> dict[str, Any]:
     return erasure.erase(shop.settings, shop.customer, "me", REASON)
 
 
@@ -290,6 +314,31 @@ def test_the_proof_names_nobody(shop: Told, erased: dict[str, Any]) -> None:
     assert models == erased["models"] == {"churn": [MODEL.model_version]}
     assert shop.customer not in proof
     assert "@" not in proof
+
+
+def test_a_run_that_waits_for_an_answer_forgets_whom_it_asked_about(
+    shop: Told, erased: dict[str, Any], waiting: psycopg.Connection
+) -> None:
+    """By `make erase`, too, which no run asked for."""
+    keys = waiting.execute("select conf ->> 'customer_id' from dag_run order by 1").fetchall()
+    logged = waiting.execute(
+        "select extra::json #>> '{conf,customer_id}' from log where event <> 'cli' order by 1"
+    ).fetchall()
+    assert keys == logged == [("C9999998",), ("erased",)]
+    answer = {"is_approved": True, "who": "me"}
+    params = {"customer_id": "erased", "reason": REASON}
+    assert erasure.erase_if_approved(shop.settings, params, {}, answer) == {"erased": False}
+    who = person(shop.settings, shop.customer)
+    assert places(shop.settings, who) == []
+    waiting.execute(
+        "insert into hitl_detail values ('Erase?', %s, %s)",
+        [f"of {shop.customer}, really", Json({"key": shop.customer})],
+    )
+    assert sorted(places(shop.settings, who)) == [
+        "airflow.public.hitl_detail.body",
+        "airflow.public.hitl_detail.params",
+    ]
+    waiting.execute("delete from hitl_detail")
 
 
 def test_nothing_is_found_by_looking_everywhere(shop: Told, erased: dict[str, Any]) -> None:
