@@ -78,6 +78,7 @@ def _check(home: Settings, day: date, tell: Tell) -> int:
         tell(_described(file))
     assert landing.batch_id is not None
     is_let_in = _judge(home, landing.batch_id, day, tell)
+    tell("Building staging and marts of them ...")
     dbt(home, day, *MARTS)
     found = answerable.summary(home)
     for line in answerable.lines(home, found):
