@@ -19,6 +19,7 @@ from rich.console import Console
 
 from ingest.files import LandingError
 from local import airflow, patience, postgres
+from local import run as run_module
 from local.home import one_at_a_time, prepare, require_free_port
 from local.patience import Patience
 from local.run import check_files, date_range, parse_dates, with_files
@@ -98,6 +99,35 @@ def test_what_is_stated_at_the_first_start_is_no_default(tmp_path: Path) -> None
     assert own_settings.defaults(settings) == []
     prepare(settings)
     assert own_settings.own(shop(tmp_path, "canonical")) == own_settings.Own("Asia/Tokyo", "JPY")
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """What `run` prints where nothing is really started."""
+    from ml_tasks.shared import registry
+
+    for module, name in (
+        *((run_module.postgres, "start"), (run_module.airflow, "start"), (run_module.dbt, "parse")),
+        *((run_module, "make_pool"), (run_module, "print_doors"), (run_module, "Api")),
+        (registry, "initialise"),
+    ):
+        monkeypatch.setattr(module, name, lambda *_: None)
+    monkeypatch.setattr(run_module, "score", lambda *_, **__: 0)
+    printed = io.StringIO()
+    monkeypatch.setattr(run_module, "console", Console(file=printed, width=200))
+    return printed
+
+
+def test_run_states_time_zone_and_currency_and_the_first_time_that_they_are_defaults(
+    tmp_path: Path, started: io.StringIO
+) -> None:
+    (tmp_path / "orders.csv").write_text("order_id\n")
+    settings = shop(tmp_path / "home", files=str(tmp_path / "orders.csv"))
+    assert run_module.run(settings, [date(2024, 1, 1)]) == 0
+    assert "days in Europe/London, money in GBP (nobody stated the time zone" in started.getvalue()
+    started.truncate(0)
+    assert run_module.run(settings, [date(2024, 1, 1)]) == 0
+    assert "shop online_retail: days in Europe/London, money in GBP\n" in started.getvalue()
 
 
 def test_passwords_are_private_and_stay_what_they_are(tmp_path: Path) -> None:
