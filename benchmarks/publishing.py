@@ -80,12 +80,15 @@ def _parts(rows: int) -> list[dict[str, pd.DataFrame]]:
     churn["churn_probability_90d"] = draw.uniform(0.01, 0.99, rows)
     churn["churn_percentile_90d"] = churn["churn_probability_90d"].rank(pct=True) * 100
     churn["churn_risk_band"] = draw.choice(["low", "medium", "high"], rows)
+    churn["churn_risk_band_rank"], churn["churn_relative_band"] = 3, "3 middle"
     churn[["reason_1", "reason_2", "reason_3"]] = "last order 40 days ago, usually every 21"
+    churn[[f"reason_code_{rank}" for rank in (1, 2, 3)]] = "long_silence"
     churn = churn.assign(score_status="scored", score_reason=None)
     reasons = churn[["customer_id"]].assign(
         reason_rank=1, reason="r", feature="days_since_last_order", feature_value=3.5
     )
     reasons = reasons.assign(contribution_log_odds=0.1, score_status="scored", score_reason=None)
+    reasons = reasons.assign(reason_code="long_silence", usual_value=21.0)
     frames = {"churn": churn, "churn_reasons": reasons}
     return [
         {name: frame[start : start + MAX_CUSTOMERS_AT_ONCE] for name, frame in frames.items()}

@@ -22,17 +22,11 @@ from ml_tasks.shared.probability.rfm import history, rfm
 
 @dataclass(frozen=True)
 class RecencyLogistic:
-    """Logistic regression on the logs of days since the last order and of count of orders.
-
-    Attributes:
-        mean_log_day, mean_log_order: Means in training: whom reasons compare with.
-    """
+    """Logistic regression on the logs of days since the last order and of count of orders."""
 
     intercept: float
     per_log_day: float
     per_log_order: float
-    mean_log_day: float
-    mean_log_order: float
 
     def parameters(self) -> dict[str, Any]:
         """The coefficients, as JSON."""
@@ -53,40 +47,23 @@ class OrderProcess:
     Attributes:
         kind: Name of the process.
         process: Its parameters.
-        typical: Medians of `x`, `since` and `age` in training: whom reasons compare with.
     """
 
     kind: str
     process: dict[str, float]
-    typical: dict[str, float]
 
     def parameters(self) -> dict[str, Any]:
         """As JSON."""
         return asdict(self)
 
-    def histories(self, snapshots: pd.DataFrame, horizon_days: int) -> pd.DataFrame:
-        """`x` repeat order days, `since` the last order, `age` since the first, `ahead`."""
-        return pd.DataFrame(
-            {
-                "x": snapshots["count_order_days"].to_numpy(dtype=float) - 1,
-                "since": snapshots["days_since_last_order"].to_numpy(dtype=float),
-                "age": snapshots["days_since_first_order"].to_numpy(dtype=float),
-                "ahead": float(horizon_days),
-            },
-            index=snapshots.index,
-        )
-
-    def order_probability(self, histories: pd.DataFrame) -> np.ndarray:
-        """Chance of an order within the horizon, per row of `histories`."""
-        x, since, age, ahead = (
-            histories[name].to_numpy() for name in ("x", "since", "age", "ahead")
-        )
-        past = history(x, np.maximum(age - since, 0.0), age)
-        return 1 - PROCESSES[self.kind](**self.process).no_order_probability(past, ahead)
-
     def predict(self, snapshot: pd.DataFrame) -> np.ndarray:
         """Chance of an order, per row."""
-        return self.order_probability(self.histories(snapshot, HORIZON_DAYS))
+        repeats = snapshot["count_order_days"].to_numpy(dtype=float) - 1
+        since = snapshot["days_since_last_order"].to_numpy(dtype=float)
+        age = snapshot["days_since_first_order"].to_numpy(dtype=float)
+        past = history(repeats, np.maximum(age - since, 0.0), age)
+        process = PROCESSES[self.kind](**self.process)
+        return 1 - process.no_order_probability(past, float(HORIZON_DAYS))
 
 
 def fit_recency(labelled: pd.DataFrame, snapshot: pd.DataFrame) -> RecencyLogistic:
@@ -100,21 +77,13 @@ def fit_recency(labelled: pd.DataFrame, snapshot: pd.DataFrame) -> RecencyLogist
         intercept=round(float(fitted.intercept_[0]), 6),
         per_log_day=round(float(fitted.coef_[0, 0]), 6),
         per_log_order=round(float(fitted.coef_[0, 1]), 6),
-        mean_log_day=round(float(recency[:, 0].mean()), 6),
-        mean_log_order=round(float(recency[:, 1].mean()), 6),
     )
 
 
 def fit_process(kind: str, labelled: pd.DataFrame, snapshot: pd.DataFrame) -> OrderProcess:
     """Fit a process to the histories known on the training date; outcomes are not looked at."""
     del labelled
-    found = rounded(process_of(kind, rfm(snapshot)))
-    histories = OrderProcess(kind, found, {}).histories(snapshot, HORIZON_DAYS)
-    return OrderProcess(
-        kind=kind,
-        process=found,
-        typical={name: round(float(histories[name].median()), 6) for name in ("x", "since", "age")},
-    )
+    return OrderProcess(kind=kind, process=rounded(process_of(kind, rfm(snapshot))))
 
 
 Baseline = RecencyLogistic | OrderProcess

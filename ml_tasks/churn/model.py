@@ -18,6 +18,9 @@ from ml_tasks.shared.buying_clock import BuyingClock
 
 HIGH_RISK_FROM = 0.8
 MEDIUM_RISK_FROM = 0.5
+RISK_BANDS = ("high", "medium", "low")
+# Share of the shop's customers, the most likely to stay away first, at which a relative band ends.
+RELATIVE_BANDS = {"1 highest": 0.1, "2 raised": 0.3, "3 middle": 0.7, "4 lowest": 1.0}
 
 
 @dataclass(frozen=True)
@@ -28,20 +31,14 @@ class ClockTrees:
         clock: Holds level and season.
         trees: Rank; shifted so that the mean chance is the clock's on the training date, put right
             by what the clock missed on past dates.
-        typical: Medians of `x`, `since` and `age` on the training date: whom reasons compare with.
     """
 
     clock: BuyingClock
     trees: OffsetTrees
-    typical: dict[str, float]
 
     def parameters(self) -> dict[str, Any]:
         """Everything but the trees, as JSON."""
-        return {
-            "clock": self.clock.parameters(),
-            "trees": self.trees.parameters(),
-            "typical": self.typical,
-        }
+        return {"clock": self.clock.parameters(), "trees": self.trees.parameters()}
 
     @classmethod
     def restored(cls, parameters: dict[str, Any], trees: bytes) -> ClockTrees:
@@ -49,7 +46,6 @@ class ClockTrees:
         return cls(
             BuyingClock(**parameters["clock"]),
             OffsetTrees(**parameters["trees"], trees=trees),
-            parameters["typical"],
         )
 
     def predict(self, snapshot: pd.DataFrame) -> np.ndarray:
@@ -75,11 +71,9 @@ def fit_trees(
     missed = levels.missed_level(labelled, offset, has_ordered(labelled))
     level = float(levels.inverse_link(offset_now + missed, "logistic").mean())
     shift = levels.shift_to_mean(trees.margin(snapshot, offset_now), level)
-    histories = clock.histories(snapshot, HORIZON_DAYS)
     return ClockTrees(
         clock=clock,
         trees=OffsetTrees(**{**trees.parameters(), "shift": shift}, trees=trees.trees),
-        typical={name: round(float(histories[name].median()), 6) for name in ("x", "since", "age")},
     )
 
 
@@ -94,6 +88,31 @@ def risk_band(probability: np.ndarray) -> np.ndarray:
     return np.select(
         [probability >= HIGH_RISK_FROM, probability >= MEDIUM_RISK_FROM], ["high", "medium"], "low"
     ).astype(object)
+
+
+def risk_band_rank(band: np.ndarray) -> np.ndarray:
+    """Place of each band in RISK_BANDS, from 1, so that bands sort by risk."""
+    return np.array([RISK_BANDS.index(name) + 1 for name in band], dtype=np.int64)
+
+
+def relative_band(probability: np.ndarray, everybody: np.ndarray) -> np.ndarray:
+    """Band among the shop's customers: those who are equal share the middle of their places.
+
+    Args:
+        probability: Of those who are asked about, shape (n,).
+        everybody: Of all customers, these included, ascending; NaN last.
+
+    Returns:
+        Names of RELATIVE_BANDS; None of NaN.
+    """
+    count = int(np.count_nonzero(~np.isnan(everybody)))
+    lower = np.searchsorted(everybody[:count], probability, side="left")
+    no_higher = np.searchsorted(everybody[:count], probability, side="right")
+    place = 1 - (lower + no_higher) / (2 * max(count, 1))
+    ends = np.array(list(RELATIVE_BANDS.values())[:-1])
+    names = np.array(list(RELATIVE_BANDS), dtype=object)[np.searchsorted(ends, place)]
+    names[np.isnan(probability)] = None
+    return names
 
 
 def percentile(probability: np.ndarray, everybody: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ import pandas as pd
 
 from ml_tasks.churn import baselines, outcomes, reasons
 from ml_tasks.churn import model as churn
-from ml_tasks.churn.baselines import BASELINES, RECENCY, Baseline
+from ml_tasks.churn.baselines import BASELINES, Baseline
 from ml_tasks.churn.evaluate import MODEL, evaluate
 from ml_tasks.churn.outcomes import HORIZON_DAYS, MIN_ROWS_OF_A_KIND
 from ml_tasks.shared.contest import HIGHER, LOWER
@@ -28,6 +28,12 @@ QUESTION, REASONS = "churn", "churn_reasons"
 CONTEST = {"log_loss": LOWER, "auc": HIGHER}
 NO_MODEL = "no_model"
 TREES_FILE = "trees.ubj"
+# Column of scores.churn -> that of scores.churn_reasons, and the rank of the row.
+REASON_COLUMNS = {
+    f"{name}_{rank}": (name, rank)
+    for name in ("reason", "reason_code")
+    for rank in range(1, reasons.COUNT_REASONS + 1)
+}
 
 
 def train(training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
@@ -65,26 +71,27 @@ def train(training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
         "report": {**evaluation.report, "eligibility": eligibility},
         "plots": evaluation.plots,
     }
-    if evaluation.winner != MODEL:
-        fitted = BASELINES[evaluation.winner](labelled, snapshot).parameters()
-        return TrainedModel(
-            name=evaluation.winner, parameters={**settings, "model": fitted}, **kept
-        )
-    model = churn.fit_trees(labelled, snapshot, shop_days, seed)
+    artefacts: dict[str, bytes] = {}
+    model: churn.ClockTrees | Baseline
+    if evaluation.winner == MODEL:
+        model = churn.fit_trees(labelled, snapshot, shop_days, seed)
+        artefacts = {TREES_FILE: model.trees.trees}
+    else:
+        model = BASELINES[evaluation.winner](labelled, snapshot)
+    usual = reasons.usual_of(model, snapshot)
     return TrainedModel(
-        name=MODEL,
-        parameters={**settings, "model": model.parameters()},
-        artefacts={TREES_FILE: model.trees.trees},
+        name=evaluation.winner,
+        parameters={**settings, "model": model.parameters(), "usual": usual},
+        artefacts=artefacts,
         **kept,
     )
 
 
 def reads(model: TrainedModel) -> bool:
     """Whether this code can score with a model; one stored by an older form is trained anew."""
-    known = {MODEL: "clock", **dict.fromkeys(BASELINES, "typical"), RECENCY: "mean_log_day"}
     if model.name == NO_MODEL:
         return True
-    return model.name in known and known[model.name] in model.parameters["model"]
+    return model.name in (MODEL, *BASELINES) and "usual" in model.parameters
 
 
 def score(as_of_date: date, model: TrainedModel, store: FeatureStore) -> dict[str, pd.DataFrame]:
@@ -103,8 +110,12 @@ def joined(
     everybody = np.sort(np.concatenate([_probability(part[QUESTION]) for part in parts]))
     for part in parts:
         scores = part[QUESTION]
-        ranked = churn.percentile(_probability(scores), everybody)
-        yield {**part, QUESTION: scores.assign(churn_percentile_90d=ranked)}
+        probability = _probability(scores)
+        ranked = {
+            "churn_percentile_90d": churn.percentile(probability, everybody),
+            "churn_relative_band": churn.relative_band(probability, everybody),
+        }
+        yield {**part, QUESTION: scores.assign(**ranked)}
 
 
 def _probability(scores: pd.DataFrame) -> np.ndarray:
@@ -121,16 +132,18 @@ def score_shard(
         return _not_scored(scores, model.parameters["reason"])
     fitted = restored(model)
     probability = 1 - fitted.predict(snapshot)
-    why = reasons.reasons(fitted, snapshot)
+    band = churn.risk_band(probability)
+    why = reasons.reasons(fitted, model.parameters["usual"], snapshot)
     return {
         QUESTION: scores.assign(
             churn_probability_90d=probability,
-            churn_risk_band=churn.risk_band(probability),
+            churn_risk_band=band,
+            churn_risk_band_rank=churn.risk_band_rank(band),
             score_status="scored",
             score_reason=None,
             **{
-                f"reason_{rank}": _of_rank(why, rank, len(scores))
-                for rank in range(1, reasons.COUNT_REASONS + 1)
+                column: reasons.of_rank(why, of_table, rank, scores["customer_id"])
+                for column, (of_table, rank) in REASON_COLUMNS.items()
             },
         ),
         REASONS: why.assign(score_status="scored", score_reason=None),
@@ -144,19 +157,14 @@ def restored(model: TrainedModel) -> churn.ClockTrees | Baseline:
     return baselines.restored(model.name, model.parameters["model"])
 
 
-def _of_rank(why: pd.DataFrame, rank: int, count_customers: int) -> np.ndarray:
-    """Each customer's reason of a rank; None where the model has no more features."""
-    found = why.loc[why["reason_rank"] == rank, "reason"].to_numpy(dtype=object)
-    return found if len(found) else np.full(count_customers, None, dtype=object)
-
-
 def _not_scored(scores: pd.DataFrame, reason: str) -> dict[str, pd.DataFrame]:
     status = {"score_status": "not_scored", "score_reason": reason}
     return {
         QUESTION: scores.assign(
             churn_probability_90d=np.nan,
             churn_risk_band=None,
-            **{f"reason_{rank}": None for rank in range(1, reasons.COUNT_REASONS + 1)},
+            churn_risk_band_rank=None,
+            **dict.fromkeys(REASON_COLUMNS),
             **status,
         ),
         REASONS: scores.assign(
@@ -165,6 +173,8 @@ def _not_scored(scores: pd.DataFrame, reason: str) -> dict[str, pd.DataFrame]:
             feature_value=np.nan,
             contribution_log_odds=np.nan,
             reason=None,
+            reason_code=None,
+            usual_value=np.nan,
             **status,
         ),
     }

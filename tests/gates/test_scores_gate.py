@@ -36,19 +36,23 @@ from (values ('churn'), ('churn_reasons'),
     as tables (name);
 insert into scores.churn
     (as_of_date, publication_id, customer_id, churn_probability_90d, churn_percentile_90d,
-     churn_risk_band, score_status, score_reason, model_name, model_version, run_id, scored_at)
+     churn_risk_band, churn_risk_band_rank, churn_relative_band, score_status, score_reason,
+     model_name, model_version, run_id, scored_at)
     select '2011-09-10', 17, 'c' || n,
         case when n < 20 then 0.25 end, case when n < 20 then 50.0 end,
-        case when n < 20 then 'low' end, case when n < 20 then 'scored' else 'not_scored' end,
+        case when n < 20 then 'low' end, case when n < 20 then 3 end,
+        case when n < 20 then '3 middle' end,
+        case when n < 20 then 'scored' else 'not_scored' end,
         case when n = 20 then 'too new' end, 'm', 'v', 'r', now()
     from generate_series(1, 20) as n;
 insert into scores.churn_reasons
     (as_of_date, publication_id, customer_id, reason_rank, feature, feature_value,
-     contribution_log_odds, reason, score_status, score_reason, model_name, model_version, run_id,
-     scored_at)
+     contribution_log_odds, reason, reason_code, score_status, score_reason, model_name,
+     model_version, run_id, scored_at)
     select '2011-09-10', 17, 'c' || n, 1,
         case when n < 20 then 'count_orders' end, case when n < 20 then 3 end,
         case when n < 20 then -0.5 end, case when n < 20 then '3 orders so far' end,
+        case when n < 20 then 'orders_often' end,
         case when n < 20 then 'scored' else 'not_scored' end,
         case when n = 20 then 'too new' end, 'm', 'v', 'r', now()
     from generate_series(1, 20) as n;
@@ -150,6 +154,8 @@ def test_good_scores_pass_without_a_warning(gate_home, results, question):
         ("churn", "alter table {table} rename churn_risk_band to band", "churn_risk_band"),
         ("churn_reasons", "update {table} set reason_rank = 4 where customer_id = 'c3'", "rank"),
         ("churn_reasons", "update {table} set reason = null where customer_id = 'c3'", "reason"),
+        ("churn_reasons", "update {table} set reason_code = 'a whim' where customer_id = 'c3'",
+         "reason_code.*in_set"),
         ("churn_reasons", "delete from {table} where customer_id = 'c20'", "row_count"),
         ("demand", "update {table} set product_id = 'p4' where product_id = 'p2'",
          "every product_id known.*2 rows"),
@@ -185,7 +191,8 @@ def test_mostly_unscored_rows_are_told(gate_home):
     run_as_owner(
         gate_home,
         "update scores.churn set score_status = 'not_scored', score_reason = 'no model',"
-        " churn_probability_90d = null, churn_percentile_90d = null, churn_risk_band = null"
+        " churn_probability_90d = null, churn_percentile_90d = null, churn_risk_band = null,"
+        " churn_risk_band_rank = null, churn_relative_band = null"
         " where customer_id not in ('c1', 'c2')",
     )
     (warning,) = ask(gate_home, "churn").warnings

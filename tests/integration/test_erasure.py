@@ -102,13 +102,15 @@ def publish_coin(settings: Settings, day: date, also: Sequence[str] = ()) -> str
     known = pd.concat([known, pd.DataFrame({"customer_id": also})], ignore_index=True)
     known["churn_probability_90d"] = 0.25 + known.index / 10_000
     known["churn_percentile_90d"] = 50.0
-    known["churn_risk_band"] = "low"
-    known[["reason_1", "reason_2", "reason_3"]] = None
+    known["churn_risk_band"], known["churn_risk_band_rank"] = "low", 3
+    known["churn_relative_band"] = "3 middle"
+    known[[f"{name}_{rank}" for name in ("reason", "reason_code") for rank in (1, 2, 3)]] = None
     known = known.assign(score_status="scored", score_reason=None)
     reasons = known[["customer_id"]].assign(
         reason_rank=1, reason="r", feature="days_since_last_order", feature_value=3.5
     )
     reasons = reasons.assign(contribution_log_odds=0.1, score_status="scored", score_reason=None)
+    reasons = reasons.assign(reason_code="long_silence", usual_value=3.0)
     frames = {"churn": known, "churn_reasons": reasons}
     return publish(settings, [frames], CHURN, day, MODEL, "test")["checksum"]
 

@@ -96,6 +96,8 @@ def publish_churn(
             "churn_probability_90d": probability.to_numpy(),
             "churn_percentile_90d": 50.0,
             "churn_risk_band": "low",
+            "churn_risk_band_rank": 3,
+            "churn_relative_band": "3 middle",
             "score_status": "scored",
             "score_reason": None,
         }

@@ -38,8 +38,9 @@ def frame(probability: float = 0.25, seed: int = 1) -> pd.DataFrame:
     rows = pd.DataFrame({"customer_id": CUSTOMERS})
     rows["churn_probability_90d"] = probability
     rows["churn_percentile_90d"] = 100.0
-    rows["churn_risk_band"] = "low"
-    rows[["reason_1", "reason_2", "reason_3"]] = None
+    rows["churn_risk_band"], rows["churn_risk_band_rank"] = "low", 3
+    rows["churn_relative_band"] = "4 lowest"
+    rows[[f"{name}_{rank}" for name in ("reason", "reason_code") for rank in (1, 2, 3)]] = None
     rows["score_status"] = "scored"
     rows["score_reason"] = None
     return rows.sample(frac=1, random_state=seed)
@@ -48,7 +49,9 @@ def frame(probability: float = 0.25, seed: int = 1) -> pd.DataFrame:
 def not_scored(rows: pd.DataFrame, count: int) -> pd.DataFrame:
     rows = rows.reset_index(drop=True)
     rows.loc[: count - 1, ["churn_probability_90d", "churn_percentile_90d"]] = np.nan
-    rows.loc[: count - 1, "churn_risk_band"] = None
+    rows.loc[: count - 1, ["churn_risk_band", "churn_relative_band"]] = None
+    rows["churn_risk_band_rank"] = rows["churn_risk_band_rank"].astype("Int64")
+    rows.loc[: count - 1, "churn_risk_band_rank"] = pd.NA
     rows.loc[: count - 1, "score_status"] = "not_scored"
     rows.loc[: count - 1, "score_reason"] = "no order that counts"
     return rows

@@ -234,16 +234,19 @@ class Coin:
         frame = pd.DataFrame({"customer_id": [f"c{number}" for number in range(1, 51)]})
         frame["churn_probability_90d"] = model.parameters["chance"]
         frame["churn_percentile_90d"] = 100.0
-        frame["churn_risk_band"] = "low"
+        frame["churn_risk_band"], frame["churn_risk_band_rank"] = "low", 3
+        frame["churn_relative_band"] = "3 middle"
         frame["score_status"] = "scored"
         frame["score_reason"] = None
-        frame[["reason_1", "reason_2", "reason_3"]] = None
+        frame[[f"{name}_{rank}" for name in ("reason", "reason_code") for rank in (1, 2, 3)]] = None
         why = frame[["customer_id", "score_status", "score_reason"]].assign(
             reason_rank=1,
             feature="chance",
             feature_value=model.parameters["chance"],
             contribution_log_odds=0.0,
             reason="a coin",
+            reason_code="as_usual",
+            usual_value=None,
         )
         return {"churn": frame, "churn_reasons": why}
 

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 from ml_tasks.churn import model as churn
-from ml_tasks.churn import reasons, run
-from ml_tasks.churn.baselines import BASELINES, RECENCY, fit_process, fit_recency
+from ml_tasks.churn import run
+from ml_tasks.churn.baselines import BASELINES, RECENCY, fit_process
 from ml_tasks.churn.evaluate import MODEL
-from ml_tasks.shared import boosting, metrics
+from ml_tasks.shared import metrics
 from ml_tasks.shared.check import checked
 from ml_tasks.shared.evaluation import untested
 from ml_tasks.shared.model import TrainedModel, canonical_json
@@ -87,7 +87,13 @@ def test_probabilities_are_on_the_level_of_the_truth(shop, scores, happened):
 
 def test_scores_meet_the_contract(scores, shop):
     assert checked(scores, TABLE).num_rows == len(shop.snapshot(SCORED_DATE)) > 500
-    assert scores["churn_risk_band"].nunique() == 3
+    by_band = scores.groupby("churn_risk_band")["churn_risk_band_rank"]
+    assert by_band.unique().map(list).to_dict() == {"high": [1], "medium": [2], "low": [3]}
+    shares = scores["churn_relative_band"].value_counts(normalize=True)
+    wanted = {"1 highest": 0.1, "2 raised": 0.2, "3 middle": 0.4, "4 lowest": 0.3}
+    assert shares.to_dict() == pytest.approx(wanted, abs=0.02)
+    least = scores.groupby("churn_relative_band")["churn_probability_90d"].min()
+    assert least.sort_index().is_monotonic_decreasing
 
 
 def test_same_rows_in_any_order_give_the_same_model(shop, labelled):
@@ -186,73 +192,6 @@ def test_longer_silence_never_lowers_churn(shop, trained):
     assert probability[-1] > probability[0]
 
 
-def test_reasons_add_up_to_the_log_odds(shop, trained):
-    model, snapshot = run.restored(trained), shop.snapshot(SCORED_DATE)
-    ((_, by_feature),) = reasons.contributions(model, snapshot)
-    log_odds = -model.trees.margin(snapshot, churn.clock_log_odds(model.clock, snapshot))
-    average = log_odds - by_feature.sum(axis=1).to_numpy()
-    # the same average for all of a past: what the trees and the clock say of a typical customer
-    earlier = model.clock.histories(snapshot, 90)["earlier"].to_numpy()
-    for past in np.unique(earlier):
-        assert np.ptp(average[earlier == past]) < 1e-4
-
-
-def test_reasons_name_what_moved_each_customer_most(shop, trained, scores):
-    snapshot = shop.snapshot(SCORED_DATE)
-    frames = run.score(SCORED_DATE, trained, shop)
-    why = frames["churn_reasons"]
-    checked(why, contracts.load("churn").table("churn_reasons"))
-    assert len(why) == 3 * len(snapshot)
-    ((_, by_feature),) = reasons.contributions(run.restored(trained), snapshot)
-    most = by_feature.abs().max(axis=1).to_numpy()
-    first = why[why["reason_rank"] == 1]
-    assert first["contribution_log_odds"].abs().to_numpy() == pytest.approx(most)
-    assert list(first["reason"]) == list(scores["reason_1"])
-    silent = first[(first["feature"] == "days_since_last_order")]
-    assert silent["reason"].str.contains("ago").all()
-
-
-@pytest.mark.parametrize(
-    ("feature", "value", "gap_days", "words"),
-    [
-        ("days_since_last_order", 140, 30, "last order 140 days ago, longer than usual"),
-        ("days_since_last_order", 1, 30, "last order 1 day ago, no longer than usual"),
-        ("days_since_last_order", 140, np.nan, "only order 140 days ago"),
-        ("count_orders_90d", 1, 30, "1 order in the last 90 days"),
-        ("net_spend_amount_365d", 12.5, 30, "12.50 spent in the last 365 days"),
-        ("recency_of_gap", np.nan, np.nan, "orders on one day only, so no usual gap"),
-    ],
-)
-def test_a_reason_in_words(feature, value, gap_days, words):
-    assert reasons.in_words(feature, value, gap_days) == words
-
-
-def test_every_feature_has_words(trained, shop):
-    ((_, by_feature),) = reasons.contributions(
-        run.restored(trained), shop.snapshot(SCORED_DATE).head(3)
-    )
-    for feature in by_feature:
-        assert "_" not in reasons.in_words(feature, 2.0, 3.0), feature
-        assert "_" not in reasons.in_words(feature, np.nan, 3.0), feature
-
-
-def test_contributions_come_in_chunks_that_make_the_whole(shop, trained, monkeypatch):
-    model, snapshot = run.restored(trained), shop.snapshot(SCORED_DATE)
-    whole = reasons.reasons(model, snapshot)
-    monkeypatch.setattr(boosting, "CHUNK_ROWS", 100)
-    pd.testing.assert_frame_equal(reasons.reasons(model, snapshot), whole)
-
-
-def test_rule_gives_its_own_two_reasons(shop, labelled):
-    rule = fit_recency(labelled, labelled)
-    snapshot = shop.snapshot(SCORED_DATE).head(5)
-    why = reasons.reasons(rule, snapshot)
-    assert set(why["feature"]) == {"days_since_last_order", "count_orders"}
-    log_odds = -np.log(rule.predict(snapshot) / (1 - rule.predict(snapshot)))
-    summed = why.groupby("customer_id", sort=False)["contribution_log_odds"].sum().to_numpy()
-    assert np.ptp(log_odds - summed) == pytest.approx(0, abs=1e-9)
-
-
 def test_bands_and_percentiles_at_their_borders():
     probability = np.array([0.8, 0.79999, 0.5, 0.49999, 0.8])
     assert list(churn.risk_band(probability)) == ["high", "medium", "medium", "low", "high"]
@@ -260,6 +199,22 @@ def test_bands_and_percentiles_at_their_borders():
     assert ranked == pytest.approx([100, 60, 40, 20, 100])
     some = churn.percentile(np.array([0.5, np.nan]), np.append(np.sort(probability), np.nan))
     assert some == pytest.approx([40, np.nan], nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("probability", "bands"),
+    [
+        # a marketplace: hardly anybody comes back, and still some are likelier than others
+        pytest.param(0.99 + np.arange(10) / 1e4, "4443333221", id="everybody is at high risk"),
+        pytest.param(np.full(4, 0.7), "3333", id="equal customers share a band"),
+        pytest.param(np.array([0.2]), "3", id="one customer"),
+        pytest.param(np.array([0.1, 0.1, 0.1, 0.9]), "3332", id="the highest of four"),
+    ],
+)
+def test_a_relative_band_tells_customers_of_one_shop_apart(probability, bands):
+    found = churn.relative_band(probability, np.append(probability, np.nan))
+    assert "".join(name[0] for name in found) == bands
+    assert churn.relative_band(np.array([np.nan]), probability).tolist() == [None]
 
 
 @pytest.mark.parametrize("kind", ["bg_nbd", "pareto_nbd"])
@@ -270,15 +225,7 @@ def test_a_probability_model_is_published_where_it_wins_with_reasons(shop, kind,
     assert (model.name, model.artefacts, run.reads(stored)) == (kind, {}, True)
     frames = run.score(SCORED_DATE, stored, shop)
     checked(frames["churn"], TABLE)
-    why = frames["churn_reasons"]
-    checked(why, contracts.load("churn").table("churn_reasons"))
-    # Shapley values add up: what is left is the log odds of the typical customer, the same for all
-    chance = frames["churn"]["churn_probability_90d"].to_numpy()
-    summed = why.groupby("customer_id", sort=False)["contribution_log_odds"].sum().to_numpy()
-    is_inside = (chance > 1e-5) & (chance < 1 - 1e-5)  # beyond, log odds are cut off
-    assert is_inside.mean() > 0.9
-    rest = (np.log(chance / (1 - chance)) - summed)[is_inside]
-    assert np.ptp(rest) < 1e-6
+    checked(frames["churn_reasons"], contracts.load("churn").table("churn_reasons"))
 
 
 def test_bg_nbds_chance_is_the_closed_form_of_the_paper(shop):

@@ -82,7 +82,12 @@ select
     clv.predicted_spend_amount_90d_upper,
     clv.predicted_spend_amount_365d_lower,
     clv.predicted_spend_amount_365d_p50,
-    clv.predicted_spend_amount_365d_upper
+    clv.predicted_spend_amount_365d_upper,
+    churn.churn_risk_band_rank,
+    churn.churn_relative_band,
+    churn.reason_code_1 as churn_reason_code_1,
+    churn.reason_code_2 as churn_reason_code_2,
+    churn.reason_code_3 as churn_reason_code_3
 
 from churn
 left join clv using (as_of_date, customer_id)
