@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
+from expectations.absurd_orders import RULE as ABSURD
+from expectations.absurd_orders import absurd_orders
 from expectations.gate import CRITICAL, WARNING, Check, GateFailed, run_gate
 from expectations.shop_days import Finding, ShopDay, judge, lost, reconcile
 from perennial import sources
@@ -35,7 +37,7 @@ NEW_DAYS = 35  # more at once are a shop's past: they are remembered, and not ju
 PRICE_DAYS = 56  # the weeks before that say what a product usually costs
 QUIET_DAYS = 7  # so many days after the newest order are days without one; more is gate_features'
 FINDING_COLUMNS = ("day", "rule", "severity")
-RULES = ("orders", "sales", "prices", "repeats", "guests", "lost", "totals")
+RULES = ("orders", "sales", "prices", "repeats", "guests", "lost", "totals", ABSURD)
 TOTALS = "totals"
 QUERIES = Path(__file__).parent / "days.sql"
 
@@ -55,6 +57,7 @@ def gate_days(settings: Settings, as_of_date: date, run_id: str) -> dict[str, An
         new = _with_facts(connection, _new(days, judged, as_of_date) if judged else [])
         new, findings = _judge_in_turn(new, [*judged, *days])
         findings += _lost(connection, [day for day in judged if day.day < as_of_date], days)
+        findings += absurd_orders(connection, as_of_date, _with_new_orders(days, judged))
     # a shop's first days are taken as they are, those without an order, too
     quiet_at_first = _new(days, days, as_of_date) if days and not judged else []
     quiet_days = {day.day for day in new if not day.count_orders}
@@ -155,6 +158,12 @@ def _new(days: Sequence[ShopDay], judged: Sequence[ShopDay], as_of_date: date) -
         for day in all_days
         if (day in found and found[day].count_orders > before.get(day, 0)) or day not in before
     ]
+
+
+def _with_new_orders(days: Sequence[ShopDay], judged: Sequence[ShopDay]) -> list[date]:
+    """Days with orders that they had not when they were judged: on a first load, all."""
+    before = {day.day: day.count_orders for day in judged}
+    return [day.day for day in days if day.count_orders > before.get(day.day, 0)]
 
 
 def _judge_in_turn(

@@ -64,7 +64,7 @@ class ProcessTimesAmount:
         return asdict(self)
 
     def predict(self, snapshot: pd.DataFrame) -> pd.DataFrame:
-        """`spend_90`, `orders` (days with one, 90 days) and `spend_365`."""
+        """`spend_90`, `orders` (days with one, 90 days), `spend_365`, and chances of an order."""
         histories = rfm(snapshot)
         process = PROCESSES[self.kind](**self.process)
         amount = GammaGamma(**self.amounts).expected_amount(histories) * self.net_share
@@ -72,8 +72,17 @@ class ProcessTimesAmount:
             process.expected_orders(histories, float(days))
             for days in (HORIZON_DAYS, YEAR_HORIZON_DAYS)
         )
+        chances = {
+            f"chance_{days}": 1 - process.no_order_probability(histories, float(days))
+            for days in (HORIZON_DAYS, YEAR_HORIZON_DAYS)
+        }
         return pd.DataFrame(
-            {"spend_90": quarter * amount, "orders": quarter, "spend_365": year * amount},
+            {
+                "spend_90": quarter * amount,
+                "orders": quarter,
+                "spend_365": year * amount,
+                **chances,
+            },
             index=snapshot.index,
         )
 

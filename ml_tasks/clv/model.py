@@ -35,6 +35,8 @@ class ValueModel:
         year_level: Log of the year's spend over what clock and mean amounts expect of it; 0 before
             any year's outcome is known, and the year's spread is then that of the 90 days.
         spreads: By horizon: how amounts lie around what is expected.
+        year_chance_shift: Log odds that put the chance of any spend in a year on the level of the
+            years known; 0 before any is.
     """
 
     clock: BuyingClock
@@ -42,6 +44,7 @@ class ValueModel:
     parts: dict[str, OffsetTrees]
     year_level: float
     spreads: dict[int, Spread]
+    year_chance_shift: float = 0.0
 
     def parameters(self) -> dict[str, Any]:
         """Everything but the trees, as JSON."""
@@ -51,6 +54,7 @@ class ValueModel:
             "parts": {name: part.parameters() for name, part in self.parts.items()},
             "year_level": self.year_level,
             "spreads": {str(days): around.parameters() for days, around in self.spreads.items()},
+            "year_chance_shift": self.year_chance_shift,
         }
 
     @classmethod
@@ -65,14 +69,15 @@ class ValueModel:
             },
             year_level=parameters["year_level"],
             spreads={int(days): Spread(**around) for days, around in parameters["spreads"].items()},
+            year_chance_shift=parameters["year_chance_shift"],
         )
 
     def predict(self, snapshot: pd.DataFrame) -> pd.DataFrame:
         """What each customer will spend and order: same order as the snapshot's rows.
 
         Returns:
-            `orders`; and by horizon `spend_90`, its median `median_90`, `lower_90` and `upper_90`;
-            the same of 365.
+            `orders`; and by horizon the chance of any spend `chance_90`, its mean `spend_90`,
+            median `median_90`, `lower_90` and `upper_90`; the same of 365.
         """
         quarter, year = (
             _Expected.of(self.clock, snapshot, days) for days in (HORIZON_DAYS, YEAR_HORIZON_DAYS)
@@ -82,7 +87,8 @@ class ValueModel:
         offset = amount_offset(snapshot, quarter, self.mean_order_amount)
         spend = chance * self.parts["amount"].predict(snapshot, offset)
         # the year: what sets the customer apart in 90 days, on what the clock expects of the year
-        year_chance = levels.inverse_link(year.log_odds + (margin - quarter.log_odds), "logistic")
+        year_margin = year.log_odds + (margin - quarter.log_odds) + self.year_chance_shift
+        year_chance = levels.inverse_link(year_margin, "logistic")
         year_chance = np.maximum(year_chance, chance)
         year_spend = spend * year.orders / quarter.orders * np.exp(self.year_level)
         said = {
@@ -188,6 +194,9 @@ def _with_spreads(
     amounts = spend(labelled_year)
     if (amounts > 0).sum() < MIN_ROWS_WITH_SPEND:
         return replace(model, spreads={HORIZON_DAYS: quarter, YEAR_HORIZON_DAYS: quarter})
+    chance = model.predict(labelled_year)["chance_365"].to_numpy()
+    shift = levels.shift_to_mean(levels.log_odds(chance), float((amounts > 0).mean()))
+    model = replace(model, year_chance_shift=shift)
     said = model.predict(labelled_year)
     level = round(float(np.log(amounts.sum() / said["spend_365"].sum())), 6)
     expected = said["spend_365"].to_numpy() * np.exp(level)

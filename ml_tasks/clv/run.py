@@ -16,6 +16,7 @@ import pandas as pd
 
 from ml_tasks.clv import baselines, outcomes, tiers
 from ml_tasks.clv import model as clv
+from ml_tasks.clv.amounts import OrderAmounts
 from ml_tasks.clv.baselines import BASELINES, FIRST, REPEATS
 from ml_tasks.clv.evaluate import MODEL, evaluate
 from ml_tasks.clv.model import PARTS, ValueModel
@@ -41,6 +42,9 @@ def train(training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
     labelled = store.labelled_snapshots(training_date, HORIZON_DAYS)
     labelled_year = store.labelled_snapshots(training_date, YEAR_HORIZON_DAYS)
     snapshot, shop_days = store.snapshot(training_date), store.shop_days(training_date)
+    amounts = OrderAmounts.of(snapshot)
+    count_absurd = int(amounts.is_absurd(snapshot).sum())
+    labelled, labelled_year, snapshot = map(amounts.believable, (labelled, labelled_year, snapshot))
     eligibility = {
         "training_date": str(training_date),
         "count_customers": len(snapshot),
@@ -49,6 +53,7 @@ def train(training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
         "count_snapshots_with_known_outcome": len(labelled),
         "count_followed_by_spend": int((labelled["outcome_net_spend_amount"] > 0).sum()),
         "count_needed_with_spend": outcomes.MIN_ROWS_WITH_SPEND,
+        "count_with_an_order_beyond_doubt": count_absurd,
         "is_a_year_known": not labelled_year.empty,
         "is_a_year_seen": outcomes.was_watched_for(snapshot, YEAR_HORIZON_DAYS),
         "is_eligible": outcomes.is_learnable(labelled) and not snapshot.empty,
@@ -62,6 +67,7 @@ def train(training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
         "horizon_days": HORIZON_DAYS,
         "seed": seed,
         "count_training_rows": len(labelled),
+        "amounts": amounts.parameters(),
     }
     artefacts: dict[str, bytes] = {}
     if evaluation.winner == MODEL:
@@ -73,6 +79,12 @@ def train(training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
     warnings = [*evaluation.report.get("warnings", [])]
     if evaluation.winner == MODEL and not eligibility["is_a_year_seen"]:
         warnings.append(SEASON_NOT_SEEN)
+    if count_absurd:
+        warnings.append(
+            f"{count_absurd} of {len(snapshot):,} customers had an order above "
+            f"{amounts.largest:,.2f}, beyond doubt where {amounts.usual:,.2f} is usual: it counts "
+            "as a usual one. If it is a mistake, land it corrected"
+        )
     trained = TrainedModel(
         name=evaluation.winner,
         training_date=training_date,
@@ -84,14 +96,18 @@ def train(training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
     )
     said = _said(snapshot, trained)
     by = YEAR_COLUMN if said[YEAR_COLUMN].notna().any() else "predicted_spend_amount_90d"
-    parameters["tiers"] = {"by": by, "bounds": tiers.bounds(said[by].to_numpy())}
+    parameters["tiers"] = {"by": by, "bounds": tiers.bounds(said[by].to_numpy(), amounts.usual)}
     return replace(trained, parameters=parameters)
 
 
 def reads(model: TrainedModel) -> bool:
     """Whether this code can score with a model; one stored by an older form is trained anew."""
     is_whole = model.name in REPEATS or "model" in model.parameters
-    return model.name in (MODEL, *BASELINES) and is_whole and "tiers" in model.parameters
+    return (
+        model.name in (MODEL, *BASELINES)
+        and is_whole
+        and {"tiers", "amounts"} <= model.parameters.keys()
+    )
 
 
 def score(as_of_date: date, model: TrainedModel, store: FeatureStore) -> dict[str, pd.DataFrame]:
@@ -111,6 +127,7 @@ def score(as_of_date: date, model: TrainedModel, store: FeatureStore) -> dict[st
         QUESTION: scores.assign(
             **{column: said[column] for column in PREDICTED},
             value_tier=_tier(snapshot, said, model, store),
+            predicted_spend_note=_notes(said),
             score_status="scored",
             score_reason=None,
         )
@@ -130,11 +147,15 @@ PREDICTED = (
         for which in ("", "_lower", "_p50", "_upper")
     ),
     "predicted_orders_90d",
+    *(f"spend_probability_{days}d" for days in HORIZONS),
 )
+# What an interval of [0, 0] says.
+MOST_SPEND_NOTHING = "most will spend nothing in {days} days"
 
 
 def _said(snapshot: pd.DataFrame, model: TrainedModel) -> pd.DataFrame:
     """Columns PREDICTED per row of a snapshot; NaN what the model can't tell of the shop."""
+    snapshot = OrderAmounts(**model.parameters["amounts"]).believable(snapshot)
     said = pd.DataFrame(np.nan, index=range(len(snapshot)), columns=list(PREDICTED))
     if model.name == MODEL:
         is_year_told = outcomes.was_watched_for(snapshot, outcomes.MIN_DAYS_FOR_YEAR)
@@ -145,14 +166,28 @@ def _said(snapshot: pd.DataFrame, model: TrainedModel) -> pd.DataFrame:
                 ("", "spend"), ("_lower", "lower"), ("_p50", "median"), ("_upper", "upper")
             ):  # fmt: skip
                 said[f"predicted_spend_amount_{days}d{suffix}"] = predicted[f"{name}_{days}"]
+            said[f"spend_probability_{days}d"] = predicted[f"chance_{days}"]
         return said
     baseline = baselines.restored(model.name, model.parameters.get("model", {}))
     predicted = baseline.predict(snapshot).reset_index(drop=True)
     said["predicted_spend_amount_90d"] = predicted["spend_90"]
     said["predicted_orders_90d"] = predicted["orders"]
+    if "chance_90" in predicted:
+        said["spend_probability_90d"] = predicted["chance_90"]
     if outcomes.was_watched_for(snapshot, YEAR_HORIZON_DAYS):
         said["predicted_spend_amount_365d"] = predicted["spend_365"]
+        if "chance_365" in predicted:
+            said["spend_probability_365d"] = predicted["chance_365"]
     return said
+
+
+def _notes(said: pd.DataFrame) -> np.ndarray:
+    """Why bounds are both 0, for the longest horizon of which they are; None where none is."""
+    notes = np.full(len(said), None, dtype=object)
+    for days in HORIZONS:
+        upper = said[f"predicted_spend_amount_{days}d_upper"].to_numpy(dtype=float)
+        notes[upper.round(2) == 0] = MOST_SPEND_NOTHING.format(days=days)
+    return notes
 
 
 def _tier(
@@ -174,6 +209,7 @@ def _not_scored(scores: pd.DataFrame, reason: str) -> pd.DataFrame:
     return scores.assign(
         **dict.fromkeys(PREDICTED, np.nan),
         value_tier=None,
+        predicted_spend_note=None,
         score_status="not_scored",
         score_reason=reason,
     )

@@ -9,20 +9,31 @@ from __future__ import annotations
 
 import numpy as np
 
+# Least predicted spend of each tier but the last, in usual orders of the shop: where hardly anybody
+# comes back, the best of those who are worth next to nothing are no top.
+LEAST_ORDERS = (1.0, 0.5, 0.1)
 # Share of the value that is predicted of all customers, best first, at which a tier ends.
 TIERS = {"top": 0.5, "high": 0.8, "medium": 0.95, "low": 1.0}
 MARGIN = 0.1
 
 
-def bounds(amount: np.ndarray) -> list[float]:
-    """Least amount of each tier but the last, falling; above 0, so that nobody gets it with 0."""
+def bounds(amount: np.ndarray, usual_order_amount: float) -> list[float]:
+    """Least amount of each tier but the last, falling; above 0, so that nobody gets it with 0.
+
+    Args:
+        amount: Predicted of all customers.
+        usual_order_amount: Of the shop, same currency; 0 where nothing is usual.
+    """
+    least = [max(orders * usual_order_amount, 0.01) for orders in LEAST_ORDERS]
     best_first = np.sort(amount)[::-1]
     held = np.cumsum(best_first)
     if len(amount) == 0 or held[-1] <= 0:
-        return [0.01] * (len(TIERS) - 1)
+        return [round(floor, 2) for floor in least]
     shares = list(TIERS.values())[:-1]
     last = np.searchsorted(held, np.array(shares) * held[-1])
-    return [max(round(float(best_first[place]), 2), 0.01) for place in last]
+    # down to the cent: whoever is on a bound is in the better tier
+    found = np.floor(best_first[last] * 100) / 100
+    return [round(max(float(b), floor), 2) for b, floor in zip(found, least, strict=True)]
 
 
 def tier(amount: np.ndarray, least: list[float]) -> np.ndarray:

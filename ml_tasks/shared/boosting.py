@@ -8,7 +8,6 @@ count for nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 from zlib import crc32
@@ -38,7 +37,6 @@ OBJECTIVES: dict[str, dict[str, Any]] = {
 }
 COUNT_FOLDS = 2
 CALIBRATION_DATES = 3
-CHUNK_ROWS = 50_000
 # Slopes of three overlapping quarters are part news and part chance: half of it is believed.
 MIN_SLOPE, SLOPE_SHARE = 0.7, 0.5
 
@@ -73,23 +71,6 @@ class OffsetTrees:
         """Linear predictor per row: log odds, or the log of a mean."""
         trees = tree_margin(self.trees, matrix(snapshot))
         return self.shift + self.slope * offset + self.strength * trees
-
-    def contributions(self, snapshot: pd.DataFrame) -> Iterator[tuple[slice, pd.DataFrame]]:
-        """What each feature adds to the linear predictor, against the average: exact SHAP values.
-
-        Yields:
-            Rows, and a column per feature, CHUNK_ROWS at a time.
-
-        Source:
-            Lundberg et al. (2020), doi 10.1038/s42256-019-0138-9, as in XGBoost.
-        """
-        features = matrix(snapshot)
-        booster = _loaded(self.trees)
-        for start in range(0, len(features), CHUNK_ROWS):
-            rows = slice(start, min(start + CHUNK_ROWS, len(features)))
-            part = booster.predict(xgb.DMatrix(features.iloc[rows]), pred_contribs=True)
-            by_feature = self.strength * part[:, :-1].astype(float)
-            yield rows, pd.DataFrame(by_feature, columns=features.columns)
 
 
 def fit(

@@ -10,6 +10,7 @@ import pytest
 
 from ml_tasks.clv import model as clv
 from ml_tasks.clv import run, spread, tiers
+from ml_tasks.clv.amounts import OrderAmounts
 from ml_tasks.clv.baselines import BASELINES, PRODUCTS, fit_process
 from ml_tasks.clv.evaluate import (
     CONSTANT,
@@ -86,6 +87,25 @@ def test_trees_sort_spend_better_than_its_repeat(scores, happened, trained):
     assert gini > metrics.normalised_gini(amount, happened["net_spend_amount_90d"]) + 0.02
 
 
+def test_the_chance_of_any_spend_is_on_its_level_and_ranks(scores, happened):
+    has_spent = (happened["outcome_net_spend_amount"] > 0).to_numpy(dtype=float)
+    chance = scores["spend_probability_90d"].to_numpy()
+    assert metrics.auc(has_spent, chance) > 0.85
+    assert metrics.calibration_error(has_spent, chance) < 0.06
+
+
+def test_an_interval_of_nothing_says_why(scores):
+    upper = scores["predicted_spend_amount_365d_upper"].round(2)
+    notes = scores["predicted_spend_note"]
+    year, quarter = (run.MOST_SPEND_NOTHING.format(days=days) for days in (365, 90))
+    assert (notes[upper == 0] == year).all()
+    is_quarter = (upper > 0) & (scores["predicted_spend_amount_90d_upper"].round(2) == 0)
+    assert (notes[is_quarter] == quarter).all()
+    assert notes[(upper > 0) & ~is_quarter].isna().all()
+    assert (scores.loc[notes.notna(), "spend_probability_90d"] < 0.5).all()
+    assert min((upper == 0).sum(), is_quarter.sum()) > 10
+
+
 def test_total_holds_where_the_season_turns(scores, happened):
     # quiet autumn behind, busy spring ahead: repeating the last 90 days falls far short
     amount, orders = happened["outcome_net_spend_amount"], happened["outcome_count_orders"]
@@ -97,6 +117,7 @@ def test_total_holds_where_the_season_turns(scores, happened):
 def test_scores_meet_the_contract(scores, shop):
     assert checked(scores, TABLE).num_rows == len(shop.snapshot(SCORED_DATE)) > 500
     assert (scores["predicted_spend_amount_365d"] >= scores["predicted_spend_amount_90d"]).all()
+    assert (scores["spend_probability_365d"] >= scores["spend_probability_90d"]).all()
     assert list(scores["historic_spend_amount"]) == list(
         shop.snapshot(SCORED_DATE)["net_spend_amount"]
     )
@@ -139,6 +160,8 @@ def test_a_probability_model_is_published_where_it_wins(shop, labelled, name, mo
     scores = run.score(SCORED_DATE, stored, shop)["clv"]
     checked(scores, TABLE)
     assert scores["predicted_spend_amount_365d"].gt(scores["predicted_spend_amount_90d"]).all()
+    assert scores["spend_probability_365d"].ge(scores["spend_probability_90d"]).all()
+    assert scores["spend_probability_90d"].between(0, 1).all()
     # 90 days ahead of a law without seasons: the planted season makes the level wrong, not the rank
     happened = with_outcome(shop.orders, shop.snapshot(SCORED_DATE), 90)
     amount = happened["outcome_net_spend_amount"]
@@ -331,9 +354,23 @@ def test_spread_of_a_planted_law_is_found():
 
 def test_tiers_are_shares_of_value_and_nobody_gets_one_for_nothing():
     amount = np.array([50.0, 20.0, 10.0, 8.0, 7.0, 2.0, 2.0, 1.0, 0.0])
-    found = tiers.tier(amount, tiers.bounds(amount))
+    found = tiers.tier(amount, tiers.bounds(amount, 10.0))
     assert list(found) == ["top", "high", "high", "medium", "medium", "low", "low", "low", "low"]
-    assert set(tiers.tier(np.zeros(3), tiers.bounds(np.zeros(3)))) == {"low"}
+    assert set(tiers.tier(np.zeros(3), tiers.bounds(np.zeros(3), 0.0))) == {"low"}
+
+
+@pytest.mark.parametrize("amount", [1234.5678, 1234.5612, 0.0199, 12.34, 99.999])
+def test_whoever_is_on_a_bound_is_in_the_better_tier(amount):
+    alone = np.array([amount])
+    assert list(tiers.tier(alone, tiers.bounds(alone, 0.0))) == ["top"]
+
+
+def test_nobody_is_top_who_is_worth_less_than_an_order():
+    # a marketplace: hardly anybody comes back, and orders are worth 100
+    amount = np.array([140.0, 60.0, 20.0, *np.full(997, 1.0)])
+    found = tiers.tier(amount, tiers.bounds(amount, 100.0))
+    assert list(found[:4]) == ["top", "high", "medium", "low"]
+    assert set(found[3:]) == {"low"}
 
 
 def test_a_tier_is_left_only_by_more_than_the_margin():
@@ -364,3 +401,84 @@ def test_a_tier_does_not_depend_on_who_else_is_scored(shop, trained, scores):
     few = run.score(SCORED_DATE, trained, Few())["clv"].set_index("customer_id")
     all_of_them = scores.set_index("customer_id").reindex(few.index)
     assert list(few["value_tier"]) == list(all_of_them["value_tier"])
+
+
+# An order beyond any doubt, after fivetran/dbt_shopify#166: price times quantity twice.
+
+
+@pytest.fixture(scope="module")
+def spoilt(shop):
+    """The shop with one order of 129 million, nine months before, of one who is still there."""
+    orders = shop.orders.copy()
+    is_then = orders["ordered_date"].between("2021-02-20", "2021-03-10")
+    place = orders[is_then & orders["customer_id"].isin(shop.snapshot(SCORED_DATE)["customer_id"])]
+    orders.loc[place.index[0], "amount"] = 129_248_000.0
+    return replace(shop, orders=orders), place["customer_id"].iloc[0]
+
+
+def test_one_absurd_order_moves_nobody_else(trained, scores, spoilt):
+    shop, buyer = spoilt
+    model = run.train(TRAINING_DATE, shop, seed=1)
+    assert model.name == trained.name
+    (warning,) = model.report["warnings"]
+    assert warning.startswith("1 of 7")
+    assert "beyond doubt" in warning
+    found = run.score(SCORED_DATE, model, shop)["clv"].set_index("customer_id")
+    checked(found.reset_index(), TABLE)
+    before = scores.set_index("customer_id")
+    for column in ("predicted_spend_amount_90d", "predicted_spend_amount_365d"):
+        others = before.index != buyer
+        change = (found[column][others] / before[column][others] - 1).abs()
+        # trees that saw one amount differently: any other usual amount moves them as far
+        assert change.median() < 0.03
+        assert change.quantile(0.95) < 0.10
+        assert found[column].sum() == pytest.approx(before[column].sum(), rel=0.02)
+    assert (found["value_tier"] == before["value_tier"]).mean() > 0.95
+    assert found.loc[buyer, "predicted_spend_amount_365d"] < 3_000
+    # what happened is told as it is
+    assert found.loc[buyer, "historic_spend_amount"] > 129_000_000
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_a_baseline_too_takes_it_as_usual(shop, spoilt, name, monkeypatch):
+    monkeypatch.setattr(run, "evaluate", lambda *_: untested(name))
+    sums = []
+    for one in (shop, spoilt[0]):
+        model = run.train(TRAINING_DATE, one, seed=1)
+        said = run.score(SCORED_DATE, model, one)["clv"]
+        sums.append(said[["predicted_spend_amount_90d", "predicted_spend_amount_365d"]].sum())
+    assert sums[1].to_numpy() == pytest.approx(sums[0].to_numpy(), rel=0.02)
+
+
+def test_amounts_beyond_doubt_are_as_large_as_the_rule_says():
+    # deviations of the log are ln 2, ln 2, 0: 8 robust sigmas are 2 ** (8 * 1.4826) = 3,712 times
+    frame = pd.DataFrame({"last_order_amount": [5.0, 10.0, 10.0, 20.0, 0.0, 20.0, 5.0]})
+    found = OrderAmounts.of(frame)
+    assert found.usual == 10.0
+    assert found.largest == pytest.approx(10 * 2 ** (8 * 1.4826))
+    one_price = OrderAmounts.of(pd.DataFrame({"last_order_amount": [10.0, 10.0]}))
+    assert one_price.largest == 10_000.0
+    times = OrderAmounts.of(frame * 1_000)
+    assert times.largest == pytest.approx(found.largest * 1_000)
+    nothing = OrderAmounts.of(frame * 0)
+    assert (nothing.usual, nothing.largest) == (0.0, 0.0)
+
+
+def test_a_frame_of_true_orders_is_left_as_it_is(shop, labelled):
+    amounts = OrderAmounts.of(shop.snapshot(SCORED_DATE))
+    assert amounts.believable(labelled) is labelled
+
+
+def test_an_absurd_order_counts_as_the_customers_usual_one(shop, spoilt):
+    spoilt_shop, buyer = spoilt
+    amounts = OrderAmounts.of(spoilt_shop.snapshot(SCORED_DATE))
+    true, told = (
+        frame.set_index("customer_id").loc[buyer]
+        for frame in (
+            shop.snapshot(SCORED_DATE), amounts.believable(spoilt_shop.snapshot(SCORED_DATE)),
+        )
+    )  # fmt: skip
+    for column in ("net_spend_amount", "gross_spend_amount", "net_spend_amount_365d"):
+        assert told[column] == pytest.approx(true[column], rel=0.35)
+    assert told["max_order_amount"] <= true["max_order_amount"] * 1.01
+    assert told["last_order_amount"] == true["last_order_amount"]

@@ -87,7 +87,10 @@ select
     churn.churn_relative_band,
     churn.reason_code_1 as churn_reason_code_1,
     churn.reason_code_2 as churn_reason_code_2,
-    churn.reason_code_3 as churn_reason_code_3
+    churn.reason_code_3 as churn_reason_code_3,
+    clv.spend_probability_90d,
+    clv.spend_probability_365d,
+    clv.predicted_spend_note
 
 from churn
 left join clv using (as_of_date, customer_id)
