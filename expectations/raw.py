@@ -12,7 +12,13 @@ from psycopg import sql
 
 from expectations.gate import CRITICAL, WARNING, Check, GateFailed, run_gate
 from expectations.personal import personal_check
-from expectations.unreadable import CASTS, NUMBERS, unreadable_columns, value_and_cast
+from expectations.unreadable import (
+    CASTS,
+    NUMBERS,
+    rejected_records,
+    unreadable_columns,
+    value_and_cast,
+)
 from perennial import sources
 from perennial.shop import own
 from perennial.warehouse import connect
@@ -41,7 +47,7 @@ FILE_COLUMNS = (
     *("file_id", "record_count", "landed_count", "rejected_count", "rejected_rate"),
     "rejected_rate_of_several",
 )
-BATCH_COLUMNS = ("record_count", "volume_ratio")
+BATCH_COLUMNS = ("record_count", "records_so_far", "volume_ratio")
 
 
 def gate_raw(
@@ -73,7 +79,7 @@ def gate_raw(
             )
         except GateFailed as failure:
             hold(settings, held_batch_id, f"the gate stopped it in run {run_id}")
-            told = [str(failure), *unreadable_columns(settings, held_batch_id)]
+            told = [str(failure), *_details(settings, held_batch_id)]
             raise GateFailed(
                 f"batch {held_batch_id} is held: {'. '.join(told)}. Look at ops.gate_results and "
                 f"ops.rejected_lines, then `make accept BATCH={held_batch_id}` or "
@@ -84,8 +90,18 @@ def gate_raw(
         result["rule_count"] += summary.rule_count
         result["warnings"] += summary.warnings
         if summary.warnings:
-            result["warnings"] += unreadable_columns(settings, held_batch_id)
+            result["warnings"] += _details(settings, held_batch_id)
     return result
+
+
+def _details(settings: Settings, batch_id: int) -> list[str]:
+    """What of the batch can't be read, and where it begins."""
+    with connect(settings, "loader") as connection:
+        (count,) = connection.execute(
+            "select sum(record_count) from ops.landed_files where batch_id = %s", [batch_id]
+        ).fetchone() or (0,)
+    told = rejected_records(settings, batch_id) + unreadable_columns(settings, batch_id)
+    return told if count else ["The files hold headers only: is the export done?", *told]
 
 
 def batch_checks(settings: Settings, batch_id: int) -> list[Check]:
@@ -113,6 +129,7 @@ def batch_checks(settings: Settings, batch_id: int) -> list[Check]:
                 _raw_rows(table, files[table.raw_table], own(settings).time_zone),
                 [column.name for column in table.columns],
                 raw_suite(table, row_counts[table.raw_table]),
+                may_be_empty=row_counts[table.raw_table] == 0,  # a header only: none came that day
             )
             for table in tables
             if table.raw_table in files
@@ -142,8 +159,8 @@ def batch_suite() -> list[gxe.Expectation]:
     import great_expectations.expectations as gxe
 
     return [
-        # stop the run: there is nothing in it
-        gxe.ExpectColumnValuesToBeBetween(column="record_count", min_value=1),
+        # stop the run: headers only are a day without orders, but no shop begins with one
+        gxe.ExpectColumnValuesToBeBetween(column="records_so_far", min_value=1),
         # tell a person: much more or much less than usual
         gxe.ExpectColumnValuesToBeBetween(
             column="volume_ratio",
@@ -236,7 +253,11 @@ def _batch_rows(batch_id: int) -> sql.Composed:
         " select percentile_cont(0.5) within group (order by record_count) as record_count"
         " from batches where is_accepted and batch_id < {batch_id}"
         " having count(*) >= {min_batches})"
-        " select batches.record_count, batches.record_count / usual.record_count as volume_ratio"
+        " select batches.record_count,"
+        " (select sum(record_count)::bigint from batches"
+        "  where is_accepted or batch_id = {batch_id}) as records_so_far,"
+        # none is taken for one: days without orders are usual where there are few
+        "  greatest(batches.record_count, 1) / usual.record_count as volume_ratio"
         " from batches left join usual on true where batches.batch_id = {batch_id}"
     ).format(batch_id=sql.Literal(batch_id), min_batches=sql.Literal(VOLUME_MIN_BATCHES))
 

@@ -1,17 +1,21 @@
-"""What staging can't read of a batch: how much of a column, and its form, never a value."""
+"""What can't be read of a batch, and where it begins: records, and columns; never a value."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
+from ingest.csv_records import BACKSLASH_QUOTE, DELIMITER_AT_END, NOT_UTF8
 from perennial import sources
 from perennial.casts import casts
 from perennial.shop import own
+from perennial.text import plain
 from perennial.warehouse import connect
 
 if TYPE_CHECKING:
+    import psycopg
+
     from perennial.settings import Settings
 
 # Kinds of columns that staging casts, and by which macro.
@@ -23,7 +27,37 @@ CASTS = {
 }
 ORDER_TIME = "as_order_time"
 NUMBERS = ("number", "whole_number")
-SHAPES, LONGEST_SHAPE = 3, 20
+SHAPES, LONGEST_SHAPE = 3, 60
+FILES, REASONS = 5, 3  # so many are named
+WRITTEN = {
+    "number": "numbers as 1234.50",
+    "whole_number": "whole numbers as 12",
+    "date": "dates as 2024-05-31",
+    "timestamp": "times as 2024-05-31 22:00:00",
+}
+REMEDIES = {
+    NOT_UTF8: "have the file written in UTF-8",
+    BACKSLASH_QUOTE: 'have quotes inside a text doubled ("")',
+    DELIMITER_AT_END: "have the header end like the lines, or the lines like the header",
+}
+REJECTED = """
+    with reasons as (
+        select file_id, reason, count(*) as count_records, min(line_number) as first_line
+        from ops.rejected_lines
+        group by file_id, reason
+    )
+
+    select
+        files.file_name, files.record_count, files.rejected_count,
+        array_agg(reasons.reason order by count_records desc, reasons.first_line),
+        array_agg(reasons.count_records order by count_records desc, reasons.first_line),
+        array_agg(reasons.first_line order by count_records desc, reasons.first_line)
+    from ops.landed_files as files
+    inner join reasons on reasons.file_id = files.file_id
+    where files.batch_id = %s
+    group by files.file_id
+    order by files.rejected_count desc, files.file_id
+"""
 
 
 def value_and_cast(
@@ -37,6 +71,30 @@ def value_and_cast(
         return value, value
     quoted = name.as_string()
     return value, sql.SQL("({})").format(sql.SQL(getattr(casts(time_zone), macro)(quoted)))
+
+
+def rejected_records(settings: Settings, batch_id: int) -> list[str]:
+    """A sentence for each file of a batch with records that could not be read: why, and where."""
+    with connect(settings, "loader") as connection:
+        files = connection.execute(REJECTED, [batch_id]).fetchall()
+    told = []
+    for name, given, rejected, *by_reason in files[:FILES]:
+        found = list(zip(*by_reason, strict=True))
+        parts = [
+            f"{reason} ({count:,}, first on line {line:,})"
+            for reason, count, line in found[:REASONS]
+        ]
+        if len(found) > REASONS:
+            parts.append(f"and {len(found) - REASONS} more reasons")
+        remedies = [REMEDIES[reason] for reason, *_ in found[:REASONS] if reason in REMEDIES]
+        told.append(
+            f"Of {given:,} records of {plain(name)}, {rejected:,} can't be read: "
+            + "; ".join(parts)
+            + (f": {', '.join(remedies)}" if remedies else "")
+        )
+    if len(files) > FILES:
+        told.append(f"Records of {len(files) - FILES} more files can't be read")
+    return told
 
 
 def unreadable_columns(settings: Settings, batch_id: int) -> list[str]:
@@ -61,14 +119,28 @@ def unreadable_columns(settings: Settings, batch_id: int) -> list[str]:
                 query = _shapes(table, column, time_zone, files[table.raw_table])
                 shapes = connection.execute(query).fetchall()
                 if shapes:
-                    unreadable, given = sum(row[1] for row in shapes), shapes[0][2]
-                    forms = ", ".join(f"{shape!r} ({n:,})" for shape, n, _ in shapes[:SHAPES])
-                    told.append(
-                        f"Of {given:,} values of {table.raw_table}.{column.name}, "
-                        f"{unreadable:,} ({unreadable / given:.1%}) are no "
-                        f"{column.kind.replace('_', ' ')} that staging reads; their forms: {forms}"
-                    )
+                    told.append(_sentence(connection, table, column, shapes))
     return told
+
+
+def _sentence(
+    connection: psycopg.Connection[Any],
+    table: sources.SourceTable,
+    column: sources.SourceColumn,
+    shapes: list[tuple[Any, ...]],
+) -> str:
+    unreadable, given = sum(row[1] for row in shapes), shapes[0][2]
+    forms = ", ".join(f"{shape!r} ({n:,})" for shape, n, *_ in shapes[:SHAPES])
+    file_id, line = min(row[3] for row in shapes)
+    (name,) = connection.execute(
+        "select file_name from ops.landed_files where file_id = %s", [file_id]
+    ).fetchone() or ("",)
+    return (
+        f"Of {given:,} values of {table.raw_table}.{column.name}, "
+        f"{unreadable:,} ({unreadable / given:.1%}) are no "
+        f"{column.kind.replace('_', ' ')} that staging reads; their forms: {forms}; "
+        f"the first is on line {line:,} of {plain(name)}: have {WRITTEN[column.kind]} written"
+    )
 
 
 def _shapes(
@@ -80,9 +152,9 @@ def _shapes(
         " '[[:alpha:]]', 'a', 'g'), '[^9a .,:;/+-]', '?', 'g'), {})"
     ).format(sql.SQL("left({}, 100)").format(value), sql.Literal(LONGEST_SHAPE))
     return sql.SQL(
-        "with given as (select {value} as value, {cast} is null as is_unreadable, {shape} as shape"
-        " from {table} where _file_id = any({file_ids}))"
-        " select shape, count(*), (select count(value) from given)"
+        "with given as (select {value} as value, {cast} is null as is_unreadable, {shape} as shape,"
+        " array[_file_id, _line] as place from {table} where _file_id = any({file_ids}))"
+        " select shape, count(*), (select count(value) from given), min(place)"
         " from given where value is not null and is_unreadable"
         " group by shape order by count(*) desc, shape"
     ).format(

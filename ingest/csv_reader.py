@@ -8,6 +8,7 @@ Postgres reads CSV the same way, and Postgres counts the rows a second time.
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -22,6 +23,8 @@ AFTER_BROKEN_BYTES = 1 << 12  # what is looked at together after a broken quote
 HEAD_BYTES = 1 << 20
 DELIMITERS = b",;\t|"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+SEPARATOR_HINT = re.compile(rb'"?sep=([,;\t|])"?', re.IGNORECASE)  # Excel's own first line
+MOST_TITLE_LINES = 50
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -40,11 +43,31 @@ def layout(file: ShopFile, table: SourceTable, head: bytes) -> Layout:
         raise LandingError(f"{file.name} is UTF-16: have it saved as UTF-8")
     mark = len(BYTE_ORDER_MARK) if head.startswith(BYTE_ORDER_MARK) else 0
     lines = head[mark:].splitlines(keepends=True)
-    delimiter = _delimiter(lines, table)
-    headers, line_count = _header(file, lines, delimiter)
-    columns = match_columns(file, table, headers)
-    body_start = mark + sum(map(len, lines[:line_count]))
-    return Layout(headers, columns, delimiter, body_start, line_count + 1)
+    hint = SEPARATOR_HINT.fullmatch(lines[0].strip())
+    above = int(hint is not None)
+    delimiter = hint[1] if hint else _delimiter(lines, table)
+    headers, line_count = _header(file, lines[above:], delimiter)
+    try:
+        columns = match_columns(file, table, headers)
+    except LandingError as error:
+        raise _with_place_of_header(error, lines, table, delimiter) from None
+    body_line = above + line_count + 1
+    body_start = mark + sum(map(len, lines[: body_line - 1]))
+    return Layout(headers, columns, delimiter, body_start, body_line)
+
+
+def _with_place_of_header(
+    error: LandingError, lines: list[bytes], table: SourceTable, delimiter: bytes
+) -> LandingError:
+    """The error about missing columns; if a later line has them, as under a report's title, so."""
+    needed = {column.header.encode() for column in table.columns if column.is_required}
+    for number, line in enumerate(lines[:MOST_TITLE_LINES], start=1):
+        for sign in (delimiter, *(bytes([code]) for code in DELIMITERS)):
+            if needed <= {name.strip(b' "\r\n') for name in line.split(sign)}:
+                return LandingError(
+                    f"{error}. The columns stand on line {number}: delete the lines above it"
+                )
+    return error
 
 
 def _delimiter(lines: list[bytes], table: SourceTable) -> bytes:

@@ -27,8 +27,10 @@ MAX_RECORD_BYTES = 1 << 20
 UNCLOSED = "quote never closed"
 STRAY_QUOTE = "quote inside a field that does not begin with one"
 TEXT_AFTER_QUOTE = "text after a closing quote"
+BACKSLASH_QUOTE = 'a quote written as \\", which CSV writes as ""'
 NUL_BYTE = "NUL byte"
 NOT_UTF8 = "not UTF-8"
+DELIMITER_AT_END = "a delimiter at the end of the line, which the header has not"
 
 
 class LineTooLongError(ValueError):
@@ -196,6 +198,8 @@ def _first_line(
     if not is_complete and not is_last:
         return None  # its end is in the next block
     has_return = is_complete and end > start and data[end] == LF and data[end - 1] == CR
+    if reason != UNCLOSED and b'\\"' in data[start:end].tobytes():
+        reason = BACKSLASH_QUOTE
     return _Broken(start, end - int(has_return), min(end + 1, len(data)), reason)
 
 
@@ -250,6 +254,8 @@ def _sound_records(
         int(row): f"{counts[row] + 1} fields, expected {n_columns}"
         for row in np.flatnonzero(is_wrong)
     }
+    has_sign_at_end = (counts == n_columns) & (data[np.maximum(contents - 1, 0)] == delimiter[0])
+    reasons |= {int(row): DELIMITER_AT_END for row in np.flatnonzero(has_sign_at_end & is_wrong)}
     used = int(ends[-1])
     reasons |= {row: NOT_UTF8 for row in _rows_not_utf8(block[:used], starts, ends)}
     if 0 in block:

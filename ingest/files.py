@@ -139,27 +139,8 @@ def _shop_file(filesystem: AbstractFileSystem, found: Found, limit_bytes: int) -
     return ShopFile(name, base_name, kind, is_gzip, filesystem, path, limit_bytes, found.folders)
 
 
-def fetch(file: ShopFile, folder: Path) -> Path:
-    """The file on this machine: itself, or a copy in `folder`.
-
-    Raises:
-        LandingError: If it can't be read.
-    """
-    local = Path(file.path)
-    try:
-        if not file.is_local:
-            local = folder / hashlib.sha256(file.name.encode()).hexdigest()
-            file.filesystem.get_file(file.path, str(local))
-        with local.open("rb") as stream:
-            is_empty = not stream.read(1)
-    except OSError as error:
-        raise LandingError(f"{file.name} can't be read: {error}") from error
-    if is_empty:
-        raise LandingError(_empty(file))
-    return local
-
-
-def _empty(file: ShopFile) -> str:
+def emptiness(file: ShopFile) -> str:
+    """What is said of a file that is empty."""
     return (
         f"{file.name} is empty: the export broke off, or is still being written. A day without "
         "orders is a file with a header and no records"
@@ -229,7 +210,7 @@ def examine(file: ShopFile, local: Path, prefix_bytes: int = 0) -> Content:
         whole = prefix.copy()
         whole.take(stream)
     if not whole.byte_count:
-        raise LandingError(_empty(file))
+        raise LandingError(emptiness(file))
     has_grown = bool(prefix_bytes) and whole.byte_count > prefix_bytes
     return Content(
         sha256=whole.digest.hexdigest(),

@@ -36,7 +36,7 @@ from ingest.ledger import (
 from ingest.newest import in_landing_order
 from ingest.personal import Screen, Screening, screening_of
 from ingest.reading import Candidate, prepare, read_rows, table_of
-from ingest.rows import Layout, Rows, Trace
+from ingest.rows import Layout, Rows, Trace, csv_field
 from ingest.schema_change import kept_names, note_columns
 from ingest.tables import land_tables, tables_have_news
 from ingest.versions import APPENDABLE, Verdict, judge
@@ -203,7 +203,7 @@ def _split(
         tally.blank_lines += chunk.blank_count
         tally.inner_lines += chunk.inner_count
         for reject in map(screen.reject, chunk.rejects) if screen else chunk.rejects:
-            line = f'{file_id},{reject.line},"{reject.reason}",\\x{reject.content.hex()}\n'
+            line = f"{file_id},{reject.line},{csv_field(reject.reason)},\\x{reject.content.hex()}\n"
             spool.write(line.encode())
         if chunk.data:
             yield screen.rows(chunk.data) if screen else chunk.data

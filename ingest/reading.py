@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from ingest import csv_reader, json_reader, parquet_reader
+from ingest.download import fetch
 from ingest.files import (
     CheckedStream,
     Content,
@@ -15,7 +16,6 @@ from ingest.files import (
     ShopFile,
     blocks,
     examine,
-    fetch,
     opened,
     require_bounded,
 )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from ingest.csv_records import (
+    BACKSLASH_QUOTE,
+    DELIMITER_AT_END,
     NOT_UTF8,
     NUL_BYTE,
     STRAY_QUOTE,
@@ -21,6 +23,8 @@ def naive(
         reason, n_fields, end = _naive_record(data, position, longest, delimiter)
         if reason:
             end = _line_end(data, position)
+            if reason != UNCLOSED and b'\\"' in data[position:end]:
+                reason = BACKSLASH_QUOTE
             if end + (data[end : end + 2] == b"\r\n") - position > longest:
                 raise LineTooLongError
             rejects.append((line, reason, data[position:end]))
@@ -32,6 +36,8 @@ def naive(
                 rejects.append((line, NOT_UTF8, content))
             elif not content:
                 blanks += 1
+            elif n_fields == n_columns + 1 and content[-1:] == delimiter:
+                rejects.append((line, DELIMITER_AT_END, content))
             elif n_fields != n_columns:
                 rejects.append((line, f"{n_fields} fields, expected {n_columns}", content))
             else:

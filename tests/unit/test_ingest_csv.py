@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from ingest import csv_reader, csv_records
 from ingest.csv_records import (
+    BACKSLASH_QUOTE,
+    DELIMITER_AT_END,
     NOT_UTF8,
     NUL_BYTE,
     STRAY_QUOTE,
@@ -77,7 +79,17 @@ files = st.lists(
     st.sampled_from(
         [
             *(b"a", b"b", b",", b",", b'"', b'"', b'""', b"\n", b"\r\n", b"\r"),
-            *(b'"x,\n"', b"a,b\n", b'1,"2 ""3"""\n', b"\xe9", "é".encode(), b"\0", b' "', b",,"),
+            *(
+                b'\\"',
+                b'"x,\n"',
+                b"a,b\n",
+                b'1,"2 ""3"""\n',
+                b"\xe9",
+                "é".encode(),
+                b"\0",
+                b' "',
+                b",,",
+            ),
         ]
     ),
     max_size=40,
@@ -161,6 +173,8 @@ SOUND = [b"%d,name %d" % (number, number) for number in range(1, 2001)]
         pytest.param(b'7,12" ruler', STRAY_QUOTE, id="an inch mark"),
         pytest.param(b'7,"a"b', TEXT_AFTER_QUOTE, id="text after the closing quote"),
         pytest.param(b"7,a,b", "3 fields, expected 2", id="a comma too many"),
+        pytest.param(b"7,a,", DELIMITER_AT_END, id="a comma at the end"),
+        pytest.param(b'7,"12\\" ruler"', BACKSLASH_QUOTE, id="a backslash before a quote"),
         pytest.param(b"7", "1 fields, expected 2", id="a comma too few"),
         pytest.param(b"7,caf\xe9", NOT_UTF8, id="Latin-1"),
         pytest.param(b"7,a\0b", NUL_BYTE, id="a NUL"),
@@ -194,6 +208,21 @@ def test_a_line_without_end_is_an_error_that_names_the_file():
 
 
 # The header -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("hint", [b"sep=;\r\n", b"\xef\xbb\xbfSEP=;\n", b'"sep=;"\r'])
+def test_the_line_by_which_excel_knows_the_delimiter_is_no_header(hint):
+    """And it is believed, even where another sign would split the header."""
+    head = hint + b"Order ID;Name\n1;a,b\n"
+    layout = csv_reader.layout(shop_file(), table("Order ID", "Name"), head)
+    assert (layout.headers, layout.delimiter) == (("Order ID", "Name"), b";")
+    assert (head[layout.body_start :], layout.body_line) == (b"1;a,b\n", 3)
+
+
+def test_lines_above_the_header_are_an_error_that_says_where_it_is():
+    head = b"Order report\r\n\r\nOrder ID,Name\r\n1,a\r\n"
+    with pytest.raises(LandingError, match="The columns stand on line 3: delete the lines above"):
+        csv_reader.layout(shop_file(), table("Order ID", "Name"), head)
 
 
 def test_a_byte_order_mark_blank_lines_and_quotes_do_not_hide_the_header():

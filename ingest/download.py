@@ -1,0 +1,101 @@
+"""A file on this machine: itself, or a copy of a remote one that is known to be whole."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from ingest.files import LandingError, ShopFile, emptiness, require_bounded
+from ingest.listing import protocols
+
+BLOCK_BYTES = 1 << 20
+CONNECT_SECONDS, SILENT_SECONDS = 60, 300  # a download may last, a server that says nothing not
+
+
+def fetch(file: ShopFile, folder: Path) -> Path:
+    """The file on this machine: itself, or a copy in `folder`.
+
+    Raises:
+        LandingError: If it can't be read, is empty, or longer than it may be; if it was broken off
+            on the way, or might have been.
+    """
+    local = Path(file.path)
+    try:
+        if not file.is_local:
+            local = folder / hashlib.sha256(file.name.encode()).hexdigest()
+            with local.open("wb") as copy:
+                _download(file, copy)
+        with local.open("rb") as stream:
+            is_empty = not stream.read(1)
+    except OSError as error:
+        raise LandingError(f"{file.name} can't be read: {error}") from error
+    if is_empty:
+        raise LandingError(emptiness(file))
+    return local
+
+
+def _download(file: ShopFile, copy: BinaryIO) -> None:
+    bounded = _Bounded(file, copy)
+    if "http" in protocols(file.filesystem):
+        _download_http(file, bounded)
+        return
+    with file.filesystem.open(file.path, "rb") as stream:
+        while block := stream.read(BLOCK_BYTES):
+            bounded.write(block)
+    size = file.filesystem.info(file.path).get("size")
+    if size is not None and size != bounded.byte_count:
+        raise LandingError(
+            f"{file.name} broke off after {bounded.byte_count:,} of {size:,} bytes, or is still "
+            "being written: land it again when it is whole"
+        )
+
+
+class _Bounded:
+    """A copy that ends where no honest file goes on."""
+
+    def __init__(self, file: ShopFile, copy: BinaryIO) -> None:
+        self._file, self._copy = file, copy
+        self.byte_count = 0
+
+    def write(self, block: bytes) -> None:
+        self.byte_count += len(block)
+        require_bounded(self._file, self.byte_count, self._file.limit_bytes)
+        self._copy.write(block)
+
+
+def _download_http(file: ShopFile, copy: _Bounded) -> None:
+    from aiohttp import ClientError
+    from fsspec.asyn import sync
+
+    try:
+        sync(file.filesystem.loop, _copy_answer, file, copy)  # type: ignore[attr-defined]
+    except (ClientError, TimeoutError) as error:
+        raise LandingError(
+            f"{file.name} can't be read, or broke off after {copy.byte_count:,} bytes: {error}. "
+            "Land it again when its server answers in full"
+        ) from error
+
+
+async def _copy_answer(file: ShopFile, copy: _Bounded) -> None:
+    """Copy what the server sends; its HTTP library raises where a known end is not reached."""
+    from aiohttp import ClientTimeout
+
+    filesystem: Any = file.filesystem
+    timeout = ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENT_SECONDS)
+    session = await filesystem.set_session()
+    url = filesystem.encode_url(file.path)
+    async with session.get(url, timeout=timeout, **filesystem.kwargs) as answer:
+        if answer.status == 404:
+            raise FileNotFoundError(f"there is no {file.path}")
+        answer.raise_for_status()
+        is_chunked = "chunked" in answer.headers.get("Transfer-Encoding", "").lower()
+        says_its_end = answer.content_length is not None or is_chunked
+        if not (says_its_end or file.is_gzip or file.format == "parquet"):
+            raise LandingError(
+                f"{file.name}: its server says neither how long it is nor where it ends, so an "
+                "answer that broke off would pass for whole: have it sent with Content-Length, "
+                "gzipped (.gz) or as Parquet, which end with a mark"
+            )
+        async for block in answer.content.iter_chunked(BLOCK_BYTES):
+            copy.write(block)
