@@ -7,13 +7,19 @@ without empty fractions of a second. A null is a missing value.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ingest.csv_records import NOT_UTF8, NUL_BYTE, Reject
-from ingest.files import LandingError, ShopFile
+from ingest.files import (
+    MOST_PACKED,
+    PACKED_HARMLESS_BYTES,
+    LandingError,
+    ShopFile,
+    require_bounded,
+)
 from ingest.rows import Layout, Rows, match_columns
 from perennial.sources import SourceTable
 
@@ -23,7 +29,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-BATCH_ROWS = 16_384
+BATCH_ROWS, BATCH_BYTES = 16_384, 1 << 24  # at most, of values that are looked at together
+READ_BYTES = 1 << 20
 TIME_UNITS = ("s", "ms", "us", "ns")
 
 
@@ -51,11 +58,15 @@ def rows(file: ShopFile, found: Layout, local: Path, stamp: bytes) -> Iterator[R
     landed = [header for header, column in pairs if column is not None]
     first_row = 1
     with _opened(file, local) as parquet:
-        batches = parquet.iter_batches(BATCH_ROWS, columns=landed, use_threads=False)
+        texts = [name for name in landed if _is_text(parquet.schema_arrow.field(name).type)]
+        batch_rows = _batch_rows(file, parquet.metadata, landed)
+    with _opened(file, local, texts) as parquet:
+        batches = parquet.iter_batches(batch_rows, columns=landed, use_threads=False)
         while (batch := _read(file, lambda: next(batches, None))) is not None:
             # arrow hands columns over in the file's order, as landed has them
-            yield _read(file, partial(_rows, batch, first_row, stamp))
-            first_row += batch.num_rows
+            for part in _read(file, partial(_parts, batch)):
+                yield _read(file, partial(_rows, part, first_row, stamp))
+                first_row += part.num_rows
         if first_row - 1 != parquet.metadata.num_rows:
             raise LandingError(
                 f"{file.name} says that it holds {parquet.metadata.num_rows} rows and holds "
@@ -63,10 +74,71 @@ def rows(file: ShopFile, found: Layout, local: Path, stamp: bytes) -> Iterator[R
             )
 
 
-def _opened(file: ShopFile, local: Path) -> pq.ParquetFile:
+def _opened(file: ShopFile, local: Path, texts: Sequence[str] = ()) -> pq.ParquetFile:
+    """The file; columns `texts` stay as they are packed, each of their values once."""
     import pyarrow.parquet as pq
 
-    return _read(file, lambda: pq.ParquetFile(local))
+    read = partial(pq.ParquetFile, local, buffer_size=READ_BYTES, read_dictionary=list(texts))
+    return _read(file, read)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    checks = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary)
+    return any(check(kind) for check in (*checks, pa.types.is_large_binary))
+
+
+def _batch_rows(file: ShopFile, metadata: pq.FileMetaData, landed: Sequence[str]) -> int:
+    """So many rows at once, as the file declares its sizes.
+
+    Raises:
+        LandingError: If it declares that it unfolds as no export does.
+    """
+    batch_rows = BATCH_ROWS
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        columns = [group.column(index) for index in range(group.num_columns)]
+        read = [column for column in columns if column.path_in_schema in landed]
+        unpacked = sum(column.total_uncompressed_size for column in read)
+        packed = sum(column.total_compressed_size for column in read)
+        most = min(file.limit_bytes, max(MOST_PACKED * packed, PACKED_HARMLESS_BYTES))
+        require_bounded(file, unpacked, most)
+        batch_rows = min(batch_rows, BATCH_BYTES * group.num_rows // max(unpacked, 1))
+    return max(batch_rows, 1)
+
+
+def _parts(batch: pa.RecordBatch) -> list[pa.RecordBatch]:
+    """The batch in parts whose values are of BATCH_BYTES, or of one row."""
+    import numpy as np
+
+    sizes = np.zeros(batch.num_rows, np.int64)
+    for column in batch.columns:
+        sizes += _sizes(column)
+    ends = np.cumsum(sizes)
+    parts, start = [], 0
+    while start < batch.num_rows:
+        before = ends[start - 1] if start else 0
+        stop = max(int(np.searchsorted(ends, before + BATCH_BYTES, side="right")), start + 1)
+        parts.append(batch.slice(start, stop - start))
+        start = stop
+    return parts
+
+
+def _sizes(column: pa.Array) -> Any:
+    """Bytes of each value of a column of texts, without unpacking them; 0 of other columns."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    is_packed = pa.types.is_dictionary(column.type)
+    values = column.dictionary if is_packed else column
+    if not _is_text(values.type):
+        return np.zeros(len(column), np.int64)
+    lengths = pc.fill_null(pc.binary_length(values), 0)
+    if is_packed:
+        lengths = pc.fill_null(lengths.take(column.indices), 0)
+    return lengths.to_numpy(zero_copy_only=False)
 
 
 def _read(file: ShopFile, step: Callable[[], T]) -> T:
@@ -157,7 +229,11 @@ def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:
                 return pc.cast(column.cast(pa.timestamp(unit, kind.tz)), pa.string())
             except pa.ArrowInvalid:
                 continue  # it has finer fractions than this unit
-    return pc.cast(column, pa.string())
+    text = pc.cast(column, pa.string())
+    if pa.types.is_decimal(kind) and pc.any(pc.match_substring(text, "E")).as_py():
+        digits = [None if value is None else f"{value:f}" for value in column.to_pylist()]
+        return pa.chunked_array([pa.array(digits, pa.string())])
+    return text
 
 
 def _unreadable(columns: list[pa.Array]) -> dict[int, str]:

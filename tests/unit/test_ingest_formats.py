@@ -5,6 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import subprocess
+import sys
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,6 +20,7 @@ from ingest import json_reader, parquet_reader
 from ingest.csv_records import NOT_UTF8, NUL_BYTE
 from ingest.files import LandingError, ShopFile
 from ingest.rows import Rows
+from perennial.settings import REPOSITORY
 from perennial.sources import SourceColumn, SourceTable
 
 COLUMNS = tuple(SourceColumn(name, name, "", True) for name in ("id", "name"))
@@ -58,6 +62,13 @@ def test_json_lines_come_back_whatever_the_blocks(records, line_end, is_ascii, b
     ]
     expected = [[str(number), *record] for number, record in enumerate(records, start=1)]
     assert values(json_rows(line_end.join(lines), block_bytes)) == expected
+
+
+def test_numbers_in_json_keep_all_their_digits():
+    data = b'{"id": 12345678901234567890123, "name": 78.28333333333333712345678901234567890}'
+    assert values(json_rows(data, 100)) == [
+        ["1", "12345678901234567890123", "78.28333333333333712345678901234567890"]
+    ]
 
 
 def test_a_field_that_is_missing_at_first_is_still_a_column():
@@ -107,6 +118,24 @@ def test_parquet_rows_are_numbered_through_all_batches(tmp_path: Path, monkeypat
         pytest.param(pa.array([15_226], pa.date32()), "2011-09-09", id="date"),
         pytest.param(pa.array([13085.0]), "13085", id="whole float"),
         pytest.param(pa.array([0.1]), "0.1", id="float"),
+        pytest.param(pa.array([1 / 3]), "0.3333333333333333", id="quotient"),
+        # apache/spark#26697, scylladb/scylla-migrator#34: padded to the column's scale
+        pytest.param(
+            pa.array([Decimal("2.5")], pa.decimal128(38, 18)), "2.500000000000000000", id="decimal"
+        ),
+        pytest.param(
+            pa.array([Decimal("12345678901234567890.123456789012345678")], pa.decimal128(38, 18)),
+            "12345678901234567890.123456789012345678",
+            id="decimal of 38 digits",
+        ),
+        pytest.param(
+            pa.array([Decimal(0)], pa.decimal128(38, 18)), "0.000000000000000000", id="decimal 0"
+        ),
+        pytest.param(
+            pa.array([Decimal("-1e-30")], pa.decimal256(60, 30)),
+            "-0.000000000000000000000000000001",
+            id="decimal of many places",
+        ),
         pytest.param(pa.array([True]), "true", id="boolean"),
         pytest.param(pa.array([b"a"]), "a", id="bytes that are text"),
     ],
@@ -116,6 +145,67 @@ def test_parquet_values_are_the_shortest_exact_text(tmp_path: Path, column, expe
     layout, _ = parquet_reader.layout(shop_file("parquet"), TABLE, tmp_path / "a.parquet")
     chunks = list(parquet_reader.rows(shop_file("parquet"), layout, tmp_path / "a.parquet", STAMP))
     assert values(chunks) == [["1", expected, "x"]]
+
+
+UNFOLDS = """
+import resource, sys
+from pathlib import Path
+from ingest import parquet_reader
+from ingest.files import ShopFile
+from perennial.sources import SourceColumn, SourceTable
+
+path = Path(sys.argv[1])
+columns = tuple(SourceColumn(name, name, "", True) for name in ("id", "name"))
+table = SourceTable("orders", "shop_orders", ("*",), "", columns)
+file = ShopFile(str(path), path.name, "parquet", False, None, str(path))
+layout, count = parquet_reader.layout(file, table, path)
+next(parquet_reader.rows(file, layout, path.with_name("small.parquet"), b"%d,%b\\n"))  # imports
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))  # so that a failure fells no machine
+rows = sum(chunk.count for chunk in parquet_reader.rows(file, layout, path, b"%d,%b\\n"))
+print(rows, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+@pytest.mark.parametrize("is_kept_as_dictionary", [False, True])
+@pytest.mark.parametrize("has_late_values", [False, True])
+def test_a_small_parquet_file_takes_little_memory_whatever_its_values_come_to(
+    tmp_path: Path, is_kept_as_dictionary: bool, has_late_values: bool
+):
+    """Of a dictionary of two values of 1 MB: 1,200 rows are 1.2 GB, and 2 kB on disk."""
+    count = 1_200
+    indices = [index % 2 for index in range(count)]
+    if has_late_values:  # a beginning that says nothing of what follows
+        indices[: count // 2] = [2] * (count // 2)
+    name = pa.DictionaryArray.from_arrays(
+        pa.array(indices, pa.int32()), pa.array(["a" * 1_000_000, "b" * 1_000_000, "c"])
+    )
+    if not is_kept_as_dictionary:  # written so all the same, but the schema does not say it
+        name = name.cast(pa.large_string())
+    table = pa.table({"id": range(count), "name": name})
+    path = tmp_path / "a.parquet"
+    pq.write_table(table, path, compression="zstd", dictionary_pagesize_limit=1 << 24)
+    pq.write_table(table[:1], tmp_path / "small.parquet", compression="zstd")
+    assert path.stat().st_size < 20_000
+    done = subprocess.run(
+        [sys.executable, "-c", UNFOLDS, str(path)],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    rows, peak_mb = map(int, done.stdout.split())
+    assert rows == count
+    assert peak_mb < 250
+
+
+def test_a_parquet_file_that_declares_too_much_is_refused_before_it_is_unpacked(tmp_path: Path):
+    """A dictionary of 120 MB, packed to some kB."""
+    names = pa.array([str(number) * 1_000_000 for number in range(120)])
+    table = pa.table({"id": range(120), "name": names})
+    pq.write_table(table, tmp_path / "a.parquet", compression="zstd")
+    with pytest.raises(LandingError, match="300 times its size"):
+        parquet_rows(tmp_path / "a.parquet")
 
 
 def test_a_parquet_column_of_lists_is_an_error(tmp_path: Path):
