@@ -8,6 +8,8 @@ has more of them, which share what they say.
 from __future__ import annotations
 
 import logging
+import warnings
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,6 +50,14 @@ EFFECT_COLUMNS = (
 )
 # Below this chance the hazards are taken not to be proportional.
 PROPORTIONAL_LEVEL = 0.01
+MIN_DEVIATION = 1e-6
+MIN_OWN_SHARE = 0.01
+# An interval that reaches a thousand times the hazard, or a thousandth of it, says nothing: all
+# of one kind ordered, or none did, and the estimate ran away.
+MAX_RATIO = 1e3
+SAME_FOR_ALL = "it is the same for all of these customers"
+NO_END = "its interval has no believable end: too few who differ in it, or all of them did the same"
+NO_MAXIMUM = "Cox's likelihood has no maximum on these customers"
 
 
 def fit_effects(
@@ -55,36 +65,38 @@ def fit_effects(
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Hazard ratios, and what the check of proportional hazards said before and after strata.
 
-    Where the check fails, those who ordered in the last 90 days and those who did not get a
-    baseline hazard each. A covariate that still fails has a ratio that is the mean over the time
-    watched.
+    A covariate that says what others say already, or whose ratio has no end, is left out and has a
+    row with the reason. Where the check fails, those who ordered in the last 90 days and those who
+    did not get a baseline hazard each. A covariate that still fails has a ratio that is the mean
+    over the time watched.
 
     Args:
         observations: As of `observations_of`.
         shop_days: Of the model that predicts.
 
     Returns:
-        One row per covariate, EFFECT_COLUMNS, none if the likelihood has no maximum; the report.
+        One row per covariate, EFFECT_COLUMNS and `reason`, which is None where there is a ratio;
+        the report.
 
     Source:
         Grambsch and Therneau (1994), doi 10.1093/biomet/81.3.515, by lifelines.
     """
     once = once_each(recent(observations))
-    frame = covariates(once)[list(COVARIATES)]
-    frame = frame.loc[:, frame.std() > 1e-6]
+    frame, reasons = distinct(covariates(once)[list(COVARIATES)])
     data = frame.assign(
         days=in_shop_days(once, shop_days),
         is_ordered=once["is_ordered"],
         stratum=stratum(once),
     )
-    plain = _fit(data.drop(columns="stratum"), None) if len(frame.columns) else None
+    plain = _finite_fit(data.drop(columns="stratum"), reasons)
     if plain is None:
-        return pd.DataFrame(columns=list(EFFECT_COLUMNS)), {"decision": "no effects can be told"}
+        return _table(None, pd.Series(dtype=float), reasons), {"decision": "no effects can be told"}
+    data = data[[*plain.params_.index, "days", "is_ordered", "stratum"]]
     before = _p_values(plain, data.drop(columns="stratum"))
     kept, after = plain, before
     if before.min() < PROPORTIONAL_LEVEL and data["stratum"].nunique() > 1:
         stratified = _fit(data, ["stratum"])
-        if stratified is not None:
+        if stratified is not None and not _without_end(stratified):
             kept, after = stratified, _p_values(stratified, data)
     report = {
         "decision": "one baseline hazard" if kept is plain else "a baseline hazard per stratum",
@@ -93,7 +105,69 @@ def fit_effects(
         "p_values_before": before.to_dict(),
         "p_values_after": after.to_dict(),
     }
-    return _table(kept, after), report
+    return _table(kept, after, reasons), report
+
+
+def distinct(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
+    """The covariates that say something of their own, and why each of the others does not.
+
+    Those named first are kept: one goes if those kept before it explain all but a hundredth of its
+    variance.
+
+    Args:
+        frame: Finite floats, one column per covariate.
+    """
+    kept: list[str] = []
+    reasons: dict[str, str] = {}
+    centred = frame - frame.mean()
+    for name in frame:
+        own = centred[name].to_numpy()
+        if not frame[name].std() > MIN_DEVIATION:
+            reasons[name] = SAME_FOR_ALL
+            continue
+        others = centred[kept].to_numpy()
+        slopes = np.linalg.lstsq(others, own, rcond=None)[0] if kept else np.empty(0)
+        if ((own - others @ slopes) ** 2).mean() < MIN_OWN_SHARE * (own**2).mean():
+            nearest = max(kept, key=lambda other: abs(centred[other].corr(centred[name])))
+            reasons[name] = f"it repeats {COVARIATES[nearest][0]} among these customers"
+            continue
+        kept.append(name)
+    return frame[kept], reasons
+
+
+def _finite_fit(data: pd.DataFrame, reasons: dict[str, str]) -> CoxPHFitter | None:
+    """A fit whose ratios all have an end; None if there is none. Adds to `reasons`."""
+    names = [name for name in data if name in COVARIATES]
+    while names:
+        fitter = _fit(data[[*names, "days", "is_ordered"]], None)
+        if fitter is None:
+            reasons |= dict.fromkeys(names, NO_MAXIMUM)
+            return None
+        farthest = _without_end(fitter)
+        if not farthest:
+            return fitter
+        reasons[farthest] = NO_END
+        names.remove(farthest)
+    return None
+
+
+def _without_end(fitter: CoxPHFitter) -> str:
+    """The covariate whose interval reaches farthest beyond any believable ratio; empty if none."""
+    reach = {
+        name: np.abs(np.log(np.maximum(ends, np.finfo(float).tiny))).max()
+        for name, ends in ((name, np.array(_ratios(fitter, name))) for name in fitter.params_.index)
+    }
+    beyond = {name: r for name, r in reach.items() if not r <= np.log(MAX_RATIO)}
+    return max(beyond, key=lambda name: np.nan_to_num(beyond[name], nan=np.inf), default="")
+
+
+def _ratios(fitter: CoxPHFitter, name: str) -> tuple[float, float, float]:
+    """Hazard ratio of a covariate's step, and the ends of its 95 % interval."""
+    step = np.log(2.0) if COVARIATES[name][2] == TWICE else 1.0
+    estimate, error = fitter.params_[name], fitter.standard_errors_[name]
+    with np.errstate(over="ignore"):
+        ends = np.exp(step * (estimate + 1.959964 * error * np.array([0.0, -1.0, 1.0])))
+    return float(ends[0]), float(ends[1]), float(ends[2])
 
 
 def _fit(data: pd.DataFrame, strata: list[str] | None) -> CoxPHFitter | None:
@@ -101,8 +175,10 @@ def _fit(data: pd.DataFrame, strata: list[str] | None) -> CoxPHFitter | None:
     from lifelines.exceptions import ConvergenceError
 
     try:
-        return CoxPHFitter().fit(data, "days", "is_ordered", strata=strata)
-    except ConvergenceError as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of separation: `_without_end` finds it
+            return CoxPHFitter().fit(data, "days", "is_ordered", strata=strata)
+    except (ConvergenceError, ArithmeticError, ValueError) as error:
         log.warning("effects can't be fitted to %d observations: %s", len(data), error)
         return None
 
@@ -111,22 +187,42 @@ def _p_values(fitter: CoxPHFitter, data: pd.DataFrame) -> pd.Series:
     """Chance of residuals that trend so with the rank of time, were hazards proportional."""
     from lifelines.statistics import proportional_hazard_test
 
-    test = proportional_hazard_test(fitter, data, time_transform="rank")
+    try:
+        test = proportional_hazard_test(fitter, data, time_transform="rank")
+    except (ArithmeticError, ValueError) as error:
+        log.warning("proportional hazards can't be tested: %s", error)
+        return pd.Series(np.nan, index=fitter.params_.index)
     return test.summary["p"].astype(float)
 
 
-def _table(fitter: CoxPHFitter, p_values: pd.Series) -> pd.DataFrame:
-    rows = []
-    for name in fitter.params_.index:
-        covariate, words, unit = COVARIATES[name]
-        step = np.log(2.0) if unit == TWICE else 1.0
-        estimate, error = fitter.params_[name], fitter.standard_errors_[name]
-        ends = np.exp(step * (estimate + 1.959964 * error * np.array([0.0, -1.0, 1.0])))
-        ratio, lower, upper = (float(end) for end in ends)
-        rows.append(
-            (covariate, _sentence(words, unit, ratio), unit, ratio, lower, upper, p_values[name])
-        )
-    return pd.DataFrame(rows, columns=list(EFFECT_COLUMNS))
+def _table(
+    fitter: CoxPHFitter | None, p_values: pd.Series, reasons: Mapping[str, str]
+) -> pd.DataFrame:
+    rows: list[tuple[Any, ...]] = []
+    for name, (covariate, words, unit) in COVARIATES.items():
+        if name in reasons:
+            text = f"{words.capitalize()}: no ratio, as {reasons[name]}."
+            rows.append((covariate, text, None, None, None, None, None, reasons[name]))
+            continue
+        ratio, lower, upper = _ratios(fitter, name)
+        p_value = float(p_values[name]) if np.isfinite(p_values[name]) else None
+        text = _sentence(words, unit, ratio)
+        rows.append((covariate, text, unit, ratio, lower, upper, p_value, None))
+    return pd.DataFrame(rows, columns=[*EFFECT_COLUMNS, "reason"])
+
+
+def with_reasons(effects: pd.DataFrame) -> pd.DataFrame:
+    """The table with a reason, and no number, in each row whose ratio is not one to believe.
+
+    Of a model stored before such rows had reasons, too: no effect costs the survival scores.
+    """
+    numbers = list(EFFECT_COLUMNS[3:])
+    ratios = effects[numbers[:3]].astype(float)
+    is_told = (ratios.ge(1 / MAX_RATIO) & ratios.le(MAX_RATIO)).all(axis=1)
+    given = effects.get("reason", pd.Series(None, index=effects.index, dtype=object))
+    reason = given.where(given.notna(), None).mask(given.isna() & ~is_told, NO_END)
+    kept = effects[["unit", *numbers]].astype(object).where(reason.isna(), None)
+    return effects.assign(reason=reason, **kept.to_dict("series"))
 
 
 def _sentence(words: str, unit: str, ratio: float) -> str:

@@ -14,7 +14,7 @@ from ml_tasks.shared.features import FeatureStore
 from ml_tasks.shared.model import TrainedModel, canonical_json
 from ml_tasks.shared.plots import lines
 from ml_tasks.survival.curves import CURVE_COLUMNS, curves_by_group
-from ml_tasks.survival.effects import EFFECT_COLUMNS, fit_effects
+from ml_tasks.survival.effects import EFFECT_COLUMNS, fit_effects, with_reasons
 from ml_tasks.survival.evaluate import evaluate, headlines, is_better, is_enough
 from ml_tasks.survival.model import (
     CAP_DAYS,
@@ -35,7 +35,7 @@ BASELINES = (RecencyModel.name,)
 MODEL_FILE, CURVES_FILE, EFFECTS_FILE = "model.json", "curves.json", "effects.json"
 NO_MODEL = "no_model"
 MAX_CUSTOMERS = 30_000  # their whole histories fit a small machine; more move no curve
-NO_EFFECTS = "customers differ too little, or the model is older than its effects"
+NO_EFFECTS = "the model is older than its effects"
 
 
 def train(training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
@@ -136,7 +136,7 @@ def _curves_and_effects(model: TrainedModel) -> dict[str, pd.DataFrame]:
     return {
         "survival_curves": _scored(curves.reset_index(drop=True)),
         "survival_effects": (
-            _no_effects(NO_EFFECTS) if effects.empty else _scored(effects.reset_index(drop=True))
+            _no_effects(NO_EFFECTS) if effects.empty else _effects(effects.reset_index(drop=True))
         ),
     }
 
@@ -177,6 +177,14 @@ def _plot(curves: pd.DataFrame) -> bytes:
 
 def _scored(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(score_status="scored", score_reason=None)
+
+
+def _effects(effects: pd.DataFrame) -> pd.DataFrame:
+    """Rows with a ratio as scored; of the others the reason."""
+    found = with_reasons(effects).rename(columns={"reason": "score_reason"})
+    status = found["score_reason"].isna().map({True: "scored", False: "not_scored"})
+    numbers = {name: found[name].astype(float) for name in EFFECT_COLUMNS[3:]}
+    return found.assign(score_status=status, **numbers)
 
 
 def _no_curves(reason: str) -> pd.DataFrame:

@@ -10,7 +10,7 @@ import pytest
 from ml_tasks.shared import buying_clock
 from ml_tasks.shared.check import checked
 from ml_tasks.shared.model import TrainedModel, canonical_json
-from ml_tasks.survival import evaluate, hazards, model, observations, run
+from ml_tasks.survival import effects, evaluate, hazards, model, observations, run
 from ml_tasks.survival.curves import (
     curves_by_group,
     extended,
@@ -366,7 +366,10 @@ def test_shop_that_says_little_gets_no_more_than_that(first_day, hazard, name):
         rows = checked(frame, CONTRACT.table(table))
         assert rows.num_rows > 0
         statuses = set(rows["score_status"].to_pylist())
-        assert statuses == ({"not_scored"} if name == "no_model" else {"scored"})
+        if table == "survival_effects" and name != "no_model":
+            assert "scored" in statuses  # one that repeats another has a reason instead
+        else:
+            assert statuses == ({"not_scored"} if name == "no_model" else {"scored"})
 
 
 def test_breslow_with_late_entries_agrees_with_a_plain_loop():
@@ -467,6 +470,61 @@ def test_planted_hazard_ratios_are_inside_their_intervals():
     )
 
 
+def effects_of(frame: pd.DataFrame, hazard: np.ndarray, seed: int) -> pd.DataFrame:
+    table, _ = fit_effects(observed(frame, hazard, 300, seed), ShopDays(str(DAY.date()), [1.0]))
+    rows = checked(run._effects(table), CONTRACT.table("survival_effects")).to_pandas()
+    assert len(rows) == len(effects.COVARIATES)
+    ratios = rows[["hazard_ratio", "hazard_ratio_lower", "hazard_ratio_upper"]]
+    assert ratios.max(axis=None) <= effects.MAX_RATIO
+    return rows.set_index("covariate")
+
+
+def test_covariate_that_repeats_another_is_named_and_the_other_keeps_its_ratio():
+    frame = snapshots(4_000, 19)
+    frame["count_orders_365d"] = frame["count_orders_90d"]
+    hazard = 0.02 * np.exp(0.5 * np.log1p(frame["count_orders_90d"]) - 1)
+    rows = effects_of(frame, hazard.to_numpy(), 20)
+    reasons = rows["score_reason"].dropna()
+    assert reasons.index.tolist() == ["count_orders_90d"]
+    assert reasons.iloc[0] == "it repeats count_orders_365d among these customers"
+    kept = rows.loc["count_orders_365d"]
+    assert kept["hazard_ratio_lower"] < 2**0.5 < kept["hazard_ratio_upper"]
+
+
+def test_all_buy_once_so_that_rhythm_is_recency_and_all_are_alike():
+    frame = snapshots(2_000, 21)
+    frame["days_since_last_order"] = frame["days_since_first_order"]
+    frame["avg_days_between_orders"] = np.nan
+    rows = effects_of(frame, np.full(2_000, 0.01), 22)
+    assert rows.loc["has_one_order_day", "score_reason"] == effects.SAME_FOR_ALL
+    for name in ("days_since_first_order", "days_between_orders"):
+        assert "repeats days_since_last_order" in rows.loc[name, "score_reason"]
+    assert rows.loc["days_since_last_order", "score_status"] == "scored"
+
+
+def test_separation_has_a_reason_and_no_endless_ratio():
+    """Nobody who ordered once ever comes back: the ratio's likelihood rises for ever."""
+    frame = snapshots(2_000, 23)
+    hazard = np.where(frame["avg_days_between_orders"].isna(), 1e-12, 0.02)
+    rows = effects_of(frame, hazard, 24)
+    assert rows.loc["has_one_order_day", "score_reason"] == effects.NO_END
+    assert rows["score_status"].eq("scored").sum() == len(rows) - 1
+
+
+def test_absurd_effects_of_a_model_stored_before_cost_no_scores():
+    stored = pd.DataFrame(
+        [
+            ("a", "A.", effects.TWICE, 6e25, 1e-9, np.inf, 0.5),
+            ("b", "B.", effects.TWICE, 1.2, 1.1, 1.3, 0.5),
+            ("c", "C.", effects.TWICE, np.nan, np.nan, np.nan, np.nan),
+        ],
+        columns=list(effects.EFFECT_COLUMNS),
+    )
+    rows = checked(run._effects(stored), CONTRACT.table("survival_effects")).to_pandas()
+    assert rows["score_status"].tolist() == ["not_scored", "scored", "not_scored"]
+    assert rows["hazard_ratio"].notna().tolist() == [False, True, False]
+
+
 def test_hazards_that_cross_are_found_and_get_strata():
     frame = snapshots(6_000, 17)
     is_long_away = frame["days_since_last_order"].to_numpy() > hazards.STRATUM_EDGE_DAYS
@@ -547,5 +605,5 @@ def test_model_stored_before_strata_and_shop_days_still_scores(store):
     hazard = 0.3 * np.exp(0.5 * (np.log1p(orders) - 1))
     chances = frames["survival"]["order_probability_30d"].to_numpy()
     assert chances == pytest.approx(1 - np.exp(-hazard.to_numpy()))
-    effects = checked(frames["survival_effects"], CONTRACT.table("survival_effects"))
-    assert effects["score_status"].to_pylist() == ["not_scored"]
+    told = checked(frames["survival_effects"], CONTRACT.table("survival_effects"))
+    assert told["score_status"].to_pylist() == ["not_scored"]
