@@ -93,6 +93,7 @@ def suite(table: ScoreTable, as_of_date: date, row_count: int) -> list[gxe.Expec
         *_status(table),
         *(rule for column in table.question_columns for rule in _values(column)),
         *_bands(table),
+        *_bounded(table),
         # tell a person: the scores are right but few
         gxe.ExpectColumnValuesToBeInSet(
             column="score_status", value_set=["scored"], mostly=SCORED_MIN_RATE, severity=WARNING
@@ -179,4 +180,28 @@ def _bands(table: ScoreTable) -> list[gxe.Expectation]:
         )
         for group in groups.values()
         for (_, low), (_, high) in pairwise(sorted(group))
+    ]
+
+
+def _bounded(table: ScoreTable) -> list[gxe.Expectation]:
+    """A column is not above the one that its contract names, unless that one is 0."""
+    import great_expectations.expectations as gxe
+
+    queries = {
+        column.name: sql.SQL(
+            "select 1 from {batch} where {column} > {bound} and {bound} <> 0"
+        ).format(
+            batch=BATCH,
+            column=sql.Identifier(column.name),
+            bound=sql.Identifier(column.bounded_by),
+        )
+        for column in table.question_columns
+        if column.bounded_by
+    }
+    return [
+        gxe.UnexpectedRowsExpectation(
+            unexpected_rows_query=query.as_string(),
+            description=f"{table.name}: {name} is not above its bound, unless that is 0",
+        )
+        for name, query in queries.items()
     ]

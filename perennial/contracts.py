@@ -34,6 +34,7 @@ STAMPED_COLUMNS = (
 )
 # Equal runs are equal in every column but these.
 RUN_COLUMNS = ("run_id", "publication_id", "scored_at")
+META = {"min", "max", "values", "required_when_scored", "fact", "bounded_by"}
 STATUS_COLUMNS = ("score_status", "score_reason")
 DATA_TYPE = re.compile(
     r"text|integer|bigint|double precision|numeric\(\d+,\d+\)|date|boolean|timestamp with time zone"
@@ -59,6 +60,7 @@ class ScoreColumn:
     values: tuple[str, ...] = ()
     is_required_when_scored: bool = False
     is_fact: bool = False
+    bounded_by: str = ""  # a column that this one is not above, unless that is 0
 
 
 @dataclass(frozen=True)
@@ -174,6 +176,7 @@ def _table(table: dict[str, Any], question: str, docs: dict[str, str]) -> ScoreT
         may_be_empty=bool(meta.get("may_be_empty", False)),
     )
     needed = {*result.entity, *STAMPED_COLUMNS, *STATUS_COLUMNS}
+    needed |= {column.bounded_by for column in result.columns if column.bounded_by}
     missing = sorted(needed - set(result.column_names))
     if missing or not result.entity:
         raise ContractError(f"{where}: lacks {', '.join(missing) or 'an entity'}")
@@ -185,7 +188,7 @@ def _table(table: dict[str, Any], question: str, docs: dict[str, str]) -> ScoreT
 def _column(column: dict[str, Any], where: str, docs: dict[str, str]) -> ScoreColumn:
     where = f"{where}, column {column['name']}"
     meta = _meta(column)
-    unknown = sorted(meta.keys() - {"min", "max", "values", "required_when_scored", "fact"})
+    unknown = sorted(meta.keys() - META)
     if unknown:
         raise ContractError(f"{where}: unknown meta {', '.join(unknown)}")
     data_type = column.get("data_type")
@@ -200,6 +203,7 @@ def _column(column: dict[str, Any], where: str, docs: dict[str, str]) -> ScoreCo
         values=tuple(meta.get("values", ())),
         is_required_when_scored=bool(meta.get("required_when_scored", False)),
         is_fact=bool(meta.get("fact", False)),
+        bounded_by=meta.get("bounded_by", ""),
     )
 
 

@@ -20,11 +20,13 @@ from ml_tasks.churn import model as churn
 from ml_tasks.churn.baselines import BASELINES, Baseline
 from ml_tasks.churn.evaluate import MODEL, evaluate
 from ml_tasks.churn.outcomes import HORIZON_DAYS, MIN_ROWS_OF_A_KIND
+from ml_tasks.shared.bias import BiasFigures
 from ml_tasks.shared.contest import HIGHER, LOWER
 from ml_tasks.shared.features import FeatureStore
 from ml_tasks.shared.model import TrainedModel
 
 QUESTION, REASONS = "churn", "churn_reasons"
+BIAS = BiasFigures("mean_probability", "churn_rate", is_rate=True)
 CONTEST = {"log_loss": LOWER, "auc": HIGHER}
 NO_MODEL = "no_model"
 TREES_FILE = "trees.ubj"

@@ -21,12 +21,14 @@ from ml_tasks.clv.baselines import BASELINES, FIRST, REPEATS
 from ml_tasks.clv.evaluate import MODEL, evaluate
 from ml_tasks.clv.model import PARTS, ValueModel
 from ml_tasks.clv.outcomes import HORIZON_DAYS, YEAR_HORIZON_DAYS
+from ml_tasks.shared.bias import BiasFigures
 from ml_tasks.shared.contest import HIGHER, LOWER
 from ml_tasks.shared.evaluation import untested
 from ml_tasks.shared.features import FeatureStore
 from ml_tasks.shared.model import TrainedModel
 
 QUESTION = "clv"
+BIAS = BiasFigures("predicted_total_amount", "actual_total_amount")
 CONTEST = {"gini": HIGHER, "absolute_error_of_median": LOWER}
 HORIZONS = (HORIZON_DAYS, YEAR_HORIZON_DAYS)
 YEAR_COLUMN = "predicted_spend_amount_365d"

@@ -14,6 +14,7 @@ import numpy as np
 from ml_tasks.demand import blend, closures, model
 from ml_tasks.demand.accuracy import changes
 from ml_tasks.demand.blend import Weights
+from ml_tasks.demand.launches import launches_of
 from ml_tasks.demand.model import CANDIDATES, SIMPLE, SMOOTHING, Fitted, Forecasts
 from ml_tasks.demand.panel import HORIZON_WEEKS, STEPS, Panel
 
@@ -79,10 +80,11 @@ def backtest(panel: Panel, seed: int) -> Backtest:
 
 def _aligned(fitted: Fitted | None, panel: Panel, origin: int) -> Forecasts:
     past = panel.until(origin)
+    launches = launches_of(past.units)
     of_past = (
-        model.simple(past.units)
+        model.simple(past.units, launches)
         if fitted is None
-        else model.forecast(fitted, past, model.shop_of(past))
+        else model.forecast(fitted, past, model.shop_of(past, launches))
     )
     rows = np.searchsorted(panel.product_ids, past.product_ids)
     aligned = {}

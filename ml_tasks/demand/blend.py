@@ -163,11 +163,18 @@ def units_of(forecasts: np.ndarray, shifts: np.ndarray, units: np.ndarray) -> np
             week of the last year, no .9 quantile above four times.
 
     Returns:
-        Shape (n_products, STEPS, 3), at least 0, ascending in the last axis.
+        Shape (n_products, STEPS, 3), at least 0, ascending in the last axis; 0 where less than half
+        of the least that is sold at a time.
     """
     ceiling = np.log1p(np.nanmax(units[:, -SEASON_WEEKS:], axis=1))[:, None] + arima.HEADROOM
     median = np.clip(forecasts[..., 1], 0.0, ceiling)
     shift = shifts[size_class(forecasts[..., 1])]
     low = np.clip(forecasts[..., 0] + shift[..., 0], 0.0, median)
     high = np.clip(forecasts[..., 2] + shift[..., 1], median, ceiling + arima.HEADROOM)
-    return np.expm1(np.stack([low, median, high], axis=-1))
+    found = np.expm1(np.stack([low, median, high], axis=-1))
+    return np.where(found < _least_sold(units)[:, None, None] / 2, 0.0, found)
+
+
+def _least_sold(units: np.ndarray) -> np.ndarray:
+    """The least that a product sold in a week, shape (n_products,); 1 if that is more."""
+    return np.where(units > 0, units, 1.0).min(axis=1).clip(max=1.0)

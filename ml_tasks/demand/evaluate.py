@@ -14,13 +14,16 @@ import numpy as np
 from ml_tasks.demand import blend, reconcile
 from ml_tasks.demand.accuracy import accuracy, coverage, judged_products, pinball
 from ml_tasks.demand.backtest import BLEND, Backtest, bands_of, weights, with_blend
+from ml_tasks.demand.launches import launches_of
 from ml_tasks.demand.model import SIMPLE
-from ml_tasks.demand.panel import HORIZON_WEEKS
+from ml_tasks.demand.panel import AWAKE_WEEKS, HORIZON_WEEKS, Panel
 from ml_tasks.demand.season import season_of
+from ml_tasks.shared.bias import FIGURE
 
 MIN_WEEKS = 12
 # The blend's expected units, beside its median.
 BLEND_MEAN = "blend_mean"
+TOTALS = "totals"  # the report's rows with each method's bias
 
 
 def report(tested: Backtest) -> dict[str, Any]:
@@ -72,22 +75,58 @@ def _forecast_at(
     tested: Backtest, number: int
 ) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]] | None:
     """Rows of the judged products, their takings, and each method's units at an origin."""
-    origin, past = tested.origins[number], tested.panel.until(tested.origins[number])
+    past = tested.panel.until(tested.origins[number])
     judged, revenue = judged_products(past)
     if not judged.any():
         return None
-    known = np.searchsorted(tested.panel.product_ids, past.product_ids)
-    of_product = weights(tested, number).of_product
-    forecasts = with_blend(tested, of_product, number + 1)
-    shifts = bands_of(tested, forecasts[:number])
-    units = {
-        name: blend.units_of(values[known], shifts[name], past.units)
-        for name, values in forecasts[number].items()
-    }
-    expected = reconcile.means(units[BLEND], past, season_of(tested.panel.until(origin)))
+    known, units = _units_at(tested, number, past)
+    expected = reconcile.means(units[BLEND], past, season_of(past), launches_of(past.units))
+    units[BLEND] = reconcile.consistent(units[BLEND], expected)
     units[BLEND_MEAN] = np.repeat(expected[..., None], 3, axis=2)
     cut = {name: values[judged][:, :HORIZON_WEEKS] for name, values in units.items()}
     return known[judged], revenue, cut
+
+
+def _units_at(
+    tested: Backtest, number: int, past: Panel
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Rows of the products known at an origin, and each method's units of theirs."""
+    known = np.searchsorted(tested.panel.product_ids, past.product_ids)
+    forecasts = with_blend(tested, weights(tested, number).of_product, number + 1)
+    shifts = bands_of(tested, forecasts[:number])
+    return known, {
+        name: blend.units_of(values[known], shifts[name], past.units)
+        for name, values in forecasts[number].items()
+    }
+
+
+def totals(tested: Backtest) -> list[dict[str, Any]]:
+    """A row per origin but the first and method: by how much its expected units were too many.
+
+    Of all products that would have been scored, as their means are there to be added up; those of
+    a shop whose products are all sold rarely, too, where nothing else can be judged.
+    """
+    if not tested.has_candidates:
+        return []
+    rows = []
+    for number in range(1, len(tested.origins)):
+        past = tested.panel.until(tested.origins[number])
+        known, units = _units_at(tested, number, past)
+        awake = past.sold_within(AWAKE_WEEKS)
+        origin, season, launches = past.n_weeks, season_of(past), launches_of(past.units)
+        came = np.nansum(tested.panel.units[known[awake], origin : origin + HORIZON_WEEKS])
+        for name in (BLEND, *SIMPLE):
+            quantiles = units[name][awake]
+            expected = reconcile.means(quantiles, past.only(awake), season, launches)
+            total = expected[:, :HORIZON_WEEKS].sum()
+            rows.append(
+                {
+                    "cut_date": str(past.week(origin)),
+                    "model": name,
+                    FIGURE: float(total / came - 1) if came else None,
+                }
+            )
+    return rows
 
 
 def _at_origin(tested: Backtest, number: int) -> dict[str, dict[str, float]] | None:

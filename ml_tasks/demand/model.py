@@ -6,11 +6,19 @@ is the week after the panel's last.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ml_tasks.demand import arima, closures, intermittent, lstm, smoothing
+from ml_tasks.demand.launches import (
+    Launches,
+    after_first_sale,
+    begun_as_usual,
+    is_young,
+    launches_of,
+    rates,
+)
 from ml_tasks.demand.lstm import ShopRun
 from ml_tasks.demand.panel import SEASON_WEEKS, STEPS, Panel
 from ml_tasks.demand.prices import at_usual_price, elasticity_of
@@ -48,6 +56,7 @@ class Shop:
         usual: Of sales as they were.
         usual_priced: Of sales at usual prices.
         run: Of sales as they were.
+        launches: Of all products, those that fell asleep too.
     """
 
     season: np.ndarray
@@ -55,21 +64,24 @@ class Shop:
     usual: Usual
     usual_priced: Usual
     run: ShopRun
+    launches: Launches
 
 
 def fit(panel: Panel, seed: int) -> Fitted:
     """Fit the candidates that learn, to all weeks of the panel."""
     panel = closures.without_past(panel)
     recent_amount = panel.amount[:, -26:].sum(axis=1)
-    parameters = arima.fit(panel.units, season_of(panel), recent_amount)
+    begun = begun_as_usual(panel.units, launches_of(panel.units))
+    parameters = arima.fit(begun, season_of(panel), recent_amount)
     return Fitted(panel.product_ids, parameters, lstm.fit(panel, seed))
 
 
-def shop_of(panel: Panel) -> Shop:
+def shop_of(panel: Panel, launches: Launches) -> Shop:
     """What forecasts take from the whole shop.
 
     Args:
         panel: All products that are forecast, at least one week.
+        launches: Of all products that were ever sold.
     """
     panel = closures.without_past(panel)
     season = season_of(panel)
@@ -80,6 +92,7 @@ def shop_of(panel: Panel) -> Shop:
         usual=smoothing.usual_of(panel, season),
         usual_priced=smoothing.usual_of(at_usual_price(panel, elasticity), season),
         run=lstm.run_of(panel),
+        launches=launches,
     )
 
 
@@ -96,21 +109,25 @@ def forecast(fitted: Fitted, panel: Panel, shop: Shop) -> Forecasts:
     season = shop.season
     priced = at_usual_price(panel, shop.elasticity)
     parameters = _aligned(fitted, panel.product_ids)
-    return simple(panel.units) | {
+    begun = replace(panel, units=begun_as_usual(panel.units, shop.launches))
+    return simple(panel.units, shop.launches) | {
         SMOOTHING: smoothing.forecast(panel, season, shop.usual),
         PRICED_SMOOTHING: smoothing.forecast(priced, season, shop.usual_priced),
-        INTERMITTENT: intermittent.forecast(panel.units, season),
-        ARIMA: arima.forecast(panel.units, season, parameters),
-        LSTM: lstm.forecast(panel, fitted.lstm_weights, shop.run),
+        INTERMITTENT: intermittent.forecast(panel.units, season, shop.launches.chance),
+        ARIMA: arima.forecast(begun.units, season, parameters),
+        LSTM: lstm.forecast(begun, fitted.lstm_weights, shop.run),
     }
 
 
-def simple(units: np.ndarray) -> Forecasts:
+def simple(units: np.ndarray, launches: Launches) -> Forecasts:
     """The methods that need no fit.
 
-    They have no spread of their own: the bands come from their errors in the backtest.
+    They have no spread of their own: the bands come from their errors in the backtest. A product
+    that is known for fewer weeks than the mean is of is expected to sell by `launches.rates`.
     """
-    recent = np.nanmean(units[:, -MEAN_WEEKS:], axis=1, keepdims=True)
+    mean = np.nanmean(units[:, -MEAN_WEEKS:], axis=1)
+    recent = np.where(is_young(units), rates(units, launches), mean)[:, None]
+    units = after_first_sale(units)
     year_ago = units.shape[1] + np.arange(STEPS) - SEASON_WEEKS
     last_year = np.where(year_ago >= 0, units[:, np.maximum(year_ago, 0)], np.nan)
     medians = {

@@ -13,6 +13,8 @@ HORIZON_WEEKS = 8
 STEPS = HORIZON_WEEKS + 1
 WEEK = timedelta(days=7)
 SEASON_WEEKS = 52
+# A product that sold nothing for half a year may be gone for good; nothing here can tell.
+AWAKE_WEEKS = 26
 NO_FAMILY = ""
 
 

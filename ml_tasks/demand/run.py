@@ -21,8 +21,10 @@ from ml_tasks.demand import (
 )
 from ml_tasks.demand import model as demand
 from ml_tasks.demand.backtest import BLEND
+from ml_tasks.demand.launches import Launches, launches_of
 from ml_tasks.demand.model import CANDIDATES
 from ml_tasks.demand.panel import (
+    AWAKE_WEEKS,
     HORIZON_WEEKS,
     WEEK,
     Panel,
@@ -31,11 +33,13 @@ from ml_tasks.demand.panel import (
     weeks_stepped_over,
 )
 from ml_tasks.demand.season import season_of
+from ml_tasks.shared.bias import FIGURE, BiasFigures
 from ml_tasks.shared.contest import LOWER
 from ml_tasks.shared.features import FeatureStore
 from ml_tasks.shared.model import TrainedModel
 
 QUESTION = "demand"
+BIAS = BiasFigures(FIGURE, rows=evaluate.TOTALS)
 CONTEST = {"wrmsse": LOWER, "mase": LOWER}
 BASELINES = demand.SIMPLE
 TRAINED_EACH = "week"
@@ -43,9 +47,7 @@ NO_MODEL = "no_model"
 QUANTITIES = ("demand_units_p10", "demand_units_p50", "demand_units_p90")
 MEAN = "demand_units_mean"
 
-# A product that sold nothing for half a year may be gone for good; nothing here can tell.
-ACTIVE_WEEKS = 26
-ASLEEP = f"no sale in the last {ACTIVE_WEEKS} weeks"
+ASLEEP = f"no sale in the last {AWAKE_WEEKS} weeks"
 TOO_YOUNG = f"the shop had sold for fewer than {evaluate.MIN_WEEKS} whole weeks"
 
 
@@ -65,6 +67,7 @@ def train(training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
             "decision": f"nothing could be tested, so {name}",
             "warnings": eligibility.warnings(panel, tested, report),
             **report,
+            evaluate.TOTALS: evaluate.totals(tested),
         },
         "plots": pictures.plots(tested, report),
     }
@@ -130,11 +133,12 @@ def _scores(panel: Panel, own: np.ndarray, as_of_date: date, model: TrainedModel
     """Rows without MEAN of the products that are `own`, shape (n_products,) of booleans."""
     if model.name == NO_MODEL:
         return _not_scored(_rows(panel.only(own), as_of_date), model.parameters["reason"])
-    awake = panel.sold_within(ACTIVE_WEEKS)
+    awake = panel.sold_within(AWAKE_WEEKS)
     asleep = _not_scored(_rows(panel.only(own & ~awake), as_of_date), ASLEEP)
     if not (own & awake).any():
         return asleep
-    units, methods = _forecast(panel.only(awake), own[awake], model)
+    launches = launches_of(closures.without_past(panel).units)
+    units, methods = _forecast(panel.only(awake), own[awake], model, launches)
     frame = _rows(panel.only(own & awake), as_of_date)
     frame[list(QUANTITIES)] = units[:, _steps(as_of_date)].reshape(-1, len(QUANTITIES))
     frame["method"] = np.repeat(methods, HORIZON_WEEKS)
@@ -147,7 +151,8 @@ def _with_means(scores: pd.DataFrame, panel: Panel, as_of_date: date) -> pd.Data
     is_scored = (scores["score_status"] == "scored").to_numpy(dtype=bool)
     scores[MEAN] = np.nan
     if is_scored.any():
-        panel = panel.only(panel.sold_within(ACTIVE_WEEKS))
+        launches = launches_of(panel.units)
+        panel = panel.only(panel.sold_within(AWAKE_WEEKS))
         if scores.loc[is_scored, "product_id"].unique().tolist() != panel.product_ids.tolist():
             raise ValueError("the sales changed while they were forecast: score the date again")
         units = scores.loc[is_scored, list(QUANTITIES)].to_numpy(dtype=float)
@@ -156,7 +161,10 @@ def _with_means(scores: pd.DataFrame, panel: Panel, as_of_date: date) -> pd.Data
         season = np.concatenate(
             [usual[: panel.n_weeks], usual[panel.n_weeks :][_steps(as_of_date)]]
         )
-        scores.loc[is_scored, MEAN] = reconcile.means(by_product, panel, season).ravel()
+        expected = reconcile.means(by_product, panel, season, launches)
+        scores.loc[is_scored, MEAN] = expected.ravel()
+        units = reconcile.consistent(by_product, expected).reshape(-1, len(QUANTITIES))
+        scores.loc[is_scored, list(QUANTITIES)] = units
     return scores
 
 
@@ -166,15 +174,18 @@ def _steps(as_of_date: date) -> slice:
     return slice(first, first + HORIZON_WEEKS)
 
 
-def _forecast(panel: Panel, own: np.ndarray, model: TrainedModel) -> tuple[np.ndarray, np.ndarray]:
+def _forecast(
+    panel: Panel, own: np.ndarray, model: TrainedModel, launches: Launches
+) -> tuple[np.ndarray, np.ndarray]:
     """Units of every step, (n_own, STEPS, 3), and the method, of the products that are `own`."""
     shifts = np.array(model.parameters[stored.BANDS])
     shop_panel, panel = panel, panel.only(own)
     if model.name != BLEND:
-        quantiles = demand.simple(closures.without_past(panel).units)[model.name]
+        units = closures.without_past(panel).units
+        quantiles = demand.simple(units, launches)[model.name]
         methods = np.full(len(panel.product_ids), model.name, dtype=object)
     else:
-        shop = demand.shop_of(shop_panel)
+        shop = demand.shop_of(shop_panel, launches)
         forecasts = demand.forecast(stored.fitted(model.artefacts), panel, shop)
         weights = stored.weights_of(model.artefacts, panel.product_ids, backtest.sizes(forecasts))
         quantiles = blend.blended(forecasts, weights)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ml_tasks.demand.launches import LAUNCH_WEEKS, MIN_LAUNCHES, after_first_sale
 from ml_tasks.demand.panel import Panel
 from ml_tasks.demand.season import without_outliers
 
@@ -19,8 +20,6 @@ DECAY = 0.75  # weight of a week by that of the week after it
 OUTLIER_QUANTILE = 0.9
 # A product's family counts as this many weeks before its first one.
 PRIOR_WEEKS = 2.0
-LAUNCH_WEEKS = 8
-MIN_LAUNCHES = 5
 SPREAD_WEEKS, SPREAD_PRIOR_WEEKS = 26, 4.0
 MIN_SPREAD_WEEKS = 8
 DEFAULT_SIGMA = 0.8
@@ -51,7 +50,7 @@ def usual_of(panel: Panel, season: np.ndarray) -> Usual:
     """
     launches = Usual(*_launches(panel), variance=DEFAULT_SIGMA**2)
     factor = np.exp(season)
-    squares, count = _misses(panel.units, _level(panel, factor, launches), factor)
+    squares, count = _misses(panel, _level(panel, factor, launches), factor)
     enough = count >= MIN_SPREAD_WEEKS
     if not enough.any():
         return launches
@@ -70,7 +69,7 @@ def forecast(panel: Panel, season: np.ndarray, usual: Usual) -> np.ndarray:
     factor = np.exp(season)
     level = _level(panel, factor, usual)
     median = np.log1p(level[:, None] * factor[panel.n_weeks :])
-    squares, count = _misses(panel.units, level, factor)
+    squares, count = _misses(panel, level, factor)
     pulled = (squares + SPREAD_PRIOR_WEEKS * usual.variance) / (count + SPREAD_PRIOR_WEEKS)
     spread = Z_P90 * np.sqrt(pulled)[:, None]
     return np.stack([median - spread, median, median + spread], axis=-1)
@@ -81,8 +80,9 @@ def _level(panel: Panel, factor: np.ndarray, usual: Usual) -> np.ndarray:
 
     A ratio of sums, so that a week in which the shop was closed has no say.
     """
-    roots = np.sqrt(np.nan_to_num(without_outliers(panel.units, OUTLIER_QUANTILE)))
-    is_live = ~np.isnan(panel.units)
+    units = after_first_sale(panel.units)
+    roots = np.sqrt(np.nan_to_num(without_outliers(units, OUTLIER_QUANTILE)))
+    is_live = ~np.isnan(units)
     later = np.cumsum(is_live[:, ::-1], axis=1)[:, ::-1]  # a closure stops the clock
     weight = DECAY ** (later - 1) * is_live
     prior = PRIOR_WEEKS * DECAY ** is_live.sum(axis=1)
@@ -115,12 +115,10 @@ def _launches(panel: Panel) -> tuple[dict[str, float], float]:
     return of_family, float(of_shop)
 
 
-def _misses(
-    units: np.ndarray, level: np.ndarray, factor: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _misses(panel: Panel, level: np.ndarray, factor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Sum of squared misses of the level in recent weeks, log scale, and of how many weeks."""
-    recent = units[:, -SPREAD_WEEKS:]
-    n_weeks = units.shape[1]
+    recent = after_first_sale(panel.units)[:, -SPREAD_WEEKS:]
+    n_weeks = panel.n_weeks
     expected = np.log1p(level[:, None] * factor[max(n_weeks - SPREAD_WEEKS, 0) : n_weeks])
     squares = (np.log1p(recent) - expected) ** 2
     return np.nansum(squares, axis=1), (~np.isnan(squares)).sum(axis=1)

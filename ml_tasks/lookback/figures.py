@@ -13,8 +13,10 @@ import pandas as pd
 from ml_tasks.demand import accuracy as demand
 from ml_tasks.demand.panel import Panel
 from ml_tasks.shared import metrics
+from ml_tasks.shared.bias import FIGURE, bias_of_rate
 from ml_tasks.shared.slices import ALL, Figures, Slice, standard_errors
 
+MEAN = "demand_units_mean"
 QUANTILES = ("demand_units_p10", "demand_units_p50", "demand_units_p90")
 # The figure that stands for a question where nothing can be told.
 HEADLINES = {"churn": "auc", "clv": "gini", "demand": "wrmsse", "survival": "concordance"}
@@ -59,6 +61,7 @@ def _of_probability(event: np.ndarray, probability: pd.Series, rate_name: str) -
         "mean_probability": float(p.mean()),
         rate_name: float(event.mean()),
         "mean_error": float(p.mean() - event.mean()),
+        FIGURE: bias_of_rate(float(p.mean()), float(event.mean())),
     }
 
 
@@ -80,6 +83,7 @@ def clv(rows: pd.DataFrame, horizon_days: int) -> dict[str, float]:
         "gini": metrics.normalised_gini(spend, mean),
         "total_error": total_error,
         "abs_total_error": abs(total_error),
+        FIGURE: total_error,
         "mean_absolute_error": float(np.abs(spend - middle).mean()),
         "predicted_total_amount": float(mean.sum()),
         "actual_total_amount": float(spend.sum()),
@@ -93,6 +97,8 @@ def clv(rows: pd.DataFrame, horizon_days: int) -> dict[str, float]:
 def of_products(rows: pd.DataFrame, past: Panel) -> list[Slice]:
     """WRMSSE, MASE, bias and coverage of the products that evaluation judges, too.
 
+    The bias is of expected units, which are there to be added up; the rest is of medians.
+
     Args:
         rows: Of `happened.products`.
         past: Sales before the scored date.
@@ -103,19 +109,21 @@ def of_products(rows: pd.DataFrame, past: Panel) -> list[Slice]:
     judged, revenue = demand.judged_products(past)
     ids = past.product_ids[judged]
     table = rows[rows["product_id"].isin(ids)].pivot(
-        index="product_id", columns="horizon_weeks", values=[*QUANTILES, "happened_units"]
+        index="product_id", columns="horizon_weeks", values=[*QUANTILES, MEAN, "happened_units"]
     )
     if table.empty:
         return []
     place = np.searchsorted(ids, table.index.to_numpy(dtype=str))
     history, weight = past.units[judged][place], revenue[place]
     forecast = np.stack([table[name].to_numpy(dtype=float) for name in QUANTILES], axis=-1)
+    expected = table[MEAN].fillna(table[QUANTILES[1]]).to_numpy(dtype=float)
     actual = table["happened_units"].to_numpy(dtype=float)
 
     def figures(product: pd.DataFrame, week: slice) -> dict[str, float]:
         row = product["row"].to_numpy()
         return {
             **demand.accuracy(forecast[row, week, 1], actual[row, week], history[row], weight[row]),
+            FIGURE: metrics.total_error(actual[row, week], expected[row, week]),
             "coverage_p10_p90": demand.coverage(forecast[row, week], actual[row, week]),
         }
 

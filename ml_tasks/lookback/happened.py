@@ -120,11 +120,12 @@ def products(connection: psycopg.Connection[Any], one: Due) -> pd.DataFrame:
 
     Returns:
         One row per product_id and horizon_weeks, ordered by them: week_start_date, the forecast's
-        quantiles, and `happened_units`.
+        quantiles and mean, and `happened_units`.
     """
     query = sql.SQL(
         "select scores.product_id, scores.week_start_date, scores.horizon_weeks,"
         " scores.demand_units_p10, scores.demand_units_p50, scores.demand_units_p90,"
+        " scores.demand_units_mean,"
         " coalesce(demand.sold_units, 0) as happened_units"
         " from {scores} as scores"
         " left join marts.fct_demand_weekly as demand"

@@ -18,10 +18,11 @@ from ml_tasks.demand.panel import panel_of
 from ml_tasks.lookback import backtest, figures, happened
 from ml_tasks.lookback.happened import Due
 from ml_tasks.shared import registry, slices
+from ml_tasks.shared.bias import FIGURE, bias_of
 from ml_tasks.shared.features import FeatureStore
 from ml_tasks.shared.model import TrainedModel
 from ml_tasks.shared.publish import publish
-from ml_tasks.shared.run import late_file_ids_of
+from ml_tasks.shared.run import late_file_ids_of, question_module
 from ml_tasks.shared.slices import Slice
 from perennial import contracts
 from perennial.contracts import LOOKBACK
@@ -71,7 +72,8 @@ def backtest_of(settings: Settings, one: Due) -> Mapping[str, list[float]]:
     if one.horizon_days != backtest.TESTED_DAYS.get(one.question):
         return {}
     report = registry.report_of(settings, one.question, one.training_date, one.model_version)
-    return backtest.of_cuts(report, one.model_name)
+    bias = bias_of(report, one.model_name, question_module(one.question).BIAS)
+    return {**backtest.of_cuts(report, one.model_name), FIGURE: list(bias.of_cuts)}
 
 
 def judge(

@@ -50,6 +50,10 @@ def checked(frame: pd.DataFrame, table: ScoreTable) -> pa.Table:
     _check_status(rows, table)
     for column in table.question_columns:
         _check_values(rows[column.name], column, table)
+        if column.bounded_by:
+            bound = rows[column.bounded_by]
+            is_above = pc.and_(pc.greater(rows[column.name], bound), pc.not_equal(bound, 0))
+            _refuse(is_above, f"scores.{table.name}.{column.name}", f"above {column.bounded_by}")
     return rows
 
 

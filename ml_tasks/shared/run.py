@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import psycopg
 
-from ml_tasks.shared import champions, drift, drift_watch, registry, sharded
+from ml_tasks.shared import bias, champions, drift, drift_watch, registry, sharded
 from ml_tasks.shared.features import FeatureStore
 from ml_tasks.shared.model import TrainedModel, training_date_of
 from ml_tasks.shared.publish import OvertakenError, now, publish
@@ -107,7 +107,9 @@ def _score_and_publish(
                 min(part.read_at for part in parts),
             )
     drifted = drift_watch.watch(settings, question, as_of_date, model, counted, run_id)
-    summary["warnings"] = [*summary["warnings"], *drifted]
+    report = registry.report_of(settings, question, model.training_date, model.model_version)
+    biased = bias.warnings(report, model.name, scoring.module.BIAS)
+    summary["warnings"] = [*summary["warnings"], *drifted, *(f"{question}: {b}" for b in biased)]
     seconds = {
         "model": round(model_ready - started, 1),
         "score": round(scored - model_ready, 1),
@@ -245,6 +247,8 @@ def train_model(
         trained = module.train(training_date, store, SEED)
         trained = replace(trained, data=list(store.reads))
         trained = drift_watch.with_reference(trained, question, module, store)
+    report = bias.with_warnings(trained.report, trained.name, module.BIAS)
+    trained = replace(trained, report=report)
     tags[registry.RECIPE] = registry.recipe(question)
     return registry.add(settings, question, trained, tags)
 

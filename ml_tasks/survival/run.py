@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from ml_tasks.shared.bias import BiasFigures
 from ml_tasks.shared.contest import HIGHER, LOWER
 from ml_tasks.shared.features import FeatureStore
 from ml_tasks.shared.model import TrainedModel, canonical_json
@@ -30,6 +31,7 @@ from ml_tasks.survival.recency import MIN_EVENTS, MIN_FOLLOW_UP_DAYS, RecencyMod
 from ml_tasks.survival.shop_days import fit_shop_days
 
 QUESTION = "survival"
+BIAS = BiasFigures("mean_order_probability_90d", "ordered_rate_90d", is_rate=True)
 CONTEST = {"integrated_brier": LOWER, "concordance": HIGHER}
 BASELINES = (RecencyModel.name,)
 MODEL_FILE, CURVES_FILE, EFFECTS_FILE = "model.json", "curves.json", "effects.json"

@@ -165,6 +165,8 @@ def test_good_scores_pass_without_a_warning(gate_home, results, question):
         ("demand", "update {table} set demand_units_p90 = 1 where product_id = 'p1'",
          "demand_units_p90, demand_units_p50"),
         ("demand", "update {table} set demand_units_p10 = -1", "demand_units_p10"),
+        ("demand", "update {table} set demand_units_mean = 4.1 where product_id = 'p1'",
+         "demand_units_mean is not above its bound"),
         ("survival_curves", "delete from {table}", "row_count"),
         ("survival_curves", "update {table} set survival_lower = 0.7 where day = 9",
          "survival_upper, survival_lower"),

@@ -25,12 +25,15 @@ from ml_tasks.demand import (
     smoothing,
 )
 from ml_tasks.demand import season as season_module
+from ml_tasks.demand.launches import Launches, launches_of, rates
 from ml_tasks.demand.model import CANDIDATES
 from ml_tasks.demand.panel import STEPS, Panel, first_forecast_week, panel_of, weeks_stepped_over
 from ml_tasks.demand.season import season_of, without_outliers
+from ml_tasks.shared import bias
 from ml_tasks.shared.check import checked
 from ml_tasks.shared.model import TrainedModel, canonical_json
 from perennial import contracts
+from perennial.contracts import ContractError
 
 MONDAY = date(2020, 1, 6)
 TABLE = contracts.load("demand").table("demand")
@@ -51,7 +54,11 @@ def smoothed(known: Panel, season: np.ndarray) -> np.ndarray:
 
 
 def forecasts(fitted: model.Fitted, known: Panel) -> model.Forecasts:
-    return model.forecast(fitted, known, model.shop_of(known))
+    return model.forecast(fitted, known, model.shop_of(known, launches_of(known.units)))
+
+
+def simple(units: np.ndarray) -> model.Forecasts:
+    return model.simple(units, launches_of(units))
 
 
 class Store:
@@ -228,7 +235,7 @@ def test_intermittent_rate_and_size_are_found():
     sizes = np.exp(rng.normal(2.0, 0.5, (400, 200)))
     units = np.where(rng.random((400, 200)) < 0.3, sizes, 0.0)
     units[np.cumsum(units, axis=1) == 0] = np.nan
-    low, median, high = np.expm1(intermittent.forecast(units, no_season(units)))[:, 0].T
+    low, median, high = np.expm1(intermittent.forecast(units, no_season(units), 0.5))[:, 0].T
     assert (low == 0).all()
     assert (median == 0).mean() > 0.9  # fewer than half of the weeks have a sale
     # of all weeks one in ten has more than the .667 quantile of the sizes
@@ -237,10 +244,119 @@ def test_intermittent_rate_and_size_are_found():
 
 def test_steady_product_is_no_intermittent_one():
     units = np.exp(np.random.default_rng(18).normal(3.0, 0.5, (300, 150)))
-    low, median, high = np.log(np.expm1(intermittent.forecast(units, no_season(units))))[:, 0].T
+    low, median, high = np.log(np.expm1(intermittent.forecast(units, no_season(units), 0.5)))[
+        :, 0
+    ].T
     assert np.mean(median) == pytest.approx(3.0, abs=0.05)
     assert np.mean(high - median) == pytest.approx(0.5 * 1.2816, abs=0.08)
     assert np.mean(median - low) == pytest.approx(0.5 * 1.2816, abs=0.08)
+
+
+# young products: known from their first sale, which says nothing of the weeks after it
+
+
+def rarely_sold(rate: float, n_products: int, n_weeks: int, seed: int) -> np.ndarray:
+    return (np.random.default_rng(seed).random((n_products, n_weeks)) < rate).astype(float)
+
+
+def from_first_sale(units: np.ndarray) -> np.ndarray:
+    return np.where(np.cumsum(units, axis=1) > 0, units, np.nan)
+
+
+@pytest.mark.parametrize("n_weeks", [12, 26])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_young_products_of_a_shop_of_rarely_sold_ones_sell_at_its_rate(n_weeks, seed):
+    units = rarely_sold(0.04, 2_000, n_weeks, seed)
+    shop, day = Store(units), MONDAY + timedelta(days=7 * n_weeks)
+    frame = run.score(day, run.train(day, shop, seed=7), shop)["demand"]
+    checked(frame, TABLE)
+    first_week = np.where(units.any(axis=1), units.argmax(axis=1), -1)
+    young = np.flatnonzero(first_week >= n_weeks - 8)
+    rows = frame[frame["product_id"].isin([f"p{number:04d}" for number in young])]
+    assert rows[run.MEAN].sum() / 8 == pytest.approx(0.04 * len(young), rel=0.2)
+    assert (rows["demand_units_p90"] == 0).all()
+
+
+def test_gamma_poisson_shop_has_its_posterior_means():
+    rng = np.random.default_rng(33)
+    rate = rng.gamma(2.0, 1 / 4.0, 6_000)  # mean .5; one's own weeks count as much after 4
+    units = rng.poisson(rate[:, None], (6_000, 9)).astype(float)
+    units[:, 0] = 1.0  # the first sale, whatever the rate
+    usual = launches_of(units)
+    assert usual.prior_weeks == pytest.approx(4.0, rel=0.15)
+    sold = np.array([[np.nan, np.nan, 3.0, 0.0, 1.0], [np.nan, np.nan, np.nan, np.nan, 5.0]])
+    by_hand = [(1 + 4 * usual.rate) / (2 + 4), usual.rate]
+    np.testing.assert_allclose(rates(sold, replace(usual, prior_weeks=4.0)), by_hand)
+
+
+def test_young_product_of_a_shop_whose_products_sell_alike_each_week_sells_so():
+    units = np.full((30, 20), np.nan)
+    for row in range(30):
+        units[row, row % 20 :] = 10.0
+    np.testing.assert_allclose(np.expm1(simple(units)[model.MEAN][..., 1]), 10.0)
+
+
+@pytest.mark.usefixtures("few_steps")
+def test_no_method_takes_the_first_sale_for_the_next_weeks():
+    units = from_first_sale(rarely_sold(0.04, 800, 60, seed=4))
+    units = units[~np.isnan(units).all(axis=1)]
+    units[0] = np.nan
+    units[0, -1] = 3.0  # sold once, last week
+    told = forecasts(model.fit(panel(units), seed=1), panel(units))
+    assert {
+        name: np.expm1(said[0, :, 1]).max() < 0.5 for name, said in told.items()
+    } == dict.fromkeys(told, True)
+
+
+def test_last_year_is_not_repeated_where_the_product_came_then():
+    units = np.full((9, 60), 2.0)
+    units[:, :8] = np.nan
+    units[:, 8] = 50.0  # the first sale, 52 weeks before the first week to come
+    median = np.expm1(simple(units)[model.SEASONAL_NAIVE][0, :, 1])
+    np.testing.assert_allclose(median, 2.0)
+
+
+def test_asleep_products_say_what_new_ones_do_next():
+    units = np.zeros((40, 60))
+    units[:39, 50] = 1.0  # sold once each
+    units[39, 10:] = 8.0
+    usual = launches_of(from_first_sale(units))
+    assert usual == Launches(rate=0.0, prior_weeks=np.inf, chance=0.0)
+
+
+@pytest.mark.parametrize(
+    ("least", "expected"),
+    [
+        pytest.param(1.0, [0.0, 0.0, 0.7], id="pieces"),
+        pytest.param(0.25, [0.0, 0.3, 0.7], id="by weight"),
+    ],
+)
+def test_quantile_of_less_than_is_sold_at_a_time_is_none(least, expected):
+    quantiles = np.log1p([[[0.1, 0.3, 0.7]]])
+    sold = np.array([[0.0, least, 4.0]])
+    found = blend.units_of(quantiles, np.zeros((blend.COUNT_CLASSES, 2)), sold)
+    np.testing.assert_allclose(found[0, 0], expected)
+
+
+def test_upper_quantile_is_not_below_the_mean_unless_there_is_none():
+    units = np.array([[[0.0, 0.0, 0.0], [0.0, 1.0, 2.0], [1.0, 2.0, 9.0]]])
+    found = reconcile.consistent(units, np.array([[0.04, 3.0, 3.0]]))
+    np.testing.assert_array_equal(found[0, :, 2], [0.0, 3.0, 9.0])
+    np.testing.assert_array_equal(found[..., :2], units[..., :2])
+
+
+@pytest.mark.parametrize(("p90", "is_kept"), [(0.0, True), (0.02, False), (0.04, True)])
+def test_contract_refuses_a_mean_above_the_upper_quantile(poisson_shop, trained, p90, is_kept):
+    day = MONDAY + timedelta(days=7 * 100)
+    frame = run.score(day, trained, poisson_shop[0])["demand"]
+    frame.loc[0, [*run.QUANTITIES, run.MEAN]] = [0.0, 0.0, p90, 0.04]
+    if is_kept:
+        checked(frame, TABLE)
+    else:
+        with pytest.raises(
+            ContractError, match="demand_units_mean: 1 of 480 rows are above demand_units_p90"
+        ):
+            checked(frame, TABLE)
 
 
 # closures
@@ -276,8 +392,8 @@ def test_shop_that_opens_again_sells_as_before():
     forecasts = {
         "smoothing": smoothed(known, season),
         "arima": arima.forecast(known.units, season, steady),
-        "intermittent": intermittent.forecast(known.units, season),
-        "last year": model.simple(known.units)[model.SEASONAL_NAIVE],
+        "intermittent": intermittent.forecast(known.units, season, 0.5),
+        "last year": simple(known.units)[model.SEASONAL_NAIVE],
     }
     for name, quantiles in forecasts.items():
         low, median, high = np.expm1(quantiles[:10, 0]).T
@@ -436,7 +552,7 @@ def test_lstm_finds_a_planted_season(monkeypatch):
     units = rng.poisson(truth).astype(float)
     known, came = panel(units[:, :130]), truth[:, 130 : 130 + STEPS]
     network = np.expm1(lstm.forecast(known, lstm.fit(known, seed=1), lstm.run_of(known))[..., 1])
-    naive = np.expm1(model.simple(known.units)[model.MEAN][..., 1])
+    naive = np.expm1(simple(known.units)[model.MEAN][..., 1])
     error = np.abs(network - came).mean()
     assert error < 0.5 * np.abs(naive - came).mean()
     assert error < 0.25 * came.mean()
@@ -473,7 +589,7 @@ def test_seasonal_naive_repeats_last_year_and_else_the_recent_mean():
     units[0, 8:17] = np.arange(9) + 20  # 52 weeks before the nine to come
     units[1, :40] = np.nan  # first sold 20 weeks ago
     units[1, -8:] = 6.0
-    forecasts = model.simple(units)
+    forecasts = simple(units)
     median = np.expm1(forecasts[model.SEASONAL_NAIVE][..., 1])
     np.testing.assert_allclose(median, [np.arange(9) + 20, np.full(9, 6.0)])
     np.testing.assert_allclose(np.expm1(forecasts[model.MEAN][..., 1])[1], np.full(9, 6.0))
@@ -536,7 +652,8 @@ def test_expected_units_add_up_to_the_totals():
     families = ["a"] * 25 + ["b"] * 22 + ["c"] * 3  # c is too small for a total of its own
     quantiles = np.sort(rng.uniform(0, 9, (50, STEPS, 3)), axis=-1)
     season = rng.normal(0, 0.2, 80 + STEPS)
-    means = reconcile.means(quantiles, panel(units, families), season)
+    known = panel(units, families)
+    means = reconcile.means(quantiles, known, season, launches_of(units))
     added = quantiles @ [0.3, 0.4, 0.3]
     for members in (slice(0, 25), slice(25, 47), slice(47, 50)):
         direct = reconcile.total_forecast(units[members].sum(axis=0), season)
@@ -712,6 +829,24 @@ def test_report_has_every_method_at_every_cut_and_pictures(trained):
     pictures = {f"forecast_{place}.png" for place in (1, 2, 3)} | {"coverage.png", "residuals.png"}
     assert set(trained.plots) == pictures
     assert all(content.startswith(b"\x89PNG") for content in trained.plots.values())
+
+
+def test_report_has_the_bias_of_what_is_published_at_every_cut(poisson_shop, trained):
+    found = bias.bias_of(trained.report, trained.name, run.BIAS)
+    assert len(found.of_cuts) == backtest.COUNT_ORIGINS - 1
+    assert np.abs(found.of_cuts).max() < 0.15  # rates that never change
+    assert not found.is_beyond
+    assert {row["model"] for row in trained.report[evaluate.TOTALS]} == {"blend", *model.SIMPLE}
+
+
+@pytest.mark.usefixtures("few_steps")
+def test_shop_that_sold_ever_less_is_warned_of_its_totals_though_nothing_is_judged():
+    rate = 0.3 * 0.93 ** np.arange(70)
+    units = (np.random.default_rng(34).random((1_500, 70)) < rate).astype(float)
+    trained = run.train(MONDAY + timedelta(days=7 * 70), Store(units), seed=7)
+    assert trained.report.get("cuts") is None  # no product sold in half of the weeks
+    (warning,) = bias.warnings(trained.report, trained.name, run.BIAS)
+    assert "too high" in warning
 
 
 @pytest.mark.usefixtures("few_steps")
