@@ -118,7 +118,7 @@ def _require_plain(named: str) -> None:
     if holds_secret(named):
         raise LandingError(f"FILES: {SECRET_REMEDY}")
     scheme = named.partition("://")[0] if "://" in named else "file"
-    if "::" in named or scheme not in SCHEMES:
+    if "::" in named or named.startswith("data:") or scheme not in SCHEMES:
         raise LandingError(
             f"{named} is no address of files ({', '.join(sorted(SCHEMES))}): chains such as zip:: "
             "are not followed, unpack archives first"

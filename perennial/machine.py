@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import re
+import shutil
 
 REMEDIES = {
     errno.ENOSPC: "the disk is full: make room (`df -h`), then give the same command again",
@@ -23,7 +25,12 @@ REMEDIES = {
 
 def refusal(error: OSError) -> str | None:
     """What was refused and what to do; None if it is nothing that a user can mend."""
-    remedy = REMEDIES.get(error.errno or 0)
+    number, name = error.errno, error.filename
+    if isinstance(error, shutil.Error):  # of a folder that was copied: what each file met with
+        (_, name, met), *_ = error.args[0]
+        found = re.match(r"\[Errno (\d+)\]", str(met))
+        number = int(found[1]) if found else None
+    remedy = REMEDIES.get(number or 0)
     if remedy is None:
         return None
-    return f"{error.filename}: {remedy}" if error.filename else remedy
+    return f"{name}: {remedy}" if name else remedy

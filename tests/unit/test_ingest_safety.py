@@ -95,6 +95,8 @@ def test_a_folder_that_is_itself_a_link_may_be_named(place: Path) -> None:
     [
         "zip://*.csv::{place}/in/orders.zip",
         "simplecache::https://example.org/orders.csv",
+        "data:text/csv,order_id",
+        "data:text/csv;base64,%%%",
         "filecache::file://{place}/in/orders.csv",
         "tar://orders.csv::{place}/in/orders.tar",
         "reference::{place}/in/orders.json",

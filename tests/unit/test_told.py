@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -35,6 +36,11 @@ def raising(error: BaseException) -> Callable[[], int]:
         pytest.param(PermissionError(errno.EACCES, "x", "/h"), "as the user who owns", id="right"),
         pytest.param(OSError(errno.EROFS, "x", "/h"), "PERENNIAL_HOME", id="read-only"),
         pytest.param(OSError(errno.EMFILE, "x"), "ulimit -n", id="open files"),
+        pytest.param(
+            shutil.Error([("/a", "/b", "[Errno 28] No space: '/a' -> '/b'"), ("/c", "/d", "x")]),
+            "/b: the disk is full",
+            id="a folder that was copied",
+        ),
         pytest.param(psycopg.errors.DiskFull("could not extend"), "df -h", id="Postgres' disk"),
         pytest.param(KeyboardInterrupt(), "make down", id="Ctrl-C"),
     ],
