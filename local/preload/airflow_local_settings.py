@@ -6,6 +6,8 @@ What is imported here no task imports again: seconds of each gate, each training
 
 from importlib import import_module
 
+from perennial import threads
+
 for name in (
     "dbt.cli.main",
     "great_expectations.expectations",
@@ -19,3 +21,4 @@ for name in (
     "xgboost",
 ):
     import_module(name)
+threads.prepare()

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import psutil
 
+from perennial import threads
 from perennial.settings import REPOSITORY
 from tests.faults.chain import STEPS, Task
 
@@ -38,6 +39,7 @@ PRELOADED = [
     "ml_tasks.lookback.run",
 ]
 
+threads.prepare()  # as local/preload does for Airflow's tasks; forked processes inherit it
 _forks = multiprocessing.get_context("forkserver")
 
 
