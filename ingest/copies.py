@@ -25,7 +25,6 @@ LOCK = "landing.lock"
 @contextmanager
 def copies(settings: Settings) -> Iterator[Path]:
     """A folder for copies, that of no other process; deleted at the end."""
-    settings.home.mkdir(parents=True, exist_ok=True)
     with _one_at_a_time(settings):
         _remove_left(settings)
         folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=settings.home))
@@ -77,6 +76,8 @@ def _held(folder: Path) -> int | None:
 @contextmanager
 def _one_at_a_time(settings: Settings) -> Iterator[None]:
     """So that nobody takes a folder for left that was made a moment ago."""
-    with (settings.home / LOCK).open("a") as file:
+    folder = settings.home / "run"  # which is in no backup
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK).open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
