@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import time
+import warnings
 from configparser import ConfigParser
 from pathlib import Path
 
@@ -104,7 +105,9 @@ def write_auth(settings: Settings, path: Path) -> None:
 
 def _set_password(settings: Settings) -> None:
     """Let the password file hold: MLflow itself looks at it once, when it makes its users."""
-    from mlflow.server.auth.sqlalchemy_store import SqlAlchemyStore
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MLflow's import warns of its own web framework
+        from mlflow.server.auth.sqlalchemy_store import SqlAlchemyStore
 
     users, password = SqlAlchemyStore(), settings.password("mlflow_admin")
     users.init_db(settings.dsn("mlflow", "mlflow", "postgresql+psycopg2"))

@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"likely: {why}")
     if seen.first_until:
         until = f"{seen.first_until:%Y-%m-%d %H:%M} UTC"
-        print(f"info: nothing was ever published here; a first run has until {until}")
+        print(f"info: not every question was ever published; a first run has until {until}")
     elif not seen.findings:
         due = f"of {seen.due}" if seen.due else "(no date is due)"
         print(f"well: {seen.views} reporting views have what is due {due}")

@@ -40,7 +40,7 @@ class Seen:
     """What a look found, and for which date.
 
     Attributes:
-        first_until: Nothing was ever published, and a first run has time until then.
+        first_until: Not every question was ever published, and a first run has time until then.
     """
 
     due: date | None
@@ -123,7 +123,7 @@ def _look(
     published = _published(watcher)
     first = min((one.landed_at for one in landings), default=now)
     until = first + timedelta(hours=settings.due_hours)
-    if not published and now < until:
+    if set(contracts.questions()) - set(published) and now < until:
         newest = max((one.as_of_date for one in landings), default=None)
         return Seen(newest, [], first_until=until)
     states, findings = [], []
