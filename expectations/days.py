@@ -46,7 +46,7 @@ def gate_days(settings: Settings, as_of_date: date, run_id: str) -> dict[str, An
     """Judge the days before a date whose orders are new; hold the batches of one that is stopped.
 
     Returns:
-        JSON-able: judged_days, rule_count, warnings.
+        JSON-able: judged_days, rule_count, warnings, and the table judged, if any day was new.
 
     Raises:
         GateFailed: If a day is stopped; the message says what is usual and how to overrule it.
@@ -74,7 +74,12 @@ def gate_days(settings: Settings, as_of_date: date, run_id: str) -> dict[str, An
     with connect(settings, "transformer") as connection:
         _remember(connection, judged, [*days, *quiet_at_first], new)
     warnings = [finding.text for finding in findings]
-    return {"judged_days": len(new), "rule_count": summary.rule_count, "warnings": warnings}
+    return {
+        "judged_days": len(new),
+        "judged": [TABLE] if new else [],
+        "rule_count": summary.rule_count,
+        "warnings": warnings,
+    }
 
 
 def _held(

@@ -63,7 +63,7 @@ def gate_raw(
         run_id: The run.
 
     Returns:
-        JSON-able: batch_ids that were accepted, rule_count, warnings.
+        JSON-able: batch_ids that were accepted, rule_count, warnings, and the tables judged.
 
     Raises:
         GateFailed: If a critical rule failed; the message says how to overrule it.
@@ -71,6 +71,7 @@ def gate_raw(
     from ingest.batches import accept, hold
 
     result: dict[str, Any] = {"gate": "raw", "batch_ids": [], "rule_count": 0, "warnings": []}
+    judged: set[str] = set()
     for held_batch_id in _held(settings, batch_id):
         checks = batch_checks(settings, held_batch_id)
         try:
@@ -87,11 +88,12 @@ def gate_raw(
             ) from None
         accept(settings, held_batch_id, f"passed the gate in run {run_id}")
         result["batch_ids"].append(held_batch_id)
+        judged |= {check.table for check in checks}
         result["rule_count"] += summary.rule_count
         result["warnings"] += summary.warnings
         if summary.warnings:
             result["warnings"] += _details(settings, held_batch_id)
-    return result
+    return result | {"judged": sorted(judged)}
 
 
 def _details(settings: Settings, batch_id: int) -> list[str]:

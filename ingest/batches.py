@@ -19,6 +19,7 @@ import psycopg
 
 from ingest.files import LandingError
 from ingest.ledger import landing_transaction
+from perennial.alerts.tell import decided
 from perennial.settings import Settings, SettingsError
 from perennial.text import plain
 from perennial.warehouse import connect
@@ -263,6 +264,7 @@ def main(arguments: Sequence[str]) -> int:
                 raise LandingError(f"BATCH={batch!r} is no batch: `make batches` lists them")
             judge = accept if verb == "accept" else refuse
             judge(settings, int(batch), f"{verb} by {getpass.getuser()}")
+            decided(settings, "accepted" if verb == "accept" else "refused")
             print(f"batch {batch}: {verb}ed. The next build takes it into account (`make run`).")
         case _:
             raise SettingsError("say accept BATCH, refuse BATCH or list")

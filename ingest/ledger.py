@@ -54,6 +54,7 @@ class Landing:
             "rejected": sum(file.rejected for file in self.files),
             "files": [asdict(file) for file in self.files],
             "warnings": [line for file in self.files for line in file.warnings],
+            "judged": sorted({f"raw.{file.table}" for file in self.files if file.file_id}),
         }
 
 

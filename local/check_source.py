@@ -141,14 +141,20 @@ def _throw_away_home(settings: Settings, mine: shop.Own) -> Iterator[Settings]:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Have a `kill`, or a terminal that is closed, end us as Ctrl-C does: with what cleans up."""
+    """Have a `kill`, or a terminal that is closed, end us as Ctrl-C does: with what cleans up.
+
+    What is ignored, as under nohup, stays so.
+    """
 
     def interrupt(number: int, frame: object) -> None:
         raise KeyboardInterrupt
 
-    before = {
-        number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)
-    }
+    heeded = [
+        number
+        for number in (signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) is not signal.SIG_IGN
+    ]
+    before = {number: signal.signal(number, interrupt) for number in heeded}
     try:
         yield
     finally:

@@ -84,8 +84,9 @@ def stop(settings: Settings) -> None:
 
 
 def remove(settings: Settings) -> None:
-    """Delete the stopped server's files."""
+    """Delete the stopped server's files, and end what a start that was cut short left at work."""
     data, link = data_folder(settings), _link(settings)
+    _end_orphans(data)
     if data == link:
         shutil.rmtree(data, ignore_errors=True)
         shutil.rmtree(_copies(settings), ignore_errors=True)

@@ -35,11 +35,11 @@ WATCHERS = ("watcher", CHECKER, WARDEN)
 
 # Shares of the server's connections, percent; all together below 100.
 CONNECTION_SHARES = {
-    "airflow": 32, READER: 22, "mlflow": 10, "transformer": 10, "scorer": 10, "loader": 5,
-    "watcher": 3, OWNER: 2, "eraser": 2, CHECKER: 2, WARDEN: 1,
+    "airflow": 30, READER: 20, "mlflow": 9, "transformer": 9, "scorer": 9, "watcher": 6,
+    "loader": 5, OWNER: 2, "eraser": 2, CHECKER: 1, WARDEN: 1,
 }  # fmt: skip
 LEAST_CONNECTIONS = 3
-LEAST_OF_SERVER = 60
+LEAST_OF_SERVER = 100
 
 # Defaults, which a session may change, but for the last three: those only the superuser can.
 # perennial/reader_limit.py holds readers to the others.

@@ -406,7 +406,7 @@ comment on column ops.alerts.subject is 'Subject line of the message.';
 comment on column ops.alerts.is_delivered is 'Whether every receiver took it.';
 comment on column ops.alerts.alerted_at is 'When it was sent, UTC.';
 comment on column ops.alerts.incident_id is 'What it is about; null: sent before there were incidents.';
-comment on column ops.alerts.event is 'opened, again (it stays), or recovered; null: before there were incidents.';
+comment on column ops.alerts.event is 'opened, again (it stays), recovered, or accepted or refused by a person; null: before there were incidents.';
 
 -- The watchdog counts customers and sees none: neither ids nor anything else of them.
 create or replace function ops.count_known_customers(as_of_date date) returns bigint

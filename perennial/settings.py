@@ -137,7 +137,10 @@ class Settings(BaseSettings):
     alert_base_url: str = Field("", description="Base of the links in alerts; empty: this Airflow.")
 
     training_customers: int = Field(
-        20_000, ge=1, description="A date that is only learnt from holds about so many customers."
+        20_000,
+        ge=1,
+        description="A date that is only learnt from holds about so many customers; one that is "
+        "made already keeps its sample.",
     )
 
     shards: int = Field(

@@ -24,10 +24,10 @@ from perennial.warehouse import connect
 if TYPE_CHECKING:
     import psycopg
 
-HOW_TO_CHANGE = (
-    "leave the setting out; to change the home's on purpose: make shop {setting}={given} "
-    "(all orders are then built anew)"
-)
+COSTS = {
+    "time_zone": "all orders are then built anew",
+    "currency": "a name alone: nothing is converted",
+}
 
 
 @dataclass(frozen=True)
@@ -154,9 +154,9 @@ def _check(settings: Settings, found: Own) -> None:
         if given and given != theirs:
             setting = name.upper()
             raise SettingsError(
-                f"{setting}={given}: {settings.home} has {setting}={theirs} since its first start, "
-                f"and orders of both would be mixed. To go on, "
-                + HOW_TO_CHANGE.format(setting=setting, given=given)
+                f"{setting}={given}: {settings.home} has {setting}={theirs}, and orders of both "
+                "would be mixed. Leave the setting out to go on with the home's; to change the "
+                f"home's on purpose: make shop {setting}={given} ({COSTS[name]})"
             )
 
 
@@ -189,6 +189,8 @@ def main() -> int:
     parser.add_argument("--currency", default="")
     arguments = parser.parse_args()
     settings = Settings().model_copy(update={"time_zone": "", "currency": ""})
+    owner = shop_file(settings.home).get("source", settings.source)
+    settings = settings.model_copy(update={"source": owner})
     mine = own(settings)
     wanted = Own(arguments.time_zone or mine.time_zone, arguments.currency or mine.currency)
     if wanted != mine:

@@ -33,7 +33,7 @@ from perennial.alerts.killed import why_killed
 from perennial.alerts.tell import is_told, recovered, tell
 from perennial.alerts.words import NO_CONNECTION, cause_of, everywhere, fingerprint, table_in
 from perennial.connections import holders
-from perennial.settings import Settings
+from perennial.settings import Settings, SettingsError
 
 log = logging.getLogger(__name__)
 
@@ -119,7 +119,7 @@ def failure(context: Mapping[str, Any], settings: Settings) -> Cause:
 def _who_is_connected(settings: Settings) -> str | None:
     try:
         return holders(settings)
-    except psycopg.OperationalError as error:  # the alert goes out without it
+    except (psycopg.OperationalError, SettingsError) as error:  # the alert goes out without it
         log.error("it is not known who has the connections: %s", cause_of(error))
         return None
 
@@ -168,14 +168,18 @@ def tell_warnings(result: dict[str, Any], context: Mapping[str, Any]) -> dict[st
     """Tell about a gate's warnings, which stopped nothing, and hand the step's result on.
 
     Args:
-        result: Of a step with a gate in it; `warnings` are the failed rules, in words.
+        result: Of a step with a gate in it; `warnings` are the failed rules, in words, `judged` the
+            tables that it looked at, where it does not look at all of them each time. What it did
+            not look at has not recovered: its warnings stay open.
         context: What Airflow knows of the running task.
     """
     settings, seen = Settings(), Seen.from_context(context)
     causes = [_warning(text, seen, settings) for text in result["warnings"]]
     tell(settings, causes)
     still = [cause.key for cause in causes]
-    recovered(settings, [_gate_of(seen)], seen.as_of_date, still)
+    judged = result.get("judged")
+    if judged != []:
+        recovered(settings, [_gate_of(seen)], seen.as_of_date, still, judged)
     return result
 
 

@@ -8,7 +8,7 @@ calls dbt takes the vars from the home (perennial/shop.py); this is for homes th
         {% set wanted = [var('time_zone'), var('currency')] %}
         {% if rows and rows[0].values() | list != wanted %}
             {% do exceptions.raise_compiler_error(
-                'the warehouse has ' ~ rows[0].values() | join(', ') ~ ' since its first start, and this build would be in '
+                'the warehouse has ' ~ rows[0].values() | join(', ') ~ ', and this build would be in '
                 ~ wanted | join(', ') ~ ': set PERENNIAL_TIME_ZONE and PERENNIAL_CURRENCY to the first, or change them '
                 ~ 'on purpose with `make shop`'
             ) %}

@@ -16,7 +16,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from perennial.alerts import at_home
-from perennial.alerts.causes import AGAIN, CRITICAL, OPENED, RECOVERED, Cause, Incident
+from perennial.alerts.causes import AGAIN, CRITICAL, OPENED, Cause, Incident
 from perennial.settings import Settings
 from perennial.warehouse import connect
 
@@ -53,6 +53,12 @@ with met as (
         and not cause = any(%(still)s::text[])
         and (last_bad_date is null or %(as_of_date)s::date is null
              or last_bad_date <= %(as_of_date)s::date)
+        and (%(tables)s::text[] is null or table_name is null or table_name = any(%(tables)s))
+        -- while any batch is held it is not over, whatever other batch came through meanwhile
+        and not (
+            summary ~ 'batch [0-9, ]+ is held'
+            and exists (select from ops.landed_files where status = 'held')
+        )
     for update
 )
 update ops.incidents set
@@ -60,6 +66,14 @@ update ops.incidents set
     closed_at = case when cardinality(left_over) = 0 then now() end
 from met where incidents.incident_id = met.incident_id
 returning incidents.*
+"""
+
+DECIDE = """
+update ops.incidents set steps = '{}', closed_at = now()
+where closed_at is null
+    and summary ~ 'batch [0-9, ]+ is held'
+    and not exists (select from ops.landed_files where status = 'held')
+returning *
 """
 
 CARRY_OVER = """
@@ -118,6 +132,7 @@ def settle(
     steps: Sequence[str],
     as_of_date: date | None,
     still: Sequence[str] = (),
+    tables: Sequence[str] | None = None,
 ) -> list[Incident]:
     """Take steps that succeeded off the open incidents.
 
@@ -126,6 +141,7 @@ def settle(
         steps: What succeeded.
         as_of_date: For which date; an incident that a later date met stays open.
         still: Causes that were seen again just now.
+        tables: What the steps judged: incidents about another table stay open; None: all of it.
 
     Returns:
         Those that are over: no step is left on them.
@@ -134,10 +150,17 @@ def settle(
         "steps": list(steps),
         "as_of_date": as_of_date,
         "still": list(still),
+        "tables": None if tables is None else list(tables),
     }
     with connection.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(SETTLE, given).fetchall()
     return [Incident(**row) for row in rows if row["closed_at"]]
+
+
+def decide(connection: psycopg.Connection[Any]) -> list[Incident]:
+    """Close incidents about held batches, if a person has decided on all of those."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return [Incident(**row) for row in cursor.execute(DECIDE).fetchall()]
 
 
 def record(
@@ -165,7 +188,7 @@ def record(
             is_delivered,
         ),
     )
-    if not is_delivered and event != RECOVERED:
+    if not is_delivered and event in (OPENED, AGAIN):
         connection.execute(
             "update ops.incidents set last_told_at = null where incident_id = %s",
             [incident.incident_id],

@@ -56,11 +56,17 @@ def body_of(
     return "\n".join([*lines, "", *(f"{name}: {text}" for name, text in facts.items() if text)])
 
 
-def recovery_of(over: Sequence[Incident], as_of_date: date | None) -> tuple[str, str]:
-    """Subject and text of the one message that incidents are over."""
+def end_of(over: Sequence[Incident], word: str, as_of_date: date | None) -> tuple[str, str]:
+    """Subject and text of the one message that incidents are over.
+
+    Args:
+        over: Which.
+        word: How: recovered; or accepted or refused, by a person.
+        as_of_date: For which date a step succeeded, if one did.
+    """
     first = over[0]
     more = f" and {len(over) - 1} more" if len(over) > 1 else ""
-    subject = f"Perennial recovered: {first.title}{more} ({first.owner})"
+    subject = f"Perennial {word}: {first.title}{more} ({first.owner})"
     lines = []
     for incident in over:
         assert incident.closed_at is not None

@@ -112,6 +112,7 @@ def recovered(
     steps: Sequence[str],
     as_of_date: date | None,
     still: Sequence[str] = (),
+    tables: Sequence[str] | None = None,
 ) -> None:
     """Close the incidents that steps' success ends, and send one message about them.
 
@@ -120,16 +121,38 @@ def recovered(
     """
     try:
         with incidents.opened(settings) as connection:
-            over = incidents.settle(connection, steps, as_of_date, still)
+            over = incidents.settle(connection, steps, as_of_date, still, tables)
     except NO_WAREHOUSE as error:
         log.error("no incident can be closed now: %s", cause_of(error))
         return
+    _tell_end(settings, over, RECOVERED, as_of_date)
+
+
+def decided(settings: Settings, word: str) -> None:
+    """Close the incidents about held batches once a person has decided on all of those.
+
+    Args:
+        settings: Who is told.
+        word: What was decided last: accepted or refused.
+    """
+    try:
+        with incidents.opened(settings) as connection:
+            over = incidents.decide(connection)
+    except NO_WAREHOUSE as error:
+        log.error("no incident can be closed now: %s", cause_of(error))
+        return
+    _tell_end(settings, over, word, None)
+
+
+def _tell_end(
+    settings: Settings, over: Sequence[Incident], word: str, as_of_date: date | None
+) -> None:
     by_receiver: dict[tuple[str, ...], list[Incident]] = {}
     for incident in over:
         if incident.severity != INFO:  # a question that was answered is no news
             urls = routes.receivers(settings, incident.severity, incident.owner)
             by_receiver.setdefault(tuple(urls), []).append(incident)
     for told_to, together in by_receiver.items():
-        subject, body = messages.recovery_of(together, as_of_date)
+        subject, body = messages.end_of(together, word, as_of_date)
         is_sent = routes.send(list(told_to), subject, body, "success")
-        _record(settings, [(incident, RECOVERED, "") for incident in together], subject, is_sent)
+        _record(settings, [(incident, word, "") for incident in together], subject, is_sent)

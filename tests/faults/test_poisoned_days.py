@@ -63,7 +63,7 @@ def teller(start_home: StartHome, tmp_path_factory: pytest.TempPathFactory) -> T
     told.land(POISONED)
     # as of a date, later days are not looked at
     first = told.judge(START + timedelta(days=FIRST_DAYS))
-    assert first == {"judged_days": 0, "rule_count": 18, "warnings": []}
+    assert first == {"judged_days": 0, "judged": [], "rule_count": 18, "warnings": []}
     return told
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +12,7 @@ import psycopg
 import pytest
 
 from dags.shared.alerts import alert, deadline_missed, run_failed, succeeded, tell_warnings
+from ingest import batches
 from perennial.alerts import routes
 from perennial.bootstrap import bootstrap
 from perennial.settings import Settings, SettingsError
@@ -212,6 +214,69 @@ def test_warnings_are_told_one_by_one_and_end_when_the_gate_finds_them_no_more(
     assert webhook.posts[2][1]["title"] == (
         "Perennial recovered: score_churn.publish warns and 1 more (data-platform)"
     )
+
+
+def opened_titles(settings: Settings) -> list[str]:
+    return [title for title, _, _, is_open in incidents(settings) if is_open]
+
+
+def test_a_gate_that_judged_nothing_ends_no_warning(home, webhook, monkeypatch):
+    monkeypatch.setenv("PERENNIAL_ALERT_URLS", webhook.url)
+    gate = {"dag_id": "land", "task_id": "gate_raw"}
+    orders = "raw.canonical__orders: 5 of 9 rows"
+    tell_warnings({"warnings": [orders], "judged": ["raw.canonical__orders"]}, seen(**gate))
+    tell_warnings({"warnings": [], "judged": []}, seen(**gate))  # nothing was landed
+    succeeded(seen(**gate))
+    tell_warnings({"warnings": [], "judged": ["raw.canonical__customers"]}, seen(**gate))
+    assert opened_titles(home) == ["land.gate_raw warns"]
+    assert len(webhook.posts) == 1
+    tell_warnings({"warnings": [], "judged": ["raw.canonical__orders"]}, seen(**gate))
+    assert opened_titles(home) == []
+    assert [post["type"] for _, post in webhook.posts] == ["warning", "success"]
+
+
+@pytest.fixture
+def held(home) -> Iterator[psycopg.Connection]:
+    """A connection that holds batch 7, which is gone at the end."""
+    with psycopg.connect(home.dsn("loader"), autocommit=True) as connection:
+        connection.execute(
+            "insert into ops.landed_files (batch_id, source, table_name, file_name, content_sha256,"
+            " byte_count, record_count, landed_count, rejected_count, first_line, run_id)"
+            " values (7, 'canonical', 'canonical__orders', '/orders.csv', 'x', 0, 0, 0, 0, 1, 'x')"
+        )
+        yield connection
+    with connect(home, "perennial") as owner:
+        owner.execute("delete from ops.landed_files where file_name = '/orders.csv'")
+
+
+@pytest.mark.parametrize(("verb", "word"), [("accept", "accepted"), ("refuse", "refused")])
+def test_a_held_batch_is_over_when_a_person_decides_and_not_before(
+    home, held, webhook, monkeypatch, verb, word
+):
+    monkeypatch.setenv("PERENNIAL_ALERT_URLS", webhook.url)
+    gate = {"dag_id": "land", "task_id": "gate_raw"}
+    alert(failed(GateFailed("batch 7 is held: raw.canonical__orders: 5 of 9 rows"), **gate))
+    succeeded(seen(day="2024-03-02", **gate))  # another batch came through
+    assert opened_titles(home) == ["land.gate_raw failed"]
+    batches.main([verb, "7"])
+    assert opened_titles(home) == []
+    assert [post["type"] for _, post in webhook.posts] == ["failure", "success"]
+    assert webhook.posts[1][1]["title"] == (
+        f"Perennial {word}: land.gate_raw failed (data-platform)"
+    )
+    batches.main([verb, "7"])
+    assert len(webhook.posts) == 2
+
+
+def test_no_connection_left_is_named_with_who_has_them(home, webhook, monkeypatch):
+    monkeypatch.setenv("PERENNIAL_ALERT_URLS", webhook.url)
+    words = 'connection failed: FATAL:  too many connections for role "scorer"'
+    with connect(home, "scorer"):
+        alert(failed(psycopg.OperationalError(words)))
+    [(_, post)] = webhook.posts
+    assert "Connections ran out" in post["title"]
+    assert 'too many connections for role "scorer"' in post["message"]
+    assert "scorer 1 of its" in post["message"]
 
 
 def test_a_run_tells_what_none_of_its_tasks_could(home, webhook, monkeypatch):

@@ -29,20 +29,30 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def servers_under(folder: Path) -> list[int]:
+def data_folders(temporary: Path) -> set[Path]:
+    """Where the servers of checks have their files."""
+    return {postgres.data_folder(Settings(home=folder)) for folder in temporary.glob(f"{PREFIX}*")}
+
+
+def at_work_on(folders: set[Path]) -> list[int]:
     return [
         process.pid
         for process in psutil.process_iter(["cmdline"])
-        if any(str(folder) in word for word in process.info["cmdline"] or [])
-        and process.pid != os.getpid()
+        if {str(folder) for folder in (*folders, *(f.with_suffix(".new") for f in folders))}
+        & set(process.info["cmdline"] or [])
     ]
 
 
 def test_a_sound_shop_is_told_in_figures_and_nothing_is_kept(temporary: Path) -> None:
     """The figures are those that the case's README states of its files."""
-    home, told = temporary / "home", []
+    home, told, seen = temporary / "home", [], set()
+
+    def tell(line: str) -> None:
+        told.append(line)
+        seen.update(data_folders(temporary))
+
     settings = Settings(home=home, source="canonical", files=str(BASE), currency="BRL")
-    assert check_source(settings, None, told.append) == 0
+    assert check_source(settings, None, tell) == 0
     text = "\n".join(told)
     assert "give 1,942 orders of 394 customers (217 of guests), revenue 93,936.94 BRL" in text
     assert "in zone Europe/London, from 2023-01-01 to 2024-12-30." in text
@@ -50,7 +60,9 @@ def test_a_sound_shop_is_told_in_figures_and_nothing_is_kept(temporary: Path) ->
     for question in ("churn", "clv", "survival", "demand"):
         assert f"  {question:<9} yes " in text
     assert list(temporary.iterdir()) == []
-    assert servers_under(temporary) == []
+    assert len(seen) == 1
+    assert not any(folder.exists() for folder in seen)
+    assert at_work_on(seen) == []
 
 
 def test_what_a_run_would_hold_is_said_and_gone_on_with(temporary: Path) -> None:
@@ -80,8 +92,16 @@ def test_what_a_run_would_hold_is_said_and_gone_on_with(temporary: Path) -> None
     assert [path.name for path in temporary.iterdir()] == ["files"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_check_that_is_stopped_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("number", "wait_seconds"),
+    [
+        pytest.param(signal.SIGINT, 0, id="Ctrl-C while the database is made"),
+        pytest.param(signal.SIGTERM, 4, id="kill, later"),
+    ],
+)
+def test_a_check_that_is_stopped_leaves_nothing(
+    tmp_path: Path, number: signal.Signals, wait_seconds: float
+) -> None:
     command = [sys.executable, "-m", "local", "check-source", "--source=canonical"]
     with (tmp_path / "said").open("w") as said:
         check = subprocess.Popen(
@@ -90,15 +110,19 @@ def test_a_check_that_is_stopped_leaves_nothing(tmp_path: Path, number: signal.S
             cwd=REPOSITORY,
             stdout=said,
             stderr=subprocess.STDOUT,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
-        while not servers_under(tmp_path) and check.poll() is None:
+        while not at_work_on(data_folders(tmp_path)) and check.poll() is None:
             time.sleep(0.1)
-        time.sleep(1)
+        seen = data_folders(tmp_path)
+        assert len(seen) == 1
+        time.sleep(wait_seconds)
         check.send_signal(number)
         assert check.wait(120) == 130
     assert "stopped" in (tmp_path / "said").read_text()
     assert [path.name for path in tmp_path.iterdir()] == ["said"]
-    assert servers_under(tmp_path) == []
+    assert not any(folder.exists() for folder in seen)
+    assert at_work_on(seen) == []
 
 
 def test_what_a_killed_check_left_is_deleted_by_the_next(temporary: Path) -> None:

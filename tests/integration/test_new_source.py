@@ -66,8 +66,8 @@ def test_its_example_comes_to_what_its_lines_say(copy: Path) -> None:
 
 def test_it_keeps_the_rules_and_is_lint_free(copy: Path) -> None:
     rules = "tests/rules/test_dbt_models.py"
-    told = run(copy, sys.executable, "-m", "pytest", "-q", "-n0", rules, "-k", "acme_shop")
-    assert " passed" in told
+    # ends with another code than 0 also if no rule looks at it
+    run(copy, sys.executable, "-m", "pytest", "-n0", rules, "-k", "acme_shop")
     run(copy, PROGRAMS / "sqlfluff", "lint", "-q", "dbt_project/models/staging/acme_shop")
 
 

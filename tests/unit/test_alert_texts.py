@@ -14,9 +14,10 @@ from airflow.sdk.exceptions import AirflowException
 from dags.shared.alerts import Seen, failure, only_mirrors_dbt
 from perennial.alerts import killed
 from perennial.alerts.causes import Cause, Incident, owner_of, stale_views
-from perennial.alerts.messages import body_of, recovery_of, subject_of
+from perennial.alerts.messages import body_of, end_of, subject_of
 from perennial.alerts.words import (
     DISK_FULL,
+    NO_CONNECTION,
     NO_MEMORY,
     WAREHOUSE_GONE,
     cause_of,
@@ -132,7 +133,7 @@ def test_a_cause_that_stays_tells_since_when_and_how_often():
 def test_recovery_tells_what_is_over_and_how_long_it_was():
     cause = failed(GATE)
     over = incident(cause, seen_count=3, closed_at=datetime(2024, 3, 1, 9, 4, tzinfo=UTC))
-    assert recovery_of([over], date(2024, 3, 2)) == (
+    assert end_of([over], "recovered", date(2024, 3, 2)) == (
         "Perennial recovered: score_churn.publish failed (data-platform)",
         "score_churn.publish failed: over after 4 h, seen 3 times, first bad date 2024-03-01\n"
         "It succeeded for 2024-03-02.",
@@ -193,6 +194,16 @@ def raised_from(cause: BaseException) -> BaseException:
         (psycopg.errors.AdminShutdown("terminating connection"), WAREHOUSE_GONE),
         (raised_from(psycopg.errors.CannotConnectNow("starting up")), WAREHOUSE_GONE),
         (CosmosDbtRunError("Database Error\n server closed the connection"), WAREHOUSE_GONE),
+        (
+            psycopg.OperationalError("FATAL:  sorry, too many clients already"),
+            NO_CONNECTION,
+        ),
+        (
+            psycopg.OperationalError(
+                "connection failed: FATAL:  remaining connection slots are reserved for roles with"
+            ),
+            NO_CONNECTION,
+        ),
         (psycopg.errors.DiskFull("could not extend file"), DISK_FULL),
         (OSError(errno.ENOSPC, "No space left on device"), DISK_FULL),
         (raised_from(MemoryError()), NO_MEMORY),
