@@ -111,8 +111,10 @@ def _of_cut(cut: Mapping[str, float], figures: BiasFigures) -> tuple[float, floa
     return bias_of_rate(predicted, actual), variance
 
 
-def warnings(report: Mapping[str, Any], model_name: str, figures: BiasFigures) -> list[str]:
+def warnings(report: Mapping[str, Any], model_name: str, figures: BiasFigures | None) -> list[str]:
     """A sentence where the bias is beyond the bound; none where it is not, or is not known."""
+    if figures is None:
+        return []
     bias = bias_of(report, model_name, figures)
     if not bias.is_beyond:
         return []

@@ -108,7 +108,7 @@ def _score_and_publish(
             )
     drifted = drift_watch.watch(settings, question, as_of_date, model, counted, run_id)
     report = registry.report_of(settings, question, model.training_date, model.model_version)
-    biased = bias.warnings(report, model.name, scoring.module.BIAS)
+    biased = bias.warnings(report, model.name, getattr(scoring.module, "BIAS", None))
     summary["warnings"] = [*summary["warnings"], *drifted, *(f"{question}: {b}" for b in biased)]
     seconds = {
         "model": round(model_ready - started, 1),
@@ -247,7 +247,7 @@ def train_model(
         trained = module.train(training_date, store, SEED)
         trained = replace(trained, data=list(store.reads))
         trained = drift_watch.with_reference(trained, question, module, store)
-    report = bias.with_warnings(trained.report, trained.name, module.BIAS)
+    report = bias.with_warnings(trained.report, trained.name, getattr(module, "BIAS", None))
     trained = replace(trained, report=report)
     tags[registry.RECIPE] = registry.recipe(question)
     return registry.add(settings, question, trained, tags)
