@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
+from expectations import keys
 from expectations.gate import CRITICAL, WARNING, Check, GateFailed, run_gate
 from expectations.personal import personal_check
 from expectations.unreadable import (
@@ -35,6 +36,7 @@ FEW_ROWS = 2
 REJECTED_USUAL_RATE = 0.001
 PARSABLE_MIN_RATE = 0.95
 PARSABLE_USUAL_RATE = 0.999
+EXACT_MIN_RATE = 0.99  # of ids; the others were rounded
 FILLED_MIN_RATE = 1e-9  # anything above 0: guests have no customer_id
 # A batch this many times larger or smaller than the usual one makes one ask what was sent.
 VOLUME_MAX_RATIO = 10
@@ -102,7 +104,16 @@ def _details(settings: Settings, batch_id: int) -> list[str]:
         (count,) = connection.execute(
             "select sum(record_count) from ops.landed_files where batch_id = %s", [batch_id]
         ).fetchone() or (0,)
+        landed = connection.execute(
+            "select table_name, array_agg(file_id order by file_id) from ops.landed_files"
+            " where batch_id = %s group by table_name",
+            [batch_id],
+        ).fetchall()
     told = rejected_records(settings, batch_id) + unreadable_columns(settings, batch_id)
+    files = dict(landed)
+    for table in sources.load(settings.staging_source).tables:
+        if table.raw_table in files and table.key_columns:
+            told += keys.told(settings, table, files[table.raw_table])
     return told if count else ["The files hold headers only: is the export done?", *told]
 
 
@@ -135,6 +146,11 @@ def batch_checks(settings: Settings, batch_id: int) -> list[Check]:
             )
             for table in tables
             if table.raw_table in files
+        ),
+        *(
+            keys.replaced_check(table, files[table.raw_table])
+            for table in tables
+            if table.raw_table in files and table.key_columns
         ),
         *personal,
     ]
@@ -199,6 +215,19 @@ def raw_suite(table: sources.SourceTable, row_count: int) -> list[gxe.Expectatio
                     value_set=[True],
                     mostly=PARSABLE_USUAL_RATE,
                     severity=WARNING,
+                ),
+            ]
+        if column.kind == "id":
+            rules += [
+                # stop the run: a spreadsheet has made one id of many
+                gxe.ExpectColumnValuesToBeInSet(
+                    column=f"{column.name}_is_exact",
+                    value_set=[True],
+                    mostly=max(0.0, min(EXACT_MIN_RATE, 1 - FEW_ROWS / max(row_count, 1))),
+                ),
+                # tell a person: of a few ids
+                gxe.ExpectColumnValuesToBeInSet(
+                    column=f"{column.name}_is_exact", value_set=[True], severity=WARNING
                 ),
             ]
         if column.is_required:
@@ -274,6 +303,8 @@ def _raw_rows(table: sources.SourceTable, file_ids: list[int], time_zone: str) -
             # null where there is nothing to read
             read = sql.SQL("case when {} is not null then {} is not null end").format(value, cast)
             found[f"is_{column.kind}"] = read
+        if column.kind == "id":
+            found["is_exact"] = sql.SQL("not {}").format(cast)
         if column.kind in NUMBERS:
             found["is_zero"] = sql.SQL("{} = 0").format(cast)
         columns += [

@@ -30,10 +30,11 @@ NUMBERS = ("number", "whole_number")
 SHAPES, LONGEST_SHAPE = 3, 60
 FILES, REASONS = 5, 3  # so many are named
 WRITTEN = {
-    "number": "numbers as 1234.50",
+    "id": "ids as text, with all digits (spreadsheets round 12 and more)",
+    "number": "numbers as 1234.50 (1,234.50 is read, 1,234 may be two numbers)",
     "whole_number": "whole numbers as 12",
     "date": "dates as 2024-05-31",
-    "timestamp": "times as 2024-05-31 22:00:00",
+    "timestamp": "times as 2024-05-31 22:00:00 (an offset, UTC, AM or PM may follow)",
 }
 REMEDIES = {
     NOT_UTF8: "have the file written in UTF-8",
@@ -64,13 +65,23 @@ def value_and_cast(
     column: sources.SourceColumn, time_zone: str
 ) -> tuple[sql.Composable, sql.Composable]:
     """A raw column's value, null if it is blank, and what staging casts it to."""
-    name = sql.Identifier(column.name)
-    value = sql.SQL("nullif(btrim({}), '')").format(name)
-    macro = ORDER_TIME if column.is_order_time else CASTS.get(column.kind)
+    quoted = sql.Identifier(column.name).as_string()
+    # where a value must be, NaN is an unreadable one; where none need be, it is none
+    text = (
+        f"nullif(btrim({quoted}), '')" if column.is_required else casts(time_zone).as_text(quoted)
+    )
+    value = sql.SQL("({})").format(sql.SQL(text))
+    macro = _macro(column)
     if macro is None:
         return value, value
-    quoted = name.as_string()
     return value, sql.SQL("({})").format(sql.SQL(getattr(casts(time_zone), macro)(quoted)))
+
+
+def _macro(column: sources.SourceColumn) -> str | None:
+    """The cast; of an id what says whether it was rounded."""
+    if column.kind == "id":
+        return "is_rounded_id"
+    return ORDER_TIME if column.is_order_time else CASTS.get(column.kind)
 
 
 def rejected_records(settings: Settings, batch_id: int) -> list[str]:
@@ -114,7 +125,7 @@ def unreadable_columns(settings: Settings, batch_id: int) -> list[str]:
         files = dict(landed.fetchall())
         for table in source.tables:
             for column in table.columns:
-                if column.kind not in CASTS or table.raw_table not in files:
+                if _macro(column) is None or table.raw_table not in files:
                     continue
                 query = _shapes(table, column, time_zone, files[table.raw_table])
                 shapes = connection.execute(query).fetchall()
@@ -149,17 +160,17 @@ def _shapes(
     value, cast = value_and_cast(column, time_zone)
     shape = sql.SQL(
         "left(regexp_replace(regexp_replace(regexp_replace({}, '[[:digit:]]', '9', 'g'),"
-        " '[[:alpha:]]', 'a', 'g'), '[^9a .,:;/+-]', '?', 'g'), {})"
+        " '[[:alpha:]]', 'a', 'g'), '[^9a .,:;/+£$€-]', '?', 'g'), {})"
     ).format(sql.SQL("left({}, 100)").format(value), sql.Literal(LONGEST_SHAPE))
     return sql.SQL(
-        "with given as (select {value} as value, {cast} is null as is_unreadable, {shape} as shape,"
+        "with given as (select {value} as value, {is_unreadable} as is_unreadable, {shape} as shape,"
         " array[_file_id, _line] as place from {table} where _file_id = any({file_ids}))"
         " select shape, count(*), (select count(value) from given), min(place)"
         " from given where value is not null and is_unreadable"
         " group by shape order by count(*) desc, shape"
     ).format(
         value=value,
-        cast=cast,
+        is_unreadable=cast if column.kind == "id" else sql.SQL("{} is null").format(cast),
         shape=shape,
         table=sql.Identifier("raw", table.raw_table),
         file_ids=sql.Literal(file_ids),

@@ -108,7 +108,7 @@ def close_build(settings: Settings) -> dict[str, Any]:
         removed = connection.execute(_REMOVE_BUILT).rowcount
         added = connection.execute(_ADD_BUILT).rowcount
         # dbt tells builds apart by these times, also those that only undid an unfinished one
-        connection.execute("update ops.built_files set built_at = now()")
+        connection.execute(_STAMP_BUILT)
     return {"files_added": added, "files_removed": removed, "late_dates": late_dates}
 
 
@@ -135,6 +135,12 @@ _ADD_BUILT = """
     insert into ops.built_files (file_id)
     select file_id from staging.stg_ops__landed_files where is_accepted
     on conflict (file_id) do nothing
+"""
+
+
+_STAMP_BUILT = """
+    update ops.built_files
+    set built_at = now(), rules = (select min(rules) from staging.stg_ops__landed_files)
 """
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hmac
 import json
-import re
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -21,8 +20,9 @@ import psycopg
 
 from ingest.csv_records import LF, QUOTE, Positions, Reject, outside_quotes
 from ingest.rows import Layout, Trace
+from perennial.ids import is_nobody, plain_customer_id, plain_id
 from perennial.settings import Settings
-from perennial.sources import SourceColumn, SourceTable
+from perennial.sources import SourceTable
 
 HASH_CHARACTERS = 32  # 128 bits: two values of a shop never share one
 WHOLE_RECORD = "*"  # stands in the vault for the column's name where a record could not be read
@@ -45,10 +45,9 @@ def hashed(key: bytes, value: str) -> str:
     return keyed_hash(key, plain.encode()) if plain else value
 
 
-def plain_key(column: SourceColumn, value: str) -> str:
-    """A customer key in raw as staging has it; empty for a guest."""
-    trimmed = value.strip(" ")
-    return re.sub(f"(?:{column.ignored_ending})$", "", trimmed) if trimmed else ""
+def hashed_id(key: bytes, value: str) -> str:
+    """What raw holds for a personal id: one hash for `17` and `17.0`; a guest's 0 stays."""
+    return value if is_nobody(value) else hashed(key, plain_id(value))
 
 
 @dataclass
@@ -77,6 +76,7 @@ class Screen:
         pii = {column.name for column in self.table.pii_columns}
         self._personal = {place: name for name, place in places.items() if name in pii}
         owner = self.table.customer_key
+        self._key_name = owner.name if owner else ""
         self._owner = owner if owner and self.erased and owner.name in places else None
         self._owner_place = places[self._owner.name] if self._owner else -1
         self._emptied = sorted(places.values())
@@ -132,10 +132,13 @@ class Screen:
             place: field_text(data[bounds[0][place] : bounds[1][place]])
             for place in {*self._personal, self._owner_place} - {-1}
         }
-        hashes = {place: hashed(self.key, values[place]) for place in self._personal}
+        hashes = {
+            place: (hashed_id if name == self._key_name else hashed)(self.key, values[place])
+            for place, name in self._personal.items()
+        }
         if self._owner is not None:
             owner = hashes.get(self._owner_place, values[self._owner_place])
-            if self._is_erased(self._owner, owner):
+            if self._is_erased(owner):
                 yield from ((place, b"") for place in self._emptied)
                 return
         for place, name in self._personal.items():
@@ -143,8 +146,8 @@ class Screen:
                 found.setdefault((name, hashes[place]), values[place].encode())
                 yield place, hashes[place].encode()
 
-    def _is_erased(self, column: SourceColumn, value: str) -> bool:
-        return keyed_hash(self.key, plain_key(column, value).encode()) in self.erased
+    def _is_erased(self, value: str) -> bool:
+        return keyed_hash(self.key, plain_customer_id(value).encode()) in self.erased
 
     def _keep(self, found: dict[tuple[str, str], bytes]) -> None:
         for (name, digest), value in found.items():

@@ -50,6 +50,52 @@ begin
 end $$;
 revoke all on procedure ops.add_column from public;
 
+-- Units were whole numbers once. Views of staging and intermediate that stand on such a column are dropped: the next build
+-- makes them anew, and nobody but a build reads them. A view of reporting stops it.
+create or replace procedure ops.widen_units(relation text, column_name text)
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+    view_name regclass;
+begin
+    if not exists (
+        select from pg_attribute
+        where attrelid = to_regclass(relation) and attname = column_name
+        and atttypid in ('integer'::regtype, 'bigint'::regtype)
+    ) then return; end if;
+    for view_name in
+        with recursive views as (
+            select pg_rewrite.ev_class, 1 as depth from pg_depend
+            join pg_rewrite on pg_rewrite.oid = pg_depend.objid and pg_depend.classid = 'pg_rewrite'::regclass
+            where pg_depend.refobjid = relation::regclass and pg_rewrite.ev_class <> relation::regclass
+            union
+            select pg_rewrite.ev_class, views.depth + 1 from views
+            join pg_depend on pg_depend.refobjid = views.ev_class
+            join pg_rewrite on pg_rewrite.oid = pg_depend.objid and pg_depend.classid = 'pg_rewrite'::regclass
+            where pg_rewrite.ev_class <> views.ev_class
+        )
+        select ev_class from views group by ev_class order by max(depth) desc
+    loop
+        if (select relnamespace from pg_class where oid = view_name) not in (
+            'staging'::regnamespace, 'intermediate'::regnamespace
+        ) then
+            raise exception '% stands on %, whose % are to hold fractions: drop that view and start again',
+                view_name, relation, column_name;
+        end if;
+        execute format('drop view %s', view_name);
+    end loop;
+    execute format('alter table %s alter column %I type numeric', relation::regclass, column_name);
+end $$;
+revoke all on procedure ops.widen_units from public;
+call ops.widen_units('staging.stg_canonical__order_items_judged', 'quantity');
+call ops.widen_units('staging.stg_online_retail__invoice_lines', 'quantity');
+call ops.widen_units('intermediate.int_customer_days', 'units');
+call ops.widen_units('marts.fct_order_items', 'units');
+call ops.widen_units('marts.fct_refunds', 'units');
+call ops.widen_units('marts.fct_orders', 'units');
+call ops.widen_units('marts.fct_demand_weekly', 'sold_units');
+call ops.widen_units('marts.dim_products', 'lifetime_units');
+call ops.widen_units('features.product_weeks', 'sold_units');
+
 -- ops: what happened ---------------------------------------------------------------------------
 
 create table if not exists ops.landed_files (
@@ -142,6 +188,9 @@ comment on table ops.built_files is
 'Files whose rows are in the marts. What differs from the accepted files is what the next build works on.';
 comment on column ops.built_files.file_id is 'File version.';
 comment on column ops.built_files.built_at is 'When the last build ended, UTC.';
+call ops.add_column('ops.built_files', 'rules', 'text');
+comment on column ops.built_files.rules is
+'Digest of the rules of staging to marts that its rows were made by. A build with other rules makes all rows anew. Null: made before digests were kept.';
 
 create table if not exists ops.late_dates (
     question text not null,

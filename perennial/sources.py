@@ -22,14 +22,13 @@ STAGING = DBT_PROJECT / "models" / "staging"
 class SourceColumn:
     """A text column of a raw table and its name in the shop's files.
 
-    Its kind says what staging will make of it: `text`, `number`, `whole_number`, `date` or
-    `timestamp`. The one that is
-    the order time says how new a file's orders are.
+    Its kind says what staging will make of it: `text`, `id`, `number`, `whole_number`, `date` or
+    `timestamp`. The one that is the order time says how new a file's orders are.
 
     Attributes:
+        is_key: Whether it is, or is a part of, what tells the table's rows apart.
         is_pii: Whether it is personal: raw then holds a keyed hash, and the vault the original.
         is_customer_key: Whether it says whose the row is; erasure and export go by it.
-        ignored_ending: Pattern of what staging cuts off the customer key; empty: nothing.
     """
 
     name: str
@@ -38,14 +37,14 @@ class SourceColumn:
     is_required: bool
     kind: str = "text"
     is_order_time: bool = False
+    is_key: bool = False
     is_pii: bool = False
     is_customer_key: bool = False
-    ignored_ending: str = ""
 
 
 @dataclass(frozen=True)
 class SourceTable:
-    """A table of the shop: which files hold it, and its columns."""
+    """A table of the shop: its files, its columns, and which of them multiply to money."""
 
     name: str
     raw_table: str
@@ -54,6 +53,12 @@ class SourceTable:
     columns: tuple[SourceColumn, ...]
     describes_customers: bool = False  # a row is a customer, not something that one did
     is_optional: bool = False  # the shop may send none
+    amount: tuple[str, ...] = ()
+
+    @property
+    def key_columns(self) -> tuple[SourceColumn, ...]:
+        """Columns of which a later row replaces an earlier one; none: rows add up."""
+        return tuple(column for column in self.columns if column.is_key)
 
     @property
     def pii_columns(self) -> tuple[SourceColumn, ...]:
@@ -125,7 +130,7 @@ def check_pii_tags(source: str, tables: Sequence[SourceTable]) -> None:
     for table in tables:
         for column in table.columns:
             place = f"{table.raw_table}.{column.name}"
-            if column.is_pii and (column.kind != "text" or column.is_order_time):
+            if column.is_pii and (column.kind not in ("text", "id") or column.is_order_time):
                 raise SettingsError(
                     f"{where}: {place} is tagged pii and is a {column.kind}: a hash is text, so "
                     "leave out the kind, or leave the column out of the contract"
@@ -150,6 +155,7 @@ def _table(source: str, table: dict) -> SourceTable:
         columns=tuple(_column(column) for column in table["columns"]),
         describes_customers=meta.get("describes") == "customers",
         is_optional=meta.get("optional", False),
+        amount=tuple(meta.get("amount", "").split()),
     )
 
 
@@ -162,7 +168,7 @@ def _column(column: dict) -> SourceColumn:
         is_required=meta.get("required", True),
         kind=meta.get("kind", "text"),
         is_order_time=meta.get("order_time", False),
+        is_key=meta.get("key", False),
         is_pii=meta.get("pii", False),
         is_customer_key=meta.get("customer_key", False),
-        ignored_ending=meta.get("ignored_ending", ""),
     )

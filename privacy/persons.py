@@ -13,9 +13,11 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from ingest.personal import hashed, keyed_hash, plain_key
+from ingest.personal import hashed, keyed_hash
 from perennial import sources
+from perennial.casts import casts
 from perennial.contracts import CUSTOMER_KEY
+from perennial.ids import plain_customer_id
 from perennial.settings import Settings
 from perennial.sources import SourceTable
 
@@ -49,7 +51,7 @@ def person(settings: Settings, given: str) -> Person:
             "nobody knows whose a row is (docs/privacy.md)"
         )
     column = columns[0]
-    key = plain_key(column, given)
+    key = plain_customer_id(given)
     if not key:
         raise PrivacyError("CUSTOMER is empty: give the customer's key, as the shop writes it")
     if column.is_pii and "@" in key:
@@ -71,9 +73,8 @@ def is_theirs(table: SourceTable) -> sql.Composed:
     """Condition on a row of raw; takes the key as `%(customer_id)s`."""
     column = table.customer_key
     assert column is not None
-    return sql.SQL("regexp_replace(btrim({}), {}, '') = %(customer_id)s").format(
-        sql.Identifier(column.name), sql.Literal(f"(?:{column.ignored_ending})$")
-    )
+    plain = casts("UTC").as_customer_id(sql.Identifier(column.name).as_string())
+    return sql.SQL("{} = %(customer_id)s").format(sql.SQL(plain.replace("%", "%%")))
 
 
 def tables_behind(

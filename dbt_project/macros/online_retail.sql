@@ -2,6 +2,9 @@
 {% macro online_retail_keys() -%}
     upper({{ as_id('invoice') }}) as order_id,
     nullif(upper({{ as_id('stock_code') }}), '') as product_id,
-    -- numbers came through a spreadsheet: 13085.0
-    nullif(regexp_replace({{ as_id('customer_id') }}, '\.0+$', ''), '') as customer_id
+    -- the shop sends no list of customers, so nobody is known by a guest's 0
+    case
+        when {{ is_guest_code('customer_id') }} then null
+        else {{ as_customer_id('customer_id') }}
+    end as customer_id
 {%- endmacro %}

@@ -1,7 +1,7 @@
 {#
 Incremental strategy `replace_changed`: what a changed file touches is deleted and written again, keys that
 vanished included. (dbt's delete+insert would leave a vanished key behind: it deletes only what it inserts.)
-With --full-refresh all is written again: in place, where the model's `full_refresh: false` keeps dbt from
+With --full-refresh, and after a change of the rules (macros/rules.sql), all is written again: in place, where the model's `full_refresh: false` keeps dbt from
 dropping the table and the views on it.
 
     unique_key: order_id                       column, or list of columns, that is replaced
@@ -17,7 +17,7 @@ once whatever was there, but under a lock that readers would wait for: for lists
     {% set changed = ref(config.get('meta')['changed_in']) %}
     {% set changed_keys = config.get('meta').get('changed_keys', keys) %}
     delete from {{ args.target_relation }}
-    {% if not flags.FULL_REFRESH %}
+    {% if is_partial() %}
     -- qualified: a name that only the target has would match every row
     where ({{ keys | join(', ') }}) in (
         select changed.{{ changed_keys | join(', changed.') }} from {{ changed }} as changed
@@ -40,10 +40,10 @@ once whatever was there, but under a lock that readers would wait for: for lists
 
 
 {#
-Whether only what changed is made anew: the table is there and nobody asked for all of it.
+Whether only what changed is made anew: the table is there, by these rules, and nobody asked for all of it.
 #}
 {% macro is_partial() %}
-    {{- return(is_incremental() and not flags.FULL_REFRESH) -}}
+    {{- return(is_incremental() and not flags.FULL_REFRESH and not are_rules_changed()) -}}
 {% endmacro %}
 
 

@@ -86,14 +86,21 @@ def _break_off_and_change_the_mind(accepted: str, refused: str) -> Callable[[Tel
     return happens
 
 
+JUNE = _lines(
+    "100002,10001,RED MUG,5,2024-05-08 12:00:00,2.40,,United Kingdom",
+    "100001,10003,TRAY,1,2024-05-01 10:00:00,8.00,17.0,United Kingdom",
+    "099999,10002a,CUP,4,2024-04-02 10:00:00,3.10,18.0,EIRE",
+    "100004,10003,TRAY,2,2024-05-28 15:00:00,8.00,18.0,EIRE",
+)
+
 ONLINE_RETAIL = [
     Step(
-        "the first file",
+        "the first files: an invoice that stands in both adds up",
         lambda shop: shop.land(
             "may",
+            may_b=_lines("100001,10002A,BLUE MUG,1,2024-05-01 10:00:00,3.00,17,United Kingdom"),
             may=_lines(
                 "100001,10001,RED MUG,2,2024-05-01 10:00:00,2.50,17.0,United Kingdom",
-                "100001,10002A,BLUE MUG,1,2024-05-01 10:00:00,3.00,17.0,United Kingdom",
                 "100001,POST,POSTAGE,1,2024-05-01 10:00:00,4.00,17.0,United Kingdom",
                 "100002,10001,RED MUG,5,2024-05-08 12:00:00,2.40,,United Kingdom",
                 "C100003,10001,RED MUG,-1,2024-05-09 09:00:00,2.50,17.0,United Kingdom",
@@ -103,26 +110,21 @@ ONLINE_RETAIL = [
         "2024-05-01",
     ),
     Step(
-        "a file that repeats an invoice, adds to one, and moves a product's first sale",
+        "a file that repeats an invoice, replaces one, and moves a product's first sale",
         lambda shop: shop.land(
             "june",
-            june=_lines(
-                "100002,10001,RED MUG,5,2024-05-08 12:00:00,2.40,,United Kingdom",
-                "100001,10003,TRAY,1,2024-05-01 10:00:00,8.00,17.0,United Kingdom",
-                "099999,10002a,CUP,4,2024-04-02 10:00:00,3.10,18.0,EIRE",
-                "100004,10003,TRAY,2,2024-05-28 15:00:00,8.00,18.0,EIRE",
-            ),
+            june=JUNE,
         ),
         {
             ("099999", "2024-04-02", "12.40"),
-            ("100001", "2024-05-01", "16.00"),
+            ("100001", "2024-05-01", "8.00"),
             ("100002", "2024-05-08", "12.00"),
             ("100004", "2024-05-28", "16.00"),
         },
         "2024-04-02",
     ),
     Step(
-        "the first file is refused: its repeated invoice lives on",
+        "the first files are refused: their repeated invoice lives on",
         lambda shop: shop.refuse("may"),
         {
             ("099999", "2024-04-02", "12.40"),
@@ -144,11 +146,11 @@ ONLINE_RETAIL = [
         "2024-05-01",
     ),
     Step(
-        "the first file is let in again",
+        "the first files are let in again: they replace nothing that came later",
         lambda shop: shop.accept("may"),
         {
             ("099999", "2024-04-02", "12.40"),
-            ("100001", "2024-05-01", "16.00"),
+            ("100001", "2024-05-01", "8.00"),
             ("100002", "2024-05-08", "12.00"),
             ("100004", "2024-05-28", "16.00"),
         },
@@ -166,7 +168,7 @@ ONLINE_RETAIL = [
         ),
         {
             ("099999", "2024-04-02", "12.40"),
-            ("100001", "2024-05-01", "13.00"),
+            ("100001", "2024-05-01", "5.00"),
             ("100002", "2024-05-08", "12.00"),
             ("100004", "2024-05-28", "16.00"),
             ("100005", "2024-05-15", "0"),
@@ -179,11 +181,53 @@ ONLINE_RETAIL = [
         lambda shop: shop.refuse("may again"),
         {
             ("099999", "2024-04-02", "12.40"),
-            ("100001", "2024-05-01", "16.00"),
+            ("100001", "2024-05-01", "8.00"),
             ("100002", "2024-05-08", "12.00"),
             ("100004", "2024-05-28", "16.00"),
         },
         "2024-05-01",
+    ),
+    Step(
+        "a file grows: the invoice that was cut in two adds up",
+        lambda shop: shop.land(
+            "june grown",
+            june=JUNE + "100004,10001,RED MUG,1,2024-05-28 15:00:00,2.50,18.0,EIRE\n",
+        ),
+        {
+            ("099999", "2024-04-02", "12.40"),
+            ("100001", "2024-05-01", "8.00"),
+            ("100002", "2024-05-08", "12.00"),
+            ("100004", "2024-05-28", "18.50"),
+        },
+        "2024-05-28",
+    ),
+    Step(
+        "invoices come again: edited, set to 0, and as nobody can read it",
+        lambda shop: shop.land(
+            "july",
+            july=_lines(
+                "100002.0,10001,RED MUG,0.5,2024-05-08 12:00:00 UTC,2.40,NULL,United Kingdom",
+                "100004,10001,RED MUG,0,2024-05-28 15:00:00,2.50,18.0,EIRE",
+                "099999,10002a,CUP,four,2024-04-02 10:00:00,3.10,18.0,EIRE",
+            ),
+        ),
+        {
+            ("099999", "2024-04-02", "12.40"),
+            ("100001", "2024-05-01", "8.00"),
+            ("100002", "2024-05-08", "1.200"),
+        },
+        "2024-04-02",
+    ),
+    Step(
+        "that is refused: what was replaced is back",
+        lambda shop: shop.refuse("july"),
+        {
+            ("099999", "2024-04-02", "12.40"),
+            ("100001", "2024-05-01", "8.00"),
+            ("100002", "2024-05-08", "12.00"),
+            ("100004", "2024-05-28", "18.50"),
+        },
+        "2024-04-02",
     ),
 ]
 
@@ -271,5 +315,40 @@ CANONICAL = [
             ("o3", "2024-05-08", "8.00"),
         },
         "2024-05-01",
+    ),
+    Step(
+        "an order is cancelled, a line set to 0, another unreadable; a guest 0 buys by weight",
+        lambda shop: shop.land(
+            "july",
+            orders_3=ORDERS
+            + "o0,c2,2024-04-02T10:00:00,IE,Cancelled,\n"
+            + "g1,0.0,2024-05-20 10:00:00 PM,GB,sale,\n",
+            order_items_3=ITEMS
+            + "1,o2,p1,0,2.40,product\n1,o3,p2,one,8.00,product\n1,g1,p1,0.5,2.50,product\n",
+        ),
+        {("o3", "2024-05-08", "8.00"), ("g1", "2024-05-20", "1.250")},
+        "2024-04-02",
+    ),
+    Step(
+        "the guest's 0 turns out to be a customer",
+        lambda shop: shop.land("a customer 0", customers_4=CUSTOMERS + "0,,\n"),
+        {("o3", "2024-05-08", "8.00"), ("g1", "2024-05-20", "1.250")},
+        "2024-05-20",
+    ),
+    Step(
+        "and is none after all",
+        lambda shop: shop.refuse("a customer 0"),
+        {("o3", "2024-05-08", "8.00"), ("g1", "2024-05-20", "1.250")},
+        "2024-05-20",
+    ),
+    Step(
+        "what was taken away is back",
+        lambda shop: shop.refuse("july"),
+        {
+            ("o0", "2024-04-02", "12.40"),
+            ("o2", "2024-05-08", "12.00"),
+            ("o3", "2024-05-08", "8.00"),
+        },
+        "2024-04-02",
     ),
 ]

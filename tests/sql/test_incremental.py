@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from psycopg import sql
 
+from local import postgres
 from perennial.warehouse import connect, read_frame
 from tests.conftest import StartHome
 from tests.sql.shops import CANONICAL, ONLINE_RETAIL, Step, Teller
@@ -127,3 +128,47 @@ def test_a_build_that_goes_on_where_one_broke_off_lists_the_same_keys(
         assert len(listed) > 0
         shop.build()
         pd.testing.assert_frame_equal(changed_keys(shop), listed, obj=step.title)
+
+
+def test_rows_of_other_rules_are_made_anew(start_home: StartHome, tmp_path: Path) -> None:
+    shop = Teller(start_home("canonical"), tmp_path)
+    CANONICAL[0].happens(shop)
+    shop.build()
+    right = relations(shop)
+    as_whole_numbers(shop)
+    postgres.start(shop.settings)  # as every start does: it brings tables up to date
+    # units of the old rules, in a mart that nothing touches
+    with connect(shop.settings, "transformer") as connection:
+        connection.execute("update marts.fct_order_items set units = 99")
+    shop.build()
+    assert set(relations(shop)["marts.fct_order_items"]["units"]) == {99}
+    with connect(shop.settings, "transformer") as connection:
+        connection.execute("update ops.built_files set rules = 'those of an earlier version'")
+    shop.build()
+    for name, made in relations(shop).items():
+        pd.testing.assert_frame_equal(made, right[name], obj=name)
+    with connect(shop.settings, "transformer") as connection:
+        (changed,) = connection.execute(
+            "select count(*) from intermediate.int_changed_files"
+        ).fetchone() or (0,)
+        assert changed == 4
+    shop.build()
+    with connect(shop.settings, "transformer") as connection:
+        assert connection.execute("select 1 from intermediate.int_changed_files").fetchall() == []
+
+
+def as_whole_numbers(shop: Teller) -> None:
+    """Give units the types that they had in homes of an earlier version."""
+    with connect(shop.settings, "transformer") as connection:
+        connection.execute(
+            "drop view intermediate.int_order_lines, staging.stg_canonical__order_items;"
+            "drop view staging.stg_canonical__rows_rejected;"
+            "alter table staging.stg_canonical__order_items_judged"
+            " alter quantity type integer;"
+            "create view staging.stg_canonical__order_items as"
+            " select quantity as units from staging.stg_canonical__order_items_judged;"
+            "create view intermediate.int_order_lines as"
+            " select units from staging.stg_canonical__order_items;"
+            "alter table marts.fct_order_items alter units type integer;"
+            "alter table marts.fct_orders alter units type bigint"
+        )

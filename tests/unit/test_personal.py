@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from expectations.personal import is_card, is_iban, is_phone, looks_personal
 from ingest.csv_records import Reject
-from ingest.personal import Screen, field_bounds, field_text, hashed, keyed_hash, plain_key
+from ingest.personal import Screen, field_bounds, field_text, hashed, hashed_id, keyed_hash
 from ingest.rows import Trace, csv_field
 from local.home import prepare
 from perennial import sources
@@ -127,13 +127,24 @@ def test_a_customer_key_that_is_an_address_is_known_again_by_its_hash() -> None:
     ]
 
 
-def test_keys_are_compared_as_staging_writes_them() -> None:
-    (lines,) = sources.load("online_retail").tables
-    assert lines.customer_key is not None
-    for written, plain in {"13085.0": "13085", " 13085 ": "13085", "13085.00": "13085"}.items():
-        assert plain_key(lines.customer_key, written) == plain
-    assert ORDERS.customer_key is not None
-    assert plain_key(ORDERS.customer_key, "17.0") == "17.0"  # another customer than 17
+def test_an_erased_customer_is_known_however_the_key_is_written() -> None:
+    data = rows(("1", "13085.0"), ("2", " 13085 "), ("3", "13085.5"), ("4", "1.3085e+04"))
+    orders = screen(ORDERS, ["order_id", "customer_id"], "13085")
+    assert [row[1] for row in values(orders.rows(data), 2)] == [b"", b"", b'"13085.5"', b""]
+
+
+def test_a_personal_id_has_one_hash_and_a_guest_has_none() -> None:
+    for written in ("17", " 17 ", "17.0", "17.", "1.7e+01"):
+        assert hashed_id(KEY, written) == hashed(KEY, "17")
+    for nobody in ("0", "0.0", "-1", "NULL", "\\N", "nan", "guest", ""):
+        assert hashed_id(KEY, nobody) == nobody
+    tagged = tuple(replace(c, is_pii=c.name == "customer_id") for c in ORDERS.columns)
+    orders = screen(replace(ORDERS, columns=tagged), ["order_id", "customer_id"])
+    data = rows(("1", "17.0"), ("2", "0"))
+    assert [row[1] for row in values(orders.rows(data), 2)] == [
+        hashed(KEY, "17").encode(),
+        b'"0"',
+    ]
 
 
 def test_what_cannot_be_read_is_shown_as_its_hash() -> None:

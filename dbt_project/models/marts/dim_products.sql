@@ -49,7 +49,7 @@ select
     listed_products.discontinued_date,
     sales.first_sale_date,
     sales.last_sale_date,
-    coalesce(sales.lifetime_units, 0)::bigint as lifetime_units
+    coalesce(sales.lifetime_units, 0) as lifetime_units
 
 from product_ids
 

@@ -112,7 +112,7 @@ product_weeks as (
 select
     product_weeks.product_id,
     product_weeks.week_start_date,
-    coalesce(sales.sold_units, 0)::bigint as sold_units,
+    coalesce(sales.sold_units, 0) as sold_units,
     coalesce(sales.sold_amount, 0) as sold_amount,
     coalesce(sales.count_orders, 0)::integer as count_orders
 

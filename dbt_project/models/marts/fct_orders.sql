@@ -45,7 +45,7 @@ select
     orders.ordered_date,
     orders.country,
     totals.count_items::integer as count_items,
-    totals.units::bigint as units,
+    totals.units,
     totals.product_amount,
     totals.charge_amount,
     orders.file_id

@@ -1,5 +1,5 @@
 -- Money in raw = orders + refunds + charges + rejects, guests' included, to the last digit, and so many lines.
--- Raw is summed by casts of its own, not by staging's; a line without a readable amount is a reject without one.
+-- Raw is summed by casts of its own, not by staging's, but for 1,899.00 and the like; a line without a readable amount is a reject without one.
 -- Quantities are positive in sales and refunds alike, so all parts add.
 {{ config(enabled=var('source') == 'canonical') }}
 with
@@ -19,7 +19,9 @@ raw_money as (
             sum(
                 case
                     when unreadable.line_number is not null then 0
-                    else items.quantity::numeric * items.unit_price_amount::numeric
+                    when items.quantity ~ '^[-+0-9.eE \s]+$' and items.unit_price_amount ~ '^[-+0-9.eE \s]+$'
+                        then round(items.quantity::numeric, 18) * round(items.unit_price_amount::numeric, 18)
+                    else {{ as_number('items.quantity') }} * {{ as_number('items.unit_price_amount') }}
                 end
             ), 0
         ) as amount

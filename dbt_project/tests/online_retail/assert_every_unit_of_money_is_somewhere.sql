@@ -1,5 +1,5 @@
 -- Money in raw = orders + refunds + charges + guests + rejects to the last digit, and so many lines in each.
--- Raw is summed by casts of its own, not by staging's; a line without a readable amount is a reject without one.
+-- Raw is summed by casts of its own, not by staging's, but for 1,899.00 and the like; a line without a readable amount is a reject without one.
 {{ config(enabled=var('source') == 'online_retail') }}
 with
 
@@ -17,7 +17,9 @@ raw_money as (
             sum(
                 case
                     when unreadable.line_number is not null then 0
-                    else lines.quantity::numeric * lines.price::numeric
+                    when lines.quantity ~ '^[-+0-9.eE \s]+$' and lines.price ~ '^[-+0-9.eE \s]+$'
+                        then round(lines.quantity::numeric, 18) * round(lines.price::numeric, 18)
+                    else {{ as_number('lines.quantity') }} * {{ as_number('lines.price') }}
                 end
             ), 0
         ) as amount

@@ -15,7 +15,7 @@ customers as (
 
     select
         _file_id as file_id,
-        {{ as_id('customer_id') }} as customer_id
+        {{ as_customer_id('customer_id') }} as customer_id
 
     from {{ source('raw', 'canonical_customers') }}
 
@@ -34,7 +34,7 @@ changed_keys as (
     from {{ source('raw', 'canonical_orders') }}
     where _file_id in (select file_id from files where is_changed)
 
-    {% if judged_orders %}
+    {% if judged_orders and not are_rules_changed() %}
     union
 
     select
@@ -46,7 +46,7 @@ changed_keys as (
     from customers
 
     inner join {{ judged_orders }} as orders
-        on customers.customer_id = orders.customer_id
+        on customers.customer_id = orders.sent_customer_id
 
     where
         orders.file_id not in (select file_id from files where is_changed)
@@ -58,8 +58,7 @@ changed_keys as (
                 unchanged._file_id in (
                     select file_id from files where is_accepted and not is_changed
                 )
-                and unchanged.customer_id is not null
-                and {{ as_id('unchanged.customer_id') }} = customers.customer_id
+                and {{ as_customer_id('unchanged.customer_id') }} = customers.customer_id
         )
     {% endif %}
 

@@ -27,10 +27,10 @@ typed_rows as (
                 customer_id, registered_at, country
             )::text
         )::uuid as content_key,
-        {{ as_id('customer_id') }} as customer_id,
+        coalesce({{ as_customer_id('customer_id') }}, '') as customer_id,
         {{ as_shop_time('registered_at') }} as registered_at,
-        nullif(trim(country), '') as country,
-        nullif(trim(registered_at), '') as sent_registered_at
+        {{ as_text('country') }} as country,
+        {{ as_text('registered_at') }} as sent_registered_at
 
     from raw_rows
 

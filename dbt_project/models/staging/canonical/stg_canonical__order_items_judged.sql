@@ -1,4 +1,5 @@
--- One row per line of an accepted file of order items, good or not: rejected_reason tells.
+-- One row per line of an accepted file of order items, good or not: rejected_reason tells. Of a
+-- line the newest readable row counts: one with quantity 0 takes it away.
 -- depends_on: {{ ref('stg_canonical__changed_keys') }}
 with
 
@@ -31,8 +32,8 @@ typed_rows as (
         nullif({{ as_id('order_item_id') }}, '') as order_item_id,
         {{ as_id('order_id') }} as order_id,
         nullif({{ as_id('product_id') }}, '') as product_id,
-        nullif(trim(line_type), '') as line_type,
-        {{ as_whole_number('quantity') }} as quantity,
+        lower({{ as_text('line_type') }}) as line_type,
+        {{ as_number('quantity') }} as quantity,
         {{ as_number('unit_price_amount') }} as unit_price_amount
 
     from raw_rows
@@ -63,12 +64,14 @@ judged_rows as (
                 then 'an id is longer than 200 characters'
             when coalesce(line_type, '') not in ('product', 'charge')
                 then 'line_type is neither product nor charge'
-            when coalesce(quantity, 0) <= 0
-                then 'quantity is no positive whole number'
+            when quantity is null then 'quantity is no number'
+            when quantity < 0 then 'quantity is negative'
+            when quantity >= 1000000000 then 'quantity of a billion or more'
             when unit_price_amount is null then 'unit_price_amount is no number'
-            when unit_price_amount = 0 then 'price is zero: nothing was sold'
             when unit_price_amount < 0 and line_type = 'product' then 'negative price of a product'
-            when {{ is_absurd('quantity * unit_price_amount') }}
+            when
+                {{ is_absurd('unit_price_amount') }}
+                or {{ is_absurd('quantity * unit_price_amount') }}
                 then 'amount of 10 billion or more'
         end as row_fault
 
@@ -124,6 +127,20 @@ ranked_rows as (
 
     from candidates
 
+),
+
+orders as (
+
+    -- those that count, and why others don't: one row an order
+    select
+        order_id,
+        order_type,
+        rejected_reason
+
+    from {{ ref('stg_canonical__orders_judged') }}
+
+    where rejected_reason is null or rejected_reason = 'order was cancelled'
+
 )
 
 select
@@ -136,16 +153,19 @@ select
     ranked_rows.line_type,
     ranked_rows.quantity,
     ranked_rows.unit_price_amount,
-    orders.order_type,
+    case when orders.rejected_reason is null then orders.order_type end as order_type,
     ranked_rows.row_fault,
     case
         when ranked_rows.row_fault is not null then ranked_rows.row_fault
         when ranked_rows.content_key = ranked_rows.next_content_key then 'exact duplicate'
         when ranked_rows.next_content_key is not null then 'replaced by a later row of the same key'
+        when ranked_rows.quantity = 0 then 'quantity is zero: the line was taken away'
+        when ranked_rows.unit_price_amount = 0 then 'price is zero: nothing was sold'
+        when orders.rejected_reason is not null then orders.rejected_reason
         when orders.order_id is null then 'order is unknown or rejected'
     end as rejected_reason
 
 from ranked_rows
 
-left join {{ ref('stg_canonical__orders') }} as orders
+left join orders
     on ranked_rows.order_id = orders.order_id

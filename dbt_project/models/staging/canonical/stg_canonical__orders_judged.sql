@@ -1,5 +1,7 @@
 -- One row per line of an accepted file of orders, good or not: rejected_reason tells. An order of
--- a customer whom the shop's own list does not have is rejected until that customer arrives.
+-- a customer whom the shop's own list does not have is rejected until that customer arrives; 0 and
+-- the like are a guest, unless that list has them. Of an order the newest readable row counts: one
+-- that says it was cancelled takes it away.
 -- depends_on: {{ ref('stg_canonical__changed_keys') }}
 with
 
@@ -30,10 +32,10 @@ typed_rows as (
             )::text
         )::uuid as content_key,
         {{ as_id('order_id') }} as order_id,
-        nullif({{ as_id('customer_id') }}, '') as customer_id,
+        {{ as_customer_id('customer_id') }} as sent_customer_id,
         nullif({{ as_id('refunded_order_id') }}, '') as refunded_order_id,
-        nullif(trim(order_type), '') as order_type,
-        nullif(trim(country), '') as country,
+        lower({{ as_text('order_type') }}) as order_type,
+        {{ as_text('country') }} as country,
         {{ as_order_time('ordered_at') }} as ordered_at
 
     from raw_rows
@@ -49,7 +51,7 @@ judged_rows as (
         line_number,
         content_key,
         order_id,
-        customer_id,
+        sent_customer_id,
         refunded_order_id,
         order_type,
         country,
@@ -59,7 +61,9 @@ judged_rows as (
             when {{ is_too_long('order_id') }} then 'order_id is longer than 200 characters'
             when ordered_at is null
                 then 'ordered_at is no date and time from 1990 to its landing'
-            when coalesce(order_type, '') not in ('sale', 'refund')
+            when
+                coalesce(order_type, '') not in ('sale', 'refund')
+                and not coalesce({{ is_cancelled('order_type') }}, false)
                 then 'order_type is neither sale nor refund'
         end as row_fault
 
@@ -82,7 +86,7 @@ candidates as (
         unchanged.line_number,
         unchanged.content_key,
         unchanged.order_id,
-        unchanged.customer_id,
+        unchanged.sent_customer_id,
         unchanged.refunded_order_id,
         unchanged.order_type,
         unchanged.country,
@@ -121,7 +125,14 @@ select
     ranked_rows.line_number,
     ranked_rows.content_key,
     ranked_rows.order_id,
-    ranked_rows.customer_id,
+    -- null for a guest
+    case
+        when
+            customers.customer_id is not null
+            or not {{ is_guest_code('ranked_rows.sent_customer_id') }}
+            then ranked_rows.sent_customer_id
+    end as customer_id,
+    ranked_rows.sent_customer_id,
     ranked_rows.refunded_order_id,
     ranked_rows.order_type,
     ranked_rows.country,
@@ -131,11 +142,14 @@ select
         when ranked_rows.row_fault is not null then ranked_rows.row_fault
         when ranked_rows.content_key = ranked_rows.next_content_key then 'exact duplicate'
         when ranked_rows.next_content_key is not null then 'replaced by a later row of the same key'
-        when ranked_rows.customer_id is not null and customers.customer_id is null
+        when {{ is_cancelled('ranked_rows.order_type') }} then 'order was cancelled'
+        when
+            customers.customer_id is null
+            and not {{ is_guest_code('ranked_rows.sent_customer_id') }}
             then 'customer is unknown'
     end as rejected_reason
 
 from ranked_rows
 
 left join {{ ref('stg_canonical__customers') }} as customers
-    on ranked_rows.customer_id = customers.customer_id
+    on ranked_rows.sent_customer_id = customers.customer_id

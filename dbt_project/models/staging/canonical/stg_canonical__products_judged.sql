@@ -29,14 +29,14 @@ typed_rows as (
             )::text
         )::uuid as content_key,
         {{ as_id('product_id') }} as product_id,
-        nullif(trim(product_name), '') as product_name,
-        nullif(trim(product_family), '') as product_family,
+        {{ as_text('product_name') }} as product_name,
+        {{ as_text('product_family') }} as product_family,
         {{ as_number('list_price_amount') }} as list_price_amount,
         {{ as_date('introduced_date') }} as introduced_date,
         {{ as_date('discontinued_date') }} as discontinued_date,
-        nullif(trim(list_price_amount), '') as sent_list_price_amount,
-        nullif(trim(introduced_date), '') as sent_introduced_date,
-        nullif(trim(discontinued_date), '') as sent_discontinued_date
+        {{ as_text('list_price_amount') }} as sent_list_price_amount,
+        {{ as_text('introduced_date') }} as sent_introduced_date,
+        {{ as_text('discontinued_date') }} as sent_discontinued_date
 
     from raw_rows
 

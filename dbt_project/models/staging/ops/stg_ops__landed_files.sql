@@ -1,13 +1,37 @@
 -- One row per landed file of this shop, as this build sees it. Read once, here: a file that is
 -- accepted while a build runs waits for the next one. A file stays changed until a build ends well
 -- (`ops.built_files` is written then), also when it was refused or accepted again after a build
--- that failed halfway.
-with
+-- that failed halfway. An accepted file is changed, too, when the last build had other rules.
+-- A file that grew is one landing with the version it continues: its lines add up, see landing_id.
+with recursive
 
 landed_files as (
 
     select * from {{ source('ops', 'landed_files') }}
     where source = '{{ var("source") }}'
+
+),
+
+landings as (
+
+    -- a version that continues another comes after it
+    select
+        file_id,
+        batch_id as landing_id
+
+    from landed_files
+    where continues_file_id is null
+
+    union all
+
+    select
+        later.file_id,
+        landings.landing_id
+
+    from landings
+
+    inner join landed_files as later
+        on landings.file_id = later.continues_file_id
 
 ),
 
@@ -49,13 +73,20 @@ last_seen as (
 select
     landed_files.file_id,
     landed_files.table_name,
+    landed_files.batch_id,
+    landings.landing_id,
     landed_files.status = 'accepted' as is_accepted,
     (landed_files.status = 'accepted') <> (built_files.file_id is not null)
+    or (landed_files.status = 'accepted' and built_files.rules is distinct from '{{ rules() }}')
     or coalesce(last_seen.is_changed and last_seen.build_cycle = build_cycle.build_cycle, false)
         as is_changed,
-    build_cycle.build_cycle
+    build_cycle.build_cycle,
+    '{{ rules() }}' as rules
 
 from landed_files
+
+inner join landings
+    on landed_files.file_id = landings.file_id
 
 cross join build_cycle
 

@@ -1,0 +1,129 @@
+"""Whether a batch's ids tell its orders apart: rows that replace others of their own file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from psycopg import sql
+
+from expectations.gate import WARNING, Check
+from perennial.casts import casts
+from perennial.warehouse import connect
+
+if TYPE_CHECKING:
+    import great_expectations.expectations as gxe
+
+    from perennial.settings import Settings
+    from perennial.sources import SourceTable
+
+# Shares of a file's rows, and of its money, that a later row of the same key in it replaces.
+REPLACED_MAX_RATE = 0.01
+FEW_ROWS = 2  # so many stop nothing, however small the file
+COLUMNS = ("file_id", "count_rows", "count_replaced", "replaced_rate", "replaced_money_rate")
+EXAMPLES = 2
+
+
+def replaced_check(table: SourceTable, file_ids: list[int]) -> Check:
+    """Rule: a file's rows replace next to none of its own."""
+    return Check(f"raw.{table.raw_table}", _replaced(table, file_ids), COLUMNS, replaced_suite())
+
+
+def replaced_suite() -> list[gxe.Expectation]:
+    """Rules of what a file replaces of itself."""
+    import great_expectations.expectations as gxe
+
+    columns = ("replaced_rate", "replaced_money_rate")
+    return [
+        # stop the run: different orders share an id
+        *(
+            gxe.ExpectColumnValuesToBeBetween(column=name, max_value=REPLACED_MAX_RATE)
+            for name in columns
+        ),
+        # tell a person: some may
+        gxe.ExpectColumnValuesToBeBetween(column="count_replaced", max_value=0, severity=WARNING),
+    ]
+
+
+def told(settings: Settings, table: SourceTable, file_ids: list[int]) -> list[str]:
+    """A sentence for each file that replaces rows of its own, with ids that stand in most rows.
+
+    The ids are those of orders and lines, never a customer's.
+    """
+    query = sql.SQL(
+        "with replaced as ({replaced}), examples as ("
+        " select _file_id, string_agg(written || ' (' || count_rows || ' rows)', ', ') as keys"
+        " from (select _file_id, string_agg(distinct written, ' = ') as written,"
+        "  count(*) as count_rows, row_number() over"
+        "  (partition by _file_id order by count(*) desc, key) as place"
+        "  from ({rows}) as repeated group by _file_id, key) as ranked"
+        " where place <= {examples} group by _file_id)"
+        " select file_name, replaced.*, keys from replaced"
+        " join ops.landed_files using (file_id) join examples on _file_id = file_id"
+        " where count_replaced > 0 order by file_id"
+    ).format(
+        replaced=_replaced(table, file_ids),
+        rows=_repeated(table, file_ids),
+        examples=sql.Literal(EXAMPLES),
+    )
+    with connect(settings, "loader") as connection:
+        found = connection.execute(query).fetchall()
+    key = ", ".join(column.name for column in table.key_columns)
+    return [
+        f"{name}: {replaced:,} of {rows:,} rows of {table.raw_table} ({money:.1%} of their money) "
+        f"are replaced by a later row of the same {key}, such as {keys}. Do different orders share "
+        "an id? Spreadsheets round numbers of 12 digits and more: export ids as text"
+        for name, _, rows, replaced, _, money, keys in found
+    ]
+
+
+def _key(table: SourceTable) -> sql.Composable:
+    ids = [casts("UTC").as_id(sql.Identifier(c.name).as_string()) for c in table.key_columns]
+    return sql.SQL(" || '/' || ").join(sql.SQL(f"({text})") for text in ids)
+
+
+def _repeated(table: SourceTable, file_ids: list[int]) -> sql.Composed:
+    """Rows whose key stands in more than one row of their file: key, content, amount, line."""
+    amounts = [casts("UTC").as_number(sql.Identifier(name).as_string()) for name in table.amount]
+    content = sql.SQL(", ").join(sql.Identifier(column.name) for column in table.columns)
+    return sql.SQL(
+        "select _file_id, _line, {key} as key, concat_ws('/', {written}) as written,"
+        " row({content})::text as content, {amount} as amount"
+        " from {table} where _file_id = any({file_ids}) and {key} <> ''"
+        " and (_file_id, {key}) in (select _file_id, {key} from {table}"
+        " where _file_id = any({file_ids}) group by 1, 2 having count(*) > 1)"
+    ).format(
+        key=_key(table),
+        written=sql.SQL(", ").join(sql.Identifier(column.name) for column in table.key_columns),
+        content=content,
+        amount=sql.SQL(" * ").join(sql.SQL(f"({text})") for text in amounts or ["0"]),
+        table=sql.Identifier("raw", table.raw_table),
+        file_ids=sql.Literal(file_ids),
+    )
+
+
+def _replaced(table: SourceTable, file_ids: list[int]) -> sql.Composed:
+    """One row a file: its rows, those that a later row of it replaces, and shares of both."""
+    amounts = [casts("UTC").as_number(sql.Identifier(name).as_string()) for name in table.amount]
+    return sql.SQL(
+        "with repeated as ({rows}), following as ("
+        " select *, lead(content) over (partition by _file_id, key order by _line) as next_content"
+        " from repeated), replaced as ("
+        " select _file_id, count(*) as count_replaced, sum(abs(amount)) as amount"
+        " from following where content <> next_content group by _file_id), files as ("
+        " select _file_id, count(*) as count_rows, sum(abs({amount})) as amount from {table}"
+        " where _file_id = any({file_ids}) group by _file_id), counted as ("
+        " select _file_id as file_id, count_rows, coalesce(count_replaced, 0) as count_replaced,"
+        "  coalesce(replaced.amount / nullif(files.amount, 0), 0)::double precision as money_rate"
+        " from files left join replaced using (_file_id))"
+        " select file_id, count_rows, count_replaced,"
+        " case when count_replaced > {few} then count_replaced::double precision / count_rows"
+        "  else 0 end as replaced_rate,"
+        " case when count_replaced > {few} then money_rate else 0 end as replaced_money_rate"
+        " from counted"
+    ).format(
+        rows=_repeated(table, file_ids),
+        amount=sql.SQL(" * ").join(sql.SQL(f"({text})") for text in amounts or ["0"]),
+        table=sql.Identifier("raw", table.raw_table),
+        file_ids=sql.Literal(file_ids),
+        few=sql.Literal(FEW_ROWS),
+    )
