@@ -69,9 +69,10 @@ def told(settings: Settings, table: SourceTable, file_ids: list[int]) -> list[st
         found = connection.execute(query).fetchall()
     key = ", ".join(column.name for column in table.key_columns)
     return [
-        f"{name}: {replaced:,} of {rows:,} rows of {table.raw_table} ({money:.1%} of their money) "
-        f"are replaced by a later row of the same {key}, such as {keys}. Do different orders share "
-        "an id? Spreadsheets round numbers of 12 digits and more: export ids as text"
+        f"{name}: {replaced:,} of {rows:,} rows of {table.raw_table}"
+        f"{f' ({money:.1%} of their money)' if table.amount else ''} are replaced by a later row "
+        f"of the same {key}, such as {keys}. Do different orders share an id? "
+        "Spreadsheets round numbers of 12 digits and more: export ids as text"
         for name, _, rows, replaced, _, money, keys in found
     ]
 
