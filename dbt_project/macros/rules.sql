@@ -23,7 +23,7 @@ So a home that goes on with newer code, or another time zone, shows no rows of t
 {% macro are_rules_changed() -%}
     {%- if not execute or not graph.get('nodes') -%} {{ return(false) }} {%- endif -%}
     {%- set found = run_query(
-        "select exists (select from ops.built_files where rules is distinct from '" ~ rules() ~ "')"
+        "select coalesce(bool_or(rules is distinct from '" ~ rules() ~ "'), true) from ops.built_files"
     ) -%}
     {{- return(found.columns[0][0]) -}}
 {%- endmacro %}
