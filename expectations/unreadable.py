@@ -163,8 +163,9 @@ def _shapes(
         " '[[:alpha:]]', 'a', 'g'), '[^9a .,:;/+£$€-]', '?', 'g'), {})"
     ).format(sql.SQL("left({}, 100)").format(value), sql.Literal(LONGEST_SHAPE))
     return sql.SQL(
-        "with given as (select {value} as value, {is_unreadable} as is_unreadable, {shape} as shape,"
-        " array[_file_id, _line] as place from {table} where _file_id = any({file_ids}))"
+        "with given as (select {value} as value, {is_unreadable} as is_unreadable,"
+        " {shape} as shape, array[_file_id, _line] as place"
+        " from {table} where _file_id = any({file_ids}))"
         " select shape, count(*), (select count(value) from given), min(place)"
         " from given where value is not null and is_unreadable"
         " group by shape order by count(*) desc, shape"
