@@ -259,6 +259,54 @@ comment on column ops.judged_days.is_usual is
 'False for a day that was beyond all bounds and that a person let pass: later days are not compared with it.';
 comment on column ops.judged_days.judged_at is 'When it was judged last, UTC.';
 
+create table if not exists ops.reject_levels (
+    anchor text not null check (anchor in ('last', 'month')),
+    dimension text not null check (dimension in ('all', 'country', 'product', 'month', 'table')),
+    group_name text not null,
+    reason text not null,
+    count_orders bigint not null,
+    amount numeric not null,
+    as_of_date date not null,
+    noted_at timestamptz not null default now(),
+    primary key (anchor, dimension, group_name, reason)
+);
+comment on table ops.reject_levels is
+'How much the shop had sent, and staging rejected, when the gate of rejects let a build pass: later ones are compared with it. One row per anchor, group and reason.';
+comment on column ops.reject_levels.anchor is 'last: the last build that passed; month: one of up to four weeks before.';
+comment on column ops.reject_levels.dimension is 'What the groups are: all (the whole shop), country, product, month, or table.';
+comment on column ops.reject_levels.group_name is 'Which country, product, month (2024-05) or table; empty for the whole shop.';
+comment on column ops.reject_levels.reason is 'Why it was rejected, in words; empty: all that was sent.';
+comment on column ops.reject_levels.count_orders is 'Orders; of a product its order lines, of a table its rows.';
+comment on column ops.reject_levels.amount is 'Money of their lines, the shop''s currency; of rejected ones as sent, an estimate.';
+comment on column ops.reject_levels.as_of_date is 'Date of that build.';
+comment on column ops.reject_levels.noted_at is 'When it was noted, UTC.';
+
+create table if not exists ops.reconciliations (
+    as_of_date date not null,
+    run_id text not null,
+    place text not null check (
+        place in ('in raw', 'customers', 'guests', 'refunds', 'charges', 'rejected', 'not accounted for')
+    ),
+    reason text not null,
+    count_rows bigint not null,
+    count_orders bigint not null,
+    amount numeric not null,
+    reconciled_at timestamptz not null default now(),
+    primary key (as_of_date, run_id, place, reason)
+);
+comment on table ops.reconciliations is
+'Where the rows, the orders and the money of all accepted files went when a build ended. One row per build, place and reason.';
+comment on column ops.reconciliations.as_of_date is 'Date that was built.';
+comment on column ops.reconciliations.run_id is 'Run that built it.';
+comment on column ops.reconciliations.place is
+'in raw: all that was sent, counted at landing and summed apart from staging; customers, guests: product lines of sales; refunds; charges: lines that are no product; rejected; not accounted for: what is left, 0 in a sound build.';
+comment on column ops.reconciliations.reason is 'Why it was rejected, in words; empty at the other places.';
+comment on column ops.reconciliations.count_rows is 'Rows of orders and of their lines.';
+comment on column ops.reconciliations.count_orders is 'Orders and refunds; each has one place, that of its first line in this order of places.';
+comment on column ops.reconciliations.amount is
+'Units times price of the lines as sent, the shop''s currency; of rejected ones that staging can''t read an estimate.';
+comment on column ops.reconciliations.reconciled_at is 'When it was reconciled, UTC.';
+
 create table if not exists ops.publications (
     question text not null,
     as_of_date date not null,
@@ -677,6 +725,7 @@ grant usage on sequence ops.batch_id_seq to loader;
 grant select on all tables in schema ops to transformer;
 grant insert, update, delete on ops.late_dates, ops.built_files to transformer;
 grant insert, update on ops.judged_days to transformer;
+grant insert, delete on ops.reject_levels, ops.reconciliations to transformer;
 grant select, insert, update on ops.publications to scorer;
 grant select, insert on ops.gate_results, ops.champions to scorer;
 grant select, delete on ops.late_dates to scorer;

@@ -12,6 +12,7 @@ from psycopg import sql
 from expectations.days import gate_days
 from expectations.features import gate_features
 from expectations.raw import gate_raw
+from expectations.rejects import gate_rejects
 from ingest.batches import close_build
 from ingest.land import land
 from ml_tasks.shared import registry
@@ -33,9 +34,10 @@ def land_files(settings: Settings, as_of_date: date, files: Path | str) -> dict[
 
 
 def build(settings: Settings, as_of_date: date) -> None:
-    """Marts and features of the date, and the gate behind them."""
+    """Marts and features of the date, and the gates behind them."""
     dbt(settings, as_of_date, *BUILD)
     close_build(settings)
+    gate_rejects(settings, as_of_date, "test")
     gate_days(settings, as_of_date, "test")
     gate_features(settings, as_of_date, "test")
 

@@ -63,6 +63,8 @@ TABLES: dict[str, dict[str, set[str]]] = {
         "ops.late_dates": {"insert", "update", "delete"},
         "ops.built_files": {"insert", "update", "delete"},
         "ops.judged_days": {"insert", "update"},
+        "ops.reject_levels": {"insert", "delete"},
+        "ops.reconciliations": {"insert", "delete"},
     },
     "scorer": {
         "ops.publications": {"select", "insert", "update"},

@@ -1,40 +1,48 @@
--- One row per row that counts nowhere, of all four tables, with the reason.
+-- One row per row of an accepted file that counts nowhere, of all four tables, with the reason.
+{% for table_name in ['customers', 'products'] %}
 select
-    'customers' as table_name,
+    '{{ table_name }}' as table_name,
     file_id,
     line_number,
-    customer_id as row_key,
-    null::numeric as line_amount,
+    null as order_id,
+    {{ "nullif(product_id, '')" if table_name == 'products' else 'null' }} as product_id,
+    null as country,
+    null::date as ordered_date,
+    null::numeric as sent_amount,
     rejected_reason
 
-from {{ ref('stg_canonical__customers_judged') }}
+from {{ ref('stg_canonical__' ~ table_name ~ '_judged') }}
 where rejected_reason is not null
 
 union all
 
 select
-    'products' as table_name,
+    '{{ table_name }}' as table_name,
     file_id,
     line_number,
-    product_id as row_key,
-    null::numeric as line_amount,
+    null as order_id,
+    null as product_id,
+    null as country,
+    null as ordered_date,
+    null as sent_amount,
     rejected_reason
 
-from {{ ref('stg_canonical__products_judged') }}
-where rejected_reason is not null
+from ({{ unread_records('canonical_' ~ table_name) }}) as unread
 
 union all
-
+{% endfor %}
 select
     'orders' as table_name,
     file_id,
     line_number,
-    order_id as row_key,
-    null::numeric as line_amount,
+    order_id,
+    null as product_id,
+    country,
+    ordered_date,
+    null as sent_amount,
     rejected_reason
 
-from {{ ref('stg_canonical__orders_judged') }}
-where rejected_reason is not null
+from {{ ref('stg_canonical__orders_rejected') }}
 
 union all
 
@@ -42,9 +50,11 @@ select
     'order_items' as table_name,
     file_id,
     line_number,
-    order_item_id as row_key,
-    quantity * unit_price_amount as line_amount,
+    order_id,
+    product_id,
+    country,
+    ordered_date,
+    sent_amount,
     rejected_reason
 
-from {{ ref('stg_canonical__order_items_judged') }}
-where rejected_reason is not null
+from {{ ref('stg_canonical__order_items_rejected') }}

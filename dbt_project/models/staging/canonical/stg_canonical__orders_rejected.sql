@@ -1,0 +1,53 @@
+-- One row per row of orders that counts nowhere: rejected for itself, without a line that counts,
+-- or not read by landing at all.
+with
+
+lines as (
+
+    select
+        order_id,
+        min(rejected_reason) as rejected_reason,
+        bool_or(rejected_reason is null) as has_line_that_counts
+
+    from {{ ref('stg_canonical__order_items_judged') }}
+
+    group by order_id
+
+),
+
+unread_orders as (
+
+    {{ unread_records('canonical_orders') }}
+
+)
+
+select
+    orders.file_id,
+    orders.line_number,
+    nullif(orders.order_id, '') as order_id,
+    orders.country,
+    {{ shop_date('orders.ordered_at') }} as ordered_date,
+    coalesce(
+        orders.rejected_reason,
+        'no line of it counts: ' || lines.rejected_reason,
+        'order without a line'
+    ) as rejected_reason
+
+from {{ ref('stg_canonical__orders_judged') }} as orders
+
+left join lines
+    on orders.order_id = lines.order_id
+
+where orders.rejected_reason is not null or lines.has_line_that_counts is not true
+
+union all
+
+select
+    file_id,
+    line_number,
+    nullif({{ as_id(unread_field('order_id')) }}, '') as order_id,
+    nullif({{ unread_field('country') }}, '') as country,
+    {{ estimated_date(unread_field('ordered_at')) }} as ordered_date,
+    rejected_reason
+
+from unread_orders

@@ -1,0 +1,123 @@
+"""Reconcile a build: the rows, orders and money of all accepted files are in marts or in rejects.
+
+What was sent is counted apart from staging: rows as landing counted them, money by a lenient sum
+over raw. What is in neither is a fault of ours, whatever the data: it stops the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from expectations.gate import GateFailed
+from expectations.reject_reasons import sent_again_pattern
+from expectations.results import Result, record
+from perennial.text import plain
+from perennial.warehouse import connect
+
+if TYPE_CHECKING:
+    from perennial.settings import Settings
+
+QUERY = Path(__file__).with_suffix(".sql")
+CENT = Decimal("0.005")  # staging may round a price of many decimals
+IN_RAW, REJECTED, RESIDUAL = "in raw", "rejected", "not accounted for"
+LONGEST_REASON = 60  # characters, in the table that people read
+
+
+@dataclass(frozen=True)
+class Flow:
+    """How much of what was sent went to one place.
+
+    Attributes:
+        place: in raw, customers, guests, refunds, charges, rejected or not accounted for.
+        reason: Why it was rejected; empty at the other places.
+        count_rows: Rows of orders and of their lines.
+        count_orders: Orders and refunds; each has one place.
+        amount: Money of the lines, without sign, in the shop's currency; of rejected ones that
+            staging can't read an estimate.
+    """
+
+    place: str
+    reason: str
+    count_rows: int
+    count_orders: int
+    amount: Decimal
+
+
+def reconciliation(settings: Settings) -> list[Flow]:
+    """Where everything is, as the last dbt build left it. Writes nothing.
+
+    Returns:
+        What is in raw first, then where it went, and last what is in none of these places.
+    """
+    with connect(settings, "transformer") as connection:
+        rows = connection.execute(QUERY.read_text(), {"sent_again": sent_again_pattern()})
+        return [Flow(*row) for row in rows]
+
+
+def reconcile(settings: Settings, as_of_date: date, run_id: str) -> list[Flow]:
+    """Keep where everything is in ops.reconciliations.
+
+    Raises:
+        GateFailed: If something of what was sent is in no place: the message has the figures.
+    """
+    flows = reconciliation(settings)
+    with connect(settings, "transformer") as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "delete from ops.reconciliations where as_of_date = %s and run_id = %s",
+            [as_of_date, run_id],
+        )
+        cursor.executemany(
+            "insert into ops.reconciliations (as_of_date, run_id, place, reason, count_rows,"
+            " count_orders, amount) values (%s, %s, %s, %s, %s, %s, %s)",
+            [(as_of_date, run_id, *vars(flow).values()) for flow in flows],
+        )
+    residual = flows[-1]
+    is_whole = not (residual.count_rows or residual.count_orders or abs(residual.amount) >= CENT)
+    rule = "rows, orders and money in raw = customers + guests + refunds + charges + rejected"
+    found = (
+        f"{residual.count_rows:,} rows, {residual.count_orders:,} orders and {residual.amount:,.2f}"
+        f" of {flows[0].amount:,.2f} are in neither"
+    )
+    result = Result(
+        table_name="intermediate.int_sent_rows",
+        expectation=rule,
+        column_name=None,
+        severity="critical",
+        success=is_whole,
+        observed=found,
+        element_count=flows[0].count_rows,
+        unexpected_count=abs(residual.count_rows),
+        is_error=False,
+    )
+    with connect(settings, "scorer") as connection:  # the role that may write results
+        where = {"run_id": run_id, "gate": "rejects", "as_of_date": as_of_date}
+        record(connection, [result], where | {"publication_id": None})
+    if not is_whole:
+        raise GateFailed(
+            f"the build does not add up: {found} the marts nor the rejects; staging or a mart "
+            "drops or doubles rows: correct the model that changed last (see ops.reconciliations)"
+        )
+    return flows
+
+
+def as_table(flows: Sequence[Flow]) -> list[str]:
+    """The flows as lines of text: a header, then one line a place."""
+    rows = [("", "rows", "orders", "money")]
+    for flow in flows:
+        reason = plain(flow.reason)
+        if len(reason) > LONGEST_REASON:
+            reason = f"{reason[:LONGEST_REASON]}..."
+        place = f"rejected: {reason}" if flow.place == REJECTED else flow.place
+        figures = f"{flow.count_rows:,}", f"{flow.count_orders:,}", f"{flow.amount:,.2f}"
+        rows.append((place, *figures))
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    return [
+        f"{row[0]:<{widths[0]}}  "
+        + "  ".join(f"{row[column]:>{widths[column]}}" for column in (1, 2, 3))
+        for row in rows
+    ]

@@ -1,0 +1,158 @@
+-- Where the rows, the orders and the money of all accepted files are. What was sent is counted by
+-- landing (ops.landed_files) and read from raw apart from staging (int_sent_rows). Money is without
+-- sign: a refund is positive in one shop's lines and negative in another's.
+with
+
+sent as (
+
+    select table_name, order_id, count(*) as count_rows, sum(abs(sent_amount)) as amount
+    from intermediate.int_sent_rows
+    group by table_name, order_id
+
+),
+
+rejects as (
+
+    select
+        *,
+        abs(coalesce(sent_amount, 0)) as amount,
+        rejected_reason like 'could not be read%%' as is_unread
+    from intermediate.int_rejected_rows
+    where table_name in (select table_name from sent) or sent_amount is not null or order_id is not null
+
+),
+
+in_raw as (
+
+    select
+        (
+            select coalesce(sum(files.record_count), 0)
+            from ops.landed_files as files
+            inner join staging.stg_ops__landed_files as seen on files.file_id = seen.file_id
+            where
+                seen.is_accepted
+                and substr(files.table_name, length(files.source) + 2) in (
+                    select table_name from sent union select table_name from rejects
+                )
+        ) as count_rows,
+        (
+            select count(*)
+            from (
+                select order_id from sent where order_id <> ''
+                union
+                select order_id from rejects where is_unread and order_id is not null
+            ) as order_ids
+        ) as count_orders,
+        (select coalesce(sum(amount), 0) from sent)
+        + (select coalesce(sum(amount), 0) from rejects where is_unread) as amount
+
+),
+
+orders as (
+
+    select order_id, case when is_guest then 'guests' else 'customers' end as place
+    from marts.fct_orders
+
+    union all
+
+    select distinct refund_id, 'refunds'
+    from marts.fct_refunds
+
+    union all
+
+    select distinct order_id, 'charges'
+    from marts.fct_charges
+    where
+        not exists (select from marts.fct_orders where fct_orders.order_id = fct_charges.order_id)
+        and not exists (select from marts.fct_refunds where fct_refunds.refund_id = fct_charges.order_id)
+
+),
+
+rejected_orders as (
+
+    select distinct on (order_id) order_id, rejected_reason
+    from rejects
+    where order_id is not null and order_id not in (select order_id from orders)
+    order by order_id, rejected_reason ~ %(sent_again)s, table_name <> 'orders', rejected_reason
+
+),
+
+parts as (
+
+    select place, '' as reason, 0 as count_rows, count(*) as count_orders, 0 as amount
+    from orders
+    group by place
+
+    union all
+
+    -- where orders have a table of their own, each has one row in it
+    select place, '', count(*), 0, 0
+    from orders
+    where exists (select from sent where sent.table_name = 'orders')
+    group by place
+
+    union all
+
+    select case when is_guest then 'guests' else 'customers' end, '', count(*), 0, sum(abs(line_amount))
+    from marts.fct_order_items
+    group by is_guest
+
+    union all
+
+    select 'refunds', '', count(*), 0, sum(abs(refund_amount))
+    from marts.fct_refunds
+
+    union all
+
+    select 'charges', '', count(*), 0, sum(abs(charge_amount))
+    from marts.fct_charges
+
+    union all
+
+    select 'rejected', rejected_reason, count(*), 0, sum(amount)
+    from rejects
+    group by rejected_reason
+
+    union all
+
+    select 'rejected', rejected_reason, 0, count(*), 0
+    from rejected_orders
+    group by rejected_reason
+
+),
+
+flows as (
+
+    select 'in raw' as place, '' as reason, count_rows, count_orders, amount
+    from in_raw
+
+    union all
+
+    select place, reason, sum(count_rows), sum(count_orders), coalesce(sum(amount), 0)
+    from parts
+    group by place, reason
+
+    union all
+
+    select
+        'not accounted for',
+        '',
+        in_raw.count_rows - coalesce(sum(parts.count_rows), 0),
+        in_raw.count_orders - coalesce(sum(parts.count_orders), 0),
+        in_raw.amount - coalesce(sum(parts.amount), 0)
+    from in_raw
+    left join parts on true
+    group by in_raw.count_rows, in_raw.count_orders, in_raw.amount
+
+)
+
+select place, reason, count_rows::bigint, count_orders::bigint, amount
+from flows
+where count_rows <> 0 or count_orders <> 0 or amount <> 0 or place in ('in raw', 'not accounted for')
+order by
+    array_position(
+        array['in raw', 'customers', 'guests', 'refunds', 'charges', 'rejected', 'not accounted for'], place
+    ),
+    amount desc,
+    count_rows desc,
+    reason

@@ -1,0 +1,205 @@
+"""Gate behind the build: what staging rejected, by orders and by money, before days are judged.
+
+Rows that staging can't use are in intermediate.int_rejected_rows, with the reason. The gate
+compares what this build rejected with what it sent, and with what builds before it had rejected
+(ops.reject_levels): for the whole shop, and for each country, product and month.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from expectations.gate import CRITICAL, WARNING, GateFailed
+from expectations.reconciliation import as_table, reconcile
+from expectations.reject_reasons import kind_of, sent_again_pattern
+from expectations.reject_shares import WHOLE, Finding, Key, Level, Levels, Share, judge
+from expectations.results import Result, record
+from perennial.text import plain
+from perennial.warehouse import connect
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from perennial.settings import Settings
+
+log = logging.getLogger(__name__)
+
+QUERIES = Path(__file__).with_suffix(".sql")
+TABLE = "intermediate.int_rejected_rows"
+LAST, MONTH = "last", "month"  # what a build is compared with
+MONTH_DAYS = 28
+EXAMPLES, GROUPS_NAMED, LONGEST_GROUP = 3, 3, 40
+
+
+def gate_rejects(settings: Settings, as_of_date: date, run_id: str) -> dict[str, Any]:
+    """Reconcile the build, then judge what it rejected; hold its batches if that is too much.
+
+    Returns:
+        JSON-able: rule_count, warnings, reconciliation (lines of a table).
+
+    Raises:
+        GateFailed: If something sent is neither in the marts nor rejected, or if too much is
+            rejected; the message says what, how much, and how to overrule it.
+    """
+    flows = reconcile(settings, as_of_date, run_id)
+    for line in as_table(flows):
+        log.info("%s", line)
+    with connect(settings, "transformer") as connection:
+        now = _levels_now(connection)
+        before = {anchor: _levels_before(connection, anchor) for anchor in (LAST, MONTH)}
+        batch_ids = [row[0] for row in connection.execute(_query("batches"))]
+        findings = _judge(now, before)
+        told = {f.reason: _told(connection, f, batch_ids) for f in findings}
+    stops = [f for f in findings if f.severity == CRITICAL]
+    is_held = bool(stops and batch_ids)  # what a person let in is told only
+    _record(settings, findings, told, is_held=is_held, where=(as_of_date, run_id))
+    if is_held:
+        raise _held(settings, batch_ids, [told[f.reason] for f in stops], run_id)
+    with connect(settings, "transformer") as connection:
+        _remember(connection, now, as_of_date, has_stops=bool(stops))
+    return {
+        "rule_count": 1 + max(1, len(findings)),
+        "warnings": list(told.values()),
+        "reconciliation": as_table(flows),
+    }
+
+
+def _judge(now: Levels, before: dict[str, Levels]) -> list[Finding]:
+    """Findings of this build, and those of weeks that no single build shows; one a reason."""
+    found = {f.reason: f for f in judge(now, before[LAST])}
+    if before[MONTH]:
+        for finding in judge(now, before[MONTH]):
+            found.setdefault(finding.reason, finding)
+    return sorted(found.values(), key=lambda f: (f.severity, -f.whole.of_money, f.reason))
+
+
+def _held(
+    settings: Settings, batch_ids: Sequence[int], told: Sequence[str], run_id: str
+) -> GateFailed:
+    from ingest.batches import take_back
+
+    for batch_id in batch_ids:
+        take_back(settings, batch_id, f"the gate of rejects stopped it in run {run_id}")
+    named = ", ".join(map(str, batch_ids))
+    return GateFailed(f"batch {named} is held: {' | '.join(told)}")
+
+
+def _told(connection: psycopg.Connection[Any], finding: Finding, batch_ids: Sequence[int]) -> str:
+    """The finding in a sentence: reason, shares, groups, examples, remedy."""
+    rows = connection.execute(
+        _query("examples"), {"reason": finding.reason, "count": EXAMPLES}
+    ).fetchall()
+    examples = ", ".join(
+        f"{masked(order or product or '')} ({plain(file)} line {line})"
+        for order, product, file, line in rows
+    )
+    whole, groups = finding.whole, finding.groups
+    what = "orders" if (whole.dimension, whole.group) == WHOLE else f"rows of {whole.group}"
+    text = f"{finding.reason!r} rejects {_shares(whole, what)}"
+    if groups:
+        more = f" and {len(groups) - GROUPS_NAMED} more" if len(groups) > GROUPS_NAMED else ""
+        text += f", most in {'; '.join(map(_group, groups[:GROUPS_NAMED]))}{more}"
+    judged = f", `make accept BATCH={batch_ids[0]}` or `make refuse BATCH={batch_ids[0]}`"
+    return f"{text}. {kind_of(finding.reason).remedy}{judged if batch_ids else ''}; e.g. {examples}"
+
+
+def _shares(share: Share, what: str) -> str:
+    text = f"{share.lost.orders:,.0f} of {share.sent.orders:,.0f} {what} ({share.of_orders:.1%})"
+    if share.sent.amount:
+        text += f", {share.lost.amount:,.2f} of {share.sent.amount:,.2f} ({share.of_money:.1%})"
+    return text
+
+
+def _group(share: Share) -> str:
+    name = plain(share.group)[:LONGEST_GROUP]
+    rate = max(share.of_orders, share.of_money)
+    return f"{share.dimension} {name} ({rate:.0%} of {share.sent.orders:,.0f})"
+
+
+def masked(key: str) -> str:
+    """An id whose middle is hidden: enough to find it in a list, too little to tell it abroad."""
+    key = plain(key)
+    shown = min(3, len(key) // 3)
+    return f"{key[:shown]}...{key[len(key) - shown :]}" if key else "row"
+
+
+def _record(
+    settings: Settings,
+    findings: Sequence[Finding],
+    told: dict[str, str],
+    *,
+    is_held: bool,
+    where: tuple[date, str],
+) -> None:
+    """Keep what was found in ops.gate_results: a row a reason, or one that says all is well."""
+    results = [
+        Result(
+            table_name=TABLE,
+            expectation=f"rejected rows are few: {finding.reason}",
+            column_name=None,
+            severity=CRITICAL if is_held and finding.severity == CRITICAL else WARNING,
+            success=False,
+            observed=told[finding.reason],
+            element_count=int(finding.whole.sent.orders),
+            unexpected_count=int(finding.whole.lost.orders),
+            is_error=False,
+        )
+        for finding in findings
+    ] or [Result(TABLE, "rejected rows are few", None, CRITICAL, True, "few", None, 0, False)]
+    run = {"run_id": where[1], "gate": "rejects", "as_of_date": where[0], "publication_id": None}
+    with connect(settings, "scorer") as connection:  # the role that may write results
+        record(connection, results, run)
+    for result in results:
+        if not result.success:
+            log.log(logging.ERROR if result.stops else logging.WARNING, "gate rejects %s", result)
+    log.info("gate rejects: %s", "held" if is_held else f"passed, {len(findings)} warnings")
+
+
+def _levels_now(connection: psycopg.Connection[Any]) -> Levels:
+    """What was sent and rejected of all accepted files, as this build left it."""
+    levels: dict[Key, Level] = {}
+    for dimension, group, orders, amount in connection.execute(_query("sent")):
+        levels[Key(dimension, group, "")] = Level(float(orders), float(amount))
+    parameters = {"sent_again": sent_again_pattern()}
+    for dimension, group, reason, orders, amount in connection.execute(
+        _query("rejected"), parameters
+    ):
+        key = Key(dimension, group, reason)
+        counted = levels.get(key, Level())
+        levels[key] = Level(counted.orders + float(orders), counted.amount + float(amount))
+    return levels
+
+
+def _levels_before(connection: psycopg.Connection[Any], anchor: str) -> Levels:
+    rows = connection.execute(_query("levels"), {"anchor": anchor})
+    return {Key(*row[:3]): Level(*row[3:]) for row in rows}
+
+
+def _remember(
+    connection: psycopg.Connection[Any], now: Levels, as_of_date: date, *, has_stops: bool
+) -> None:
+    """What later builds are compared with: the last, and one of up to four weeks before.
+
+    What a person let pass is part of both, so that it does not stop the builds after it.
+    """
+    row = connection.execute(_query("anchored"), {"anchor": MONTH}).fetchone()
+    since = row[0] if row else None
+    is_due = since is None or as_of_date >= since + timedelta(days=MONTH_DAYS) or has_stops
+    for anchor in (LAST, MONTH) if is_due else (LAST,):
+        connection.execute("delete from ops.reject_levels where anchor = %s", [anchor])
+        with connection.cursor().copy(
+            "copy ops.reject_levels (anchor, dimension, group_name, reason, count_orders, amount,"
+            " as_of_date) from stdin"
+        ) as copy:
+            for key, level in now.items():
+                copy.write_row((anchor, *key, round(level.orders), level.amount, as_of_date))
+
+
+def _query(name: str) -> str:
+    """A statement of rejects.sql, by the name in the comment above it."""
+    parts = QUERIES.read_text().split("-- name: ")[1:]
+    return {part.split("\n", 1)[0].strip(): part.split("\n", 1)[1] for part in parts}[name]

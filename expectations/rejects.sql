@@ -1,0 +1,143 @@
+-- What expectations/rejects.py asks the warehouse, a statement each.
+
+-- name: sent
+-- What counts, by group: orders and their money; of a product its lines.
+with
+
+orders as (
+
+    select country, to_char(ordered_date, 'YYYY-MM') as month, product_amount + charge_amount as amount
+    from marts.fct_orders
+
+),
+
+items as (
+
+    select product_id, count(*) as count_lines, sum(line_amount) as amount
+    from marts.fct_order_items
+    group by product_id
+
+    union all
+
+    select charge_code, count(*), sum(abs(charge_amount))
+    from marts.fct_charges
+    group by charge_code
+
+)
+
+select
+    case when grouping(month) = 0 then 'month' when grouping(country) = 0 then 'country' else 'all' end,
+    coalesce(country, month, ''),
+    count(*),
+    coalesce(sum(amount), 0)::double precision
+from orders
+group by grouping sets ((), (country), (month))
+having grouping(country) = 1 or country is not null
+
+union all
+
+select 'product', product_id, sum(count_lines), sum(amount)::double precision
+from items
+group by product_id
+
+union all
+
+select
+    'table',
+    substr(files.table_name, length(files.source) + 2),
+    sum(files.record_count),
+    0
+from ops.landed_files as files
+inner join staging.stg_ops__landed_files as seen on files.file_id = seen.file_id
+where seen.is_accepted
+group by files.source, files.table_name
+
+-- name: rejected
+-- What does not count, by group and reason. The reason '' has what was sent nowhere else: orders
+-- that are in no mart, and the money of all rows but those that were sent again.
+with
+
+rejects as (
+
+    select
+        rejects.table_name,
+        coalesce(rejects.order_id, rejects.file_id || ':' || rejects.line_number) as order_key,
+        rejects.country,
+        to_char(rejects.ordered_date, 'YYYY-MM') as month,
+        rejects.product_id,
+        abs(coalesce(rejects.sent_amount, 0)) as amount,
+        rejects.rejected_reason,
+        orders.order_id is not null as is_counted,
+        rejects.rejected_reason ~ %(sent_again)s as is_sent_again,
+        coalesce(rejects.order_id, rejects.sent_amount::text, rejects.ordered_date::text) is not null
+            as is_of_an_order
+    from intermediate.int_rejected_rows as rejects
+    left join marts.fct_orders as orders on rejects.order_id = orders.order_id
+
+)
+
+select
+    case
+        when grouping(month) = 0 then 'month'
+        when grouping(country) = 0 then 'country'
+        when grouping(product_id) = 0 then 'product'
+        else 'all'
+    end,
+    coalesce(country, month, product_id, ''),
+    coalesce(rejected_reason, ''),
+    case
+        when grouping(rejected_reason) = 0 then count(distinct order_key)
+        when grouping(product_id) = 0 then count(distinct order_key) filter (where not is_sent_again)
+        else count(distinct order_key) filter (where not is_sent_again and not is_counted)
+    end,
+    case
+        when grouping(rejected_reason) = 0 then coalesce(sum(amount), 0)
+        else coalesce(sum(amount) filter (where not is_sent_again), 0)
+    end::double precision
+from rejects
+where is_of_an_order
+group by grouping sets (
+    (), (country), (month), (product_id),
+    (rejected_reason), (rejected_reason, country), (rejected_reason, month), (rejected_reason, product_id)
+)
+having
+    (grouping(country) = 1 or country is not null)
+    and (grouping(month) = 1 or month is not null)
+    and (grouping(product_id) = 1 or product_id is not null)
+
+union all
+
+select 'table', table_name, rejected_reason, count(*), 0
+from rejects
+group by table_name, rejected_reason
+
+-- name: examples
+-- Rejected rows of a reason, those of the newest files and with most money first.
+select
+    rejects.order_id,
+    rejects.product_id,
+    regexp_replace(files.file_name, '^.*/', ''),
+    rejects.line_number
+from intermediate.int_rejected_rows as rejects
+inner join ops.landed_files as files on rejects.file_id = files.file_id
+where rejects.rejected_reason = %(reason)s
+order by
+    files.batch_id desc, abs(coalesce(rejects.sent_amount, 0)) desc, rejects.file_id, rejects.line_number
+limit %(count)s
+
+-- name: batches
+-- Batches of this build that the raw gate let in, not a person.
+select distinct batch_id
+from ops.landed_files
+where
+    (status = 'held' or (status = 'accepted' and status_reason like 'passed the gate%%'))
+    and file_id in (select file_id from intermediate.int_changed_files where is_accepted)
+order by batch_id
+
+-- name: levels
+select dimension, group_name, reason, count_orders::double precision, amount::double precision
+from ops.reject_levels
+where anchor = %(anchor)s
+
+-- name: anchored
+select max(as_of_date) from ops.reject_levels where anchor = %(anchor)s
