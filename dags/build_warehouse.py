@@ -6,7 +6,8 @@
 have the rows. The marts keep what they had where dbt had not come yet.
 
 **If a gate fails** its log names the rule, the table and the count; nothing after it has run. The
-gate of days holds the batch that brought a day beyond all bounds: `make accept` or `make refuse`.
+gate of rejects holds a batch of which staging rejects too many orders or too much money, the gate
+of days one that brought a day beyond all bounds: `make accept` or `make refuse`.
 
 **If a task fails** clear it: each step replaces exactly its own rows, so a rerun is safe.
 
@@ -35,6 +36,13 @@ def build_warehouse():
         return close_build(Run().settings)
 
     @task
+    def gate_rejects() -> dict:
+        from expectations.rejects import gate_rejects
+
+        run = Run()
+        return tell_warnings(gate_rejects(run.settings, run.as_of_date, run.run_id), run.context)
+
+    @task
     def gate_days() -> dict:
         from expectations.days import gate_days
 
@@ -48,7 +56,7 @@ def build_warehouse():
         run = Run()
         return tell_warnings(gate_features(run.settings, run.as_of_date, run.run_id), run.context)
 
-    chain(dbt_build(), close_build(), gate_days(), gate_features())
+    chain(dbt_build(), close_build(), gate_rejects(), gate_days(), gate_features())
 
 
 build_warehouse()

@@ -5,6 +5,7 @@ A batch that passes is accepted; one that does not is held until a person accept
 
 from __future__ import annotations
 
+import logging
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     import great_expectations.expectations as gxe
 
     from perennial.settings import Settings
+
+log = logging.getLogger(__name__)
 
 # Shares of a file's records; staging keeps what it can't use in its *_rejected models.
 REJECTED_MAX_RATE = 0.05
@@ -95,6 +98,13 @@ def gate_raw(
         result["warnings"] += summary.warnings
         if summary.warnings:
             result["warnings"] += _details(settings, held_batch_id)
+        # last, after a line for each of the batch's files
+        log.info(
+            "gate raw let batch %s in: %s rules, %s warnings",
+            held_batch_id,
+            summary.rule_count,
+            len(result["warnings"]),
+        )
     return result | {"judged": sorted(judged)}
 
 

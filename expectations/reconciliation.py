@@ -59,6 +59,29 @@ def reconciliation(settings: Settings) -> list[Flow]:
         return [Flow(*row) for row in rows]
 
 
+def kept_flows(settings: Settings, as_of_date: date) -> list[Flow]:
+    """Where everything was when the newest build of a date ended; empty if none was reconciled."""
+    with connect(settings, "transformer") as connection:
+        rows = connection.execute(_KEPT, {"as_of_date": as_of_date})
+        return [Flow(*row) for row in rows]
+
+
+# In the order in which they were found: places, and reasons by their money.
+_KEPT = """
+    select place, reason, count_rows, count_orders, amount
+    from ops.reconciliations
+    where as_of_date = %(as_of_date)s and run_id = (
+        select run_id from ops.reconciliations where as_of_date = %(as_of_date)s
+        order by reconciled_at desc, run_id limit 1
+    )
+    order by
+        array_position(
+            array['in raw', 'customers', 'guests', 'refunds', 'charges', 'rejected'], place
+        ) nulls last,
+        amount desc, count_rows desc, reason
+"""
+
+
 def reconcile(settings: Settings, as_of_date: date, run_id: str) -> list[Flow]:
     """Keep where everything is in ops.reconciliations.
 

@@ -1,24 +1,34 @@
 -- Where the rows, the orders and the money of all accepted files are. What was sent is counted by
--- landing (ops.landed_files) and read from raw apart from staging (int_sent_rows). Money is without
+-- landing (ops.landed_files) and read from raw apart from staging (int_sent_*). Money is without
 -- sign: a refund is positive in one shop's lines and negative in another's.
 with
 
-sent as (
+files as (
 
-    select table_name, order_id, count(*) as count_rows, sum(abs(sent_amount)) as amount
+    select
+        files.record_count,
+        substr(files.table_name, length(files.source) + 2) as table_name,
+        sent.sent_amount
+    from staging.stg_ops__landed_files as seen
+    inner join ops.landed_files as files on seen.file_id = files.file_id
+    left join intermediate.int_sent_files as sent on seen.file_id = sent.file_id
+    where seen.is_accepted
+
+),
+
+sent_orders as (
+
+    select distinct order_id
     from intermediate.int_sent_rows
-    group by table_name, order_id
+    where order_id <> ''
 
 ),
 
 rejects as (
 
-    select
-        *,
-        abs(coalesce(sent_amount, 0)) as amount,
-        rejected_reason like 'could not be read%%' as is_unread
+    select *, abs(coalesce(sent_amount, 0)) as amount
     from intermediate.int_rejected_rows
-    where table_name in (select table_name from sent) or sent_amount is not null or order_id is not null
+    where table_name in (select table_name from files where sent_amount is not null)
 
 ),
 
@@ -26,24 +36,19 @@ in_raw as (
 
     select
         (
-            select coalesce(sum(files.record_count), 0)
-            from ops.landed_files as files
-            inner join staging.stg_ops__landed_files as seen on files.file_id = seen.file_id
-            where
-                seen.is_accepted
-                and substr(files.table_name, length(files.source) + 2) in (
-                    select table_name from sent union select table_name from rejects
-                )
+            select coalesce(sum(record_count), 0)
+            from files
+            where table_name in (select table_name from files where sent_amount is not null)
         ) as count_rows,
         (
             select count(*)
             from (
-                select order_id from sent where order_id <> ''
+                select order_id from sent_orders
                 union
                 select order_id from rejects where is_unread and order_id is not null
             ) as order_ids
         ) as count_orders,
-        (select coalesce(sum(amount), 0) from sent)
+        (select coalesce(sum(sent_amount), 0) from files)
         + (select coalesce(sum(amount), 0) from rejects where is_unread) as amount
 
 ),
@@ -88,7 +93,7 @@ parts as (
     -- where orders have a table of their own, each has one row in it
     select place, '', count(*), 0, 0
     from orders
-    where exists (select from sent where sent.table_name = 'orders')
+    where exists (select from files where table_name = 'orders' and sent_amount is not null)
     group by place
 
     union all

@@ -43,9 +43,9 @@ class Kind:
 
 NO_BOUND = 1.01
 # A row that can't be used, or belongs to nobody: a sound shop has hardly any.
-FAULT = Bounds(told=0.01, stops=0.05, told_of_group=0.05, stops_of_group=0.25)
+FAULT = Bounds(told=0.02, stops=0.05, told_of_group=0.1, stops_of_group=0.25)
 # Rows that the shop writes on purpose and that are no sale: their number is the shop's habit.
-HABIT = Bounds(told=0.2, stops=0.5, told_of_group=NO_BOUND, stops_of_group=NO_BOUND)
+HABIT = Bounds(told=1 / 3, stops=2 / 3, told_of_group=NO_BOUND, stops_of_group=NO_BOUND)
 # Rows that another one replaces: growing exports send most orders again.
 AGAIN = Bounds(told=0.5, stops=NO_BOUND, told_of_group=NO_BOUND, stops_of_group=NO_BOUND)
 
@@ -70,12 +70,10 @@ KINDS: dict[str, Kind] = {
     "order is unknown": Kind(FAULT, remedy="send the orders of these lines"),
     "could not be read": Kind(FAULT, remedy="export UTF-8, quoted as CSV, all fields in each row"),
 }
-NO_LINE = "no line of it counts: "
 
 
 def kind_of(reason: str) -> Kind:
     """How a reason is judged: as the longest beginning of it that is listed, else as a fault."""
-    reason = reason.removeprefix(NO_LINE)
     known = [begins for begins in KINDS if reason.startswith(begins)]
     if known:
         return KINDS[max(known, key=len)]

@@ -21,6 +21,7 @@ GROUP_MIN_ORDERS, GROUP_MIN_MONEY_RATE = 30, 0.02
 FEW, SEVERAL, MOST = 3, 10, 0.5
 ONE_ORDERS_MONEY_RATE = 0.2  # of the money: told, be it a single order
 TIMES_OWN_PAST = 3.0
+TIMES_THE_WHOLE = 2.0  # a group that loses so much more than the shop is named
 POISSON_DEVIATIONS = 4.0
 
 Severity = Literal["critical", "warning"]
@@ -72,6 +73,11 @@ class Share:
         """In [0, 1], but for rows that are sent again and again."""
         return self.lost.amount / self.sent.amount if self.sent.amount > 0 else 0.0
 
+    @property
+    def rate(self) -> float:
+        """Of orders, or of money if that is more."""
+        return max(self.of_orders, self.of_money)
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -110,7 +116,7 @@ def judge(now: Levels, before: Levels) -> list[Finding]:
                 told["critical"] += pool
         severity = "critical" if told["critical"] else "warning" if told["warning"] else None
         if severity:
-            groups = {(s.dimension, s.group): s for s in told[severity] if s is not whole}
+            groups = {(s.dimension, s.group): s for s in told[severity] if _stands_out(s, whole)}
             named = sorted(groups.values(), key=lambda s: (-s.lost.amount, -s.lost.orders, s.group))
             findings.append(Finding(reason, severity, whole, named))
     return sorted(
@@ -161,7 +167,7 @@ def _severity(share: Share, reason: str, past: float) -> Severity | None:
     lost = share.lost.orders
     expected = past * share.sent.orders
     is_chance = lost <= expected + POISSON_DEVIATIONS * math.sqrt(expected)
-    rate = max(share.of_orders, share.of_money)
+    rate = share.rate
     if lost < FEW:
         is_told = is_whole and told <= 1 and share.of_money > max(ONE_ORDERS_MONEY_RATE, told)
         return "warning" if is_told and rate > _own(told, past) else None
@@ -195,6 +201,11 @@ def _is_heavy(groups: list[Share], whole: Share) -> bool:
     return orders >= GROUP_MIN_ORDERS or (
         whole.sent.amount > 0 and amount >= GROUP_MIN_MONEY_RATE * whole.sent.amount
     )
+
+
+def _stands_out(share: Share, whole: Share) -> bool:
+    """Whether a group loses more than the shop does, so that its name helps to find the cause."""
+    return share is not whole and share.rate >= TIMES_THE_WHOLE * min(whole.rate, 0.5)
 
 
 def _nearly_gone(groups: list[Share]) -> list[Share]:

@@ -116,8 +116,7 @@ def _shares(share: Share, what: str) -> str:
 
 def _group(share: Share) -> str:
     name = plain(share.group)[:LONGEST_GROUP]
-    rate = max(share.of_orders, share.of_money)
-    return f"{share.dimension} {name} ({rate:.0%} of {share.sent.orders:,.0f})"
+    return f"{share.dimension} {name} ({share.rate:.0%} of {share.sent.orders:,.0f})"
 
 
 def masked(key: str) -> str:

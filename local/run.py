@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from expectations.reconciliation import kept_flows
 from ingest.files import TABLE_PREFIX, find
 from ingest.newest import PLACEHOLDER, newest_orders
 from local import airflow, mlflow, postgres
@@ -102,6 +103,7 @@ def score(
         console.print("Nothing new to land and every date is published: the work is done already.")
     for day in dates:
         check_delivery(settings, day)
+        print_flows(settings, day)
         print_delivery(settings, day)
     return 0
 
@@ -342,6 +344,20 @@ def print_delivery(settings: Settings, day: date) -> None:
         figures = escape(plain(shown))
         table.add_row(f"reporting.{delivered.view}", f"{delivered.rows:,}", figures)
     console.print(table)
+
+
+def print_flows(settings: Settings, day: date) -> None:
+    """A table of where the orders and the money went, as the newest build of a date left them."""
+    table = Table(title=f"Where orders and money went, built for {day}", title_justify="left")
+    table.add_column("place")
+    for column in ("rows", "orders", "money, without sign"):
+        table.add_column(column, justify="right")
+    for flow in kept_flows(settings, day):
+        place = escape(plain(f"rejected: {flow.reason}" if flow.reason else flow.place))
+        figures = f"{flow.count_rows:,}", f"{flow.count_orders:,}", f"{flow.amount:,.2f}"
+        table.add_row(place, *figures)
+    if table.rows:  # a home of an earlier version has none until its next build
+        console.print(table)
 
 
 def print_publications(settings: Settings) -> None:

@@ -6,12 +6,12 @@ digit, with thousands apart ("1,899.00", "1.899,00") or a decimal comma ("12,5")
 #}
 {% macro estimated_number(text) -%}
     case
-        when {{ text }} ~ '^\s*[+-]?[0-9.]{1,60}([eE][+-]?0?[0-9])?\s*$'
+        when {{ text }} ~ '^\s*[+-]?[0-9.]{1,100}([eE](\+?0?[0-9]|-[0-9]{1,2}))?\s*$'
             and pg_input_is_valid({{ text }}, 'numeric')
             then {{ text }}::numeric
-        when {{ written(text) }} ~ '^-?[0-9]{1,3}(,[0-9]{3}){1,4}(\.[0-9]{0,20})?$'
+        when {{ written(text) }} ~ '^-?[1-9][0-9]{0,2}(,[0-9]{3}){1,4}(\.[0-9]{0,20})?$'
             then replace({{ written(text) }}, ',', '')::numeric
-        when {{ written(text) }} ~ '^-?[0-9]{1,3}(\.[0-9]{3}){1,4}(,[0-9]{0,20})?$'
+        when {{ written(text) }} ~ '^-?[1-9][0-9]{0,2}(\.[0-9]{3}){1,4}(,[0-9]{0,20})?$'
             then replace(replace({{ written(text) }}, '.', ''), ',', '.')::numeric
         when {{ written(text) }} ~ '^-?[0-9]{1,15}([,.][0-9]{0,20})?$'
             then replace({{ written(text) }}, ',', '.')::numeric
@@ -24,9 +24,12 @@ digit, with thousands apart ("1,899.00", "1.899,00") or a decimal comma ("12,5")
 {%- endmacro %}
 
 
-{# Units times price as sent; so much that no shop sells it is what `is_absurd` says: it is shown as that bound. #}
+{# Units times price as sent; null where that is more than any line of a shop, for it is no estimate of one. #}
 {% macro estimated_amount(quantity, price) -%}
-    greatest(least({{ estimated_number(quantity) }} * {{ estimated_number(price) }}, 1e15), -1e15)
+    case
+        when abs({{ estimated_number(quantity) }} * {{ estimated_number(price) }}) < 1e10
+            then {{ estimated_number(quantity) }} * {{ estimated_number(price) }}
+    end
 {%- endmacro %}
 
 

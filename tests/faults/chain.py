@@ -78,6 +78,12 @@ def close_build(task: Task) -> None:
     close_build(task.settings)
 
 
+def gate_rejects(task: Task) -> None:
+    from expectations.rejects import gate_rejects
+
+    gate_rejects(task.settings, task.as_of_date, task.run_id)
+
+
 def gate_days(task: Task) -> None:
     from expectations.days import gate_days
 
@@ -132,6 +138,7 @@ DAILY: dict[str, Callable[[Task], None]] = {
     "gate raw": gate_raw,
     "dbt": dbt,
     "close build": close_build,
+    "gate rejects": gate_rejects,
     "gate days": gate_days,
     "gate features": gate_features,
     **{f"train {question}": partial(train, question) for question in QUESTIONS},

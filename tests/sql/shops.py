@@ -18,7 +18,10 @@ from tests.steps import dbt
 
 DAY = date(2024, 6, 1)
 # Up to the marts: what features need of their own has tests beside them.
-MARTS = ("--select", "staging", "+marts", "int_changed_files")
+MARTS = (
+    *("--select", "staging", "+marts", "int_changed_files"),
+    *("int_rejected_rows", "int_sent_rows", "int_sent_files"),
+)
 
 
 @dataclass

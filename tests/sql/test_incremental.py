@@ -15,7 +15,7 @@ from tests.sql.shops import CANONICAL, ONLINE_RETAIL, Step, Teller
 from tests.steps import primary_keys
 
 # What a build works on and remembers, not what it makes.
-MEMORY = {"stg_ops__landed_files", "int_changed_files", "int_touched_keys"}
+MEMORY = {"stg_ops__landed_files", "int_changed_files", "int_touched_keys", "int_sent_files"}
 
 
 def relations(shop: Teller) -> dict[str, pd.DataFrame]:

@@ -9,6 +9,7 @@ select
     country,
     ordered_date,
     sent_amount,
-    rejected_reason
+    rejected_reason,
+    is_unread
 
 from {{ ref('stg_' ~ var('source') ~ '__rows_rejected') }}

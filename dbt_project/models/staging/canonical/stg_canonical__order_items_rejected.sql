@@ -30,7 +30,8 @@ rejected_lines as (
         nullif(lines.order_id, '') as order_id,
         lines.product_id,
         {{ estimated_amount('raw_lines.quantity', 'raw_lines.unit_price_amount') }} as sent_amount,
-        lines.rejected_reason
+        lines.rejected_reason,
+        false as is_unread
 
     from lines
 
@@ -46,7 +47,8 @@ rejected_lines as (
         nullif({{ as_id(unread_field('product_id')) }}, '') as product_id,
         {{ estimated_amount(unread_field('quantity'), unread_field('unit_price_amount')) }}
             as sent_amount,
-        rejected_reason
+        rejected_reason,
+        true as is_unread
 
     from unread_lines
 
@@ -107,7 +109,8 @@ select
         when rejected_lines.rejected_reason <> 'order is unknown or rejected'
             then rejected_lines.rejected_reason
         else coalesce(orders.rejected_reason, 'order is unknown')
-    end as rejected_reason
+    end as rejected_reason,
+    rejected_lines.is_unread
 
 from rejected_lines
 

@@ -1,15 +1,15 @@
--- One row per row of orders that counts nowhere: rejected for itself, without a line that counts,
--- or not read by landing at all.
+-- One row per row of orders that counts nowhere: rejected for itself, without a line that counts
+-- (then it has the reason of its lines), or not read by landing at all.
 with
 
-lines as (
+rejected_lines as (
 
     select
         order_id,
-        min(rejected_reason) as rejected_reason,
-        bool_or(rejected_reason is null) as has_line_that_counts
+        min(rejected_reason) as rejected_reason
 
     from {{ ref('stg_canonical__order_items_judged') }}
+    where rejected_reason is not null
 
     group by order_id
 
@@ -27,18 +27,21 @@ select
     nullif(orders.order_id, '') as order_id,
     orders.country,
     {{ shop_date('orders.ordered_at') }} as ordered_date,
-    coalesce(
-        orders.rejected_reason,
-        'no line of it counts: ' || lines.rejected_reason,
-        'order without a line'
-    ) as rejected_reason
+    coalesce(orders.rejected_reason, rejected_lines.rejected_reason, 'order without a line')
+        as rejected_reason,
+    false as is_unread
 
 from {{ ref('stg_canonical__orders_judged') }} as orders
 
-left join lines
-    on orders.order_id = lines.order_id
+left join rejected_lines
+    on orders.order_id = rejected_lines.order_id
 
-where orders.rejected_reason is not null or lines.has_line_that_counts is not true
+where
+    orders.rejected_reason is not null
+    or orders.order_id not in (
+        select order_id from {{ ref('stg_canonical__order_items_judged') }}
+        where rejected_reason is null
+    )
 
 union all
 
@@ -48,6 +51,7 @@ select
     nullif({{ as_id(unread_field('order_id')) }}, '') as order_id,
     nullif({{ unread_field('country') }}, '') as country,
     {{ estimated_date(unread_field('ordered_at')) }} as ordered_date,
-    rejected_reason
+    rejected_reason,
+    true as is_unread
 
 from unread_orders

@@ -9,7 +9,8 @@ select
     null as country,
     null::date as ordered_date,
     null::numeric as sent_amount,
-    rejected_reason
+    rejected_reason,
+    false as is_unread
 
 from {{ ref('stg_canonical__' ~ table_name ~ '_judged') }}
 where rejected_reason is not null
@@ -25,7 +26,8 @@ select
     null as country,
     null as ordered_date,
     null as sent_amount,
-    rejected_reason
+    rejected_reason,
+    true as is_unread
 
 from ({{ unread_records('canonical_' ~ table_name) }}) as unread
 
@@ -40,7 +42,8 @@ select
     country,
     ordered_date,
     null as sent_amount,
-    rejected_reason
+    rejected_reason,
+    is_unread
 
 from {{ ref('stg_canonical__orders_rejected') }}
 
@@ -55,6 +58,7 @@ select
     country,
     ordered_date,
     sent_amount,
-    rejected_reason
+    rejected_reason,
+    is_unread
 
 from {{ ref('stg_canonical__order_items_rejected') }}

@@ -32,7 +32,8 @@ select
         {{ shop_date('judged_lines.ordered_at') }}, {{ estimated_date('raw_lines.invoice_date') }}
     ) as ordered_date,
     {{ estimated_amount('raw_lines.quantity', 'raw_lines.price') }} as sent_amount,
-    judged_lines.rejected_reason
+    judged_lines.rejected_reason,
+    false as is_unread
 
 from judged_lines
 
@@ -52,6 +53,7 @@ select
     nullif({{ unread_field('Country') }}, '') as country,
     {{ estimated_date(unread_field('InvoiceDate')) }} as ordered_date,
     {{ estimated_amount(unread_field('Quantity'), unread_field('Price')) }} as sent_amount,
-    rejected_reason
+    rejected_reason,
+    true as is_unread
 
 from unread_lines

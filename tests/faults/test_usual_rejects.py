@@ -1,0 +1,135 @@
+"""Two sound shops, month by month and day by day: how often the gate of rejects cries wolf.
+
+Each is built once, whole; what a build would have seen is what was ordered before its date.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from expectations import rejects
+from expectations.reject_shares import Levels
+from ingest import batches
+from ingest.land import land
+from ingest.sample_shop import START, generate, write
+from perennial.settings import Settings
+from perennial.warehouse import connect
+from tests.conftest import StartHome
+from tests.faults.ledger import record
+from tests.sql.shops import MARTS
+from tests.steps import dbt
+
+pytestmark = pytest.mark.whole
+
+LATER = date(2024, 1, 1)
+SAMPLE_DAYS = 290
+MAX_FALSE_ALARMS = 0.01
+READ = {
+    "marts.fct_orders\n": "ordered_date",
+    "marts.fct_orders as": "ordered_date",
+    "marts.fct_order_items\n": "ordered_date",
+    "marts.fct_charges\n": "charged_date",
+    "intermediate.int_rejected_rows as": "ordered_date",
+}
+
+
+def build(settings: Settings, files: Path) -> None:
+    landing = land(settings, LATER, str(files), "test")
+    assert landing.batch_id is not None
+    batches.accept(settings, landing.batch_id, "test")
+    dbt(settings, LATER, "run", *MARTS)
+    batches.close_build(settings)
+
+
+@contextmanager
+def as_of(end: date, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The gate's queries, of what was ordered before a date."""
+    whole = rejects._query
+
+    def before(name: str) -> str:
+        query = whole(name)
+        for relation, day in READ.items():
+            table, rest = relation.rstrip(" as\n"), relation[len(relation.rstrip(" as\n")) :]
+            seen = f"(select * from {table} where coalesce({day}, date '{end}' - 1) < '{end}')"
+            query = query.replace(relation, seen + (rest if " as" in rest else f" as seen{rest}"))
+        return query
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rejects, "_query", before)
+        yield
+
+
+def alarms(
+    settings: Settings, ends: list[date], monkeypatch: pytest.MonkeyPatch
+) -> list[tuple[date, str, str]]:
+    """What the gate says, build after build: date, severity, reason."""
+    found: list[tuple[date, str, str]] = []
+    last: Levels = {}
+    month: tuple[date, Levels] | None = None
+    with connect(settings, "transformer") as connection:
+        for end in ends:
+            with as_of(end, monkeypatch):
+                now = rejects._levels_now(connection)
+            before = {rejects.LAST: last, rejects.MONTH: month[1] if month else {}}
+            found += [(end, f.severity, f.reason) for f in rejects._judge(now, before)]
+            last = now
+            if month is None or end >= month[0] + timedelta(days=rejects.MONTH_DAYS):
+                month = (end, now)
+    return found
+
+
+def span(connection: psycopg.Connection[Any]) -> tuple[date, date]:
+    row = connection.execute(
+        "select min(ordered_date), max(ordered_date) from marts.fct_orders"
+    ).fetchone()
+    assert row is not None
+    return row
+
+
+def test_a_real_shop_is_quiet_month_by_month(
+    start_home: StartHome, online_retail_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = start_home("online_retail")
+    build(settings, online_retail_file)
+    with connect(settings, "transformer") as connection:
+        first, last = span(connection)
+    months = (last.year - first.year) * 12 + last.month - first.month + 1
+    ends = [
+        date(first.year + n // 12, 1 + n % 12, 1) for n in range(first.month, first.month + months)
+    ]
+    found = alarms(settings, ends, monkeypatch)
+    # 1 to 9 December 2010 stand twice in this data set: 1,156 orders, which is told, and true
+    assert found == [(date(2011, 1, 1), "warning", "exact duplicate")]
+    record(
+        "bad input",
+        f"online_retail: rejects of each of {len(ends)} real months, judged as they come",
+        "0 held, 0 told wrongly; told that one month's orders were sent twice, as they were",
+        injections=0,
+    )
+
+
+@pytest.mark.parametrize("every", [1, 30])
+def test_the_sample_shop_is_quiet(
+    start_home: StartHome, tmp_path: Path, every: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Faults are planted in it each month, a few: they are no reason to wake anybody."""
+    settings = start_home("canonical")
+    write(generate(seed=7, customers=5_000, days=SAMPLE_DAYS), tmp_path)
+    build(settings, tmp_path)
+    ends = [START + timedelta(days=n) for n in range(every, SAMPLE_DAYS + 1, every)]
+    found = alarms(settings, ends, monkeypatch)
+    assert len({end for end, *_ in found}) / len(ends) <= MAX_FALSE_ALARMS, found
+    assert not [alarm for alarm in found if alarm[1] == "critical"]
+    record(
+        "bad input",
+        f"sample: rejects of {len(ends)} builds, every {every} days, judged as they come",
+        f"0 held, {len(found)} told",
+        injections=0,
+    )

@@ -1,0 +1,203 @@
+"""The gate of rejects on a shop counted here, with pandas: sound it is quiet, spoilt it tells.
+
+What is spoilt follows public cases: staging may have learnt to read them since, the gate must see
+whatever it does not read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pandas as pd
+import pytest
+
+from expectations.reject_reasons import kind_of, sent_again_pattern
+from expectations.reject_shares import Finding, Key, Level, judge
+from expectations.rejects import masked
+from ingest.sample_shop import generate
+
+DUPLICATE, FAULT, ZERO = "exact duplicate", "unit_price_amount is no number", "price is zero: gift"
+
+
+@pytest.fixture(scope="module")
+def lines() -> pd.DataFrame:
+    """Product lines of sales: order_id, product_id, country, month, amount; some 1,900 orders."""
+    shop = generate(seed=11, customers=400, days=730)
+    sales = shop.orders[shop.orders["order_type"] == "sale"]
+    found = shop.order_items.merge(sales, on="order_id")
+    found = found[found["line_type"] == "product"].copy()
+    found["month"] = found["ordered_at"].dt.strftime("%Y-%m")
+    found["amount"] = found["quantity"] * found["unit_price_amount"]
+    assert found["order_id"].nunique() > 1_500
+    return found
+
+
+def levels(lines: pd.DataFrame, **rejected: pd.Series) -> dict[Key, Level]:
+    """Levels of a shop whose lines are all sent, and rejected where a reason's mask says so."""
+    found = _by_group(lines, "")
+    for reason, mask in rejected.items():
+        found |= _by_group(lines[mask], reason)
+    return found
+
+
+def _by_group(lines: pd.DataFrame, reason: str) -> dict[Key, Level]:
+    whole = Level(lines["order_id"].nunique(), lines["amount"].sum())
+    found = {Key("all", "", reason): whole} if len(lines) else {}
+    for dimension, column in {
+        "country": "country",
+        "product": "product_id",
+        "month": "month",
+    }.items():
+        for group, of_group in lines.groupby(column):
+            level = Level(of_group["order_id"].nunique(), of_group["amount"].sum())
+            found[Key(dimension, str(group), reason)] = level
+    return found
+
+
+def test_a_sound_shop_is_quiet(lines: pd.DataFrame) -> None:
+    few = lines["order_id"].isin(lines["order_id"].unique()[::100])  # 1 order in 100
+    doubled = lines["order_id"].isin(lines["order_id"].unique()[::3])
+    given = lines["order_id"].isin(lines["order_id"].unique()[1::4])
+    assert judge(levels(lines), {}) == []
+    assert judge(levels(lines, **{FAULT: few, DUPLICATE: doubled, ZERO: given}), {}) == []
+
+
+def _dear(lines: pd.DataFrame) -> pd.Series:
+    """Lines in which most of the money is, few as they are: prices with a comma from 1,000 on."""
+    return lines["amount"] >= lines["amount"].quantile(0.98)
+
+
+def _by_weight(lines: pd.DataFrame) -> pd.Series:
+    """Five products that are sold by weight, none of which counts as a group by itself."""
+    sold = lines["product_id"].value_counts()
+    return lines["product_id"].isin(sold.index[(sold <= 29) & (sold >= 15)][:5])
+
+
+def _one_country(lines: pd.DataFrame) -> pd.Series:
+    """The smallest country that counts by itself, of 3 orders in 100 or so."""
+    orders = lines.groupby("country")["order_id"].nunique()
+    return lines["country"] == orders[orders >= 30].idxmin()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "severity", "group"),
+    [
+        pytest.param(_dear, "critical", None, id="woocommerce#7996: thousands separators"),
+        pytest.param(_by_weight, "critical", "product", id="medusa#13734: sold by weight"),
+        pytest.param(_one_country, "critical", "country", id="one country in another encoding"),
+        pytest.param(
+            lambda ls: ls["month"] == "2023-05", "critical", "month", id="a month is lost"
+        ),
+        pytest.param(
+            lambda ls: ls["order_id"].isin(ls["order_id"].unique()[::33]),
+            "warning",
+            None,
+            id="3 orders in 100, anywhere",
+        ),
+        pytest.param(
+            lambda ls: ls["order_id"].isin(ls["order_id"].unique()[::10]),
+            "critical",
+            None,
+            id="woocommerce#25992: guests rejected as customer 0",
+        ),
+    ],
+)
+def test_what_staging_does_not_read_is_told(
+    lines: pd.DataFrame,
+    spoil: Callable[[pd.DataFrame], pd.Series],
+    severity: str,
+    group: str | None,
+) -> None:
+    if spoil is _dear:  # 70 % of the money in 2 % of the lines
+        lines = lines.assign(amount=lines["amount"].where(~_dear(lines), lines["amount"] * 15))
+    mask = spoil(lines)
+    (found,) = judge(levels(lines, **{FAULT: mask}), {})
+    assert (found.reason, found.severity) == (FAULT, severity)
+    assert found.whole.lost == (
+        lines.loc[mask, "order_id"].nunique(),
+        pytest.approx(lines.loc[mask, "amount"].sum()),
+    )
+    assert group is None or group in {share.dimension for share in found.groups}
+
+
+def test_a_reason_that_nobody_listed_counts_as_a_fault(lines: pd.DataFrame) -> None:
+    tenth = lines["order_id"].isin(lines["order_id"].unique()[::10])
+    found = judge(levels(lines, **{"invented yesterday": tenth}), {})
+    assert [f.severity for f in found] == ["critical"]
+    assert kind_of("quantity is no whole number").remedy.startswith("write numbers")
+    assert kind_of("exact duplicate of another").is_sent_again
+
+
+def test_sent_again_is_what_postgres_takes_for_it() -> None:
+    pattern = sent_again_pattern()
+    assert pd.Series(["exact duplicate", "replaced by a later row of the same key"]).str.match(
+        pattern
+    ).all()  # fmt: skip
+    assert not pd.Series(["price is zero: exact duplicate", FAULT]).str.match(pattern).any()
+
+
+def _day(orders: float, rejected: float, before: dict[Key, Level] | None = None) -> list[Finding]:
+    """A day of so many orders at 10 each, some of them rejected, after what came before it."""
+    past = before or {}
+    key = Key("all", "", FAULT)
+    sent = past.get(key._replace(reason=""), Level())
+    lost = past.get(key, Level())
+    now = {
+        key._replace(reason=""): Level(sent.orders + orders, sent.amount + 10 * orders),
+        key: Level(lost.orders + rejected, lost.amount + 10 * rejected),
+    }
+    return judge(now, past)
+
+
+def history(orders: float, rejected: float) -> dict[Key, Level]:
+    """Levels of a shop that sent so many orders and lost so many of them."""
+    key = Key("all", "", FAULT)
+    return {
+        key._replace(reason=""): Level(orders, 10 * orders),
+        key: Level(rejected, 10 * rejected),
+    }
+
+
+@pytest.mark.parametrize(
+    ("orders", "rejected", "past", "severity"),
+    [
+        # a first load, or a shop without a past of it: the bounds alone
+        (1_000, 0, (0, 0), None),
+        (1_000, 19, (0, 0), None),
+        (1_000, 21, (0, 0), "warning"),
+        (1_000, 51, (0, 0), "critical"),
+        (20, 2, (10_000, 0), None),  # too few to say anything
+        (20, 5, (10_000, 0), "warning"),
+        (20, 20, (10_000, 0), "critical"),  # a day that is lost whole
+        # whoever always lost a tenth is told of a third, and held at more
+        (1_000, 120, (10_000, 1_000), None),
+        (1_000, 250, (10_000, 1_000), None),
+        (1_000, 310, (10_000, 1_000), "critical"),
+    ],
+)
+def test_a_builds_rejects_are_compared_with_the_shops_past(
+    orders: float, rejected: float, past: tuple[int, int], severity: str | None
+) -> None:
+    found = _day(orders, rejected, history(*past) if past[0] else None)
+    assert [f.severity for f in found] == ([severity] if severity else [])
+
+
+def test_orders_that_counted_and_do_no_longer_are_lost_too() -> None:
+    """A dump of the same orders replaces one: nothing new came, and three in ten are gone."""
+    before = history(1_000, 0)
+    (found,) = judge(before | {Key("all", "", FAULT): Level(300, 3_000)}, before)
+    assert (found.severity, found.whole.of_orders) == ("critical", 0.3)
+
+
+def test_one_order_of_much_money_is_told_and_stops_nothing() -> None:
+    key = Key("all", "", FAULT)
+    now = {key._replace(reason=""): Level(500, 10_000), key: Level(1, 4_000)}
+    assert [f.severity for f in judge(now, {})] == ["warning"]
+
+
+@pytest.mark.parametrize(
+    ("key", "shown"),
+    [("O202301-0000031", "O20...031"), ("17", "..."), ("1234", "1...4"), ("", "row")],
+)
+def test_ids_are_masked_in_the_middle(key: str, shown: str) -> None:
+    assert masked(key) == shown
