@@ -9,8 +9,8 @@ from decimal import Decimal
 from typing import Any
 
 import psycopg
-from psycopg import sql
 
+from expectations.reconciliation import as_table, reconciliation
 from perennial import shop
 from perennial.settings import Settings
 from perennial.text import plain
@@ -171,25 +171,20 @@ def lines(settings: Settings, found: Summary) -> Iterator[str]:
 
 
 def dropped(settings: Settings) -> Iterator[str]:
-    """A line a reason why rows count nowhere: rows, and money as sent."""
-    pattern = f"stg\\_{settings.staging_source}\\_\\_%rejected"
-    total, rejected = 0, []
+    """A line a reason why rows count nowhere, then where all the rest went; money as sent."""
     with connect(settings, "transformer") as connection:
-        names = connection.execute(
-            "select table_name from information_schema.tables where table_schema = 'staging'"
-            " and table_name like %s order by table_name",
-            [pattern],
+        rejected = connection.execute(
+            "select rejected_reason, count(*), coalesce(sum(abs(sent_amount)), 0)"
+            " from intermediate.int_rejected_rows group by 1 order by 2 desc, 1"
         ).fetchall()
-        for (name,) in names:
-            query = sql.SQL(
-                "select rejected_reason, count(*), coalesce(sum(line_amount), 0) from {}"
-                " group by 1 order by 2 desc, 1"
-            ).format(sql.Identifier("staging", name))
-            rejected += connection.execute(query).fetchall()
     total = sum(count for _, count, _ in rejected)
     yield f"Dropped: {total:,} rows{':' if total else '.'}"
     for reason, count, amount in rejected:
         yield f"  {count:>9,} rows, {amount:>14,.2f}: {plain(reason)}"
+    yield ""
+    yield "Where the orders and the money went (money without sign):"
+    for line in as_table(reconciliation(settings)):
+        yield f"  {line}"
 
 
 def _count(count: int, noun: str) -> str:

@@ -32,7 +32,7 @@ from perennial.text import plain
 
 PREFIX = "perennial-check-"
 # Up to the marts: features cost more than a person waits for.
-MARTS = ("run", "--select", "staging", "+marts")
+MARTS = ("run", "--select", "staging", "+marts", "int_rejected_rows", "+int_sent_files")
 RUN = "check-source"
 INTERRUPTED = 130  # a shell's exit code of what Ctrl-C ended
 

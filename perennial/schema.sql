@@ -227,7 +227,7 @@ create table if not exists ops.gate_results (
 comment on table ops.gate_results is 'Each expectation of each gate of each run. No personal data.';
 comment on column ops.gate_results.gate_result_id is 'Key.';
 comment on column ops.gate_results.run_id is 'Run that the gate stood in.';
-comment on column ops.gate_results.gate is 'Door: raw, features or scores.';
+comment on column ops.gate_results.gate is 'Door: raw, rejects, days, features or scores.';
 comment on column ops.gate_results.as_of_date is 'Date that the run scores.';
 comment on column ops.gate_results.publication_id is 'Publication that was checked, at the scores door.';
 comment on column ops.gate_results.table_name is 'Relation that was checked.';

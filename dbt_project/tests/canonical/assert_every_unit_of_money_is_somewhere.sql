@@ -6,8 +6,13 @@ with
 
 rejects as (
 
-    select * from {{ ref('stg_canonical__rows_rejected') }}
-    where table_name = 'order_items'
+    select
+        file_id,
+        line_number,
+        quantity * unit_price_amount as line_amount
+
+    from {{ ref('stg_canonical__order_items_judged') }}
+    where rejected_reason is not null
 
 ),
 
