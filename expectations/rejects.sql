@@ -112,7 +112,7 @@ from rejects
 group by table_name, rejected_reason
 
 -- name: examples
--- Rejected rows of a reason, those of the newest files and with most money first.
+-- Rejected rows of a reason: those of the newest files, lines before orders, most money first.
 select
     rejects.order_id,
     rejects.product_id,
@@ -122,7 +122,11 @@ from intermediate.int_rejected_rows as rejects
 inner join ops.landed_files as files on rejects.file_id = files.file_id
 where rejects.rejected_reason = %(reason)s
 order by
-    files.batch_id desc, abs(coalesce(rejects.sent_amount, 0)) desc, rejects.file_id, rejects.line_number
+    files.batch_id desc,
+    rejects.product_id is null,
+    abs(coalesce(rejects.sent_amount, 0)) desc,
+    rejects.file_id,
+    rejects.line_number
 limit %(count)s
 
 -- name: batches
