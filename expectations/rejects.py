@@ -39,7 +39,7 @@ def gate_rejects(settings: Settings, as_of_date: date, run_id: str) -> dict[str,
     """Reconcile the build, then judge what it rejected; hold its batches if that is too much.
 
     Returns:
-        JSON-able: rule_count, warnings, reconciliation (lines of a table).
+        JSON-able: rule_count, warnings, the tables judged, reconciliation (lines of a table).
 
     Raises:
         GateFailed: If something sent is neither in the marts nor rejected, or if too much is
@@ -52,6 +52,7 @@ def gate_rejects(settings: Settings, as_of_date: date, run_id: str) -> dict[str,
         now = _levels_now(connection)
         before = {anchor: _levels_before(connection, anchor) for anchor in (LAST, MONTH)}
         batch_ids = [row[0] for row in connection.execute(_query("batches"))]
+        is_changed = connection.execute(_query("changed")).fetchone() == (True,)
         findings = _judge(now, before)
         told = {f.reason: _told(connection, f, batch_ids) for f in findings}
     stops = [f for f in findings if f.severity == CRITICAL]
@@ -64,6 +65,7 @@ def gate_rejects(settings: Settings, as_of_date: date, run_id: str) -> dict[str,
     return {
         "rule_count": 1 + max(1, len(findings)),
         "warnings": list(told.values()),
+        "judged": [TABLE] if is_changed else [],
         "reconciliation": as_table(flows),
     }
 
@@ -103,8 +105,11 @@ def _told(connection: psycopg.Connection[Any], finding: Finding, batch_ids: Sequ
     if groups:
         more = f" and {len(groups) - GROUPS_NAMED} more" if len(groups) > GROUPS_NAMED else ""
         text += f", most in {'; '.join(map(_group, groups[:GROUPS_NAMED]))}{more}"
-    judged = f", `make accept BATCH={batch_ids[0]}` or `make refuse BATCH={batch_ids[0]}`"
-    return f"{text}. {kind_of(finding.reason).remedy}{judged if batch_ids else ''}; e.g. {examples}"
+    decide = "".join(
+        f", `make accept BATCH={batch_id}` or `make refuse BATCH={batch_id}`"
+        for batch_id in batch_ids[:1]
+    )
+    return f"{text}. {kind_of(finding.reason).remedy}{decide}; e.g. {examples}"
 
 
 def _shares(share: Share, what: str) -> str:

@@ -138,6 +138,9 @@ where
     and file_id in (select file_id from intermediate.int_changed_files where is_accepted)
 order by batch_id
 
+-- name: changed
+select exists (select from intermediate.int_changed_files)
+
 -- name: levels
 select dimension, group_name, reason, count_orders::double precision, amount::double precision
 from ops.reject_levels
