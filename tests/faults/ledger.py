@@ -28,6 +28,8 @@ ROWS = (
     "nobody in",
     "personal data",
     "backup and restore",
+    "told otherwise",
+    "real forms",
 )
 DEFAULT_SEED = 7
 
