@@ -69,7 +69,7 @@ def _download_http(file: ShopFile, copy: _Bounded) -> None:
     from fsspec.asyn import sync
 
     try:
-        sync(file.filesystem.loop, _copy_answer, file, copy)  # type: ignore[attr-defined]
+        sync(file.filesystem.loop, _copy_answer, file, copy)
     except (ClientError, TimeoutError) as error:
         raise LandingError(
             f"{file.name} can't be read, or broke off after {copy.byte_count:,} bytes: {error}. "

@@ -72,8 +72,11 @@ def backtest_of(settings: Settings, one: Due) -> Mapping[str, list[float]]:
     if one.horizon_days != backtest.TESTED_DAYS.get(one.question):
         return {}
     report = registry.report_of(settings, one.question, one.training_date, one.model_version)
-    bias = bias_of(report, one.model_name, question_module(one.question).BIAS)
-    return {**backtest.of_cuts(report, one.model_name), FIGURE: list(bias.of_cuts)}
+    of_cuts = backtest.of_cuts(report, one.model_name)
+    figures = getattr(question_module(one.question), "BIAS", None)
+    if figures is None:
+        return of_cuts
+    return {**of_cuts, FIGURE: list(bias_of(report, one.model_name, figures).of_cuts)}
 
 
 def judge(

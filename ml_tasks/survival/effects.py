@@ -120,7 +120,7 @@ def distinct(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
     kept: list[str] = []
     reasons: dict[str, str] = {}
     centred = frame - frame.mean()
-    for name in frame:
+    for name in map(str, frame):
         own = centred[name].to_numpy()
         if not frame[name].std() > MIN_DEVIATION:
             reasons[name] = SAME_FOR_ALL
@@ -128,7 +128,7 @@ def distinct(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
         others = centred[kept].to_numpy()
         slopes = np.linalg.lstsq(others, own, rcond=None)[0] if kept else np.empty(0)
         if ((own - others @ slopes) ** 2).mean() < MIN_OWN_SHARE * (own**2).mean():
-            nearest = max(kept, key=lambda other: abs(centred[other].corr(centred[name])))
+            nearest = kept[int(np.argmax([abs(np.corrcoef(each, own)[0, 1]) for each in others.T]))]
             reasons[name] = f"it repeats {COVARIATES[nearest][0]} among these customers"
             continue
         kept.append(name)
@@ -137,7 +137,7 @@ def distinct(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
 
 def _finite_fit(data: pd.DataFrame, reasons: dict[str, str]) -> CoxPHFitter | None:
     """A fit whose ratios all have an end; None if there is none. Adds to `reasons`."""
-    names = [name for name in data if name in COVARIATES]
+    names = [name for name in COVARIATES if name in data]
     while names:
         fitter = _fit(data[[*names, "days", "is_ordered"]], None)
         if fitter is None:
@@ -222,7 +222,9 @@ def with_reasons(effects: pd.DataFrame) -> pd.DataFrame:
     given = effects.get("reason", pd.Series(None, index=effects.index, dtype=object))
     reason = given.where(given.notna(), None).mask(given.isna() & ~is_told, NO_END)
     kept = effects[["unit", *numbers]].astype(object).where(reason.isna(), None)
-    return effects.assign(reason=reason, **kept.to_dict("series"))
+    told = effects.assign(reason=reason)
+    told[["unit", *numbers]] = kept
+    return told
 
 
 def _sentence(words: str, unit: str, ratio: float) -> str:
