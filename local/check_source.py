@@ -8,6 +8,7 @@ of the shop's home is touched: it need not be there.
 from __future__ import annotations
 
 import fcntl
+import re
 import shutil
 import signal
 import socket
@@ -16,10 +17,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+from expectations.days import gate_days
 from expectations.gate import GateFailed
 from expectations.raw import gate_raw
-from ingest.batches import accept
+from expectations.rejects import gate_rejects
+from ingest.batches import accept, close_build
 from ingest.files import TABLE_PREFIX
 from ingest.land import land
 from ingest.ledger import LandedFile
@@ -32,11 +36,23 @@ from perennial.text import plain
 
 PREFIX = "perennial-check-"
 # Up to the marts: features cost more than a person waits for.
-MARTS = ("run", "--select", "staging", "+marts", "int_rejected_rows", "+int_sent_files")
+MARTS = (
+    "run",
+    "--select",
+    "staging",
+    "+marts",
+    "int_rejected_rows",
+    "+int_sent_files",
+    "int_changed_files",
+)
+GATES_OF_MARTS = (gate_rejects, gate_days)
 RUN = "check-source"
 INTERRUPTED = 130  # a shell's exit code of what Ctrl-C ended
 
 Tell = Callable[[str], object]
+# Of a gate's message: what a person would do in a home that stays.
+WHICH_BATCH = re.compile(r"^batch [\d, ]+ is held: ")
+WHAT_TO_DO = re.compile(r"\.? (?:Look at ops|If it is right)")
 
 
 def check_source(settings: Settings, day: date | None, tell: Tell = print) -> int:
@@ -77,23 +93,28 @@ def _check(home: Settings, day: date, tell: Tell) -> int:
     for file in landing.files:
         tell(_described(file))
     assert landing.batch_id is not None
-    is_let_in = _judge(home, landing.batch_id, day, tell)
+    batch_id = landing.batch_id
+    is_let_in = _passes(tell, "at the door", gate_raw, home, batch_id, day, RUN)
+    if not is_let_in:
+        accept(home, batch_id, RUN)  # to go on
     tell("Building staging and marts of them ...")
     dbt(home, day, *MARTS)
+    close_build(home)
+    for gate in GATES_OF_MARTS:
+        is_let_in &= _passes(tell, "once they are built", gate, home, day, RUN)
     found = answerable.summary(home)
     for line in answerable.lines(home, found):
         tell(line)
     return 0 if is_let_in and found.count_orders else 1
 
 
-def _judge(home: Settings, batch_id: int, day: date, tell: Tell) -> bool:
-    """What the gate at the door says; what it would hold is let in all the same, to go on."""
+def _passes(tell: Tell, when: str, gate: Callable[..., dict[str, Any]], *arguments: Any) -> bool:
+    """Whether a gate lets the files through; says what it holds or warns of."""
     try:
-        judged = gate_raw(home, batch_id, day, RUN)
+        judged = gate(*arguments)
     except GateFailed as failure:
-        why = str(failure).removeprefix(f"batch {batch_id} is held: ").partition(". Look at ")[0]
-        tell(f"A run would hold them at the door: {plain(why)}.")
-        accept(home, batch_id, RUN)
+        why, *_ = WHAT_TO_DO.split(plain(WHICH_BATCH.sub("", str(failure))))
+        tell(f"A run would hold them {when}: {why}.")
         return False
     for warning in judged["warnings"]:
         tell(f"A run would warn: {plain(str(warning))}")

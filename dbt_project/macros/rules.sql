@@ -15,7 +15,11 @@ So a home that goes on with newer code, or another time zone, shows no rows of t
             {%- do parts.append(node.raw_code) -%}
         {%- endfor -%}
     {%- endif -%}
-    {{- return(local_md5(modules.re.sub('--[^\n]*|\s+', '', parts | join(' ')))) -}}
+    {%- set code = [] -%} {#- without comments and blanks -#}
+    {%- for line in (parts | join('\n')).splitlines() -%}
+        {%- do code.append(line.split('--')[0].split() | join) -%}
+    {%- endfor -%}
+    {{- return(local_md5(code | join)) -}}
 {%- endmacro %}
 
 

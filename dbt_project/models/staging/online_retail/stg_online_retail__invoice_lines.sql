@@ -1,5 +1,5 @@
--- One row per line of an accepted file, good or not: rejected_reason tells. Lines of one landing add
--- up to an invoice; a later landing of the invoice, with a line that can be read, replaces it whole.
+-- One row per line of an accepted file, good or not: rejected_reason tells. Lines of one landing
+-- add up to an invoice; a later landing of the invoice that has a readable line replaces it whole.
 -- A changed order is judged again as a whole, because lines in one file count once those in another
 -- file are refused.
 -- depends_on: {{ ref('stg_online_retail__changed_keys') }}
