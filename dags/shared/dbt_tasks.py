@@ -1,4 +1,4 @@
-"""Cosmos' tasks of a watched build, with two things done otherwise.
+"""Cosmos' tasks of a watched build, with three things done otherwise.
 
 A model's task ends without a worker, if the one build made the model. Cosmos starts a process to
 look whether a model is there, and a second one when it is: with a task a model that took longer
@@ -6,6 +6,9 @@ than dbt did.
 
 A second try of the build builds: models replace their own rows. Cosmos skips it, and each model's
 task starts a dbt of its own, without tests.
+
+An error of dbt keeps the one it comes from. Cosmos repeats its text alone, which is empty where a
+template ended for want of memory.
 """
 
 from __future__ import annotations
@@ -14,11 +17,12 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context, TaskGroup
 from airflow.triggers.base import StartTriggerArgs, TaskSuccessEvent, TriggerEvent
 from cosmos.constants import _PRODUCER_CMD_FLAGS_XCOM_KEY
+from cosmos.exceptions import CosmosDbtRunError
 from cosmos.listeners.dag_run_listener import EventStatus
 from cosmos.operators._watcher import safe_xcom_push
 from cosmos.operators._watcher.base import BaseConsumerSensor, _log_dbt_msg
@@ -26,6 +30,9 @@ from cosmos.operators._watcher.state import is_producer_task_terminated
 from cosmos.operators._watcher.triggerer import WatcherEventReason, WatcherTrigger
 from cosmos.operators._watcher.xcom import _init_xcom_backup
 from cosmos.operators.watcher import DbtProducerWatcherOperator
+
+if TYPE_CHECKING:
+    from dbt.cli.main import dbtRunnerResult
 
 POLL_SECONDS = 2.0
 BUILT_FOR = "built_for_run_begun_at"
@@ -44,6 +51,13 @@ class Build(DbtProducerWatcherOperator):
         safe_xcom_push(task_instance=context["ti"], key=_PRODUCER_CMD_FLAGS_XCOM_KEY, value=flags)
         safe_xcom_push(task_instance=context["ti"], key=BUILT_FOR, value=_began(context))
         return super(DbtProducerWatcherOperator, self).execute(context=context, **kwargs)
+
+    def handle_exception_dbt_runner(self, result: dbtRunnerResult) -> None:
+        """Raise Cosmos' error from dbt's own: where memory ran out, only its cause says so."""
+        try:
+            super().handle_exception_dbt_runner(result)
+        except CosmosDbtRunError as error:
+            raise error from result.exception
 
     def _make_parse_callable(self) -> Callable[[str, Any], None]:
         """Tell of ends of models alone; Cosmos tells of each event of each test, too."""

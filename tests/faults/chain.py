@@ -65,7 +65,7 @@ def dbt(task: Task, *more: str) -> None:
     )
     if not done.success:
         failed = [f"{r.node.name}: {r.message}" for r in done.result or () if r.status != "success"]
-        raise RuntimeError(f"dbt failed: {done.exception!r} {failed}")
+        raise RuntimeError(f"dbt failed: {done.exception!r} {failed}") from done.exception
 
 
 def dbt_full_refresh(task: Task) -> None:

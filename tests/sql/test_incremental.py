@@ -66,6 +66,13 @@ def changed_keys(shop: Teller) -> pd.DataFrame:
         return read_frame(connection, query)
 
 
+# Tables of rejects that each build empties and fills.
+FILLED_ANEW = {
+    "online_retail": ["rows_rejected"],
+    "canonical": ["orders_rejected", "order_items_rejected"],
+}
+
+
 def never_vacuumed(shop: Teller) -> set[str]:
     """Tables that autovacuum leaves alone, however much is inserted."""
     with connect(shop.settings, "transformer") as connection:
@@ -101,7 +108,11 @@ def test_file_by_file_comes_to_the_same_as_a_build_from_nothing(
                 pd.testing.assert_frame_equal(
                     found[name], expected, obj=f"{name} after {step.title!r}", check_dtype=False
                 )
-    assert never_vacuumed(shop) == {"int_touched_keys", f"stg_{source}__changed_keys"}
+    assert never_vacuumed(shop) == {
+        "int_touched_keys",
+        f"stg_{source}__changed_keys",
+        *(f"stg_{source}__{name}" for name in FILLED_ANEW[source]),
+    }
     assert primary_keys(shop.settings, "marts") == {
         "dim_customers": ["customer_id"],
         "dim_products": ["product_id"],
@@ -162,7 +173,7 @@ def as_whole_numbers(shop: Teller) -> None:
     with connect(shop.settings, "transformer") as connection:
         connection.execute(
             "drop view intermediate.int_order_lines, staging.stg_canonical__order_items;"
-            "drop view staging.stg_canonical__rows_rejected;"
+            "drop view intermediate.int_rejected_rows, staging.stg_canonical__rows_rejected;"
             "alter table staging.stg_canonical__order_items_judged"
             " alter quantity type integer;"
             "create view staging.stg_canonical__order_items as"

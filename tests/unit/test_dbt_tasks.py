@@ -9,8 +9,13 @@ from types import SimpleNamespace
 
 import pytest
 from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
+from cosmos.exceptions import CosmosDbtRunError
+from dbt.cli.main import dbtRunnerResult
+from dbt_common.clients.jinja import catch_jinja
+from dbt_common.exceptions import CompilationError
 
-from dags.shared.dbt_tasks import ALONE, BUILT_FOR, ModelTrigger
+from dags.shared.dbt_tasks import ALONE, BUILT_FOR, Build, ModelTrigger
+from perennial.alerts import words
 
 MODEL = "model.perennial.fct_orders"
 
@@ -98,3 +103,13 @@ def test_a_model_that_was_cleared_with_its_build_takes_the_build_s_word() -> Non
 @pytest.mark.parametrize("state", ["success", "failed", "skipped"])
 def test_a_model_that_is_cleared_alone_is_built_alone(state: str) -> None:
     assert ended(Scripted(2, [(state, "success")])).payload == ALONE
+
+
+def test_a_template_that_ends_for_want_of_memory_is_told_as_that() -> None:
+    # as dbt makes its own error of whatever ends a template
+    with pytest.raises(CompilationError) as jinja, catch_jinja():
+        raise MemoryError
+    build = Build.__new__(Build)
+    with pytest.raises(CosmosDbtRunError) as failure:
+        build.handle_exception_dbt_runner(dbtRunnerResult(success=False, exception=jinja.value))
+    assert words.everywhere(failure.value) == words.NO_MEMORY
