@@ -312,7 +312,7 @@ def _configuration() -> str:
             f"effective_cache_size = {memory_mb // 2}MB",
             "work_mem = 64MB",
             f"maintenance_work_mem = {min(memory_mb // 16, 512)}MB",
-            "max_connections = 200",
+            "max_connections = 300",
             "max_locks_per_transaction = 256  # score tables have a partition a month",
             "max_wal_size = 4GB",
             "wal_compression = on",

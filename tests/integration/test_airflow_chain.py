@@ -124,7 +124,7 @@ def planted(home: Settings, day: date, recipe: str, *gains: float) -> TrainedMod
         for month, gain in enumerate(gains, start=1)
         for model, own in ((MODEL, gain), (RECENCY, 0.0))
     ]
-    parameters = {"recipe": recipe, "model": {"clock": {}}}
+    parameters = {"recipe": recipe, "model": {"clock": {}}, "usual": {}}
     model = TrainedModel(MODEL, day, parameters, report={"cuts": cuts})
     return registry.add(home, "churn", model, {registry.RECIPE: recipe})
 

@@ -64,7 +64,10 @@ def change_the_future(files: Path, folder: Path) -> None:
     )
     later = orders[orders.ordered_at >= str(AS_OF)].order_id
     assert len(later) > 50
-    gone = set(later.sample(frac=0.5, random_state=1))
+    customers = pd.concat(pd.read_csv(path, dtype=str) for path in files.glob("customers_*"))
+    new = customers[customers.registered_at >= str(AS_OF)].customer_id
+    of_new = orders[orders.customer_id.isin(new) & orders.order_id.isin(later)].order_id
+    gone = {*later.sample(frac=0.5, random_state=1), *of_new}
     for path in sorted(files.iterdir()):
         frame = pd.read_csv(path, dtype=str, keep_default_na=False, on_bad_lines="skip")
         if "order_id" in frame:
