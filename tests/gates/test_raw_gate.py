@@ -174,8 +174,8 @@ def test_an_unreadable_value_is_told_with_its_file_and_line(gate_home):
     _, told = gate_raw(gate_home, 1, AS_OF, "pounds")["warnings"]
     assert told == (
         "Of 200 values of online_retail_invoice_lines.price, 2 (1.0%) are no number that staging "
-        "reads; their forms: '?9.99' (2); the first is on line 9 of f1.csv: have numbers as "
-        "1234.50 written"
+        "reads; their forms: '£9.99' (2); the first is on line 9 of f1.csv: have numbers as "
+        "1234.50 (1,234.50 is read, 1,234 may be two numbers) written"
     )
 
 
