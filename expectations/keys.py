@@ -8,6 +8,7 @@ from psycopg import sql
 
 from expectations.gate import WARNING, Check
 from perennial.casts import casts
+from perennial.text import plain
 from perennial.warehouse import connect
 
 if TYPE_CHECKING:
@@ -69,9 +70,9 @@ def told(settings: Settings, table: SourceTable, file_ids: list[int]) -> list[st
         found = connection.execute(query).fetchall()
     key = ", ".join(column.name for column in table.key_columns)
     return [
-        f"{name}: {replaced:,} of {rows:,} rows of {table.raw_table}"
+        f"{plain(name)}: {replaced:,} of {rows:,} rows of {table.raw_table}"
         f"{f' ({money:.1%} of their money)' if table.amount else ''} are replaced by a later row "
-        f"of the same {key}, such as {keys}. Do different orders share an id? "
+        f"of the same {key}, such as {plain(keys)}. Do different orders share an id? "
         "Spreadsheets round numbers of 12 digits and more: export ids as text"
         for name, _, rows, replaced, _, money, keys in found
     ]
