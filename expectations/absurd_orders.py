@@ -7,11 +7,11 @@ some digits stands apart from the largest true order, and moves neither median n
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from expectations.gate import WARNING
+from expectations.rejects import masked
 from expectations.shop_days import Finding
 from perennial.amounts import largest_believable
 
@@ -38,30 +38,27 @@ from amounts cross join middle
 LARGE = """
 select order_id, ordered_date, product_amount
 from marts.fct_orders
-where product_amount > %(largest)s and ordered_date = any(%(days)s)
+where product_amount > %(largest)s and ordered_date < %(as_of_date)s
 order by product_amount desc, order_id
 """
 
 
-def absurd_orders(
-    connection: psycopg.Connection[Any], as_of_date: date, days: Collection[date]
-) -> list[Finding]:
-    """A finding, if orders of the days are larger than any order of the shop may be.
+def absurd_orders(connection: psycopg.Connection[Any], as_of_date: date) -> list[Finding]:
+    """A finding, as long as an order before a date is larger than any order of the shop may be.
 
     Args:
         connection: Reads marts.
-        as_of_date: Orders of that day or later say nothing of what is usual.
-        days: Whose orders are new.
+        as_of_date: Orders of that day or later are not looked at.
     """
     ((count, median, deviation),) = connection.execute(USUAL, {"as_of_date": as_of_date})
-    if count < MIN_ORDERS or not days:
+    if count < MIN_ORDERS:
         return []
-    asked = {"largest": largest_believable(median, deviation), "days": list(days)}
+    asked = {"largest": largest_believable(median, deviation), "as_of_date": as_of_date}
     found = connection.execute(LARGE, asked).fetchall()
     if not found:
         return []
     named = "; ".join(
-        f"{order_id} of {day}: {amount:,.2f}" for order_id, day, amount in found[:MAX_NAMED]
+        f"{masked(order_id)} of {day}: {amount:,.2f}" for order_id, day, amount in found[:MAX_NAMED]
     )
     more = f" and {len(found) - MAX_NAMED} more" if len(found) > MAX_NAMED else ""
     text = (

@@ -2,7 +2,8 @@
 
 A day is judged once its orders are in the marts, where every source has the same form and days are
 the shop's. What it is compared with are the days judged before (ops.judged_days), whatever way they
-came: as whole dumps, growing files or day by day, only days whose orders are new are judged. No
+came: as whole dumps, growing files or day by day, only days whose orders are new are judged. (An
+order that no shop can have is told as long as it is there: `expectations/absurd_orders.py`.) No
 score is made from a day that is stopped: its batch is held, and the next build takes it out again.
 """
 
@@ -57,7 +58,7 @@ def gate_days(settings: Settings, as_of_date: date, run_id: str) -> dict[str, An
         new = _with_facts(connection, _new(days, judged, as_of_date) if judged else [])
         new, findings = _judge_in_turn(new, [*judged, *days])
         findings += _lost(connection, [day for day in judged if day.day < as_of_date], days)
-        findings += absurd_orders(connection, as_of_date, _with_new_orders(days, judged))
+        findings += absurd_orders(connection, as_of_date)
     # a shop's first days are taken as they are, those without an order, too
     quiet_at_first = _new(days, days, as_of_date) if days and not judged else []
     quiet_days = {day.day for day in new if not day.count_orders}
@@ -163,12 +164,6 @@ def _new(days: Sequence[ShopDay], judged: Sequence[ShopDay], as_of_date: date) -
         for day in all_days
         if (day in found and found[day].count_orders > before.get(day, 0)) or day not in before
     ]
-
-
-def _with_new_orders(days: Sequence[ShopDay], judged: Sequence[ShopDay]) -> list[date]:
-    """Days with orders that they had not when they were judged: on a first load, all."""
-    before = {day.day: day.count_orders for day in judged}
-    return [day.day for day in days if day.count_orders > before.get(day.day, 0)]
 
 
 def _judge_in_turn(
