@@ -117,6 +117,8 @@ def bind(connection: psycopg.Connection[Any], settings: Settings) -> None:
 def change(settings: Settings, mine: Own) -> bool:
     """Change them on purpose; the next build makes all orders anew in another time zone.
 
+    Whole or not at all: cut short between home and warehouse, the next start has the old ones.
+
     Args:
         settings: Of a home whose warehouse answers and where no step is at work.
         mine: The new ones.
@@ -139,7 +141,7 @@ def change(settings: Settings, mine: Own) -> bool:
         )
         if is_built_anew:  # every file counts as changed, so the next build reads them all
             connection.execute("delete from ops.built_files")
-    keep(settings, mine)
+        keep(settings, mine)  # before the commit: what can't be written changes nothing
     return is_built_anew
 
 

@@ -176,3 +176,27 @@ def test_a_currency_is_a_name_and_costs_no_build(twin: Settings) -> None:
     assert shop.own(twin) == shop.Own(AUCKLAND, "NZD")
     with connect(twin, "transformer") as connection:
         assert connection.execute("select file_id from ops.built_files").fetchall() == before
+
+
+def test_a_change_that_is_cut_short_is_none(
+    twin: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = shop.own(twin)
+
+    def state() -> list[tuple[object, ...]]:
+        with connect(twin, "transformer") as connection:
+            query = (
+                "select time_zone, currency, (select count(*) from ops.built_files) from ops.shop"
+            )
+            return connection.execute(query).fetchall()
+
+    expected = state()
+    other = shop.Own("Asia/Tokyo", "JPY")
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+        with pytest.raises(OSError, match="disk full"):
+            shop.change(twin, other)
+    assert (shop.own(twin), state()) == (before, expected)
+    shop.keep(twin, other)  # killed behind the home and before the warehouse's commit
+    postgres.start(twin)
+    assert (shop.own(twin), state()) == (before, expected)
