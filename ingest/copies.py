@@ -1,12 +1,13 @@
 """Copies of remote files while they are read: in the home, and gone when the reading ends.
 
 They hold what the shop sent in clear. A reading that is killed leaves its copy behind, so the next
-one, and the next start, delete the copies that no living process holds.
+one, and the next start, delete the copies that no living process holds, and log which they can't.
 """
 
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import shutil
 import tempfile
@@ -17,6 +18,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from perennial.settings import Settings
+
+log = logging.getLogger(__name__)
 
 PREFIX = "landing-"
 LOCK = "landing.lock"
@@ -56,8 +59,14 @@ def _remove_left(settings: Settings) -> None:
     for folder in folders(settings):
         handle = _held(folder)
         if handle is not None:
-            shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)  # as much of it as goes
             os.close(handle)
+            if folder.exists():
+                log.error(
+                    "%s holds copies in clear of files that the shop sent, left by a landing that "
+                    "was killed, and can't be deleted: delete it by hand",
+                    folder,
+                )
 
 
 def _held(folder: Path) -> int | None:

@@ -753,6 +753,20 @@ def test_the_copy_of_a_killed_landing_is_deleted_and_that_of_a_living_one_is_not
     assert copies_of(home) == []
 
 
+def test_a_copy_left_behind_that_cannot_be_deleted_is_told(home, monkeypatch, caplog):
+    left = home.home / "landing-left"
+    left.mkdir()
+    (left / "copy").write_text("a@example.org")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "unlink", lambda *_, **__: (_ for _ in ()).throw(PermissionError))
+        make_folders(home)
+    assert f"{left} holds copies in clear" in caplog.text
+    assert list(search._files(home, ["a@example.org"])) == [str(left / "copy")]
+    caplog.clear()
+    make_folders(home)
+    assert (copies_of(home), caplog.text) == ([], "")
+
+
 @pytest.mark.parametrize("is_gzip", [False, True])
 def test_a_copy_that_is_being_made_is_seen_by_the_search_for_a_person(home, is_gzip):
     content = b"".join(b"%d,c%d@example.org\n" % (number, number) for number in range(9_999))
