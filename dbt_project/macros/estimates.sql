@@ -3,24 +3,25 @@
 {#
 A number as a person would read it: Postgres' own reading of it first, which is not staging's; else without what is no
 digit, with thousands apart ("1,899.00", "1.899,00") or a decimal comma ("12,5"). Null where even a person could not say.
+Whatever as_number reads is read here, to 17 decimals the same: what marts have, raw has.
 #}
 {% macro estimated_number(text) -%}
     case
         when {{ text }} ~ '^\s*[+-]?[0-9.]{1,100}([eE](\+?0?[0-9]|-[0-9]{1,2}))?\s*$'
             and pg_input_is_valid({{ text }}, 'numeric')
             then {{ text }}::numeric
-        when {{ written(text) }} ~ '^-?[1-9][0-9]{0,2}(,[0-9]{3}){1,4}(\.[0-9]{0,20})?$'
+        when {{ written(text) }} ~ '^-?[1-9][0-9]{0,2}(,[0-9]{3}){1,4}(\.[0-9]{0,80})?$'
             then replace({{ written(text) }}, ',', '')::numeric
-        when {{ written(text) }} ~ '^-?[1-9][0-9]{0,2}(\.[0-9]{3}){1,4}(,[0-9]{0,20})?$'
+        when {{ written(text) }} ~ '^-?[1-9][0-9]{0,2}(\.[0-9]{3}){1,4}(,[0-9]{0,80})?$'
             then replace(replace({{ written(text) }}, '.', ''), ',', '.')::numeric
-        when {{ written(text) }} ~ '^-?[0-9]{1,15}([,.][0-9]{0,20})?$'
+        when {{ written(text) }} ~ '^-?[0-9]{1,15}([,.][0-9]{0,80})?$'
             then replace({{ written(text) }}, ',', '.')::numeric
     end
 {%- endmacro %}
 
 
 {% macro written(text) -%}
-    regexp_replace(left({{ text }}, 60), '[^0-9,.-]', '', 'g')
+    regexp_replace(left({{ text }}, 80), '[^0-9,.-]', '', 'g')
 {%- endmacro %}
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from itertools import product
 from typing import Any
 
 import pytest
+from jinja2 import Environment
 from psycopg import sql
 
 from perennial.casts import casts
 from perennial.ids import is_nobody, plain_customer_id, plain_id
-from perennial.settings import Settings
+from perennial.settings import DBT_PROJECT, Settings
 from perennial.warehouse import connect
 from tests.faults.bad_files import KEYS, NUMBERS, TEXTS, TIMES
 
@@ -23,7 +25,12 @@ LANDED = "2026-11-22 10:00:00+00"
 
 def ask(settings: Settings, cast: str, texts: list[str]) -> list[Any]:
     """What a cast gives for each text, as text."""
-    expression = getattr(casts("Europe/London"), cast)("text").replace("%", "%%")
+    return answers(settings, getattr(casts("Europe/London"), cast)("text"), texts)
+
+
+def answers(settings: Settings, expression: str, texts: list[str]) -> list[Any]:
+    """What an SQL expression of `text` gives for each text, as text."""
+    expression = expression.replace("%", "%%")
     query = sql.SQL(
         "select ({})::text from unnest(%s::text[]) with ordinality as given (text, place),"
         " (select %s::timestamptz as _loaded_at) as landing order by place"
@@ -207,3 +214,31 @@ def test_python_reads_an_id_as_staging_does(canonical_home: Settings) -> None:
     codes = dict(zip(texts, ask(canonical_home, "is_guest_code", texts), strict=True))
     for text in texts:
         assert is_nobody(text) == (plain_customer_id(text) == "" or codes[text] == "true"), text
+
+
+def test_whatever_number_staging_reads_the_estimate_of_it_is_the_same(
+    canonical_home: Settings,
+) -> None:
+    """An estimate below it would let the build stop for money that the marts have and raw has not.
+
+    Seen: a decimal comma with more than 20 decimals, as a spreadsheet writes a third.
+    """
+    macros = (DBT_PROJECT / "macros" / "estimates.sql").read_text()
+    estimate = Environment(autoescape=False).from_string(macros).module.estimated_number("text")
+    signs, ends = ("", "-", "+", " ", "\t-"), ("", " ", "\r\n")
+    wholes = ("0", "7", "000", "12", "123", "1234", "123456789012345", "1,234", "1,234,567")
+    wholes += ("1.234", "12.345.678", "1 234", "1'234", "1\u2009234", "123,456,789,012,345", "")
+    decimals = ("", ".", ",", ".5", ",5", ".75", ",750", ".0000", ",3333", "e3", "e+09", "e-17")
+    decimals += tuple(point + "3" * count for point in ".," for count in (18, 20, 21, 40, 60, 75))
+    texts = ["".join(parts) for parts in product(signs, wholes, decimals, ends)]
+    texts += [text for text in NUMBERS if "\0" not in text]
+    read = ask(canonical_home, "as_number", texts)
+    estimated = answers(canonical_home, estimate, texts)
+    differing = {
+        text: (number, guess)
+        for text, number, guess in zip(texts, read, estimated, strict=True)
+        if number is not None
+        and (guess is None or abs(Decimal(number) - Decimal(guess)) > Decimal("1e-17"))
+    }
+    assert differing == {}
+    assert sum(number is not None for number in read) > 2_000
