@@ -51,7 +51,7 @@ end $$;
 revoke all on procedure ops.add_column from public;
 
 -- Units were whole numbers once. Views of staging and intermediate that stand on such a column are dropped: the next build
--- makes them anew, and nobody but a build reads them. A view of reporting stops it.
+-- makes them anew, and nobody but a build reads them. A view of reporting stops it. Views on other columns stay.
 create or replace procedure ops.widen_units(relation text, column_name text)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -66,7 +66,12 @@ begin
         with recursive views as (
             select pg_rewrite.ev_class, 1 as depth from pg_depend
             join pg_rewrite on pg_rewrite.oid = pg_depend.objid and pg_depend.classid = 'pg_rewrite'::regclass
-            where pg_depend.refobjid = relation::regclass and pg_rewrite.ev_class <> relation::regclass
+            where pg_depend.refclassid = 'pg_class'::regclass
+                and pg_depend.refobjid = relation::regclass and pg_rewrite.ev_class <> relation::regclass
+                and pg_depend.refobjsubid = (
+                    select attnum from pg_attribute
+                    where attrelid = relation::regclass and attname = column_name
+                )
             union
             select pg_rewrite.ev_class, views.depth + 1 from views
             join pg_depend on pg_depend.refobjid = views.ev_class

@@ -150,6 +150,7 @@ def test_rows_of_other_rules_are_made_anew(start_home: StartHome, tmp_path: Path
     postgres.start(shop.settings)  # as every start does: it brings tables up to date
     # units of the old rules, in a mart that nothing touches
     with connect(shop.settings, "transformer") as connection:
+        connection.execute("drop view reporting.own_view")
         connection.execute("update marts.fct_order_items set units = 99")
     shop.build()
     assert set(relations(shop)["marts.fct_order_items"]["units"]) == {99}
@@ -181,5 +182,7 @@ def as_whole_numbers(shop: Teller) -> None:
             "create view intermediate.int_order_lines as"
             " select units from staging.stg_canonical__order_items;"
             "alter table marts.fct_order_items alter units type integer;"
-            "alter table marts.fct_orders alter units type bigint"
+            "alter table marts.fct_orders alter units type bigint;"
+            # a shop's own, on another column: it hinders nobody
+            "create view reporting.own_view as select product_id from marts.fct_order_items"
         )
