@@ -354,4 +354,36 @@ CANONICAL = [
         },
         "2024-04-02",
     ),
+    Step(
+        "two orders arrive; the customer of one nobody can read",
+        lambda shop: shop.land(
+            "august",
+            customers_8=CUSTOMERS + "c8,soon,GB\n",
+            orders_8=ORDERS
+            + "o8,c8,2024-05-25T10:00:00,GB,sale,\n"
+            + "o9,c1,2024-05-26T10:00:00,GB,sale,\n",
+            order_items_8=ITEMS + "1,o8,p1,2,2.50,product\n1,o9,p1,1,2.50,product\n",
+        ),
+        {
+            ("o0", "2024-04-02", "12.40"),
+            ("o2", "2024-05-08", "12.00"),
+            ("o3", "2024-05-08", "8.00"),
+            ("o9", "2024-05-26", "2.50"),
+        },
+        "2024-05-26",
+    ),
+    Step(
+        "the customer's row is corrected, in a file without orders",
+        lambda shop: shop.land(
+            "august corrected", customers_9=CUSTOMERS + "c8,2024-05-20T00:00:00,GB\n"
+        ),
+        {
+            ("o0", "2024-04-02", "12.40"),
+            ("o2", "2024-05-08", "12.00"),
+            ("o3", "2024-05-08", "8.00"),
+            ("o8", "2024-05-25", "5.00"),
+            ("o9", "2024-05-26", "2.50"),
+        },
+        "2024-05-25",
+    ),
 ]

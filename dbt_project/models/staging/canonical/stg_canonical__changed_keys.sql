@@ -3,6 +3,7 @@
 -- orders; those in files that did not change stand where the build before has left them. Of a build
 -- that broke off others may stand there, too: they are not looked at, so that the list is the same.
 {%- set judged_orders = built_relation('stg_canonical__orders_judged', 'staging') %}
+{%- set judged_customers = built_relation('stg_canonical__customers_judged', 'staging') %}
 with
 
 files as (
@@ -34,7 +35,7 @@ changed_keys as (
     from {{ source('raw', 'canonical_orders') }}
     where _file_id in (select file_id from files where is_changed)
 
-    {% if judged_orders and not are_rules_changed() %}
+    {% if judged_orders and judged_customers and not are_rules_changed() %}
     union
 
     select
@@ -50,15 +51,17 @@ changed_keys as (
 
     where
         orders.file_id not in (select file_id from files where is_changed)
-        -- `not in` would compare each with all, where they are too many for a hash in memory
+        -- known by a row that could be read; `not in` would compare each with all, where they are
+        -- too many for a hash in memory
         and not exists (
             select
-            from {{ source('raw', 'canonical_customers') }} as unchanged
+            from {{ judged_customers }} as unchanged
             where
-                unchanged._file_id in (
+                unchanged.file_id in (
                     select file_id from files where is_accepted and not is_changed
                 )
-                and {{ as_customer_id('unchanged.customer_id') }} = customers.customer_id
+                and unchanged.row_fault is null
+                and unchanged.customer_id = customers.customer_id
         )
     {% endif %}
 
