@@ -44,10 +44,14 @@ class Kind:
 NO_BOUND = 1.01
 # A row that can't be used, or belongs to nobody: a sound shop has hardly any.
 FAULT = Bounds(told=0.02, stops=0.05, told_of_group=0.1, stops_of_group=0.25)
-# Rows that the shop writes on purpose and that are no sale: their number is the shop's habit.
-HABIT = Bounds(told=1 / 3, stops=2 / 3, told_of_group=NO_BOUND, stops_of_group=NO_BOUND)
+# Rows that the shop writes on purpose and that are no sale: their number is the shop's habit, and
+# told from less on where the shop's past is known.
+HABIT = Bounds(told=1 / 3, stops=2 / 3, told_of_group=0.5, stops_of_group=NO_BOUND)
 # Rows that another one replaces: growing exports send most orders again.
 AGAIN = Bounds(told=0.5, stops=NO_BOUND, told_of_group=NO_BOUND, stops_of_group=NO_BOUND)
+
+# Orders and money that any fault took, whichever: many small ones are a large one.
+SEVERAL_FAULTS = "several faults"
 
 NUMBERS = "write numbers without thousands separators, units and currency signs"
 TIMES = "write times as 2024-05-31 18:30:00, in the shop's time zone or with an offset"
@@ -63,6 +67,7 @@ KINDS: dict[str, Kind] = {
     "cancelled": Kind(HABIT, remedy="see whether so many orders were cancelled"),
     "order was cancelled": Kind(HABIT, remedy="see whether so many orders were cancelled"),
     # faults with a remedy of their own
+    SEVERAL_FAULTS: Kind(FAULT, remedy="see the reasons in intermediate.int_rejected_rows"),
     "customer is unknown": Kind(
         FAULT, remedy="send the customers too, write their ids alike, leave a guest's empty"
     ),
@@ -70,6 +75,11 @@ KINDS: dict[str, Kind] = {
     "order is unknown": Kind(FAULT, remedy="send the orders of these lines"),
     "could not be read": Kind(FAULT, remedy="export UTF-8, quoted as CSV, all fields in each row"),
 }
+
+
+def name_of(reason: str) -> str:
+    """The reason without what stands behind its colon: details, which would make it many."""
+    return reason.split(":", 1)[0]
 
 
 def kind_of(reason: str) -> Kind:
@@ -87,4 +97,10 @@ def kind_of(reason: str) -> Kind:
 def sent_again_pattern() -> str:
     """Pattern of the reasons of rows whose orders and money another row has; for Postgres."""
     begins = [begins for begins, kind in KINDS.items() if kind.is_sent_again]
+    return f"^({'|'.join(begins)})"
+
+
+def no_fault_pattern() -> str:
+    """Pattern of the reasons that are no fault: habits, and rows sent again; for Postgres."""
+    begins = [begins for begins, kind in KINDS.items() if kind.bounds is not FAULT]
     return f"^({'|'.join(begins)})"

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from expectations.reject_reasons import kind_of
+from expectations.reject_reasons import FAULT, HABIT, SEVERAL_FAULTS, kind_of
 
 # A group counts from so many orders, or such a share of the money, on.
 GROUP_MIN_ORDERS, GROUP_MIN_MONEY_RATE = 30, 0.02
@@ -120,8 +120,26 @@ def judge(now: Levels, before: Levels) -> list[Finding]:
             named = sorted(groups.values(), key=lambda s: (-s.lost.amount, -s.lost.orders, s.group))
             findings.append(Finding(reason, severity, whole, named))
     return sorted(
-        findings, key=lambda f: (f.severity, -f.whole.of_money, -f.whole.of_orders, f.reason)
+        _each_once(findings),
+        key=lambda f: (f.severity, -f.whole.of_money, -f.whole.of_orders, f.reason),
     )
+
+
+def _each_once(findings: list[Finding]) -> list[Finding]:
+    """Without the sum of faults, where those told by themselves, as grave, are most of it."""
+    several = next((f for f in findings if f.reason == SEVERAL_FAULTS), None)
+    if several is None:
+        return findings
+    rest = [f for f in findings if f is not several]
+    same = [
+        f.whole.lost
+        for f in rest
+        if kind_of(f.reason).bounds is FAULT and f.severity <= several.severity
+    ]
+    orders, amount = (sum(level.orders for level in same), sum(level.amount for level in same))
+    lost = several.whole.lost
+    is_told = same and orders >= MOST * lost.orders and amount >= MOST * lost.amount
+    return rest if is_told else findings
 
 
 def _shares(now: Levels, before: Levels) -> dict[Key, Share]:
@@ -146,19 +164,23 @@ def _more(level: Level, before: Level) -> Level:
     return Level(max(0, level.orders - before.orders), max(0, level.amount - before.amount))
 
 
-def _past(key: Key, before: Levels) -> float:
-    """The share of orders, or of money if that is more, that the shop lost so until now."""
-    rates = [0.0]
+def _past(key: Key, before: Levels) -> float | None:
+    """The share of orders, or of money if that is more, that the shop lost so until now.
+
+    None if the shop sent too little until now to say.
+    """
+    rates = []
     for group in (key, Key(*WHOLE, key.reason)):
         lost = before.get(group, Level())
         sent = before.get(group._replace(reason=SENT), Level())
         if sent.orders >= GROUP_MIN_ORDERS:
             rates += [lost.orders / sent.orders]
             rates += [lost.amount / sent.amount] if sent.amount else []
-    return min(1.0, max(rates))
+    return min(1.0, max(rates)) if rates else None
 
 
-def _severity(share: Share, reason: str, past: float) -> Severity | None:
+def _severity(share: Share, reason: str, known_past: float | None) -> Severity | None:
+    past = known_past or 0.0
     bounds = kind_of(reason).bounds
     is_whole = (share.dimension, share.group) == WHOLE
     told, stops = (
@@ -171,6 +193,9 @@ def _severity(share: Share, reason: str, past: float) -> Severity | None:
     if lost < FEW:
         is_told = is_whole and told <= 1 and share.of_money > max(ONE_ORDERS_MONEY_RATE, told)
         return "warning" if is_told and rate > _own(told, past) else None
+    is_known = known_past is not None and lost >= SEVERAL and not is_chance
+    if bounds is HABIT and is_whole and is_known:  # the past lowers what a habit may be
+        told = min(told, max(FAULT.told, TIMES_OWN_PAST * past))
     if is_chance and share.of_money <= _own(told, past):
         return None
     if rate > _own(stops, past) and (lost >= SEVERAL or rate > max(MOST, stops)):

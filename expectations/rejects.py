@@ -15,7 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from expectations.gate import CRITICAL, WARNING, GateFailed
 from expectations.reconciliation import as_table, reconcile
-from expectations.reject_reasons import kind_of, sent_again_pattern
+from expectations.reject_reasons import (
+    SEVERAL_FAULTS,
+    kind_of,
+    no_fault_pattern,
+    sent_again_pattern,
+)
 from expectations.reject_shares import WHOLE, Finding, Key, Level, Levels, Share, judge
 from expectations.results import Result, record
 from perennial.text import plain
@@ -92,9 +97,8 @@ def _held(
 
 def _told(connection: psycopg.Connection[Any], finding: Finding, batch_ids: Sequence[int]) -> str:
     """The finding in a sentence: reason, shares, groups, examples, remedy."""
-    rows = connection.execute(
-        _query("examples"), {"reason": finding.reason, "count": EXAMPLES}
-    ).fetchall()
+    asked = {"reason": finding.reason, "count": EXAMPLES, **_faults()}
+    rows = connection.execute(_query("examples"), asked).fetchall()
     examples = ", ".join(
         f"{masked(order or product or '')} ({plain(file)} line {line})"
         for order, product, file, line in rows
@@ -168,7 +172,7 @@ def _levels_now(connection: psycopg.Connection[Any]) -> Levels:
     levels: dict[Key, Level] = {}
     for dimension, group, orders, amount in connection.execute(_query("sent")):
         levels[Key(dimension, group, "")] = Level(float(orders), float(amount))
-    parameters = {"sent_again": sent_again_pattern()}
+    parameters = {"sent_again": sent_again_pattern(), **_faults()}
     for dimension, group, reason, orders, amount in connection.execute(
         _query("rejected"), parameters
     ):
@@ -176,6 +180,11 @@ def _levels_now(connection: psycopg.Connection[Any]) -> Levels:
         counted = levels.get(key, Level())
         levels[key] = Level(counted.orders + float(orders), counted.amount + float(amount))
     return levels
+
+
+def _faults() -> dict[str, str]:
+    """Parameters of queries that ask for all faults together."""
+    return {"several": SEVERAL_FAULTS, "no_fault": no_fault_pattern()}
 
 
 def _levels_before(connection: psycopg.Connection[Any], anchor: str) -> Levels:

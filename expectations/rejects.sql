@@ -53,7 +53,7 @@ where seen.is_accepted
 group by files.source, files.table_name
 
 -- name: rejected
--- What does not count, by group and reason. The reason '' has what was sent nowhere else: orders
+-- What does not count, by group and reason (what stands before its colon), and by all faults. The reason '' has what was sent nowhere else: orders
 -- that are in no mart, and the money of all rows but those that were sent again.
 with
 
@@ -66,7 +66,8 @@ rejects as (
         to_char(rejects.ordered_date, 'YYYY-MM') as month,
         rejects.product_id,
         abs(coalesce(rejects.sent_amount, 0)) as amount,
-        rejects.rejected_reason,
+        split_part(rejects.rejected_reason, ':', 1) as rejected_reason,
+        rejects.rejected_reason !~ %(no_fault)s as is_fault,
         orders.order_id is not null as is_counted,
         rejects.rejected_reason ~ %(sent_again)s as is_sent_again,
         coalesce(rejects.order_id, rejects.sent_amount::text, rejects.ordered_date::text) is not null
@@ -84,32 +85,35 @@ select
         else 'all'
     end,
     coalesce(country, month, product_id, ''),
-    coalesce(rejected_reason, ''),
+    case when grouping(is_fault) = 0 then %(several)s else coalesce(rejected_reason, '') end,
     case
-        when grouping(rejected_reason) = 0 then count(distinct order_key)
+        when grouping(rejected_reason, is_fault) < 3 then count(distinct order_key)
         when grouping(product_id) = 0 then count(distinct order_key) filter (where not is_sent_again)
         else count(distinct order_key) filter (where not is_sent_again and not is_counted)
     end,
     case
-        when grouping(rejected_reason) = 0 then coalesce(sum(amount), 0)
+        when grouping(rejected_reason, is_fault) < 3 then coalesce(sum(amount), 0)
         else coalesce(sum(amount) filter (where not is_sent_again), 0)
     end::double precision
 from rejects
 where is_of_an_order
 group by grouping sets (
     (), (country), (month), (product_id),
-    (rejected_reason), (rejected_reason, country), (rejected_reason, month), (rejected_reason, product_id)
+    (rejected_reason), (rejected_reason, country), (rejected_reason, month), (rejected_reason, product_id),
+    (is_fault), (is_fault, country), (is_fault, month), (is_fault, product_id)
 )
 having
-    (grouping(country) = 1 or country is not null)
+    (grouping(is_fault) = 1 or is_fault)
+    and (grouping(country) = 1 or country is not null)
     and (grouping(month) = 1 or month is not null)
     and (grouping(product_id) = 1 or product_id is not null)
 
 union all
 
-select 'table', table_name, rejected_reason, count(*), 0
+select 'table', table_name, case when grouping(is_fault) = 0 then %(several)s else rejected_reason end, count(*), 0
 from rejects
-group by table_name, rejected_reason
+group by grouping sets ((table_name, rejected_reason), (table_name, is_fault))
+having grouping(is_fault) = 1 or is_fault
 
 -- name: examples
 -- Rejected rows of a reason: those of the newest files, lines before orders, most money first.
@@ -120,7 +124,9 @@ select
     rejects.line_number
 from intermediate.int_rejected_rows as rejects
 inner join ops.landed_files as files on rejects.file_id = files.file_id
-where rejects.rejected_reason = %(reason)s
+where
+    split_part(rejects.rejected_reason, ':', 1) = %(reason)s
+    or (%(reason)s = %(several)s and rejects.rejected_reason !~ %(no_fault)s)
 order by
     files.batch_id desc,
     rejects.product_id is null,

@@ -11,7 +11,13 @@ from collections.abc import Callable
 import pandas as pd
 import pytest
 
-from expectations.reject_reasons import kind_of, sent_again_pattern
+from expectations.reject_reasons import (
+    SEVERAL_FAULTS,
+    kind_of,
+    name_of,
+    no_fault_pattern,
+    sent_again_pattern,
+)
 from expectations.reject_shares import Finding, Key, Level, judge
 from expectations.rejects import masked
 from ingest.sample_shop import generate
@@ -134,6 +140,79 @@ def test_sent_again_is_what_postgres_takes_for_it() -> None:
         pattern
     ).all()  # fmt: skip
     assert not pd.Series(["price is zero: exact duplicate", FAULT]).str.match(pattern).any()
+
+
+def test_faults_are_what_postgres_takes_for_them() -> None:
+    pattern = no_fault_pattern()
+    no_fault = ["exact duplicate", "price is zero: exact duplicate", "order was cancelled"]
+    assert pd.Series(no_fault).str.match(pattern).all()
+    faults = [FAULT, "could not be read: 3 fields, expected 6", "no order_id"]
+    assert not pd.Series(faults).str.match(pattern).any()
+
+
+def of_reasons(sent: float, **lost: float) -> dict[Key, Level]:
+    """Levels of a shop that sent so many orders at 10 each, and lost some for each reason."""
+    found = {Key("all", "", ""): Level(sent, 10 * sent)}
+    return found | {Key("all", "", name): Level(n, 10 * n) for name, n in lost.items()}
+
+
+def test_many_small_faults_are_told_as_one_large_one() -> None:
+    """A torn export falls into many reasons: seven of 1.8 % and two of 1.9 % are a sixth."""
+    torn = {f"fault {n}": 18.0 for n in range(7)} | {f"fault {n}": 19.0 for n in (7, 8)}
+    (found,) = judge(of_reasons(1_000, **torn, **{SEVERAL_FAULTS: 164}), {})
+    assert (found.reason, found.severity) == (SEVERAL_FAULTS, "critical")
+    assert found.whole.of_orders == pytest.approx(0.164)
+
+
+def test_details_behind_a_colon_are_no_reasons_of_their_own() -> None:
+    torn = [f"could not be read: {n} fields, expected 6" for n in range(7)]
+    assert {name_of(reason) for reason in torn} == {"could not be read"}
+
+
+@pytest.mark.parametrize(
+    ("alone", "several", "told"),
+    [
+        (60, 65, {FAULT: "critical"}),  # one reason says it all
+        (30, 65, {FAULT: "warning", SEVERAL_FAULTS: "critical"}),  # the sum is graver
+        (60, 160, {FAULT: "critical", SEVERAL_FAULTS: "critical"}),  # most is elsewhere
+        (15, 15, {}),
+    ],
+)
+def test_the_sum_of_faults_is_told_once(alone: float, several: float, told: dict[str, str]) -> None:
+    found = judge(of_reasons(1_000, **{FAULT: alone, SEVERAL_FAULTS: several}), {})
+    assert {f.reason: f.severity for f in found} == told
+
+
+CANCELLED = "order was cancelled"
+
+
+@pytest.mark.parametrize(
+    ("past", "lost", "severity"),
+    [
+        (10, 33, "warning"),  # 1 in 100 so far, now a third
+        (10, 12, "warning"),
+        (10, 9, None),  # too few to say
+        (60, 17, None),  # three times as many as always are not yet told
+        (60, 19, "warning"),
+        (300, 33, None),  # a shop that always cancelled a third
+        (300, 70, "critical"),  # never hidden by a past that is known
+    ],
+)
+def test_a_habit_far_above_the_shops_own_past_is_told(
+    past: float, lost: float, severity: str | None
+) -> None:
+    before = of_reasons(1_000, **{CANCELLED: past})
+    found = judge(of_reasons(1_100, **{CANCELLED: past + lost}), before)
+    assert [f.severity for f in found] == ([severity] if severity else [])
+
+
+def test_a_habit_that_takes_a_whole_country_is_told() -> None:
+    now = of_reasons(1_000, **{CANCELLED: 40}) | {
+        Key("country", "Norway", ""): Level(40, 400),
+        Key("country", "Norway", CANCELLED): Level(40, 400),
+    }
+    (found,) = judge(now, {})
+    assert (found.severity, [share.group for share in found.groups]) == ("warning", ["Norway"])
 
 
 def _day(orders: float, rejected: float, before: dict[Key, Level] | None = None) -> list[Finding]:
