@@ -52,6 +52,8 @@ AGAIN = Bounds(told=0.5, stops=NO_BOUND, told_of_group=NO_BOUND, stops_of_group=
 
 # Orders and money that any fault took, whichever: many small ones are a large one.
 SEVERAL_FAULTS = "several faults"
+# Of no row: an order that came again with less money than it had.
+REDUCED = "came again with less"
 
 NUMBERS = "write numbers without thousands separators, units and currency signs"
 TIMES = "write times as 2024-05-31 18:30:00, in the shop's time zone or with an offset"
@@ -67,6 +69,7 @@ KINDS: dict[str, Kind] = {
     "cancelled": Kind(HABIT, remedy="see whether so many orders were cancelled"),
     "order was cancelled": Kind(HABIT, remedy="see whether so many orders were cancelled"),
     # faults with a remedy of their own
+    REDUCED: Kind(FAULT, remedy="send these orders whole again, with all their lines"),
     SEVERAL_FAULTS: Kind(FAULT, remedy="see the reasons in intermediate.int_rejected_rows"),
     "customer is unknown": Kind(
         FAULT, remedy="send the customers too, write their ids alike, leave a guest's empty"

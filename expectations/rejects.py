@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from expectations.gate import CRITICAL, WARNING, GateFailed
 from expectations.reconciliation import as_table, reconcile
+from expectations.reduced_orders import Reduced, add_reduced
 from expectations.reject_reasons import (
+    REDUCED,
     SEVERAL_FAULTS,
     kind_of,
     no_fault_pattern,
@@ -54,12 +56,15 @@ def gate_rejects(settings: Settings, as_of_date: date, run_id: str) -> dict[str,
     for line in as_table(flows):
         log.info("%s", line)
     with connect(settings, "transformer") as connection:
-        now = _levels_now(connection)
+        now = _levels_now(connection, settings)
         before = {anchor: _levels_before(connection, anchor) for anchor in (LAST, MONTH)}
         batch_ids = [row[0] for row in connection.execute(_query("batches"))]
         is_changed = connection.execute(_query("changed")).fetchone() == (True,)
         findings = _judge(now, before)
-        told = {f.reason: _told(connection, f, batch_ids) for f in findings}
+        told = {
+            f.reason: _told(f, batch_ids, _examples(connection, settings, f.reason))
+            for f in findings
+        }
     stops = [f for f in findings if f.severity == CRITICAL]
     is_held = bool(stops and batch_ids)  # what a person let in is told only
     _record(settings, findings, told, is_held=is_held, where=(as_of_date, run_id))
@@ -95,14 +100,21 @@ def _held(
     return GateFailed(f"batch {named} is held: {' | '.join(told)}")
 
 
-def _told(connection: psycopg.Connection[Any], finding: Finding, batch_ids: Sequence[int]) -> str:
-    """The finding in a sentence: reason, shares, groups, examples, remedy."""
-    asked = {"reason": finding.reason, "count": EXAMPLES, **_faults()}
+def _examples(connection: psycopg.Connection[Any], settings: Settings, reason: str) -> str:
+    """Three orders, masked, and where their rows stand."""
+    if reason == REDUCED:
+        orders = _reduced(connection, settings)[:EXAMPLES]
+        return ", ".join(f"{masked(o.order_id)} ({o.amount:,.2f} less)" for o in orders)
+    asked = {"reason": reason, "count": EXAMPLES, **_faults()}
     rows = connection.execute(_query("examples"), asked).fetchall()
-    examples = ", ".join(
+    return ", ".join(
         f"{masked(order or product or '')} ({plain(file)} line {line})"
         for order, product, file, line in rows
     )
+
+
+def _told(finding: Finding, batch_ids: Sequence[int], examples: str) -> str:
+    """The finding in a sentence: reason, shares, groups, examples, remedy."""
     whole, groups = finding.whole, finding.groups
     what = "orders" if (whole.dimension, whole.group) == WHOLE else f"rows of {whole.group}"
     text = f"{finding.reason!r} rejects {_shares(whole, what)}"
@@ -167,7 +179,7 @@ def _record(
     log.info("gate rejects: %s", "held" if is_held else f"passed, {len(findings)} warnings")
 
 
-def _levels_now(connection: psycopg.Connection[Any]) -> Levels:
+def _levels_now(connection: psycopg.Connection[Any], settings: Settings) -> Levels:
     """What was sent and rejected of all accepted files, as this build left it."""
     levels: dict[Key, Level] = {}
     for dimension, group, orders, amount in connection.execute(_query("sent")):
@@ -179,7 +191,16 @@ def _levels_now(connection: psycopg.Connection[Any]) -> Levels:
         key = Key(dimension, group, reason)
         counted = levels.get(key, Level())
         levels[key] = Level(counted.orders + float(orders), counted.amount + float(amount))
+    add_reduced(levels, _reduced(connection, settings))
     return levels
+
+
+def _reduced(connection: psycopg.Connection[Any], settings: Settings) -> list[Reduced]:
+    """Orders that came again with less, most money first; none where a source has no statement."""
+    name = f"reduced_{settings.staging_source}"
+    if name not in _queries():
+        return []
+    return [Reduced(*row) for row in connection.execute(_query(name))]
 
 
 def _faults() -> dict[str, str]:
@@ -214,5 +235,9 @@ def _remember(
 
 def _query(name: str) -> str:
     """A statement of rejects.sql, by the name in the comment above it."""
+    return _queries()[name]
+
+
+def _queries() -> dict[str, str]:
     parts = QUERIES.read_text().split("-- name: ")[1:]
-    return {part.split("\n", 1)[0].strip(): part.split("\n", 1)[1] for part in parts}[name]
+    return {part.split("\n", 1)[0].strip(): part.split("\n", 1)[1] for part in parts}

@@ -5,7 +5,8 @@ Each is built once, whole; what a build would have seen is what was ordered befo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
@@ -32,11 +33,10 @@ LATER = date(2024, 1, 1)
 SAMPLE_DAYS = 290
 MAX_FALSE_ALARMS = 0.01
 READ = {
-    "marts.fct_orders\n": "ordered_date",
-    "marts.fct_orders as": "ordered_date",
-    "marts.fct_order_items\n": "ordered_date",
-    "marts.fct_charges\n": "charged_date",
-    "intermediate.int_rejected_rows as": "ordered_date",
+    "marts.fct_orders": "ordered_date",
+    "marts.fct_order_items": "ordered_date",
+    "marts.fct_charges": "charged_date",
+    "intermediate.int_rejected_rows": "ordered_date",
 }
 
 
@@ -48,6 +48,11 @@ def build(settings: Settings, files: Path) -> None:
     batches.close_build(settings)
 
 
+def seen_as(seen: str) -> Callable[[re.Match[str]], str]:
+    """The rows seen, under the name that the query gives them, or one of their own."""
+    return lambda found: seen if found[1] else f"{seen} seen"
+
+
 @contextmanager
 def as_of(end: date, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The gate's queries, of what was ordered before a date."""
@@ -55,10 +60,9 @@ def as_of(end: date, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     def before(name: str) -> str:
         query = whole(name)
-        for relation, day in READ.items():
-            table, rest = relation.rstrip(" as\n"), relation[len(relation.rstrip(" as\n")) :]
-            seen = f"(select * from {table} where coalesce({day}, date '{end}' - 1) < '{end}')"
-            query = query.replace(relation, seen + (rest if " as" in rest else f" as seen{rest}"))
+        for table, day in READ.items():
+            seen = f"(select * from {table} where coalesce({day}, date '{end}' - 1) < '{end}') as"
+            query = re.sub(rf"{table}\b( as\b)?", seen_as(seen), query)
         return query
 
     with monkeypatch.context() as patch:
@@ -76,7 +80,7 @@ def alarms(
     with connect(settings, "transformer") as connection:
         for end in ends:
             with as_of(end, monkeypatch):
-                now = rejects._levels_now(connection)
+                now = rejects._levels_now(connection, settings)
             before = {rejects.LAST: last, rejects.MONTH: month[1] if month else {}}
             found += [(end, f.severity, f.reason) for f in rejects._judge(now, before)]
             last = now

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from expectations.gate import GateFailed
+from expectations.reject_reasons import REDUCED
 from expectations.rejects import gate_rejects
 from ingest import batches
 from perennial.warehouse import connect
 from tests.conftest import StartHome
-from tests.sql.shops import CUSTOMERS, DAY, ITEMS, ORDERS, Teller
+from tests.sql.shops import CUSTOMERS, DAY, INVOICES, ITEMS, ORDERS, Teller
 
 REASON = "unit_price_amount is no number"
 
@@ -129,3 +130,49 @@ def test_a_record_that_landing_cannot_read_has_its_group_and_money(
     )
     assert found == [("order_items", *where, 3798, False), ("orders", *where, None, True)]
     assert ("could not be read",) in reasons
+
+
+def invoices(ids: range, lines: range, price: int = 10) -> str:
+    """Invoices at 10.00 a line."""
+    rows = "".join(
+        f"5{n:05},2{line:04},MUG,1,2024-05-{1 + n % 28:02} 10:00:00,{price},1{n % 9:04},France\n"
+        for n in ids
+        for line in lines
+    )
+    return f"{INVOICES}\n{rows}"
+
+
+def test_invoices_that_come_again_in_part_are_held(start_home: StartHome, tmp_path: Path) -> None:
+    """Half or more of 12 of 100 invoices is gone: what came again replaced them whole."""
+    shop = Shop(start_home("online_retail"), tmp_path)
+    shop.land("a", a=invoices(range(100), range(10)))
+    shop.build()
+    assert shop.judge() == []
+
+    # five more lines, or a line at another price: nothing is lost that was not there
+    shop.land("b", b=invoices(range(50, 60), range(15)))
+    shop.build()
+    assert not [warning for warning in shop.judge() if REDUCED in warning]
+
+    # 6 invoices with half of their lines as they were, 6 with one line that has a lower price
+    again = invoices(range(6), range(5)) + invoices(range(6, 12), range(1), 4).split("\n", 1)[1]
+    shop.land("c", c=again)
+    batches.accept(shop.settings, shop.batches["c"], "passed the gate in a test")
+    shop.build()
+    amount = 6 * 50 + 6 * (100 - 4)
+    with pytest.raises(GateFailed, match=rf"'{REDUCED}' .* 12 of .*, {amount}\.00 of ") as stopped:
+        shop.judge()
+    assert "e.g. 50...06 (96.00 less)" in str(stopped.value)
+    assert batches.status(shop.settings, shop.batches["c"]) == "held"
+
+
+def test_lines_that_a_later_row_takes_away_are_lost(start_home: StartHome, tmp_path: Path) -> None:
+    """12 of 100 orders lose one of their two lines to a row of quantity 0."""
+    shop = Shop(start_home("canonical"), tmp_path)
+    shop.bring("a", range(100))
+    assert shop.judge() == []
+    rows = "".join(f"1,order-{n:07},p1,0,10.00,product\n" for n in range(12))
+    shop.land("b", order_items_b=ITEMS + rows)
+    shop.build()
+    (told,) = [warning for warning in shop.judge() if REDUCED in warning]
+    assert f"'{REDUCED}' rejects 12 of 100 orders (12.0%), 120.00 of 2,000.00 (6.0%)" in told

@@ -11,7 +11,9 @@ from collections.abc import Callable
 import pandas as pd
 import pytest
 
+from expectations.reduced_orders import Reduced, add_reduced
 from expectations.reject_reasons import (
+    REDUCED,
     SEVERAL_FAULTS,
     kind_of,
     name_of,
@@ -181,6 +183,23 @@ def test_details_behind_a_colon_are_no_reasons_of_their_own() -> None:
 def test_the_sum_of_faults_is_told_once(alone: float, several: float, told: dict[str, str]) -> None:
     found = judge(of_reasons(1_000, **{FAULT: alone, SEVERAL_FAULTS: several}), {})
     assert {f.reason: f.severity for f in found} == told
+
+
+def test_orders_that_come_again_with_less_are_a_fault() -> None:
+    """60 of 1,000 invoices of 100 come again with one line of ten: 5,400 of 100,000 are gone."""
+    levels = {
+        Key("all", "", ""): Level(1_000, 94_600),
+        Key("country", "Norway", ""): Level(60, 600),
+    }
+    add_reduced(levels, [Reduced(f"o{n}", "Norway", None, 90) for n in range(60)])
+    (found,) = judge(levels, {})
+    assert (found.reason, found.severity) == (REDUCED, "critical")
+    assert found.whole.lost == (60, 5_400)
+    assert found.whole.sent == (1_000, 100_000)
+    assert [share.group for share in found.groups] == ["Norway"]
+    few = {Key("all", "", ""): Level(1_000, 100_000)}
+    add_reduced(few, [Reduced(f"o{n}", None, None, 90) for n in range(15)])
+    assert judge(few, {}) == []
 
 
 CANCELLED = "order was cancelled"
