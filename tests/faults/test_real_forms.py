@@ -30,11 +30,11 @@ from perennial.settings import REPOSITORY, Settings
 from perennial.warehouse import connect
 from tests.conftest import StartHome
 from tests.faults import ledger
+from tests.sql.shops import MARTS
 
 AS_OF = date(2025, 1, 1)
 BASE = REPOSITORY / "tests" / "cases" / "00-base"
 TABLES = ("customers", "order_items", "orders", "products")
-TO_THE_MARTS = ("run", "--select", "staging", "+marts", "int_changed_files", "int_rejected_rows")
 # Orders with a product line, their units and money, guests' orders: as the case's page says.
 SOUND = (1_942, Decimal("93936.94"), 217)
 
@@ -50,6 +50,8 @@ class Form:
         title: What is odd, and who reported it.
         change: Applies it to the sound shop's tables, in place.
         is_read: It says the same as the sound shop, so it must come to the same.
+        names: What must be named where it is told (a pattern).
+        factor: Money is so many times the sound shop's.
         encoding: Of the files.
         first_line: Written before the header of each file.
     """
@@ -57,6 +59,8 @@ class Form:
     title: str
     change: Change
     is_read: bool = False
+    names: str = ""
+    factor: int = 1
     encoding: str = "utf-8"
     first_line: str = ""
 
@@ -159,34 +163,46 @@ FORMS = [
         ),
         is_read=True,
     ),
-    Form("order ids in scientific notation", order_ids_in_science),
-    Form("orders without lines", orders_without_lines),
-    Form("lines without orders", lines_without_orders),
-    Form("one country's times can't be read", one_country_unreadable),
-    Form("one product is sold by weight, with its unit", one_product_by_weight),
-    Form("thousands separators (madbob/GASdottoNG#253)", large_prices_grouped),
+    Form("order ids in scientific notation", order_ids_in_science, names=r"E\\+"),
+    Form("orders without lines", orders_without_lines, names=r"without a line"),
+    Form("lines without orders", lines_without_orders, names=r"order is unknown"),
+    Form("one country's times can't be read", one_country_unreadable, names=r"ordered_at"),
+    Form("one product is sold by weight, with its unit", one_product_by_weight, names=r"quantity"),
+    Form(
+        "thousands separators (madbob/GASdottoNG#253)",
+        large_prices_grouped,
+        is_read=True,
+        factor=1000,
+    ),
     Form(
         "a decimal comma in all prices",
         each("order_items", "unit_price_amount", lambda n: n.replace(".", ",")),
+        is_read=True,
     ),
     Form(
         "a currency sign in some prices",
         each("order_items", "unit_price_amount", lambda n: f"£{n}", share=0.1),
+        names="unit_price_amount",
     ),
     Form(
         "American dates",
         each("orders", "ordered_at", lambda t: f"{t[5:7]}/{t[8:10]}/{t[:4]} {t[11:]}"),
+        names="ordered_at",
     ),
     Form(
         "some orders of the year 2029 (dreamwidth/dreamwidth#3326)",
         each("orders", "ordered_at", lambda t: f"2029{t[4:]}", share=0.1),
+        names="ordered_at",
     ),
     Form(
         "another encoding in some rows",
         each("orders", "country", lambda c: "Österreich", share=0.1),
         encoding="cp1252",
+        names="not UTF-8",
     ),
-    Form("a spreadsheet's first line", lambda frames, rng: None, first_line="sep=,\n"),
+    Form(
+        "a spreadsheet's first line", lambda frames, rng: None, first_line="sep=,\n", is_read=True
+    ),
 ]
 
 
@@ -226,7 +242,7 @@ def run(home: Settings, folder: Path) -> Outcome:
 
 
 def build(home: Settings, outcome: Outcome) -> None:
-    dbt(home, AS_OF, *TO_THE_MARTS)
+    dbt(home, AS_OF, "run", *MARTS)
     close_build(home)
     try:
         outcome.warnings += gate_rejects(home, AS_OF, "test")["warnings"]
@@ -257,8 +273,8 @@ def number(text: str) -> Decimal:
 
 
 def sent_amount(frames: Frames) -> Decimal:
-    """Money of all lines that were sent, without sign, once each."""
-    items = frames["order_items"].drop_duplicates()
+    """Money of all lines that were sent, without sign."""
+    items = frames["order_items"]
     return sum(
         (
             abs(number(quantity) * number(price))
@@ -270,7 +286,7 @@ def sent_amount(frames: Frames) -> Decimal:
 
 def chosen() -> list[Form]:
     """All forms in `make test-faults`; in `make test` some, other ones with another seed."""
-    return ledger.draw("real forms").sample(FORMS, ledger.size(4, len(FORMS)))
+    return ledger.draw("real forms").sample(FORMS, ledger.size(3, len(FORMS)))
 
 
 @pytest.mark.parametrize("form", chosen(), ids=lambda form: form.title.split(" (")[0])
@@ -283,11 +299,11 @@ def test_a_real_form_is_read_or_told(form: Form, start_home: StartHome, tmp_path
     told = [outcome.refused] if outcome.refused else outcome.warnings
     if form.is_read:
         assert not outcome.refused, outcome.refused
-        assert in_the_marts(home) == SOUND
+        orders, amount, guests = SOUND
+        assert in_the_marts(home) == (orders, amount * form.factor, guests)
         assert not outcome.warnings
     else:
-        assert told, "neither read as it was meant nor told"
-        assert all(len(text) > 40 for text in told), told
+        assert re.search(form.names, " ".join(told)), told or "neither read as meant nor told"
     _assert_it_adds_up(home, frames)
     ledger.record(
         "real forms", form.title, "read" if not told else f"told: {' | '.join(told)[:160]}"
@@ -305,10 +321,11 @@ def _assert_it_adds_up(home: Settings, frames: Frames) -> None:
         return  # refused before a line was taken
     for (batch_id,) in held:
         accept(home, batch_id, "test")
-    dbt(home, AS_OF, *TO_THE_MARTS)
-    close_build(home)
+    if held:
+        dbt(home, AS_OF, "run", *MARTS)
+        close_build(home)
     flows = reconciliation(home)
     residual = flows[-1]
     assert (residual.count_rows, residual.count_orders) == (0, 0), flows
     assert abs(residual.amount) < Decimal("0.01"), flows
-    assert flows[0].amount == pytest.approx(sent_amount(frames), rel=Decimal("0.001")), flows
+    assert flows[0].amount == pytest.approx(sent_amount(frames), abs=Decimal("0.01")), flows
