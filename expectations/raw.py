@@ -160,7 +160,7 @@ def batch_checks(settings: Settings, batch_id: int) -> list[Check]:
         *(
             keys.replaced_check(table, files[table.raw_table])
             for table in tables
-            if table.raw_table in files and table.key_columns
+            if row_counts.get(table.raw_table) and table.key_columns
         ),
         *personal,
     ]

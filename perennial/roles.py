@@ -35,8 +35,8 @@ WATCHERS = ("watcher", CHECKER, WARDEN)
 
 # Shares of the server's connections, percent; all together below 100.
 CONNECTION_SHARES = {
-    "airflow": 30, "scorer": 17, READER: 15, "mlflow": 9, "transformer": 9, "watcher": 6,
-    "loader": 4, OWNER: 1, "eraser": 1, CHECKER: 1, WARDEN: 1,
+    "airflow": 28, "scorer": 17, READER: 15, "transformer": 9, "mlflow": 8, "loader": 7,
+    "watcher": 6, OWNER: 1, "eraser": 1, CHECKER: 1, WARDEN: 1,
 }  # fmt: skip
 LEAST_CONNECTIONS = 3
 LEAST_OF_SERVER = 100

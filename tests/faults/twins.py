@@ -25,6 +25,8 @@ STAMPS = {
         "judged_at",
         "alerted_at",
         "rejected_at",
+        "reconciled_at",
+        "bound_at",
         "landed_at",
         "_loaded_at",
     ),

@@ -858,7 +858,8 @@ def build_sees(settings: Settings, files: dict[int, tuple[bool, str | None]]) ->
         "create table intermediate.int_changed_files as"
         f" select * from (values {values}) as v (file_id, is_accepted, first_touched_date)",
         "create table staging.stg_ops__landed_files as"
-        " select file_id, is_accepted from intermediate.int_changed_files",
+        " select file_id, is_accepted, 'those of today' as rules"
+        " from intermediate.int_changed_files",
         role="transformer",
     )
 
