@@ -99,7 +99,7 @@ def personal_check(
     names = [
         (column.name, column.header)
         for column in table.columns
-        if column.kind == "text" and not column.is_pii and column.name in there
+        if column.kind in ("text", "id") and not column.is_pii and column.name in there
     ]
     rows = _sample(connection, table, [name for name, _ in names], file_ids)
     shares, rules = [], []
