@@ -66,7 +66,6 @@ KINDS: dict[str, Kind] = {
     "price is zero": Kind(HABIT, remedy="send the prices that were paid"),
     "quantity is zero": Kind(HABIT, remedy="send the units that were sold"),
     "test line": Kind(HABIT),
-    "cancelled": Kind(HABIT, remedy="see whether so many orders were cancelled"),
     "order was cancelled": Kind(HABIT, remedy="see whether so many orders were cancelled"),
     # faults with a remedy of their own
     REDUCED: Kind(FAULT, remedy="send these orders whole again, with all their lines"),
@@ -90,7 +89,7 @@ def kind_of(reason: str) -> Kind:
     known = [begins for begins in KINDS if reason.startswith(begins)]
     if known:
         return KINDS[max(known, key=len)]
-    if "is no number" in reason or "whole number" in reason:
+    if "is no number" in reason:
         return Kind(FAULT, remedy=NUMBERS)
     if "date" in reason:
         return Kind(FAULT, remedy=TIMES)

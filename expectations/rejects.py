@@ -37,13 +37,18 @@ log = logging.getLogger(__name__)
 
 QUERIES = Path(__file__).with_suffix(".sql")
 TABLE = "intermediate.int_rejected_rows"
-LAST, MONTH = "last", "month"  # what a build is compared with
+LAST, MONTH = "last", "month"  # builds that a build is compared with
 MONTH_DAYS = 28
-EXAMPLES, GROUPS_NAMED, LONGEST_GROUP = 3, 3, 40
+FOUND = "; found: "  # behind it stands what is no part of an alert's cause
+EXAMPLES, GROUPS_NAMED, REASONS_NAMED, LONGEST_NAME = 3, 3, 3, 40
 
 
 def gate_rejects(settings: Settings, as_of_date: date, run_id: str) -> dict[str, Any]:
-    """Reconcile the build, then judge what it rejected; hold its batches if that is too much.
+    """Reconcile the build, then judge what it rejected; hold the batches that brought too much.
+
+    Where the shop's past is not known as these rules make it (the first build of another version,
+    or after a change of staging), nobody's batch is at fault: then too much is told, and kept as
+    the past that later builds are compared with.
 
     Returns:
         JSON-able: rule_count, warnings, the tables judged, reconciliation (lines of a table).
@@ -58,20 +63,23 @@ def gate_rejects(settings: Settings, as_of_date: date, run_id: str) -> dict[str,
     with connect(settings, "transformer") as connection:
         now = _levels_now(connection, settings)
         before = {anchor: _levels_before(connection, anchor) for anchor in (LAST, MONTH)}
-        batch_ids = [row[0] for row in connection.execute(_query("batches"))]
+        since = {LAST: None, MONTH: _anchored(connection)}
         is_changed = connection.execute(_query("changed")).fetchone() == (True,)
-        findings = _judge(now, before)
+        is_comparable = connection.execute(_query("comparable")).fetchone() == (True,)
+        judged = _judge(now, before)
+        findings = [finding for finding, _ in judged]
         told = {
-            f.reason: _told(f, batch_ids, _examples(connection, settings, f.reason))
-            for f in findings
+            f.reason: _told(f, since[anchor], _examples(connection, settings, f.reason))
+            for f, anchor in judged
         }
-    stops = [f for f in findings if f.severity == CRITICAL]
-    is_held = bool(stops and batch_ids)  # what a person let in is told only
+        stops = [f.reason for f in findings if f.severity == CRITICAL]
+        batch_ids = _at_fault(connection, stops) if stops and is_comparable else []
+    is_held = bool(batch_ids)  # what a person let in is told only
     _record(settings, findings, told, is_held=is_held, where=(as_of_date, run_id))
     if is_held:
-        raise _held(settings, batch_ids, [told[f.reason] for f in stops], run_id)
+        raise _held(settings, batch_ids, [told[reason] for reason in stops], run_id)
     with connect(settings, "transformer") as connection:
-        _remember(connection, now, as_of_date, has_stops=bool(stops))
+        _remember(connection, now, as_of_date, is_new_past=bool(stops) or not is_comparable)
     return {
         "rule_count": 1 + max(1, len(findings)),
         "warnings": list(told.values()),
@@ -80,13 +88,30 @@ def gate_rejects(settings: Settings, as_of_date: date, run_id: str) -> dict[str,
     }
 
 
-def _judge(now: Levels, before: dict[str, Levels]) -> list[Finding]:
-    """Findings of this build, and those of weeks that no single build shows; one a reason."""
-    found = {f.reason: f for f in judge(now, before[LAST])}
-    if before[MONTH]:
-        for finding in judge(now, before[MONTH]):
-            found.setdefault(finding.reason, finding)
-    return sorted(found.values(), key=lambda f: (f.severity, -f.whole.of_money, f.reason))
+def _judge(now: Levels, before: dict[str, Levels]) -> list[tuple[Finding, str]]:
+    """Findings of this build, and those of weeks that no single build shows, with their anchor.
+
+    One a reason: that of the weeks if it alone is critical.
+    """
+    found = {f.reason: (f, LAST) for f in judge(now, before[LAST])}
+    for finding in judge(now, before[MONTH]) if before[MONTH] else []:
+        of_build, _ = found.get(finding.reason, (None, LAST))
+        if of_build is None or finding.severity < of_build.severity:  # critical before warning
+            found[finding.reason] = (finding, MONTH)
+    return sorted(
+        found.values(), key=lambda one: (one[0].severity, -one[0].whole.of_money, one[0].reason)
+    )
+
+
+def _at_fault(connection: psycopg.Connection[Any], reasons: Sequence[str]) -> list[int]:
+    """New batches that have rows of the reasons, all new ones if none has; not a person's.
+
+    None has where old rows fell: orders of customers who are missing from a new dump.
+    """
+    asked = {"reasons": list(reasons), **_faults()}
+    new = connection.execute(_query("batches"), asked).fetchall()
+    at_fault = [batch for batch in new if batch[-1]] or new
+    return [batch_id for batch_id, is_by_gate, _ in at_fault if is_by_gate]
 
 
 def _held(
@@ -97,7 +122,15 @@ def _held(
     for batch_id in batch_ids:
         take_back(settings, batch_id, f"the gate of rejects stopped it in run {run_id}")
     named = ", ".join(map(str, batch_ids))
-    return GateFailed(f"batch {named} is held: {' | '.join(told)}")
+    more = [f"{len(told) - REASONS_NAMED} more reasons"] if len(told) > REASONS_NAMED else []
+    accept, refuse = (
+        ", ".join(f"`make {verb} BATCH={batch_id}`" for batch_id in batch_ids)
+        for verb in ("accept", "refuse")
+    )
+    return GateFailed(
+        f"batch {named} is held: {' | '.join([*told[:REASONS_NAMED], *more])}. "
+        f"If it is right, {accept}, else {refuse}; then `make run` for the date again"
+    )
 
 
 def _examples(connection: psycopg.Connection[Any], settings: Settings, reason: str) -> str:
@@ -108,24 +141,30 @@ def _examples(connection: psycopg.Connection[Any], settings: Settings, reason: s
     asked = {"reason": reason, "count": EXAMPLES, **_faults()}
     rows = connection.execute(_query("examples"), asked).fetchall()
     return ", ".join(
-        f"{masked(order or product or '')} ({plain(file)} line {line})"
+        f"{masked(order or product or '')} ({plain(file)[-LONGEST_NAME:]} line {line})"
         for order, product, file, line in rows
     )
 
 
-def _told(finding: Finding, batch_ids: Sequence[int], examples: str) -> str:
-    """The finding in a sentence: reason, shares, groups, examples, remedy."""
+def _told(finding: Finding, since: date | None, examples: str) -> str:
+    """The finding in a sentence: reason, and behind `; found: ` what differs from day to day.
+
+    Args:
+        finding: What is told.
+        since: Date of the build that it is compared with, unless that was the last.
+        examples: Orders of it, masked.
+    """
     whole, groups = finding.whole, finding.groups
     what = "orders" if (whole.dimension, whole.group) == WHOLE else f"rows of {whole.group}"
-    text = f"{finding.reason!r} rejects {_shares(whole, what)}"
+    found = _shares(whole, what)
+    if since:
+        found += f" since {since}"
     if groups:
         more = f" and {len(groups) - GROUPS_NAMED} more" if len(groups) > GROUPS_NAMED else ""
-        text += f", most in {'; '.join(map(_group, groups[:GROUPS_NAMED]))}{more}"
-    decide = "".join(
-        f", `make accept BATCH={batch_id}` or `make refuse BATCH={batch_id}`"
-        for batch_id in batch_ids[:1]
-    )
-    return f"{text}. {kind_of(finding.reason).remedy}{decide}; e.g. {examples}"
+        found += f", most in {'; '.join(map(_group, groups[:GROUPS_NAMED]))}{more}"
+    found += f". Remedy: {kind_of(finding.reason).remedy}; e.g. {examples}"
+    found = found.replace(" | ", " / ")  # which parts reasons
+    return f"{TABLE}: {finding.reason!r} rejects too much{FOUND}{found}"
 
 
 def _shares(share: Share, what: str) -> str:
@@ -136,7 +175,7 @@ def _shares(share: Share, what: str) -> str:
 
 
 def _group(share: Share) -> str:
-    name = plain(share.group)[:LONGEST_GROUP]
+    name = plain(share.group)[:LONGEST_NAME]
     return f"{share.dimension} {name} ({share.rate:.0%} of {share.sent.orders:,.0f})"
 
 
@@ -163,7 +202,7 @@ def _record(
             column_name=None,
             severity=CRITICAL if is_held and finding.severity == CRITICAL else WARNING,
             success=False,
-            observed=told[finding.reason],
+            observed=told[finding.reason].partition(FOUND)[-1],
             element_count=int(finding.whole.sent.orders),
             unexpected_count=int(finding.whole.lost.orders),
             is_error=False,
@@ -214,23 +253,32 @@ def _levels_before(connection: psycopg.Connection[Any], anchor: str) -> Levels:
 
 
 def _remember(
-    connection: psycopg.Connection[Any], now: Levels, as_of_date: date, *, has_stops: bool
+    connection: psycopg.Connection[Any], now: Levels, as_of_date: date, *, is_new_past: bool
 ) -> None:
     """What later builds are compared with: the last, and one of up to four weeks before.
 
-    What a person let pass is part of both, so that it does not stop the builds after it.
+    What a person let pass is part of both, so that it does not stop the builds after it; so is all
+    that other rules made.
     """
-    row = connection.execute(_query("anchored"), {"anchor": MONTH}).fetchone()
-    since = row[0] if row else None
-    is_due = since is None or as_of_date >= since + timedelta(days=MONTH_DAYS) or has_stops
+    since = _anchored(connection)
+    is_due = since is None or as_of_date >= since + timedelta(days=MONTH_DAYS) or is_new_past
+    (rules,) = connection.execute(_query("rules")).fetchone() or (None,)
+    connection.execute(_query("passed"))
     for anchor in (LAST, MONTH) if is_due else (LAST,):
         connection.execute("delete from ops.reject_levels where anchor = %s", [anchor])
         with connection.cursor().copy(
             "copy ops.reject_levels (anchor, dimension, group_name, reason, count_orders, amount,"
-            " as_of_date) from stdin"
+            " as_of_date, rules) from stdin"
         ) as copy:
             for key, level in now.items():
-                copy.write_row((anchor, *key, round(level.orders), level.amount, as_of_date))
+                row = (anchor, *key, round(level.orders), level.amount, as_of_date, rules)
+                copy.write_row(row)
+
+
+def _anchored(connection: psycopg.Connection[Any]) -> date | None:
+    """Date of the build of up to four weeks before."""
+    row = connection.execute(_query("anchored"), {"anchor": MONTH}).fetchone()
+    return row[0] if row else None
 
 
 def _query(name: str) -> str:

@@ -136,13 +136,35 @@ order by
 limit %(count)s
 
 -- name: batches
--- Batches of this build that the raw gate let in, not a person.
-select distinct batch_id
-from ops.landed_files
-where
-    (status = 'held' or (status = 'accepted' and status_reason like 'passed the gate%%'))
-    and file_id in (select file_id from intermediate.int_changed_files where is_accepted)
-order by batch_id
+-- Batches that came since this gate let a build pass; whether the raw gate, not a person, let them
+-- in; and whether rows of them are rejected for one of the reasons.
+select
+    files.batch_id,
+    bool_and(files.status = 'held' or files.status_reason like 'passed the gate%%') as is_by_gate,
+    bool_or(rejects.file_id is not null) as has_rejects
+from ops.landed_files as files
+inner join ops.built_files as built on files.file_id = built.file_id
+left join (
+    select distinct file_id
+    from intermediate.int_rejected_rows
+    where
+        split_part(rejected_reason, ':', 1) = any(%(reasons)s::text[])
+        or (%(several)s = any(%(reasons)s::text[]) and rejected_reason !~ %(no_fault)s)
+) as rejects on files.file_id = rejects.file_id
+where built.passed_at is null and files.status in ('held', 'accepted')
+group by files.batch_id
+order by files.batch_id
+
+-- name: comparable
+-- Whether the shop's past is known, as these rules make it; of a first load there is none to know.
+select case
+    when exists (select from ops.reject_levels)
+        then not exists (
+            select from ops.reject_levels
+            where rules is distinct from (select min(rules) from staging.stg_ops__landed_files)
+        )
+    else not exists (select from ops.publications)
+end
 
 -- name: changed
 select exists (select from intermediate.int_changed_files)
@@ -154,6 +176,12 @@ where anchor = %(anchor)s
 
 -- name: anchored
 select max(as_of_date) from ops.reject_levels where anchor = %(anchor)s
+
+-- name: rules
+select min(rules) from staging.stg_ops__landed_files
+
+-- name: passed
+update ops.built_files set passed_at = now() where passed_at is null
 
 -- name: reduced_online_retail
 -- Orders that a later landing left with less: an invoice's lines, each once, of the landing of most

@@ -50,8 +50,8 @@ RUN = "check-source"
 INTERRUPTED = 130  # a shell's exit code of what Ctrl-C ended
 
 Tell = Callable[[str], object]
-# Of a gate's message: what a person would do in a home that stays.
-WHICH_BATCH = re.compile(r"^batch [\d, ]+ is held: ")
+# Of a gate's message: what a person would do, or look at, in a home that stays.
+HERE_ONLY = re.compile(r"^batch [\d, ]+ is held: |\bintermediate\.int_rejected_rows: ")
 WHAT_TO_DO = re.compile(r"\.? (?:Look at ops|If it is right)")
 
 
@@ -113,12 +113,17 @@ def _passes(tell: Tell, when: str, gate: Callable[..., dict[str, Any]], *argumen
     try:
         judged = gate(*arguments)
     except GateFailed as failure:
-        why, *_ = WHAT_TO_DO.split(plain(WHICH_BATCH.sub("", str(failure))))
+        why, *_ = WHAT_TO_DO.split(_of_files(str(failure)))
         tell(f"A run would hold them {when}: {why}.")
         return False
     for warning in judged["warnings"]:
-        tell(f"A run would warn: {plain(str(warning))}")
+        tell(f"A run would warn: {_of_files(str(warning))}")
     return True
+
+
+def _of_files(text: str) -> str:
+    """What a gate says, without batches and tables that are gone when it is read."""
+    return plain(HERE_ONLY.sub("", text))
 
 
 def _described(file: LandedFile) -> str:

@@ -196,6 +196,9 @@ comment on column ops.built_files.built_at is 'When the last build ended, UTC.';
 call ops.add_column('ops.built_files', 'rules', 'text');
 comment on column ops.built_files.rules is
 'Digest of the rules of staging to marts that its rows were made by. A build with other rules makes all rows anew. Null: made before digests were kept.';
+call ops.add_column('ops.built_files', 'passed_at', 'timestamptz');
+comment on column ops.built_files.passed_at is
+'When it first was in a build that the gate of rejects let pass, UTC. Null: not yet, so that gate may hold its batch.';
 
 create table if not exists ops.late_dates (
     question text not null,
@@ -285,6 +288,9 @@ comment on column ops.reject_levels.count_orders is 'Orders; of a product its or
 comment on column ops.reject_levels.amount is 'Money of their lines, the shop''s currency; of rejected ones as sent, an estimate.';
 comment on column ops.reject_levels.as_of_date is 'Date of that build.';
 comment on column ops.reject_levels.noted_at is 'When it was noted, UTC.';
+call ops.add_column('ops.reject_levels', 'rules', 'text');
+comment on column ops.reject_levels.rules is
+'Digest of the rules of staging to marts that the build was made by: a build with other rules is told of, and holds nothing.';
 
 create table if not exists ops.reconciliations (
     as_of_date date not null,

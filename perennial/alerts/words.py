@@ -18,10 +18,12 @@ from perennial.roles import ROLES
 from perennial.settings import LAYERS
 
 LONGEST_CAUSE = 400
+LONGEST_OF_GATE = 2_000  # each reason of which has shares, groups, a remedy and examples
 # A permission, an unknown table, a broken constraint: values stand in the lines below the first.
 TABLES_ERRORS = (psycopg.ProgrammingError, psycopg.IntegrityError)
 
 # Our own errors are written to be shown: they name rules, tables and counts, never a row's values.
+GATES = "expectations"
 OWN_PACKAGES = {"perennial", "ingest", "expectations", "ml_tasks", "privacy", "dags", "local"}
 MASK = "***"
 SECRET = re.compile(r"(?i)\b(password|passwd|pwd|secret|token|api_?key)(\s*[=:]\s*)\S+")
@@ -71,7 +73,8 @@ def cause_of(error: BaseException | str | None) -> str:
         text = QUOTED.sub(lambda found: _unless_a_value(found[0], names_tables), text)
     if isinstance(error, BaseException):
         text = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    return text if len(text) <= LONGEST_CAUSE else f"{text[:LONGEST_CAUSE]} ..."
+    longest = LONGEST_OF_GATE if package == GATES else LONGEST_CAUSE
+    return text if len(text) <= longest else f"{text[:longest]} ..."
 
 
 def _unless_a_value(quoted: str, names_tables: bool) -> str:

@@ -93,6 +93,45 @@ def test_what_a_run_would_hold_is_said_and_gone_on_with(temporary: Path) -> None
 
 
 @pytest.mark.parametrize(
+    ("unpriced", "unknown", "expected"),
+    [
+        pytest.param(30, 0, "A run would warn: 'unit_price_amount is no number'", id="door"),
+        pytest.param(
+            0, 30, "A run would hold them once they are built: 'customer is unknown'", id="built"
+        ),
+    ],
+)
+def test_what_the_gate_of_rejects_finds_names_no_batch_and_no_table(
+    temporary: Path, unpriced: int, unknown: int, expected: str
+) -> None:
+    files = temporary / "files"
+    files.mkdir()
+    (files / "customers.csv").write_text("customer_id\nc1\nc2\nc3\n")
+    (files / "orders.csv").write_text(
+        "order_id,customer_id,ordered_at,order_type\n"
+        + "".join(
+            f"order-{n},{'x' if n < unknown else 'c'}{1 + n % 3},2024-01-{1 + n % 28:02} 10:00:00"
+            ",sale\n"
+            for n in range(40)
+        )
+    )
+    (files / "order_items.csv").write_text(
+        "order_item_id,order_id,product_id,quantity,unit_price_amount,line_type\n"
+        + "".join(
+            f"1,order-{n},p1,2,{'n/a' if n < unpriced else '12.50'},product\n" for n in range(40)
+        )
+    )
+    told: list[str] = []
+    settings = Settings(home=temporary / "home", source="canonical", files=str(files))
+    assert check_source(settings, None, told.append) == 1
+    text = "\n".join(told)
+    assert f"{expected} rejects too much; found: 30 of 40 orders (75.0%)" in text
+    assert "(order" in text  # an example
+    assert "BATCH" not in text
+    assert "int_rejected_rows" not in text
+
+
+@pytest.mark.parametrize(
     ("number", "wait_seconds"),
     [
         pytest.param(signal.SIGINT, 0, id="Ctrl-C while the database is made"),

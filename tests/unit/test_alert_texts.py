@@ -249,6 +249,41 @@ def test_fingerprint_keeps_rules_and_drops_counts():
     assert fingerprint(text) == "[warning] raw.orders: rule(max=#) | [critical] x: y"
 
 
+def rejects(reason: str, n: int) -> str:
+    """What the gate of rejects says on the n-th day, with as much in it as there can be."""
+    where = "; ".join(f"product {letter * 40} ({n}% of {n},000)" for letter in "abc")
+    rows = ", ".join(f"A{n}{i}...ZZ (orders_2024-05-{n}_north.csv line {n})" for i in range(3))
+    return (
+        f"intermediate.int_rejected_rows: {reason!r} rejects too much; found: {n} of {n},000 orders"
+        f" ({n}.0%), {n},000.00 of {n}9,000.00 ({n}.1%) since 2024-04-{n}, most in {where} and 7"
+        f" more. Remedy: write numbers without thousands separators; e.g. {rows}"
+    )
+
+
+def held(*batches_and_reasons: tuple[int, str]) -> GateFailed:
+    told = " | ".join(rejects(reason, n) for n, reason in batches_and_reasons)
+    n = batches_and_reasons[0][0]
+    decide = f"`make accept BATCH={n}`, else `make refuse BATCH={n}`; then `make run` again"
+    return GateFailed(f"batch {n} is held: {told}. If it is right, {decide}")
+
+
+def test_too_many_rejects_of_a_reason_are_one_cause_each_day():
+    one, other = rejects("price is no number", 11), rejects("price is no number", 12)
+    assert fingerprint(one) == fingerprint(other)
+    assert fingerprint(one) != fingerprint(rejects("customer is unknown", 11))
+    assert table_in(one) == "intermediate.int_rejected_rows"
+    both = [(n, reason) for n in (11,) for reason in ("price is no number", "no order_id")]
+    assert failed(held(*both)).key == failed(held(*((12, reason) for _, reason in both))).key
+    assert failed(held(*both)).key != failed(held(both[0])).key
+
+
+def test_the_alert_of_a_held_batch_is_whole():
+    error = held((11, "price is no number"), (11, "no order_id"), (11, "customer is unknown"))
+    assert len(str(error)) > 1_200
+    assert failed(error).summary == f"GateFailed: {error}"
+    assert len(failed(SettingsError(str(error))).summary) < 500
+
+
 @pytest.mark.parametrize(
     ("task_id", "error", "expected"),
     [

@@ -21,7 +21,7 @@ from expectations.reject_reasons import (
     sent_again_pattern,
 )
 from expectations.reject_shares import Finding, Key, Level, judge
-from expectations.rejects import masked
+from expectations.rejects import LAST, MONTH, _judge, masked
 from ingest.sample_shop import generate
 
 DUPLICATE, FAULT, ZERO = "exact duplicate", "unit_price_amount is no number", "price is zero: gift"
@@ -132,7 +132,7 @@ def test_a_reason_that_nobody_listed_counts_as_a_fault(lines: pd.DataFrame) -> N
     tenth = lines["order_id"].isin(lines["order_id"].unique()[::10])
     found = judge(levels(lines, **{"invented yesterday": tenth}), {})
     assert [f.severity for f in found] == ["critical"]
-    assert kind_of("quantity is no whole number").remedy.startswith("write numbers")
+    assert kind_of("quantity is no number").remedy.startswith("write numbers")
     assert kind_of("exact duplicate of another").is_sent_again
 
 
@@ -291,6 +291,15 @@ def test_one_order_of_much_money_is_told_and_stops_nothing() -> None:
     key = Key("all", "", FAULT)
     now = {key._replace(reason=""): Level(500, 10_000), key: Level(1, 4_000)}
     assert [f.severity for f in judge(now, {})] == ["warning"]
+
+
+def test_a_months_stop_is_not_hidden_by_what_each_day_warns_of() -> None:
+    """3 % of the last day's orders, which warns; 9 % of those of four weeks, which stops."""
+    now, day, month = history(11_000, 903), history(10_000, 873), history(1_000, 3)
+    ((found, anchor),) = _judge(now, {LAST: day, MONTH: month})
+    assert (found.severity, anchor, found.whole.lost.orders) == ("critical", MONTH, 900)
+    ((found, anchor),) = _judge(now, {LAST: history(10_000, 3), MONTH: month})
+    assert (found.severity, anchor) == ("critical", LAST)
 
 
 @pytest.mark.parametrize(
