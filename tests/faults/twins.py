@@ -27,6 +27,7 @@ STAMPS = {
         "rejected_at",
         "reconciled_at",
         "bound_at",
+        "passed_at",
         "landed_at",
         "_loaded_at",
     ),
