@@ -124,8 +124,8 @@ def test_a_form_is_read_like_the_sound_file(online_retail_home, tmp_path, spoil)
         ),
         pytest.param(
             some(0.1, lambda line: line.replace("2.50", "£2.50")),
-            r"10 .10\.0%. are no number that staging reads; their forms: '\?9\.99' .10.; the first "
-            r"is on line 3 of \S+/lines\.csv: have numbers as 1234\.50 written",
+            r"10 .10\.0%. are no number that staging reads; their forms: '£9\.99' .10.; the first "
+            r"is on line 3 of \S+/lines\.csv: have numbers as 1234\.50 \(1,234",
             id="pound signs",
         ),
     ],
