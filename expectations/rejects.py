@@ -61,7 +61,7 @@ def gate_rejects(settings: Settings, as_of_date: date, run_id: str) -> dict[str,
     for line in as_table(flows):
         log.info("%s", line)
     with connect(settings, "transformer") as connection:
-        now = _levels_now(connection, settings)
+        now = _levels_now(connection)
         before = {anchor: _levels_before(connection, anchor) for anchor in (LAST, MONTH)}
         since = {LAST: None, MONTH: _anchored(connection)}
         is_changed = connection.execute(_query("changed")).fetchone() == (True,)
@@ -69,7 +69,7 @@ def gate_rejects(settings: Settings, as_of_date: date, run_id: str) -> dict[str,
         judged = _judge(now, before)
         findings = [finding for finding, _ in judged]
         told = {
-            f.reason: _told(f, since[anchor], _examples(connection, settings, f.reason))
+            f.reason: _told(f, since[anchor], _examples(connection, f.reason))
             for f, anchor in judged
         }
         stops = [f.reason for f in findings if f.severity == CRITICAL]
@@ -133,10 +133,10 @@ def _held(
     )
 
 
-def _examples(connection: psycopg.Connection[Any], settings: Settings, reason: str) -> str:
+def _examples(connection: psycopg.Connection[Any], reason: str) -> str:
     """Three orders, masked, and where their rows stand."""
     if reason == REDUCED:
-        orders = _reduced(connection, settings)[:EXAMPLES]
+        orders = _reduced(connection)[:EXAMPLES]
         return ", ".join(f"{masked(o.order_id)} ({o.amount:,.2f} less)" for o in orders)
     asked = {"reason": reason, "count": EXAMPLES, **_faults()}
     rows = connection.execute(_query("examples"), asked).fetchall()
@@ -218,7 +218,7 @@ def _record(
     log.info("gate rejects: %s", "held" if is_held else f"passed, {len(findings)} warnings")
 
 
-def _levels_now(connection: psycopg.Connection[Any], settings: Settings) -> Levels:
+def _levels_now(connection: psycopg.Connection[Any]) -> Levels:
     """What was sent and rejected of all accepted files, as this build left it."""
     levels: dict[Key, Level] = {}
     for dimension, group, orders, amount in connection.execute(_query("sent")):
@@ -230,16 +230,13 @@ def _levels_now(connection: psycopg.Connection[Any], settings: Settings) -> Leve
         key = Key(dimension, group, reason)
         counted = levels.get(key, Level())
         levels[key] = Level(counted.orders + float(orders), counted.amount + float(amount))
-    add_reduced(levels, _reduced(connection, settings))
+    add_reduced(levels, _reduced(connection))
     return levels
 
 
-def _reduced(connection: psycopg.Connection[Any], settings: Settings) -> list[Reduced]:
-    """Orders that came again with less, most money first; none where a source has no statement."""
-    name = f"reduced_{settings.staging_source}"
-    if name not in _queries():
-        return []
-    return [Reduced(*row) for row in connection.execute(_query(name))]
+def _reduced(connection: psycopg.Connection[Any]) -> list[Reduced]:
+    """Orders that came again with less, most money first."""
+    return [Reduced(*row) for row in connection.execute(_query("reduced"))]
 
 
 def _faults() -> dict[str, str]:
@@ -283,9 +280,6 @@ def _anchored(connection: psycopg.Connection[Any]) -> date | None:
 
 def _query(name: str) -> str:
     """A statement of rejects.sql, by the name in the comment above it."""
-    return _queries()[name]
-
-
-def _queries() -> dict[str, str]:
     parts = QUERIES.read_text().split("-- name: ")[1:]
-    return {part.split("\n", 1)[0].strip(): part.split("\n", 1)[1] for part in parts}
+    named = {part.split("\n", 1)[0].strip(): part.split("\n", 1)[1] for part in parts}
+    return named[name]

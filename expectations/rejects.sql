@@ -1,7 +1,7 @@
 -- What expectations/rejects.py asks the warehouse, a statement each.
 
 -- name: sent
--- What counts, by group: orders and their money; of a product its lines.
+-- What counts, by group: orders, refunds too, and their money; of a product its lines.
 with
 
 orders as (
@@ -9,12 +9,25 @@ orders as (
     select country, to_char(ordered_date, 'YYYY-MM') as month, product_amount + charge_amount as amount
     from marts.fct_orders
 
+    union all
+
+    select sent.country, to_char(sent.ordered_date, 'YYYY-MM'), sum(refunds.refund_amount)
+    from marts.fct_refunds as refunds
+    inner join intermediate.int_orders as sent on refunds.refund_id = sent.order_id
+    group by sent.order_id, sent.country, sent.ordered_date
+
 ),
 
 items as (
 
     select product_id, count(*) as count_lines, sum(line_amount) as amount
     from marts.fct_order_items
+    group by product_id
+
+    union all
+
+    select product_id, count(*), sum(refund_amount)
+    from marts.fct_refunds
     group by product_id
 
     union all
@@ -53,9 +66,18 @@ where seen.is_accepted
 group by files.source, files.table_name
 
 -- name: rejected
--- What does not count, by group and reason (what stands before its colon), and by all faults. The reason '' has what was sent nowhere else: orders
--- that are in no mart, and the money of all rows but those that were sent again.
+-- What does not count, by group and reason (what stands before its colon), and by all faults. The
+-- reason '' has what was sent nowhere else: orders that are in no mart, and the money of all rows but
+-- those that were sent again.
 with
+
+counted_orders as (
+
+    select order_id from marts.fct_orders
+    union
+    select refund_id from marts.fct_refunds
+
+),
 
 rejects as (
 
@@ -73,7 +95,7 @@ rejects as (
         coalesce(rejects.order_id, rejects.sent_amount::text, rejects.ordered_date::text) is not null
             as is_of_an_order
     from intermediate.int_rejected_rows as rejects
-    left join marts.fct_orders as orders on rejects.order_id = orders.order_id
+    left join counted_orders as orders on rejects.order_id = orders.order_id
 
 )
 
@@ -183,111 +205,8 @@ select min(rules) from staging.stg_ops__landed_files
 -- name: passed
 update ops.built_files set passed_at = now() where passed_at is null
 
--- name: reduced_online_retail
--- Orders that a later landing left with less: an invoice's lines, each once, of the landing of most
--- money among those that were replaced, less the money of the one that replaced them.
-with
-
-replaced as (
-
-    select
-        rejects.order_id,
-        max(rejects.country) as country,
-        to_char(max(rejects.ordered_date), 'YYYY-MM') as month
-    from intermediate.int_rejected_rows as rejects
-    where rejects.rejected_reason like 'replaced by%' and rejects.order_id is not null
-    group by rejects.order_id
-
-),
-
-lines as (
-
-    select
-        lines.order_id,
-        lines.content_key,
-        files.landing_id,
-        abs(lines.line_amount) as amount,
-        max(files.batch_id) over (partition by lines.order_id, files.landing_id) as batch_id,
-        max(files.batch_id) over (partition by lines.order_id) as newest_batch_id
-    from staging.stg_online_retail__invoice_lines as lines
-    inner join staging.stg_ops__landed_files as files on lines.file_id = files.file_id
-    where lines.row_fault is null and lines.order_id in (select order_id from replaced)
-
-),
-
-landings as (
-
-    select order_id, batch_id, batch_id = newest_batch_id as is_newest, sum(amount) as amount
-    from (
-        select distinct order_id, content_key, batch_id, newest_batch_id, amount from lines
-    ) as each_once
-    group by order_id, batch_id, newest_batch_id
-
-),
-
-reduced as (
-
-    select
-        order_id,
-        coalesce(max(amount) filter (where not is_newest), 0) - sum(amount) filter (where is_newest) as amount
-    from landings
-    group by order_id
-
-)
-
-select order_id, replaced.country, replaced.month, reduced.amount::double precision
-from reduced
-inner join replaced using (order_id)
-where reduced.amount > 0
-order by reduced.amount desc, order_id
-
--- name: reduced_canonical
--- The same of lines with a key each: the row of most money among those that were replaced, less
--- the one that counts.
-with
-
-replaced as (
-
-    select
-        rejects.order_id,
-        max(rejects.country) as country,
-        to_char(max(rejects.ordered_date), 'YYYY-MM') as month
-    from intermediate.int_rejected_rows as rejects
-    where
-        rejects.table_name = 'order_items'
-        and rejects.rejected_reason like 'replaced by%'
-        and rejects.order_id is not null
-    group by rejects.order_id
-
-),
-
-rows as (
-
-    select
-        order_id,
-        order_item_id,
-        abs(quantity * unit_price_amount) as amount,
-        row_number() over (
-            partition by order_id, order_item_id order by file_id desc, line_number desc
-        ) = 1 as is_newest
-    from staging.stg_canonical__order_items_judged
-    where row_fault is null and order_id in (select order_id from replaced)
-
-),
-
-lines as (
-
-    select
-        order_id,
-        greatest(max(amount) - sum(amount) filter (where is_newest), 0) as amount
-    from rows
-    group by order_id, order_item_id
-
-)
-
-select order_id, replaced.country, replaced.month, sum(lines.amount)::double precision as amount
-from lines
-inner join replaced using (order_id)
-group by order_id, replaced.country, replaced.month
-having sum(lines.amount) > 0
-order by amount desc, order_id
+-- name: reduced
+-- Orders that came again with less money than they had, most money first.
+select order_id, country, to_char(ordered_date, 'YYYY-MM'), reduced_amount::double precision
+from intermediate.int_reduced_orders
+order by reduced_amount desc, order_id

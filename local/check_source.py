@@ -42,6 +42,7 @@ MARTS = (
     "staging",
     "+marts",
     "int_rejected_rows",
+    "int_reduced_orders",
     "+int_sent_files",
     "int_changed_files",
 )

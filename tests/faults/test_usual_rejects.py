@@ -36,6 +36,8 @@ READ = {
     "marts.fct_orders": "ordered_date",
     "marts.fct_order_items": "ordered_date",
     "marts.fct_charges": "charged_date",
+    "marts.fct_refunds": "refunded_date",
+    "intermediate.int_reduced_orders": "ordered_date",
     "intermediate.int_rejected_rows": "ordered_date",
 }
 
@@ -80,7 +82,7 @@ def alarms(
     with connect(settings, "transformer") as connection:
         for end in ends:
             with as_of(end, monkeypatch):
-                now = rejects._levels_now(connection, settings)
+                now = rejects._levels_now(connection)
             before = {rejects.LAST: last, rejects.MONTH: month[1] if month else {}}
             found += [(end, f.severity, f.reason) for f, _ in rejects._judge(now, before)]
             last = now

@@ -162,9 +162,18 @@ def test_a_missing_file_is_told_and_a_forgotten_model_is_gone(home):
     assert registry.add(home, "gone", SEPTEMBER).artefacts == SEPTEMBER.artefacts
 
 
+@pytest.fixture
+def bucket():
+    """A place in memory for one test: fsspec keeps one such file system for the whole process."""
+    yield "memory://registry_bucket"
+    memory = fsspec.filesystem("memory")
+    if memory.exists("/registry_bucket"):
+        memory.rm("/registry_bucket", recursive=True)
+
+
 @pytest.mark.parametrize("scheme", ["file", "memory"])
-def test_files_lie_where_the_settings_say(home, tmp_path, scheme):
-    url = f"file://{tmp_path}/models" if scheme == "file" else "memory://bucket/models"
+def test_files_lie_where_the_settings_say(home, tmp_path, bucket, scheme):
+    url = f"file://{tmp_path}/models" if scheme == "file" else f"{bucket}/models"
     elsewhere = home.model_copy(update={"artefacts": url})
     question = f"elsewhere_{scheme}"
     assert registry.add(elsewhere, question, SEPTEMBER).artefacts == SEPTEMBER.artefacts

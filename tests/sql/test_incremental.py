@@ -175,6 +175,7 @@ def as_whole_numbers(shop: Teller) -> None:
         connection.execute(
             "drop view intermediate.int_order_lines, staging.stg_canonical__order_items;"
             "drop view intermediate.int_rejected_rows, staging.stg_canonical__rows_rejected;"
+            "drop view intermediate.int_reduced_orders, staging.stg_canonical__reduced_orders;"
             "alter table staging.stg_canonical__order_items_judged"
             " alter quantity type integer;"
             "create view staging.stg_canonical__order_items as"

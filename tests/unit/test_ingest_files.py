@@ -62,14 +62,14 @@ def test_what_hive_wrote_is_known_by_the_folder_above_its_keys(tmp_path: Path):
     memory = fsspec.filesystem("memory")
     try:
         for part in parts:
-            memory.pipe(f"/bucket/{part}", b"x")
-        remote = find("memory://bucket", DAY)
+            memory.pipe(f"/hive_bucket/{part}", b"x")
+        remote = find("memory://hive_bucket", DAY)
         assert [file.folders for file in remote] == [file.folders for file in found]
         assert [table_of(CANONICAL, file).name for file in remote] == [
             table_of(CANONICAL, file).name for file in found
         ]
     finally:
-        memory.rm("/bucket", recursive=True)
+        memory.rm("/hive_bucket", recursive=True)
 
 
 @pytest.mark.parametrize("folder", ["archive", "orders_2024/old"])
