@@ -52,6 +52,21 @@ def environment(settings: Settings) -> dict[str, str]:
     }
 
 
+def environment_of(settings: Settings, as_of_date: date | None) -> dict[str, str]:
+    """The same with the date that features are made for, if there is one."""
+    return environment(settings) | ({AS_OF_DATE: str(as_of_date)} if as_of_date else {})
+
+
+def command_line(settings: Settings, *arguments: str) -> list[str]:
+    """What follows `dbt` on the command line."""
+    return [
+        *arguments,
+        *("--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT)),
+        *("--profile", PROFILE, "--target", TARGET),  # as Cosmos does: else all is parsed anew
+        *("--vars", json.dumps(variables(settings))),
+    ]
+
+
 def manifest_of_dags(settings: Settings) -> Path:
     """The manifest that the DAG's tasks are made from.
 
@@ -87,21 +102,20 @@ def dbt(
     Raises:
         DbtError: If a model or a test failed.
     """
-    date_to_build = {AS_OF_DATE: str(as_of_date)} if as_of_date else {}
     done = subprocess.run(
-        [
-            *(str(Path(sys.executable).parent / "dbt"), *arguments),
-            *("--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT)),
-            *("--profile", PROFILE, "--target", TARGET),  # as Cosmos does: else all is parsed anew
-            *("--vars", json.dumps(variables(settings))),
-        ],
-        env=os.environ | environment(settings) | date_to_build,
+        [str(Path(sys.executable).parent / "dbt"), *command_line(settings, *arguments)],
+        env=os.environ | environment_of(settings, as_of_date),
         pass_fds=inherits,
         capture_output=True,
         text=True,
         check=False,
     )
     if done.returncode:
-        end = (done.stdout + done.stderr)[-LAST_CHARACTERS:]
-        raise DbtError(f"`dbt {' '.join(arguments)}` failed for {as_of_date or 'any date'}:\n{end}")
+        raise failure(arguments, as_of_date, done.stdout + done.stderr)
     return done.stdout
+
+
+def failure(arguments: Sequence[str], as_of_date: date | None, told: str) -> DbtError:
+    """The error of a run that did not end well, from what it printed."""
+    day, end = as_of_date or "any date", told[-LAST_CHARACTERS:]
+    return DbtError(f"`dbt {' '.join(arguments)}` failed for {day}:\n{end}")

@@ -1,4 +1,8 @@
-"""Fixtures that more than one folder of tests needs: homes with a real Postgres in them."""
+"""Fixtures that more than one folder of tests needs: homes with a real Postgres in them.
+
+A test marked `whole` runs in `make test-faults` alone, whichever folder it is in. How it ended goes
+to the ledger: results.md names what failed or was skipped.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +14,45 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from local import postgres
+from perennial.bootstrap import SUPERUSER
 from perennial.settings import Settings
+from tests.faults import ledger
 from tests.receivers import mailbox, webhook  # noqa: F401  # fixtures
 
 REAL_DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 
 StartHome = Callable[..., Settings]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "whole: too long for `make test`; only `make test-faults`")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if ledger.is_whole():
+        return
+    for item in items:
+        if item.get_closest_marker("whole"):
+            item.add_marker(pytest.mark.skip(reason="only in `make test-faults`"))
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    # called where the test ran and, with xdist, once more by who collects the reports
+    if hasattr(report, "node") or (report.when != "call" and report.passed):
+        return
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
+    ledger.write(
+        part=ledger.part_of(report.nodeid),
+        kind="outcome",
+        test=report.nodeid.split("::", 1)[1],
+        outcome=report.outcome,
+        seconds=round(report.duration, 1),
+        why="" if report.passed else reason.strip().splitlines()[-1] if reason.strip() else "",
+    )
 
 
 def free_ports(count: int) -> list[int]:
@@ -50,11 +84,19 @@ def start_home() -> Iterator[StartHome]:
         )
         started.append(settings)
         postgres.start(settings)
+        _needs_not_outlive_the_machine(settings)
         return settings
 
     yield start
     with ThreadPoolExecutor() as pool:  # a server takes a moment to end, and there are many
         list(pool.map(_end, started))
+
+
+def _needs_not_outlive_the_machine(settings: Settings) -> None:
+    """Leave flushing to the system: a server that is killed loses nothing by it."""
+    with psycopg.connect(settings.dsn(SUPERUSER), autocommit=True) as connection:
+        connection.execute("alter system set fsync = off")
+        connection.execute("select pg_reload_conf()")
 
 
 def _end(settings: Settings) -> None:

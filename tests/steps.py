@@ -18,9 +18,10 @@ from ingest.land import land
 from ml_tasks.shared import registry
 from ml_tasks.shared.run import score_question
 from perennial import contracts
-from perennial.dbt import BUILD, dbt
+from perennial.dbt import BUILD
 from perennial.settings import Settings
 from perennial.warehouse import connect, read_frame
+from tests.forked_dbt import dbt
 
 # What may differ between two runs of the same date.
 STAMPS = {"run_id", "publication_id", "scored_at"}

@@ -1,7 +1,8 @@
 """Break things, whole: `make test-faults`. Prints a table and writes tests/faults/results.md.
 
-`ONLY=kills,readers` runs these test files; what the others had found before, in `.faults`, stays in
-results.md, which says of each part from which commit it is.
+Its parts are the files beside this one and, of the other folders, the tests that are marked
+`whole`. `ONLY=kills,readers` runs these parts; what the others had found before, in `.faults`,
+stays in results.md, which says of each part from which commit it is.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pathlib import Path
 from rich.console import Console
 
 from perennial.settings import REPOSITORY
-from tests.faults import results
+from tests.faults import ledger, results
 
 LEDGER = REPOSITORY / ".faults" / "ledger.jsonl"
 FOLDER = Path(__file__).parent
@@ -29,12 +30,12 @@ AT_ONCE = 2  # test files side by side
 
 def main() -> int:
     """Run the parts asked for; the exit code is pytest's."""
-    parts = sorted(path.stem.removeprefix("test_") for path in FOLDER.glob("test_*.py"))
+    parts = _parts()
     parser = argparse.ArgumentParser(prog="make test-faults", description=__doc__)
     parser.add_argument("--only", default="", help=f"some of {', '.join(parts)}")
     parser.add_argument("--seed", default="", help="to draw the same again")
     given = parser.parse_args()
-    chosen = given.only.split(",") if given.only else parts
+    chosen = given.only.split(",") if given.only else list(parts)
     if unknown := set(chosen) - set(parts):
         parser.error(f"ONLY={given.only}: there is no {', '.join(sorted(unknown))}")
     seed = int(given.seed or secrets.randbelow(10**6))
@@ -44,7 +45,7 @@ def main() -> int:
     kept = [entry for entry in results.read(LEDGER) if entry["part"] not in chosen]
     LEDGER.write_text("".join(json.dumps(entry) + "\n" for entry in kept))
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        codes = list(pool.map(lambda part: _run(part, seed, console), chosen))
+        codes = list(pool.map(lambda part: _run(part, parts[part], seed, console), chosen))
     entries = results.read(LEDGER)
     results.show(entries, console)
     results.write(entries)
@@ -52,11 +53,24 @@ def main() -> int:
     return max(codes)
 
 
-def _run(part: str, seed: int, console: Console) -> int:
-    """Run one test file; what it prints comes when it has ended."""
+def _parts() -> dict[str, list[str]]:
+    """What pytest is asked for, by the name of each part."""
+    parts = {}
+    for path in sorted(FOLDER.parent.glob("*/test_*.py")):
+        part = ledger.part_of(path.name)
+        if path.parent == FOLDER:
+            parts[part] = [str(path)]
+        elif "mark.whole" in path.read_text():
+            assert part not in parts, f"{path}: a part of this name is in another folder"
+            parts[part] = ["-m", "whole", str(path)]
+    return parts
+
+
+def _run(part: str, asked: list[str], seed: int, console: Console) -> int:
+    """Run one part; what it prints comes when it has ended."""
     started = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-ra", str(FOLDER / f"test_{part}.py")],
+        [sys.executable, "-m", "pytest", "-ra", *asked],
         cwd=REPOSITORY,
         env=os.environ
         | {"PERENNIAL_FAULTS_LEDGER": str(LEDGER), "PERENNIAL_FAULTS_SEED": str(seed)},

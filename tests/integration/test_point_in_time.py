@@ -145,7 +145,13 @@ def side_by_side(home: Settings) -> None:
         assert run.returncode == 0, text[-3000:]
 
 
-@pytest.mark.parametrize("order", [backwards, side_by_side], ids=lambda order: order.__name__)
+@pytest.mark.parametrize(
+    "order",
+    [
+        pytest.param(backwards, id="backwards"),
+        pytest.param(side_by_side, id="side_by_side", marks=pytest.mark.whole),
+    ],
+)
 def test_the_order_of_dates_changes_no_row(
     order: Callable[[Settings], None], start_home: StartHome, forwards: Settings, files: Path
 ) -> None:

@@ -102,6 +102,7 @@ def held(shop: Shop) -> set[int]:
     return {b for (b,) in shop.ask("select batch_id from ops.landed_files where status = 'held'")}
 
 
+@pytest.mark.whole
 def test_of_several_batches_those_with_the_rejects_are_held(shop: Shop) -> None:
     shop.send("sound", range(1000, 1040))
     bad = [
@@ -122,6 +123,7 @@ def test_of_several_batches_those_with_the_rejects_are_held(shop: Shop) -> None:
         batches.refuse(shop.settings, batch_id, "refuse by somebody")
 
 
+@pytest.mark.whole
 def test_a_dump_without_customers_is_held_though_its_own_rows_are_sound(shop: Shop) -> None:
     shop.land("known", customers_k=CUSTOMERS + "".join(f"k{n},,\n" for n in range(50)))
     shop.land(
@@ -249,6 +251,7 @@ def test_invoices_that_come_again_in_part_are_held(start_home: StartHome, tmp_pa
     assert batches.status(shop.settings, shop.batches["c"]) == "held"
 
 
+@pytest.mark.whole
 def test_lines_that_a_later_row_takes_away_are_lost(start_home: StartHome, tmp_path: Path) -> None:
     """12 of 100 orders lose one of their two lines to a row of quantity 0."""
     shop = Shop(start_home("canonical"), tmp_path)
