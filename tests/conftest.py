@@ -69,9 +69,9 @@ def free_port() -> int:
     return free_ports(1)[0]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def start_home() -> Iterator[StartHome]:
-    """Start a fresh home of a source, its Postgres running; all are removed at the end."""
+    """Start a fresh home of a source, its Postgres running; a file of tests removes its homes."""
     started: list[Settings] = []
 
     def start(source: str, **fields: object) -> Settings:
@@ -88,7 +88,7 @@ def start_home() -> Iterator[StartHome]:
         return settings
 
     yield start
-    with ThreadPoolExecutor() as pool:  # a server takes a moment to end, and there are many
+    with ThreadPoolExecutor() as pool:  # a server takes a moment to end
         list(pool.map(_end, started))
 
 
@@ -105,15 +105,15 @@ def _end(settings: Settings) -> None:
     shutil.rmtree(settings.home)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def online_retail_home(start_home: StartHome) -> Settings:
-    """A home of the flat invoice lines, shared by the tests of a session."""
+    """A home of the flat invoice lines, shared by the tests of a file."""
     return start_home("online_retail")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def canonical_home(start_home: StartHome) -> Settings:
-    """A home of the canonical form, shared by the tests of a session."""
+    """A home of the canonical form, shared by the tests of a file."""
     return start_home("canonical")
 
 

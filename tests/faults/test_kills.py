@@ -18,7 +18,7 @@ from tests.faults import chain, ledger, readers, twins
 from tests.faults.chain import Task
 from tests.faults.homes import ProxiedHome, twin_homes
 
-KILLS = ledger.size(6, 110)
+KILLS = ledger.size(3, 110)
 # In `make test`: one question, and no more days than it takes.
 STEPS = [
     step

@@ -39,7 +39,7 @@ from tests.faults import ledger
 from tests.steps import build, land_files, rows, score
 
 AS_OF = date(2024, 1, 20)
-SHOP = {"seed": 5, "customers": 900, "days": 420}
+SHOP = {"seed": 5, "customers": ledger.size(500, 900), "days": 420}
 CLOSE_TOTAL, ALIKE_TOTAL, CLOSE_RANKS = 0.05, 0.25, 0.95
 TABLES = ("customers", "order_items", "orders", "products")  # "orders" begins no other's name
 IDS = ("customer_id", "order_id", "refunded_order_id", "product_id", "order_item_id")

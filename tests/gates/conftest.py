@@ -12,7 +12,7 @@ from perennial.warehouse import connect
 Results = Callable[..., list[tuple]]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def gate_home(start_home: Callable[..., Settings]) -> Settings:
     """A home of the flat invoice lines with nothing in it."""
     return start_home("online_retail")

@@ -15,7 +15,7 @@ from perennial.settings import REPOSITORY, SettingsError
 
 PROGRAMS = Path(sys.executable).parent
 # Nothing but what git has, and what the tools leave.
-LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "target", "logs", "benchmarks", "faults")
+LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "target", "logs", "benchmarks")
 
 
 @pytest.fixture(scope="module")

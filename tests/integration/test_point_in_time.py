@@ -148,7 +148,7 @@ def side_by_side(home: Settings) -> None:
 @pytest.mark.parametrize(
     "order",
     [
-        pytest.param(backwards, id="backwards"),
+        pytest.param(backwards, id="backwards", marks=pytest.mark.whole),
         pytest.param(side_by_side, id="side_by_side", marks=pytest.mark.whole),
     ],
 )

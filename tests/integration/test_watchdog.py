@@ -285,6 +285,7 @@ def test_readers_who_have_all_their_connections_are_named_and_nothing_else(home)
     assert re.search(r"connections are taken: bi_reader (\d+) of its \1\b", lines[0])
 
 
+@pytest.mark.whole  # waits until the server is no longer new
 def test_a_warden_that_is_gone_is_missed(home):
     postgres.end_reader_limit(home)
     wait_until(lambda: watch(home)[0] == 1, 90)  # a server just started waits for its warden
