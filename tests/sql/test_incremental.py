@@ -11,7 +11,6 @@ from psycopg import sql
 from local import postgres
 from perennial.warehouse import connect, read_frame
 from tests.conftest import StartHome
-from tests.faults import ledger
 from tests.sql.shops import CANONICAL, ONLINE_RETAIL, Step, Teller
 from tests.steps import primary_keys
 
@@ -68,7 +67,7 @@ def changed_keys(shop: Teller) -> pd.DataFrame:
 
 
 # So many steps are built before the marts are compared with those of a build from nothing.
-EVERY = ledger.size(4, 2)
+EVERY = 4
 
 # Tables of rejects that each build empties and fills.
 FILLED_ANEW = {
