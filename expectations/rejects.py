@@ -61,9 +61,11 @@ def gate_rejects(settings: Settings, as_of_date: date, run_id: str) -> dict[str,
     for line in as_table(flows):
         log.info("%s", line)
     with connect(settings, "transformer") as connection:
+        build = _build(connection, as_of_date)
         now = _levels_now(connection)
-        before = {anchor: _levels_before(connection, anchor) for anchor in (LAST, MONTH)}
-        since = {LAST: None, MONTH: _anchored(connection)}
+        last, month = (_before(connection, anchor, build) for anchor in (LAST, MONTH))
+        before = {LAST: _levels(connection, last), MONTH: _levels(connection, month)}
+        since = {LAST: None, MONTH: _anchored(connection, month)}
         is_changed = connection.execute(_query("changed")).fetchone() == (True,)
         is_comparable = connection.execute(_query("comparable")).fetchone() == (True,)
         judged = _judge(now, before)
@@ -79,7 +81,8 @@ def gate_rejects(settings: Settings, as_of_date: date, run_id: str) -> dict[str,
     if is_held:
         raise _held(settings, batch_ids, [told[reason] for reason in stops], run_id)
     with connect(settings, "transformer") as connection:
-        _remember(connection, now, as_of_date, is_new_past=bool(stops) or not is_comparable)
+        is_new_past = bool(stops) or not is_comparable
+        _remember(connection, now, as_of_date, build, is_new_past=is_new_past)
     return {
         "rule_count": 1 + max(1, len(findings)),
         "warnings": list(told.values()),
@@ -244,37 +247,65 @@ def _faults() -> dict[str, str]:
     return {"several": SEVERAL_FAULTS, "no_fault": no_fault_pattern()}
 
 
-def _levels_before(connection: psycopg.Connection[Any], anchor: str) -> Levels:
+def _build(connection: psycopg.Connection[Any], as_of_date: date) -> str:
+    """Which build this is: the same where a gate that died is asked again."""
+    row = connection.execute(_query("build"), {"as_of_date": str(as_of_date)}).fetchone()
+    assert row is not None
+    return row[0]
+
+
+def _is_of(connection: psycopg.Connection[Any], anchor: str, build: str) -> bool:
+    """Whether this build's own levels stand at the anchor: it was judged before."""
+    asked = {"anchor": anchor, "build": build}
+    return connection.execute(_query("is of build"), asked).fetchone() == (True,)
+
+
+def _before(connection: psycopg.Connection[Any], anchor: str, build: str) -> str:
+    """The anchor that a build is compared with; judged again, what its own levels replaced."""
+    return f"before {anchor}" if _is_of(connection, anchor, build) else anchor
+
+
+def _levels(connection: psycopg.Connection[Any], anchor: str) -> Levels:
     rows = connection.execute(_query("levels"), {"anchor": anchor})
     return {Key(*row[:3]): Level(*row[3:]) for row in rows}
 
 
 def _remember(
-    connection: psycopg.Connection[Any], now: Levels, as_of_date: date, *, is_new_past: bool
+    connection: psycopg.Connection[Any],
+    now: Levels,
+    as_of_date: date,
+    build: str,
+    *,
+    is_new_past: bool,
 ) -> None:
     """What later builds are compared with: the last, and one of up to four weeks before.
 
     What a person let pass is part of both, so that it does not stop the builds after it; so is all
     that other rules made.
     """
-    since = _anchored(connection)
+    connection.execute(_query("passed"))
+    if _is_of(connection, LAST, build):
+        return
+    since = _anchored(connection, MONTH)
     is_due = since is None or as_of_date >= since + timedelta(days=MONTH_DAYS) or is_new_past
     (rules,) = connection.execute(_query("rules")).fetchone() or (None,)
-    connection.execute(_query("passed"))
     for anchor in (LAST, MONTH) if is_due else (LAST,):
-        connection.execute("delete from ops.reject_levels where anchor = %s", [anchor])
+        delete = "delete from ops.reject_levels where anchor = %s"
+        connection.execute(delete, [f"before {anchor}"])
+        connection.execute(_query("keep before"), {"anchor": anchor})
+        connection.execute(delete, [anchor])
         with connection.cursor().copy(
             "copy ops.reject_levels (anchor, dimension, group_name, reason, count_orders, amount,"
-            " as_of_date, rules) from stdin"
+            " as_of_date, rules, build) from stdin"
         ) as copy:
             for key, level in now.items():
-                row = (anchor, *key, round(level.orders), level.amount, as_of_date, rules)
+                row = (anchor, *key, round(level.orders), level.amount, as_of_date, rules, build)
                 copy.write_row(row)
 
 
-def _anchored(connection: psycopg.Connection[Any]) -> date | None:
-    """Date of the build of up to four weeks before."""
-    row = connection.execute(_query("anchored"), {"anchor": MONTH}).fetchone()
+def _anchored(connection: psycopg.Connection[Any], anchor: str) -> date | None:
+    """Date of the build whose levels stand at the anchor."""
+    row = connection.execute(_query("anchored"), {"anchor": anchor}).fetchone()
     return row[0] if row else None
 
 

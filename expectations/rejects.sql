@@ -199,6 +199,21 @@ where anchor = %(anchor)s
 -- name: anchored
 select max(as_of_date) from ops.reject_levels where anchor = %(anchor)s
 
+-- name: build
+-- The build that is judged: its files as they were built, and its date.
+select coalesce(md5(string_agg(file_id || ' ' || built_at, ',' order by file_id)), 'none') || ' ' || %(as_of_date)s
+from ops.built_files
+
+-- name: is of build
+select exists (select from ops.reject_levels where anchor = %(anchor)s and build = %(build)s)
+
+-- name: keep before
+insert into ops.reject_levels
+(anchor, dimension, group_name, reason, count_orders, amount, as_of_date, rules, build)
+select 'before ' || anchor, dimension, group_name, reason, count_orders, amount, as_of_date, rules, build
+from ops.reject_levels
+where anchor = %(anchor)s
+
 -- name: rules
 select min(rules) from staging.stg_ops__landed_files
 

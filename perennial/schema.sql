@@ -268,7 +268,7 @@ comment on column ops.judged_days.is_usual is
 comment on column ops.judged_days.judged_at is 'When it was judged last, UTC.';
 
 create table if not exists ops.reject_levels (
-    anchor text not null check (anchor in ('last', 'month')),
+    anchor text not null,
     dimension text not null check (dimension in ('all', 'country', 'product', 'month', 'table')),
     group_name text not null,
     reason text not null,
@@ -280,7 +280,9 @@ create table if not exists ops.reject_levels (
 );
 comment on table ops.reject_levels is
 'How much the shop had sent, and staging rejected, when the gate of rejects let a build pass: later ones are compared with it. One row per anchor, group and reason.';
-comment on column ops.reject_levels.anchor is 'last: the last build that passed; month: one of up to four weeks before.';
+alter table ops.reject_levels drop constraint if exists reject_levels_anchor_check;
+comment on column ops.reject_levels.anchor is
+'last: the last build that passed; month: one of up to four weeks before; before last, before month: what the last build took the place of.';
 comment on column ops.reject_levels.dimension is 'What the groups are: all (the whole shop), country, product, month, or table.';
 comment on column ops.reject_levels.group_name is 'Which country, product, month (2024-05) or table; empty for the whole shop.';
 comment on column ops.reject_levels.reason is 'Why it was rejected, in words; empty: all that was sent.';
@@ -288,6 +290,9 @@ comment on column ops.reject_levels.count_orders is 'Orders; of a product its or
 comment on column ops.reject_levels.amount is 'Money of their lines, the shop''s currency; of rejected ones as sent, an estimate.';
 comment on column ops.reject_levels.as_of_date is 'Date of that build.';
 comment on column ops.reject_levels.noted_at is 'When it was noted, UTC.';
+call ops.add_column('ops.reject_levels', 'build', 'text');
+comment on column ops.reject_levels.build is
+'Which build it was: a digest of its files. One that is judged again is compared with what it was compared with before.';
 call ops.add_column('ops.reject_levels', 'rules', 'text');
 comment on column ops.reject_levels.rules is
 'Digest of the rules of staging to marts that the build was made by: a build with other rules is told of, and holds nothing.';

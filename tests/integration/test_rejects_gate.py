@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from tests.conftest import StartHome
 from tests.sql.shops import CUSTOMERS, DAY, INVOICES, ITEMS, ORDERS, Teller
 
 REASON = "unit_price_amount is no number"
+NEXT_DAY = DAY + timedelta(days=1)
 
 
 def files(name: str, ids: range, unpriced: range = range(0)) -> dict[str, str]:
@@ -48,8 +50,8 @@ class Shop(Teller):
         batches.accept(self.settings, self.batches[name], "passed the gate in a test")
         return self.batches[name]
 
-    def judge(self) -> list[str]:
-        return gate_rejects(self.settings, DAY, "test")["warnings"]
+    def judge(self, day: date = DAY) -> list[str]:
+        return gate_rejects(self.settings, day, "test")["warnings"]
 
     def ask(self, query: str) -> list[tuple]:
         with connect(self.settings, "transformer") as connection:
@@ -94,6 +96,8 @@ def test_a_spoilt_batch_is_held_taken_out_and_let_in_by_a_person(shop: Shop) -> 
     (told,) = [warning for warning in shop.judge() if REASON in warning]
     assert told.startswith(f"{TABLE}: '{REASON}' rejects too much; found: 30 of 40 orders")
     assert "BATCH" not in told  # nothing is held
+    # a gate that died once it had remembered is asked again and says the same
+    assert [warning for warning in shop.judge() if REASON in warning] == [told]
     shop.build()
     assert shop.judge() == []  # it is part of the shop's past now
 
@@ -169,11 +173,9 @@ def test_an_upgrade_tells_of_the_past_and_holds_none_of_it(
     assert any(f"'{REASON}' rejects too much" in warning for warning in shop.judge())
     assert held(shop) == set()
     assert batches.status(shop.settings, batch_id) == "accepted"
-    assert shop.ask("select distinct anchor from ops.reject_levels order by 1") == [
-        ("last",),
-        ("month",),
-    ]
-    assert shop.judge() == []  # it is the shop's past now
+    kept = shop.ask("select distinct anchor from ops.reject_levels")
+    assert {("last",), ("month",)} <= set(kept)
+    assert shop.judge(NEXT_DAY) == []  # it is the shop's past now
 
 
 @pytest.mark.parametrize(
