@@ -61,7 +61,7 @@ COUNTED = {
     "features.product_weeks": (["product_id", "week_start_date"], ["sold_units"]),
 }
 # Features keep money to the cent, whatever the unit.
-ROUNDED = {"features.customer_snapshots": Decimal("0.005")}
+ROUNDED = {f"features.{name}": Decimal("0.005") for name in ("customer_snapshots", "product_weeks")}
 PAID = {
     "marts.fct_orders": ["product_amount", "charge_amount"],
     "marts.fct_order_items": ["line_amount"],
