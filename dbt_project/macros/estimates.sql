@@ -2,7 +2,8 @@
 
 {#
 A number as a person would read it: Postgres' own reading of it first, which is not staging's; else without what is no
-digit, with thousands apart ("1,899.00", "1.899,00") or a decimal comma ("12,5"). Null where even a person could not say.
+digit, with thousands apart ("1,899.00", "1.899,00") or a decimal comma ("12,5"). One point alone is a decimal point, as
+staging has it ("2.500 kg"). Null where even a person could not say.
 Whatever as_number reads is read here, to 17 decimals the same: what marts have, raw has.
 #}
 {% macro estimated_number(text) -%}
@@ -12,7 +13,7 @@ Whatever as_number reads is read here, to 17 decimals the same: what marts have,
             then {{ text }}::numeric
         when {{ written(text) }} ~ '^-?[1-9][0-9]{0,2}(,[0-9]{3}){1,4}(\.[0-9]{0,80})?$'
             then replace({{ written(text) }}, ',', '')::numeric
-        when {{ written(text) }} ~ '^-?[1-9][0-9]{0,2}(\.[0-9]{3}){1,4}(,[0-9]{0,80})?$'
+        when {{ written(text) }} ~ '^-?[1-9][0-9]{0,2}((\.[0-9]{3}){2,4}(,[0-9]{0,80})?|\.[0-9]{3},[0-9]{0,80})$'
             then replace(replace({{ written(text) }}, '.', ''), ',', '.')::numeric
         when {{ written(text) }} ~ '^-?[0-9]{1,15}([,.][0-9]{0,80})?$'
             then replace({{ written(text) }}, ',', '.')::numeric
