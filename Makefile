@@ -180,9 +180,10 @@ test-quick: env ## the tests that need no service
 	@touch $@
 
 .PHONY: bench
-bench: env .venv-bench/.made-from-lock ## us beside the peers; ONLY=churn,cost DATA=folder FINAL=yes
+bench: env .venv-bench/.made-from-lock ## us beside the peers; ONLY=churn,cost DATA=folder PANEL=tuning WHY=
 	@$(BIN)/python -m benchmarks $${ONLY:+--only="$$ONLY"} $${DATA:+--data="$$DATA"} \
-	  $${SHARED:+--shared="$$SHARED"} $${FINAL:+--final}
+	  $${SHARED:+--shared="$$SHARED"} $${FINAL:+--final} $${PANEL:+--panel="$$PANEL"} \
+	  $${WHY:+--why="$$WHY"}
 
 .PHONY: bench-scale
 bench-scale: env ## the daily chain at 1, 10 and 50 million order lines (hours); SIZES="1000000 10000000"

@@ -1,7 +1,8 @@
 """Us beside what a user would pick instead, out of time, in one run: `make bench`.
 
 Each part can be run alone (`ONLY=churn`), on a shop of one's own (`DATA=folder`, in the canonical
-form); `FINAL=yes` opens the reserved cuts and seeds. What was computed before by the same code from
+form), on a set of the panel of shops (`PANEL=tuning`, `validation` with `WHY=`, `final`);
+`FINAL=yes` opens the reserved cuts and seeds. What was computed before by the same code from
 the same data is taken from the workspace, `.bench/`; delete it to have everything computed again.
 """
 
@@ -27,6 +28,8 @@ from rich.console import Console
 from benchmarks import data as shops
 from benchmarks import judge, results, warehouse
 from benchmarks.data import Data
+from benchmarks.panel import looks, sets
+from benchmarks.panel import shops as panel_shops
 from benchmarks.results import FIGURES, RESULTS, WORKSPACE
 from benchmarks.warehouse import Home
 from perennial.settings import REPOSITORY
@@ -54,7 +57,9 @@ def main(arguments: list[str] | None = None) -> int:
         _compare(questions, given)
     status = 0
     for name in OTHERS:
-        is_asked = name in given.only if given.only else not (given.data or given.final)
+        is_asked = (
+            name in given.only if given.only else not (given.data or given.final or given.panel)
+        )
         if is_asked and importlib.util.find_spec(f"benchmarks.{name}"):
             console.rule(name)
             done = subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], cwd=REPOSITORY)
@@ -71,6 +76,8 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--shop", help="one of the shops, by the beginning of its name")
     parser.add_argument("--shared", type=Path, default=shops.SHARED, help="the public data sets")
     parser.add_argument("--final", action="store_true", help="open the reserved cuts and seeds")
+    parser.add_argument("--panel", choices=sets.SETS, help="a set of the panel of shops")
+    parser.add_argument("--why", default="", help="what a look at shops that judge is for")
     given = parser.parse_args(arguments)
     unknown = set(given.only) - {*QUESTIONS, *OTHERS}
     if unknown:
@@ -83,6 +90,15 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 def _compare(questions: list[str], given: argparse.Namespace) -> None:
     """Judge the questions on every shop and keep the figures in the workspace."""
     WORKSPACE.mkdir(exist_ok=True)
+    if given.panel:
+        looks.note(
+            given.panel,
+            questions,
+            [given.shop] if given.shop else ["all"],
+            given.why,
+            on=datetime.now(UTC).date(),
+            commit=results.commit(),
+        )
     rows: dict[str, list[pd.DataFrame]] = {}
     for data in _shops(given):
         if not any(_cuts(data, question) for question in questions) and not given.data:
@@ -104,7 +120,10 @@ def _shops(given: argparse.Namespace) -> list[Data]:
     if given.data:
         folder = given.data.absolute()
         return [Data(folder.name, folder.name, "canonical", folder)]
-    listed = shops.shops(WORKSPACE, given.shared, final=given.final)
+    if given.panel:
+        listed = panel_shops.panel(given.panel, WORKSPACE, given.shared, results.commit())
+    else:
+        listed = shops.shops(WORKSPACE, given.shared, final=given.final)
     return [data for data in listed if data.name.startswith(given.shop or "")]
 
 
@@ -244,6 +263,7 @@ def _figures(
 def _keep(name: str, rows: pd.DataFrame, given: argparse.Namespace) -> None:
     """Store a table's figures and where they come from, for results.md."""
     kind = "final" if given.final else f"own-{given.data.name}" if given.data else "open"
+    kind = f"panel-{given.panel}" if given.panel else kind
     FIGURES.mkdir(exist_ok=True)
     rows.to_parquet(FIGURES / f"{kind}.{name}.parquet")
     (FIGURES / f"{kind}.{name}.json").write_text(json.dumps(_circumstances()))
@@ -266,6 +286,7 @@ def write_results() -> None:
     lines = [HEAD, *_versions(), ""]
     kinds = {"open": "", "final": "# Reserved cuts and seeds\n"}
     folder = FIGURES
+    kinds |= {f"panel-{name}": f"# Panel: {name} shops\n" for name in sets.SETS}
     own = sorted({path.name.split(".")[0] for path in folder.glob("own-*.parquet")})
     for kind in [*kinds, *own]:
         title = kinds.get(kind, f"# {kind.removeprefix('own-')}\n")
