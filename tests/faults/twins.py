@@ -36,8 +36,9 @@ STAMPS = {
     *("champion_id", "gate_result_id", "alert_id", "status_reason", "build_cycle"),
 }
 FILE_COLUMNS = ("_file_id", "file_id")
-# A second try asks its gate again: a rule's result may stand there twice, but not another result.
-ONCE_OR_MORE = {"ops.gate_results"}
+# A second try asks its gate again, and another run reconciles the same build again: a result may
+# stand there twice, but not another result.
+ONCE_OR_MORE = {"ops.gate_results", "ops.reconciliations"}
 # Of what was told about a run that was disturbed there is none in the other home. And a build that
 # goes on where one broke off makes anew what either had touched: no result, a note of its own.
 OF_RUNS = {"ops.alerts", "ops.incidents", "intermediate.int_touched_keys"}
