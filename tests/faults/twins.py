@@ -33,6 +33,7 @@ STAMPS = {
     ),
     *("_batch_id", "batch_id", "_file_id", "file_id", "supersedes_file_id", "continues_file_id"),
     "landing_id",
+    "build",
     *("champion_id", "gate_result_id", "alert_id", "status_reason", "build_cycle"),
 }
 FILE_COLUMNS = ("_file_id", "file_id")
