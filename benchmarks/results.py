@@ -20,6 +20,7 @@ WORKSPACE = REPOSITORY / ".bench"
 FIGURES = WORKSPACE / "figures"
 RESULTS = REPOSITORY / "benchmarks" / "results.md"
 SCALE = REPOSITORY / "benchmarks" / "scale.md"
+LOOKS = REPOSITORY / "benchmarks" / "panel" / "looks.md"
 
 
 @dataclass(frozen=True)
@@ -364,14 +365,14 @@ def keep_speeds(
 
 
 def commit() -> str:
-    """What is measured; -dirty if it was changed since, the figures' own files aside."""
+    """What is measured; -dirty if it was changed since, the figures' own files and looks aside."""
 
     def git(*command: str) -> str:
         return subprocess.run(
             ["git", *command], capture_output=True, text=True, cwd=REPOSITORY, check=True
         ).stdout.strip()
 
-    figures = (f":!{path.relative_to(REPOSITORY)}" for path in (RESULTS, SCALE))
+    figures = (f":!{path.relative_to(REPOSITORY)}" for path in (RESULTS, SCALE, LOOKS))
     is_changed = git("status", "--porcelain", "--", ".", *figures)
     return git("describe", "--always") + ("-dirty" if is_changed else "")
 

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
-FILE = Path(__file__).with_name("looks.md")
+from benchmarks.results import LOOKS
+
+FILE = LOOKS
 
 
 class SecondLookError(RuntimeError):

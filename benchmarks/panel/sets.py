@@ -24,18 +24,5 @@ def members(name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(found["shops"]), tuple(found["generators"])
 
 
-def set_of(shop: str) -> str:
-    """The set that a shop or generator is in.
-
-    Raises:
-        KeyError: If it is in none.
-    """
-    for name in SETS:
-        shops, generators = members(name)
-        if shop in shops or shop in generators:
-            return name
-    raise KeyError(f"{shop} is in none of {', '.join(SETS)}; benchmarks/panel/sets.toml lists them")
-
-
 def _read() -> dict[str, dict[str, list[str]]]:
     return tomllib.loads(FILE.read_text())

@@ -32,9 +32,8 @@ STAMPS = {
         "_loaded_at",
     ),
     *("_batch_id", "batch_id", "_file_id", "file_id", "supersedes_file_id", "continues_file_id"),
-    "landing_id",
-    "build",
-    *("champion_id", "gate_result_id", "alert_id", "status_reason", "build_cycle"),
+    *("landing_id", "build", "champion_id", "gate_result_id", "alert_id", "status_reason"),
+    "build_cycle",
 }
 FILE_COLUMNS = ("_file_id", "file_id")
 # A second try asks its gate again, and another run reconciles the same build again: a result may

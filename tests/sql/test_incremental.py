@@ -66,9 +66,6 @@ def changed_keys(shop: Teller) -> pd.DataFrame:
         return read_frame(connection, query)
 
 
-# So many steps are built before the marts are compared with those of a build from nothing.
-EVERY = 4
-
 # Tables of rejects that each build empties and fills.
 FILLED_ANEW = {
     "online_retail": ["rows_rejected"],
@@ -87,6 +84,10 @@ def never_vacuumed(shop: Teller) -> set[str]:
 
 
 @pytest.mark.parametrize(
+    "every",  # so many steps are built before the marts are compared
+    [pytest.param(4, id="fourth"), pytest.param(2, id="second", marks=pytest.mark.whole)],
+)
+@pytest.mark.parametrize(
     ("source", "steps"),
     [
         pytest.param("online_retail", ONLINE_RETAIL, id="online_retail"),
@@ -94,13 +95,13 @@ def never_vacuumed(shop: Teller) -> set[str]:
     ],
 )
 def test_file_by_file_comes_to_the_same_as_a_build_from_nothing(
-    source: str, steps: list[Step], start_home: StartHome, tmp_path: Path
+    source: str, steps: list[Step], every: int, start_home: StartHome, tmp_path: Path
 ) -> None:
     shop = Teller(start_home(source), tmp_path)
     for number, step in enumerate(steps, start=1):
         step.happens(shop)
         # dbt's own tests run with some builds: they take longer than the models
-        compare = number % EVERY == 0 or number == len(steps)
+        compare = number % every == 0 or number == len(steps)
         shop.build("build" if compare else "run")
         assert orders(shop) == step.orders, step.title
         assert first_touched_date(shop) == step.first_touched_date, step.title

@@ -25,9 +25,6 @@ def test_no_shop_is_in_two_sets_and_none_is_forgotten() -> None:
     apart = tomllib.loads(sets.FILE.read_text())["apart"]
     known = {"online_retail", *shops.ORDERS, *shops.WEEKS, *shops.ROSSMANN, *generators.FAMILIES}
     assert set().union(*parts.values()) == known - set(apart)
-    assert sets.set_of("essec_purchases") == "validation"
-    with pytest.raises(KeyError, match="superstore_us is in none"):
-        sets.set_of("superstore_us")
     with pytest.raises(ValueError, match="tuning, validation, final"):
         sets.members("open")
 
