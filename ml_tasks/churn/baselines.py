@@ -1,4 +1,4 @@
-"""What the trees have to beat: a recency rule, and the probability models as they come.
+"""What the combination is compared with: a recency rule, and the probability models as they come.
 
 All estimate the chance of an order in the next 90 days; churn is what is left to 1.
 """
@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
 
-from ml_tasks.churn.outcomes import HORIZON_DAYS, has_ordered
-from ml_tasks.shared.probability.baseline import PROCESSES, process_of
-from ml_tasks.shared.probability.fitting import rounded
-from ml_tasks.shared.probability.rfm import history, rfm
+from ml_tasks.customer_model import order_process
+from ml_tasks.customer_model.known import Known, has_ordered
+from ml_tasks.customer_model.order_process import OrderProcess
+from ml_tasks.shared.probability.baseline import PROCESSES
 
 
 @dataclass(frozen=True)
@@ -40,38 +40,10 @@ class RecencyLogistic:
         return 1 / (1 + np.exp(-margin))
 
 
-@dataclass(frozen=True)
-class OrderProcess:
-    """BG/NBD or Pareto/NBD in plain days: no season, no trees.
-
-    Attributes:
-        kind: Name of the process.
-        process: Its parameters.
-    """
-
-    kind: str
-    process: dict[str, float]
-
-    def parameters(self) -> dict[str, Any]:
-        """As JSON."""
-        return asdict(self)
-
-    def predict(self, snapshot: pd.DataFrame) -> np.ndarray:
-        """Chance of an order, per row."""
-        repeats = snapshot["count_order_days"].to_numpy(dtype=float) - 1
-        since = snapshot["days_since_last_order"].to_numpy(dtype=float)
-        age = snapshot["days_since_first_order"].to_numpy(dtype=float)
-        past = history(repeats, np.maximum(age - since, 0.0), age)
-        process = PROCESSES[self.kind](**self.process)
-        return 1 - process.no_order_probability(past, float(HORIZON_DAYS))
-
-
-def fit_recency(labelled: pd.DataFrame, snapshot: pd.DataFrame) -> RecencyLogistic:
+def fit_recency(known: Known) -> RecencyLogistic:
     """Fit what an analyst would draw up in an hour."""
-    del snapshot
-    recency = _recency(labelled)
     fitted = LogisticRegression(C=1e3, solver="newton-cholesky", tol=1e-8).fit(
-        recency, has_ordered(labelled)
+        _recency(known.labelled), has_ordered(known.labelled)
     )
     return RecencyLogistic(
         intercept=round(float(fitted.intercept_[0]), 6),
@@ -80,16 +52,14 @@ def fit_recency(labelled: pd.DataFrame, snapshot: pd.DataFrame) -> RecencyLogist
     )
 
 
-def fit_process(kind: str, labelled: pd.DataFrame, snapshot: pd.DataFrame) -> OrderProcess:
-    """Fit a process to the histories known on the training date; outcomes are not looked at."""
-    del labelled
-    return OrderProcess(kind=kind, process=rounded(process_of(kind, rfm(snapshot))))
+def fit_process(kind: str, known: Known) -> OrderProcess:
+    """Fit a process to the histories known on the date; outcomes are not looked at."""
+    return order_process.fit(kind, known.snapshot)
 
 
 Baseline = RecencyLogistic | OrderProcess
 RECENCY = "recency_logistic"
-# Name -> fit(labelled, snapshot of the training date); the first is for a shop too young to test.
-BASELINES: dict[str, Callable[[pd.DataFrame, pd.DataFrame], Baseline]] = {
+BASELINES: dict[str, Callable[[Known], Baseline]] = {
     RECENCY: fit_recency,
     **{kind: partial(fit_process, kind) for kind in PROCESSES},
 }

@@ -15,11 +15,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ml_tasks.churn import baselines, outcomes, reasons
-from ml_tasks.churn import model as churn
+from ml_tasks.churn import bands, baselines, outcomes, reasons
 from ml_tasks.churn.baselines import BASELINES, Baseline
 from ml_tasks.churn.evaluate import MODEL, evaluate
-from ml_tasks.churn.outcomes import HORIZON_DAYS, MIN_ROWS_OF_A_KIND
+from ml_tasks.churn.outcomes import MIN_ROWS_OF_A_KIND
+from ml_tasks.customer_model import chance
+from ml_tasks.customer_model.chance import TREES_FILE, ChanceModel
+from ml_tasks.customer_model.clock_trees import ClockTrees
+from ml_tasks.customer_model.known import HORIZON_DAYS, Known, count_kinds
 from ml_tasks.shared.bias import BiasFigures
 from ml_tasks.shared.contest import HIGHER, LOWER
 from ml_tasks.shared.features import FeatureStore
@@ -29,7 +32,9 @@ QUESTION, REASONS = "churn", "churn_reasons"
 BIAS = BiasFigures("mean_probability", "churn_rate", is_rate=True)
 CONTEST = {"log_loss": LOWER, "auc": HIGHER}
 NO_MODEL = "no_model"
-TREES_FILE = "trees.ubj"
+# A model of before there was a combination; it scores until the next training date.
+TREES_ALONE = ClockTrees.name
+Fitted = ChanceModel | ClockTrees | Baseline
 # Column of scores.churn -> that of scores.churn_reasons, and the rank of the row.
 REASON_COLUMNS = {
     f"{name}_{rank}": (name, rank)
@@ -43,7 +48,7 @@ def train(training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
     store = store.sample_for(training_date, HORIZON_DAYS)
     labelled = store.labelled_snapshots(training_date, HORIZON_DAYS)
     snapshot, shop_days = store.snapshot(training_date), store.shop_days(training_date)
-    count_ordered, count_not = outcomes.count_kinds(labelled)
+    count_ordered, count_not = count_kinds(labelled)
     eligibility = {
         "training_date": str(training_date),
         "count_customers": len(snapshot),
@@ -66,25 +71,25 @@ def train(training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
         )
         report = {"decision": f"no model: {reason}", "eligibility": eligibility}
         return TrainedModel(NO_MODEL, training_date, {**settings, "reason": reason}, report=report)
-    evaluation = evaluate(labelled, shop_days, seed)
+    known = Known.of(labelled, snapshot, shop_days)
+    told = chance.tell(known, seed)
+    evaluation = evaluate(known, told)
+    model, combination = chance.fit(known, told, seed)
+    report = {**evaluation.report, "combined": str(combination), "eligibility": eligibility}
     kept: dict[str, Any] = {
         "training_date": training_date,
         "metrics": evaluation.metrics,
-        "report": {**evaluation.report, "eligibility": eligibility},
+        "report": {**report, "decision": f"{evaluation.decision}. Combined: {combination}"},
         "plots": evaluation.plots,
     }
-    artefacts: dict[str, bytes] = {}
-    model: churn.ClockTrees | Baseline
-    if evaluation.winner == MODEL:
-        model = churn.fit_trees(labelled, snapshot, shop_days, seed)
-        artefacts = {TREES_FILE: model.trees.trees}
-    else:
-        model = BASELINES[evaluation.winner](labelled, snapshot)
-    usual = reasons.usual_of(model, snapshot)
+    fitted: Fitted = model
+    if evaluation.winner != MODEL:
+        fitted = BASELINES[evaluation.winner](known)
+    usual = reasons.usual_of(fitted, known.snapshot)
     return TrainedModel(
         name=evaluation.winner,
-        parameters={**settings, "model": model.parameters(), "usual": usual},
-        artefacts=artefacts,
+        parameters={**settings, "model": fitted.parameters(), "usual": usual},
+        artefacts=model.artefacts() if fitted is model else {},
         **kept,
     )
 
@@ -93,7 +98,7 @@ def reads(model: TrainedModel) -> bool:
     """Whether this code can score with a model; one stored by an older form is trained anew."""
     if model.name == NO_MODEL:
         return True
-    return model.name in (MODEL, *BASELINES) and "usual" in model.parameters
+    return model.name in (MODEL, TREES_ALONE, *BASELINES) and "usual" in model.parameters
 
 
 def score(as_of_date: date, model: TrainedModel, store: FeatureStore) -> dict[str, pd.DataFrame]:
@@ -114,8 +119,8 @@ def joined(
         scores = part[QUESTION]
         probability = _probability(scores)
         ranked = {
-            "churn_percentile_90d": churn.percentile(probability, everybody),
-            "churn_relative_band": churn.relative_band(probability, everybody),
+            "churn_percentile_90d": bands.percentile(probability, everybody),
+            "churn_relative_band": bands.relative_band(probability, everybody),
         }
         yield {**part, QUESTION: scores.assign(**ranked)}
 
@@ -134,13 +139,13 @@ def score_shard(
         return _not_scored(scores, model.parameters["reason"])
     fitted = restored(model)
     probability = 1 - fitted.predict(snapshot)
-    band = churn.risk_band(probability)
+    band = bands.risk_band(probability)
     why = reasons.reasons(fitted, model.parameters["usual"], snapshot)
     return {
         QUESTION: scores.assign(
             churn_probability_90d=probability,
             churn_risk_band=band,
-            churn_risk_band_rank=churn.risk_band_rank(band),
+            churn_risk_band_rank=bands.risk_band_rank(band),
             score_status="scored",
             score_reason=None,
             **{
@@ -152,11 +157,14 @@ def score_shard(
     }
 
 
-def restored(model: TrainedModel) -> churn.ClockTrees | Baseline:
+def restored(model: TrainedModel) -> Fitted:
     """The fitted model, from parameters and artefacts alone."""
+    stored = model.parameters["model"]
     if model.name == MODEL:
-        return churn.ClockTrees.restored(model.parameters["model"], model.artefacts[TREES_FILE])
-    return baselines.restored(model.name, model.parameters["model"])
+        return ChanceModel.restored(stored, model.artefacts)
+    if model.name == TREES_ALONE:
+        return ClockTrees.restored(stored, model.artefacts[TREES_FILE])
+    return baselines.restored(model.name, stored)
 
 
 def _not_scored(scores: pd.DataFrame, reason: str) -> dict[str, pd.DataFrame]:

@@ -35,6 +35,8 @@ CHAMPION, CHALLENGER = "champion", "challenger"
 TRAINING_DATE, MODEL_VERSION = "training_date", "model_version"
 # How a version came to be: its code and lock (see `recipe`), and as what it was trained.
 RECIPE, TRAINED_AS = "recipe", "trained_as"
+# Folders whose code goes into models of several questions.
+SHARED = ("shared", "evaluation", "customer_model")
 PARAMETER_MAX_CHARACTERS = 500
 METRICS_AT_ONCE = 1_000  # the most that MLflow takes
 NOTE, NOTE_MAX_CHARACTERS, DESCRIPTION_MAX_CHARACTERS = "mlflow.note.content", 5_000, 5_000
@@ -171,7 +173,7 @@ def recipe(question: str) -> str:
     nothing.
     """
     folder = REPOSITORY / "ml_tasks"
-    files = [*(folder / question).rglob("*.py"), *(folder / "shared").rglob("*.py")]
+    files = [path for name in (question, *SHARED) for path in (folder / name).rglob("*.py")]
     digest = hashlib.sha256()
     for path in [*sorted(files), REPOSITORY / "requirements.txt"]:
         content = hashlib.sha256(path.read_bytes()).hexdigest()

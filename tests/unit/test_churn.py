@@ -8,10 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml_tasks.churn import model as churn
-from ml_tasks.churn import run
-from ml_tasks.churn.baselines import BASELINES, RECENCY, fit_process
+from ml_tasks.churn import bands, run
+from ml_tasks.churn.baselines import BASELINES, fit_process
 from ml_tasks.churn.evaluate import MODEL
+from ml_tasks.customer_model import chance, clock_trees
+from ml_tasks.customer_model.clock_trees import ClockTrees
+from ml_tasks.customer_model.known import Known
 from ml_tasks.shared import metrics
 from ml_tasks.shared.check import checked
 from ml_tasks.shared.evaluation import untested
@@ -70,7 +72,7 @@ class Store:
         return self.days
 
 
-def test_trees_find_what_was_planted(scores, happened, trained):
+def test_what_was_planted_is_found(scores, happened, trained):
     assert trained.name == MODEL
     stayed_away = happened["outcome_count_orders"] == 0
     assert metrics.auc(stayed_away, scores["churn_probability_90d"]) > 0.85
@@ -98,10 +100,11 @@ def test_scores_meet_the_contract(scores, shop):
 
 def test_same_rows_in_any_order_give_the_same_model(shop, labelled):
     frames = (labelled, shop.snapshot(TRAINING_DATE), shop.shop_days(TRAINING_DATE))
-    first = churn.fit_trees(*frames, seed=1)
-    shuffled = (frame.sample(frac=1, random_state=9) for frame in frames)
-    assert first == churn.fit_trees(*shuffled, seed=1)
-    assert first.trees.trees != churn.fit_trees(*frames, seed=2).trees.trees
+    models = []
+    for order in (frames, [frame.sample(frac=1, random_state=9) for frame in frames]):
+        known = Known.of(*order)
+        models.append(chance.fit(known, chance.tell(known, seed=1), seed=1)[0])
+    assert models[0] == models[1]
 
 
 def test_a_model_read_back_from_json_and_files_scores_the_same(shop, trained, scores):
@@ -117,7 +120,8 @@ def test_a_model_read_back_from_json_and_files_scores_the_same(shop, trained, sc
 
 
 def test_report_and_metrics_are_plain_json(trained):
-    assert {cut["model"] for cut in trained.report["cuts"]} == {MODEL, *BASELINES}
+    judged = {cut["model"] for cut in trained.report["cuts"]}
+    assert judged == {MODEL, *chance.MEMBERS, *BASELINES}
     assert len({cut["cut_date"] for cut in trained.report["cuts"]}) == 3
     assert json.loads(canonical_json(trained.report)) == trained.report
     assert trained.metrics["log_loss"] < trained.metrics["baseline_log_loss"]
@@ -125,27 +129,50 @@ def test_report_and_metrics_are_plain_json(trained):
     assert len(trained.plots) == 2
 
 
-def test_noise_is_left_to_the_baseline_and_the_model_says_so(shop, labelled):
+def test_of_noise_nothing_is_told(shop, labelled):
     rng = np.random.default_rng(0)
     noise = labelled.assign(outcome_count_orders=rng.integers(0, 2, len(labelled)))
     store = Store(shop.snapshot(SCORED_DATE), noise, shop.shop_days(SCORED_DATE))
     model = run.train(TRAINING_DATE, store, seed=1)
-    assert (model.name, model.artefacts) == (RECENCY, {})
-    assert "does not beat" in model.report["decision"]
     scores = run.score(SCORED_DATE, model, store)["churn"]
     checked(scores, TABLE)
-    assert scores["churn_probability_90d"].mean() == pytest.approx(0.5, abs=0.03)
+    probability = scores["churn_probability_90d"]
+    assert probability.mean() == pytest.approx(0.5, abs=0.03)
+    assert probability.std() < 0.03
 
 
-def test_a_shop_too_young_to_test_a_model_gets_the_baseline(shop, labelled):
+def test_a_shop_too_young_to_test_a_model_is_scored_and_says_so(shop, labelled):
     newest = labelled[labelled["as_of_date"] == labelled["as_of_date"].max()]
-    model = run.train(
-        TRAINING_DATE,
-        Store(shop.snapshot(SCORED_DATE), newest, shop.shop_days(SCORED_DATE)),
-        seed=1,
-    )
-    assert model.name == RECENCY
+    days = shop.shop_days(SCORED_DATE)
+    young = days[days["day_date"] > newest["as_of_date"].max() - pd.Timedelta(days=40)]
+    model = run.train(TRAINING_DATE, Store(shop.snapshot(SCORED_DATE), newest, young), seed=1)
+    assert model.name == MODEL
     assert "no past date" in model.report["decision"]
+    weights = model.parameters["model"]["weights"]
+    assert list(weights.values()) == pytest.approx([1 / 3] * 3, abs=1e-6)
+
+
+def test_a_baseline_that_is_clearly_better_is_published(shop, labelled, monkeypatch):
+    monkeypatch.setattr(chance, "PRIOR", np.full(len(chance.MEMBERS), 1e-9))
+    monkeypatch.setattr("ml_tasks.evaluation.weights.PRIOR_STRENGTH", 1e12)
+    store = Store(shop.snapshot(SCORED_DATE), labelled, shop.shop_days(SCORED_DATE))
+    model = run.train(TRAINING_DATE, store, seed=1)  # weights of 0: it tells nobody apart
+    assert model.name in BASELINES
+    assert "gives way to" in model.report["decision"]
+    checked(run.score(SCORED_DATE, model, store)["churn"], TABLE)
+
+
+def test_a_model_of_before_scores_as_it_did(shop, labelled):
+    known = Known.of(labelled, shop.snapshot(TRAINING_DATE), shop.shop_days(TRAINING_DATE))
+    trees = clock_trees.fit(known, seed=1)
+    parameters = {"model": trees.parameters(), "usual": run.reasons.usual_of(trees, known.snapshot)}
+    stored = TrainedModel(
+        ClockTrees.name, TRAINING_DATE, parameters, {run.TREES_FILE: trees.trees.trees}
+    )
+    assert run.reads(stored)
+    scores = run.score(SCORED_DATE, stored, shop)["churn"]
+    said = 1 - trees.predict(shop.snapshot(SCORED_DATE))
+    assert scores["churn_probability_90d"].to_numpy() == pytest.approx(said)
 
 
 @pytest.mark.parametrize(
@@ -194,10 +221,10 @@ def test_longer_silence_never_lowers_churn(shop, trained):
 
 def test_bands_and_percentiles_at_their_borders():
     probability = np.array([0.8, 0.79999, 0.5, 0.49999, 0.8])
-    assert list(churn.risk_band(probability)) == ["high", "medium", "medium", "low", "high"]
-    ranked = churn.percentile(probability, np.sort(probability))
+    assert list(bands.risk_band(probability)) == ["high", "medium", "medium", "low", "high"]
+    ranked = bands.percentile(probability, np.sort(probability))
     assert ranked == pytest.approx([100, 60, 40, 20, 100])
-    some = churn.percentile(np.array([0.5, np.nan]), np.append(np.sort(probability), np.nan))
+    some = bands.percentile(np.array([0.5, np.nan]), np.append(np.sort(probability), np.nan))
     assert some == pytest.approx([40, np.nan], nan_ok=True)
 
 
@@ -212,17 +239,17 @@ def test_bands_and_percentiles_at_their_borders():
     ],
 )
 def test_a_relative_band_tells_customers_of_one_shop_apart(probability, bands):
-    found = churn.relative_band(probability, np.append(probability, np.nan))
+    found = bands.relative_band(probability, np.append(probability, np.nan))
     assert "".join(name[0] for name in found) == bands
-    assert churn.relative_band(np.array([np.nan]), probability).tolist() == [None]
+    assert bands.relative_band(np.array([np.nan]), probability).tolist() == [None]
 
 
-@pytest.mark.parametrize("kind", ["bg_nbd", "pareto_nbd"])
-def test_a_probability_model_is_published_where_it_wins_with_reasons(shop, kind, monkeypatch):
-    monkeypatch.setattr(run, "evaluate", lambda *_: untested(kind))
+@pytest.mark.parametrize("name", BASELINES)
+def test_a_baseline_is_published_with_reasons(shop, name, monkeypatch):
+    monkeypatch.setattr(run, "evaluate", lambda *_: untested(name))
     model = run.train(TRAINING_DATE, shop, seed=1)
     stored = replace(model, parameters=json.loads(canonical_json(model.parameters)))
-    assert (model.name, model.artefacts, run.reads(stored)) == (kind, {}, True)
+    assert (model.name, model.artefacts, run.reads(stored)) == (name, {}, True)
     frames = run.score(SCORED_DATE, stored, shop)
     checked(frames["churn"], TABLE)
     checked(frames["churn_reasons"], contracts.load("churn").table("churn_reasons"))
@@ -230,7 +257,7 @@ def test_a_probability_model_is_published_where_it_wins_with_reasons(shop, kind,
 
 def test_bg_nbds_chance_is_the_closed_form_of_the_paper(shop):
     snapshot = shop.snapshot(SCORED_DATE)
-    model = fit_process("bg_nbd", snapshot, snapshot)
+    model = fit_process("bg_nbd", Known(snapshot, snapshot, snapshot))
     r, alpha = model.process["r"], model.process["alpha"]
     once = snapshot[snapshot["count_order_days"] == 1]
     # nobody leaves before a repeat, so one who ordered once is a plain NBD

@@ -1,0 +1,214 @@
+"""The chance of an order within 90 days: several models together.
+
+Each member is good at something: the process at customers who have hardly done anything yet and in
+shops that are young, the regression at whatever leaves its mark in recency and counts, the trees at
+what neither expects, with the season of the buying clock. None of them is best in every shop, and
+which is best is hardly to be told from a few past dates; their mean in log odds is nowhere far from
+the best of them. So nothing is chosen: weights start equal and move by evidence (`weights`), and
+the level is what the members say it is, put right by what they missed so far (`levels`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ml_tasks.customer_model import clock_trees, order_process, regression
+from ml_tasks.customer_model.clock_trees import ClockTrees
+from ml_tasks.customer_model.known import HORIZON_DAYS, Known, has_ordered
+from ml_tasks.customer_model.order_process import OrderProcess
+from ml_tasks.customer_model.regression import Regression
+from ml_tasks.evaluation import levels as level_evidence
+from ml_tasks.evaluation import weights as weight_evidence
+from ml_tasks.evaluation.origins import origins_of
+from ml_tasks.shared import levels
+
+PROCESS, REGRESSION, TREES = "pareto_nbd", Regression.name, ClockTrees.name
+MEMBERS = (PROCESS, REGRESSION, TREES)
+# Weights before any evidence: equal. See DECISIONS for what was compared.
+PRIOR = np.full(len(MEMBERS), 1 / len(MEMBERS))
+TREES_FILE = "trees.ubj"
+
+Member = OrderProcess | Regression | ClockTrees
+Members = dict[str, Member]
+
+
+@dataclass(frozen=True)
+class Combination:
+    """What was learnt of the members out of time; arrays in their order, those that were fitted.
+
+    Attributes:
+        names: Members.
+        weights: Of their log odds; they need not sum to 1.
+        levels: Of their means.
+        count_dates: Past dates that it rests on.
+    """
+
+    names: tuple[str, ...]
+    weights: np.ndarray
+    levels: level_evidence.Levels
+    count_dates: int
+
+    def __str__(self) -> str:
+        """What counts how much, and on how many dates it rests."""
+        shares = self.weights / self.weights.sum() if self.weights.sum() else self.weights
+        parts = [f"{name} {share:.0%}" for name, share in zip(self.names, shares, strict=True)]
+        return f"{', '.join(parts)}, by {self.count_dates} past dates"
+
+    def margin(self, log_odds: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Linear predictor without its level, shape (n,)."""
+        parts = [w * log_odds[n] for n, w in zip(self.names, self.weights, strict=True)]
+        return np.sum(parts, axis=0)
+
+    def predict(self, log_odds: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Chance of an order of all customers of a date, shape (n,)."""
+        return levels.inverse_link(self.margin(log_odds) + self.shift(log_odds), "logistic")
+
+    def shift(self, log_odds: Mapping[str, np.ndarray]) -> float:
+        """What to add to the margin, from what the members say of all customers of a date."""
+        said = np.array([mean_log_odds(log_odds[name]) for name in self.names])
+        level = 1 / (1 + np.exp(-self.levels.of(said)))
+        return levels.shift_to_mean(self.margin(log_odds), float(level))
+
+
+@dataclass(frozen=True)
+class ChanceModel:
+    """Fitted members and how they are combined; all of it data.
+
+    Attributes:
+        members: By name.
+        weights: By name.
+        shift: Log odds added for the level.
+    """
+
+    members: Members
+    weights: dict[str, float]
+    shift: float
+
+    name = "combined"
+
+    @property
+    def clock(self) -> ClockTrees | None:
+        """The member that knows the season, where there is one."""
+        trees = self.members.get(TREES)
+        return trees if isinstance(trees, ClockTrees) else None
+
+    def parameters(self) -> dict[str, Any]:
+        """Everything but the trees, as JSON."""
+        return {
+            "members": {name: member.parameters() for name, member in self.members.items()},
+            "weights": self.weights,
+            "shift": self.shift,
+        }
+
+    def artefacts(self) -> dict[str, bytes]:
+        """File name -> content."""
+        return {TREES_FILE: self.clock.trees.trees} if self.clock else {}
+
+    @classmethod
+    def restored(cls, parameters: dict[str, Any], artefacts: Mapping[str, bytes]) -> ChanceModel:
+        """From what was stored."""
+        stored = parameters["members"]
+        members: Members = {PROCESS: OrderProcess(**stored[PROCESS])}
+        if REGRESSION in stored:
+            members[REGRESSION] = Regression(**stored[REGRESSION])
+        if TREES in stored:
+            members[TREES] = ClockTrees.restored(stored[TREES], artefacts[TREES_FILE])
+        return cls(members, parameters["weights"], parameters["shift"])
+
+    def log_odds(self, snapshot: pd.DataFrame) -> np.ndarray:
+        """Of an order in the next 90 days, per row."""
+        parts = [self.weights[n] * member.log_odds(snapshot) for n, member in self.members.items()]
+        return self.shift + np.sum(parts, axis=0)
+
+    def predict(self, snapshot: pd.DataFrame) -> np.ndarray:
+        """Chance of an order in the next 90 days, per row."""
+        return levels.inverse_link(self.log_odds(snapshot), "logistic")
+
+
+def fit_members(known: Known, seed: int) -> Members:
+    """Fit what can be fitted to what is known; the process always can."""
+    found: Members = {PROCESS: order_process.fit(PROCESS, known.snapshot)}
+    others = {
+        REGRESSION: regression.fit(known.labelled),
+        TREES: clock_trees.fit(known, seed),
+    }
+    return found | {name: member for name, member in others.items() if member}
+
+
+def tell(known: Known, seed: int) -> pd.DataFrame:
+    """What members fitted on past dates said of the customers of those and the following dates.
+
+    Returns:
+        A row per row of `known.labelled` that was asked about, with its index: `as_of_date`,
+        `origin_date` (of the fit) and the log odds of each of MEMBERS, NaN where it could not be
+        fitted. Empty where the shop is too young.
+    """
+    parts = []
+    for origin in origins_of(known.labelled, known.first_day):
+        members = fit_members(known.at(origin.date), seed)
+        rows = known.labelled[known.labelled["as_of_date"].isin(origin.asked)]
+        said = {
+            name: members[name].log_odds(rows) if name in members else np.nan for name in MEMBERS
+        }
+        head = {"as_of_date": rows["as_of_date"], "origin_date": origin.date}
+        parts.append(pd.DataFrame({**head, **said}, index=rows.index))
+    columns = ["as_of_date", "origin_date", *MEMBERS]
+    return pd.concat(parts) if parts else pd.DataFrame(columns=columns)
+
+
+def combine(
+    told: pd.DataFrame, happened: np.ndarray, known_by: pd.Timestamp, names: tuple[str, ...]
+) -> Combination:
+    """Weights and levels from the dates whose outcome was known by a date.
+
+    Args:
+        told: Of `tell`.
+        happened: 0 or 1 for each of its rows.
+        known_by: The date.
+        names: Of the members to combine.
+    """
+    place = [MEMBERS.index(name) for name in names]
+    prior = PRIOR[place] / PRIOR[place].sum()
+    horizon = pd.Timedelta(days=HORIZON_DAYS)
+    is_known = (told["as_of_date"] + horizon <= known_by).to_numpy(dtype=bool)
+    told, happened = told[is_known], happened[is_known]
+    if told.empty:
+        return Combination(names, prior, level_evidence.untested(len(names)), 0)
+    said = told[list(names)].to_numpy(dtype=float)
+    days, date = np.unique(told["as_of_date"].to_numpy(), return_inverse=True)
+    found = weight_evidence.weights(said, happened, date, prior)
+    missed, variance = [], []
+    for number in range(len(days)):
+        rows = date == number
+        came = (happened[rows].sum() + 0.5) / (rows.sum() + 1)
+        variance.append(1 / (rows.sum() * came * (1 - came)))
+        missed.append([np.log(came / (1 - came)) - mean_log_odds(one) for one in said[rows].T])
+    learnt = level_evidence.learnt(np.array(missed), np.array(variance))
+    return Combination(names, found.round(6), learnt, len(days))
+
+
+def mean_log_odds(log_odds: np.ndarray) -> float:
+    """Log odds of the mean probability; NaN of NaN."""
+    mean = float(np.mean(levels.inverse_link(log_odds, "logistic")))
+    return float(np.log(mean / (1 - mean)))
+
+
+def fit(known: Known, told: pd.DataFrame, seed: int) -> tuple[ChanceModel, Combination]:
+    """Fit the members to all that is known and combine them by what was told before.
+
+    Args:
+        known: What may be seen.
+        told: Of `tell` of the same.
+        seed: Handed to the trees.
+    """
+    members = fit_members(known, seed)
+    happened = has_ordered(known.labelled.loc[told.index])
+    combination = combine(told, happened, known.date, tuple(members))
+    said = {name: member.log_odds(known.snapshot) for name, member in members.items()}
+    weights = dict(zip(combination.names, combination.weights.tolist(), strict=True))
+    return ChanceModel(members, weights, combination.shift(said)), combination
