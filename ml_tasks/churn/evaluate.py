@@ -70,17 +70,18 @@ def _told(
 ) -> list[tuple[pd.Timestamp, pd.DataFrame, dict[str, np.ndarray]]]:
     """Of each cut, newest first: date, customers, chance of an order by model."""
     found = []
-    happened = has_ordered(known.labelled.loc[said.index])
+    combined = pd.Series(chance.combined(known, said), index=said.index)
     for cut in sorted(said["origin_date"].unique(), reverse=True)[:MAX_CUTS]:
         cut = pd.Timestamp(cut)
         past, asked = known.at(cut), said[said["as_of_date"] == cut]
         test = known.labelled.loc[asked.index]
         if not is_learnable(past.labelled) or not is_learnable(test):
             continue
-        names = tuple(name for name in chance.MEMBERS if asked[name].notna().all())
-        log_odds = {name: asked[name].to_numpy(dtype=float) for name in names}
-        probabilities = {MODEL: chance.combine(said, happened, cut, names).predict(log_odds)}
-        probabilities |= {name: 1 / (1 + np.exp(-log_odds[name])) for name in names}
+        probabilities = {MODEL: combined[asked.index].to_numpy()} | {
+            name: 1 / (1 + np.exp(-asked[name].to_numpy(dtype=float)))
+            for name in chance.MEMBERS
+            if asked[name].notna().all()
+        }
         probabilities |= {
             name: fit(past).predict(test) for name, fit in BASELINES.items() if name != PROCESS
         }

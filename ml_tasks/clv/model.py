@@ -1,27 +1,39 @@
-"""Expected spend and orders on the buying clock, and how sure they are.
+"""Expected spend and orders, and how sure they are: one process for one customer.
 
-Two parts: the chance that anything is spent, and how much if so. Net spend of a window is product
-sales less product refunds dated in it, not below 0.
+The chance of an order is the one that churn and survival tell (`customer_model`). Spend is that
+chance times what is spent if there is an order, by several models together (`amount`). Net spend of
+a window is product sales less product refunds dated in it, not below 0. Median and bounds are
+quantiles of the predictive distribution: nothing with the chance of none, else the amount expected
+times a ratio, whose spread is that of customers alike in the past, told before it happened.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ml_tasks.clv import spread
+from ml_tasks.clv import amount, spread
+from ml_tasks.clv.amount import AmountMember, AmountRegression, AmountTrees, ProcessAmount
 from ml_tasks.clv.outcomes import HORIZON_DAYS, MIN_ROWS_WITH_SPEND, YEAR_HORIZON_DAYS, spend
 from ml_tasks.clv.spread import Spread
-from ml_tasks.shared import boosting, buying_clock, levels
+from ml_tasks.customer_model import chance
+from ml_tasks.customer_model.chance import PROCESS, ChanceModel, Members
+from ml_tasks.customer_model.known import Known
+from ml_tasks.customer_model.order_process import OrderProcess
+from ml_tasks.evaluation import levels as evidence
+from ml_tasks.shared import levels
 from ml_tasks.shared.boosting import OffsetTrees
-from ml_tasks.shared.buying_clock import BuyingClock
 
-# A customer's mean amount an order is drawn to the shop's as by so many orders.
-PRIOR_ORDERS = 2.0
-PARTS = ("chance", "amount", "orders")
+ORDERS = "orders_if_any"
+# Column of `chance.tell` with what a member says of the log of the amount if there is any.
+AMOUNTS = {name: f"log_amount_{name}" for name in amount.MEMBERS}
+AMOUNT_TREES_FILE = "amount_trees.ubj"
+# A year's dates share all but a month of it with the next.
+OVERLAPPING_YEARS = 12.0
 
 
 @dataclass(frozen=True)
@@ -29,197 +41,294 @@ class ValueModel:
     """Everything that scoring needs, all of it data.
 
     Attributes:
-        clock: Holds level and season.
-        mean_order_amount: Of all customers; what little is known of one is drawn to it.
-        parts: Trees by part: `chance` of any spend, `amount` if any, count of `orders`.
-        year_level: Log of the year's spend over what clock and mean amounts expect of it; 0 before
-            any year's outcome is known, and the year's spread is then that of the 90 days.
+        chance: Of an order within 90 days.
+        amounts: Members that say what is spent if there is an order.
+        spend_share: Of those with an order, the share whose net spend is above 0.
+        level, orders_level: Logs that put totals of spend and orders right.
+        year_level: Log of the year's spend over what is expected of it; 0 before any is known.
+        year_chance_shift: Log odds for the chance of any spend in a year, likewise.
         spreads: By horizon: how amounts lie around what is expected.
-        year_chance_shift: Log odds that put the chance of any spend in a year on the level of the
-            years known; 0 before any is.
     """
 
-    clock: BuyingClock
-    mean_order_amount: float
-    parts: dict[str, OffsetTrees]
-    year_level: float
-    spreads: dict[int, Spread]
+    chance: ChanceModel
+    amounts: dict[str, AmountMember]
+    spend_share: float
+    level: float = 0.0
+    orders_level: float = 0.0
+    year_level: float = 0.0
     year_chance_shift: float = 0.0
+    spreads: Mapping[int, Spread] | None = None
+
+    name = "combined"
 
     def parameters(self) -> dict[str, Any]:
         """Everything but the trees, as JSON."""
         return {
-            "clock": self.clock.parameters(),
-            "mean_order_amount": self.mean_order_amount,
-            "parts": {name: part.parameters() for name, part in self.parts.items()},
+            "chance": self.chance.parameters(),
+            "amounts": {name: member.parameters() for name, member in self.amounts.items()},
+            "spend_share": self.spend_share,
+            "level": self.level,
+            "orders_level": self.orders_level,
             "year_level": self.year_level,
-            "spreads": {str(days): around.parameters() for days, around in self.spreads.items()},
             "year_chance_shift": self.year_chance_shift,
+            "spreads": {str(d): around.parameters() for d, around in (self.spreads or {}).items()},
         }
 
+    def artefacts(self) -> dict[str, bytes]:
+        """File name -> content."""
+        trees = self.amounts.get(AmountTrees.name)
+        own = {AMOUNT_TREES_FILE: trees.trees.trees} if isinstance(trees, AmountTrees) else {}
+        return self.chance.artefacts() | own
+
     @classmethod
-    def restored(cls, parameters: dict[str, Any], trees: dict[str, bytes]) -> ValueModel:
-        """From what was stored; `trees` by part."""
+    def restored(cls, parameters: dict[str, Any], artefacts: Mapping[str, bytes]) -> ValueModel:
+        """From what was stored."""
+        fitted = ChanceModel.restored(parameters["chance"], artefacts)
         return cls(
-            clock=BuyingClock(**parameters["clock"]),
-            mean_order_amount=parameters["mean_order_amount"],
-            parts={
-                name: OffsetTrees(**part, trees=trees[name])
-                for name, part in parameters["parts"].items()
-            },
-            year_level=parameters["year_level"],
-            spreads={int(days): Spread(**around) for days, around in parameters["spreads"].items()},
-            year_chance_shift=parameters["year_chance_shift"],
+            fitted,
+            _restored_amounts(parameters["amounts"], fitted, artefacts),
+            parameters["spend_share"],
+            parameters["level"],
+            parameters["orders_level"],
+            parameters["year_level"],
+            parameters["year_chance_shift"],
+            {int(days): Spread(**around) for days, around in parameters["spreads"].items()},
         )
 
     def predict(self, snapshot: pd.DataFrame) -> pd.DataFrame:
         """What each customer will spend and order: same order as the snapshot's rows.
 
         Returns:
-            `orders`; and by horizon the chance of any spend `chance_90`, its mean `spend_90`,
-            median `median_90`, `lower_90` and `upper_90`; the same of 365.
+            `orders`; and by horizon the chance of any spend `chance_90`, its mean `spend_90`, its
+            quantiles `median_90`, `lower_90`, `upper_90`, and those of spend if there is any,
+            `if_buying_lower_90`, `if_buying_median_90`, `if_buying_upper_90`; the same of 365.
         """
-        quarter, year = (
-            _Expected.of(self.clock, snapshot, days) for days in (HORIZON_DAYS, YEAR_HORIZON_DAYS)
-        )
-        margin = self.parts["chance"].margin(snapshot, quarter.log_odds)
-        chance = levels.inverse_link(margin, "logistic")
-        offset = amount_offset(snapshot, quarter, self.mean_order_amount)
-        spend = chance * self.parts["amount"].predict(snapshot, offset)
-        # the year: what sets the customer apart in 90 days, on what the clock expects of the year
-        year_margin = year.log_odds + (margin - quarter.log_odds) + self.year_chance_shift
-        year_chance = levels.inverse_link(year_margin, "logistic")
-        year_chance = np.maximum(year_chance, chance)
-        year_spend = spend * year.orders / quarter.orders * np.exp(self.year_level)
+        log_odds = self.chance.log_odds(snapshot)
+        order = levels.inverse_link(log_odds, "logistic")
+        any_spend = order * self.spend_share
+        logs = [member.log_amount(snapshot) for member in self.amounts.values()]
+        mean = any_spend * np.exp(np.mean(logs, axis=0) + self.level)
+        ratio = amount.year_over_quarter(self.amounts, snapshot)
+        year_odds = levels.log_odds(any_spend) + amount.year_log_odds(self.amounts, snapshot)
+        year_chance = levels.inverse_link(year_odds + self.year_chance_shift, "logistic")
+        year_spend = mean * ratio * np.exp(self.year_level)
         said = {
-            "orders": self.parts["orders"].predict(snapshot, np.log(quarter.orders)),
-            "chance_90": chance,
-            "spend_90": spend,
-            "chance_365": year_chance,
-            "spend_365": np.maximum(year_spend, spend),
+            "orders": order * orders_if_any(self.amounts, snapshot) * np.exp(self.orders_level),
+            "chance_90": any_spend,
+            "spend_90": mean,
+            "chance_365": np.maximum(year_chance, any_spend),
+            "spend_365": np.maximum(year_spend, mean),
         }
-        for days, fitted in self.spreads.items():
+        for days, fitted in (self.spreads or {}).items():
             around = fitted.around(said[f"chance_{days}"], said[f"spend_{days}"])
-            said |= {f"{name}_{days}": amount for name, amount in around.items()}
+            said |= {f"{name}_{days}": values for name, values in around.items()}
         return pd.DataFrame(said, index=snapshot.index)
 
 
-@dataclass(frozen=True)
-class _Expected:
-    """What the clock alone expects, per row: log odds of an order, and days with an order."""
+def orders_if_any(amounts: Mapping[str, AmountMember], snapshot: pd.DataFrame) -> np.ndarray:
+    """Days with an order if there is one, the mean in logs of those who know it, per row."""
+    logs = [
+        np.log(member.orders_if_any(snapshot))
+        for member in amounts.values()
+        if not isinstance(member, AmountRegression)
+    ]
+    return np.exp(np.mean(logs, axis=0))
 
-    log_odds: np.ndarray
-    orders: np.ndarray
 
-    @classmethod
-    def of(cls, clock: BuyingClock, snapshots: pd.DataFrame, horizon_days: int) -> _Expected:
-        histories = clock.histories(snapshots, horizon_days)
-        return cls(
-            levels.log_odds(clock.order_probability(histories)),
-            np.maximum(clock.expected_orders(histories), 1e-5),
-        )
+def also(seed: int) -> chance.Also:
+    """What else is told on past dates: columns AMOUNTS and ORDERS, see `chance.tell`."""
+
+    def fit_on(past: Known, members: Members) -> Any:
+        fitted = amount.fit_members(past, members, seed)
+        return lambda rows: {
+            ORDERS: orders_if_any(fitted, rows),
+            **{
+                column: fitted[name].log_amount(rows) if name in fitted else np.nan
+                for name, column in AMOUNTS.items()
+            },
+        }
+
+    return fit_on
+
+
+def evidence_of(known: Known, told: pd.DataFrame) -> pd.DataFrame:
+    """What was told on past dates beside what came, rows as of `told`.
+
+    Returns:
+        as_of_date, origin_date; `order` (chance of one, by what was known then), AMOUNTS, ORDERS;
+        `spend` and `orders` that came.
+    """
+    labelled = known.labelled.loc[told.index]
+    return told[["as_of_date", "origin_date", ORDERS, *AMOUNTS.values()]].assign(
+        order=chance.combined(known, told),
+        spend=spend(labelled),
+        orders=labelled["outcome_count_orders"].to_numpy(dtype=float),
+    )
 
 
 def fit(
-    labelled: pd.DataFrame,
-    labelled_year: pd.DataFrame,
-    snapshot: pd.DataFrame,
-    shop_days: pd.DataFrame,
-    seed: int,
-) -> ValueModel:
-    """Fit clock, trees and spread.
+    known: Known, labelled_year: pd.DataFrame, told: pd.DataFrame, seed: int
+) -> tuple[ValueModel, chance.Combination]:
+    """Fit all parts to what is known, and put levels and spreads right by what was told before.
 
     Args:
-        labelled: Snapshots with known 90-day outcomes, whole dates.
+        known: What may be seen.
         labelled_year: Snapshots with known 365-day outcomes; may be empty.
-        snapshot: All customers on the training date.
-        shop_days: Columns of features.shop_days, days before the training date.
+        told: Of `chance.tell` with `also`.
         seed: Handed to the trees.
     """
-    clock = buying_clock.fit(snapshot, shop_days)
-    amounts = spend(labelled)
-    mean_order_amount = round(float(_order_amounts(snapshot).mean()), 6)
-    expected = _Expected.of(clock, labelled, HORIZON_DAYS)
-    offset = amount_offset(labelled, expected, mean_order_amount)
-    if_any = np.where(amounts > 0, amounts, np.nan)
-    counts = labelled["outcome_count_orders"].to_numpy(dtype=float)
-    unit = float(np.log(amounts.sum() / np.exp(offset + np.log(_chance(expected))).sum()))
-    per_day = float(np.log(counts.sum() / expected.orders.sum()))
-    parts = {
-        "chance": boosting.fit(labelled, amounts > 0, expected.log_odds, "logistic", seed),
-        "amount": boosting.fit(labelled, if_any, offset + unit, "gamma", seed),
-        "orders": boosting.fit(
-            labelled, counts, np.log(expected.orders) + per_day, "poisson", seed
-        ),
-    }
-    # level: what the clock expects of the customers of today, put right by what it missed so far
-    now = _Expected.of(clock, snapshot, HORIZON_DAYS)
-    offset_now = amount_offset(snapshot, now, mean_order_amount)
-    chance_margin = parts["chance"].margin(snapshot, now.log_odds)
-    missed = levels.missed_level(labelled, expected.log_odds, (amounts > 0).astype(float))
-    level = levels.inverse_link(now.log_odds + missed, "logistic").mean()
-    shift = levels.shift_to_mean(chance_margin, float(level))
-    chance = levels.inverse_link(chance_margin + shift, "logistic")
-    raw_spend = (chance * parts["amount"].predict(snapshot, offset_now)).sum()
-    raw_orders = parts["orders"].predict(snapshot, np.log(now.orders)).sum()
-    held_spend = np.exp(offset_now + np.log(_chance(now)) + unit).sum()
-    shifts = {
-        "chance": shift,
-        "amount": float(np.log(held_spend / raw_spend)),
-        "orders": float(np.log(now.orders.sum() * np.exp(per_day) / raw_orders)),
-    }
-    model = ValueModel(
-        clock=clock,
-        mean_order_amount=mean_order_amount,
-        parts={
-            name: OffsetTrees(
-                **{**part.parameters(), "shift": round(shifts[name], 6)}, trees=part.trees
-            )
-            for name, part in parts.items()
-        },
-        year_level=0.0,
-        spreads={},
+    fitted, combination = chance.fit(known, told, seed)
+    amounts = amount.fit_members(known, fitted.members, seed)
+    model = ValueModel(fitted, amounts, spend_share_of(known.labelled))
+    past = untested(tuple(amounts))
+    if not told.empty:
+        past = learnt(evidence_of(known, told), model.spend_share, known.date, tuple(amounts))
+    logs = {name: member.log_amount(known.snapshot) for name, member in amounts.items()}
+    order = fitted.predict(known.snapshot)
+    model = replace(model, level=past.shift(order, logs), orders_level=past.orders_level)
+    around = past.spread
+    if around is None:  # too young to have told anything: as the customers of the past lie
+        said = model.predict(known.labelled)
+        around = spread.fit(said["chance_90"], said["spend_90"], spend(known.labelled))
+    spreads = dict.fromkeys((HORIZON_DAYS, YEAR_HORIZON_DAYS), around)
+    return _with_year(replace(model, spreads=spreads), labelled_year), combination
+
+
+def spend_share_of(labelled: pd.DataFrame) -> float:
+    """Share of the snapshots followed by an order whose net spend was above 0."""
+    count = max(int((labelled["outcome_count_orders"] > 0).sum()), 1)
+    return round(min(int((spend(labelled) > 0).sum()) / count, 1.0), 6)
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What past dates say of the parts together.
+
+    Attributes:
+        names: Members of the amount.
+        weights: Of the totals that they say, shape (n_members,).
+        orders_level: Log that puts the total of orders right.
+        spread: Of amounts around what is expected; None before any was told.
+    """
+
+    names: tuple[str, ...]
+    weights: np.ndarray
+    orders_level: float = 0.0
+    spread: Spread | None = None
+
+    def shift(self, order: np.ndarray, logs: Mapping[str, np.ndarray]) -> float:
+        """What to add to the mean log so that the total is the members' weighted one.
+
+        Args:
+            order: Chance of an order of all customers of a date.
+            logs: Log of the amount if any, by member.
+        """
+        return round(float((self.weights * _totals(order, logs, self.names)).sum()), 6)
+
+
+def _totals(
+    order: np.ndarray, logs: Mapping[str, np.ndarray], names: tuple[str, ...]
+) -> np.ndarray:
+    """Logs of the totals that members say over that of their mean, shape (n_members,)."""
+    mean = float((order * np.exp(np.mean([logs[name] for name in names], axis=0))).sum())
+    return np.array([np.log((order * np.exp(logs[name])).sum() / mean) for name in names])
+
+
+def untested(names: tuple[str, ...]) -> Learnt:
+    """Before any date was told: members count alike."""
+    return Learnt(names, np.full(len(names), 1 / len(names)))
+
+
+def learnt(
+    found: pd.DataFrame, spend_share: float, known_by: pd.Timestamp, names: tuple[str, ...]
+) -> Learnt:
+    """Levels and spread by the dates whose outcome was known on a date.
+
+    Args:
+        found: Of `evidence_of`.
+        spend_share: Of those with an order, the share whose net spend is above 0.
+        known_by: The date.
+        names: Members of the amount.
+    """
+    found = found[found["as_of_date"] + pd.Timedelta(days=HORIZON_DAYS) <= known_by]
+    if (found["spend"] > 0).sum() < MIN_ROWS_WITH_SPEND:
+        return untested(names)
+    any_spend = found["order"].to_numpy() * spend_share
+    logs = {name: found[AMOUNTS[name]].to_numpy(dtype=float) for name in names}
+    weights = _weights(found, any_spend, logs)
+    # members that could not be fitted yet say what the others say
+    mean = any_spend * np.exp(np.nanmean([logs[name] for name in names], axis=0))
+    orders = found["order"].to_numpy() * found[ORDERS].to_numpy(dtype=float)
+    return Learnt(
+        names,
+        weights,
+        level_of(found["orders"].to_numpy(), orders, found["as_of_date"].to_numpy()),
+        spread.fit(any_spend, mean, found["spend"].to_numpy()),
     )
-    return _with_spreads(model, labelled, labelled_year)
 
 
-def _with_spreads(
-    model: ValueModel, labelled: pd.DataFrame, labelled_year: pd.DataFrame
-) -> ValueModel:
-    """The model with its year's level and both spreads, read off the last year's dates."""
-    newest = labelled["as_of_date"].max() - pd.Timedelta(days=YEAR_HORIZON_DAYS)
-    recent = labelled[labelled["as_of_date"] > newest]
-    said = model.predict(recent)
-    quarter = spread.fit(said["chance_90"].to_numpy(), said["spend_90"].to_numpy(), spend(recent))
+def _weights(
+    found: pd.DataFrame, any_spend: np.ndarray, logs: Mapping[str, np.ndarray]
+) -> np.ndarray:
+    """Weights of the members' totals by how little they missed."""
+    missed, variance = [], []
+    for _, rows in found.groupby("as_of_date").indices.items():
+        came = found["spend"].to_numpy()[rows]
+        if came.sum() > 0:
+            said = [(any_spend[rows] * np.exp(one[rows])).sum() for one in logs.values()]
+            missed.append(np.log(came.sum() / np.array(said)))
+            variance.append(float((came**2).sum() / came.sum() ** 2))
+    return evidence.learnt(np.array(missed), np.array(variance)).weight
+
+
+def level_of(
+    came: np.ndarray,
+    said: np.ndarray,
+    date: np.ndarray,
+    overlapping: float = evidence.OVERLAPPING_DATES,
+) -> float:
+    """Log of totals that came over totals said, drawn to 0 by how much the dates disagree."""
+    missed, variance = [], []
+    for one in np.unique(date):
+        rows = date == one
+        if came[rows].sum() > 0:
+            missed.append([np.log(came[rows].sum() / said[rows].sum())])
+            variance.append(float((came[rows] ** 2).sum() / came[rows].sum() ** 2))
+    if not missed:
+        return 0.0
+    found = evidence.learnt(np.array(missed), np.array(variance), overlapping)
+    return round(float(found.correction[0]), 6)
+
+
+def _with_year(model: ValueModel, labelled_year: pd.DataFrame) -> ValueModel:
+    """The model with its year's level, chance and spread, by the years whose end is known."""
     amounts = spend(labelled_year)
     if (amounts > 0).sum() < MIN_ROWS_WITH_SPEND:
-        return replace(model, spreads={HORIZON_DAYS: quarter, YEAR_HORIZON_DAYS: quarter})
-    chance = model.predict(labelled_year)["chance_365"].to_numpy()
-    shift = levels.shift_to_mean(levels.log_odds(chance), float((amounts > 0).mean()))
-    model = replace(model, year_chance_shift=shift)
+        return model
     said = model.predict(labelled_year)
-    level = round(float(np.log(amounts.sum() / said["spend_365"].sum())), 6)
-    expected = said["spend_365"].to_numpy() * np.exp(level)
-    year = spread.fit(said["chance_365"].to_numpy(), expected, amounts)
-    return replace(
-        model, year_level=level, spreads={HORIZON_DAYS: quarter, YEAR_HORIZON_DAYS: year}
+    shift = levels.shift_to_mean(
+        levels.log_odds(said["chance_365"].to_numpy()), float((amounts > 0).mean())
     )
+    date = labelled_year["as_of_date"].to_numpy()
+    level = level_of(amounts, said["spend_365"].to_numpy(), date, OVERLAPPING_YEARS)
+    model = replace(model, year_chance_shift=shift, year_level=level)
+    said = model.predict(labelled_year)
+    year = spread.fit(said["chance_365"].to_numpy(), said["spend_365"].to_numpy(), amounts)
+    return replace(model, spreads={**(model.spreads or {}), YEAR_HORIZON_DAYS: year})
 
 
-def amount_offset(
-    snapshots: pd.DataFrame, expected: _Expected, mean_order_amount: float
-) -> np.ndarray:
-    """Log of what would be spent if anything: the customer's amount an order, times the orders."""
-    known = snapshots["net_spend_amount"].to_numpy(dtype=float).clip(min=0)
-    counts = snapshots["count_orders"].to_numpy(dtype=float)
-    amount = (known + PRIOR_ORDERS * mean_order_amount) / (counts + PRIOR_ORDERS)
-    return np.log(np.maximum(amount, 1e-2) * expected.orders / _chance(expected))
-
-
-def _chance(expected: _Expected) -> np.ndarray:
-    return levels.inverse_link(expected.log_odds, "logistic")
-
-
-def _order_amounts(snapshots: pd.DataFrame) -> np.ndarray:
-    known = snapshots["net_spend_amount"].to_numpy(dtype=float).clip(min=0)
-    return known / snapshots["count_orders"].to_numpy(dtype=float)
+def _restored_amounts(
+    stored: dict[str, Any], fitted: ChanceModel, artefacts: Mapping[str, bytes]
+) -> dict[str, AmountMember]:
+    process, clock = fitted.members[PROCESS], fitted.clock
+    assert isinstance(process, OrderProcess)
+    found: dict[str, AmountMember] = {
+        ProcessAmount.name: ProcessAmount(process, **stored[ProcessAmount.name])
+    }
+    if AmountRegression.name in stored:
+        found[AmountRegression.name] = AmountRegression(**stored[AmountRegression.name])
+    if AmountTrees.name in stored and clock:
+        own = stored[AmountTrees.name]
+        trees = OffsetTrees(**own["trees"], trees=artefacts[AMOUNT_TREES_FILE])
+        found[AmountTrees.name] = AmountTrees(clock.clock, own["mean_order_amount"], trees)
+    return found

@@ -14,13 +14,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ml_tasks.clv import baselines, outcomes, tiers
+from ml_tasks.clv import baselines, before, outcomes, tiers
 from ml_tasks.clv import model as clv
 from ml_tasks.clv.amounts import OrderAmounts
 from ml_tasks.clv.baselines import BASELINES, FIRST, REPEATS
 from ml_tasks.clv.evaluate import MODEL, evaluate
-from ml_tasks.clv.model import PARTS, ValueModel
+from ml_tasks.clv.model import ValueModel
 from ml_tasks.clv.outcomes import HORIZON_DAYS, YEAR_HORIZON_DAYS
+from ml_tasks.customer_model import chance
+from ml_tasks.customer_model.known import Known
 from ml_tasks.shared.bias import BiasFigures
 from ml_tasks.shared.contest import HIGHER, LOWER
 from ml_tasks.shared.evaluation import untested
@@ -60,11 +62,6 @@ def train(training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
         "is_a_year_seen": outcomes.was_watched_for(snapshot, YEAR_HORIZON_DAYS),
         "is_eligible": outcomes.is_learnable(labelled) and not snapshot.empty,
     }
-    evaluation = (
-        evaluate(labelled, labelled_year, shop_days, seed)
-        if eligibility["is_eligible"]
-        else untested(FIRST)
-    )
     parameters: dict[str, Any] = {
         "horizon_days": HORIZON_DAYS,
         "seed": seed,
@@ -72,10 +69,15 @@ def train(training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
         "amounts": amounts.parameters(),
     }
     artefacts: dict[str, bytes] = {}
+    evaluation, combination = untested(FIRST), ""
+    if eligibility["is_eligible"]:
+        known = Known.of(labelled, snapshot, shop_days)
+        told = chance.tell(known, seed, clv.also(seed))
+        evaluation = evaluate(known, labelled_year, told, seed)
+        model, combined = clv.fit(known, labelled_year, told, seed)
+        combination = f". Chance of an order combined: {combined}"
     if evaluation.winner == MODEL:
-        model = clv.fit(labelled, labelled_year, snapshot, shop_days, seed)
-        artefacts = {_file(name): part.trees for name, part in model.parts.items()}
-        parameters["model"] = model.parameters()
+        artefacts, parameters["model"] = model.artefacts(), model.parameters()
     elif not snapshot.empty:
         parameters["model"] = BASELINES[evaluation.winner](snapshot).parameters()
     warnings = [*evaluation.report.get("warnings", [])]
@@ -93,7 +95,12 @@ def train(training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
         parameters=parameters,
         artefacts=artefacts,
         metrics=evaluation.metrics,
-        report={**evaluation.report, "warnings": warnings, "eligibility": eligibility},
+        report={
+            **evaluation.report,
+            "decision": evaluation.decision + combination,
+            "warnings": warnings,
+            "eligibility": eligibility,
+        },
         plots=evaluation.plots,
     )
     said = _said(snapshot, trained)
@@ -106,7 +113,7 @@ def reads(model: TrainedModel) -> bool:
     """Whether this code can score with a model; one stored by an older form is trained anew."""
     is_whole = model.name in REPEATS or "model" in model.parameters
     return (
-        model.name in (MODEL, *BASELINES)
+        model.name in (MODEL, before.NAME, *BASELINES)
         and is_whole
         and {"tiers", "amounts"} <= model.parameters.keys()
     )
@@ -136,20 +143,31 @@ def score(as_of_date: date, model: TrainedModel, store: FeatureStore) -> dict[st
     }
 
 
-def restored(model: TrainedModel) -> ValueModel:
+def restored(model: TrainedModel) -> ValueModel | before.ValueModel:
     """The fitted model, from parameters and artefacts alone."""
-    trees = {name: model.artefacts[_file(name)] for name in PARTS}
-    return ValueModel.restored(model.parameters["model"], trees)
+    stored = model.parameters["model"]
+    if model.name == MODEL:
+        return ValueModel.restored(stored, model.artefacts)
+    trees = {name: model.artefacts[f"{name}.ubj"] for name in before.PARTS}
+    return before.ValueModel.restored(stored, trees)
 
 
+# Suffix of a column -> what the model calls it.
+QUANTITIES = {
+    "predicted_spend_amount_{days}d": "spend",
+    "predicted_spend_amount_{days}d_lower": "lower",
+    "predicted_spend_amount_{days}d_p50": "median",
+    "predicted_spend_amount_{days}d_upper": "upper",
+    "spend_probability_{days}d": "chance",
+}
+IF_BUYING = {
+    f"predicted_spend_if_buying_90d_{suffix}": f"if_buying_{name}_90"
+    for suffix, name in (("lower", "lower"), ("p50", "median"), ("upper", "upper"))
+}
 PREDICTED = (
-    *(
-        f"predicted_spend_amount_{days}d{which}"
-        for days in HORIZONS
-        for which in ("", "_lower", "_p50", "_upper")
-    ),
+    *(column.format(days=days) for days in HORIZONS for column in QUANTITIES),
     "predicted_orders_90d",
-    *(f"spend_probability_{days}d" for days in HORIZONS),
+    *IF_BUYING,
 )
 # What an interval of [0, 0] says.
 MOST_SPEND_NOTHING = "most will spend nothing in {days} days"
@@ -159,16 +177,15 @@ def _said(snapshot: pd.DataFrame, model: TrainedModel) -> pd.DataFrame:
     """Columns PREDICTED per row of a snapshot; NaN what the model can't tell of the shop."""
     snapshot = OrderAmounts(**model.parameters["amounts"]).believable(snapshot)
     said = pd.DataFrame(np.nan, index=range(len(snapshot)), columns=list(PREDICTED))
-    if model.name == MODEL:
+    if model.name in (MODEL, before.NAME):
         is_year_told = outcomes.was_watched_for(snapshot, outcomes.MIN_DAYS_FOR_YEAR)
         predicted = restored(model).predict(snapshot).reset_index(drop=True)
         said["predicted_orders_90d"] = predicted["orders"]
         for days in HORIZONS if is_year_told else HORIZONS[:1]:
-            for suffix, name in (
-                ("", "spend"), ("_lower", "lower"), ("_p50", "median"), ("_upper", "upper")
-            ):  # fmt: skip
-                said[f"predicted_spend_amount_{days}d{suffix}"] = predicted[f"{name}_{days}"]
-            said[f"spend_probability_{days}d"] = predicted[f"chance_{days}"]
+            for column, name in QUANTITIES.items():
+                said[column.format(days=days)] = predicted[f"{name}_{days}"]
+        for column, name in IF_BUYING.items():
+            said[column] = predicted.get(name, np.nan)
         return said
     baseline = baselines.restored(model.name, model.parameters.get("model", {}))
     predicted = baseline.predict(snapshot).reset_index(drop=True)
@@ -201,10 +218,6 @@ def _tier(
     before = _said(then, model)[by].set_axis(then["customer_id"].to_numpy(dtype=object))
     amount_before = before.reindex(snapshot["customer_id"]).to_numpy(dtype=float)
     return tiers.steady_tier(said[by].to_numpy(), amount_before, bounds)
-
-
-def _file(part: str) -> str:
-    return f"{part}.ubj"
 
 
 def _not_scored(scores: pd.DataFrame, reason: str) -> pd.DataFrame:

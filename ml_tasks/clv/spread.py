@@ -1,4 +1,4 @@
-"""How amounts lie around what is expected: a median, and bounds that hold 8 in 10.
+"""How amounts lie around what is expected: quantiles of all customers, and of those who buy.
 
 A customer spends nothing with some chance, else an amount whose ratio to the expected one is spread
 as it was for customers alike in the past.
@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-COVERAGE = 0.8
+# Quantiles that are published; 8 in 10 lie between the outer ones.
+LEVELS = {"lower": 0.1, "median": 0.5, "upper": 0.9}
 COUNT_GROUPS = 4
 MIN_ROWS_OF_A_GROUP = 100
 STEPS = 100  # quantiles kept of each group's ratios
@@ -24,30 +25,43 @@ class Spread:
     Attributes:
         chances: Bounds between groups of customers, by chance to spend anything, rising.
         ratios: By group, quantiles 0 to 1 of the ratio in STEPS equal steps.
-        coverage: Share that bounds are made for. Less than COVERAGE, because the many who will
-            hardly come at all are right more often.
+        coverage: Of a model of before: share that its bounds were made for. None: LEVELS.
     """
 
     chances: list[float]
     ratios: list[list[float]]
-    coverage: float
+    coverage: float | None = None
 
     def parameters(self) -> dict[str, Any]:
         """As JSON."""
         return asdict(self)
 
     def around(self, chance: np.ndarray, expected: np.ndarray) -> dict[str, np.ndarray]:
-        """Median, lower and upper bound of the amount, shape (n,) each.
+        """Quantiles of the amount, shape (n,) each.
 
         Args:
             chance: That anything is spent.
             expected: Mean amount, nothing included.
+
+        Returns:
+            `lower`, `median`, `upper` of LEVELS, those who spend nothing included: where these are
+            more than nine in ten, `upper` is 0. `if_buying_lower` and so on of those who spend.
         """
-        return {"median": self._quantile(0.5, chance, expected), **self._bounds(chance, expected)}
+        if self.coverage is not None:
+            return {"median": self._quantile(0.5, chance, expected)} | self._bounds(
+                chance, expected
+            )
+        whole = np.ones(len(chance))
+        group = self._group(chance)
+        amount = expected / np.maximum(chance, 1e-9)
+        return {name: self._quantile(level, chance, expected) for name, level in LEVELS.items()} | {
+            f"if_buying_{name}": self._ratio(level * STEPS * whole, group) * amount
+            for name, level in LEVELS.items()
+        }
 
     def _bounds(self, chance: np.ndarray, expected: np.ndarray) -> dict[str, np.ndarray]:
         """Bounds with equal shares beyond them; where nothing is within, all of it is above."""
-        tail = (1 - self.coverage) / 2
+        tail = (1 - (self.coverage or 0.0)) / 2
         has_lower = 1 - chance < tail
         return {
             "lower": np.where(has_lower, self._quantile(tail, chance, expected), 0.0),
@@ -60,17 +74,29 @@ class Spread:
 
     def _quantile(self, share: float, chance: np.ndarray, expected: np.ndarray) -> np.ndarray:
         place = (share - (1 - chance)) / np.maximum(chance, 1e-9) * STEPS
+        amount = self._ratio(place, self._group(chance)) * expected / np.maximum(chance, 1e-9)
+        return np.where(place > 0, amount, 0.0)
+
+    def _group(self, chance: np.ndarray) -> np.ndarray:
+        return np.searchsorted(self.chances, chance, side="right")
+
+    def _ratio(self, place: np.ndarray, group: np.ndarray) -> np.ndarray:
+        """The ratio at a place between 0 and STEPS of each row's group, between two steps."""
         low = np.clip(place, 0, STEPS - 1).astype(int)
-        group = np.searchsorted(self.chances, chance, side="right")
         table = np.array(self.ratios)
         part = np.clip(place - low, 0.0, 1.0)
-        ratio = table[group, low] * (1 - part) + table[group, low + 1] * part
-        amount = ratio * expected / np.maximum(chance, 1e-9)
-        return np.where(place > 0, amount, 0.0)
+        return table[group, low] * (1 - part) + table[group, low + 1] * part
 
 
 def fit(chance: np.ndarray, expected: np.ndarray, amount: np.ndarray) -> Spread:
-    """Take the spread off past amounts; at least one is above 0."""
+    """Take the spread off past amounts; at least one is above 0.
+
+    Args:
+        chance: That anything is spent, as it was told before, shape (n,).
+        expected: Mean amount, nothing included, likewise.
+        amount: That came.
+    """
+    chance, expected, amount = (np.asarray(values) for values in (chance, expected, amount))
     has_spent = amount > 0
     ratio = amount[has_spent] * chance[has_spent] / expected[has_spent]
     groups = max(1, min(COUNT_GROUPS, int(has_spent.sum()) // MIN_ROWS_OF_A_GROUP))
@@ -82,10 +108,4 @@ def fit(chance: np.ndarray, expected: np.ndarray, amount: np.ndarray) -> Spread:
         np.quantile(ratio[group == k] if (group == k).any() else ratio, steps).round(6).tolist()
         for k in range(groups)
     ]
-    low, high = 0.5, 0.95
-    for _ in range(20):
-        middle = (low + high) / 2
-        bounds = Spread(chances.tolist(), ratios, middle)._bounds(chance, expected)
-        is_within = (amount >= bounds["lower"]) & (amount <= bounds["upper"])
-        low, high = (middle, high) if is_within.mean() < COVERAGE else (low, middle)
-    return Spread([round(float(c), 6) for c in chances], ratios, round((low + high) / 2, 6))
+    return Spread([round(float(c), 6) for c in chances], ratios)

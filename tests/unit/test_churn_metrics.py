@@ -91,14 +91,6 @@ def test_bins_hold_every_row_once_and_equally_many():
     assert len(metrics.equal_count_bins([0.1, 0.2])) == 2
 
 
-@pytest.mark.parametrize("power", [1.1, 1.3, 1.9])
-def test_deviance_equals_sklearns(rows, power):
-    _, score, amount = rows
-    predicted = 1 + 50 * score
-    expected = sk.mean_tweedie_deviance(amount, predicted, power=power)
-    assert metrics.tweedie_deviance(amount, predicted, power) == pytest.approx(expected)
-
-
 def test_total_error_is_relative_to_what_happened():
     assert metrics.total_error([10.0, 30.0], [20.0, 30.0]) == pytest.approx(0.25)
     assert np.isnan(metrics.total_error([0.0], [1.0]))

@@ -90,7 +90,10 @@ select
     churn.reason_code_3 as churn_reason_code_3,
     clv.spend_probability_90d,
     clv.spend_probability_365d,
-    clv.predicted_spend_note
+    clv.predicted_spend_note,
+    clv.predicted_spend_if_buying_90d_lower,
+    clv.predicted_spend_if_buying_90d_p50,
+    clv.predicted_spend_if_buying_90d_upper
 
 from churn
 left join clv using (as_of_date, customer_id)

@@ -1,0 +1,242 @@
+"""What a customer spends in 90 days, and how often they order, if they order at all.
+
+Three models say it, none of which is best in every shop: a process times Gamma-Gamma, a regression
+on logs, trees on the buying clock. Their mean in logs is taken, as with the chance of an order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.linear_model import GammaRegressor
+
+from ml_tasks.clv.amount_trees import Expected, amount_offset, mean_order_amount, own_order_amount
+from ml_tasks.clv.outcomes import HORIZON_DAYS, MIN_ROWS_WITH_SPEND, YEAR_HORIZON_DAYS, spend
+from ml_tasks.customer_model.chance import PROCESS, TREES, Members
+from ml_tasks.customer_model.clock_trees import ClockTrees
+from ml_tasks.customer_model.known import Known
+from ml_tasks.customer_model.order_process import OrderProcess, histories
+from ml_tasks.customer_model.regression import covariates
+from ml_tasks.shared import boosting, levels
+from ml_tasks.shared.boosting import OffsetTrees
+from ml_tasks.shared.buying_clock import BuyingClock
+from ml_tasks.shared.probability.baseline import amounts_of
+from ml_tasks.shared.probability.fitting import rounded
+from ml_tasks.shared.probability.gamma_gamma import GammaGamma
+from ml_tasks.shared.probability.rfm import rfm
+
+GAMMA_GAMMA, REGRESSION, TREES_OF_AMOUNT = "pareto_x_gamma_gamma", "gamma_regression", "trees"
+MEMBERS = (GAMMA_GAMMA, REGRESSION, TREES_OF_AMOUNT)
+PENALTY = 0.1
+MIN_AMOUNT_OF_MEAN = 1e-6
+HORIZONS = (HORIZON_DAYS, YEAR_HORIZON_DAYS)
+
+
+@dataclass(frozen=True)
+class ProcessAmount:
+    """Pareto/NBD's orders if there is one, times Gamma-Gamma's amount.
+
+    Attributes:
+        process: Of the chance of an order.
+        amounts: Parameters of Gamma-Gamma, gross amounts.
+        net_share: What is left of all gross spend after refunds.
+    """
+
+    process: OrderProcess
+    amounts: dict[str, float]
+    net_share: float
+
+    name = GAMMA_GAMMA
+
+    def parameters(self) -> dict[str, Any]:
+        """As JSON, without the process."""
+        return {"amounts": self.amounts, "net_share": self.net_share}
+
+    def orders(self, snapshot: pd.DataFrame, days: int) -> np.ndarray:
+        """Days with an order to expect in so many days, per row."""
+        return self.process.fitted.expected_orders(histories(snapshot), float(days))
+
+    def log_odds(self, snapshot: pd.DataFrame, days: int) -> np.ndarray:
+        """Of an order in so many days, per row."""
+        silent = self.process.fitted.no_order_probability(histories(snapshot), float(days))
+        return levels.log_odds(1 - silent)
+
+    def orders_if_any(self, snapshot: pd.DataFrame) -> np.ndarray:
+        """Days with an order in 90 days, if there is one; at least 1."""
+        any_order = levels.inverse_link(self.log_odds(snapshot, HORIZON_DAYS), "logistic")
+        return np.maximum(self.orders(snapshot, HORIZON_DAYS) / any_order, 1.0)
+
+    def log_amount(self, snapshot: pd.DataFrame) -> np.ndarray:
+        """Log of the mean amount if anything is spent, per row."""
+        an_order = GammaGamma(**self.amounts).expected_amount(rfm(snapshot)) * self.net_share
+        return np.log(np.maximum(an_order, 1e-12) * self.orders_if_any(snapshot))
+
+
+@dataclass(frozen=True)
+class AmountRegression:
+    """Gamma regression with log link on the customer's mean amount and on how often they ordered.
+
+    Attributes:
+        mean_order_amount: Amounts are shares of it, so that no currency matters.
+        intercept: Log of the share at the center.
+        center: Mean of each column of `_columns`.
+        coefficients: Change of the log per unit of each column.
+    """
+
+    mean_order_amount: float
+    intercept: float
+    center: list[float]
+    coefficients: list[float]
+
+    name = REGRESSION
+
+    def parameters(self) -> dict[str, Any]:
+        """As JSON."""
+        return asdict(self)
+
+    def log_amount(self, snapshot: pd.DataFrame) -> np.ndarray:
+        """Log of the mean amount if anything is spent, per row."""
+        away = _columns(snapshot, self.mean_order_amount) - np.array(self.center)
+        # no product of matrices: its last digits depend on how many rows there are
+        margin = self.intercept + (away * np.array(self.coefficients)).sum(axis=1)
+        return np.log(self.mean_order_amount) + margin
+
+
+@dataclass(frozen=True)
+class AmountTrees:
+    """Gamma trees whose offset is the clock's orders times the customer's own amount an order."""
+
+    clock: BuyingClock
+    mean_order_amount: float
+    trees: OffsetTrees
+
+    name = TREES_OF_AMOUNT
+
+    def parameters(self) -> dict[str, Any]:
+        """As JSON, without clock and booster."""
+        return {"mean_order_amount": self.mean_order_amount, "trees": self.trees.parameters()}
+
+    def orders(self, snapshot: pd.DataFrame, days: int) -> np.ndarray:
+        """Days with an order to expect in so many days, per row."""
+        return Expected.of(self.clock, snapshot, days).orders
+
+    def log_odds(self, snapshot: pd.DataFrame, days: int) -> np.ndarray:
+        """Of an order in so many days, per row."""
+        return Expected.of(self.clock, snapshot, days).log_odds
+
+    def orders_if_any(self, snapshot: pd.DataFrame) -> np.ndarray:
+        """Days with an order in 90 days, if there is one; at least 1."""
+        return Expected.of(self.clock, snapshot, HORIZON_DAYS).orders_if_any
+
+    def log_amount(self, snapshot: pd.DataFrame) -> np.ndarray:
+        """Log of the mean amount if anything is spent, per row."""
+        expected = Expected.of(self.clock, snapshot, HORIZON_DAYS)
+        offset = amount_offset(snapshot, expected, self.mean_order_amount)
+        return self.trees.margin(snapshot, offset)
+
+
+AmountMember = ProcessAmount | AmountRegression | AmountTrees
+
+
+def fit_members(known: Known, members: Members, seed: int) -> dict[str, AmountMember]:
+    """Fit what can be fitted; the process times Gamma-Gamma always can.
+
+    Args:
+        known: What may be seen.
+        members: Of the chance of an order on the same date; process and clock are theirs.
+        seed: Handed to the trees.
+    """
+    process, trees = members[PROCESS], members.get(TREES)
+    assert isinstance(process, OrderProcess)
+    usual = round(mean_order_amount(known.snapshot), 6)
+    found: list[AmountMember] = [_fit_process(known.snapshot, process)]
+    amounts = spend(known.labelled)
+    if (amounts > 0).sum() >= MIN_ROWS_WITH_SPEND and usual > 0:
+        found.append(_fit_regression(known.labelled, amounts, usual))
+        if isinstance(trees, ClockTrees):
+            found.append(_fit_trees(known.labelled, amounts, trees.clock, usual, seed))
+    return {member.name: member for member in found}
+
+
+def year_over_quarter(members: Mapping[str, AmountMember], snapshot: pd.DataFrame) -> np.ndarray:
+    """Orders of 365 days over those of 90, the mean in logs of what process and clock expect."""
+    logs = [
+        np.diff(
+            np.log([np.maximum(member.orders(snapshot, days), 1e-9) for days in HORIZONS]), axis=0
+        )[0]
+        for member in members.values()
+        if not isinstance(member, AmountRegression)
+    ]
+    return np.maximum(np.exp(np.mean(logs, axis=0)), 1.0)
+
+
+def year_log_odds(members: Mapping[str, AmountMember], snapshot: pd.DataFrame) -> np.ndarray:
+    """Log odds of an order in 365 days less those in 90, the mean of process and clock."""
+    gains = []
+    for member in members.values():
+        if not isinstance(member, AmountRegression):
+            quarter, year = (member.log_odds(snapshot, days) for days in HORIZONS)
+            gains.append(year - quarter)
+    return np.maximum(np.mean(gains, axis=0), 0.0)
+
+
+def _fit_process(snapshot: pd.DataFrame, process: OrderProcess) -> ProcessAmount:
+    gross = float(snapshot["gross_spend_amount"].sum())
+    net = float(snapshot["net_spend_amount"].clip(lower=0).sum())
+    share = round(min(net / gross, 1.0), 6) if gross > 0 else 1.0
+    return ProcessAmount(process, rounded(amounts_of(rfm(snapshot))), share)
+
+
+def _fit_regression(
+    labelled: pd.DataFrame, amounts: np.ndarray, mean_order_amount: float
+) -> AmountRegression:
+    is_spent = amounts > 0
+    table = _columns(labelled[is_spent], mean_order_amount)
+    center, scale = table.mean(axis=0), table.std(axis=0)
+    scale = np.where(scale > 0, scale, 1.0)
+    share = np.maximum(amounts[is_spent] / mean_order_amount, MIN_AMOUNT_OF_MEAN)
+    fitter = GammaRegressor(alpha=PENALTY, solver="newton-cholesky", tol=1e-8)
+    fitter.fit((table - center) / scale, share)
+    return AmountRegression(
+        mean_order_amount,
+        round(float(fitter.intercept_), 6),
+        center.round(6).tolist(),
+        (fitter.coef_ / scale).round(6).tolist(),
+    )
+
+
+def _fit_trees(
+    labelled: pd.DataFrame,
+    amounts: np.ndarray,
+    clock: BuyingClock,
+    mean_order_amount: float,
+    seed: int,
+) -> AmountTrees:
+    expected = Expected.of(clock, labelled, HORIZON_DAYS)
+    offset = amount_offset(labelled, expected, mean_order_amount)
+    is_spent = amounts > 0
+    unit = float(np.log(amounts.sum() / np.exp(offset[is_spent]).sum()))
+    if_any = np.where(is_spent, amounts, np.nan)
+    trees = boosting.fit(labelled, if_any, offset + unit, "gamma", seed)
+    raw = np.exp(trees.margin(labelled, offset))[is_spent]
+    shift = round(float(np.log(amounts.sum() / raw.sum())), 6)
+    return AmountTrees(
+        clock,
+        mean_order_amount,
+        OffsetTrees(**{**trees.parameters(), "shift": shift}, trees=trees.trees),
+    )
+
+
+def _columns(snapshots: pd.DataFrame, mean_order_amount: float) -> np.ndarray:
+    """Columns of the regression, shape (n_rows, n_columns): shares of the usual amount, in logs."""
+    own = own_order_amount(snapshots, mean_order_amount) / mean_order_amount
+    last, largest = (
+        np.maximum(snapshots[name].to_numpy(dtype=float) / mean_order_amount, MIN_AMOUNT_OF_MEAN)
+        for name in ("last_order_amount", "max_order_amount")
+    )
+    amounts = np.column_stack([np.log(own), np.log1p(last), np.log1p(largest)])
+    return np.concatenate([amounts, covariates(snapshots).to_numpy()], axis=1)
