@@ -6,17 +6,22 @@ so nothing is censored within it and both figures are plain averages.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from ml_tasks.customer_model import chance, order_process
+from ml_tasks.customer_model.chance import PROCESS
+from ml_tasks.customer_model.known import Known
 from ml_tasks.lookback.figures import survival as figures_of_customers
 from ml_tasks.shared import slices
 from ml_tasks.shared.metrics import calibration_error
 from ml_tasks.shared.plots import lines, reliability
 from ml_tasks.survival.aft import fit_aft
+from ml_tasks.survival.anchored import AnchoredModel, anchored, process_survival
 from ml_tasks.survival.model import HORIZONS_DAYS, CoxModel, fit_cox
 from ml_tasks.survival.observations import known_on
 from ml_tasks.survival.recency import MIN_EVENTS, MIN_FOLLOW_UP_DAYS, RecencyModel, fit_recency
@@ -27,39 +32,76 @@ CALIBRATION_DAYS = (30, 90, 180)
 MAX_CUTS = 2
 
 
+@dataclass(frozen=True)
+class Told:
+    """The combined chance of an order within 90 days, as it was told on past dates.
+
+    Attributes:
+        known: What may be seen.
+        chance: A row per date and customer: as_of_date, origin_date, customer_id,
+            order_probability.
+    """
+
+    known: Known
+    chance: pd.DataFrame
+
+    @classmethod
+    def of(cls, known: Known, told: pd.DataFrame) -> Told:
+        """From what `chance.tell` told."""
+        frame = told[["as_of_date", "origin_date"]].assign(
+            customer_id=known.labelled.loc[told.index, "customer_id"],
+            order_probability=chance.combined(known, told) if len(told) else [],
+        )
+        return cls(known, frame)
+
+    @property
+    def origins(self) -> list[pd.Timestamp]:
+        """Dates on which members were fitted."""
+        return [pd.Timestamp(day) for day in self.chance["origin_date"].unique()]
+
+    def on(self, cut: pd.Timestamp, test: pd.DataFrame) -> pd.DataFrame:
+        """The rows of `test` that something was told of, with it."""
+        asked = self.chance[self.chance["as_of_date"] == cut]
+        return test.merge(asked[["customer_id", "order_probability"]], on="customer_id")
+
+
 def evaluate(
-    observations: pd.DataFrame, training_date: pd.Timestamp, counts: pd.DataFrame
+    observations: pd.DataFrame,
+    training_date: pd.Timestamp,
+    counts: pd.DataFrame,
+    told: Told | None = None,
 ) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
-    """Figures of Cox's model, of the baseline and of an AFT beside them.
+    """Figures of the combination, of Cox's model, of the baseline and of an AFT beside them.
 
     Args:
         observations: As of `observations_of`, known on `training_date`.
         training_date: Nothing of that day or later is in them.
         counts: Columns of features.shop_days.
+        told: For the combination, on whose origins the cuts then lie; None: there is none.
 
     Returns:
         One entry per test date, newest first, and plots of the newest; both empty where the shop
         was not watched for long enough.
     """
-    dates = sorted(observations["snapshot_date"].unique())
-    horizon_days = min(max(HORIZONS_DAYS), (training_date - dates[0]).days // 2) if dates else 0
     report: list[dict[str, Any]] = []
     plots: dict[str, bytes] = {}
+    dates = sorted(observations["snapshot_date"].unique())
+    horizon_days = min(max(HORIZONS_DAYS), (training_date - dates[0]).days // 2) if dates else 0
     if horizon_days < MIN_FOLLOW_UP_DAYS:
         return report, plots
     end = training_date
-    for cut in reversed(dates):
+    for cut in sorted(told.origins if told and told.origins else dates, reverse=True):
         if (end - cut).days < horizon_days:
             continue
         past = known_on(observations, cut)
         if len(report) == MAX_CUTS or not is_enough(past, cut):
             break
         test = observations[observations["snapshot_date"] == cut]
+        if told and told.origins:
+            test = told.on(cut, test)
+        survival = _curves(past, test, cut, counts, told)
+        survival = {name: s[:, : horizon_days + 1] for name, s in survival.items()}
         days = test["days"].to_numpy()
-        shop_days = fit_shop_days(test.rename(columns={"snapshot_date": "as_of_date"}), counts)
-        fitted = (fit_cox(past, cut, shop_days), fit_recency(past), fit_aft(past, shop_days))
-        models = [m for m in fitted if m]
-        survival = {m.name: m.survival(test, cut)[:, : horizon_days + 1] for m in models}
         report.append(
             {
                 "cut_date": str(cut.date()),
@@ -76,6 +118,27 @@ def evaluate(
         plots = plots or plots_of(survival, days)
         end = cut
     return report, plots
+
+
+def _curves(
+    past: pd.DataFrame,
+    test: pd.DataFrame,
+    cut: pd.Timestamp,
+    counts: pd.DataFrame,
+    told: Told | None,
+) -> dict[str, np.ndarray]:
+    """S(t) of the test's customers by model, each fitted to what was known on the cut."""
+    shop_days = fit_shop_days(test.rename(columns={"snapshot_date": "as_of_date"}), counts)
+    fitted = [m for m in (fit_cox(past, cut, shop_days), fit_recency(past)) if m]
+    survival = {m.name: m.survival(test, cut) for m in fitted}
+    aft = fit_aft(past, shop_days)
+    beside = {aft.name: aft.survival(test, cut)} if aft else {}
+    if told is None or "order_probability" not in test:
+        return survival | beside
+    process = order_process.fit(PROCESS, told.known.at(cut).snapshot)
+    shapes = [process_survival(process, test), *survival.values()]
+    said = anchored(shapes, test["order_probability"].to_numpy(dtype=float))
+    return {AnchoredModel.name: said, **survival, **beside}
 
 
 def served(test: pd.DataFrame, survival: np.ndarray) -> dict[str, Any]:
@@ -188,7 +251,9 @@ def _mean(report: list[dict[str, Any]], name: str) -> dict[str, float]:
 
 def headlines(report: list[dict[str, Any]]) -> dict[str, float]:
     """Mean figures over the cuts, the baseline's as `baseline_<name>`; finite ones."""
-    prefixes = {CoxModel.name: "", RecencyModel.name: "baseline_"}
+    is_combined = any(AnchoredModel.name in cut for cut in report)
+    ours = AnchoredModel.name if is_combined else CoxModel.name
+    prefixes = {ours: "", RecencyModel.name: "baseline_"}
     return {
         prefix + key: value
         for name, prefix in prefixes.items()

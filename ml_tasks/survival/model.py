@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -66,6 +66,13 @@ class CoxModel:
 
 
 SurvivalModel = CoxModel | RecencyModel
+
+
+class Curves(Protocol):
+    """Whatever says a curve of each customer."""
+
+    def survival(self, snapshots: pd.DataFrame, day: pd.Timestamp) -> np.ndarray:
+        """S(t) of each row, looked at on `day`: (n_rows, CAP_DAYS + 1), first column 1."""
 
 
 def to_dict(model: SurvivalModel) -> dict[str, Any]:
@@ -145,7 +152,7 @@ def _coefficients(observations: pd.DataFrame, shop_days: ShopDays) -> pd.Series 
     return fitter.params_ / scale
 
 
-def predict(model: SurvivalModel, snapshots: pd.DataFrame, day: pd.Timestamp) -> pd.DataFrame:
+def predict(model: Curves, snapshots: pd.DataFrame, day: pd.Timestamp) -> pd.DataFrame:
     """When each customer will be back, counted from the date of the snapshots.
 
     Rows go through in chunks, so that no more than CHUNK_ROWS curves are held at a time.
@@ -165,9 +172,7 @@ def predict(model: SurvivalModel, snapshots: pd.DataFrame, day: pd.Timestamp) ->
     return pd.concat(parts)
 
 
-def _predict_chunk(
-    model: SurvivalModel, snapshots: pd.DataFrame, day: pd.Timestamp
-) -> pd.DataFrame:
+def _predict_chunk(model: Curves, snapshots: pd.DataFrame, day: pd.Timestamp) -> pd.DataFrame:
     survival = model.survival(snapshots, day)
     columns = {
         "customer_id": snapshots["customer_id"],

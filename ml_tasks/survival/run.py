@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 import pandas as pd
 
+from ml_tasks.churn.outcomes import is_learnable
+from ml_tasks.customer_model import chance
+from ml_tasks.customer_model.chance import ChanceModel
+from ml_tasks.customer_model.known import HORIZON_DAYS, Known
 from ml_tasks.shared.bias import BiasFigures
 from ml_tasks.shared.contest import HIGHER, LOWER
 from ml_tasks.shared.features import FeatureStore
 from ml_tasks.shared.model import TrainedModel, canonical_json
 from ml_tasks.shared.plots import lines
+from ml_tasks.survival.anchored import AnchoredModel, Survival, restored
 from ml_tasks.survival.curves import CURVE_COLUMNS, curves_by_group
 from ml_tasks.survival.effects import EFFECT_COLUMNS, fit_effects, with_reasons
-from ml_tasks.survival.evaluate import evaluate, headlines, is_better, is_enough
+from ml_tasks.survival.evaluate import Told, evaluate, headlines, is_better, is_enough
 from ml_tasks.survival.model import (
     CAP_DAYS,
     HORIZONS_DAYS,
     CoxModel,
     fit_cox,
-    from_dict,
     predict,
     to_dict,
 )
@@ -43,10 +48,9 @@ NO_EFFECTS = "the model is older than its effects"
 def train(training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
     """Fit on all grid snapshots before `training_date`, by what was known on it.
 
-    The fit has no random part; `seed` is there because every question has one. A hazard that was
-    observed for less than a year goes on at its mean rate, and the model's name says so.
+    A hazard that was observed for less than a year goes on at its mean rate, and the model's name
+    says so.
     """
-    del seed
     known_date = pd.Timestamp(training_date)
     observations = observations_of(store.next_orders(training_date, MAX_CUSTOMERS))
     if not is_enough(observations, known_date):
@@ -54,11 +58,16 @@ def train(training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
         return TrainedModel(NO_MODEL, training_date, {"reason": reason})
     counts = store.shop_days(training_date)
     shop_days = fit_shop_days(store.snapshot(training_date), counts)
-    report, plots = evaluate(observations, known_date, counts)
+    fitted = _fit_chance(training_date, store, seed)
+    told = Told.of(fitted.known, fitted.told) if fitted else None
+    report, plots = evaluate(observations, known_date, counts, told)
     curves = curves_by_group(observations)
     effects, check = fit_effects(observations, shop_days)
-    cox = fit_cox(observations, known_date, shop_days) if is_better(report) else None
-    model = cox or fit_recency(observations)
+    cox, recency = fit_cox(observations, known_date, shop_days), fit_recency(observations)
+    model: Survival = cox if cox and is_better(report) else recency
+    if fitted:
+        shapes = tuple(shape for shape in (cox, recency) if shape)
+        model = AnchoredModel(fitted.model, shapes)
     is_extended = model.observed_days < CAP_DAYS
     groups = [part for cut in report[:1] for part in cut["groups"] if part["model"] == model.name]
     return TrainedModel(
@@ -66,13 +75,16 @@ def train(training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
         training_date=training_date,
         parameters={"observed_days": model.observed_days, "cap_days": CAP_DAYS},
         artefacts={
-            MODEL_FILE: canonical_json(to_dict(model)).encode(),
+            MODEL_FILE: canonical_json(
+                model.to_dict() if isinstance(model, AnchoredModel) else to_dict(model)
+            ).encode(),
+            **(model.chance.artefacts() if isinstance(model, AnchoredModel) else {}),
             CURVES_FILE: curves.to_json(orient="columns", double_precision=15).encode(),
             EFFECTS_FILE: effects.to_json(orient="columns", double_precision=15).encode(),
         },
         metrics=headlines(report) | {"count_observations": float(len(observations))},
         report={
-            "decision": _decision(model.name, check),
+            "decision": _decision(model.name, fitted, report, check),
             "proportional_hazards": check,
             "cuts": report,
             "warnings": [warning for part in groups for warning in part["warnings"]],
@@ -109,7 +121,7 @@ def score_shard(
     snapshots = store.snapshot(as_of_date)
     if model.name == NO_MODEL:
         return {QUESTION: _not_scored(snapshots, model.parameters["reason"])}
-    fitted = from_dict(json.loads(model.artefacts[MODEL_FILE]))
+    fitted = restored(json.loads(model.artefacts[MODEL_FILE]), model.artefacts)
     return {QUESTION: _scored(predict(fitted, snapshots, pd.Timestamp(as_of_date)))}
 
 
@@ -143,12 +155,46 @@ def _curves_and_effects(model: TrainedModel) -> dict[str, pd.DataFrame]:
     }
 
 
-def _decision(name: str, check: dict[str, Any]) -> str:
-    """Why this model, and what the check of proportional hazards led to: Markdown."""
-    is_cox = name == CoxModel.name
+@dataclass(frozen=True)
+class _Chance:
+    """The combined chance of an order within 90 days, and what it was learnt from."""
+
+    known: Known
+    told: pd.DataFrame
+    model: ChanceModel
+    combination: chance.Combination
+
+
+def _fit_chance(training_date: date, store: FeatureStore, seed: int) -> _Chance | None:
+    """The same as churn's of the date; None where it has none."""
+    store = store.sample_for(training_date, HORIZON_DAYS)
+    labelled = store.labelled_snapshots(training_date, HORIZON_DAYS)
+    if not is_learnable(labelled):
+        return None
+    known = Known.of(labelled, store.snapshot(training_date), store.shop_days(training_date))
+    told = chance.tell(known, seed)
+    return _Chance(known, told, *chance.fit(known, told, seed))
+
+
+def _decision(
+    name: str, fitted: _Chance | None, report: list[dict[str, Any]], check: dict[str, Any]
+) -> str:
+    """What the curves are made of, and what the check of hazards led to: Markdown."""
+    if fitted:
+        tested = f"{len(report)} past dates" if report else "no past date, the shop is too young"
+        of_curves = (
+            f"Chance of an order within 90 days combined: {fitted.combination}. The curve through"
+            " it has the mean shape of the order process, Cox's model and Kaplan-Meier by recency;"
+            f" tested on {tested}."
+        )
+    else:
+        beat = "beat" if name == CoxModel.name else "did not beat, or could not be tested against,"
+        of_curves = (
+            f"Cox's model {beat} Kaplan-Meier by recency out of time, on concordance and integrated"
+            " Brier score; too few customers came back, or too few did not, to combine more."
+        )
     lines_ = [
-        f"Cox's model {'beat' if is_cox else 'did not beat, or could not be tested against,'} "
-        "Kaplan-Meier by recency out of time, on concordance and integrated Brier score.",
+        of_curves,
         "",
         f"Proportional hazards in the model of the effects: {check['decision']}.",
     ]

@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml_tasks.churn import model as churn
 from ml_tasks.churn import profile, reasons, run, words
 from ml_tasks.churn.baselines import BASELINES
 from ml_tasks.churn.evaluate import MODEL
+from ml_tasks.customer_model import chance
+from ml_tasks.customer_model.known import Known
 from ml_tasks.shared.check import checked
 from perennial import contracts
 from tests.unit.planted_shop import PlantedShop, plant, snapshot
@@ -31,8 +32,9 @@ def shop():
 def fitted(shop):
     """Each model that may be published, and what is usual beside it."""
     labelled, now = shop.labelled_snapshots(TRAINING_DATE, 90), shop.snapshot(TRAINING_DATE)
-    models = {name: fit(labelled, now) for name, fit in BASELINES.items()}
-    models[MODEL] = churn.fit_trees(labelled, now, shop.shop_days(TRAINING_DATE), 1)
+    known = Known.of(labelled, now, shop.shop_days(TRAINING_DATE))
+    models = {name: fit(known) for name, fit in BASELINES.items()}
+    models[MODEL] = chance.fit(known, chance.tell(known, 1), 1)[0]
     return {name: (model, reasons.usual_of(model, now)) for name, model in models.items()}
 
 

@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ml_tasks.churn import run as churn_run
 from ml_tasks.shared import buying_clock
 from ml_tasks.shared.check import checked
 from ml_tasks.shared.model import TrainedModel, canonical_json
-from ml_tasks.survival import effects, evaluate, hazards, model, observations, run
+from ml_tasks.survival import anchored, effects, evaluate, hazards, model, observations, run
 from ml_tasks.survival.curves import (
     curves_by_group,
     extended,
@@ -21,7 +22,7 @@ from ml_tasks.survival.curves import (
 from ml_tasks.survival.effects import fit_effects
 from ml_tasks.survival.shop_days import ShopDays, fit_shop_days
 from perennial import contracts
-from tests.unit.planted_shop import plant, shop_days
+from tests.unit.planted_shop import plant, shop_days, snapshot, with_outcome
 
 CONTRACT = contracts.load("survival")
 DAY = pd.Timestamp("2021-01-01")
@@ -237,30 +238,23 @@ class Store:
             gaps = np.ceil(rng.exponential(1 / max(rate, 1e-9), 700))
             days = rng.integers(0, 60) + np.r_[0, np.cumsum(gaps)]
             rows += [(f"c{number:04d}", day) for day in days[days < 700]]
-        self.orders = pd.DataFrame(rows, columns=["customer_id", "day"])
+        self.orders = pd.DataFrame(rows, columns=["customer_id", "day"]).assign(amount=10.0)
         self.orders["ordered_date"] = self.first + pd.to_timedelta(self.orders.pop("day"), "D")
 
+    one_in = 1
+
+    def sample_for(self, training_date: date, horizon_days: int) -> "Store":
+        return self
+
     def snapshot(self, as_of_date: date) -> pd.DataFrame:
-        day = pd.Timestamp(as_of_date)
-        seen = self.orders[self.orders["ordered_date"] < day]
-        age = (day - seen["ordered_date"]).dt.days
-        spans = {f"in_{n}d": age <= n for n in (30, 90, 180)}
-        by = seen.assign(age=age, **spans).groupby("customer_id")
-        frame = pd.DataFrame(
-            {
-                "days_since_first_order": by["age"].max(),
-                "days_since_last_order": by["age"].min(),
-                "count_orders": by.size(),
-                "count_order_days": by["ordered_date"].nunique(),
-                **{f"count_orders_{n}d": by[f"in_{n}d"].sum() for n in (30, 90, 180)},
-                "count_orders_365d": by.size(),
-                "net_spend_amount_90d": by["in_90d"].sum() * 10.0,
-                "net_spend_amount_365d": by.size() * 10.0,
-            }
-        )
-        span = frame["days_since_first_order"] - frame["days_since_last_order"]
-        frame["avg_days_between_orders"] = span / (frame["count_orders"] - 1).replace(0, np.nan)
-        return frame.reset_index().assign(country="Land", as_of_date=day)
+        return snapshot(self.orders, pd.Timestamp(as_of_date))
+
+    def labelled_snapshots(self, known_by: date, horizon_days: int) -> pd.DataFrame:
+        newest = pd.Timestamp(known_by) - pd.Timedelta(days=horizon_days)
+        grid = pd.date_range(self.first + pd.Timedelta(days=1), newest, freq="MS")
+        parts = [with_outcome(self.orders, self.snapshot(day), horizon_days) for day in grid]
+        nobody = with_outcome(self.orders, self.snapshot(self.first), horizon_days)
+        return pd.concat(parts, ignore_index=True) if parts else nobody
 
     def shop_days(self, as_of_date: date) -> pd.DataFrame:
         return shop_days(self.orders, pd.Timestamp(as_of_date))
@@ -296,16 +290,36 @@ def trained(store):
     return run.train(date(2021, 6, 1), store, seed=7)
 
 
-def test_model_that_beats_the_baseline_is_used_and_says_so(trained):
-    assert trained.name == "cox"
+def test_the_combination_is_used_and_says_what_it_is_made_of(trained):
+    assert trained.name == "combined"
     metrics = trained.metrics
     assert metrics["concordance"] > metrics["baseline_concordance"]
-    assert trained.report["cuts"][0]["cut_date"] == "2020-12-01"
+    assert metrics["integrated_brier"] < metrics["baseline_integrated_brier"]
+    (cut,) = trained.report["cuts"]
+    assert {"combined", "cox", "kaplan_meier_by_recency"} <= cut.keys()
+
+
+def test_day_90_is_churns_chance_to_the_last_digit(store, trained):
+    churn = churn_run.train(date(2021, 6, 1), store, seed=7)
+    day = date(2021, 6, 10)
+    stays_away = churn_run.score(day, churn, store)["churn"]["churn_probability_90d"]
+    found = run.score(day, trained, store)["survival"]["order_probability_90d"]
+    assert found.to_numpy() == pytest.approx(1 - stays_away.to_numpy(), abs=1e-9)
+
+
+def test_anchoring_keeps_the_shape_and_meets_the_chance():
+    # hazards of .01 and .03 a day: their mean at t is (exp(-.01 t) + exp(-.03 t)) / 2
+    days = np.arange(181)
+    curves = [np.exp(-rate * days)[None, :] for rate in (0.01, 0.03)]
+    found = anchored.anchored(curves, np.array([0.5]))[0]
+    assert found[90] == pytest.approx(0.5)
+    mean = -np.log((np.exp(-0.01 * days) + np.exp(-0.03 * days)) / 2)
+    assert -np.log(found) == pytest.approx(mean * np.log(2) / mean[90])
 
 
 def test_card_tells_the_check_of_proportional_hazards(trained):
     decision = trained.report["decision"]
-    assert decision.startswith("Cox's model beat Kaplan-Meier by recency out of time")
+    assert decision.startswith("Chance of an order within 90 days combined: pareto_nbd")
     rows = [line for line in decision.splitlines() if line.startswith("| log_")]
     assert len(rows) >= 4
     pictures = {"calibration_90d.png", "mean_survival.png", "survival_curves.png"}
@@ -354,7 +368,7 @@ def test_equal_data_give_equal_bytes_and_scores_follow_from_them(store, trained)
         pytest.param("2021-03-15", 0.02, "no_model", id="watched for two months"),
         pytest.param("2021-05-20", 0.02, "no_model", id="no snapshot yet"),
         pytest.param("2020-01-15", 0.0, "no_model", id="nobody came back"),
-        pytest.param("2021-01-15", 0.02, "kaplan_meier_by_recency_extended", id="half a year"),
+        pytest.param("2021-01-15", 0.02, "combined_extended", id="half a year"),
         pytest.param("2020-01-15", 0.5, "cox_extended", id="all are soon back"),
     ],
 )
@@ -571,7 +585,7 @@ def test_mean_of_customers_is_the_curve_of_the_same_customers(store):
 
 def test_expected_days_and_chances_are_those_of_the_own_curve(store, trained):
     day = date(2021, 6, 10)
-    fitted = model.from_dict(json.loads(trained.artefacts[run.MODEL_FILE]))
+    fitted = anchored.restored(json.loads(trained.artefacts[run.MODEL_FILE]), trained.artefacts)
     curves = fitted.survival(store.snapshot(day), pd.Timestamp(day))
     scores = run.score(day, trained, store)["survival"]
     plain = [sum(curve[t] for t in range(1, 366)) for curve in curves]

@@ -1,0 +1,105 @@
+"""Curves of the days to the next order that go through the combined chance on day 90.
+
+How likely an order is within 90 days is told by `customer_model`, as for churn and value. When it
+comes, sooner or later, is told by the shape of three curves: the order process's, Cox's and that of
+Kaplan-Meier by recency. Their mean gives the shape; its cumulative hazard is multiplied for each
+customer so that day 90 is the combined chance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ml_tasks.customer_model.chance import PROCESS, ChanceModel
+from ml_tasks.customer_model.known import HORIZON_DAYS
+from ml_tasks.customer_model.order_process import OrderProcess, histories
+from ml_tasks.survival.curves import CAP_DAYS
+from ml_tasks.survival.model import SurvivalModel, from_dict, to_dict
+
+# Days for which the process is asked; in between its cumulative hazard is a straight line.
+PROCESS_DAYS = (0, 30, HORIZON_DAYS, 180, CAP_DAYS)
+LEAST_HAZARD, LEAST_SURVIVAL = 1e-9, 1e-12
+
+
+@dataclass(frozen=True)
+class AnchoredModel:
+    """The chance of an order within 90 days, and the shape of the curve through it.
+
+    Attributes:
+        chance: Of an order within 90 days.
+        shapes: Curves beside that of the chance's own process.
+    """
+
+    chance: ChanceModel
+    shapes: tuple[SurvivalModel, ...]
+
+    name = "combined"
+
+    @property
+    def observed_days(self) -> int:
+        """The shapes were observed so far; beyond, they go on at their rate."""
+        return min(shape.observed_days for shape in self.shapes)
+
+    def survival(self, snapshots: pd.DataFrame, day: pd.Timestamp) -> np.ndarray:
+        """S(t) of each row, looked at on `day`: (n_rows, CAP_DAYS + 1), first column 1."""
+        process = self.chance.members[PROCESS]
+        assert isinstance(process, OrderProcess)
+        curves = [shape.survival(snapshots, day) for shape in self.shapes]
+        return anchored(
+            [process_survival(process, snapshots), *curves], self.chance.predict(snapshots)
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON, without the trees of the chance."""
+        shapes = [to_dict(shape) for shape in self.shapes]
+        return {"kind": self.name, "chance": self.chance.parameters(), "shapes": shapes}
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any], artefacts: Mapping[str, bytes]) -> AnchoredModel:
+        """From what `to_dict` wrote and the trees' file."""
+        shapes = tuple(from_dict(shape) for shape in content["shapes"])
+        return cls(ChanceModel.restored(content["chance"], artefacts), shapes)
+
+
+def restored(content: dict[str, Any], artefacts: Mapping[str, bytes]) -> Survival:
+    """The model of any kind that was stored, today's or one of before."""
+    if content["kind"] == AnchoredModel.name:
+        return AnchoredModel.from_dict(content, artefacts)
+    return from_dict(content)
+
+
+Survival = AnchoredModel | SurvivalModel
+
+
+def process_survival(process: OrderProcess, snapshots: pd.DataFrame) -> np.ndarray:
+    """Chance of no order by the end of day 0..CAP_DAYS, shape (n_rows, CAP_DAYS + 1)."""
+    past = histories(snapshots)
+    silent = [process.fitted.no_order_probability(past, float(day)) for day in PROCESS_DAYS[1:]]
+    hazard = _hazard(np.column_stack([np.ones(len(snapshots)), *silent]))
+    days = np.arange(CAP_DAYS + 1)
+    right = np.searchsorted(PROCESS_DAYS, days).clip(min=1)
+    begin, end = (np.array(PROCESS_DAYS)[right - 1], np.array(PROCESS_DAYS)[right])
+    share = (days - begin) / (end - begin)
+    return np.exp(-(hazard[:, right - 1] * (1 - share) + hazard[:, right] * share))
+
+
+def anchored(curves: list[np.ndarray], chance: np.ndarray) -> np.ndarray:
+    """Mean of the curves, its hazard multiplied so that day 90 is as given.
+
+    Args:
+        curves: S(t) for t = 0..h, h at least 90, shape (n_rows, h + 1) each.
+        chance: Of an order within 90 days, shape (n_rows,).
+    """
+    hazard = _hazard(np.mean(curves, axis=0))
+    wanted = _hazard(1 - chance)
+    factor = wanted / np.maximum(hazard[:, HORIZON_DAYS], LEAST_HAZARD)
+    return np.exp(-hazard * factor[:, None])
+
+
+def _hazard(survival: np.ndarray) -> np.ndarray:
+    return -np.log(np.clip(survival, LEAST_SURVIVAL, 1.0))
