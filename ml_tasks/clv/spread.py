@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 # Quantiles that are published; 8 in 10 lie between the outer ones.
 LEVELS = {"lower": 0.1, "median": 0.5, "upper": 0.9}
@@ -88,7 +89,7 @@ class Spread:
         return table[group, low] * (1 - part) + table[group, low + 1] * part
 
 
-def fit(chance: np.ndarray, expected: np.ndarray, amount: np.ndarray) -> Spread:
+def fit(chance: ArrayLike, expected: ArrayLike, amount: ArrayLike) -> Spread:
     """Take the spread off past amounts; at least one is above 0.
 
     Args:
@@ -96,13 +97,13 @@ def fit(chance: np.ndarray, expected: np.ndarray, amount: np.ndarray) -> Spread:
         expected: Mean amount, nothing included, likewise.
         amount: That came.
     """
-    chance, expected, amount = (np.asarray(values) for values in (chance, expected, amount))
-    has_spent = amount > 0
-    ratio = amount[has_spent] * chance[has_spent] / expected[has_spent]
+    chances_of, means, came = (np.asarray(values) for values in (chance, expected, amount))
+    has_spent = came > 0
+    ratio = came[has_spent] * chances_of[has_spent] / means[has_spent]
     groups = max(1, min(COUNT_GROUPS, int(has_spent.sum()) // MIN_ROWS_OF_A_GROUP))
     inner = np.linspace(0, 1, groups + 1)[1:-1]
-    chances = np.quantile(chance[has_spent], inner)
-    group = np.searchsorted(chances, chance[has_spent], side="right")
+    chances = np.quantile(chances_of[has_spent], inner)
+    group = np.searchsorted(chances, chances_of[has_spent], side="right")
     steps = np.linspace(0, 1, STEPS + 1)
     ratios = [
         np.quantile(ratio[group == k] if (group == k).any() else ratio, steps).round(6).tolist()

@@ -179,7 +179,8 @@ def combined(known: Known, told: pd.DataFrame) -> np.ndarray:
     """
     happened = has_ordered(known.labelled.loc[told.index])
     found = pd.Series(np.nan, index=told.index)
-    for date, asked in told.groupby("origin_date"):
+    for date in told["origin_date"].unique():
+        asked = told[told["origin_date"] == date]
         names = tuple(name for name in MEMBERS if asked[name].notna().all())
         learnt = combine(told, happened, pd.Timestamp(date), names)
         shift = learnt.shift(_by_name(asked[asked["as_of_date"] == date], names))
