@@ -1,4 +1,8 @@
-"""Weekly demand: statsforecast's models as they come, their median, and last year's weeks."""
+"""Weekly demand: statsforecast's models as they come, their median, boosted trees over lags, rules.
+
+Weeks that are not known are left to the trees as missing; statsforecast's models can't take them,
+and get the line between the known weeks around.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +15,19 @@ import pandas as pd
 from statsforecast import StatsForecast
 from statsforecast.models import (
     IMAPA,
+    MSTL,
+    TSB,
     AutoARIMA,
     AutoCES,
     AutoETS,
     CrostonSBA,
     SeasonalNaive,
     Theta,
+    ZeroModel,
 )
 from statsforecast.utils import ConformalIntervals
 
+from benchmarks.peers.lags import forecast_by_trees
 from benchmarks.predictions import Predictions, for_each_cut
 
 HORIZON_WEEKS = 8
@@ -28,7 +36,7 @@ LEVEL = 80
 COUNT_PRODUCTS = 1_000
 REVENUE_WEEKS = 13
 SOLD_WEEKS, OF_WEEKS = 26, 52
-# Two years hold too few seasons for a seasonal fit: ARIMA, ETS, CES and Theta go without.
+WEEK = pd.Timedelta(weeks=1)
 INTERVALS = ConformalIntervals(h=HORIZON_WEEKS, n_windows=2)
 MODELS = {
     "auto_arima": AutoARIMA(),
@@ -36,44 +44,60 @@ MODELS = {
     "theta": Theta(),
     "auto_ces": AutoCES(),
     "croston_sba": CrostonSBA(prediction_intervals=INTERVALS),
+    "tsb": TSB(0.2, 0.2, prediction_intervals=INTERVALS),
     "imapa": IMAPA(prediction_intervals=INTERVALS),
     "seasonal_naive": SeasonalNaive(season_length=SEASON_WEEKS),
+    "all_zero": ZeroModel(),
 }
-MEDIAN_OF = ("auto_arima", "auto_ets", "theta", "auto_ces", "imapa")
-MEDIAN = "median_of_five"
+# Two known years are needed for a season; a shorter series gets what the model beside says.
+SEASONAL = {
+    "theta_52": (Theta(season_length=SEASON_WEEKS), "theta"),
+    "mstl_52_ets": (MSTL(SEASON_WEEKS, trend_forecaster=AutoETS(model="ZZN")), "auto_ets"),
+}
+TREES = "xgboost_lags"
+MEDIAN = "median_of_all"
+NOT_IN_MEDIAN = ("seasonal_naive", "all_zero")
+QUANTILES = ["p10", "p50", "p90"]
 
 
 def predict(folder: Path, cut: pd.Timestamp) -> Predictions:
-    """All peers at one origin; series shorter than a model takes get that of their last weeks."""
+    """All peers at one origin; a series that a model fails on gets its last week again."""
     weeks = pd.read_parquet(folder / "product_weeks.parquet")
-    series = _series(weeks, cut)
+    known = folder / "known_weeks.parquet"
+    series = _series(weeks, cut, pd.read_parquet(known) if known.exists() else None)
+    filled = series.assign(y=series.groupby("unique_id")["y"].transform(pd.Series.interpolate))
     said, told = Predictions(), {}
     for name, model in MODELS.items():
         with said.timed(name):
-            forecaster = StatsForecast(
-                [model], freq="W-MON", n_jobs=1, fallback_model=SeasonalNaive(season_length=1)
-            )
-            frame = forecaster.forecast(df=series, h=HORIZON_WEEKS, level=[LEVEL])
-        told[name] = _named(frame)
+            told[name] = _forecast(model, filled)
+    length = filled.groupby("unique_id")["y"].transform("size")
+    for name, (model, otherwise) in SEASONAL.items():
+        with said.timed(name):
+            of_long = filled[length >= 2 * SEASON_WEEKS]
+            told[name] = _with(told[otherwise], _forecast(model, of_long) if len(of_long) else None)
+    with said.timed(TREES):
+        told[TREES] = forecast_by_trees(series, HORIZON_WEEKS, SEASON_WEEKS)
+    members = [name for name in told if name not in NOT_IN_MEDIAN]
     with said.timed(MEDIAN):
-        stacked = np.stack([told[name][["mean", "p10", "p90"]].to_numpy() for name in MEDIAN_OF])
-        median = np.nanmedian(stacked, axis=0)
-    keys = told["theta"][["product_id", "week_start_date"]]
-    told[MEDIAN] = keys.assign(mean=median[:, 0], p10=median[:, 1], p90=median[:, 2])
-    said.seconds[MEDIAN] += sum(said.seconds[name] for name in MEDIAN_OF)
+        stacked = np.stack([told[name][["mean", *QUANTILES]].to_numpy() for name in members])
+        told[MEDIAN] = told["theta"][["product_id", "week_start_date"]].copy()
+        told[MEDIAN][["mean", *QUANTILES]] = np.nanmedian(stacked, axis=0)
+    said.seconds[MEDIAN] += sum(said.seconds[name] for name in members)
     for name, frame in told.items():
         ids = {"product_id": frame["product_id"], "week_start_date": frame["week_start_date"]}
-        values = frame[["mean", "p10", "p90"]].fillna(0).clip(lower=0)
-        said.add(name, ids, p50=values["mean"], **{c: values[c] for c in values})
+        values = frame[["mean", *QUANTILES]].fillna(0).clip(lower=0)
+        said.add(name, ids, **{column: values[column] for column in values})
     return said
 
 
-def _series(weeks: pd.DataFrame, origin: pd.Timestamp) -> pd.DataFrame:
-    """The products that are judged, from the first sale on, weeks without a sale as 0."""
-    week = pd.Timedelta(weeks=1)
-    recent = weeks[weeks["week_start_date"] >= origin - REVENUE_WEEKS * week]
+def _series(weeks: pd.DataFrame, origin: pd.Timestamp, known: pd.DataFrame | None) -> pd.DataFrame:
+    """The products that are judged, from the first sale on: unique_id, ds, y.
+
+    Weeks without a sale are 0, and NaN if they are not known.
+    """
+    recent = weeks[weeks["week_start_date"] >= origin - REVENUE_WEEKS * WEEK]
     revenue = recent.groupby("product_id")["sold_amount"].sum()
-    year = weeks[weeks["week_start_date"] >= origin - OF_WEEKS * week]
+    year = weeks[weeks["week_start_date"] >= origin - OF_WEEKS * WEEK]
     known_weeks = (origin - weeks["week_start_date"].min()).days // 7
     sold = year[year["sold_units"] > 0].groupby("product_id").size()
     often = sold[sold >= min(SOLD_WEEKS, known_weeks // 2)].index
@@ -84,15 +108,28 @@ def _series(weeks: pd.DataFrame, origin: pd.Timestamp) -> pd.DataFrame:
     wide = weeks[weeks["product_id"].isin(ids)].pivot(
         index="product_id", columns="week_start_date", values="sold_units"
     )
-    calendar = pd.date_range(weeks["week_start_date"].min(), origin - week, freq="W-MON")
-    wide = wide.reindex(index=ids, columns=calendar).fillna(0.0)
-    long = wide.rename_axis(columns="ds").stack().rename("y").reset_index()
-    is_begun = long.groupby("product_id")["y"].cumsum() > 0
-    return long[is_begun].rename(columns={"product_id": "unique_id"}).reset_index(drop=True)
+    calendar = pd.date_range(weeks["week_start_date"].min(), origin - WEEK, freq="W-MON")
+    wide = wide.reindex(index=ids, columns=calendar).fillna(0.0).astype(float)
+    is_begun = wide.cumsum(axis=1) > 0
+    if known is not None:
+        flags = known.assign(flag=1.0).pivot(
+            index="product_id", columns="week_start_date", values="flag"
+        )
+        wide = wide.where(flags.reindex(index=ids, columns=calendar).notna())
+    long = wide.rename_axis(columns="ds").stack(future_stack=True).rename("y").reset_index()
+    long = long[is_begun.stack(future_stack=True).to_numpy()]
+    return long.rename(columns={"product_id": "unique_id"}).reset_index(drop=True)
+
+
+def _forecast(model: object, series: pd.DataFrame) -> pd.DataFrame:
+    forecaster = StatsForecast(
+        [model], freq="W-MON", n_jobs=1, fallback_model=SeasonalNaive(season_length=1)
+    )
+    return _named(forecaster.forecast(df=series, h=HORIZON_WEEKS, level=[LEVEL]))
 
 
 def _named(frame: pd.DataFrame) -> pd.DataFrame:
-    """The forecast under our names of columns."""
+    """The forecast under our names of columns; the one figure is taken for median and mean."""
     frame = frame.reset_index(drop="unique_id" in frame.columns)
     model = next(c for c in frame if c not in {"unique_id", "ds"} and "-" not in c)
     low, high = f"{model}-lo-{LEVEL}", f"{model}-hi-{LEVEL}"
@@ -101,7 +138,18 @@ def _named(frame: pd.DataFrame) -> pd.DataFrame:
     frame = frame.rename(columns=names)
     for missing in {"p10", "p90"} - set(frame.columns):
         frame[missing] = np.nan
-    return frame[["product_id", "week_start_date", "mean", "p10", "p90"]].sort_values(
+    frame["p50"] = frame["mean"]
+    return frame[["product_id", "week_start_date", "mean", *QUANTILES]].sort_values(
+        ["product_id", "week_start_date"], ignore_index=True
+    )
+
+
+def _with(otherwise: pd.DataFrame, of_long: pd.DataFrame | None) -> pd.DataFrame:
+    """The forecasts of the long series, and those of the others from elsewhere."""
+    if of_long is None:
+        return otherwise
+    rest = otherwise[~otherwise["product_id"].isin(of_long["product_id"])]
+    return pd.concat([of_long, rest]).sort_values(
         ["product_id", "week_start_date"], ignore_index=True
     )
 

@@ -9,6 +9,7 @@ WINDOWS_DAYS = (30, 90, 180, 365)
 # A notebook learns from a few months whose horizon has passed; with more, both rank worse here.
 MAX_PAST_CUTS = 3
 MIN_HISTORY_DAYS = 90
+RECENCY_EDGES_DAYS = (30, 60, 90, 180, 365)
 
 
 def rfm(days: pd.DataFrame, cut: pd.Timestamp) -> pd.DataFrame:
@@ -70,3 +71,8 @@ def labelled(
         frames.append(frame)
         outcomes.append(outcome(days, frame, date, horizon))
     return (pd.concat(frames), np.concatenate(outcomes)) if frames else None
+
+
+def band_of_recency(recency_days: pd.Series) -> np.ndarray:
+    """Number of the band between RECENCY_EDGES_DAYS, shape (n,)."""
+    return np.searchsorted(RECENCY_EDGES_DAYS, recency_days)

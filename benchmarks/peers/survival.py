@@ -1,4 +1,4 @@
-"""Time to the next order: lifelines' Cox and Weibull AFT as they come, a forest, and recency."""
+"""Time to the next order: Cox, Weibull AFT, a forest, Pareto/NBD and BG/NBD, recency, nobody."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from lifelines import CoxPHFitter, KaplanMeierFitter, WeibullAFTFitter
+from lifetimes import BetaGeoFitter, ParetoNBDFitter
 from sksurv.ensemble import RandomSurvivalForest
 from sksurv.util import Surv
 
-from benchmarks.peers.history import rfm
+from benchmarks.peers.buying import PENALTIES, fitted, history_of, no_order_chance
+from benchmarks.peers.history import RECENCY_EDGES_DAYS, band_of_recency, rfm
 from benchmarks.predictions import Predictions, for_each_cut
 
 DAYS = (30, 60, 90, 180)
@@ -27,8 +29,7 @@ FOREST = {
     "random_state": 7,
     "n_jobs": 2,
 }
-PENALTIES = (0.0, 0.001, 0.01, 0.1)
-RECENCY_EDGES_DAYS = (30, 60, 90, 180, 365)
+FOREVER_DAYS = 10_000.0
 
 
 def predict(folder: Path, cut: pd.Timestamp) -> Predictions:
@@ -42,6 +43,9 @@ def predict(folder: Path, cut: pd.Timestamp) -> Predictions:
     _regressions(said, past, spell, now, features.index)
     _forest(said, past, spell, now, features.index)
     _recency(said, watched, features)
+    _probability_models(said, features)
+    nobody = np.ones((len(features), len(DAYS)))
+    _say(said, "all_zero", features.index, np.full(len(features), FOREVER_DAYS), nobody)
     return said
 
 
@@ -120,15 +124,25 @@ def _forest(
 def _recency(said: Predictions, watched: pd.DataFrame, features: pd.DataFrame) -> None:
     """Kaplan-Meier's curve of those who ordered about as long ago."""
     with said.timed("recency"):
-        band = np.searchsorted(RECENCY_EDGES_DAYS, watched["recency_days"])
+        band = band_of_recency(watched["recency_days"])
         of_all = KaplanMeierFitter().fit(watched["wait"], watched["is_ordered"])
         curves = np.tile(of_all.predict(list(DAYS)).to_numpy(), (len(RECENCY_EDGES_DAYS) + 1, 1))
         for number in np.unique(band):
             members = watched[band == number]
             fitter = KaplanMeierFitter().fit(members["wait"], members["is_ordered"])
             curves[number] = fitter.predict(list(DAYS)).to_numpy()
-        own = curves[np.searchsorted(RECENCY_EDGES_DAYS, features["recency_days"])]
+        own = curves[band_of_recency(features["recency_days"])]
     _say(said, "recency", features.index, features["recency_days"].to_numpy(dtype=float), own)
+
+
+def _probability_models(said: Predictions, features: pd.DataFrame) -> None:
+    """The exact chance of no order by each day; who is likelier to have none waits longer."""
+    history = history_of(features)
+    for name, kind in (("pareto_nbd", ParetoNBDFitter), ("bg_nbd", BetaGeoFitter)):
+        with said.timed(name):
+            fitter = fitted(kind, *history)
+            curves = np.column_stack([no_order_chance(fitter, history, day) for day in DAYS])
+        _say(said, name, features.index, curves[:, DAYS.index(90)], curves)
 
 
 def _say(
