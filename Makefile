@@ -190,11 +190,12 @@ bench-scale: env ## the daily chain at 1, 10 and 50 million order lines (hours);
 	@$(BIN)/python -m benchmarks.scale $$SIZES
 
 .PHONY: lint
-lint: env ## ruff, mypy, sqlfluff
+lint: env ## ruff, mypy, sqlfluff; warns of benchmark figures of older models
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check -q . || { echo "make fmt would change files" >&2; exit 1; }
 	@$(BIN)/mypy
 	@$(BIN)/sqlfluff lint -q dbt_project/models
+	@$(BIN)/python -m benchmarks.code
 
 .PHONY: fmt
 fmt: env ## format and mend what can be mended

@@ -27,10 +27,15 @@ from rich.console import Console
 
 from benchmarks import data as shops
 from benchmarks import judge, results, warehouse
+from benchmarks.code import RESULTS, commit, digest, imported, model_code
 from benchmarks.data import Data
+from benchmarks.judge import Judgement
 from benchmarks.panel import looks, sets
 from benchmarks.panel import shops as panel_shops
-from benchmarks.results import FIGURES, RESULTS, WORKSPACE
+from benchmarks.questions import QUESTIONS as TABLES
+from benchmarks.results import FIGURES, WORKSPACE
+from benchmarks.summary import summary
+from benchmarks.tables import OURS
 from benchmarks.warehouse import Home
 from perennial.settings import REPOSITORY
 
@@ -97,7 +102,7 @@ def _compare(questions: list[str], given: argparse.Namespace) -> None:
             [given.shop] if given.shop else ["all"],
             given.why,
             on=datetime.now(UTC).date(),
-            commit=results.commit(),
+            commit=commit(),
         )
     rows: dict[str, list[pd.DataFrame]] = {}
     for data in _shops(given):
@@ -121,7 +126,7 @@ def _shops(given: argparse.Namespace) -> list[Data]:
         folder = given.data.absolute()
         return [Data(folder.name, folder.name, "canonical", folder)]
     if given.panel:
-        listed = panel_shops.panel(given.panel, WORKSPACE, given.shared, results.commit())
+        listed = panel_shops.panel(given.panel, WORKSPACE, given.shared, commit())
     else:
         listed = shops.shops(WORKSPACE, given.shared, final=given.final)
     return [data for data in listed if data.name.startswith(given.shop or "")]
@@ -168,23 +173,36 @@ def _judge(home: Home, questions: list[str]) -> dict[str, pd.DataFrame]:
             home.export(happened, date.fromisoformat(cut))
         sides = _run_sides(home, question, cuts) if cuts else []
         for cut in cuts:
-            for name, frame in _figures(home.data, question, cut, happened, sides).items():
-                label = cut if home.data.seed is None else f"seed {home.data.seed} {cut}"
-                told = frame.rename_axis("model").reset_index()
-                told = told.assign(group=home.data.group, cut=label)
+            label = cut if home.data.seed is None else f"seed {home.data.seed} {cut}"
+            of_cut = {"shop": home.data.name, "group": home.data.group, "cut": label}
+            for name, judged in _judgements(home.data, question, cut, happened, sides).items():
+                told = judged.figures.rename_axis("model").reset_index()
+                told = told.assign(**of_cut, **_source(question))
+                compared = judge.paired(judged, OURS).assign(**of_cut)
                 figures.setdefault(name, []).append(told)
+                figures.setdefault(f"{name}.verdicts", []).append(compared)
     return {name: pd.concat(frames, ignore_index=True) for name, frames in figures.items()}
+
+
+def _source(question: str) -> dict[str, str]:
+    """When, where, of what code and by which command a figure was computed."""
+    gigabytes = psutil.virtual_memory().total / 2**30
+    return {
+        "source": f"{datetime.now(UTC):%Y-%m-%d} UTC, commit {commit()}, "
+        f"model code {digest(model_code(question))}, {os.cpu_count()} cores, {gigabytes:.0f} GB, "
+        f"{platform.system()}, Python {platform.python_version()}: "
+        f"`{' '.join(['python -m benchmarks', *sys.argv[1:]])}`"
+    }
 
 
 def _run_sides(home: Home, question: str, cuts: list[str]) -> list[Path]:
     """Run what is not in the workspace yet; stems of both sides' files, `{cut}` to be filled."""
     module = PEER_MODULES[question]
     folder = REPOSITORY / "benchmarks"
-    peer_code = [folder / "peers" / f"{module}.py", folder / "peers" / "history.py"]
+    peer_code = imported([folder / "peers" / f"{module}.py"], "benchmarks.peers")
     shared = [folder / "predictions.py"]
-    peers = warehouse.digest([*peer_code, *shared, folder / "requirements.txt"])
-    own = warehouse.code(f"ml_tasks/{question}", "ml_tasks/shared")
-    ours = warehouse.digest([*own, folder / "ours.py", *shared])
+    peers = digest([*peer_code, *shared, folder / "requirements.txt"])
+    ours = digest([*model_code(question), folder / "ours.py", *shared])
     outputs = WORKSPACE / "outputs" / home.data.name
     sides = (
         ([str(PEERS), "-m", f"benchmarks.peers.{module}"], f"{module}-{peers}", home.input_digest),
@@ -231,10 +249,10 @@ def _environment(home: Home, *, is_peer: bool) -> dict[str, str]:
     }
 
 
-def _figures(
+def _judgements(
     data: Data, question: str, cut: str, happened: dict[str, pd.DataFrame], sides: Iterable[Path]
-) -> dict[str, pd.DataFrame]:
-    """What the judge says of one cut, a frame a table, with the seconds of each model."""
+) -> dict[str, Judgement]:
+    """What the judge says of one cut, by table, with the seconds of each model."""
     stems = [str(side).format(cut=cut) for side in sides]
     said = pd.concat([pd.read_parquet(f"{stem}.parquet") for stem in stems], ignore_index=True)
     seconds: dict[str, float] = {}
@@ -254,64 +272,99 @@ def _figures(
             known_days = (days["day_date"].max() - day).days + 1
             tables["survival"] = judge.survival(said, days, day, known_days)
         case "demand":
-            tables["demand"] = judge.demand(said, happened["product_weeks"], day)
+            known = happened.get("known_weeks")
+            tables["demand"] = judge.demand(said, happened["product_weeks"], day, known)
             counts = said.dropna(subset="p50").groupby("model")["product_id"].nunique()
             seconds = {name: s * 1_000 / counts.get(name, 1_000) for name, s in seconds.items()}
-    return {name: frame.assign(seconds=pd.Series(seconds)) for name, frame in tables.items()}
+    return {
+        name: Judgement(judged.figures.assign(seconds=pd.Series(seconds)), judged.measures)
+        for name, judged in tables.items()
+    }
 
 
 def _keep(name: str, rows: pd.DataFrame, given: argparse.Namespace) -> None:
-    """Store a table's figures and where they come from, for results.md."""
+    """Store a table's figures, or verdicts, for results.md; those of other shops stay."""
     kind = "final" if given.final else f"own-{given.data.name}" if given.data else "open"
     kind = f"panel-{given.panel}" if given.panel else kind
     FIGURES.mkdir(exist_ok=True)
-    rows.to_parquet(FIGURES / f"{kind}.{name}.parquet")
-    (FIGURES / f"{kind}.{name}.json").write_text(json.dumps(_circumstances()))
-
-
-def _circumstances() -> dict[str, str]:
-    """When, where, of what code and by which command."""
-    gigabytes = psutil.virtual_memory().total / 2**30
-    return {
-        "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        "commit": results.commit(),
-        "machine": f"{os.cpu_count()} cores, {gigabytes:.0f} GB, {platform.system()}, "
-        f"Python {platform.python_version()}",
-        "command": " ".join(["python -m benchmarks", *sys.argv[1:]]),
-    }
+    path = FIGURES / f"{kind}.{name}.parquet"
+    if path.exists():
+        before = pd.read_parquet(path)
+        # a made shop of the panel has another name with another seed
+        by = "group" if given.panel else "shop"
+        if by in before:
+            rows = pd.concat([before[~before[by].isin(rows[by])], rows], ignore_index=True)
+    rows.to_parquet(path)
 
 
 def write_results() -> None:
     """results.md out of everything in the workspace."""
     lines = [HEAD, *_versions(), ""]
-    kinds = {"open": "", "final": "# Reserved cuts and seeds\n"}
-    folder = FIGURES
-    kinds |= {f"panel-{name}": f"# Panel: {name} shops\n" for name in sets.SETS}
-    own = sorted({path.name.split(".")[0] for path in folder.glob("own-*.parquet")})
+    kinds = {"open": OPEN, "final": _reserved()} | PANELS
+    own = sorted({path.name.split(".")[0] for path in FIGURES.glob("own-*.parquet")})
     for kind in [*kinds, *own]:
-        title = kinds.get(kind, f"# {kind.removeprefix('own-')}\n")
-        for name, question in results.QUESTIONS.items():
-            path = folder / f"{kind}.{name}.parquet"
-            if path.exists():
-                lines += [title, *results.section(question, pd.read_parquet(path))]
-                lines += [_told(json.loads(path.with_suffix(".json").read_text())), ""]
-                title = ""
-    others = [folder / f"{name}.md" for name in OTHERS if (folder / f"{name}.md").exists()]
+        tables = _kept(kind)
+        if not tables:
+            continue
+        lines += [kinds.get(kind, f"# {kind.removeprefix('own-')}\n")]
+        if kind in PANELS:
+            lines += summary(tables)
+        for name, (figures, verdicts) in tables.items():
+            lines += results.section(name, TABLES[name], figures, verdicts)
+    others = [FIGURES / f"{name}.md" for name in OTHERS if (FIGURES / f"{name}.md").exists()]
     if others:
         lines += ["# Cost, speed and published parameters\n"]
         lines += [text.read_text().rstrip() + "\n" for text in others]
-    RESULTS.write_text("\n".join(line for line in lines if line is not None).rstrip() + "\n")
+    RESULTS.write_text("\n".join(lines).rstrip() + "\n")
+
+
+def _kept(kind: str) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
+    """Figures and decided verdicts of each table that is in the workspace."""
+    tables = {}
+    for name in TABLES:
+        figures, verdicts = (
+            FIGURES / f"{kind}.{part}.parquet" for part in (name, f"{name}.verdicts")
+        )
+        if figures.exists() and verdicts.exists():
+            decided = judge.decide(pd.read_parquet(verdicts), ["group", "measure"])
+            tables[name] = (pd.read_parquet(figures), decided)
+    return tables
+
+
+def _reserved() -> str:
+    shares = (
+        shops.share_inside(shops.RESERVED_CUTS, shops.CUTS, shops.HORIZON_DAYS),
+        shops.share_inside(shops.RESERVED_ORIGINS, shops.ORIGINS, 7 * shops.HORIZON_WEEKS),
+    )
+    return (
+        "# Reserved cuts and seeds\n\nNothing was fitted to these dates, but of the days of their"
+        f" windows {shares[0]:.0%} (customers) and {shares[1]:.0%} (demand) lie inside open ones,"
+        " which were tuned on: they are no shop that was never seen.\n"
+    )
 
 
 HEAD = """\
 # Benchmarks
 
 Made by `make bench`; never edited by hand. Both sides see what was known before a cut and are
-judged on what followed it. Each cell is the mean over the cuts ± its standard deviation; beside a
-peer's stands at how many cuts we were better–worse, and the verdict on the mean difference: a `tie`
-where it is smaller than its own standard deviation over the cuts. Every customer with an order
-before the cut counts, an unscored one at the base rate of the last horizon.
+judged on what followed it. Each cell is the mean over the cuts ± its standard deviation. Where a
+figure has a verdict, three counts follow: at how many cuts ours is better–a tie–worse than this
+peer, by a paired bootstrap over the same customers (or series; 1,000 draws), Holm over all cuts and
+peers of the shop at 5 %. Every customer with an order before the cut counts, an unscored one at the
+base rate of the last horizon. Recipes of the peers stand below each table.
 """
+OPEN = """\
+# Open cuts
+
+Every choice of the models was made on Online Retail II and the sample shop, and on these very cuts:
+what is ahead here shows that the code does what it did, not what it does on another shop.
+"""
+PANELS = {
+    "panel-tuning": "# Panel: tuning shops\n\nAnything was tuned on them; nothing counts as won.\n",
+    "panel-validation": "# Panel: validation shops\n\nDesigns were chosen by them, not fitted to"
+    " them; each look is in panel/looks.md.\n",
+    "panel-final": "# Panel: final shops\n\nOpened once; each opening is in panel/looks.md.\n",
+}
 
 
 def _versions() -> list[str]:
@@ -322,11 +375,6 @@ def _versions() -> list[str]:
     ours = ("xgboost-cpu", "torch", "statsmodels", "lifelines")
     installed = [f"{name} {metadata.version(name)}" for name in ours]
     return [f"Peers: {', '.join(theirs)}.", f"Ours: {', '.join(installed)}."]
-
-
-def _told(circumstances: dict[str, str]) -> str:
-    said = circumstances
-    return f"*{said['date']}, commit {said['commit']}, {said['machine']}: `{said['command']}`*"
 
 
 if __name__ == "__main__":

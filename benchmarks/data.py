@@ -1,11 +1,13 @@
 """The data that both sides are judged on, and the dates they are judged at.
 
-Every date here is fixed before anything is fitted. RESERVED ones are for the last judging: they are
-neither built nor exported nor judged unless `FINAL=yes`, and nothing may be tuned on them.
+Every date here is fixed before anything is fitted. The open ones were tuned on. RESERVED ones are
+neither built nor exported nor judged unless `FINAL=yes`; their windows lie inside open ones, so
+they show no more than that nothing was fitted to a single date. Shops that judge are the panel's.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -38,6 +40,8 @@ class Data:
         year_cuts: Judged over the next 365 days.
         origins: First day of the first of 8 forecast weeks, Mondays.
         seed: Of a sample shop, whose files are made first.
+        known_weeks: File of product_id and week_start_date of the weeks that are known, beside
+            `files`; None where all are.
     """
 
     name: str
@@ -48,6 +52,7 @@ class Data:
     year_cuts: tuple[date, ...] = ()
     origins: tuple[date, ...] = ()
     seed: int | None = field(default=None)
+    known_weeks: Path | None = field(default=None)
 
 
 def _days(*texts: str) -> tuple[date, ...]:
@@ -100,6 +105,22 @@ def shops(workspace: Path, shared: Path, *, final: bool) -> list[Data]:
         origins=() if final else ROSSMANN_ORIGINS,
     )
     return [retail, *samples, rossmann]
+
+
+def share_inside(windows: Sequence[date], others: Sequence[date], days: int) -> float:
+    """Share of the windows' days that lie inside one of the others, in [0, 1].
+
+    Args:
+        windows: First day of each, `days` long.
+        others: The same of those that were looked at before.
+        days: Length of a window.
+    """
+
+    def covered(firsts: Sequence[date]) -> set[date]:
+        return {first + timedelta(days=number) for first in firsts for number in range(days)}
+
+    inside = covered(windows)
+    return len(inside & covered(others)) / len(inside)
 
 
 def dated(folder: Path, first_day: date, end: date) -> Data:

@@ -47,7 +47,7 @@ def churn(said: Predictions, scores: pd.DataFrame) -> None:
 
 
 def clv(said: Predictions, scores: pd.DataFrame) -> None:
-    """Mean, and where the contract has them, median and band, of both horizons."""
+    """Mean, and where the contract has them, chance, median and bands, of both horizons."""
     for horizon in (90, 365):
         ids = {"customer_id": scores["customer_id"], "horizon_days": horizon}
         columns = {
@@ -57,6 +57,10 @@ def clv(said: Predictions, scores: pd.DataFrame) -> None:
                 ("spend_p10", f"predicted_spend_amount_{horizon}d_lower"),
                 ("spend_p50", f"predicted_spend_amount_{horizon}d_p50"),
                 ("spend_p90", f"predicted_spend_amount_{horizon}d_upper"),
+                ("spend_probability", f"spend_probability_{horizon}d"),
+                ("if_buying_p10", f"predicted_spend_if_buying_{horizon}d_lower"),
+                ("if_buying_p50", f"predicted_spend_if_buying_{horizon}d_p50"),
+                ("if_buying_p90", f"predicted_spend_if_buying_{horizon}d_upper"),
             )
             if column in scores
         }

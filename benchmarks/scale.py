@@ -33,7 +33,8 @@ import psutil
 import psycopg
 from rich.console import Console
 
-from benchmarks.results import SCALE, WORKSPACE, commit
+from benchmarks.code import SCALE, commit
+from benchmarks.results import WORKSPACE
 from benchmarks.warehouse import home_at, remove
 from ingest.sample_shop.files import write_plan
 from ingest.sample_shop.plan import START, Plan

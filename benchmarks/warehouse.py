@@ -6,7 +6,6 @@ of the data, of dbt_project/ up to features or of ingest/ makes a new one and de
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import socket
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from pathlib import Path
 import pandas as pd
 from psycopg import sql
 
+from benchmarks.code import code, digest
 from benchmarks.data import Data
 from expectations.raw import gate_raw
 from ingest.batches import close_build
@@ -24,13 +24,14 @@ from ingest.land import land
 from local import postgres
 from ml_tasks.shared.features import FeatureStore
 from perennial.dbt import dbt
-from perennial.settings import REPOSITORY, Settings
+from perennial.settings import Settings
 from perennial.warehouse import connect
 
 FEATURES = ("run", "--select", "+path:models/features")
 RUN_ID = "benchmark"
 LAYERS = ("staging", "intermediate", "marts", "features")
 BUILT_BY = ("ingest", "dbt_project/macros", *(f"dbt_project/models/{layer}" for layer in LAYERS))
+WEEK = pd.Timedelta(weeks=1)
 LANDED_ON = date(2100, 1, 1)  # after every order; nothing that is measured depends on it
 CUSTOMER_DAYS = sql.SQL(
     "select customer_id, day_date, count_orders, gross_spend_amount, net_amount"
@@ -69,13 +70,19 @@ class Home:
         return True
 
     def outcomes(self) -> dict[str, pd.DataFrame]:
-        """Everything that happened, for the judge alone: `customer_days` and `product_weeks`."""
+        """Everything that happened, for the judge alone: `customer_days` and `product_weeks`.
+
+        Where not every week is known, `known_weeks` too.
+        """
         with connect(self.settings, "scorer") as connection:
             store = FeatureStore(connection)
-            return {
+            happened = {
                 "customer_days": store.read(CUSTOMER_DAYS, {}),
                 "product_weeks": store.read(PRODUCT_WEEKS, {}),
             }
+        if self.data.known_weeks:
+            happened["known_weeks"] = pd.read_parquet(self.data.known_weeks)
+        return happened
 
     def export(self, happened: dict[str, pd.DataFrame], cut: date) -> None:
         """Write what was known before a cut."""
@@ -87,12 +94,13 @@ class Home:
 
 def before(happened: dict[str, pd.DataFrame], cut: date) -> dict[str, pd.DataFrame]:
     """The days before a cut, and the weeks that were over by then."""
-    days, weeks = happened["customer_days"], happened["product_weeks"]
     start = pd.Timestamp(cut)
-    return {
-        "customer_days": days[days["day_date"] < start],
-        "product_weeks": weeks[weeks["week_start_date"] + pd.Timedelta(weeks=1) <= start],
-    }
+    newest = {"day_date": start - pd.Timedelta(days=1), "week_start_date": start - WEEK}
+    seen = {}
+    for name, frame in happened.items():
+        column = next(column for column in newest if column in frame)
+        seen[name] = frame[frame[column] <= newest[column]]
+    return seen
 
 
 @contextmanager
@@ -161,26 +169,3 @@ def _settings(folder: Path, source: str) -> Settings:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     return Settings(home=folder / "home", source=source, pg_port=port)
-
-
-def code(*folders: str) -> list[Path]:
-    """Files of code in folders of the repository, in order."""
-    suffixes = {".py", ".sql", ".yml"}
-    return [
-        path
-        for folder in folders
-        for path in sorted((REPOSITORY / folder).rglob("*"))
-        if path.suffix in suffixes and "target" not in path.parts
-    ]
-
-
-def digest(paths: list[Path]) -> str:
-    """Twelve hex digits of the files' contents; of a data file or folder, its sizes."""
-    total = hashlib.sha256()
-    for path in paths:
-        if path.suffix in {".py", ".sql", ".yml", ".txt", ".parquet"}:
-            total.update(path.read_bytes())
-        else:
-            files = sorted(path.rglob("*")) if path.is_dir() else [path]
-            total.update(str([(file.name, file.stat().st_size) for file in files]).encode())
-    return total.hexdigest()[:12]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
-from benchmarks.results import LOOKS
+from benchmarks.code import LOOKS
 
 FILE = LOOKS
 

@@ -118,9 +118,11 @@ def _public(shop: str, panel_name: str, files: Path, shared: Path) -> Data:
     weekly = weeks(shop, shared)
     if not folder.exists():
         write_weeks(weekly, folder)
-    known = pd.DatetimeIndex(weekly["week_start_date"])
-    dates = origins(known.min().date(), known.max().date())
-    return Data(shop, group, "canonical", folder, origins=dates)
+    known = files / f"{shop}.known_weeks.parquet"
+    weekly[["product_id", "week_start_date"]].to_parquet(known)
+    all_weeks = pd.DatetimeIndex(weekly["week_start_date"])
+    dates = origins(all_weeks.min().date(), all_weeks.max().date())
+    return Data(shop, group, "canonical", folder, origins=dates, known_weeks=known)
 
 
 def _made(family: str, panel_name: str, files: Path, commit: str) -> Data:
@@ -203,7 +205,7 @@ def write_weeks(weekly: pd.DataFrame, folder: Path) -> None:
     """Write weekly sales as guests' orders, one a product and week, at noon of its Monday.
 
     A week without sales is no row of a shop's files: it becomes the zero that it is by itself. So
-    does an unknown one; the judge leaves it out.
+    does an unknown one; the judge leaves it out (Data.known_weeks).
 
     Args:
         weekly: `weeks` of the module's text.

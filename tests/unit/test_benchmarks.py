@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import data, judge, results
+from benchmarks import data, judge
+from benchmarks.judge import customers, waits
+from benchmarks.judge import weeks as demand_weeks
 from benchmarks.warehouse import before
 
 CUT = pd.Timestamp("2024-03-01")
@@ -53,9 +55,9 @@ def test_what_peers_see_ends_before_the_cut(days: pd.DataFrame) -> None:
 
 
 def test_outcome_is_of_the_horizon_and_of_known_customers(days: pd.DataFrame) -> None:
-    customers = judge.known_customers(days, CUT)
-    happened = judge.outcomes(days, customers, CUT, 90)
-    assert customers.tolist() == ["a", "b", "c", "d"]
+    known = customers.known_customers(days, CUT)
+    happened = customers.outcomes(days, known, CUT, 90)
+    assert known.tolist() == ["a", "b", "c", "d"]
     assert happened["count_orders"].tolist() == [1, 2, 0, 0]
     assert happened["net_amount"].tolist() == [5, 0, 0, 0]
 
@@ -68,13 +70,13 @@ def test_churn_figures_by_hand(days: pd.DataFrame) -> None:
             "order_probability": [0.9, 0.4, 0.6, 0.99],
         }
     )
-    figures = judge.churn(said, days, CUT).loc["m"]
+    figures = judge.churn(said, days, CUT).figures.loc["m"]
     # d is unscored and counts at the base rate: of the one customer known 90 days before, d
     # themself, none ordered, so 0. Events: a, b. Pairs won: a>c, a>d, b>d; lost: b<c.
     assert figures["unscored"] == 1
     assert figures["auc"] == pytest.approx(3 / 4)
     brier = (0.1**2 + 0.6**2 + 0.6**2 + 0) / 4
-    assert figures["brier_skill"] == pytest.approx(1 - brier / 0.25)
+    assert figures["brier"] == pytest.approx(brier)
     assert figures["calibration_error"] == pytest.approx((0.1 + 0.6 + 0.6 + 0) / 4)
 
 
@@ -87,26 +89,41 @@ def test_clv_figures_by_hand(days: pd.DataFrame) -> None:
             "spend_p50": [6.0, 0.0, 0.0, 0.0],
             "spend_p10": [0.0, 0.5, 0.0, 0.0],
             "spend_p90": [9.0, 2.0, 1.0, np.nan],
+            "if_buying_p10": [6.0, 0.0, 0.0, 0.0],
+            "if_buying_p90": [9.0, 9.0, 9.0, 9.0],
+            "spend_probability": [0.9, 0.4, 0.0, 0.1],
         }
     )
-    figures = judge.clv(said, days, CUT, 90).loc["m"]
+    only_mean = said[["model", "customer_id", "spend"]].assign(model="mean")
+    only_band = said.drop(columns="spend").assign(model="band")
+    told = judge.clv(pd.concat([said, only_mean, only_band]), days, CUT, 90).figures
+    figures = told.loc["m"]
     assert figures["gini"] == pytest.approx(1)
     assert figures["mae"] == pytest.approx(1 / 4)  # of the median
     assert figures["total_error"] == pytest.approx(10 / 5 - 1)  # of the mean
     assert figures["coverage"] == pytest.approx(2 / 3)  # b's 0 lies below .5; d has no band
+    # a alone spends, 5: below what it would be if buying
+    assert figures["coverage_if_buying"] == 0
+    assert figures["spend_calibration"] == pytest.approx((0.1 + 0.4 + 0 + 0.1) / 4)
+    # a model is compared by the median where it has one; without a mean it has no Gini
+    assert told["mae_of"].to_dict() == {"m": "median", "mean": "mean", "band": "median"}
+    assert told.loc["mean", "mae"] == pytest.approx((3 + 1 + 0 + 1) / 4)
+    assert told.loc["band", "mae"] == pytest.approx(1 / 4)
+    assert np.isnan(told.loc["band", "gini"])
+    assert told.loc["band", "unscored"] == 0
 
 
 def test_survival_figures_by_hand(days: pd.DataFrame) -> None:
-    constant = np.exp(-0.01 * np.array(judge.SURVIVAL_DAYS))
+    constant = np.exp(-0.01 * np.array(waits.DAYS))
     said = pd.DataFrame(
         {
             "model": "m",
             "customer_id": ["a", "b", "c", "d"],
             "wait": [1.0, 3.0, 2.0, 4.0],
-            **{f"s{day}": constant[i] for i, day in enumerate(judge.SURVIVAL_DAYS)},
+            **{f"s{day}": constant[i] for i, day in enumerate(waits.DAYS)},
         }
     )
-    figures = judge.survival(said, days, CUT, 90).loc["m"]
+    figures = judge.survival(said, days, CUT, 90).figures.loc["m"]
     # a is back on day 1, b on day 90, c and d are censored at 90
     # comparable: a before b, c, d; b before c, d. b is ranked after c: 4 of 5
     assert figures["concordance"] == pytest.approx(4 / 5)
@@ -149,52 +166,43 @@ def test_demand_figures_by_hand() -> None:
         )
         for product, mean in (("big", 4.0), ("small", 2.0), ("rare", 9.0))
     )  # fmt: skip
-    judged = judge.panel(weeks, origin)
+    judged = demand_weeks.judged(weeks, origin)
     assert judged.product_ids.tolist() == ["big", "small"]
     assert judged.weight == pytest.approx([240 / 300, 60 / 300])
-    figures = judge.demand(said, weeks, origin).loc["m"]
+    figures = judge.demand(said, weeks, origin).figures.loc["m"]
     assert figures["wrmsse"] == pytest.approx(0.8 * np.sqrt(1 / 4) + 0)
     assert figures["mase"] == pytest.approx((1 / 2 + 0) / 2)
-    assert figures["bias"] == pytest.approx(6 / 5 - 1)
+    assert figures["total_error"] == pytest.approx(6 / 5 - 1)
+    assert figures["mean_above_p90"] == 0
     assert figures["coverage"] == pytest.approx(1)  # 3 in [2.5, 4.5], 2 in [.5, 2.5]
     big = (0.1 * 0.5 + 0.5 * 1 + 0.1 * 1.5) / 3
     small = (0.1 * 1.5 + 0 + 0.1 * 0.5) / 3
     assert figures["pinball"] == pytest.approx((big / 2 + small) / 2)
-    nothing = judge.demand(said[said["product_id"] == "big"], weeks, origin).loc["m"]
+    nothing = judge.demand(said[said["product_id"] == "big"], weeks, origin).figures.loc["m"]
     assert nothing["unscored"] == 1
     assert nothing["mase"] == pytest.approx((1 / 2 + 2) / 2)  # no forecast counts as 0 units
 
 
-def test_difference_smaller_than_its_spread_is_a_tie() -> None:
-    ours = {"x": 0.80, "y": 0.82, "z": 0.84}
-    tied = judge.compare(ours, {"x": 0.78, "y": 0.83, "z": 0.83}, "high")
-    # differences .02, -.01, .01: mean .0067 under a standard deviation of .0153
-    assert (tied.wins, tied.losses, tied.verdict) == (2, 1, "tie")
-    assert tied.spread == pytest.approx(0.0153, abs=1e-4)
-    steady = judge.compare(ours, {"x": 0.78, "y": 0.805, "z": 0.82}, "high")
-    assert (steady.wins, steady.losses, steady.verdict) == (3, 0, "win")
-    assert judge.compare(ours, {"x": 0.7, "y": 0.8, "z": 0.8}, "low").verdict == "loss"
-    near = judge.compare({"x": -0.1, "y": 0.1}, {"x": 0.3, "y": -0.3}, "near 0")
-    assert (near.wins, near.difference, near.verdict) == (2, pytest.approx(0.2), "win")
-    one = judge.compare({"x": 0.8}, {"x": 0.7, "y": 0.9}, "high")
-    assert (one.wins, one.losses, one.verdict) == (1, 0, "win")
-
-
-def test_best_peer_of_each_cut_decides_on_auc() -> None:
-    rows = pd.DataFrame(
-        [
-            {"cut": cut, "model": model, "auc": auc, "calibration_error": 0.02, "brier_skill": 0.3}
-            for cut, aucs in {
-                "1": {"perennial": 0.80, "p": 0.79, "q": 0.70},
-                "2": {"perennial": 0.80, "p": 0.79, "q": 0.804},
-                "3": {"perennial": 0.80, "p": 0.79, "q": 0.70},
-            }.items()
-            for model, auc in aucs.items()
-        ]
-    )
-    assert not results.churn_wants(rows)[0].is_met  # .004 below at one cut
-    rows.loc[rows["auc"] == 0.804, "auc"] = 0.802
-    assert results.churn_wants(rows)[0].is_met
+def test_a_week_that_is_not_known_is_not_judged() -> None:
+    origin = pd.Timestamp("2024-01-29")
+    weeks = weeks_of("p", [1, 2, 0, 2, 2, 0, *[2] * 6], 10.0)
+    calendar = pd.date_range("2024-01-01", periods=12, freq="W-MON")
+    said = pd.DataFrame(
+        {"model": "m", "product_id": "p", "week_start_date": calendar[4:], "mean": 2.0,
+         "p10": 2.0, "p50": 2.0, "p90": 2.0}
+    )  # fmt: skip
+    counted = judge.demand(said, weeks, origin).figures.loc["m"]
+    assert counted["mase"] == pytest.approx((2 / 8) / (5 / 3))  # steps 1, -2, 2
+    assert counted["coverage"] == pytest.approx(7 / 8)
+    known = weeks.drop(index=[2, 5])[["product_id", "week_start_date"]]
+    left_out = judge.demand(said, weeks, origin, known).figures.loc["m"]
+    assert left_out["mase"] == 0
+    assert left_out["total_error"] == pytest.approx(0)
+    assert left_out["coverage"] == 1
+    # the only step between two known weeks is 1
+    assert demand_weeks.judged(weeks, origin, known).mean_step == pytest.approx([1.0])
+    # whose eight weeks are all unknown is not judged at all
+    assert demand_weeks.judged(weeks, origin, known[:3]).product_ids.empty
 
 
 def test_reserved_dates_and_seeds_are_nowhere_else() -> None:

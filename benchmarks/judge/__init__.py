@@ -1,0 +1,23 @@
+"""The judge: the same figures for everybody, from what was predicted and what then happened.
+
+Pure: frames in, figures out. A figure that can't be told is NaN.
+"""
+
+from benchmarks.judge.customers import churn, clv
+from benchmarks.judge.paired import BETTER, Judgement, goodness
+from benchmarks.judge.verdicts import decide, decide_signs, paired
+from benchmarks.judge.waits import survival
+from benchmarks.judge.weeks import demand
+
+__all__ = [
+    "BETTER",
+    "Judgement",
+    "churn",
+    "clv",
+    "decide",
+    "decide_signs",
+    "demand",
+    "goodness",
+    "paired",
+    "survival",
+]

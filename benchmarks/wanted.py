@@ -1,0 +1,191 @@
+"""What is wanted of each question on every shop, and whether it was met."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from benchmarks.judge import BETTER, decide, goodness
+from benchmarks.judge.calibration import NOT_BY_CHANCE
+from benchmarks.judge.verdicts import holm
+from benchmarks.judge.waits import CALIBRATED_DAYS
+from benchmarks.tables import OURS, best_on_average, by_cut, number, peers_of
+
+LEAST_CALIBRATION_ERROR = 0.03
+COMBINED = ("median_of_all",)  # of demand's peers: no single method
+ITEMS_TOLD = 4
+
+
+@dataclass(frozen=True)
+class Told:
+    """What was wanted, whether it was met (None: can't be told), and by which figures."""
+
+    wanted: str
+    is_met: bool | None
+    said: str
+
+
+def churn(rows: pd.DataFrame, verdicts: pd.DataFrame) -> list[Told]:
+    """Ranking, Brier, calibration; `rows` and `verdicts` are of one shop."""
+    return [
+        never_worse(verdicts, "auc", "AUC never significantly below a peer's"),
+        on_average(rows, "auc", "AUC above the best peer's on average"),
+        never_worse(verdicts, "brier", "Brier never significantly worse than a peer's"),
+        on_average(rows, "brier", "Brier below every peer's on average"),
+        calibrated(rows, "calibration_error", "calibration"),
+    ]
+
+
+def clv(rows: pd.DataFrame, verdicts: pd.DataFrame) -> list[Told]:
+    """Ranking, total, median, chance and bands."""
+    of_medians = rows[(rows["mae_of"] == "median") & (rows["model"] != "all_zero")]
+    of_nothing = rows[rows["model"].isin([OURS, "all_zero"])]
+    return [
+        never_worse(verdicts, "gini", "Gini never significantly below a peer's"),
+        total(rows, "within ±15 % at two thirds of the dates and ±25 % at all"),
+        on_average(of_medians, "mae", "MAE at most that of the best peer's median", "level"),
+        on_average(of_nothing, "mae", "MAE at most that of all zero", "level"),
+        calibrated(rows, "spend_calibration", "calibration of the chance of any spend"),
+        within(rows, "coverage_if_buying", "quantiles given spend hold 75-85 % of those who buy"),
+        uniform(rows),
+    ]
+
+
+def survival(rows: pd.DataFrame, verdicts: pd.DataFrame) -> list[Told]:
+    """Ranking and Brier beside Cox's and Pareto/NBD's, calibration."""
+    named = ("cox", "pareto_nbd")
+    beside = rows[rows["model"].isin([OURS, *named])]
+    return [
+        never_worse(verdicts, "concordance", "concordance not below Cox's or Pareto/NBD's", named),
+        on_average(beside, "concordance", "concordance above both on average"),
+        never_worse(verdicts, "integrated_brier", "Brier not above Cox's or Pareto/NBD's", named),
+        on_average(beside, "integrated_brier", "integrated Brier below both on average"),
+        *(calibrated(rows, f"error_{day}d", f"calibration at {day} days")
+          for day in CALIBRATED_DAYS),
+    ]  # fmt: skip
+
+
+def demand(rows: pd.DataFrame, verdicts: pd.DataFrame) -> list[Told]:
+    """WRMSSE, MASE, total, bands."""
+    del verdicts
+    single = rows[~rows["model"].isin(COMBINED)]
+    return [
+        *(on_average(single, figure, f"{figure.upper()} below the best single peer's on average")
+          for figure in ("wrmsse", "mase")),
+        *(near_the_best(rows, figure) for figure in ("wrmsse", "mase")),
+        total(rows, "within ±15 %"),
+        within(rows, "coverage", "80 % bands that hold 75-85 %"),
+    ]  # fmt: skip
+
+
+def never_worse(
+    verdicts: pd.DataFrame, measure: str, wanted: str, peers: Sequence[str] = ()
+) -> Told:
+    """No `worse` in a paired bootstrap, after Holm's correction over cuts and peers."""
+    of_measure = verdicts[verdicts["measure"] == measure] if len(verdicts) else verdicts
+    if peers and len(of_measure):
+        of_measure = decide(of_measure[of_measure["peer"].isin(peers)], ["measure"])
+    if of_measure.empty:
+        return Told(wanted, None, "not known")
+    counts = of_measure["verdict"].value_counts()
+    worse = of_measure[of_measure["verdict"] == "worse"].sort_values("difference")
+    items = [f"{one['peer']} at {one['cut']} ({one['difference']:+.3f})"
+             for one in worse.to_dict("records")]  # fmt: skip
+    said = ", ".join(f"{counts.get(name, 0)} {name}" for name in ("better", "tie", "worse"))
+    return Told(wanted, worse.empty, said + (f": {_some(items)}" if items else ""))
+
+
+def on_average(rows: pd.DataFrame, measure: str, wanted: str, at: str = "") -> Told:
+    """Ours on the right side of the peer that is best on average; with at="level", or level."""
+    table = by_cut(rows, measure) if measure in rows else pd.DataFrame()
+    if OURS not in table or table[OURS].isna().all() or peers_of(table).empty:
+        return Told(wanted, None, "not known")
+    best = best_on_average(table, BETTER[measure])
+    both = table[[OURS, best]].dropna()
+    if both.empty:
+        return Told(wanted, None, f"{best} and ours have no cut in common")
+    ours, theirs = both[OURS].mean(), both[best].mean()
+    ahead = both.map(lambda value: goodness(value, BETTER[measure]))
+    apart = goodness(ours, BETTER[measure]) - goodness(theirs, BETTER[measure])
+    digits = 1 if measure == "mae" else 3
+    said = (
+        f"{number(ours, digits)} against {number(theirs, digits)} of {best}; ahead at "
+        f"{(ahead[OURS] > ahead[best]).sum()} of {len(both)}"
+    )
+    return Told(wanted, bool(apart >= 0 if at == "level" else apart > 0), said)
+
+
+def calibrated(rows: pd.DataFrame, figure: str, name: str) -> Told:
+    """At every cut at most .03, or the 95 % point of a perfect model where that is more."""
+    wanted = f"{name}: error at most .03, or a perfect model's 95 % point where that is more"
+    ours = rows[rows["model"] == OURS].set_index("cut")
+    if figure not in ours or ours[figure].isna().all():
+        return Told(wanted, None, "not known")
+    known = ours.dropna(subset=figure)
+    bound = known[f"{figure}_limit"].clip(lower=LEAST_CALIBRATION_ERROR)
+    is_over = known[figure] > bound
+    items = [f"{cut} {known[figure][cut]:.3f} (bound {bound[cut]:.3f})"
+             for cut in known.index[is_over]]  # fmt: skip
+    said = f"{known[figure].mean():.3f} on average"
+    return Told(wanted, not items, said + (f"; over at {_some(items)}" if items else ""))
+
+
+def total(rows: pd.DataFrame, wanted: str) -> Told:
+    """Error of the total: at most 15 % at all dates, or at two thirds and 25 % at all."""
+    errors = rows[rows["model"] == OURS].set_index("cut")["total_error"].dropna()
+    wanted = f"total {wanted}"
+    if errors.empty:
+        return Told(wanted, None, "not known")
+    close = (errors.abs() <= 0.15).mean()
+    is_met = close >= 2 / 3 and errors.abs().max() <= 0.25 if "thirds" in wanted else close == 1
+    said = ", ".join(f"{cut} {error:+.0%}" for cut, error in errors.items())
+    return Told(wanted, bool(is_met), said)
+
+
+def within(rows: pd.DataFrame, figure: str, wanted: str) -> Told:
+    """A coverage of 75 to 85 %, on average over the cuts."""
+    ours = rows[rows["model"] == OURS].set_index("cut")
+    if figure not in ours or ours[figure].isna().all():
+        return Told(wanted, None, "nothing of the kind is published")
+    held = ours[figure].dropna()
+    said = f"{held.mean():.1%} on average, {held.min():.1%} to {held.max():.1%}"
+    return Told(wanted, bool(0.75 <= held.mean() <= 0.85), said)
+
+
+def uniform(rows: pd.DataFrame) -> Told:
+    """The band's randomised PIT is uniform: no date's p-value below .05, by Holm over dates."""
+    wanted = "randomised PIT of the band uniform within its sampling error"
+    ours = rows[rows["model"] == OURS].set_index("cut")
+    if "pit_p" not in ours or ours["pit_p"].isna().all():
+        return Told(wanted, None, "not known")
+    adjusted = holm(ours["pit_p"])
+    items = [f"{cut} {distance:.3f} (p {adjusted[cut]:.1g})"
+             for cut, distance in ours["pit_distance"].items()]  # fmt: skip
+    return Told(wanted, bool((adjusted.dropna() >= NOT_BY_CHANCE).all()),
+                "distance to uniform " + ", ".join(items))  # fmt: skip
+
+
+def near_the_best(rows: pd.DataFrame, figure: str) -> Told:
+    """Within 3 % of the best of all peers on average, and within 10 % of each origin's best."""
+    wanted = f"{figure.upper()} within 3 % of the best of all on average, 10 % at each origin"
+    table = by_cut(rows, figure)
+    if OURS not in table or table[OURS].isna().all() or peers_of(table).empty:
+        return Told(wanted, None, "not known")
+    best = best_on_average(table, "low")
+    share = table[OURS].mean() / table[best].mean() - 1
+    each = table[OURS] / peers_of(table).min(axis=1) - 1
+    said = f"{share:+.1%} of {best}; worst origin {each.max():+.1%} ({each.idxmax()})"
+    return Told(wanted, bool(share <= 0.03 and each.max() <= 0.10), said)
+
+
+def met(told: Sequence[Told]) -> tuple[int, int]:
+    """How many are met, of how many that can be told."""
+    known = [one.is_met for one in told if one.is_met is not None]
+    return sum(known), len(known)
+
+
+def _some(items: Sequence[str]) -> str:
+    more = len(items) - ITEMS_TOLD
+    return ", ".join(items[:ITEMS_TOLD]) + (f" and {more} more" if more > 0 else "")
