@@ -138,6 +138,7 @@ RECIPES = {
     "auto_arima": "statsforecast AutoARIMA()",
     "auto_ets": "statsforecast AutoETS()",
     "theta": "statsforecast Theta()",
+    "dynamic_theta": "statsforecast DynamicOptimizedTheta()",
     "theta_52": "statsforecast Theta(52) where two years are known, else theta",
     "mstl_52_ets": "statsforecast MSTL(52, AutoETS('ZZN')) where two years are known, else"
     " auto_ets",

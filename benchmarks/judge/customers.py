@@ -132,13 +132,10 @@ def _spread(told: pd.DataFrame, amount: np.ndarray) -> Figures:
     figures["coverage_if_buying"] = _coverage(told[is_buying], IF_BUYING, amount[is_buying])
     if {"spend_probability", *QUANTILES} <= set(told):
         given = told[["spend_probability", *QUANTILES]].notna().all(axis=1).to_numpy()
-        rows = told[given]
-        pit = randomised_pit(
-            amount[given],
-            rows["spend_probability"].to_numpy(dtype=float),
-            rows[QUANTILES].to_numpy(dtype=float),
-        )
-        figures |= uniformity(pit)
+        if given.any():
+            chance = told["spend_probability"].to_numpy(dtype=float)[given]
+            bands = told[QUANTILES].to_numpy(dtype=float)[given]
+            figures |= uniformity(randomised_pit(amount[given], chance, bands))
     return figures
 
 

@@ -14,6 +14,7 @@ DRAWS = 1_000
 CELLS_AT_ONCE = 2_000_000
 SEED = 7
 SIGNIFICANT = 0.05
+COLUMNS = ("measure", "peer", "ours", "theirs", "difference", "spread", "p_value")
 
 
 def paired(judgement: Judgement, ours: str, draws: int = DRAWS, seed: int = SEED) -> pd.DataFrame:
@@ -48,18 +49,9 @@ def paired(judgement: Judgement, ours: str, draws: int = DRAWS, seed: int = SEED
             apart = drawn[ours] - drawn[peer]
             apart = apart[np.isfinite(apart)]
             spread = float(apart.std(ddof=1)) if len(apart) > 1 else math.nan
-            rows.append(
-                {
-                    "measure": name,
-                    "peer": peer,
-                    "ours": at_once[ours],
-                    "theirs": at_once[peer],
-                    "difference": difference,
-                    "spread": spread,
-                    "p_value": _two_sided(difference, spread),
-                }
-            )
-    return pd.DataFrame(rows)
+            figures = at_once[ours], at_once[peer], difference, spread
+            rows.append((name, peer, *figures, _two_sided(difference, spread)))
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def _figures(
@@ -107,7 +99,7 @@ def decide(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     Source:
         Holm (1979), Scandinavian Journal of Statistics 6:65-70.
     """
-    adjusted = rows.groupby(by, group_keys=False)["p_value"].transform(holm)
+    adjusted = rows.groupby(by)["p_value"].transform(holm)
     is_clear = adjusted < SIGNIFICANT
     verdict = np.where(is_clear, np.where(rows["difference"] > 0, "better", "worse"), "tie")
     return rows.assign(p_adjusted=adjusted, verdict=verdict)

@@ -20,11 +20,17 @@ def history_of(features: pd.DataFrame) -> Arrays:
     return repeats, last_weeks, (features["age_days"] / WEEK).to_numpy()
 
 
-def fitted(kind: Any, *arrays: np.ndarray) -> Any:
+def fitted_to(history: Arrays, kind: Any) -> Any:
+    """A BetaGeoFitter or ParetoNBDFitter; customers of equal history are one row with a weight."""
+    rows, counts = np.unique(np.column_stack(history), axis=0, return_counts=True)
+    return fitted(kind, *rows.T, weights=counts)
+
+
+def fitted(kind: Any, *arrays: np.ndarray, **more: np.ndarray) -> Any:
     """The fit with the least penalty that converges."""
     for penalty in PENALTIES:
         try:
-            return kind(penalizer_coef=penalty).fit(*arrays)
+            return kind(penalizer_coef=penalty).fit(*arrays, **more)
         except Exception as error:  # lifetimes raises ConvergenceError, numpy LinAlgError and more
             failure = error
     raise failure

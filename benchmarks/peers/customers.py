@@ -15,7 +15,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from xgboost import XGBClassifier, XGBRegressor
 
-from benchmarks.peers.buying import expected_orders, fitted, history_of, no_order_chance
+from benchmarks.peers.buying import (
+    expected_orders,
+    fitted,
+    fitted_to,
+    history_of,
+    no_order_chance,
+)
 from benchmarks.peers.history import band_of_recency, labelled, rfm
 from benchmarks.predictions import Predictions, for_each_cut
 
@@ -56,7 +62,7 @@ def _probability_models(
         amount = _amount_an_order_day(days, features, cut, history[0])
     for name, kind in (("bg_nbd", BetaGeoFitter), ("pareto_nbd", ParetoNBDFitter)):
         with said.timed(name):
-            fitter = fitted(kind, *history)
+            fitter = fitted_to(history, kind)
             for horizon in HORIZONS_DAYS:
                 chance = 1 - no_order_chance(fitter, history, horizon)
                 if horizon == CHURN_DAYS:

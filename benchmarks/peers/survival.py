@@ -13,7 +13,7 @@ from lifetimes import BetaGeoFitter, ParetoNBDFitter
 from sksurv.ensemble import RandomSurvivalForest
 from sksurv.util import Surv
 
-from benchmarks.peers.buying import PENALTIES, fitted, history_of, no_order_chance
+from benchmarks.peers.buying import PENALTIES, fitted_to, history_of, no_order_chance
 from benchmarks.peers.history import RECENCY_EDGES_DAYS, band_of_recency, rfm
 from benchmarks.predictions import Predictions, for_each_cut
 
@@ -140,7 +140,7 @@ def _probability_models(said: Predictions, features: pd.DataFrame) -> None:
     history = history_of(features)
     for name, kind in (("pareto_nbd", ParetoNBDFitter), ("bg_nbd", BetaGeoFitter)):
         with said.timed(name):
-            fitter = fitted(kind, *history)
+            fitter = fitted_to(history, kind)
             curves = np.column_stack([no_order_chance(fitter, history, day) for day in DAYS])
         _say(said, name, features.index, curves[:, DAYS.index(90)], curves)
 

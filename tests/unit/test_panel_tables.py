@@ -180,6 +180,8 @@ def test_reserved_windows_lie_inside_open_ones() -> None:
     assert data.share_inside(data.RESERVED_CUTS, data.CUTS, 90) == 1
 
 
-def test_verdicts_need_rows() -> None:
-    empty = judge.paired(judge.Judgement(pd.DataFrame(), {"auc": {}}), "perennial")
-    assert empty.empty
+def test_without_peers_there_is_no_verdict() -> None:
+    nobody = judge.paired(judge.Judgement(pd.DataFrame(), {"auc": {}}), "perennial")
+    decided = judge.decide(nobody.assign(group="shop"), ["group", "measure"])
+    assert decided.empty
+    assert "verdict" in decided

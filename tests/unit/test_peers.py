@@ -1,0 +1,88 @@
+"""What the benchmark's peers are given and compute, where no library of theirs is needed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import betaln, gammaln
+
+from benchmarks.peers import buying, history, lags
+
+PARAMETERS = {"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}  # of CDNOW, in weeks
+
+
+def bg_nbd_log_likelihood(repeats: np.ndarray, last: np.ndarray, age: np.ndarray) -> np.ndarray:
+    """Fader, Hardie and Lee (2005), Marketing Science 24:275-284, equation 6."""
+    r, alpha, a, b = PARAMETERS.values()
+    begin = gammaln(r + repeats) - gammaln(r) + r * np.log(alpha)
+    alive = betaln(a, b + repeats) - betaln(a, b) - (r + repeats) * np.log(alpha + age)
+    gone = betaln(a + 1, b + repeats - 1) - betaln(a, b) - (r + repeats) * np.log(alpha + last)
+    return begin + np.logaddexp(alive, np.where(repeats > 0, gone, -np.inf))
+
+
+def test_no_order_is_the_likelihood_of_a_longer_silence() -> None:
+    repeats = np.array([1.0, 2, 5, 20])
+    last, age = np.array([3.0, 30, 30, 20]), np.array([38.0, 39, 31, 38])
+    r, alpha, a, b = PARAMETERS.values()
+    odds = a / (b + repeats - 1) * ((alpha + age) / (alpha + last)) ** (r + repeats)
+    chance = buying.bg_nbd_no_order(PARAMETERS, 1 / (1 + odds), (repeats, last, age), 13.0)
+    apart = bg_nbd_log_likelihood(repeats, last, age + 13) - bg_nbd_log_likelihood(
+        repeats, last, age
+    )
+    assert chance == pytest.approx(np.exp(apart))
+    # who never ordered again is alive: gamma-mixed exponential waits
+    never = (np.zeros(1), np.zeros(1), np.array([10.0]))
+    alone = buying.bg_nbd_no_order(PARAMETERS, np.ones(1), never, 13.0)
+    assert alone == pytest.approx([((4.414 + 10) / (4.414 + 23)) ** 0.243])
+
+
+def test_equal_histories_are_one_row_with_a_weight() -> None:
+    seen = {}
+
+    class Fitter:
+        def __init__(self, penalizer_coef: float) -> None:
+            pass
+
+        def fit(self, *arrays: np.ndarray, weights: np.ndarray) -> Fitter:
+            seen.update(rows=np.column_stack(arrays).tolist(), weights=weights.tolist())
+            return self
+
+    same = np.array([0.0, 1.0, 0.0])
+    buying.fitted_to((same, same, same), Fitter)
+    assert seen == {"rows": [[0, 0, 0], [1, 1, 1]], "weights": [2, 1]}
+
+
+def test_lags_see_nothing_of_their_weeks() -> None:
+    random = np.random.default_rng(3)
+    units = random.poisson(9, (4, 80)).astype(float)
+    units[1, :70] = np.nan  # began late
+    first = pd.Timestamp("2022-01-03")
+    rows, scale, actual = lags._rows(units, 60, 3, 52, first)
+    changed = units.copy()
+    changed[:, 60:] = 1e6
+    again, scale_again, came = lags._rows(changed, 60, 3, 52, first)
+    np.testing.assert_array_equal(rows, again)
+    np.testing.assert_array_equal(scale, scale_again)
+    assert actual[[0, 2, 3]].tolist() == units[[0, 2, 3], 63].tolist()
+    assert np.isnan(actual[1])
+    assert np.isnan(came[1])
+
+
+def test_trees_find_the_season_of_last_year() -> None:
+    weeks = pd.date_range("2021-01-04", periods=160, freq="W-MON")
+    season = 10 + 8 * np.cos(2 * np.pi * np.arange(168) / 52)
+    series = pd.concat(
+        pd.DataFrame({"unique_id": f"p{n}", "ds": weeks, "y": (n + 1) * season[:160]})
+        for n in range(10)
+    )
+    series.loc[series.sample(frac=0.05, random_state=1).index, "y"] = np.nan  # not known
+    told = lags.forecast_by_trees(series, 8, 52)
+    assert told["week_start_date"].min() == weeks[-1] + pd.Timedelta(weeks=1)
+    expected = np.concatenate([(n + 1) * season[160:] for n in range(10)])
+    assert np.abs(told["p50"] / expected - 1).mean() < 0.1
+    assert (told["p10"] <= told["p90"]).all()
+
+
+def test_bands_of_recency_are_by_days() -> None:
+    assert history.band_of_recency(pd.Series([1, 30, 31, 400])).tolist() == [0, 0, 1, 5]
