@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from benchmarks.judge import BETTER, decide_signs, goodness
+from benchmarks.judge import BETTER, decide_signs, goodness, pooled
 from benchmarks.questions import QUESTIONS, Question
 from benchmarks.results import balance
 from benchmarks.tables import OURS, Figure, best_on_average, by_cut, header, number, row
@@ -50,6 +50,7 @@ def _of_shop(name: str, group: str, rows: pd.DataFrame, verdicts: pd.DataFrame) 
                 "group": group, "question": QUESTIONS[name].name, "figure": figure,
                 "balance": balance(of_measure), "best": best, "ours": ours, "theirs": theirs,
                 "share": ahead_share(ours, theirs, figure.better),
+                "p_value": pooled(of_measure[of_measure["peer"] == best]),
             }
         )  # fmt: skip
     return pd.DataFrame(told)
@@ -72,13 +73,18 @@ def _shops_table(beside: pd.DataFrame) -> list[str]:
     for one in beside.to_dict("records"):
         figure: Figure = one["figure"]
         numbers = [number(one[name], figure.digits) for name in ("ours", "theirs")]
-        told = [numbers[0], f"{numbers[1]} {one['best']}", f"{one['share']:+.1%}"]
+        told = [numbers[0], f"{numbers[1]} {one['best']}", _share(one["share"], one["p_value"])]
         lines.append(row([one["group"], one["question"], figure.heading, one["balance"], *told]))
     note = (
         "Better, tie and worse count cuts and peers: paired bootstrap of 1,000 draws, Holm over a"
-        " shop's cuts and peers at 5 %. The last column is by how much ours is better on average."
+        " shop's cuts and peers at 5 %. The last column is by how much ours is better on average,"
+        " and the p-value of all cuts together, beside this one peer."
     )
     return ["## Shops and questions", "", note, "", *lines, ""]
+
+
+def _share(share: float, p_value: float) -> str:
+    return f"{share:+.1%} (p {p_value:.2g})"
 
 
 def _wanted_table(tables: Tables) -> list[str]:

@@ -109,7 +109,7 @@ def on_average(rows: pd.DataFrame, measure: str, wanted: str, at: str = "") -> T
     ours, theirs = both[OURS].mean(), both[best].mean()
     ahead = both.map(lambda value: goodness(value, BETTER[measure]))
     apart = goodness(ours, BETTER[measure]) - goodness(theirs, BETTER[measure])
-    digits = 1 if measure == "mae" else 3
+    digits = {"mae": 1, "brier": 4, "integrated_brier": 4}.get(measure, 3)
     said = (
         f"{number(ours, digits)} against {number(theirs, digits)} of {best}; ahead at "
         f"{(ahead[OURS] > ahead[best]).sum()} of {len(both)}"

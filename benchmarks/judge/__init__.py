@@ -5,7 +5,7 @@ Pure: frames in, figures out. A figure that can't be told is NaN.
 
 from benchmarks.judge.customers import churn, clv
 from benchmarks.judge.paired import BETTER, Judgement, goodness
-from benchmarks.judge.verdicts import decide, decide_signs, paired
+from benchmarks.judge.verdicts import decide, decide_signs, paired, pooled
 from benchmarks.judge.waits import survival
 from benchmarks.judge.weeks import demand
 
@@ -19,5 +19,6 @@ __all__ = [
     "demand",
     "goodness",
     "paired",
+    "pooled",
     "survival",
 ]

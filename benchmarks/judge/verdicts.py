@@ -84,6 +84,16 @@ def _two_sided(difference: float, spread: float) -> float:
     return 2 * NormalDist().cdf(-abs(difference) / spread)
 
 
+def pooled(rows: pd.DataFrame) -> float:
+    """Two-sided p-value of one peer's mean difference over cuts whose windows do not overlap.
+
+    Args:
+        rows: As from `paired`, of one measure and peer, a row a cut.
+    """
+    variance = float((rows["spread"] ** 2).sum(skipna=False))
+    return _two_sided(float(rows["difference"].sum(skipna=False)), math.sqrt(variance))
+
+
 def decide(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     """Verdicts, each family of comparisons corrected as a whole.
 

@@ -32,6 +32,7 @@ def verdicts_of(measure: str, peer: str, verdicts: list[str], group: str = "shop
         {
             "group": group, "cut": CUTS[: len(verdicts)], "measure": measure, "peer": peer,
             "difference": [sign[verdict] for verdict in verdicts],
+            "spread": 0.01,
             "p_value": [0.5 if verdict == "tie" else 1e-6 for verdict in verdicts],
             "verdict": verdicts,
         }
@@ -131,8 +132,8 @@ def test_panel_counts_shops_and_says_what_is_missed() -> None:
         verdicts.append(verdicts_of("auc", "p", told, shop))
     tables = {"churn": (pd.concat(figures), pd.concat(verdicts))}
     text = "\n".join(summary(tables))
-    assert "| one | Churn | AUC | 3–0–0 | .800 | .700 p | +14.3% |" in text
-    assert "| two | Churn | AUC | 0–1–2 | .600 | .700 p | -14.3% |" in text
+    assert "| one | Churn | AUC | 3–0–0 | .800 | .700 p | +14.3% (p 0.00053) |" in text
+    assert "| two | Churn | AUC | 0–1–2 | .600 | .700 p | -14.3% (p 0.024) |" in text
     assert "AUC never significantly below a peer's" in text.split("| two |")[-1]
     assert "| Churn | AUC | 1 of 2 (p 1) | +0.0% | p 1 of 2 (p 1) |" in text
 

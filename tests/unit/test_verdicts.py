@@ -127,6 +127,15 @@ def test_a_family_is_corrected_as_a_whole() -> None:
     assert told["verdict"].tolist() == ["better", "tie", "tie", "better", "tie"]
 
 
+def test_cuts_together_are_as_sure_as_their_sum() -> None:
+    rows = pd.DataFrame({"difference": [0.01, 0.03], "spread": [0.003, 0.004]})
+    # .04 over sqrt(9 + 16) / 1,000 is 8 standard errors
+    assert judge.pooled(rows) == pytest.approx(1.2442e-15, rel=1e-3)
+    rows = pd.DataFrame({"difference": [0.0196, 0.0], "spread": [0.006, 0.008]})
+    assert judge.pooled(rows) == pytest.approx(0.05, abs=1e-4)
+    assert np.isnan(judge.pooled(rows.assign(spread=[0.006, np.nan])))
+
+
 def test_signs_over_shops() -> None:
     # five of five: 2 / 2 ** 5; a shop where both are equal says nothing
     assert judge.decide_signs(pd.Series([1.0, 2, 3, 1, 1, 0, np.nan])) == (5, 5, 2 / 32)
