@@ -66,7 +66,7 @@ QUESTIONS = {
         " beside it stands what a perfect model with the same chances stays below in 95 of 100"
         " shops like this.",
     ),
-    "clv": Question("CLV, 90 days", SPEND, wanted.clv, SPEND_NOTE),
+    "clv": Question("CLV, 90 days", SPEND, wanted.clv_90, SPEND_NOTE),
     "clv_365": Question(
         "CLV, 365 days",
         tuple(figure for figure in SPEND if figure is not SECONDS),

@@ -10,7 +10,7 @@ from benchmarks.judge import BETTER, decide_signs, goodness, pooled
 from benchmarks.questions import QUESTIONS, Question
 from benchmarks.results import balance
 from benchmarks.tables import OURS, Figure, best_on_average, by_cut, header, number, row
-from benchmarks.wanted import met
+from benchmarks.wanted import like_with_like, met
 
 # Table of figures -> of verdicts, both with group, cut; of one set.
 Tables = Mapping[str, tuple[pd.DataFrame, pd.DataFrame]]
@@ -39,7 +39,7 @@ def _of_shop(name: str, group: str, rows: pd.DataFrame, verdicts: pd.DataFrame) 
         if figure.name not in BETTER or figure.name not in rows:
             continue
         of_measure = of_group[of_group["measure"] == figure.name] if len(of_group) else of_group
-        table = by_cut(comparable(rows, figure.name), figure.name)
+        table = by_cut(like_with_like(rows, figure.name), figure.name)
         if OURS not in table or of_measure.empty or table.shape[1] == 1:
             continue
         best = best_on_average(table, figure.better)
@@ -54,11 +54,6 @@ def _of_shop(name: str, group: str, rows: pd.DataFrame, verdicts: pd.DataFrame) 
             }
         )  # fmt: skip
     return pd.DataFrame(told)
-
-
-def comparable(rows: pd.DataFrame, measure: str) -> pd.DataFrame:
-    """Rows of like with like: medians alone have an MAE beside ours."""
-    return rows[rows["mae_of"] == "median"] if measure == "mae" else rows
 
 
 def ahead_share(ours: float, theirs: float, better: str) -> float:
@@ -130,7 +125,7 @@ def _signs_table(beside: pd.DataFrame, tables: Tables) -> list[str]:
 def _beside_each_peer(figures: pd.DataFrame, measure: str) -> dict[str, pd.Series]:
     """Of each peer the mean differences over cuts, a shop each."""
     apart: dict[str, list[float]] = {}
-    for _, rows in comparable(figures, measure).groupby("group"):
+    for _, rows in like_with_like(figures, measure).groupby("group"):
         table = by_cut(rows, measure)
         if OURS not in table:
             continue

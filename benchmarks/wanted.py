@@ -40,7 +40,8 @@ def churn(rows: pd.DataFrame, verdicts: pd.DataFrame) -> list[Told]:
 
 def clv(rows: pd.DataFrame, verdicts: pd.DataFrame) -> list[Told]:
     """Ranking, total, median, chance and bands."""
-    of_medians = rows[(rows["mae_of"] == "median") & (rows["model"] != "all_zero")]
+    of_medians = like_with_like(rows, "mae")
+    of_medians = of_medians[of_medians["model"] != "all_zero"]
     of_nothing = rows[rows["model"].isin([OURS, "all_zero"])]
     return [
         never_worse(verdicts, "gini", "Gini never significantly below a peer's"),
@@ -48,9 +49,14 @@ def clv(rows: pd.DataFrame, verdicts: pd.DataFrame) -> list[Told]:
         on_average(of_medians, "mae", "MAE at most that of the best peer's median", "level"),
         on_average(of_nothing, "mae", "MAE at most that of all zero", "level"),
         calibrated(rows, "spend_calibration", "calibration of the chance of any spend"),
-        within(rows, "coverage_if_buying", "quantiles given spend hold 75-85 % of those who buy"),
         uniform(rows),
     ]
+
+
+def clv_90(rows: pd.DataFrame, verdicts: pd.DataFrame) -> list[Told]:
+    """The same, and quantiles given spend."""
+    wanted = "quantiles given spend hold 75-85 % of those who buy"
+    return [*clv(rows, verdicts), within(rows, "coverage_if_buying", wanted)]
 
 
 def survival(rows: pd.DataFrame, verdicts: pd.DataFrame) -> list[Told]:
@@ -78,6 +84,23 @@ def demand(rows: pd.DataFrame, verdicts: pd.DataFrame) -> list[Told]:
         total(rows, "within ±15 %"),
         within(rows, "coverage", "80 % bands that hold 75-85 %"),
     ]  # fmt: skip
+
+
+def like_with_like(rows: pd.DataFrame, measure: str) -> pd.DataFrame:
+    """Ours, and the peers that say the same: an MAE is compared with that of medians."""
+    if measure != "mae":
+        return rows
+    return rows[(rows["mae_of"] == "median") | (rows["model"] == OURS)]
+
+
+def published(rows: pd.DataFrame, figure: str, wanted: str) -> pd.Series | Told:
+    """Ours by cut. Where only peers have the figure, what is wanted is not met."""
+    known = rows.dropna(subset=figure) if figure in rows else rows[:0]
+    ours = known[known["model"] == OURS]
+    if ours.empty:
+        is_met = None if known.empty else False
+        return Told(wanted, is_met, "not known" if known.empty else "not published")
+    return ours.set_index("cut")[figure]
 
 
 def never_worse(
@@ -120,15 +143,14 @@ def on_average(rows: pd.DataFrame, measure: str, wanted: str, at: str = "") -> T
 def calibrated(rows: pd.DataFrame, figure: str, name: str) -> Told:
     """At every cut at most .03, or the 95 % point of a perfect model where that is more."""
     wanted = f"{name}: error at most .03, or a perfect model's 95 % point where that is more"
-    ours = rows[rows["model"] == OURS].set_index("cut")
-    if figure not in ours or ours[figure].isna().all():
-        return Told(wanted, None, "not known")
-    known = ours.dropna(subset=figure)
-    bound = known[f"{figure}_limit"].clip(lower=LEAST_CALIBRATION_ERROR)
-    is_over = known[figure] > bound
-    items = [f"{cut} {known[figure][cut]:.3f} (bound {bound[cut]:.3f})"
-             for cut in known.index[is_over]]  # fmt: skip
-    said = f"{known[figure].mean():.3f} on average"
+    known = published(rows, figure, wanted)
+    if isinstance(known, Told):
+        return known
+    limit = rows[rows["model"] == OURS].set_index("cut")[f"{figure}_limit"]
+    bound = limit[known.index].clip(lower=LEAST_CALIBRATION_ERROR)
+    over = known.index[known > bound]
+    items = [f"{cut} {known[cut]:.3f} (bound {bound[cut]:.3f})" for cut in over]
+    said = f"{known.mean():.3f} on average"
     return Told(wanted, not items, said + (f"; over at {_some(items)}" if items else ""))
 
 
@@ -146,10 +168,9 @@ def total(rows: pd.DataFrame, wanted: str) -> Told:
 
 def within(rows: pd.DataFrame, figure: str, wanted: str) -> Told:
     """A coverage of 75 to 85 %, on average over the cuts."""
-    ours = rows[rows["model"] == OURS].set_index("cut")
-    if figure not in ours or ours[figure].isna().all():
-        return Told(wanted, None, "nothing of the kind is published")
-    held = ours[figure].dropna()
+    held = published(rows, figure, wanted)
+    if isinstance(held, Told):
+        return held
     said = f"{held.mean():.1%} on average, {held.min():.1%} to {held.max():.1%}"
     return Told(wanted, bool(0.75 <= held.mean() <= 0.85), said)
 
@@ -157,14 +178,14 @@ def within(rows: pd.DataFrame, figure: str, wanted: str) -> Told:
 def uniform(rows: pd.DataFrame) -> Told:
     """The band's randomised PIT is uniform: no date's p-value below .05, by Holm over dates."""
     wanted = "randomised PIT of the band uniform within its sampling error"
-    ours = rows[rows["model"] == OURS].set_index("cut")
-    if "pit_p" not in ours or ours["pit_p"].isna().all():
-        return Told(wanted, None, "not known")
-    adjusted = holm(ours["pit_p"])
-    items = [f"{cut} {distance:.3f} (p {adjusted[cut]:.1g})"
-             for cut, distance in ours["pit_distance"].items()]  # fmt: skip
-    return Told(wanted, bool((adjusted.dropna() >= NOT_BY_CHANCE).all()),
-                "distance to uniform " + ", ".join(items))  # fmt: skip
+    p_values = published(rows, "pit_p", wanted)
+    if isinstance(p_values, Told):
+        return p_values
+    adjusted = holm(p_values)
+    distance = published(rows, "pit_distance", wanted)
+    items = [f"{cut} {distance[cut]:.3f} (p {adjusted[cut]:.1g})" for cut in adjusted.index]
+    is_met = bool((adjusted >= NOT_BY_CHANCE).all())
+    return Told(wanted, is_met, "distance to uniform " + ", ".join(items))
 
 
 def near_the_best(rows: pd.DataFrame, figure: str) -> Told:

@@ -106,6 +106,22 @@ def test_a_median_is_compared_with_medians() -> None:
     assert told["MAE at most that of all zero"].is_met
 
 
+def test_without_a_median_ours_is_still_compared() -> None:
+    rows = figures_of({"perennial": {"mae": [10.0] * 3}, "p": {"mae": [9.0] * 3}})
+    rows["mae_of"] = ["mean"] * 3 + ["median"] * 3
+    like = wanted.like_with_like(rows, "mae")
+    assert wanted.on_average(like, "mae", "w", "level").is_met is False
+
+
+def test_what_only_a_peer_publishes_is_not_met() -> None:
+    nan = float("nan")
+    rows = figures_of({"perennial": {"x": [nan] * 3}, "p": {"x": [0.8] * 3}})
+    assert wanted.within(rows, "x", "w").is_met is False
+    assert wanted.calibrated(rows, "x", "w").is_met is False
+    nobody = wanted.within(rows.assign(x=nan), "x", "w")
+    assert nobody.is_met is None
+
+
 def test_the_median_of_methods_is_no_single_one() -> None:
     rows = figures_of(
         {
