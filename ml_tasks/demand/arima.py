@@ -80,6 +80,15 @@ def fit(units: np.ndarray, season: np.ndarray, weight: np.ndarray) -> ArimaParam
     return ArimaParameters(coefficients, sigma, is_own, int(len(fitted) - is_own.sum()))
 
 
+def defaults(count: int) -> ArimaParameters:
+    """What stands in where nothing can be estimated, of so many products."""
+    return ArimaParameters(
+        coefficients=np.tile(DEFAULT_COEFFICIENTS, (count, 1)),
+        sigma=np.full(count, DEFAULT_SIGMA),
+        is_own=np.zeros(count, dtype=bool),
+    )
+
+
 def forecast(units: np.ndarray, season: np.ndarray, parameters: ArimaParameters) -> np.ndarray:
     """Quantiles .1, .5, .9 of log(1 + units) in the weeks to come, shape (n_products, STEPS, 3).
 

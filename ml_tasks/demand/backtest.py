@@ -6,6 +6,7 @@ origin with those parameters, so every one of the weeks it is tested on is new t
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,12 +16,14 @@ from ml_tasks.demand import blend, closures, model
 from ml_tasks.demand.accuracy import changes
 from ml_tasks.demand.blend import Weights
 from ml_tasks.demand.launches import launches_of
-from ml_tasks.demand.model import CANDIDATES, SIMPLE, SMOOTHING, Fitted, Forecasts
+from ml_tasks.demand.model import CANDIDATES, LSTM, SIMPLE, SMOOTHING, Fitted, Forecasts
 from ml_tasks.demand.panel import HORIZON_WEEKS, STEPS, Panel
 
-COUNT_ORIGINS = 3
-# Candidates need half a year to learn from.
-MIN_WEEKS_TO_FIT = 26
+# Horizons side by side, and how far apart the origins are: windows overlap, which costs little.
+COUNT_HORIZONS = 3
+SPACING_WEEKS = 4
+# ARIMA and the LSTM need half a year to learn from; the others none.
+MIN_WEEKS_TO_FIT, MIN_WEEKS = 26, 4
 BLEND = "blend"
 
 
@@ -33,90 +36,139 @@ class Backtest:
         origins: Weeks known at each origin, rising.
         forecasts: For each origin, method -> quantiles of log(1 + units), shape (n_products,
             STEPS, 3); NaN for a product not known then.
+        fades: For each origin, see `blend.fade`.
         count_diverged: ARIMA fits that were replaced.
     """
 
     panel: Panel
     origins: list[int]
     forecasts: list[Forecasts]
+    fades: list[np.ndarray]
     count_diverged: int = 0
-
-    @property
-    def has_candidates(self) -> bool:
-        """Whether the shop was old enough to fit more than the simple methods."""
-        return SMOOTHING in self.forecasts[0]
 
     @cached_property
     def _demand(self) -> np.ndarray:
         """Units of the whole panel; NaN in closures, which no forecast is to answer for."""
         return np.where(closures.closed(self.panel.units), np.nan, self.panel.units)
 
-    def actual(self, origin: int) -> np.ndarray:
+    @property
+    def is_fitted(self) -> bool:
+        """Whether the shop was old enough to fit ARIMA and the LSTM."""
+        return LSTM in self.forecasts[0]
+
+    def actual(self, origin: int, known_weeks: int | None = None) -> np.ndarray:
         """log(1 + units) after an origin, shape (n_products, STEPS).
 
         NaN where not known yet, and in closures: they would make weights and bands those of the
         chance to close.
+
+        Args:
+            origin: Weeks known at it.
+            known_weeks: Nothing of later weeks is told; all if it is not given.
         """
         came = np.full((len(self.panel.product_ids), STEPS), np.nan)
-        weeks = self._demand[:, origin : origin + STEPS]
+        weeks = self._demand[:, origin : min(origin + STEPS, known_weeks or self.panel.n_weeks)]
         came[:, : weeks.shape[1]] = np.log1p(weeks)
         return came
 
+    def before(self, number: int) -> list[int]:
+        """Numbers of the origins whose HORIZON_WEEKS had passed at that of a number."""
+        now = self.origins[number]
+        return [n for n in range(number) if self.origins[n] + HORIZON_WEEKS <= now]
+
+    def judged(self) -> list[int]:
+        """Numbers of the origins to judge at: HORIZON_WEEKS apart, with others before them."""
+        newest = self.origins[-1]
+        return [
+            number
+            for number, origin in enumerate(self.origins)
+            if (newest - origin) % HORIZON_WEEKS == 0 and self.before(number)
+        ]
+
 
 def backtest(panel: Panel, seed: int) -> Backtest:
-    """Forecast from up to COUNT_ORIGINS past origins, HORIZON_WEEKS apart.
+    """Forecast from past origins, SPACING_WEEKS apart, over up to COUNT_HORIZONS horizons.
 
-    Where the shop is too young to fit the candidates, the simple methods alone are tested.
+    ARIMA and the LSTM take part where they can be fitted before two horizons: one to be weighed
+    by, one to be tested on.
     """
     latest = panel.n_weeks - HORIZON_WEEKS
-    origins = [latest - HORIZON_WEEKS * back for back in reversed(range(COUNT_ORIGINS))]
-    origins = [origin for origin in origins if origin >= MIN_WEEKS_TO_FIT]
-    if not origins:
-        return Backtest(panel, [latest], [_aligned(None, panel, latest)])
-    fitted = model.fit(panel.until(origins[0]), seed)
-    forecasts = [_aligned(fitted, panel, origin) for origin in origins]
-    return Backtest(panel, origins, forecasts, fitted.arima.count_diverged)
+    is_fitted = latest - HORIZON_WEEKS >= MIN_WEEKS_TO_FIT
+    least = MIN_WEEKS_TO_FIT if is_fitted else MIN_WEEKS
+    earliest = max(latest - HORIZON_WEEKS * (COUNT_HORIZONS - 1), least)
+    origins = list(range(latest, earliest - 1, -SPACING_WEEKS))[::-1]
+    past = panel.until(origins[0])
+    fitted = model.fit(past, seed) if is_fitted else model.unfitted(past)
+    return _of_origins(panel, origins, fitted)
 
 
-def _aligned(fitted: Fitted | None, panel: Panel, origin: int) -> Forecasts:
-    past = panel.until(origin)
-    launches = launches_of(past.units)
-    of_past = (
-        model.simple(past.units, launches)
-        if fitted is None
-        else model.forecast(fitted, past, model.shop_of(past, launches))
+def _of_origins(panel: Panel, origins: list[int], fitted: Fitted) -> Backtest:
+    found = [_aligned(fitted, panel, origin) for origin in origins]
+    return Backtest(
+        panel,
+        origins,
+        forecasts=[forecasts for forecasts, _ in found],
+        fades=[fade for _, fade in found],
+        count_diverged=fitted.arima.count_diverged,
     )
+
+
+def _aligned(fitted: Fitted, panel: Panel, origin: int) -> tuple[Forecasts, np.ndarray]:
+    """Forecasts at an origin, a row per product of the panel, and the fade."""
+    past = panel.until(origin)
+    shop = model.shop_of(past, launches_of(past.units))
+    of_past = model.forecast(fitted, past, shop)
     rows = np.searchsorted(panel.product_ids, past.product_ids)
     aligned = {}
     for name, values in of_past.items():
         aligned[name] = np.full((len(panel.product_ids), STEPS, 3), np.nan)
         aligned[name][rows] = values
-    return aligned
+    return aligned, blend.fade(shop.season)
 
 
-def weights(tested: Backtest, count_origins: int) -> Weights:
-    """Weights of the candidates by the first `count_origins` origins."""
-    count_products = len(tested.panel.product_ids)
-    total = {name: np.zeros(count_products) for name in CANDIDATES}
-    count_weeks, size = np.zeros(count_products), np.zeros(count_products, dtype=int)
-    cross = np.zeros((len(CANDIDATES), len(CANDIDATES)))
-    pairs = zip(tested.origins, tested.forecasts, strict=True)
-    for origin, forecasts in list(pairs)[:count_origins]:
-        actual = np.expm1(tested.actual(origin)[:, :HORIZON_WEEKS])
+def weights(tested: Backtest, numbers: Collection[int], known_weeks: int | None = None) -> Weights:
+    """Weights of the candidates by some of the origins.
+
+    Args:
+        tested: The backtest.
+        numbers: Of the origins to learn from.
+        known_weeks: Nothing of later weeks is used; all if it is not given.
+    """
+    there = [place for place, name in enumerate(CANDIDATES) if name in tested.forecasts[0]]
+    shape = (len(tested.panel.product_ids), len(there))
+    total, count_weeks = np.zeros(shape), np.zeros(shape[0])
+    size, cross = np.zeros(shape[0], dtype=int), np.zeros((len(there), len(there)))
+    for number in numbers:
+        origin, forecasts = tested.origins[number], tested.forecasts[number]
+        actual = np.expm1(tested.actual(origin, known_weeks)[:, :HORIZON_WEEKS])
         scale = changes(tested.panel.units[:, :origin])[1][:, None]
         known = ~np.isnan(actual) & ~np.isnan(forecasts[SMOOTHING][:, :HORIZON_WEEKS, 1])
         known &= scale > 0
         count_weeks += known.sum(axis=1)
         size = np.where(known.any(axis=1), sizes(forecasts), size)
         errors = []
-        for name in CANDIDATES:
-            median = np.expm1(np.maximum(forecasts[name][:, :HORIZON_WEEKS, 1], 0.0))
+        for column, place in enumerate(there):
+            median = np.expm1(np.maximum(forecasts[CANDIDATES[place]][:, :HORIZON_WEEKS, 1], 0.0))
             error = np.where(known, (median - actual) / np.where(scale > 0, scale, 1.0), 0.0)
-            total[name] += np.abs(error).sum(axis=1)
+            total[:, column] += np.abs(error).sum(axis=1)
             errors.append(error.clip(-blend.MAX_ERROR, blend.MAX_ERROR).ravel())
         cross += np.stack(errors) @ np.stack(errors).T
-    loss = {name: value / np.maximum(count_weeks, 1) for name, value in total.items()}
-    return blend.weights(loss, count_weeks, size, blend.team(cross))
+    # windows overlap: a week that was forecast twice says little more
+    share = min(SPACING_WEEKS / HORIZON_WEEKS, 1.0)
+    found = blend.weights(
+        total / np.maximum(count_weeks, 1)[:, None],
+        count_weeks * share,
+        size,
+        blend.team(cross, 1 + share * (len(numbers) - 1)),
+    )
+    return Weights(_placed(found.of_product, there), _placed(found.of_class, there))
+
+
+def _placed(weights: np.ndarray, there: list[int]) -> np.ndarray:
+    """Weights of all CANDIDATES, 0 of those that are not there."""
+    placed = np.zeros((len(weights), len(CANDIDATES)))
+    placed[:, there] = weights
+    return placed
 
 
 def sizes(forecasts: Forecasts) -> np.ndarray:
@@ -124,22 +176,30 @@ def sizes(forecasts: Forecasts) -> np.ndarray:
     return blend.size_class(forecasts[SMOOTHING][:, 0, 1])
 
 
-def with_blend(tested: Backtest, of_product: np.ndarray, count_origins: int) -> list[Forecasts]:
-    """The forecasts of the first `count_origins` origins, the blend among them."""
-    return [
-        forecasts | {BLEND: blend.blended(forecasts, of_product)}
-        for forecasts in tested.forecasts[:count_origins]
-    ]
+def with_blend(tested: Backtest, of_product: np.ndarray, number: int) -> Forecasts:
+    """The forecasts of an origin, the blend among them."""
+    forecasts = tested.forecasts[number]
+    return forecasts | {BLEND: blend.blended(forecasts, of_product, tested.fades[number])}
 
 
 def bands_of(
-    tested: Backtest, forecasts: list[Forecasts], names: tuple[str, ...] | None = None
+    tested: Backtest,
+    forecasts: Mapping[int, Forecasts],
+    names: tuple[str, ...] | None = None,
+    known_weeks: int | None = None,
 ) -> dict[str, np.ndarray]:
-    """Band shifts of each method, see `blend.bands`, by the first `len(forecasts)` origins."""
-    origins = tested.origins[: len(forecasts)]
-    actual = np.concatenate([tested.actual(origin) for origin in origins])
-    actual[np.isnan(np.concatenate([f[SIMPLE[0]][..., 1] for f in forecasts]))] = np.nan
+    """Band shifts of each method, see `blend.bands`.
+
+    Args:
+        tested: The backtest.
+        forecasts: Number of an origin to learn from -> its forecasts.
+        names: Of the methods; all if not given.
+        known_weeks: Nothing of later weeks is used; all if it is not given.
+    """
+    actual = np.concatenate([tested.actual(tested.origins[n], known_weeks) for n in forecasts])
+    found = list(forecasts.values())
+    actual[np.isnan(np.concatenate([f[SIMPLE[0]][..., 1] for f in found]))] = np.nan
     return {
-        name: blend.bands(np.concatenate([f[name] for f in forecasts]), actual)
-        for name in names or tuple(forecasts[0])
+        name: blend.bands(np.concatenate([f[name] for f in found]), actual)
+        for name in names or tuple(found[0])
     }

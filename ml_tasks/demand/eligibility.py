@@ -11,7 +11,7 @@ from ml_tasks.demand.backtest import BLEND, MIN_WEEKS_TO_FIT, Backtest
 from ml_tasks.demand.panel import HORIZON_WEEKS, Panel
 from ml_tasks.demand.season import MIN_WEEKS as SEASON_MIN_WEEKS
 
-# The first origin is learnt from, the second tests what was learnt.
+# Fitted to the first weeks, weighed by the first horizon, tested on the second.
 MIN_WEEKS_TO_TEST = MIN_WEEKS_TO_FIT + 2 * HORIZON_WEEKS
 PROMISED_COVERAGE = (0.75, 0.85)
 
@@ -27,7 +27,9 @@ def warnings(panel: Panel, tested: Backtest, figures: dict[str, Any]) -> list[st
     sold = f"the shop had sold for {panel.n_weeks} whole weeks"
     found = []
     if panel.n_weeks < MIN_WEEKS_TO_TEST:
-        found.append(f"{sold}: models need {MIN_WEEKS_TO_TEST} to be tested, so none is used")
+        found.append(f"{sold}: ARIMA and the LSTM need {MIN_WEEKS_TO_TEST}, so neither is used")
+    if not tested.judged():
+        found.append(f"{sold}: nothing could be tested on weeks that it had not seen")
     elif not figures:
         found.append("no product sold in half of the weeks: nothing could be judged")
     if panel.n_weeks < SEASON_MIN_WEEKS:

@@ -1,6 +1,6 @@
 """Out of time: every candidate, the blend and the simple methods on weeks new to all of them.
 
-Weights and bands at an origin are learnt from the origins before it.
+Weights and bands at an origin are learnt from the origins whose weeks had passed by it.
 """
 
 from __future__ import annotations
@@ -27,15 +27,13 @@ TOTALS = "totals"  # the report's rows with each method's bias
 
 
 def report(tested: Backtest) -> dict[str, Any]:
-    """Figures of every method at each origin but the first, and their means.
+    """Figures of every method at each origin that can be judged, and their means.
 
-    Empty if there are no two origins, or no product to judge: nothing can be tested then.
+    Empty if there is none, or no product to judge: nothing can be tested then.
     """
-    if not tested.has_candidates:
-        return {}
     cuts = {
         str(tested.panel.week(tested.origins[number])): figures
-        for number in range(1, len(tested.origins))
+        for number in tested.judged()
         if (figures := _at_origin(tested, number)) is not None
     }
     if not cuts:
@@ -46,7 +44,7 @@ def report(tested: Backtest) -> dict[str, Any]:
         for method, figures in first.items()
     }
     return {
-        "decision": _decision(methods, list(cuts.values())),
+        "decision": _decision(methods),
         "methods": methods,
         "cuts": [{"cut_date": day, **figures} for day, figures in cuts.items()],
     }
@@ -81,7 +79,7 @@ def _forecast_at(
         return None
     known, units = _units_at(tested, number, past)
     expected = reconcile.means(units[BLEND], past, season_of(past), launches_of(past.units))
-    units[BLEND] = reconcile.consistent(units[BLEND], expected)
+    units[BLEND] = reconcile.consistent(units[BLEND], expected, blend.least_sold(past.units))
     units[BLEND_MEAN] = np.repeat(expected[..., None], 3, axis=2)
     cut = {name: values[judged][:, :HORIZON_WEEKS] for name, values in units.items()}
     return known[judged], revenue, cut
@@ -92,24 +90,25 @@ def _units_at(
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Rows of the products known at an origin, and each method's units of theirs."""
     known = np.searchsorted(tested.panel.product_ids, past.product_ids)
-    forecasts = with_blend(tested, weights(tested, number).of_product, number + 1)
-    shifts = bands_of(tested, forecasts[:number])
+    before, now = tested.before(number), tested.origins[number]
+    of_product = weights(tested, before, now).of_product
+    forecasts = {place: with_blend(tested, of_product, place) for place in (*before, number)}
+    newest = forecasts.pop(number)
+    shifts = bands_of(tested, forecasts, known_weeks=now)
     return known, {
         name: blend.units_of(values[known], shifts[name], past.units)
-        for name, values in forecasts[number].items()
+        for name, values in newest.items()
     }
 
 
 def totals(tested: Backtest) -> list[dict[str, Any]]:
-    """A row per origin but the first and method: by how much its expected units were too many.
+    """A row per judged origin and method: by how much its expected units were too many.
 
     Of all products that would have been scored, as their means are there to be added up; those of
     a shop whose products are all sold rarely, too, where nothing else can be judged.
     """
-    if not tested.has_candidates:
-        return []
     rows = []
-    for number in range(1, len(tested.origins)):
+    for number in tested.judged():
         past = tested.panel.until(tested.origins[number])
         known, units = _units_at(tested, number, past)
         awake = past.sold_within(AWAKE_WEEKS)
@@ -153,35 +152,16 @@ def _of_bands(units: np.ndarray, actual: np.ndarray, history: np.ndarray) -> dic
 
 
 def best_simple(figures: dict[str, Any]) -> str:
-    """The simple method to beat, and to use if it is not beaten; the first if untested."""
+    """The simple method that did best; the first if nothing was tested."""
     if not figures:
         return SIMPLE[0]
     methods = figures["methods"]
     return min(SIMPLE, key=lambda name: (not _is_told(methods[name]), methods[name]["wrmsse"]))
 
 
-def is_better(figures: dict[str, Any]) -> bool:
-    """Whether no simple method beats the blend at every origin; never if that was not tested.
-
-    The mean of two origins would follow whichever the season was unkind to: before Christmas, the
-    mean of the last weeks looks best.
-    """
-    return bool(figures) and _is_unbeaten(figures["cuts"])
-
-
-def _is_unbeaten(cuts: list[dict[str, Any]]) -> bool:
-    ours = [cut[BLEND]["wrmsse"] for cut in cuts]
-    return all(map(math.isfinite, ours)) and not any(
-        all(cut[name]["wrmsse"] <= own for cut, own in zip(cuts, ours, strict=True))
-        for name in SIMPLE
-    )
-
-
-def headlines(figures: dict[str, Any], used: str) -> dict[str, float]:
-    """Figures of the method that is used, of the simple one to beat, and of the rest by name."""
-    prefixes = {used: "", best_simple(figures): "baseline_"} if figures else {}
-    if used != BLEND:
-        prefixes = {used: ""}
+def headlines(figures: dict[str, Any]) -> dict[str, float]:
+    """Figures of the blend, of the best simple method, and of the rest by name."""
+    prefixes = {BLEND: "", best_simple(figures): "baseline_"}
     return {
         f"{prefixes.get(method, method + '_')}{name}": value
         for method, of_method in figures.get("methods", {}).items()
@@ -190,12 +170,13 @@ def headlines(figures: dict[str, Any], used: str) -> dict[str, float]:
     }
 
 
-def _decision(methods: dict[str, Any], cuts: list[dict[str, Any]]) -> str:
+def _decision(methods: dict[str, Any]) -> str:
     best = best_simple({"methods": methods})
     ours, theirs = methods[BLEND]["wrmsse"], methods[best]["wrmsse"]
-    used = BLEND if _is_unbeaten(cuts) else best
-    unbeaten = ", which no simple method beats at every origin" if used == BLEND else ""
-    return f"WRMSSE {ours:.3f} for the blend, {theirs:.3f} for {best}: {used} is used{unbeaten}"
+    return (
+        f"WRMSSE {ours:.3f} for the blend, {theirs:.3f} for {best}, which is the best of the simple"
+        " methods and part of the blend as far as it earned a weight"
+    )
 
 
 def _is_told(figures: dict[str, float]) -> bool:

@@ -107,8 +107,10 @@ def fit(panel: Panel, seed: int) -> bytes:
     """Train on every week of the panel whose following weeks are in it too.
 
     Returns:
-        The weights, as safetensors. The same panel and seed give the same bytes.
+        The weights, as safetensors. The same sales and seed give the same bytes, whatever the
+        products are called.
     """
+    panel = panel.only(_by_sales(panel.units))
     with _reproducible(seed):
         inputs = _inputs_of(panel.units[_trained_rows(panel)], run_of(panel))
         network = _network_for(inputs)
@@ -162,6 +164,11 @@ def _loss(network: _Network, inputs: _Inputs, products: Tensor, origins: Tensor)
     level = torch.tensor(QUANTILES)
     loss = torch.maximum(level * error, (level - 1) * error).sum(dim=-1)
     return (loss * counts).sum() / counts.sum().clamp(min=1)
+
+
+def _by_sales(units: np.ndarray) -> np.ndarray:
+    """Rows in an order that follows from the sales alone; equal rows are as good as each other."""
+    return np.lexsort(np.nan_to_num(units, nan=-1.0).T[::-1])
 
 
 def _trained_rows(panel: Panel) -> np.ndarray:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ml_tasks.demand import arima, closures, intermittent, lstm, smoothing
+from ml_tasks.demand import arima, closures, intermittent, lstm, own_season, smoothing
 from ml_tasks.demand.launches import (
     Launches,
     after_first_sale,
@@ -26,12 +26,23 @@ from ml_tasks.demand.season import season_of
 from ml_tasks.demand.smoothing import Usual
 
 SEASONAL_NAIVE, MEAN = "seasonal_naive", "mean_8_weeks"
-# What an analyst would draw up in a minute; the candidates have to beat the better of them.
+# What an analyst would draw up in a minute: what everything is compared with.
 SIMPLE = (SEASONAL_NAIVE, MEAN)
 SMOOTHING, PRICED_SMOOTHING, INTERMITTENT = "smoothing", "priced_smoothing", "intermittent"
 ARIMA, LSTM = "arima", "lstm"
-# What is blended: last year's weeks, too, which some shops repeat to the letter.
-CANDIDATES = (SMOOTHING, PRICED_SMOOTHING, INTERMITTENT, ARIMA, LSTM, SEASONAL_NAIVE)
+SEASONAL_MEAN, OWN_SEASON = "seasonal_mean", "own_season"
+# What is blended: the simple methods, too. Some shops repeat last year's weeks to the letter; the
+# mean of the last weeks is moved along the shop's season.
+CANDIDATES = (
+    SMOOTHING,
+    PRICED_SMOOTHING,
+    INTERMITTENT,
+    ARIMA,
+    LSTM,
+    SEASONAL_NAIVE,
+    SEASONAL_MEAN,
+    OWN_SEASON,
+)
 MEAN_WEEKS = 8
 
 Forecasts = dict[str, np.ndarray]
@@ -39,11 +50,19 @@ Forecasts = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Fitted:
-    """What was learnt from one panel; the arrays are of that panel's products."""
+    """What was learnt from one panel; the arrays are of that panel's products.
+
+    Attributes:
+        product_ids: Shape (n_products,).
+        arima: Parameters of the same products.
+        lstm_weights: As of `lstm.fit`; empty where the shop is too young: no LSTM, no ARIMA.
+        season_shares: As of `own_season.learn`.
+    """
 
     product_ids: np.ndarray
     arima: arima.ArimaParameters
     lstm_weights: bytes
+    season_shares: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -71,9 +90,26 @@ def fit(panel: Panel, seed: int) -> Fitted:
     """Fit the candidates that learn, to all weeks of the panel."""
     panel = closures.without_past(panel)
     recent_amount = panel.amount[:, -26:].sum(axis=1)
-    begun = begun_as_usual(panel.units, launches_of(panel.units))
-    parameters = arima.fit(begun, season_of(panel), recent_amount)
-    return Fitted(panel.product_ids, parameters, lstm.fit(panel, seed))
+    begun = replace(panel, units=begun_as_usual(panel.units, launches_of(panel.units)))
+    season = season_of(panel)
+    return Fitted(
+        product_ids=panel.product_ids,
+        arima=arima.fit(begun.units, season, recent_amount),
+        lstm_weights=lstm.fit(panel, seed),
+        season_shares=own_season.learn(begun, season),
+    )
+
+
+def unfitted(panel: Panel) -> Fitted:
+    """Of a shop that is too young for the candidates that learn: without ARIMA and LSTM."""
+    panel = closures.without_past(panel)
+    begun = replace(panel, units=begun_as_usual(panel.units, launches_of(panel.units)))
+    return Fitted(
+        product_ids=panel.product_ids,
+        arima=arima.defaults(len(panel.product_ids)),
+        lstm_weights=b"",
+        season_shares=own_season.learn(begun, season_of(panel)),
+    )
 
 
 def shop_of(panel: Panel, launches: Launches) -> Shop:
@@ -108,12 +144,22 @@ def forecast(fitted: Fitted, panel: Panel, shop: Shop) -> Forecasts:
     panel = closures.without_past(panel)
     season = shop.season
     priced = at_usual_price(panel, shop.elasticity)
-    parameters = _aligned(fitted, panel.product_ids)
     begun = replace(panel, units=begun_as_usual(panel.units, shop.launches))
-    return simple(panel.units, shop.launches) | {
+    told = simple(panel.units, shop.launches)
+    along = _along(told[MEAN], season, panel.n_weeks)
+    has_year = ~np.isnan(_last_year(panel.units))[..., None]
+    told |= {
         SMOOTHING: smoothing.forecast(panel, season, shop.usual),
         PRICED_SMOOTHING: smoothing.forecast(priced, season, shop.usual_priced),
         INTERMITTENT: intermittent.forecast(panel.units, season, shop.launches.chance),
+        SEASONAL_NAIVE: np.where(has_year, told[SEASONAL_NAIVE], along),
+        SEASONAL_MEAN: along,
+        OWN_SEASON: own_season.forecast(begun, season, fitted.season_shares),
+    }
+    if not fitted.lstm_weights:
+        return told
+    parameters = _aligned(fitted, panel.product_ids)
+    return told | {
         ARIMA: arima.forecast(begun.units, season, parameters),
         LSTM: lstm.forecast(begun, fitted.lstm_weights, shop.run),
     }
@@ -127,14 +173,25 @@ def simple(units: np.ndarray, launches: Launches) -> Forecasts:
     """
     mean = np.nanmean(units[:, -MEAN_WEEKS:], axis=1)
     recent = np.where(is_young(units), rates(units, launches), mean)[:, None]
-    units = after_first_sale(units)
-    year_ago = units.shape[1] + np.arange(STEPS) - SEASON_WEEKS
-    last_year = np.where(year_ago >= 0, units[:, np.maximum(year_ago, 0)], np.nan)
+    last_year = _last_year(units)
     medians = {
         SEASONAL_NAIVE: np.where(np.isnan(last_year), recent, last_year),
         MEAN: np.repeat(recent, STEPS, axis=1),
     }
     return {name: np.repeat(np.log1p(m)[:, :, None], 3, axis=2) for name, m in medians.items()}
+
+
+def _last_year(units: np.ndarray) -> np.ndarray:
+    """Units in the weeks a year before those to come, (n_products, STEPS); NaN where unknown."""
+    year_ago = units.shape[1] + np.arange(STEPS) - SEASON_WEEKS
+    return np.where(year_ago >= 0, after_first_sale(units)[:, np.maximum(year_ago, 0)], np.nan)
+
+
+def _along(mean: np.ndarray, season: np.ndarray, n_weeks: int) -> np.ndarray:
+    """The mean of the last weeks moved along the shop's season, same shape."""
+    usual = np.exp(season)
+    recent = usual[max(n_weeks - MEAN_WEEKS, 0) : n_weeks].mean()
+    return np.log1p(np.expm1(mean) * (usual[n_weeks:] / recent)[None, :, None])
 
 
 def _aligned(fitted: Fitted, product_ids: np.ndarray) -> arima.ArimaParameters:

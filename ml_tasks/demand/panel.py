@@ -30,6 +30,7 @@ class Panel:
         amount: Takings of the same weeks, shape (n_products, n_weeks); 0 without a sale.
         families: Each product's family, shape (n_products,); one name for all where the shop
             has none.
+        pack: What `units` count: as many pieces as this.
     """
 
     product_ids: np.ndarray
@@ -37,6 +38,7 @@ class Panel:
     units: np.ndarray
     amount: np.ndarray
     families: np.ndarray
+    pack: int = 1
 
     @property
     def n_weeks(self) -> int:
@@ -54,18 +56,34 @@ class Panel:
         return past.only(known)
 
     def only(self, products: np.ndarray) -> Panel:
-        """The panel of some of its products, shape (n_products,) of booleans."""
-        return Panel(
-            self.product_ids[products],
-            self.first_week,
-            self.units[products],
-            self.amount[products],
-            self.families[products],
+        """The panel of some of its products: booleans, shape (n_products,), or rows in order."""
+        return replace(
+            self,
+            product_ids=self.product_ids[products],
+            units=self.units[products],
+            amount=self.amount[products],
+            families=self.families[products],
         )
+
+    def in_packs(self, pack: int) -> Panel:
+        """The panel with units that count so many pieces; one of pieces is needed."""
+        return replace(self, units=self.units / pack, pack=pack)
 
     def sold_within(self, n_weeks: int) -> np.ndarray:
         """Whether each product sold anything in the last `n_weeks` weeks."""
         return np.nansum(self.units[:, -n_weeks:], axis=1) > 0
+
+
+def pack_of(panel: Panel) -> int:
+    """The most pieces that all sales are whole multiples of; 1 where there are parts of pieces.
+
+    Zeros and ones differ by more than tens and twenties to methods that count, so a shop that sells
+    by the ten is counted in tens.
+    """
+    sold = panel.units[panel.units > 0]
+    if not len(sold) or (sold != np.round(sold)).any():
+        return 1
+    return int(np.gcd.reduce(sold.astype(np.int64)))
 
 
 def monday_of(day: date) -> date:

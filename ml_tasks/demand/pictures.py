@@ -19,7 +19,8 @@ def plots(tested: Backtest, report: dict[str, Any]) -> dict[str, bytes]:
     judged = judged_units(tested, len(tested.origins) - 1) if report else None
     if judged is None:
         return {}
-    history, actual, units = judged["history"], judged["actual"], judged["units"]
+    pack = tested.panel.pack
+    history, actual, units = (judged[name] * pack for name in ("history", "actual", "units"))
     heaviest = np.argsort(-judged["revenue"], kind="stable")[:COUNT_PRODUCTS]
     is_inside = (actual >= units[..., 0]) & (actual <= units[..., 2])
     files = {

@@ -29,6 +29,7 @@ from ml_tasks.demand.panel import Panel
 DECAY = 0.8
 # Families with fewer products are one, with a total worth forecasting.
 MIN_PRODUCTS = 20
+LEVELS = np.array([0.1, 0.5, 0.9])
 SWANSON = np.array([0.3, 0.4, 0.3])
 # The total may move the products' means by this factor at most.
 MAX_FACTOR = 3.0
@@ -91,17 +92,21 @@ def regularity(units: np.ndarray) -> np.ndarray:
     return np.where(is_young(units), 0.0, np.minimum(share / REGULAR_SHARE, 1.0))
 
 
-def consistent(units: np.ndarray, expected: np.ndarray) -> np.ndarray:
-    """Quantiles whose .9 one is not below the mean, unless it is 0; same shape.
+def consistent(units: np.ndarray, expected: np.ndarray, least: np.ndarray) -> np.ndarray:
+    """Quantiles that the mean allows for, the .9 one not below it unless that is 0; same shape.
 
-    Nine weeks in ten without a sale are a .9 quantile of 0, whatever the mean.
+    Nine weeks in ten without a sale are a .9 quantile of 0, whatever the mean; and a mean of less
+    than a tenth of what is sold at a time says that there are so many (Markov's inequality).
 
     Args:
         units: Quantiles, shape (n_products, n_ahead, 3).
         expected: Of the same weeks, shape (n_products, n_ahead).
+        least: That a product sells at a time, shape (n_products,).
     """
-    high = np.where(units[..., 2] > 0, np.maximum(units[..., 2], expected), 0.0)
-    return np.concatenate([units[..., :2], high[..., None]], axis=-1)
+    chance = expected[..., None] / least[:, None, None]
+    found = np.where(chance < 1 - LEVELS, 0.0, units)
+    high = np.where(found[..., 2] > 0, np.maximum(found[..., 2], expected), 0.0)
+    return np.concatenate([found[..., :2], high[..., None]], axis=-1)
 
 
 def groups(families: np.ndarray) -> np.ndarray:

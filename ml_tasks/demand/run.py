@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from datetime import date
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,9 +25,11 @@ from ml_tasks.demand.model import CANDIDATES
 from ml_tasks.demand.panel import (
     AWAKE_WEEKS,
     HORIZON_WEEKS,
+    STEPS,
     WEEK,
     Panel,
     first_forecast_week,
+    pack_of,
     panel_of,
     weeks_stepped_over,
 )
@@ -57,49 +58,48 @@ def train(training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
     if panel.n_weeks < evaluate.MIN_WEEKS:
         report = {"decision": f"{TOO_YOUNG}: nothing is forecast"}
         return TrainedModel(NO_MODEL, training_date, {"reason": TOO_YOUNG}, report=report)
+    panel = panel.in_packs(pack_of(panel))
     tested = backtest.backtest(panel, seed)
     report = evaluate.report(tested)
-    is_better = evaluate.is_better(report)
-    name = BLEND if is_better else evaluate.best_simple(report)
-    kept: dict[str, Any] = {
-        "metrics": evaluate.headlines(report, name),
-        "report": {
-            "decision": f"nothing could be tested, so {name}",
+    every = range(len(tested.origins))
+    weights = backtest.weights(tested, every)
+    forecasts = {n: backtest.with_blend(tested, weights.of_product, n) for n in every}
+    shifts = backtest.bands_of(tested, forecasts, (BLEND,))[BLEND]
+    fitted = demand.fit(panel, seed) if tested.is_fitted else demand.unfitted(panel)
+    return TrainedModel(
+        BLEND,
+        training_date,
+        parameters={
+            "seed": seed,
+            "count_weeks": panel.n_weeks,
+            stored.PACK: panel.pack,
+            "origin_dates": [str(panel.week(origin)) for origin in tested.origins],
+            **stored.bands(shifts),
+        },
+        artefacts=stored.files(fitted, weights),
+        metrics=evaluate.headlines(report)
+        | {
+            "arima_own_parameters_rate": float(fitted.arima.is_own.mean()),
+            "arima_fits_replaced_count": float(fitted.arima.count_diverged),
+        },
+        report={
+            "decision": "nothing could be tested",
             "warnings": eligibility.warnings(panel, tested, report),
             **report,
             evaluate.TOTALS: evaluate.totals(tested),
         },
-        "plots": pictures.plots(tested, report),
-    }
-    count_origins = len(tested.origins)
-    parameters: dict[str, Any] = {
-        "seed": seed,
-        "count_weeks": panel.n_weeks,
-        "origin_dates": [str(panel.week(origin)) for origin in tested.origins],
-    }
-    if not is_better:
-        shifts = backtest.bands_of(tested, tested.forecasts, (name,))[name]
-        return TrainedModel(name, training_date, parameters | stored.bands(shifts), **kept)
-    weights = backtest.weights(tested, count_origins)
-    forecasts = backtest.with_blend(tested, weights.of_product, count_origins)
-    shifts = backtest.bands_of(tested, forecasts, (BLEND,))[BLEND]
-    fitted = demand.fit(panel, seed)
-    kept["metrics"] |= {
-        "arima_own_parameters_rate": float(fitted.arima.is_own.mean()),
-        "arima_fits_replaced_count": float(fitted.arima.count_diverged),
-    }
-    return TrainedModel(
-        name,
-        training_date,
-        parameters | stored.bands(shifts),
-        artefacts=stored.files(fitted, weights),
-        **kept,
+        plots=pictures.plots(tested, report),
     )
+
+
+def reads(model: TrainedModel) -> bool:
+    """Whether this code can score with a model; one with other candidates is trained anew."""
+    return model.name != BLEND or stored.is_known(model.artefacts)
 
 
 def score(as_of_date: date, model: TrainedModel, store: FeatureStore) -> dict[str, pd.DataFrame]:
     """Eight rows per product that was ever sold; those without a recent sale say so."""
-    panel = panel_of(store.product_weeks(as_of_date), as_of_date)
+    panel = _panel(as_of_date, model, store)
     every = np.ones(len(panel.product_ids), dtype=bool)
     return {QUESTION: _with_means(_scores(panel, every, as_of_date, model), panel, as_of_date)}
 
@@ -111,7 +111,7 @@ def score_shard(
 
     All sales are read: what is usual in the shop is the same in every shard.
     """
-    panel = panel_of(store.product_weeks(as_of_date), as_of_date)
+    panel = _panel(as_of_date, model, store)
     own = store.shard.holds(panel.product_ids.tolist())
     return {QUESTION: _scores(panel, own, as_of_date, model)}
 
@@ -123,10 +123,15 @@ def joined(
     store: FeatureStore,
 ) -> Iterator[dict[str, pd.DataFrame]]:
     """The rows of all shards as one, with expected units that add up to the forecasts of totals."""
-    del model
-    panel = panel_of(store.product_weeks(as_of_date), as_of_date)
+    panel = _panel(as_of_date, model, store)
     scores = pd.concat([part[QUESTION] for part in parts])
     yield {QUESTION: _with_means(scores, panel, as_of_date)}
+
+
+def _panel(as_of_date: date, model: TrainedModel, store: FeatureStore) -> Panel:
+    """The sales before a date, counted as the model counts them."""
+    panel = panel_of(store.product_weeks(as_of_date), as_of_date)
+    return panel.in_packs(model.parameters.get(stored.PACK, 1))
 
 
 def _scores(panel: Panel, own: np.ndarray, as_of_date: date, model: TrainedModel) -> pd.DataFrame:
@@ -140,7 +145,7 @@ def _scores(panel: Panel, own: np.ndarray, as_of_date: date, model: TrainedModel
     launches = launches_of(closures.without_past(panel).units)
     units, methods = _forecast(panel.only(awake), own[awake], model, launches)
     frame = _rows(panel.only(own & awake), as_of_date)
-    frame[list(QUANTITIES)] = units[:, _steps(as_of_date)].reshape(-1, len(QUANTITIES))
+    frame[list(QUANTITIES)] = panel.pack * units[:, _steps(as_of_date)].reshape(-1, len(QUANTITIES))
     frame["method"] = np.repeat(methods, HORIZON_WEEKS)
     return pd.concat([frame.assign(score_status="scored", score_reason=None), asleep])
 
@@ -155,16 +160,17 @@ def _with_means(scores: pd.DataFrame, panel: Panel, as_of_date: date) -> pd.Data
         panel = panel.only(panel.sold_within(AWAKE_WEEKS))
         if scores.loc[is_scored, "product_id"].unique().tolist() != panel.product_ids.tolist():
             raise ValueError("the sales changed while they were forecast: score the date again")
-        units = scores.loc[is_scored, list(QUANTITIES)].to_numpy(dtype=float)
+        units = scores.loc[is_scored, list(QUANTITIES)].to_numpy(dtype=float) / panel.pack
         by_product = np.ascontiguousarray(units).reshape(-1, HORIZON_WEEKS, len(QUANTITIES))
         usual = season_of(panel)
         season = np.concatenate(
             [usual[: panel.n_weeks], usual[panel.n_weeks :][_steps(as_of_date)]]
         )
         expected = reconcile.means(by_product, panel, season, launches)
-        scores.loc[is_scored, MEAN] = expected.ravel()
-        units = reconcile.consistent(by_product, expected).reshape(-1, len(QUANTITIES))
-        scores.loc[is_scored, list(QUANTITIES)] = units
+        scores.loc[is_scored, MEAN] = panel.pack * expected.ravel()
+        least = blend.least_sold(panel.units)
+        units = reconcile.consistent(by_product, expected, least)
+        scores.loc[is_scored, list(QUANTITIES)] = panel.pack * units.reshape(-1, len(QUANTITIES))
     return scores
 
 
@@ -180,7 +186,7 @@ def _forecast(
     """Units of every step, (n_own, STEPS, 3), and the method, of the products that are `own`."""
     shifts = np.array(model.parameters[stored.BANDS])
     shop_panel, panel = panel, panel.only(own)
-    if model.name != BLEND:
+    if model.name != BLEND:  # as stored before the blend took the simple methods in
         units = closures.without_past(panel).units
         quantiles = demand.simple(units, launches)[model.name]
         methods = np.full(len(panel.product_ids), model.name, dtype=object)
@@ -188,7 +194,8 @@ def _forecast(
         shop = demand.shop_of(shop_panel, launches)
         forecasts = demand.forecast(stored.fitted(model.artefacts), panel, shop)
         weights = stored.weights_of(model.artefacts, panel.product_ids, backtest.sizes(forecasts))
-        quantiles = blend.blended(forecasts, weights)
+        fade = blend.fade(shop.season) if stored.has_fade(model.artefacts) else np.ones(STEPS)
+        quantiles = blend.blended(forecasts, weights, fade)
         methods = np.array(CANDIDATES, dtype=object)[weights.argmax(axis=1)]
     return blend.units_of(quantiles, shifts, panel.units), methods
 

@@ -54,7 +54,8 @@ def season_of(panel: Panel) -> np.ndarray:
     total = np.nansum(without_outliers(panel.units, OUTLIER_QUANTILE), axis=0)
     logs = np.log(total + SMALL_SHARE * max(float(np.median(total)), 1.0))
     week = np.arange(n_weeks + STEPS)
-    curve = _curve_kernel(_day_of_year(panel))
+    day = days_of_year(panel)
+    curve = CURVE_SD**2 * curve_of_year(day, CURVE_WEEKS) + WEEK_SD**2 * is_same_week(day)
     drift = LEVEL_SD**2 + DRIFT_SD**2 * (np.minimum(week[:, None], week) + 1)
     observed = (curve + drift)[:n_weeks, :n_weeks] + NOISE_SD**2 * np.eye(n_weeks)
     season = curve[:, :n_weeks] @ np.linalg.solve(observed, logs - logs.mean())
@@ -100,17 +101,25 @@ def without_outliers(units: np.ndarray, quantile: float) -> np.ndarray:
     return np.minimum(units, ceiling[:, None])
 
 
-def _curve_kernel(day: np.ndarray) -> np.ndarray:
-    """Covariance of the year's curve between weeks, by their days of the year."""
+def curve_of_year(day: np.ndarray, curve_weeks: float) -> np.ndarray:
+    """Correlation of a smooth curve of the year between weeks, shape (n_weeks, n_weeks).
+
+    Args:
+        day: Of the year, see `days_of_year`.
+        curve_weeks: How far apart weeks are that hardly have to do with each other.
+    """
+    angle = np.pi * np.abs(day[:, None] - day) / DAYS_PER_YEAR
+    length = 2 * np.pi * 7 * curve_weeks / DAYS_PER_YEAR
+    return np.exp(-2 * (np.sin(angle) / length) ** 2)
+
+
+def is_same_week(day: np.ndarray) -> np.ndarray:
+    """Whether two weeks are the same one of their years, shape (n_weeks, n_weeks)."""
     apart = np.abs(day[:, None] - day)
-    angle = np.pi * apart / DAYS_PER_YEAR
-    length = 2 * np.pi * 7 * CURVE_WEEKS / DAYS_PER_YEAR
-    smooth = CURVE_SD**2 * np.exp(-2 * (np.sin(angle) / length) ** 2)
-    is_same = np.minimum(apart, DAYS_PER_YEAR - apart) < SAME_WEEK_DAYS
-    return smooth + WEEK_SD**2 * is_same
+    return np.minimum(apart, DAYS_PER_YEAR - apart) < SAME_WEEK_DAYS
 
 
-def _day_of_year(panel: Panel) -> np.ndarray:
+def days_of_year(panel: Panel) -> np.ndarray:
     """Day of the year of each week's Thursday, the STEPS weeks to come included."""
     weeks = (panel.week(week) for week in range(panel.n_weeks + STEPS))
     return np.array([(w + timedelta(days=3)).timetuple().tm_yday for w in weeks], dtype=float)

@@ -8,13 +8,25 @@ from typing import Any
 
 import numpy as np
 
+from ml_tasks.demand import own_season
 from ml_tasks.demand.arima import ArimaParameters
 from ml_tasks.demand.blend import Weights
-from ml_tasks.demand.model import Fitted
+from ml_tasks.demand.model import (
+    ARIMA,
+    CANDIDATES,
+    INTERMITTENT,
+    LSTM,
+    PRICED_SMOOTHING,
+    SEASONAL_NAIVE,
+    SMOOTHING,
+    Fitted,
+)
 from ml_tasks.shared.model import canonical_json
 
 WEIGHTS_FILE, PRODUCTS_FILE = "lstm.safetensors", "products.json"
-BANDS = "band_shifts"
+BANDS, PACK = "band_shifts", "pieces_per_pack"
+# Of models that do not name theirs.
+OLDER_CANDIDATES = (SMOOTHING, PRICED_SMOOTHING, INTERMITTENT, ARIMA, LSTM, SEASONAL_NAIVE)
 
 
 def bands(shifts: np.ndarray) -> dict[str, Any]:
@@ -30,10 +42,13 @@ def files(fitted: Fitted, weights: Weights) -> dict[str, bytes]:
         "sigma": fitted.arima.sigma.tolist(),
         "is_own": fitted.arima.is_own.tolist(),
         "count_diverged": fitted.arima.count_diverged,
+        "season_shares": fitted.season_shares.tolist(),
+        "candidates": list(CANDIDATES),
         "weights": weights.of_product.tolist(),
         "weights_of_class": weights.of_class.tolist(),
     }
-    return {WEIGHTS_FILE: fitted.lstm_weights, PRODUCTS_FILE: canonical_json(products).encode()}
+    kept = {PRODUCTS_FILE: canonical_json(products).encode()}
+    return kept | ({WEIGHTS_FILE: fitted.lstm_weights} if fitted.lstm_weights else {})
 
 
 def fitted(artefacts: Mapping[str, bytes]) -> Fitted:
@@ -42,20 +57,41 @@ def fitted(artefacts: Mapping[str, bytes]) -> Fitted:
     parameters = ArimaParameters(
         coefficients=np.array(products["coefficients"]),
         sigma=np.array(products["sigma"]),
-        is_own=np.array(products["is_own"]),
+        is_own=np.array(products["is_own"], dtype=bool),
         count_diverged=products["count_diverged"],
     )
-    return Fitted(np.array(products["product_ids"]), parameters, artefacts[WEIGHTS_FILE])
+    return Fitted(
+        product_ids=np.array(products["product_ids"]),
+        arima=parameters,
+        lstm_weights=artefacts.get(WEIGHTS_FILE, b""),
+        season_shares=np.array(products.get("season_shares", own_season.EQUAL_SHARES)),
+    )
+
+
+def is_known(artefacts: Mapping[str, bytes]) -> bool:
+    """Whether this code has all candidates that have a weight."""
+    return set(_candidates(json.loads(artefacts[PRODUCTS_FILE]))) <= set(CANDIDATES)
+
+
+def has_fade(artefacts: Mapping[str, bytes]) -> bool:
+    """Whether weights fade where the season moves: those of older models do not."""
+    return "candidates" in json.loads(artefacts[PRODUCTS_FILE])
 
 
 def weights_of(
     artefacts: Mapping[str, bytes], product_ids: np.ndarray, size: np.ndarray
 ) -> np.ndarray:
-    """Weights of the candidates, a row a product; products new since take their class'."""
+    """Weights of the CANDIDATES, a row a product; products new since take their class'."""
     products = json.loads(artefacts[PRODUCTS_FILE])
     result = np.array(products["weights_of_class"])[size]
     own = dict(zip(products["product_ids"], products["weights"], strict=True))
     for row, product_id in enumerate(product_ids):
         if product_id in own:
             result[row] = own[product_id]
-    return result
+    placed = np.zeros((len(result), len(CANDIDATES)))
+    placed[:, [CANDIDATES.index(name) for name in _candidates(products)]] = result
+    return placed
+
+
+def _candidates(products: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(products.get("candidates", OLDER_CANDIDATES))

@@ -19,6 +19,7 @@ from ml_tasks.demand import (
     intermittent,
     lstm,
     model,
+    own_season,
     prices,
     reconcile,
     run,
@@ -27,7 +28,14 @@ from ml_tasks.demand import (
 from ml_tasks.demand import season as season_module
 from ml_tasks.demand.launches import Launches, launches_of, rates
 from ml_tasks.demand.model import CANDIDATES
-from ml_tasks.demand.panel import STEPS, Panel, first_forecast_week, panel_of, weeks_stepped_over
+from ml_tasks.demand.panel import (
+    STEPS,
+    Panel,
+    first_forecast_week,
+    pack_of,
+    panel_of,
+    weeks_stepped_over,
+)
 from ml_tasks.demand.season import season_of, without_outliers
 from ml_tasks.shared import bias
 from ml_tasks.shared.check import checked
@@ -85,6 +93,11 @@ class Store:
 def few_steps(monkeypatch):
     """A network that has hardly learnt, for tests that are not about how well it forecasts."""
     monkeypatch.setattr(lstm, "TRAINING_STEPS", 4)
+
+
+def shop_day(n_weeks: int) -> date:
+    """The Monday after so many weeks."""
+    return MONDAY + timedelta(days=7 * n_weeks)
 
 
 # the calendar
@@ -340,9 +353,24 @@ def test_quantile_of_less_than_is_sold_at_a_time_is_none(least, expected):
 
 def test_upper_quantile_is_not_below_the_mean_unless_there_is_none():
     units = np.array([[[0.0, 0.0, 0.0], [0.0, 1.0, 2.0], [1.0, 2.0, 9.0]]])
-    found = reconcile.consistent(units, np.array([[0.04, 3.0, 3.0]]))
+    found = reconcile.consistent(units, np.array([[0.04, 3.0, 3.0]]), np.ones(1))
     np.testing.assert_array_equal(found[0, :, 2], [0.0, 3.0, 9.0])
     np.testing.assert_array_equal(found[..., :2], units[..., :2])
+
+
+@pytest.mark.parametrize(
+    ("expected", "least", "quantiles"),
+    [
+        pytest.param(0.09, 1.0, [0.0, 0.0, 0.0], id="one week in eleven at most"),
+        pytest.param(0.11, 1.0, [0.0, 0.0, 2.0], id="maybe one in nine"),
+        pytest.param(0.11, 0.1, [0.0, 1.0, 2.0], id="by weight: most weeks"),
+        pytest.param(0.6, 1.0, [0.0, 1.0, 2.0], id="maybe one in two"),
+    ],
+)
+def test_quantiles_are_none_where_the_mean_leaves_no_room(expected, least, quantiles):
+    units = np.array([[[0.0, 1.0, 2.0]]])
+    found = reconcile.consistent(units, np.array([[expected]]), np.array([least]))
+    np.testing.assert_array_equal(found[0, 0], quantiles)
 
 
 @pytest.mark.parametrize(("p90", "is_kept"), [(0.0, True), (0.02, False), (0.04, True)])
@@ -405,7 +433,7 @@ def test_shop_that_opens_again_sells_as_before():
 def test_bands_and_weights_do_not_answer_for_closures():
     units = np.random.default_rng(30).poisson(40, (20, 80)).astype(float)
     units[:5, 60:] = 0
-    tested = backtest.Backtest(panel(units), [56, 64], [{}, {}])
+    tested = backtest.Backtest(panel(units), [56, 64], [{}, {}], [np.ones(STEPS)] * 2)
     assert np.isnan(tested.actual(56)[:5, 4:]).all()
     assert np.isnan(tested.actual(64)[:5]).all()
     np.testing.assert_array_equal(tested.actual(64)[5:], np.log1p(units[5:, 64 : 64 + STEPS]))
@@ -451,6 +479,67 @@ def test_prices_that_never_change_change_nothing():
     np.testing.assert_array_equal(
         prices.at_usual_price(known, prices.elasticity_of(known, no_season(known.units))).units,
         known.units,
+    )
+
+
+# a product's own season
+
+
+def own_medians(known: Panel, season: np.ndarray) -> np.ndarray:
+    return own_season.forecast(known, season, own_season.learn(known, season))[..., 1]
+
+
+def test_own_season_is_that_of_its_gaussian_process():
+    rng = np.random.default_rng(37)
+    known = panel(np.expm1(3 + rng.normal(0, 0.2, (5, 60))))
+    season = np.zeros(60 + STEPS)
+    shares = np.zeros(len(own_season.SETTINGS))
+    shares[0] = 1.0
+    found = own_season.forecast(known, season, shares)[..., 1]
+    covariance = own_season._covariance(known, season, *own_season.SETTINGS[0])
+    logs = np.log1p(known.units)
+    for row in range(5):  # kriging by hand: no week is far off, so none is pulled in
+        about = np.median(logs[row, -8:])
+        weights = np.linalg.solve(covariance[:60, :60] + np.eye(60), logs[row] - about)
+        np.testing.assert_allclose(found[row], covariance[60:, :60] @ weights + about, rtol=1e-4)
+
+
+def test_products_whose_years_differ_from_the_shops_keep_their_own():
+    rng = np.random.default_rng(38)
+    week, phase = np.arange(130 + STEPS), rng.uniform(0, 52, (60, 1))
+    truth = np.exp(4 + 0.6 * np.sin(2 * np.pi * (week + phase) / 52.18))
+    known = panel(rng.poisson(truth[:, :130]))
+    season = season_of(known)
+    coming = np.log(truth[:, 130:])
+    miss = np.abs(own_medians(known, season) - coming).mean()
+    assert miss < 0.12
+    assert miss < 0.5 * np.abs(smoothed(known, season)[..., 1] - coming).mean()
+
+
+def test_product_of_a_few_weeks_follows_the_shops_season():
+    rng = np.random.default_rng(39)
+    week = np.arange(110 + STEPS)
+    truth = 40 * np.exp(0.5 * np.sin(2 * np.pi * week / 52.18))
+    units = rng.poisson(truth[:110], (80, 110)).astype(float)
+    units[:20, :95] = np.nan
+    season = season_of(panel(units))
+    median = own_medians(panel(units), season)
+    moves = (median[:, -1] - median[:, 0])[:20]
+    assert season[-1] - season[110] > 0.09
+    assert moves.mean() == pytest.approx(season[-1] - season[110], abs=0.06)
+
+
+def test_one_week_far_off_makes_no_own_season():
+    units = np.random.default_rng(40).poisson(30, (20, 110)).astype(float)
+    calm = own_medians(panel(units), no_season(units))
+    units[0, 58 + 4] = 3_000  # in the weeks to come, a year ago
+    assert np.abs(own_medians(panel(units), no_season(units)) - calm)[0].max() < 0.1
+
+
+def test_constant_product_is_forecast_constant_by_its_season():
+    units = np.full((3, 70), 7.0)
+    np.testing.assert_allclose(
+        np.expm1(own_medians(panel(units), no_season(units))), 7.0, rtol=0.01
     )
 
 
@@ -595,8 +684,8 @@ def test_seasonal_naive_repeats_last_year_and_else_the_recent_mean():
     np.testing.assert_allclose(np.expm1(forecasts[model.MEAN][..., 1])[1], np.full(9, 6.0))
 
 
-def losses(**own: list[float]) -> dict[str, np.ndarray]:
-    return {name: np.array(own.get(name, [1.0] * 4)) for name in CANDIDATES}
+def losses(**own: list[float]) -> np.ndarray:
+    return np.column_stack([own.get(name, [1.0] * 4) for name in CANDIDATES])
 
 
 def test_weights_follow_the_product_only_as_far_as_it_was_tested():
@@ -633,9 +722,27 @@ def test_blend_is_the_weighted_mean():
     rng = np.random.default_rng(21)
     forecasts = {name: rng.normal(size=(3, STEPS, 3)) for name in CANDIDATES}
     share = rng.dirichlet(np.ones(len(CANDIDATES)), 3)
-    found = blend.blended(forecasts, share)
+    found = blend.blended(forecasts, share, np.ones(STEPS))
     by_hand = sum(share[1, k] * forecasts[name][1, 2, 0] for k, name in enumerate(CANDIDATES))
     assert found[1, 2, 0] == pytest.approx(by_hand)
+
+
+def test_before_a_peak_those_decide_that_have_the_products_own_year():
+    rng = np.random.default_rng(35)
+    season = np.zeros(60 + STEPS)
+    season[62] = 0.5  # the third week to come
+    fade = blend.fade(season)
+    np.testing.assert_allclose(fade, np.where(np.arange(STEPS) == 2, np.exp(-5), 1.0))
+    forecasts = {name: rng.normal(size=(1, STEPS, 3)) for name in CANDIDATES}
+    share = np.full((1, len(CANDIDATES)), 1 / len(CANDIDATES))
+    found = blend.blended(forecasts, share, fade)
+    own = (forecasts[model.SEASONAL_NAIVE] + forecasts[model.OWN_SEASON]) / 2
+    np.testing.assert_allclose(found[0, 2], own[0, 2], atol=0.05)
+    np.testing.assert_allclose(found[0, 3], np.mean([f[0, 3] for f in forecasts.values()], axis=0))
+    alone = np.zeros_like(share)
+    alone[0, CANDIDATES.index(model.SMOOTHING)] = 1
+    found = blend.blended(forecasts, alone, np.zeros(STEPS))
+    np.testing.assert_allclose(found, forecasts[model.SMOOTHING])
 
 
 def test_bands_are_moved_to_what_they_promise():
@@ -704,36 +811,23 @@ def test_quantile_loss_agrees_with_plain_loops():
 
 
 @pytest.mark.parametrize(
-    ("blended", "naive", "mean", "is_better", "simple"),
+    ("naive", "mean", "simple"),
     [
-        pytest.param([0.7, 0.7], [0.9, 0.9], [0.8, 0.8], True, "mean_8_weeks", id="beats both"),
-        pytest.param(
-            [0.8, 0.9], [1, 1], [0.7, 0.95], True, "mean_8_weeks", id="beaten at one origin"
-        ),
-        pytest.param(
-            [0.8, 0.9], [1, 1], [0.7, 0.85], False, "mean_8_weeks", id="beaten at each origin"
-        ),
-        pytest.param(
-            [0.8, 0.9], [0.7, 0.8], [1, 1], False, "seasonal_naive", id="by the other method"
-        ),
-        pytest.param([float("nan")], [0.8], [0.9], False, "seasonal_naive", id="can't be told"),
+        pytest.param([0.9, 0.9], [0.8, 0.8], "mean_8_weeks", id="the mean"),
+        pytest.param([0.7, 0.8], [1, 1], "seasonal_naive", id="last year"),
+        pytest.param([float("nan")], [0.9], "mean_8_weeks", id="one can't be told"),
     ],
 )
-def test_blend_gives_way_where_it_is_beaten_at_each_origin(blended, naive, mean, is_better, simple):
-    figures = {"blend": blended, "seasonal_naive": naive, "mean_8_weeks": mean}
-    report = {
-        "methods": {name: {"wrmsse": np.mean(values)} for name, values in figures.items()},
-        "cuts": [
-            {name: {"wrmsse": values[place]} for name, values in figures.items()}
-            for place in range(len(blended))
-        ],
-    }
-    assert evaluate.is_better(report) is is_better
+def test_simple_method_to_compare_with_is_the_one_that_did_best(naive, mean, simple):
+    figures = {"seasonal_naive": naive, "mean_8_weeks": mean}
+    report = {"methods": {name: {"wrmsse": np.mean(values)} for name, values in figures.items()}}
     assert evaluate.best_simple(report) == simple
 
 
-def test_model_that_could_not_be_tested_is_refused():
-    assert not evaluate.is_better({})
+def test_fewer_horizons_pull_weights_closer_to_equal_ones():
+    errors = np.random.default_rng(36).normal(size=(4, 500)) * [[1.0], [2.0], [3.0], [4.0]]
+    spread = [float(np.std(blend.team(errors @ errors.T, count))) for count in (1, 3, 30)]
+    assert 0 < spread[0] < spread[1] < spread[2]
 
 
 # the whole question
@@ -811,19 +905,122 @@ def test_order_of_rows_changes_nothing():
     pd.testing.assert_frame_equal(*frames)
 
 
+def _by_name(shop: Store, day: date, names: dict[str, str] | None = None) -> pd.DataFrame:
+    """What is scored of a shop whose products are renamed, by their former names."""
+    renamed, names = Store(shop.units), names or {}
+    frame_of = shop.product_weeks
+    renamed.product_weeks = lambda day: frame_of(day).replace({"product_id": names})
+    frame = run.score(day, run.train(day, renamed, 7), renamed)["demand"]
+    former = {new: old for old, new in names.items()}
+    frame = frame.replace({"product_id": former}).set_index(["product_id", "horizon_weeks"])
+    return frame.sort_index()[[*run.QUANTITIES, run.MEAN]].astype(float)
+
+
+@pytest.mark.usefixtures("few_steps")
+def test_names_of_products_change_nothing():
+    shop = Store(np.random.default_rng(41).poisson(6, (30, 70)))
+    names = {f"p{number:04d}": f"q{999 - number:04d}" for number in range(30)}
+    found = _by_name(shop, shop_day(70), names)
+    np.testing.assert_allclose(found, _by_name(shop, shop_day(70)), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.usefixtures("few_steps")
+def test_shop_that_sells_ten_at_a_time_sells_ten_times_as_much():
+    units = np.random.default_rng(42).poisson(3, (30, 70))
+    pieces, tens = (_by_name(Store(units * times), shop_day(70)) for times in (1, 10))
+    np.testing.assert_allclose(tens, 10 * pieces, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("units", "pack"),
+    [
+        pytest.param([[np.nan, 3.0, 0.0, 5.0]], 1, id="pieces"),
+        pytest.param([[np.nan, 30.0, 0.0, 50.0]], 10, id="tens"),
+        pytest.param([[12.0, 0.0, 30.0, 18.0]], 6, id="sixes"),
+        pytest.param([[2.5, 0.0, 10.0, 5.0]], 1, id="by weight"),
+        pytest.param([[0.0, 0.0]], 1, id="nothing"),
+    ],
+)
+def test_pack_is_what_all_sales_are_multiples_of(units, pack):
+    assert pack_of(panel(np.array(units))) == pack
+
+
+@pytest.fixture(scope="module")
+def peak_shop():
+    """Products with a Christmas of their own, of all sizes; the rest of the year is noise."""
+    rng = np.random.default_rng(43)
+    week = np.arange(104)
+    is_peak = (week % 52 >= 46) & (week % 52 < 51)
+    lift = np.where(is_peak, rng.uniform(0.0, 1.8, (80, 1)), 0.0)
+    level = rng.uniform(2.5, 5, (80, 1)) + np.cumsum(rng.normal(0, 0.03, (80, 104)), axis=1)
+    return rng.poisson(np.exp(level + lift + rng.normal(0, 0.2, (80, 104)))).astype(float)
+
+
+def _wrmsse(units: np.ndarray, n_weeks: int) -> tuple[str, float]:
+    """The model's name, and its error of the weeks from 96 to 101."""
+    shop, day = Store(units), shop_day(n_weeks)
+    trained = run.train(day, shop, seed=7)
+    frame = run.score(day, trained, shop)["demand"]
+    median = frame["demand_units_p50"].to_numpy(dtype=float).reshape(len(units), 8)
+    weeks = slice(96 - n_weeks, 102 - n_weeks)
+    actual, history = units[:, 96:102], units[:, :94]
+    figures = accuracy.accuracy(median[:, weeks], actual, history, history[:, -13:].sum(axis=1))
+    return trained.name, figures["wrmsse"]
+
+
+def test_a_week_or_some_products_more_or_less_change_little(peak_shop, few_steps):
+    kept = np.random.default_rng(44).random(80) < 0.95
+    found = [
+        _wrmsse(peak_shop, 96),
+        _wrmsse(peak_shop, 95),
+        _wrmsse(peak_shop, 94),
+        _wrmsse(peak_shop[kept], 95),
+    ]
+    assert {name for name, _ in found} == {backtest.BLEND}
+    errors = np.array([error for _, error in found])
+    assert errors.max() < 1.15 * errors.min()
+    # weeks of which the last eight say nothing: a flat mean misses most of the peak
+    flat = peak_shop[:, 86:94].mean(axis=1, keepdims=True)
+    weight = peak_shop[:, 81:94].sum(axis=1)
+    theirs = accuracy.accuracy(flat, peak_shop[:, 96:102], peak_shop[:, :94], weight)
+    assert errors.max() < 0.7 * theirs["wrmsse"]
+
+
+@pytest.mark.usefixtures("few_steps")
+def test_blend_stored_by_an_older_form_still_scores():
+    shop = Store(np.random.default_rng(45).poisson(6, (12, 70)).astype(float))
+    trained = run.train(shop_day(70), shop, seed=7)
+    products = json.loads(trained.artefacts["products.json"])
+    added = ("season_shares", "candidates")
+    older = {name: value for name, value in products.items() if name not in added}
+    for name in ("weights", "weights_of_class"):
+        older[name] = np.full((len(products[name]), 6), 1 / 6).tolist()
+    artefacts = trained.artefacts | {"products.json": canonical_json(older).encode()}
+    stored = replace(trained, artefacts=artefacts)
+    assert run.reads(stored)
+    frame = run.score(shop_day(70), stored, shop)["demand"]
+    assert checked(frame, TABLE).num_rows == 8 * 12
+    assert set(frame["method"]) == {model.SMOOTHING}  # the first of equal ones
+    unknown = products | {"candidates": ["oracle"]}
+    artefacts = trained.artefacts | {"products.json": canonical_json(unknown).encode()}
+    assert not run.reads(replace(trained, artefacts=artefacts))
+
+
 def test_card_says_what_a_young_shop_lacks(few_steps):
     shop = Store(np.random.default_rng(27).poisson(6, (5, 30)))
     trained = run.train(MONDAY + timedelta(days=7 * 30), shop, seed=7)
-    assert trained.name in model.SIMPLE
-    assert trained.report["warnings"] == [
-        "the shop had sold for 30 whole weeks: models need 42 to be tested, so none is used",
+    assert trained.name == backtest.BLEND
+    assert trained.report["warnings"][:2] == [
+        "the shop had sold for 30 whole weeks: ARIMA and the LSTM need 42, so neither is used",
         "the shop had sold for 30 whole weeks: a season needs 44, so none is expected",
     ]
+    methods = set(run.score(shop_day(30), trained, shop)["demand"]["method"])
+    assert not methods & {model.ARIMA, model.LSTM}
 
 
 def test_report_has_every_method_at_every_cut_and_pictures(trained):
     expected = {"blend", "blend_mean", *CANDIDATES, *model.SIMPLE}
-    assert len(trained.report["cuts"]) == backtest.COUNT_ORIGINS - 1
+    assert len(trained.report["cuts"]) == backtest.COUNT_HORIZONS - 1
     for cut in trained.report["cuts"]:
         assert expected | {"cut_date"} == set(cut)
     pictures = {f"forecast_{place}.png" for place in (1, 2, 3)} | {"coverage.png", "residuals.png"}
@@ -833,7 +1030,7 @@ def test_report_has_every_method_at_every_cut_and_pictures(trained):
 
 def test_report_has_the_bias_of_what_is_published_at_every_cut(poisson_shop, trained):
     found = bias.bias_of(trained.report, trained.name, run.BIAS)
-    assert len(found.of_cuts) == backtest.COUNT_ORIGINS - 1
+    assert len(found.of_cuts) == backtest.COUNT_HORIZONS - 1
     assert np.abs(found.of_cuts).max() < 0.15  # rates that never change
     assert not found.is_beyond
     assert {row["model"] for row in trained.report[evaluate.TOTALS]} == {"blend", *model.SIMPLE}

@@ -194,12 +194,12 @@ def sales() -> Sales:
 @pytest.mark.parametrize("is_blend", [True, False], ids=["blend", "simple"])
 def test_demand_does_not_depend_on_the_shards(sales, is_blend, monkeypatch):
     monkeypatch.setattr(lstm, "TRAINING_STEPS", 20)
-    monkeypatch.setattr(backtest, "COUNT_ORIGINS", 2)
+    monkeypatch.setattr(backtest, "COUNT_HORIZONS", 2)
     monkeypatch.setattr("ml_tasks.demand.arima.MAX_FITTED", 10)
-    monkeypatch.setattr(demand.evaluate, "is_better", lambda _: is_blend)
     tuesday = date(2020, 1, 6) + timedelta(days=7 * 105 + 1)
     model = demand.train(tuesday, sales, seed=1)
-    assert (model.name == demand.BLEND) is is_blend
+    if not is_blend:  # as stored before the blend took the simple methods in
+        model = replace(model, name="mean_8_weeks", artefacts={})
     require_equal_rows(demand, model, tuesday, sales)
 
 
