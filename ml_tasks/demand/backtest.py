@@ -36,14 +36,14 @@ class Backtest:
         origins: Weeks known at each origin, rising.
         forecasts: For each origin, method -> quantiles of log(1 + units), shape (n_products,
             STEPS, 3); NaN for a product not known then.
-        fades: For each origin, see `blend.fade`.
+        seasons: For each origin, as of `season_of`, shape (origin + STEPS,).
         count_diverged: ARIMA fits that were replaced.
     """
 
     panel: Panel
     origins: list[int]
     forecasts: list[Forecasts]
-    fades: list[np.ndarray]
+    seasons: list[np.ndarray]
     count_diverged: int = 0
 
     @cached_property
@@ -108,13 +108,13 @@ def _of_origins(panel: Panel, origins: list[int], fitted: Fitted) -> Backtest:
         panel,
         origins,
         forecasts=[forecasts for forecasts, _ in found],
-        fades=[fade for _, fade in found],
+        seasons=[season for _, season in found],
         count_diverged=fitted.arima.count_diverged,
     )
 
 
 def _aligned(fitted: Fitted, panel: Panel, origin: int) -> tuple[Forecasts, np.ndarray]:
-    """Forecasts at an origin, a row per product of the panel, and the fade."""
+    """Forecasts at an origin, a row per product of the panel, and the season."""
     past = panel.until(origin)
     shop = model.shop_of(past, launches_of(past.units))
     of_past = model.forecast(fitted, past, shop)
@@ -123,7 +123,7 @@ def _aligned(fitted: Fitted, panel: Panel, origin: int) -> tuple[Forecasts, np.n
     for name, values in of_past.items():
         aligned[name] = np.full((len(panel.product_ids), STEPS, 3), np.nan)
         aligned[name][rows] = values
-    return aligned, blend.fade(shop.season)
+    return aligned, shop.season
 
 
 def weights(tested: Backtest, numbers: Collection[int], known_weeks: int | None = None) -> Weights:
@@ -153,15 +153,22 @@ def weights(tested: Backtest, numbers: Collection[int], known_weeks: int | None 
             total[:, column] += np.abs(error).sum(axis=1)
             errors.append(error.clip(-blend.MAX_ERROR, blend.MAX_ERROR).ravel())
         cross += np.stack(errors) @ np.stack(errors).T
-    # windows overlap: a week that was forecast twice says little more
-    share = min(SPACING_WEEKS / HORIZON_WEEKS, 1.0)
+    disjoint = count_horizons(len(numbers)) / max(len(numbers), 1)
     found = blend.weights(
         total / np.maximum(count_weeks, 1)[:, None],
-        count_weeks * share,
+        count_weeks * disjoint,
         size,
-        blend.team(cross, 1 + share * (len(numbers) - 1)),
+        blend.team(cross, count_horizons(len(numbers))),
     )
     return Weights(_placed(found.of_product, there), _placed(found.of_class, there))
+
+
+def count_horizons(count_origins: int) -> float:
+    """How many horizons side by side so many origins are worth, at least 1.
+
+    Their windows overlap: a week that was forecast twice says little more.
+    """
+    return 1 + min(SPACING_WEEKS / HORIZON_WEEKS, 1.0) * max(count_origins - 1, 0)
 
 
 def _placed(weights: np.ndarray, there: list[int]) -> np.ndarray:
@@ -179,7 +186,8 @@ def sizes(forecasts: Forecasts) -> np.ndarray:
 def with_blend(tested: Backtest, of_product: np.ndarray, number: int) -> Forecasts:
     """The forecasts of an origin, the blend among them."""
     forecasts = tested.forecasts[number]
-    return forecasts | {BLEND: blend.blended(forecasts, of_product, tested.fades[number])}
+    fade = blend.fade(tested.seasons[number])
+    return forecasts | {BLEND: blend.blended(forecasts, of_product, fade)}
 
 
 def bands_of(

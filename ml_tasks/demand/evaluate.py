@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ml_tasks.demand import blend, reconcile
+from ml_tasks.demand import blend, level, reconcile
 from ml_tasks.demand.accuracy import accuracy, coverage, judged_products, pinball
 from ml_tasks.demand.backtest import BLEND, Backtest, bands_of, weights, with_blend
 from ml_tasks.demand.launches import launches_of
@@ -77,8 +77,9 @@ def _forecast_at(
     judged, revenue = judged_products(past)
     if not judged.any():
         return None
-    known, units = _units_at(tested, number, past)
+    known, units, factor = _units_at(tested, number, past)
     expected = reconcile.means(units[BLEND], past, season_of(past), launches_of(past.units))
+    expected *= factor
     units[BLEND] = reconcile.consistent(units[BLEND], expected, blend.least_sold(past.units))
     units[BLEND_MEAN] = np.repeat(expected[..., None], 3, axis=2)
     cut = {name: values[judged][:, :HORIZON_WEEKS] for name, values in units.items()}
@@ -87,18 +88,19 @@ def _forecast_at(
 
 def _units_at(
     tested: Backtest, number: int, past: Panel
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Rows of the products known at an origin, and each method's units of theirs."""
+) -> tuple[np.ndarray, dict[str, np.ndarray], float]:
+    """Rows of the products known at an origin, each method's units of theirs, the blend's level."""
     known = np.searchsorted(tested.panel.product_ids, past.product_ids)
     before, now = tested.before(number), tested.origins[number]
     of_product = weights(tested, before, now).of_product
     forecasts = {place: with_blend(tested, of_product, place) for place in (*before, number)}
     newest = forecasts.pop(number)
     shifts = bands_of(tested, forecasts, known_weeks=now)
-    return known, {
+    units = {
         name: blend.units_of(values[known], shifts[name], past.units)
         for name, values in newest.items()
     }
+    return known, units, level.factor(tested, forecasts, shifts[BLEND])
 
 
 def totals(tested: Backtest) -> list[dict[str, Any]]:
@@ -110,14 +112,14 @@ def totals(tested: Backtest) -> list[dict[str, Any]]:
     rows = []
     for number in tested.judged():
         past = tested.panel.until(tested.origins[number])
-        known, units = _units_at(tested, number, past)
+        known, units, factor = _units_at(tested, number, past)
         awake = past.sold_within(AWAKE_WEEKS)
         origin, season, launches = past.n_weeks, season_of(past), launches_of(past.units)
         came = np.nansum(tested.panel.units[known[awake], origin : origin + HORIZON_WEEKS])
         for name in (BLEND, *SIMPLE):
             quantiles = units[name][awake]
             expected = reconcile.means(quantiles, past.only(awake), season, launches)
-            total = expected[:, :HORIZON_WEEKS].sum()
+            total = expected[:, :HORIZON_WEEKS].sum() * (factor if name == BLEND else 1.0)
             rows.append(
                 {
                     "cut_date": str(past.week(origin)),

@@ -14,6 +14,7 @@ from ml_tasks.demand import (
     closures,
     eligibility,
     evaluate,
+    level,
     pictures,
     reconcile,
     stored,
@@ -74,6 +75,7 @@ def train(training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
             "count_weeks": panel.n_weeks,
             stored.PACK: panel.pack,
             "origin_dates": [str(panel.week(origin)) for origin in tested.origins],
+            stored.LEVEL: level.factor(tested, forecasts, shifts),
             **stored.bands(shifts),
         },
         artefacts=stored.files(fitted, weights),
@@ -101,7 +103,8 @@ def score(as_of_date: date, model: TrainedModel, store: FeatureStore) -> dict[st
     """Eight rows per product that was ever sold; those without a recent sale say so."""
     panel = _panel(as_of_date, model, store)
     every = np.ones(len(panel.product_ids), dtype=bool)
-    return {QUESTION: _with_means(_scores(panel, every, as_of_date, model), panel, as_of_date)}
+    scores = _scores(panel, every, as_of_date, model)
+    return {QUESTION: _with_means(scores, panel, as_of_date, model)}
 
 
 def score_shard(
@@ -125,7 +128,7 @@ def joined(
     """The rows of all shards as one, with expected units that add up to the forecasts of totals."""
     panel = _panel(as_of_date, model, store)
     scores = pd.concat([part[QUESTION] for part in parts])
-    yield {QUESTION: _with_means(scores, panel, as_of_date)}
+    yield {QUESTION: _with_means(scores, panel, as_of_date, model)}
 
 
 def _panel(as_of_date: date, model: TrainedModel, store: FeatureStore) -> Panel:
@@ -150,7 +153,9 @@ def _scores(panel: Panel, own: np.ndarray, as_of_date: date, model: TrainedModel
     return pd.concat([frame.assign(score_status="scored", score_reason=None), asleep])
 
 
-def _with_means(scores: pd.DataFrame, panel: Panel, as_of_date: date) -> pd.DataFrame:
+def _with_means(
+    scores: pd.DataFrame, panel: Panel, as_of_date: date, model: TrainedModel
+) -> pd.DataFrame:
     """The rows of all products, in a total order, with MEAN."""
     scores = scores.sort_values(["product_id", "horizon_weeks"], ignore_index=True)
     is_scored = (scores["score_status"] == "scored").to_numpy(dtype=bool)
@@ -167,6 +172,7 @@ def _with_means(scores: pd.DataFrame, panel: Panel, as_of_date: date) -> pd.Data
             [usual[: panel.n_weeks], usual[panel.n_weeks :][_steps(as_of_date)]]
         )
         expected = reconcile.means(by_product, panel, season, launches)
+        expected *= model.parameters.get(stored.LEVEL, 1.0)
         scores.loc[is_scored, MEAN] = panel.pack * expected.ravel()
         least = blend.least_sold(panel.units)
         units = reconcile.consistent(by_product, expected, least)

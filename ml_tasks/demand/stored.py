@@ -24,7 +24,7 @@ from ml_tasks.demand.model import (
 from ml_tasks.shared.model import canonical_json
 
 WEIGHTS_FILE, PRODUCTS_FILE = "lstm.safetensors", "products.json"
-BANDS, PACK = "band_shifts", "pieces_per_pack"
+BANDS, PACK, LEVEL = "band_shifts", "pieces_per_pack", "level_factor"
 # Of models that do not name theirs.
 OLDER_CANDIDATES = (SMOOTHING, PRICED_SMOOTHING, INTERMITTENT, ARIMA, LSTM, SEASONAL_NAIVE)
 

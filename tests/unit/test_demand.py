@@ -17,6 +17,7 @@ from ml_tasks.demand import (
     closures,
     evaluate,
     intermittent,
+    level,
     lstm,
     model,
     own_season,
@@ -433,7 +434,7 @@ def test_shop_that_opens_again_sells_as_before():
 def test_bands_and_weights_do_not_answer_for_closures():
     units = np.random.default_rng(30).poisson(40, (20, 80)).astype(float)
     units[:5, 60:] = 0
-    tested = backtest.Backtest(panel(units), [56, 64], [{}, {}], [np.ones(STEPS)] * 2)
+    tested = backtest.Backtest(panel(units), [56, 64], [{}, {}], [no_season(units)] * 2)
     assert np.isnan(tested.actual(56)[:5, 4:]).all()
     assert np.isnan(tested.actual(64)[:5]).all()
     np.testing.assert_array_equal(tested.actual(64)[5:], np.log1p(units[5:, 64 : 64 + STEPS]))
@@ -767,6 +768,22 @@ def test_expected_units_add_up_to_the_totals():
         expected = np.sqrt(added[members].sum(axis=0) * direct)
         np.testing.assert_allclose(means[members].sum(axis=0), expected)
     assert (means >= 0).all()
+
+
+@pytest.mark.parametrize(
+    ("misses", "factor"),
+    [
+        pytest.param([], 1.0, id="nothing was tested"),
+        pytest.param([0.05, 0.08], 1.0, id="no more than chance"),
+        pytest.param([0.3, -0.4, 0.2], 1.0, id="they disagree"),
+        # five windows, every second alike: three horizons; their mean's error is at least .1
+        pytest.param([-0.8] * 5, np.exp(-0.8 * (1 - (0.1 / 0.8) ** 2)), id="always too high"),
+        pytest.param([0.2, 0.6], np.exp(0.4 * (1 - 0.08 / 1.5 / 0.16)), id="mostly too low"),
+        pytest.param([5.0] * 3, level.MAX_FACTOR, id="beyond belief"),
+    ],
+)
+def test_level_is_corrected_by_what_is_beyond_chance(misses, factor):
+    assert level.corrected(np.array(misses)) == pytest.approx(factor)
 
 
 def test_total_is_smoothed_without_its_season():
