@@ -42,7 +42,7 @@ SMALL_SHARE = 1e-6
 # Products are computed together that have as many weeks, up to so many less: the first ones.
 ROUNDED_WEEKS, MAX_WEEKS = 13, 261
 # Always so many rows at a time: the last digits of a product of matrices depend on its size.
-BLOCK_ROWS = 128
+BLOCK_ROWS = 512
 Z_P90 = 1.2815515655446004
 
 
