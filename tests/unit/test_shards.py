@@ -129,6 +129,9 @@ class Followed:
 
     shop: PlantedShop
 
+    def sample_for(self, day: date, horizon_days: int) -> PlantedShop:
+        return self.shop
+
     def snapshot(self, day: date) -> pd.DataFrame:
         return self.shop.snapshot(day)
 
@@ -149,13 +152,15 @@ class Followed:
         return pd.concat(parts, ignore_index=True)
 
 
-@pytest.mark.parametrize("is_better", [True, False], ids=["cox", "kaplan-meier"])
-def test_survival_does_not_depend_on_the_shards(shop, is_better, monkeypatch):
+@pytest.mark.parametrize("name", ["combined", "cox", "kaplan_meier"])
+def test_survival_does_not_depend_on_the_shards(shop, name, monkeypatch):
     monkeypatch.setattr(survival, "evaluate", lambda *_: ([], {}))
-    monkeypatch.setattr(survival, "is_better", lambda _: is_better)
+    monkeypatch.setattr(survival, "is_better", lambda _: name == "cox")
     monkeypatch.setattr(survival, "headlines", lambda _: {})
+    if name != "combined":
+        monkeypatch.setattr(survival, "_fit_chance", lambda *_: None)
     model = survival.train(TRAINING_DATE, Followed(shop), seed=1)
-    assert model.name.startswith("cox" if is_better else "kaplan_meier")
+    assert model.name.startswith(name)
     require_equal_rows(survival, model, SCORED_DATE, Followed(shop))
 
 
