@@ -39,17 +39,20 @@ FILE_COLUMNS = ("_file_id", "file_id")
 # A second try asks its gate again, and another run reconciles the same build again: a result may
 # stand there twice, but not another result.
 ONCE_OR_MORE = {"ops.gate_results", "ops.reconciliations"}
+# A build that is made anew after a kill comes after itself: what stood before it is another build.
+ROWS = {"ops.reject_levels": "anchor not like 'before %'"}
 # Of what was told about a run that was disturbed there is none in the other home. And a build that
 # goes on where one broke off makes anew what either had touched: no result, a note of its own.
 OF_RUNS = {"ops.alerts", "ops.incidents", "intermediate.int_touched_keys"}
 # Where a date was run a second time, its second build has found no changed file, and its gates were
-# asked of that build as well.
+# asked, and its rows reconciled, of that build as well.
 OF_NEWEST_BUILD = {
     "staging.stg_ops__landed_files",
     "staging.stg_canonical__changed_keys",
     "intermediate.int_changed_files",
     "intermediate.int_changed_keys",
     "ops.gate_results",
+    "ops.reconciliations",
 }
 
 Fingerprint = tuple[int, str]  # rows, and a digest of them in any order
@@ -121,8 +124,11 @@ def _fingerprint(
     distinct = sql.SQL("distinct" if f"{schema}.{name}" in ONCE_OR_MORE else "all")
     return _digest(
         connection,
-        sql.SQL("select {} row({})::text as line from {} as compared").format(
-            distinct, sql.SQL(", ").join(kept), sql.Identifier(schema, name)
+        sql.SQL("select {} row({})::text as line from {} as compared where {}").format(
+            distinct,
+            sql.SQL(", ").join(kept),
+            sql.Identifier(schema, name),
+            sql.SQL(ROWS.get(f"{schema}.{name}", "true")),
         ),
     )
 
