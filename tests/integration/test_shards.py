@@ -158,7 +158,8 @@ def test_a_killed_shard_changes_nothing_for_readers_and_runs_again(
 ) -> None:
     settings, (publications, frames) = in_shards(home, 2), in_one_piece
     score_shard(settings, "churn", AS_OF, "killed", 0)
-    victim = multiprocessing.get_context("fork").Process(target=half_a_shard, args=(settings,))
+    # not forked: what trained in this process left OpenMP threads that a fork lacks
+    victim = multiprocessing.get_context("spawn").Process(target=half_a_shard, args=(settings,))
     victim.start()
     victim.join(120)
     assert victim.exitcode == -signal.SIGKILL
