@@ -33,6 +33,8 @@ SIZE_EDGES = (0.5, 2.0, 6.0, 20.0, 60.0)
 COUNT_CLASSES = len(SIZE_EDGES) + 1
 MIN_RESIDUALS = 200
 BAND_LEVELS = (0.1, 0.9)
+# No .9 quantile is above so many times the best week of the last year.
+MOST_OF_BEST_WEEK = 4.0
 
 
 @dataclass(frozen=True)
@@ -194,12 +196,15 @@ def units_of(forecasts: np.ndarray, shifts: np.ndarray, units: np.ndarray) -> np
         Shape (n_products, STEPS, 3), at least 0, ascending in the last axis; 0 where less than half
         of the least that is sold at a time.
     """
-    ceiling = np.log1p(np.nanmax(units[:, -SEASON_WEEKS:], axis=1))[:, None] + arima.HEADROOM
+    best_week = np.nanmax(units[:, -SEASON_WEEKS:], axis=1)[:, None]
+    ceiling = np.log1p(best_week) + arima.HEADROOM
     median = np.clip(forecasts[..., 1], 0.0, ceiling)
     shift = shifts[size_class(forecasts[..., 1])]
     low = np.clip(forecasts[..., 0] + shift[..., 0], 0.0, median)
-    high = np.clip(forecasts[..., 2] + shift[..., 1], median, ceiling + arima.HEADROOM)
-    found = np.expm1(np.stack([low, median, high], axis=-1))
+    high = np.maximum(forecasts[..., 2] + shift[..., 1], median)
+    found = np.expm1(np.stack([low, median, np.minimum(high, ceiling + arima.HEADROOM)], axis=-1))
+    most = np.maximum(MOST_OF_BEST_WEEK * best_week, found[..., 1])
+    found[..., 2] = np.minimum(found[..., 2], most)
     return np.where(found < least_sold(units)[:, None, None] / 2, 0.0, found)
 
 
