@@ -125,5 +125,5 @@ def online_retail_file() -> Path:
     """
     path = REAL_DATA / "online_retail_ii" / "online_retail_II.csv.gz"
     if not path.exists():
-        pytest.skip(f"the real shop's file is not at {path}")
+        pytest.skip(f"the real shop's file is not there: {path.name}")
     return path

@@ -22,7 +22,7 @@ from ml_tasks.shared.probability.rfm import cells_of, rfm
 def cdnow() -> pd.DataFrame:
     """Histories of the papers: weeks, calibrated until 1997-09-30."""
     if not CDNOW.exists():
-        pytest.skip(f"the CDNOW sample is not at {CDNOW}")
+        pytest.skip(f"the CDNOW sample is not there: {CDNOW.name}")
     found = histories(order_days(CDNOW))
     assert len(found) == 2357
     return found
