@@ -13,9 +13,8 @@ from ml_tasks.customer_model import chance
 from ml_tasks.customer_model.chance import PROCESS, ChanceModel
 from ml_tasks.customer_model.known import Known, has_ordered
 from ml_tasks.lookback.figures import churn as figures_of_customers
-from ml_tasks.shared import metrics, plots, slices
+from ml_tasks.shared import levels, metrics, plots, slices
 from ml_tasks.shared.contest import LOWER
-from ml_tasks.shared.cuts import MAX_CUTS
 from ml_tasks.shared.evaluation import Evaluation, clearly_better, means, told, untested
 
 MODEL = ChanceModel.name
@@ -71,21 +70,17 @@ def _told(
     """Of each cut, newest first: date, customers, chance of an order by model."""
     found = []
     combined = pd.Series(chance.combined(known, said), index=said.index)
-    for cut in sorted(said["origin_date"].unique(), reverse=True)[:MAX_CUTS]:
-        cut = pd.Timestamp(cut)
-        past, asked = known.at(cut), said[said["as_of_date"] == cut]
-        test = known.labelled.loc[asked.index]
-        if not is_learnable(past.labelled) or not is_learnable(test):
-            continue
-        probabilities = {MODEL: combined[asked.index].to_numpy()} | {
-            name: 1 / (1 + np.exp(-asked[name].to_numpy(dtype=float)))
+    for past, test in chance.cuts(known, said, is_learnable):
+        asked = said.loc[test.index]
+        probabilities = {MODEL: combined[test.index].to_numpy()} | {
+            name: levels.inverse_link(asked[name].to_numpy(dtype=float), "logistic")
             for name in chance.MEMBERS
             if asked[name].notna().all()
         }
         probabilities |= {
             name: fit(past).predict(test) for name, fit in BASELINES.items() if name != PROCESS
         }
-        found.append((cut, test, probabilities))
+        found.append((past.date, test, probabilities))
     return found
 
 

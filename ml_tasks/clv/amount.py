@@ -15,6 +15,7 @@ import pandas as pd
 from sklearn.linear_model import GammaRegressor
 
 from ml_tasks.clv.amount_trees import Expected, amount_offset, mean_order_amount, own_order_amount
+from ml_tasks.clv.baselines import net_share
 from ml_tasks.clv.outcomes import HORIZON_DAYS, MIN_ROWS_WITH_SPEND, YEAR_HORIZON_DAYS, spend
 from ml_tasks.customer_model.chance import PROCESS, TREES, Members
 from ml_tasks.customer_model.clock_trees import ClockTrees
@@ -153,7 +154,9 @@ def fit_members(known: Known, members: Members, seed: int) -> dict[str, AmountMe
     process, trees = members[PROCESS], members.get(TREES)
     assert isinstance(process, OrderProcess)
     usual = round(mean_order_amount(known.snapshot), 6)
-    found: list[AmountMember] = [_fit_process(known.snapshot, process)]
+    found: list[AmountMember] = [
+        ProcessAmount(process, rounded(amounts_of(rfm(known.snapshot))), net_share(known.snapshot))
+    ]
     amounts = spend(known.labelled)
     if (amounts > 0).sum() >= MIN_ROWS_WITH_SPEND and usual > 0:
         found.append(_fit_regression(known.labelled, amounts, usual))
@@ -182,13 +185,6 @@ def year_log_odds(members: Mapping[str, AmountMember], snapshot: pd.DataFrame) -
             quarter, year = (member.log_odds(snapshot, days) for days in HORIZONS)
             gains.append(year - quarter)
     return np.maximum(np.mean(gains, axis=0), 0.0)
-
-
-def _fit_process(snapshot: pd.DataFrame, process: OrderProcess) -> ProcessAmount:
-    gross = float(snapshot["gross_spend_amount"].sum())
-    net = float(snapshot["net_spend_amount"].clip(lower=0).sum())
-    share = round(min(net / gross, 1.0), 6) if gross > 0 else 1.0
-    return ProcessAmount(process, rounded(amounts_of(rfm(snapshot))), share)
 
 
 def _fit_regression(

@@ -96,14 +96,19 @@ def repeat_of(stretch: str, snapshot: pd.DataFrame) -> Repeat:
 def fit_process(kind: str, snapshot: pd.DataFrame) -> ProcessTimesAmount:
     """Fit both to what was known on a date, at least one row; outcomes are not looked at."""
     histories = rfm(snapshot)
-    gross = float(snapshot["gross_spend_amount"].sum())
-    net = float(snapshot["net_spend_amount"].clip(lower=0).sum())
     return ProcessTimesAmount(
         kind=kind,
         process=rounded(process_of(kind, histories)),
         amounts=rounded(amounts_of(histories)),
-        net_share=round(min(net / gross, 1.0), 6) if gross > 0 else 1.0,
+        net_share=net_share(snapshot),
     )
+
+
+def net_share(snapshot: pd.DataFrame) -> float:
+    """What is left of all gross spend after refunds, at most 1."""
+    gross = float(snapshot["gross_spend_amount"].sum())
+    net = float(snapshot["net_spend_amount"].clip(lower=0).sum())
+    return round(min(net / gross, 1.0), 6) if gross > 0 else 1.0
 
 
 Baseline = Repeat | ProcessTimesAmount

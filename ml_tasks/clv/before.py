@@ -23,6 +23,34 @@ PARTS = ("chance", "amount", "orders")
 
 
 @dataclass(frozen=True)
+class SpreadBefore(Spread):
+    """Bounds that were squeezed until 8 in 10 of all customers lay between.
+
+    Attributes:
+        coverage: Share that bounds are made for.
+    """
+
+    coverage: float
+
+    def around(self, chance: np.ndarray, expected: np.ndarray) -> dict[str, np.ndarray]:
+        """Median, lower and upper bound of the amount, shape (n,) each."""
+        return {"median": self.quantile(0.5, chance, expected)} | self._bounds(chance, expected)
+
+    def _bounds(self, chance: np.ndarray, expected: np.ndarray) -> dict[str, np.ndarray]:
+        """Bounds with equal shares beyond them; where nothing is within, all of it is above."""
+        tail = (1 - self.coverage) / 2
+        has_lower = 1 - chance < tail
+        return {
+            "lower": np.where(has_lower, self.quantile(tail, chance, expected), 0.0),
+            "upper": np.where(
+                has_lower,
+                self.quantile(1 - tail, chance, expected),
+                self.quantile(1 - 2 * tail, chance, expected),
+            ),
+        }
+
+
+@dataclass(frozen=True)
 class ValueModel:
     """Everything that scoring needs, all of it data.
 
@@ -41,7 +69,7 @@ class ValueModel:
     mean_order_amount: float
     parts: dict[str, OffsetTrees]
     year_level: float
-    spreads: dict[int, Spread]
+    spreads: dict[int, SpreadBefore]
     year_chance_shift: float = 0.0
 
     @classmethod
@@ -55,7 +83,9 @@ class ValueModel:
                 for name, part in parameters["parts"].items()
             },
             year_level=parameters["year_level"],
-            spreads={int(days): Spread(**around) for days, around in parameters["spreads"].items()},
+            spreads={
+                int(days): SpreadBefore(**around) for days, around in parameters["spreads"].items()
+            },
             year_chance_shift=parameters["year_chance_shift"],
         )
 

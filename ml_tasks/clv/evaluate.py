@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ml_tasks.clv import model as clv
-from ml_tasks.clv import outcomes
+from ml_tasks.clv import outcomes, past_dates
 from ml_tasks.clv.baselines import BASELINES, FIRST, PRODUCTS
 from ml_tasks.clv.model import ValueModel
 from ml_tasks.clv.outcomes import HORIZON_DAYS, YEAR_HORIZON_DAYS, is_learnable, spend
@@ -19,7 +19,7 @@ from ml_tasks.customer_model.known import Known
 from ml_tasks.lookback.figures import clv as figures_of_customers
 from ml_tasks.shared import metrics, plots, slices
 from ml_tasks.shared.contest import HIGHER
-from ml_tasks.shared.cuts import MAX_CUTS, known_by
+from ml_tasks.shared.cuts import known_by
 from ml_tasks.shared.evaluation import Evaluation, clearly_better, means, told, untested
 
 MODEL = ValueModel.name
@@ -40,7 +40,7 @@ def evaluate(
     Args:
         known: What may be seen.
         labelled_year: Snapshots with known 365-day outcomes, whole dates.
-        said: What was told on past dates, see `chance.tell` with `clv.also`.
+        said: What was told on past dates, see `chance.tell` with `past_dates.also`.
         seed: Handed to the trees.
 
     Returns:
@@ -70,32 +70,30 @@ def _told(
     """Of each cut, newest first: date, customers, spend and orders by model."""
     if said.empty:
         return []
-    evidence = clv.evidence_of(known, said)
+    evidence = past_dates.evidence_of(known, said)
     found = []
-    for cut in sorted(said["origin_date"].unique(), reverse=True)[:MAX_CUTS]:
-        cut = pd.Timestamp(cut)
-        past, asked = known.at(cut), evidence[evidence["as_of_date"] == cut]
-        test = known.labelled.loc[asked.index]
-        if not is_learnable(past.labelled) or not is_learnable(test):
-            continue
+    for past, test in chance.cuts(known, said, is_learnable):
         baselines = {
             name: _of_baseline(fit(test).predict(test), HORIZON_DAYS)
             for name, fit in BASELINES.items()
         }
-        found.append((cut, test, {MODEL: _of_cut(past, asked, evidence), **baselines}))
+        ours = _of_cut(past, evidence.loc[test.index], evidence)
+        found.append((past.date, test, {MODEL: ours, **baselines}))
     return found
 
 
 def _of_cut(past: Known, asked: pd.DataFrame, evidence: pd.DataFrame) -> Said:
     """What the combination said on a cut, with the levels and the spread known by then."""
-    share = clv.spend_share_of(past.labelled)
-    columns = {name: column for name, column in clv.AMOUNTS.items() if asked[column].notna().all()}
+    share = past_dates.spend_share_of(past.labelled)
+    columns = {
+        name: column for name, column in past_dates.AMOUNTS.items() if asked[column].notna().all()
+    }
     logs = {name: asked[column].to_numpy(dtype=float) for name, column in columns.items()}
-    learnt = clv.learnt(evidence, share, past.date, tuple(columns))
+    learnt = past_dates.learnt(evidence, share, past.date, tuple(columns))
     order = asked["order"].to_numpy()
     any_spend = order * share
     mean = any_spend * np.exp(np.mean(list(logs.values()), axis=0) + learnt.shift(order, logs))
-    orders = order * asked[clv.ORDERS].to_numpy(dtype=float)
+    orders = order * asked[past_dates.ORDERS].to_numpy(dtype=float)
     said = {"spend": mean, "orders": orders * np.exp(learnt.orders_level)}
     return said | (learnt.spread.around(any_spend, mean) if learnt.spread else {})
 

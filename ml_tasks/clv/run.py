@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ml_tasks.clv import baselines, before, outcomes, tiers
+from ml_tasks.clv import baselines, before, outcomes, past_dates, tiers
 from ml_tasks.clv import model as clv
 from ml_tasks.clv.amounts import OrderAmounts
 from ml_tasks.clv.baselines import BASELINES, FIRST, REPEATS
@@ -72,7 +72,7 @@ def train(training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
     evaluation, combination = untested(FIRST), ""
     if eligibility["is_eligible"]:
         known = Known.of(labelled, snapshot, shop_days)
-        told = chance.tell(known, seed, clv.also(seed))
+        told = chance.tell(known, seed, past_dates.also(seed))
         evaluation = evaluate(known, labelled_year, told, seed)
         model, combined = clv.fit(known, labelled_year, told, seed)
         combination = f". Chance of an order combined: {combined}"

@@ -26,12 +26,10 @@ class Spread:
     Attributes:
         chances: Bounds between groups of customers, by chance to spend anything, rising.
         ratios: By group, quantiles 0 to 1 of the ratio in STEPS equal steps.
-        coverage: Of a model of before: share that its bounds were made for. None: LEVELS.
     """
 
     chances: list[float]
     ratios: list[list[float]]
-    coverage: float | None = None
 
     def parameters(self) -> dict[str, Any]:
         """As JSON."""
@@ -48,32 +46,16 @@ class Spread:
             `lower`, `median`, `upper` of LEVELS, those who spend nothing included: where these are
             more than nine in ten, `upper` is 0. `if_buying_lower` and so on of those who spend.
         """
-        if self.coverage is not None:
-            return {"median": self._quantile(0.5, chance, expected)} | self._bounds(
-                chance, expected
-            )
         whole = np.ones(len(chance))
         group = self._group(chance)
         amount = expected / np.maximum(chance, 1e-9)
-        return {name: self._quantile(level, chance, expected) for name, level in LEVELS.items()} | {
+        return {name: self.quantile(level, chance, expected) for name, level in LEVELS.items()} | {
             f"if_buying_{name}": self._ratio(level * STEPS * whole, group) * amount
             for name, level in LEVELS.items()
         }
 
-    def _bounds(self, chance: np.ndarray, expected: np.ndarray) -> dict[str, np.ndarray]:
-        """Bounds with equal shares beyond them; where nothing is within, all of it is above."""
-        tail = (1 - (self.coverage or 0.0)) / 2
-        has_lower = 1 - chance < tail
-        return {
-            "lower": np.where(has_lower, self._quantile(tail, chance, expected), 0.0),
-            "upper": np.where(
-                has_lower,
-                self._quantile(1 - tail, chance, expected),
-                self._quantile(1 - 2 * tail, chance, expected),
-            ),
-        }
-
-    def _quantile(self, share: float, chance: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    def quantile(self, share: float, chance: np.ndarray, expected: np.ndarray) -> np.ndarray:
+        """Amount that a share of the customers alike will not exceed, shape (n,)."""
         place = (share - (1 - chance)) / np.maximum(chance, 1e-9) * STEPS
         amount = self._ratio(place, self._group(chance)) * expected / np.maximum(chance, 1e-9)
         return np.where(place > 0, amount, 0.0)

@@ -10,7 +10,7 @@ the level is what the members say it is, put right by what they missed so far (`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,7 @@ from ml_tasks.evaluation import levels as level_evidence
 from ml_tasks.evaluation import weights as weight_evidence
 from ml_tasks.evaluation.origins import origins_of
 from ml_tasks.shared import levels
+from ml_tasks.shared.cuts import MAX_CUTS
 
 PROCESS, REGRESSION, TREES = "pareto_nbd", Regression.name, ClockTrees.name
 MEMBERS = (PROCESS, REGRESSION, TREES)
@@ -69,8 +70,8 @@ class Combination:
     def shift(self, log_odds: Mapping[str, np.ndarray]) -> float:
         """What to add to the margin, from what the members say of all customers of a date."""
         said = np.array([mean_log_odds(log_odds[name]) for name in self.names])
-        level = 1 / (1 + np.exp(-self.levels.of(said)))
-        return levels.shift_to_mean(self.margin(log_odds), float(level))
+        level = float(levels.inverse_link(np.array(self.levels.of(said)), "logistic"))
+        return levels.shift_to_mean(self.margin(log_odds), level)
 
 
 @dataclass(frozen=True)
@@ -163,6 +164,26 @@ def tell(known: Known, seed: int, also: Also | None = None) -> pd.DataFrame:
         head = {"as_of_date": rows["as_of_date"], "origin_date": origin.date}
         parts.append(pd.DataFrame({**head, **said, **more}, index=rows.index))
     return pd.concat(parts) if parts else nothing_told()
+
+
+def cuts(
+    known: Known, told: pd.DataFrame, is_learnable: Callable[[pd.DataFrame], bool]
+) -> Iterator[tuple[Known, pd.DataFrame]]:
+    """The newest origins that something can be judged on, newest first.
+
+    Args:
+        known: What may be seen.
+        told: Of `tell`.
+        is_learnable: Whether labelled snapshots say enough to train on, or to judge by.
+
+    Yields:
+        What was known on the origin, and its customers with what came: rows of `known.labelled`.
+    """
+    for day in sorted(told["origin_date"].unique(), reverse=True)[:MAX_CUTS]:
+        past = known.at(pd.Timestamp(day))
+        test = known.labelled.loc[told.index[told["as_of_date"] == day]]
+        if is_learnable(past.labelled) and is_learnable(test):
+            yield past, test
 
 
 def nothing_told() -> pd.DataFrame:

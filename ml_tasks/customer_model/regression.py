@@ -10,6 +10,7 @@ import pandas as pd
 from sklearn.linear_model import LogisticRegression
 
 from ml_tasks.customer_model.known import count_kinds, has_ordered
+from ml_tasks.shared.customer_matrix import rhythm_days
 
 # Coefficients are of columns of standard deviation 1 and drawn to 0, so a handful will do.
 MIN_ROWS_OF_A_KIND = 5
@@ -47,9 +48,7 @@ def covariates(snapshots: pd.DataFrame) -> pd.DataFrame:
     """What the log odds are linear in: no amounts, so that no currency matters."""
     since_last = snapshots["days_since_last_order"].astype(float)
     age = snapshots["days_since_first_order"].astype(float).clip(lower=1)
-    gap = snapshots["avg_days_between_orders"].astype(float)
-    # one order day so far is no rhythm yet: the gap is at least the wait till now
-    rhythm = gap.fillna(age).clip(lower=1)
+    rhythm = rhythm_days(snapshots)
     counts = ["", "_30d", "_90d", "_180d", "_365d", "_season_last_year"]
     columns = {
         "log_days_since_last_order": np.log1p(since_last),
@@ -61,7 +60,7 @@ def covariates(snapshots: pd.DataFrame) -> pd.DataFrame:
         "log_days_between_orders": np.log(rhythm),
         "log_overdue": np.log1p(since_last / rhythm),
         "log_order_days_per_day": np.log(snapshots["count_order_days"] / age),
-        "has_one_order_day": gap.isna().astype(float),
+        "has_one_order_day": snapshots["avg_days_between_orders"].isna().astype(float),
     }
     return pd.DataFrame(columns, index=snapshots.index)
 

@@ -58,6 +58,15 @@ def monotone_constraints(columns: pd.Index) -> str:
     return "(" + ",".join(str(signs.get(column, 0)) for column in columns) + ")"
 
 
+def rhythm_days(snapshots: pd.DataFrame) -> pd.Series:
+    """Mean days between a customer's orders, at least 1.
+
+    One order day so far is no rhythm yet: it is at least the wait till now.
+    """
+    gap = snapshots["avg_days_between_orders"].astype(float)
+    return gap.fillna(snapshots["days_since_first_order"].astype(float)).clip(lower=1)
+
+
 def history_days(snapshots: pd.DataFrame) -> pd.Series:
     """Days that the shop had been watched on each row's date: the age of its oldest customer.
 

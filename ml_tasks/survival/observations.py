@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from ml_tasks.shared.customer_matrix import rhythm_days
+
 # Models learn from customers looked at within the last year: each season once, and the customers
 # of today. (On Online Retail II two years of them put the level 40 % too high in mid-2011.)
 WINDOW_DAYS = 366
@@ -43,9 +45,7 @@ def covariates(snapshots: pd.DataFrame) -> pd.DataFrame:
     """
     since_last = snapshots["days_since_last_order"].astype(float)
     since_first = snapshots["days_since_first_order"].astype(float)
-    gap = snapshots["avg_days_between_orders"].astype(float)
-    # one order day so far is no rhythm yet: the gap is at least the wait till now
-    rhythm = gap.fillna(since_first).clip(lower=1)
+    rhythm = rhythm_days(snapshots)
     spend = snapshots["net_spend_amount_365d"].astype(float).clip(lower=0)
     columns = {
         "log_days_since_last_order": np.log1p(since_last),
@@ -56,7 +56,7 @@ def covariates(snapshots: pd.DataFrame) -> pd.DataFrame:
         "log_net_spend_amount_365d": np.log1p(spend),
         "log_days_between_orders": np.log(rhythm),
         "log_overdue": np.log1p(since_last / rhythm),
-        "has_one_order_day": gap.isna().astype(float),
+        "has_one_order_day": snapshots["avg_days_between_orders"].isna().astype(float),
     }
     return pd.DataFrame(columns, index=snapshots.index)
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from ml_tasks.churn import run as churn_run
-from ml_tasks.clv import before, run, spread, tiers
+from ml_tasks.clv import before, past_dates, run, spread, tiers
 from ml_tasks.clv import model as clv
 from ml_tasks.clv.amounts import OrderAmounts
 from ml_tasks.clv.baselines import BASELINES, PRODUCTS, fit_process
@@ -125,7 +125,7 @@ def test_same_rows_in_any_order_give_the_same_model(shop, labelled):
     models = []
     for order in (frames, [frame.sample(frac=1, random_state=9) for frame in frames]):
         known = Known.of(order[0], *order[2:])
-        told = chance.tell(known, 1, clv.also(1))
+        told = chance.tell(known, 1, past_dates.also(1))
         models.append(clv.fit(known, order[1], told, seed=1)[0])
     assert models[0].parameters() == models[1].parameters()
     assert models[0].artefacts() == models[1].artefacts()
