@@ -56,7 +56,8 @@ def gate_lookback(
 def suite(connection: psycopg.Connection[Any], rows: sql.Composed) -> list[gxe.Expectation]:
     """A rule for each figure that has a limit, and one for each horizon's groups."""
     limited = sql.SQL(
-        "select question, scored_date, horizon_days, metric, value, backtest_value, backtest_limit"
+        "select question, scored_date, horizon_days, metric, value, backtest_value, backtest_limit,"
+        " coalesce('. Its training: ' || rtrim(judged_model_trust, '.'), '')"
         " from ({rows}) as given where is_worse is not null order by 1, 2, 3, 4"
     ).format(rows=rows)
     grouped = sql.SQL(
@@ -72,10 +73,10 @@ def suite(connection: psycopg.Connection[Any], rows: sql.Composed) -> list[gxe.E
             _rule(
                 (question, scored_date, days),
                 sql.SQL("metric = {} and is_worse").format(sql.Literal(metric)),
-                f"{metric} is {value:.3f}, in its backtest {tested:.3f}, limit {limit:.3f}",
+                f"{metric} is {value:.3f}, in its backtest {tested:.3f}, limit {limit:.3f}{words}",
             )
-            for question, scored_date, days, metric, value, tested, limit in connection.execute(
-                limited
+            for question, scored_date, days, metric, value, tested, limit, words in (
+                connection.execute(limited)
             )
         ),
         *(

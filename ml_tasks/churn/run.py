@@ -27,6 +27,7 @@ from ml_tasks.shared.bias import BiasFigures
 from ml_tasks.shared.contest import HIGHER, LOWER
 from ml_tasks.shared.features import FeatureStore
 from ml_tasks.shared.model import TrainedModel
+from ml_tasks.shared.trust import COMBINED
 
 QUESTION, REASONS = "churn", "churn_reasons"
 BIAS = BiasFigures("mean_probability", "churn_rate", is_rate=True)
@@ -75,7 +76,9 @@ def train(training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
     told = chance.tell(known, seed)
     evaluation = evaluate(known, told)
     model, combination = chance.fit(known, told, seed)
-    report = {**evaluation.report, "combined": str(combination), "eligibility": eligibility}
+    report = {**evaluation.report, "eligibility": eligibility}
+    if evaluation.winner == MODEL:
+        report[COMBINED] = str(combination)
     kept: dict[str, Any] = {
         "training_date": training_date,
         "metrics": evaluation.metrics,

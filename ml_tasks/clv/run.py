@@ -28,6 +28,7 @@ from ml_tasks.shared.contest import HIGHER, LOWER
 from ml_tasks.shared.evaluation import untested
 from ml_tasks.shared.features import FeatureStore
 from ml_tasks.shared.model import TrainedModel
+from ml_tasks.shared.trust import COMBINED
 
 QUESTION = "clv"
 BIAS = BiasFigures("predicted_total_amount", "actual_total_amount")
@@ -69,13 +70,13 @@ def train(training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
         "amounts": amounts.parameters(),
     }
     artefacts: dict[str, bytes] = {}
-    evaluation, combination = untested(FIRST), ""
+    evaluation, combined = untested(FIRST), ""
     if eligibility["is_eligible"]:
         known = Known.of(labelled, snapshot, shop_days)
         told = chance.tell(known, seed, past_dates.also(seed))
         evaluation = evaluate(known, labelled_year, told, seed)
-        model, combined = clv.fit(known, labelled_year, told, seed)
-        combination = f". Chance of an order combined: {combined}"
+        model, combination = clv.fit(known, labelled_year, told, seed)
+        combined = str(combination)
     if evaluation.winner == MODEL:
         artefacts, parameters["model"] = model.artefacts(), model.parameters()
     elif not snapshot.empty:
@@ -97,7 +98,9 @@ def train(training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
         metrics=evaluation.metrics,
         report={
             **evaluation.report,
-            "decision": evaluation.decision + combination,
+            "decision": evaluation.decision
+            + (f". Chance of an order combined: {combined}" if combined else ""),
+            **({COMBINED: combined} if evaluation.winner == MODEL else {}),
             "warnings": warnings,
             "eligibility": eligibility,
         },

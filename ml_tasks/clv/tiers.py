@@ -7,6 +7,8 @@ bound by a margin.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 # Least predicted spend of each tier but the last, in usual orders of the shop: where hardly anybody
@@ -15,6 +17,7 @@ LEAST_ORDERS = (1.0, 0.5, 0.1)
 # Share of the value that is predicted of all customers, best first, at which a tier ends.
 TIERS = {"top": 0.5, "high": 0.8, "medium": 0.95, "low": 1.0}
 MARGIN = 0.1
+LEAST_BOUND = 1e-6  # of a shop where nothing is usual; any currency
 
 
 def bounds(amount: np.ndarray, usual_order_amount: float) -> list[float]:
@@ -24,16 +27,23 @@ def bounds(amount: np.ndarray, usual_order_amount: float) -> list[float]:
         amount: Predicted of all customers.
         usual_order_amount: Of the shop, same currency; 0 where nothing is usual.
     """
-    least = [max(orders * usual_order_amount, 0.01) for orders in LEAST_ORDERS]
+    least = [max(orders * usual_order_amount, LEAST_BOUND) for orders in LEAST_ORDERS]
     best_first = np.sort(amount)[::-1]
     held = np.cumsum(best_first)
     if len(amount) == 0 or held[-1] <= 0:
-        return [round(floor, 2) for floor in least]
+        return [_cut_off(floor) for floor in least]
     shares = list(TIERS.values())[:-1]
     last = np.searchsorted(held, np.array(shares) * held[-1])
-    # down to the cent: whoever is on a bound is in the better tier
-    found = np.floor(best_first[last] * 100) / 100
-    return [round(max(float(b), floor), 2) for b, floor in zip(found, least, strict=True)]
+    return [
+        _cut_off(max(float(amount), floor))
+        for amount, floor in zip(best_first[last], least, strict=True)
+    ]
+
+
+def _cut_off(amount: float) -> float:
+    """Down to six digits: whoever is on a bound is in the better tier, in any unit of money."""
+    unit = 10.0 ** (math.floor(math.log10(amount)) - 5)
+    return float(f"{math.floor(amount / unit) * unit:.6g}")
 
 
 def tier(amount: np.ndarray, least: list[float]) -> np.ndarray:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from ml_tasks.shared.customer_matrix import content_order
+
 HORIZON_DAYS = 90
 
 
@@ -67,5 +69,4 @@ def count_kinds(labelled: pd.DataFrame) -> tuple[int, int]:
 
 
 def _ordered(snapshots: pd.DataFrame) -> pd.DataFrame:
-    order = np.lexsort((snapshots["customer_id"].astype(str), snapshots["as_of_date"]))
-    return snapshots.iloc[order].reset_index(drop=True)
+    return snapshots.iloc[content_order(snapshots)].reset_index(drop=True)

@@ -15,7 +15,7 @@ from ml_tasks.demand import blend, level, reconcile
 from ml_tasks.demand.accuracy import accuracy, coverage, judged_products, pinball
 from ml_tasks.demand.backtest import BLEND, Backtest, bands_of, weights, with_blend
 from ml_tasks.demand.launches import launches_of
-from ml_tasks.demand.model import SIMPLE
+from ml_tasks.demand.model import CANDIDATES, SIMPLE
 from ml_tasks.demand.panel import AWAKE_WEEKS, HORIZON_WEEKS, Panel
 from ml_tasks.demand.season import season_of
 from ml_tasks.shared.bias import FIGURE
@@ -151,6 +151,18 @@ def _of_bands(units: np.ndarray, actual: np.ndarray, history: np.ndarray) -> dic
         "pinball": pinball(units, actual, history),
         "coverage_p10_p90": coverage(units, actual),
     }
+
+
+def combined(of_product: np.ndarray, count_origins: int) -> str:
+    """What counts how much on average, the most first, and on how many origins it rests.
+
+    Args:
+        of_product: Weights of CANDIDATES, shape (n_products, n_candidates).
+        count_origins: Past dates that the weights were learnt on.
+    """
+    shares = sorted(zip(of_product.mean(axis=0), CANDIDATES, strict=True), reverse=True)
+    parts = [f"{name} {share:.0%}" for share, name in shares if share >= 0.005]
+    return f"{', '.join(parts)}, by {count_origins} past dates"
 
 
 def best_simple(figures: dict[str, Any]) -> str:

@@ -39,6 +39,7 @@ from ml_tasks.shared.bias import FIGURE, BiasFigures
 from ml_tasks.shared.contest import LOWER
 from ml_tasks.shared.features import FeatureStore
 from ml_tasks.shared.model import TrainedModel
+from ml_tasks.shared.trust import COMBINED
 
 QUESTION = "demand"
 BIAS = BiasFigures(FIGURE, rows=evaluate.TOTALS)
@@ -88,6 +89,7 @@ def train(training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
             "decision": "nothing could be tested",
             "warnings": eligibility.warnings(panel, tested, report),
             **report,
+            COMBINED: evaluate.combined(weights.of_product, len(tested.origins)),
             evaluate.TOTALS: evaluate.totals(tested),
         },
         plots=pictures.plots(tested, report),

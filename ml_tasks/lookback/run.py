@@ -17,7 +17,7 @@ from expectations.lookback import gate_lookback
 from ml_tasks.demand.panel import panel_of
 from ml_tasks.lookback import backtest, figures, happened
 from ml_tasks.lookback.happened import Due
-from ml_tasks.shared import registry, slices
+from ml_tasks.shared import registry, slices, trust
 from ml_tasks.shared.bias import FIGURE, bias_of
 from ml_tasks.shared.features import FeatureStore
 from ml_tasks.shared.model import TrainedModel
@@ -56,7 +56,11 @@ def look_back(settings: Settings, as_of_date: date, run_id: str) -> dict[str, An
         for one in happened.due(connection, as_of_date):
             log.info("judging %s of %s after %d days", one.question, one.scored_date,
                      one.horizon_days)  # fmt: skip
-            rows += judge(connection, one, backtest_of(settings, one))
+            report = registry.report_of(
+                settings, one.question, one.training_date, one.model_version
+            )
+            words = {"judged_model_trust": trust.of_report(report) or None}
+            rows += [row | words for row in judge(connection, one, backtest_of(report, one))]
     contract = contracts.load(LOOKBACK)
     table = contract.table(LOOKBACK)
     names = [column.name for column in table.question_columns]
@@ -67,11 +71,10 @@ def look_back(settings: Settings, as_of_date: date, run_id: str) -> dict[str, An
     return {**summary, "warnings": [*summary["warnings"], *warnings]}
 
 
-def backtest_of(settings: Settings, one: Due) -> Mapping[str, list[float]]:
+def backtest_of(report: Mapping[str, Any], one: Due) -> Mapping[str, list[float]]:
     """The figures of the model's own backtest by cut, for the horizon that it tests; else none."""
     if one.horizon_days != backtest.TESTED_DAYS.get(one.question):
         return {}
-    report = registry.report_of(settings, one.question, one.training_date, one.model_version)
     of_cuts = backtest.of_cuts(report, one.model_name)
     figures = getattr(question_module(one.question), "BIAS", None)
     if figures is None:

@@ -10,13 +10,18 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from typing import Any
-from zlib import crc32
 
 import numpy as np
 import pandas as pd
 import xgboost as xgb
 
-from ml_tasks.shared.customer_matrix import history_days, matrix, monotone_constraints
+from ml_tasks.shared.customer_matrix import (
+    content_order,
+    first_days,
+    history_days,
+    matrix,
+    monotone_constraints,
+)
 from ml_tasks.shared.levels import MIN_HISTORY_DAYS, inverse_link
 
 COUNT_ROUNDS = 150
@@ -76,7 +81,9 @@ class OffsetTrees:
 def fit(
     snapshots: pd.DataFrame, outcome: np.ndarray, offset: np.ndarray, family: str, seed: int
 ) -> OffsetTrees:
-    """Fit trees and their strength; the shift is left at 0. The order of the rows does not matter.
+    """Fit trees and their strength; the shift is left at 0.
+
+    Neither the order of the rows nor what customers are called matters.
 
     Args:
         snapshots: Columns of features.customer_snapshots, whole dates.
@@ -86,7 +93,7 @@ def fit(
         family: `logistic`, `poisson` or `gamma`.
         seed: Of XGBoost's row and column samples.
     """
-    order = np.lexsort((snapshots["customer_id"].astype(str), snapshots["as_of_date"]))
+    order = content_order(snapshots)
     snapshots = snapshots.iloc[order]
     outcome, offset = np.asarray(outcome, dtype=float)[order], np.asarray(offset)[order]
     history = history_days(snapshots).to_numpy(dtype=float)
@@ -155,8 +162,7 @@ def _calibrate(data: _Data, snapshots: pd.DataFrame, family: str, seed: int) -> 
     late = dates[-min(CALIBRATION_DATES, max(len(dates) // 2, 1)) :]
     is_late = snapshots["as_of_date"].isin(late).to_numpy()
     is_early = ~is_late if len(dates) > 1 else np.ones(len(snapshots), dtype=bool)
-    keys = snapshots["customer_id"].astype(str)
-    fold = keys.map(lambda key: crc32(key.encode()) % COUNT_FOLDS).to_numpy()
+    fold = pd.util.hash_array(first_days(snapshots)) % COUNT_FOLDS  # a customer is in one
     said = np.full(len(snapshots), np.nan)
     for k in range(COUNT_FOLDS):
         seen, judged = (fold != k) & is_early, (fold == k) & is_late

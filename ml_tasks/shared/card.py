@@ -10,6 +10,7 @@ from typing import Any
 
 from ml_tasks.shared.contest import cuts_of
 from ml_tasks.shared.model import TrainedModel
+from ml_tasks.shared.trust import TRUST
 from perennial import contracts
 from perennial.settings import SettingsError
 from perennial.text import markdown
@@ -37,6 +38,7 @@ def model_card(
         f"Version `{model.model_version}`. It saw what was known on {model.training_date} and "
         "nothing later; it may score dates from then on. Every figure below is out of time: on "
         "each cut a model trained on what was known by then met what happened after it.",
+        *_section("How far to trust it", markdown(model.report.get(TRUST, ""))),
         *_section("Warnings", _list(model.report.get("warnings", []))),
         *_section("Decision", markdown(model.report.get("decision", ""))),
         *_section("Figures", _table(["figure", "mean"], _figures(model))),

@@ -52,6 +52,30 @@ def matrix(snapshots: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
+def content_order(snapshots: pd.DataFrame) -> np.ndarray:
+    """Positions of the rows in an order that does not know what the customers are called.
+
+    By date, then by all that trees read and what came; ids decide between customers who are alike
+    in all of it. Sums and samples are the same then, however the ids were given.
+
+    Args:
+        snapshots: Columns of features.customer_snapshots, and outcomes where they are known.
+    """
+    outcomes = [name for name in snapshots if str(name).startswith("outcome_")]
+    content = ["days_since_first_order", "count_order_days", "net_spend_amount"]
+    numbers = [
+        snapshots[name].to_numpy(dtype=float) for name in [*content, *AS_THEY_ARE, *outcomes]
+    ]
+    ids = snapshots["customer_id"].astype(str).to_numpy()
+    return np.lexsort([ids, *reversed(numbers), snapshots["as_of_date"].to_numpy()])
+
+
+def first_days(snapshots: pd.DataFrame) -> np.ndarray:
+    """Day of each customer's first order, as a number; the same on every date."""
+    dates = snapshots["as_of_date"].to_numpy().astype("datetime64[D]").astype(np.int64)
+    return np.asarray(dates - snapshots["days_since_first_order"].to_numpy(dtype=np.int64))
+
+
 def monotone_constraints(columns: pd.Index) -> str:
     """XGBoost's monotone_constraints for these features, in their order."""
     signs = {**dict.fromkeys(RISING, 1), **dict.fromkeys(FALLING, -1)}

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import psycopg
 
-from ml_tasks.shared import bias, champions, drift, drift_watch, registry, sharded
+from ml_tasks.shared import bias, champions, drift, drift_watch, registry, sharded, trust
 from ml_tasks.shared.features import FeatureStore
 from ml_tasks.shared.model import TrainedModel, training_date_of
 from ml_tasks.shared.publish import OvertakenError, now, publish
@@ -109,7 +109,12 @@ def _score_and_publish(
     drifted = drift_watch.watch(settings, question, as_of_date, model, counted, run_id)
     report = registry.report_of(settings, question, model.training_date, model.model_version)
     biased = bias.warnings(report, model.name, getattr(scoring.module, "BIAS", None))
-    summary["warnings"] = [*summary["warnings"], *drifted, *(f"{question}: {b}" for b in biased)]
+    words = trust.of_report(report)
+    summary["warnings"] = [
+        *summary["warnings"],
+        *drifted,
+        *(f"{question}: {one}. {words}".rstrip() for one in biased),
+    ]
     seconds = {
         "model": round(model_ready - started, 1),
         "score": round(scored - model_ready, 1),
@@ -247,8 +252,10 @@ def train_model(
         trained = module.train(training_date, store, SEED)
         trained = replace(trained, data=list(store.reads))
         trained = drift_watch.with_reference(trained, question, module, store)
-    report = bias.with_warnings(trained.report, trained.name, getattr(module, "BIAS", None))
-    trained = replace(trained, report=report)
+    totals = getattr(module, "BIAS", None)
+    report = bias.with_warnings(trained.report, trained.name, totals)
+    words = trust.in_words(report, trained.name, module.CONTEST, module.BASELINES, totals)
+    trained = replace(trained, report={**report, trust.TRUST: words})
     tags[registry.RECIPE] = registry.recipe(question)
     return registry.add(settings, question, trained, tags)
 

@@ -11,7 +11,12 @@ import pandas as pd
 from ml_tasks.survival.curves import CAP_DAYS
 from ml_tasks.survival.hazards import in_shop_days
 from ml_tasks.survival.model import PENALTY
-from ml_tasks.survival.observations import covariates, once_each, recent
+from ml_tasks.survival.observations import (
+    covariates,
+    once_each,
+    recent,
+    usual_order_amount,
+)
 from ml_tasks.survival.shop_days import ShopDays
 
 log = logging.getLogger(__name__)
@@ -25,18 +30,21 @@ class WeibullModel:
         log_scale: Coefficients of the log of the scale, by feature, and `Intercept`.
         shape: Below 1: the longer a customer has stayed away, the less likely an order is.
         shop_days: How many shop days each day counts.
+        order_amount: Spend is counted in it.
     """
 
     log_scale: pd.Series
     shape: float
     shop_days: ShopDays
+    order_amount: float
 
     name = "weibull_aft"
 
     def survival(self, snapshots: pd.DataFrame, day: pd.Timestamp) -> np.ndarray:
         """S(t) of each row, looked at on `day`: (n_rows, CAP_DAYS + 1), first column 1."""
         slopes = self.log_scale.drop("Intercept")
-        scale = np.exp(covariates(snapshots)[slopes.index] @ slopes + self.log_scale["Intercept"])
+        values = covariates(snapshots, self.order_amount)[slopes.index]
+        scale = np.exp(values @ slopes + self.log_scale["Intercept"])
         path = self.shop_days.path(day, CAP_DAYS)
         return np.exp(-((path / scale.to_numpy()[:, None]) ** self.shape))
 
@@ -52,7 +60,8 @@ def fit_aft(observations: pd.DataFrame, shop_days: ShopDays) -> WeibullModel | N
     from lifelines.exceptions import ConvergenceError
 
     once = once_each(recent(observations))
-    frame = covariates(once)
+    order_amount = usual_order_amount(once)
+    frame = covariates(once, order_amount)
     frame = frame.loc[:, frame.std() > 1e-6]
     if frame.empty:
         return None
@@ -69,4 +78,5 @@ def fit_aft(observations: pd.DataFrame, shop_days: ShopDays) -> WeibullModel | N
     fitted = fitter.params_["lambda_"]
     slopes = fitted.drop("Intercept") / scale
     log_scale = pd.concat([slopes, fitted[["Intercept"]]])
-    return WeibullModel(log_scale, float(np.exp(fitter.params_["rho_"].iloc[0])), shop_days)
+    shape = float(np.exp(fitter.params_["rho_"].iloc[0]))
+    return WeibullModel(log_scale, shape, shop_days, order_amount)

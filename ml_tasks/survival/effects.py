@@ -16,7 +16,12 @@ import numpy as np
 import pandas as pd
 
 from ml_tasks.survival.hazards import STRATUM_EDGE_DAYS, in_shop_days, stratum
-from ml_tasks.survival.observations import covariates, once_each, recent
+from ml_tasks.survival.observations import (
+    covariates,
+    once_each,
+    recent,
+    usual_order_amount,
+)
 from ml_tasks.survival.shop_days import ShopDays
 
 if TYPE_CHECKING:
@@ -34,7 +39,7 @@ COVARIATES = {
     "log_count_orders_90d": ("count_orders_90d", "1 + orders in the last 90 days", TWICE),
     "log_net_spend_amount_365d": (
         "net_spend_amount_365d",
-        "1 + net spend in the last 365 days",
+        "1 + net spend in the last 365 days, counted in usual orders",
         TWICE,
     ),
     "has_one_order_day": ("has_one_order_day", "has ordered on one day only", YES),
@@ -82,7 +87,7 @@ def fit_effects(
         Grambsch and Therneau (1994), doi 10.1093/biomet/81.3.515, by lifelines.
     """
     once = once_each(recent(observations))
-    frame, reasons = distinct(covariates(once)[list(COVARIATES)])
+    frame, reasons = distinct(covariates(once, usual_order_amount(once))[list(COVARIATES)])
     data = frame.assign(
         days=in_shop_days(once, shop_days),
         is_ordered=once["is_ordered"],

@@ -15,7 +15,12 @@ import pandas as pd
 
 from ml_tasks.survival.curves import CAP_DAYS
 from ml_tasks.survival.hazards import baselines, in_shop_days, stratum
-from ml_tasks.survival.observations import covariates, one_turn_each, recent
+from ml_tasks.survival.observations import (
+    covariates,
+    one_turn_each,
+    recent,
+    usual_order_amount,
+)
 from ml_tasks.survival.recency import RecencyModel
 from ml_tasks.survival.shop_days import ShopDays
 
@@ -39,6 +44,7 @@ class CoxModel:
         cumulative_hazards: Of each stratum's baseline by the end of shop day 0..n; 0 on day 0.
         observed_days: The hazards were observed so far, in shop days; beyond, see `extended`.
         shop_days: How many shop days each day counts.
+        order_amount: Spend is counted in it; models of before counted in the shop's currency.
     """
 
     features: list[str]
@@ -47,6 +53,7 @@ class CoxModel:
     cumulative_hazards: list[list[float]]
     observed_days: int
     shop_days: ShopDays
+    order_amount: float = 1.0
 
     name = "cox"
 
@@ -59,7 +66,7 @@ class CoxModel:
 
     def _risk(self, snapshots: pd.DataFrame) -> np.ndarray:
         """Hazard as a multiple of the baseline's, shape (n_rows,)."""
-        values = np.ascontiguousarray(covariates(snapshots)[self.features])
+        values = np.ascontiguousarray(covariates(snapshots, self.order_amount)[self.features])
         # no product of matrices: its last digits depend on how many rows there are
         log_risk = ((values - np.array(self.center)) * np.array(self.coefficients)).sum(axis=1)
         return np.exp(np.clip(log_risk, -MAX_LOG_RISK, MAX_LOG_RISK))
@@ -110,12 +117,14 @@ def fit_cox(
         Brenner and Gefeller (1996), Cancer 78:2004.
     """
     newest = recent(observations)
-    coefficients = _coefficients(one_turn_each(newest, MAX_ROWS), shop_days)
+    order_amount = usual_order_amount(newest)
+    coefficients = _coefficients(one_turn_each(newest, MAX_ROWS), shop_days, order_amount)
     if coefficients is None:
         return None
     features = list(coefficients.index)
-    center = covariates(newest)[features].mean()
-    log_risk = (covariates(newest)[features] - center).to_numpy() @ coefficients.to_numpy()
+    values = covariates(newest, order_amount)[features]
+    center = values.mean()
+    log_risk = (values - center).to_numpy() @ coefficients.to_numpy()
     risk = np.exp(np.clip(log_risk, -MAX_LOG_RISK, MAX_LOG_RISK))
     hazards, observed_days = baselines(newest, risk, shop_days, known_date)
     return CoxModel(
@@ -125,15 +134,18 @@ def fit_cox(
         cumulative_hazards=hazards,
         observed_days=observed_days,
         shop_days=shop_days,
+        order_amount=order_amount,
     )
 
 
-def _coefficients(observations: pd.DataFrame, shop_days: ShopDays) -> pd.Series | None:
+def _coefficients(
+    observations: pd.DataFrame, shop_days: ShopDays, order_amount: float
+) -> pd.Series | None:
     """Change in the log hazard per unit, by feature; features that don't vary are left out."""
     from lifelines import CoxPHFitter
     from lifelines.exceptions import ConvergenceError
 
-    frame = covariates(observations)
+    frame = covariates(observations, order_amount)
     frame = frame.loc[:, frame.std() > 1e-6]
     if frame.empty:
         return None

@@ -34,11 +34,24 @@ def known_on(observations: pd.DataFrame, known_date: pd.Timestamp) -> pd.DataFra
     )
 
 
-def covariates(snapshots: pd.DataFrame) -> pd.DataFrame:
+def usual_order_amount(snapshots: pd.DataFrame) -> float:
+    """Net spend an order in the last 365 days, of all together; 1.0 where there is none.
+
+    Args:
+        snapshots: Columns of features.customer_snapshots.
+    """
+    spend = snapshots["net_spend_amount_365d"].astype(float).clip(lower=0).sum()
+    count = snapshots["count_orders_365d"].sum()
+    return float(f"{spend / count:.6g}") if spend > 0 and count > 0 else 1.0
+
+
+def covariates(snapshots: pd.DataFrame, order_amount: float) -> pd.DataFrame:
     """What the hazard depends on: recency, frequency, value and rhythm.
 
     Args:
         snapshots: Columns of features.customer_snapshots.
+        order_amount: What spend is counted in, so that no currency matters; of a shop, see
+            `usual_order_amount`.
 
     Returns:
         Columns of finite floats, one row per row given.
@@ -53,7 +66,7 @@ def covariates(snapshots: pd.DataFrame) -> pd.DataFrame:
         "log_count_orders": np.log1p(snapshots["count_orders"].astype(float)),
         "log_count_orders_90d": np.log1p(snapshots["count_orders_90d"].astype(float)),
         "log_count_orders_365d": np.log1p(snapshots["count_orders_365d"].astype(float)),
-        "log_net_spend_amount_365d": np.log1p(spend),
+        "log_net_spend_amount_365d": np.log1p(spend / order_amount),
         "log_days_between_orders": np.log(rhythm),
         "log_overdue": np.log1p(since_last / rhythm),
         "has_one_order_day": snapshots["avg_days_between_orders"].isna().astype(float),

@@ -19,6 +19,7 @@ from ml_tasks.shared.contest import HIGHER, LOWER
 from ml_tasks.shared.features import FeatureStore
 from ml_tasks.shared.model import TrainedModel, canonical_json
 from ml_tasks.shared.plots import lines
+from ml_tasks.shared.trust import COMBINED
 from ml_tasks.survival.anchored import AnchoredModel, Survival, restored
 from ml_tasks.survival.curves import CURVE_COLUMNS, curves_by_group
 from ml_tasks.survival.effects import EFFECT_COLUMNS, fit_effects, with_reasons
@@ -87,6 +88,7 @@ def train(training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
             "decision": _decision(model.name, fitted, report, check),
             "proportional_hazards": check,
             "cuts": report,
+            **({COMBINED: str(fitted.combination)} if fitted else {}),
             "warnings": [warning for part in groups for warning in part["warnings"]],
         },
         plots={**plots, "survival_curves.png": _plot(curves)},

@@ -112,7 +112,7 @@ def test_each_customer_counts_once_in_a_curve_and_small_groups_have_none():
 def test_cox_finds_the_planted_coefficients_and_curves():
     frame = snapshots(8_000, 3)
     planted = {"log_count_orders_90d": 0.8, "log_days_since_last_order": -0.5}
-    values = observations.covariates(frame)[list(planted)].to_numpy()
+    values = observations.covariates(frame, 1.0)[list(planted)].to_numpy()
     hazard = 0.03 * np.exp(values @ np.array(list(planted.values())))
     cox = model.fit_cox(observed(frame, hazard, watched_days=400, seed=4), KNOWN, EVEN)
     found = dict(zip(cox.features, cox.coefficients, strict=True))
@@ -136,11 +136,11 @@ def test_prediction_from_json_is_that_of_lifelines():
 
     frame = snapshots(500, 5)
     data = observed(
-        frame, 0.02 * np.exp(observations.covariates(frame)["log_count_orders"] - 2), 200, 6
+        frame, 0.02 * np.exp(observations.covariates(frame, 1.0)["log_count_orders"] - 2), 200, 6
     )
     fitted = model.fit_cox(data, KNOWN, EVEN)
     cox = model.from_dict(json.loads(canonical_json(model.to_dict(fitted))))
-    values = observations.covariates(data)[cox.features]
+    values = observations.covariates(data, cox.order_amount)[cox.features]
     scaled = (values / values.std()).assign(
         days=data["days"], is_ordered=data["is_ordered"], stratum=hazards.stratum(data)
     )
@@ -466,7 +466,7 @@ def test_a_model_of_the_form_before_is_trained_anew(trained):
 
 def test_planted_hazard_ratios_are_inside_their_intervals():
     frame = snapshots(6_000, 15)
-    values = observations.covariates(frame)
+    values = observations.covariates(frame, 1.0)
     slopes = {"log_count_orders_90d": 0.6, "has_one_order_day": -0.4}
     hazard = 0.02 * np.exp(sum(values[name] * slope for name, slope in slopes.items()) - 1)
     table, report = fit_effects(

@@ -68,7 +68,7 @@ select
     known_customers.horizon_days,
     known_customers.known_on_date,
     coalesce(window_totals.count_orders, 0)::integer as count_orders,
-    greatest(coalesce(window_totals.net_amount, 0), 0)::numeric(18, 2) as net_spend_amount
+    greatest(coalesce(window_totals.net_amount, 0), 0)::numeric(24, 8) as net_spend_amount
 
 from known_customers
 left join window_totals using (as_of_date, horizon_days, customer_id)

@@ -88,20 +88,20 @@ select
     coalesce(history.count_orders_{{ n }}d, 0)::integer as count_orders_{{ n }}d,
     {%- endfor %}
     coalesce(history.count_orders_season_last_year, 0)::integer as count_orders_season_last_year,
-    greatest(history.net_amount, 0)::numeric(18, 2) as net_spend_amount,
+    greatest(history.net_amount, 0)::numeric(24, 8) as net_spend_amount,
     {%- for n in windows_days %}
-    greatest(history.net_amount_{{ n }}d, 0)::numeric(18, 2) as net_spend_amount_{{ n }}d,
+    greatest(history.net_amount_{{ n }}d, 0)::numeric(24, 8) as net_spend_amount_{{ n }}d,
     {%- endfor %}
-    greatest(history.net_amount_season_last_year, 0)::numeric(18, 2)
+    greatest(history.net_amount_season_last_year, 0)::numeric(24, 8)
         as net_spend_amount_season_last_year,
-    history.gross_spend_amount::numeric(18, 2) as gross_spend_amount,
-    history.refund_amount::numeric(18, 2) as refund_amount,
-    coalesce(history.refund_amount_365d, 0)::numeric(18, 2) as refund_amount_365d,
+    history.gross_spend_amount::numeric(24, 8) as gross_spend_amount,
+    history.refund_amount::numeric(24, 8) as refund_amount,
+    coalesce(history.refund_amount_365d, 0)::numeric(24, 8) as refund_amount_365d,
     history.count_refunds::integer as count_refunds,
-    (history.gross_spend_amount / history.count_orders)::numeric(18, 2) as avg_order_amount,
-    history.max_order_amount::numeric(18, 2) as max_order_amount,
-    last_days.last_order_amount::numeric(18, 2) as last_order_amount,
-    first_days.first_order_amount::numeric(18, 2) as first_order_amount,
+    (history.gross_spend_amount / history.count_orders)::numeric(24, 8) as avg_order_amount,
+    history.max_order_amount::numeric(24, 8) as max_order_amount,
+    last_days.last_order_amount::numeric(24, 8) as last_order_amount,
+    first_days.first_order_amount::numeric(24, 8) as first_order_amount,
     (history.last_order_date - history.first_order_date)::double precision
     / nullif(history.count_order_days - 1, 0) as avg_days_between_orders,
     history.stddev_days_between_orders::double precision as stddev_days_between_orders,

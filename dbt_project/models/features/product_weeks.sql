@@ -64,8 +64,8 @@ select
     product_weeks.product_id,
     product_weeks.week_start_date,
     coalesce(demand.sold_units, 0) as sold_units,
-    coalesce(demand.sold_amount, 0)::numeric(18, 2) as sold_amount,
-    (demand.sold_amount / demand.sold_units)::numeric(18, 4) as avg_unit_price_amount,
+    coalesce(demand.sold_amount, 0)::numeric(24, 8) as sold_amount,
+    (demand.sold_amount / demand.sold_units)::numeric(24, 8) as avg_unit_price_amount,
     products.product_family
 
 from product_weeks

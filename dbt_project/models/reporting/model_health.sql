@@ -43,7 +43,8 @@ select
     judged.model_version,
     judged.run_id,
     judged.publication_id,
-    judged.scored_at
+    judged.scored_at,
+    judged.judged_model_trust
 
 from judged
 inner join newest using (question, horizon_days, scored_date, as_of_date)
