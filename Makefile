@@ -7,6 +7,9 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 EVERY ?= month
 ROLE ?= bi_reader
+# Processes work side by side; threads of one would wait for each other longer than they work.
+export OMP_NUM_THREADS ?= 1
+export OPENBLAS_NUM_THREADS ?= 1
 
 # What is typed is text. Make expands nothing in it, and a recipe takes it from the environment as
 # "$$NAME", never as a piece of its own command: a quote in a value runs nothing.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import sys
 from dataclasses import asdict
 from datetime import date
@@ -21,6 +22,8 @@ from perennial.settings import Settings, SettingsError
 
 def main() -> int:
     """Do what the arguments say, print what came of it."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # as under Airflow; before numpy
+        os.environ.setdefault(name, "1")
     arguments = sys.argv[1:]
     if arguments and arguments[0] not in ("score", "train", "rollback", "-h", "--help"):
         arguments = ["score", *arguments]

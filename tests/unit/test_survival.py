@@ -126,6 +126,19 @@ def test_cox_finds_the_planted_coefficients_and_curves():
     assert np.quantile(error, 0.99) < 0.06
 
 
+def test_the_unit_of_money_moves_no_curve():
+    frame = snapshots(2_000, 3)
+    hazard = 0.02 * np.exp(observations.covariates(frame, 500.0)["log_net_spend_amount_365d"] - 1)
+    seen = observed(frame, hazard.to_numpy(), watched_days=400, seed=4)
+    cents = {"net_spend_amount_365d": seen["net_spend_amount_365d"] * 100}
+    ours, theirs = (
+        model.fit_cox(seen, KNOWN, EVEN),
+        model.fit_cox(seen.assign(**cents), KNOWN, EVEN),
+    )
+    told = frame.assign(net_spend_amount_365d=frame["net_spend_amount_365d"] * 100)
+    assert np.allclose(ours.survival(frame, DAY), theirs.survival(told, DAY), atol=1e-6)
+
+
 def test_customers_who_do_not_differ_have_no_cox_model():
     alike = pd.concat([snapshots(1, 3)] * 200, ignore_index=True)
     assert model.fit_cox(observed(alike, np.full(200, 0.02), 200, 4), KNOWN, EVEN) is None
