@@ -22,11 +22,10 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from ml_tasks.demand.panel import SEASON_WEEKS, STEPS, Panel
+from ml_tasks.demand.panel import SEASON_WEEKS, STEPS, Panel, by_sales, running_level
 
 QUANTILES = (0.1, 0.5, 0.9)
 MIN_WEEKS = 4  # of a product before it is an origin to learn from
-LEVEL_WEIGHT = 0.2
 HIDDEN, DECODER = 32, 24
 BATCH = 128
 MIN_BATCH = 32
@@ -110,7 +109,7 @@ def fit(panel: Panel, seed: int) -> bytes:
         The weights, as safetensors. The same sales and seed give the same bytes, whatever the
         products are called.
     """
-    panel = panel.only(_by_sales(panel.units))
+    panel = panel.only(by_sales(panel.units))
     with _reproducible(seed):
         inputs = _inputs_of(panel.units[_trained_rows(panel)], run_of(panel))
         network = _network_for(inputs)
@@ -166,11 +165,6 @@ def _loss(network: _Network, inputs: _Inputs, products: Tensor, origins: Tensor)
     return (loss * counts).sum() / counts.sum().clamp(min=1)
 
 
-def _by_sales(units: np.ndarray) -> np.ndarray:
-    """Rows in an order that follows from the sales alone; equal rows are as good as each other."""
-    return np.lexsort(np.nan_to_num(units, nan=-1.0).T[::-1])
-
-
 def _trained_rows(panel: Panel) -> np.ndarray:
     """Rows with weeks to learn from; a seeded draw where there are too many."""
     rows = np.flatnonzero((~np.isnan(panel.units)).sum(axis=1) > MIN_WEEKS)
@@ -192,7 +186,7 @@ def run_of(panel: Panel) -> ShopRun:
     """What the network reads of the shop, from all its products."""
     count = np.maximum((~np.isnan(panel.units)).sum(axis=0), 1)
     run = np.log1p(np.nansum(panel.units, axis=0) / count)
-    level = _running_level(run[None], np.ones((1, len(run)), dtype=bool))[0]
+    level = running_level(run[None], np.ones((1, len(run)), dtype=bool))[0]
     weeks = [panel.week(week) for week in range(panel.n_weeks + STEPS)]
     return ShopRun(run, level, _calendar(weeks))
 
@@ -201,7 +195,7 @@ def _inputs_of(units: np.ndarray, shop: ShopRun) -> _Inputs:
     is_live = ~np.isnan(units)
     logs = np.where(is_live, np.log1p(np.nan_to_num(units)), 0.0)
     age = np.cumsum(is_live, axis=1)
-    level = _running_level(logs, is_live)
+    level = running_level(logs, is_live)
 
     n_products, n_weeks = logs.shape
     by_week = np.column_stack([shop.run - shop.level, shop.calendar[:n_weeks]])
@@ -227,19 +221,6 @@ def _inputs_of(units: np.ndarray, shop: ShopRun) -> _Inputs:
     )
     arrays = (encoder, calendar, last_year, level, logs, age, is_live)
     return _Inputs(*(torch.from_numpy(array.astype(np.float32)) for array in arrays))
-
-
-def _running_level(values: np.ndarray, is_live: np.ndarray) -> np.ndarray:
-    """Exponentially weighted mean up to each week, begun at a row's first live week."""
-    level = np.zeros_like(values)
-    current = np.zeros(len(values))
-    was_live = np.zeros(len(values), dtype=bool)
-    for week in range(values.shape[1]):
-        step = np.where(was_live, LEVEL_WEIGHT, 1.0) * is_live[:, week]
-        current = current + step * (values[:, week] - current)
-        was_live |= is_live[:, week]
-        level[:, week] = current
-    return level
 
 
 def _calendar(weeks: list[date]) -> np.ndarray:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ml_tasks.demand import arima, closures, intermittent, lstm, own_season, smoothing
+from ml_tasks.demand import arima, boosted, closures, intermittent, lstm, own_season, smoothing
 from ml_tasks.demand.launches import (
     Launches,
     after_first_sale,
@@ -30,7 +30,7 @@ SEASONAL_NAIVE, MEAN = "seasonal_naive", "mean_8_weeks"
 SIMPLE = (SEASONAL_NAIVE, MEAN)
 SMOOTHING, PRICED_SMOOTHING, INTERMITTENT = "smoothing", "priced_smoothing", "intermittent"
 ARIMA, LSTM = "arima", "lstm"
-SEASONAL_MEAN, OWN_SEASON = "seasonal_mean", "own_season"
+SEASONAL_MEAN, OWN_SEASON, TREES = "seasonal_mean", "own_season", "boosted_trees"
 # What is blended: the simple methods, too. Some shops repeat last year's weeks to the letter; the
 # mean of the last weeks is moved along the shop's season.
 CANDIDATES = (
@@ -42,6 +42,7 @@ CANDIDATES = (
     SEASONAL_NAIVE,
     SEASONAL_MEAN,
     OWN_SEASON,
+    TREES,
 )
 MEAN_WEEKS = 8
 
@@ -57,12 +58,14 @@ class Fitted:
         arima: Parameters of the same products.
         lstm_weights: As of `lstm.fit`; empty where the shop is too young: no LSTM, no ARIMA.
         season_shares: As of `own_season.learn`.
+        trees: As of `boosted.fit`; empty where the shop is too young.
     """
 
     product_ids: np.ndarray
     arima: arima.ArimaParameters
     lstm_weights: bytes
     season_shares: np.ndarray
+    trees: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -97,11 +100,12 @@ def fit(panel: Panel, seed: int) -> Fitted:
         arima=arima.fit(begun.units, season, recent_amount),
         lstm_weights=lstm.fit(panel, seed),
         season_shares=own_season.learn(begun, season),
+        trees=boosted.fit(begun, season, seed),
     )
 
 
 def unfitted(panel: Panel) -> Fitted:
-    """Of a shop that is too young for the candidates that learn: without ARIMA and LSTM."""
+    """Of a shop that is too young for the candidates that learn: without ARIMA, LSTM and trees."""
     panel = closures.without_past(panel)
     begun = replace(panel, units=begun_as_usual(panel.units, launches_of(panel.units)))
     return Fitted(
@@ -156,6 +160,8 @@ def forecast(fitted: Fitted, panel: Panel, shop: Shop) -> Forecasts:
         SEASONAL_MEAN: along,
         OWN_SEASON: own_season.forecast(begun, season, fitted.season_shares),
     }
+    if fitted.trees:
+        told[TREES] = boosted.forecast(begun, season, fitted.trees)
     if not fitted.lstm_weights:
         return told
     parameters = _aligned(fitted, panel.product_ids)

@@ -16,6 +16,7 @@ SEASON_WEEKS = 52
 # A product that sold nothing for half a year may be gone for good; nothing here can tell.
 AWAKE_WEEKS = 26
 NO_FAMILY = ""
+LEVEL_WEIGHT = 0.2  # of a week in a product's running level
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,29 @@ def pack_of(panel: Panel) -> int:
     if not len(sold) or (sold != np.round(sold)).any():
         return 1
     return int(np.gcd.reduce(sold.astype(np.int64)))
+
+
+def by_sales(units: np.ndarray) -> np.ndarray:
+    """Rows in an order that follows from the sales alone; equal rows are as good as each other."""
+    return np.lexsort(np.nan_to_num(units, nan=-1.0).T[::-1])
+
+
+def running_level(values: np.ndarray, is_live: np.ndarray) -> np.ndarray:
+    """Exponentially weighted mean up to each week, begun at a row's first live week.
+
+    Args:
+        values: Shape (n, n_weeks).
+        is_live: Same shape; where it is not, the level stays.
+    """
+    level = np.zeros_like(values)
+    current = np.zeros(len(values))
+    was_live = np.zeros(len(values), dtype=bool)
+    for week in range(values.shape[1]):
+        step = np.where(was_live, LEVEL_WEIGHT, 1.0) * is_live[:, week]
+        current = current + step * (values[:, week] - current)
+        was_live |= is_live[:, week]
+        level[:, week] = current
+    return level
 
 
 def monday_of(day: date) -> date:

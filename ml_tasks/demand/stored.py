@@ -23,7 +23,7 @@ from ml_tasks.demand.model import (
 )
 from ml_tasks.shared.model import canonical_json
 
-WEIGHTS_FILE, PRODUCTS_FILE = "lstm.safetensors", "products.json"
+WEIGHTS_FILE, TREES_FILE, PRODUCTS_FILE = "lstm.safetensors", "trees.ubj", "products.json"
 BANDS, PACK, LEVEL = "band_shifts", "pieces_per_pack", "level_factor"
 # Of models that do not name theirs.
 OLDER_CANDIDATES = (SMOOTHING, PRICED_SMOOTHING, INTERMITTENT, ARIMA, LSTM, SEASONAL_NAIVE)
@@ -48,7 +48,8 @@ def files(fitted: Fitted, weights: Weights) -> dict[str, bytes]:
         "weights_of_class": weights.of_class.tolist(),
     }
     kept = {PRODUCTS_FILE: canonical_json(products).encode()}
-    return kept | ({WEIGHTS_FILE: fitted.lstm_weights} if fitted.lstm_weights else {})
+    learnt = {WEIGHTS_FILE: fitted.lstm_weights, TREES_FILE: fitted.trees}
+    return kept | {name: content for name, content in learnt.items() if content}
 
 
 def fitted(artefacts: Mapping[str, bytes]) -> Fitted:
@@ -65,6 +66,7 @@ def fitted(artefacts: Mapping[str, bytes]) -> Fitted:
         arima=parameters,
         lstm_weights=artefacts.get(WEIGHTS_FILE, b""),
         season_shares=np.array(products.get("season_shares", own_season.EQUAL_SHARES)),
+        trees=artefacts.get(TREES_FILE, b""),
     )
 
 

@@ -14,6 +14,7 @@ from ml_tasks.demand import (
     arima,
     backtest,
     blend,
+    boosted,
     closures,
     evaluate,
     intermittent,
@@ -92,8 +93,9 @@ class Store:
 
 @pytest.fixture
 def few_steps(monkeypatch):
-    """A network that has hardly learnt, for tests that are not about how well it forecasts."""
+    """Models that have hardly learnt, for tests that are not about how well they forecast."""
     monkeypatch.setattr(lstm, "TRAINING_STEPS", 4)
+    monkeypatch.setattr(boosted, "ROUNDS", 4)
 
 
 def shop_day(n_weeks: int) -> date:
@@ -656,6 +658,50 @@ def test_lstm_gives_equal_bytes_for_equal_sales_and_seed_only():
     assert lstm.fit(known, seed=2) != weights
     quantiles = lstm.forecast(known, weights, lstm.run_of(known))
     assert (np.diff(quantiles, axis=-1) >= 0).all()
+
+
+# the boosted trees
+
+
+def test_trees_find_a_planted_season():
+    rng = np.random.default_rng(3)
+    weeks = np.arange(140)
+    season = 1 + 0.8 * np.sin(2 * np.pi * weeks / 52.18)
+    truth = rng.uniform(10, 80, (80, 1)) * season
+    known, came = panel(rng.poisson(truth[:, :130]).astype(float)), truth[:, 130 : 130 + STEPS]
+    flat = no_season(known.units)
+    said = boosted.forecast(known, flat, boosted.fit(known, flat, seed=1))
+    naive = np.expm1(simple(known.units)[model.MEAN][..., 1])
+    error = np.abs(np.expm1(said[..., 1]) - came).mean()
+    assert error < 0.5 * np.abs(naive - came).mean()
+    assert error < 0.25 * came.mean()
+
+
+def test_trees_see_quantiles_of_what_comes():
+    units = np.random.default_rng(8).poisson(20, (300, 100)).astype(float)
+    known, came = panel(units[:, :91]), np.log1p(units[:, 91:100])
+    flat = no_season(known.units)
+    said = boosted.forecast(known, flat, boosted.fit(known, flat, seed=1))
+    assert (np.diff(said, axis=-1) >= 0).all()
+    # exact ones of Poisson(20): P(X <= 14) = .105, P(X <= 25) = .888
+    assert (came < said[..., 0]).mean() == pytest.approx(0.1, abs=0.04)
+    assert (came > said[..., 2]).mean() == pytest.approx(0.1, abs=0.04)
+
+
+@pytest.mark.usefixtures("few_steps")
+def test_trees_are_equal_for_equal_sales_and_seed_only():
+    known = panel(np.random.default_rng(4).poisson(5, (20, 60)))
+    flat = no_season(known.units)
+    trees = boosted.fit(known, flat, seed=1)
+    assert boosted.fit(known.only(np.arange(20)[::-1]), flat, seed=1) == trees
+    assert boosted.fit(known, flat, seed=2) != trees
+    all_, some = boosted.forecast(known, flat, trees), known.only(np.arange(5))
+    np.testing.assert_array_equal(boosted.forecast(some, flat, trees), all_[:5])
+
+
+def test_nothing_to_learn_from_gives_no_trees():
+    young = panel(np.ones((3, boosted.MIN_WEEKS)))
+    assert boosted.fit(young, no_season(young.units), seed=1) == b""
 
 
 @pytest.mark.usefixtures("few_steps")
