@@ -15,6 +15,7 @@ from ml_tasks.lookback.run import look_back
 from ml_tasks.shared import registry
 from ml_tasks.shared.model import TrainedModel
 from ml_tasks.shared.publish import publish
+from ml_tasks.shared.trust import TRUST
 from perennial import contracts
 from perennial.settings import Settings
 from perennial.warehouse import connect, read_frame
@@ -67,6 +68,7 @@ def planted(home: Settings) -> Iterator[None]:
         )
 
 
+WORDS = "Tested on 3 past dates; combined of a 60%, b 40%."
 # Of ten customers in a row with the same chance in tenths, that many order.
 ORDERED = "mod(customer_id::int / 10, 10) > mod(customer_id::int, 10)"
 
@@ -83,7 +85,7 @@ def chance(home: Settings) -> pd.Series:
 def churn_model(auc: float, training_date: date) -> TrainedModel:
     steps = {"2023-06-01": -0.01, "2023-09-01": 0.0, "2023-12-01": 0.01}
     cuts = [{"cut_date": day, "model": "trees", "auc": auc + step} for day, step in steps.items()]
-    return TrainedModel("trees", training_date, {"auc": auc}, report={"cuts": cuts})
+    return TrainedModel("trees", training_date, {"auc": auc}, report={"cuts": cuts, TRUST: WORDS})
 
 
 def publish_churn(
@@ -136,7 +138,7 @@ def test_a_planted_outcome_is_judged_on_the_day_it_is_known(home: Settings) -> N
     assert (auc["count_judged"], auc["scored_date"], auc["horizon_days"]) == (COUNT, SCORED, 90)
     assert auc["backtest_value"] == pytest.approx(0.8)
     assert auc["backtest_spread"] == pytest.approx(0.01)
-    assert auc["judged_model_name"] == "trees"
+    assert (auc["judged_model_name"], auc["judged_model_trust"]) == ("trees", WORDS)
     assert {name for _, name in found} == {"all", "country: A", "country: B"}
     assert found["auc", "country: A"]["count_judged"] == COUNT / 2
 
@@ -170,6 +172,7 @@ def test_a_planted_drop_is_told(home: Settings) -> None:
     (warning,) = look_back(home, KNOWN, "a drop")["warnings"]
     assert f"churn of {SCORED}, 90 days: auc is 0." in warning
     assert "in its backtest 0.800, limit 0.7" in warning
+    assert f"Its training: {WORDS.rstrip('.')}" in warning
     assert judged(home)["auc", "all"]["is_worse"]
     with connect(home, "scorer") as connection:
         told = connection.execute(
