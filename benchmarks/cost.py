@@ -16,7 +16,6 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import date, timedelta
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from benchmarks.data import Data
 from benchmarks.results import FIGURES, WORKSPACE
 from ingest.sample_shop.files import write_plan
 from ingest.sample_shop.plan import START, Plan
+from ml_tasks import question as questions
 from ml_tasks.shared.features import FeatureStore
 from ml_tasks.shared.model import training_date_of
 from ml_tasks.shared.run import SEED
@@ -116,11 +116,11 @@ def _measured(home: warehouse.Home, question: str) -> dict[str, dict[str, Any]]:
 
 def measure(question: str, day: date) -> dict[str, dict[str, Any]]:
     """Train and score in this process."""
-    run = import_module(f"ml_tasks.{question}.run")
+    asked = questions.load(question)
     with connect(Settings(), "scorer") as connection:
         sample, whole = FeatureStore(connection, for_training=True), FeatureStore(connection)
-        model, train = _with_peak(lambda: run.train(training_date_of(day), sample, SEED))
-        frames, score = _with_peak(lambda: run.score(day, model, whole))
+        model, train = _with_peak(lambda: asked.train(training_date_of(day), sample, SEED))
+        frames, score = _with_peak(lambda: asked.score(day, model, whole))
     score["said"] = f"{len(frames[question]):,} rows"
     return {"train": train | {"said": model.name}, "score": score}
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import sys
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 
 import pandas as pd
 
 from benchmarks.predictions import Predictions, for_each_cut
+from ml_tasks import question as questions
 from ml_tasks.shared.features import FeatureStore
 from ml_tasks.shared.model import training_date_of
 from ml_tasks.shared.run import SEED
@@ -26,14 +26,14 @@ SURVIVAL_DAYS = (30, 60, 90, 180)
 def predict(question: str, folder: Path, cut: pd.Timestamp) -> Predictions:
     """Train and score as the product does; the features are in the home, not in the folder."""
     del folder
-    run, day = import_module(f"ml_tasks.{question}.run"), cut.date()
+    asked, day = questions.load(question), cut.date()
     said = Predictions()
     with connect(Settings(), "scorer") as connection:
         with said.timed("train"):
             store = FeatureStore(connection, for_training=True)
-            model = run.train(training_date_of(day), store, SEED)
+            model = asked.train(training_date_of(day), store, SEED)
         with said.timed("score"):
-            scores = run.score(day, model, FeatureStore(connection))[question]
+            scores = asked.score(day, model, FeatureStore(connection))[question]
     SHAPES[question](said, scores.reset_index(drop=True))
     said.seconds[OURS] = said.seconds["train"] + said.seconds["score"]
     print(model.name, end=" ")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,14 @@ from typing import TYPE_CHECKING, Any
 from psycopg import sql
 
 from expectations.gate import BATCH, WARNING, Check, run_gate, unique
+from perennial import feature_models
+from perennial.feature_models import (
+    AS_OF_DATE,
+    GRID_DATE,
+    SCORED_DATE,
+    TRAINING_DATE,
+    FeatureModel,
+)
 from perennial.warehouse import connect
 
 if TYPE_CHECKING:
@@ -26,116 +34,81 @@ SAMPLE_DEVIATIONS = 7
 # Older than this, the newest order before the date makes one ask whether a file is missing.
 FRESH_DAYS = 7
 
-SNAPSHOT_COLUMNS = (
-    "as_of_date",
-    "customer_id",
-    "days_since_first_order",
-    "days_since_last_order",
-    "count_orders",
-    "count_order_days",
-    *(f"count_orders_{days}d" for days in WINDOWS_DAYS),
-    "net_spend_amount",
-    *(f"net_spend_amount_{days}d" for days in WINDOWS_DAYS),
-    "count_orders_season_last_year",
-    "net_spend_amount_season_last_year",
-    "gross_spend_amount",
-    "refund_amount",
-    "refund_amount_365d",
-    "count_refunds",
-    "avg_order_amount",
-    "max_order_amount",
-    "last_order_amount",
-    "first_order_amount",
-    "avg_days_between_orders",
-    "stddev_days_between_orders",
-    "count_products",
-    "count_units_365d",
-    "count_active_months_365d",
-    "country",
-    "is_in_sample",
-)
-OUTCOME_COLUMNS = (
-    "as_of_date",
-    "customer_id",
-    "horizon_days",
-    "known_on_date",
-    "count_orders",
-    "net_spend_amount",
-)
-NEXT_ORDER_COLUMNS = (
-    "as_of_date",
-    "snapshot_date",
-    "customer_id",
-    "duration_days",
-    "is_ordered",
-)
-PRODUCT_WEEK_COLUMNS = (
-    "as_of_date",
-    "product_id",
-    "week_start_date",
-    "sold_units",
-    "sold_amount",
-    "avg_unit_price_amount",
-    "product_family",
-)
+
+@dataclass(frozen=True)
+class Asked:
+    """Which rows of a feature model are checked.
+
+    Attributes:
+        kind: SCORED_DATE, TRAINING_DATE or GRID_DATE.
+        day: Their as_of_date.
+        scored_date: The date that is scored.
+        sample_of: About so many customers may stand for more on a date that is only learnt from.
+    """
+
+    kind: str
+    day: date
+    scored_date: date
+    sample_of: int
 
 
 def gate_features(settings: Settings, as_of_date: date, run_id: str) -> dict[str, Any]:
-    """Ask what the questions read to score a date, as scorer.
+    """Check every feature model before a date is scored, as scorer.
+
+    Columns, keys, nulls and bounds follow from the models' properties
+    (`dbt_project/models/features/*.yml`); rules across rows and columns are in ACROSS.
 
     Returns:
         JSON-able: gate, rule_count, warnings.
 
     Raises:
-        expectations.gate.GateFailed: If no model should read it.
+        expectations.gate.GateFailed: If no model should read the features.
     """
     grid_date = _newest_known_grid_date(settings, as_of_date)
-    training_date = as_of_date.replace(day=1)
-    is_young = grid_date is None  # no window has ended yet, so nothing can be learnt
-    checks = [
-        # what is scored
-        _check("customer_snapshots", as_of_date, SNAPSHOT_COLUMNS, snapshot_suite(as_of_date)),
-        _check("product_weeks", as_of_date, PRODUCT_WEEK_COLUMNS, product_week_suite(as_of_date)),
-        # what is learnt from: the newest of it, older dates were asked when they were that
-        _check(
-            "product_weeks",
-            training_date,
-            PRODUCT_WEEK_COLUMNS,
-            product_week_suite(training_date),
-            may_be_empty=is_young,
-        ),
-        _check(
-            "customer_next_orders",
-            training_date,
-            NEXT_ORDER_COLUMNS,
-            next_order_suite(),
-            may_be_empty=is_young,
-        ),
-    ]
-    if grid_date is not None:
-        checks += [
-            _check(
-                "customer_snapshots",
-                grid_date,
-                SNAPSHOT_COLUMNS,
-                snapshot_suite(grid_date, settings.training_customers),
-            ),
-            _check("customer_outcomes", grid_date, OUTCOME_COLUMNS, outcome_suite(as_of_date)),
-        ]
+    dates = {
+        SCORED_DATE: as_of_date,
+        # training rows: check the newest only; older ones were checked when they were newest
+        TRAINING_DATE: as_of_date.replace(day=1),
+        GRID_DATE: grid_date,
+    }
+    checks = []
+    for model in feature_models.load():
+        for kind in model.gated_on:
+            day = dates[kind]
+            if day is None:  # no window has ended yet, so nothing can be learnt
+                continue
+            if kind != SCORED_DATE and day == as_of_date and SCORED_DATE in model.gated_on:
+                continue  # the same rows
+            asked = Asked(kind, day, as_of_date, settings.training_customers)
+            across = ACROSS[model.name](asked) if model.name in ACROSS else []
+            may_be_empty = kind == TRAINING_DATE and grid_date is None
+            checks.append(_check(model, day, [*column_rules(model), *across], may_be_empty))
     summary = run_gate(settings, "scorer", "features", checks, as_of_date=as_of_date, run_id=run_id)
     return asdict(summary)
 
 
-def snapshot_suite(as_of_date: date, sample_of: int | None = None) -> list[gxe.Expectation]:
-    """Rules of features.customer_snapshots on one date.
-
-    Args:
-        as_of_date: The date.
-        sample_of: About so many customers may stand for more on a date that is only learnt from;
-            None of one that is scored.
-    """
+def column_rules(model: FeatureModel) -> list[gxe.Expectation]:
+    """What a model's properties say of its key and of each column."""
     import great_expectations.expectations as gxe
 
+    rules: list[gxe.Expectation] = [unique(*model.key)]
+    for column in model.columns:
+        if column.is_required and column.name != AS_OF_DATE:
+            rules.append(gxe.ExpectColumnValuesToNotBeNull(column=column.name))
+        if column.minimum is not None or column.maximum is not None:
+            rules.append(
+                gxe.ExpectColumnValuesToBeBetween(
+                    column=column.name, min_value=column.minimum, max_value=column.maximum
+                )
+            )
+    return rules
+
+
+def snapshots_across(asked: Asked) -> list[gxe.Expectation]:
+    """Rules across rows and columns of features.customer_snapshots."""
+    import great_expectations.expectations as gxe
+
+    is_scored = asked.kind == SCORED_DATE
     known_customers = sql.SQL(
         "select 1 from (select count(*) as customers from {batch}) as given,"
         # not count(distinct), which sorts all orders in one process
@@ -145,48 +118,28 @@ def snapshot_suite(as_of_date: date, sample_of: int | None = None) -> list[gxe.E
         " where given.customers <> known.customers and not {is_sample}"
     ).format(
         batch=BATCH,
-        as_of_date=sql.Literal(as_of_date),
-        is_sample=sql.SQL("false") if sample_of is None else _is_sample(sample_of),
+        as_of_date=sql.Literal(asked.day),
+        is_sample=sql.SQL("false") if is_scored else _is_sample(asked.sample_of),
     )
-    nested = [
-        *(f"count_orders_{days}d" for days in WINDOWS_DAYS),
-        "count_orders",
-    ]
-    return [
+    nested = [*(f"count_orders_{days}d" for days in WINDOWS_DAYS), "count_orders"]
+    rules: list[gxe.Expectation] = [
         # stop the run: the model would be wrong
-        gxe.ExpectColumnValuesToNotBeNull(column="customer_id"),
-        unique("customer_id"),
         gxe.UnexpectedRowsExpectation(
             unexpected_rows_query=known_customers.as_string(),
             description="as many customers as ordered before the date"
-            + (f", or a sample of {sample_of:,}" if sample_of else ""),
+            + ("" if is_scored else f", or a sample of {asked.sample_of:,}"),
         ),
-        # 0 would be an order on the day itself, which nobody knows yet
-        gxe.ExpectColumnValuesToBeBetween(column="days_since_last_order", min_value=1),
-        gxe.ExpectColumnValuesToNotBeNull(column="days_since_last_order"),
         _at_least("days_since_first_order", "days_since_last_order"),
-        gxe.ExpectColumnValuesToBeBetween(column="count_orders", min_value=1),
         *(_at_least(longer, shorter) for shorter, longer in pairwise(nested)),
         _at_least("count_orders", "count_order_days"),
-        *(
-            rule
-            for column in ("net_spend_amount", "gross_spend_amount", "refund_amount")
-            for rule in (
-                gxe.ExpectColumnValuesToNotBeNull(column=column),
-                gxe.ExpectColumnValuesToBeBetween(column=column, min_value=0),
-            )
-        ),
-        # tell a person: the scores may be stale
-        *(
-            [
-                gxe.ExpectColumnMinToBeBetween(
-                    column="days_since_last_order", max_value=FRESH_DAYS, severity=WARNING
-                )
-            ]
-            if sample_of is None
-            else []
-        ),
     ]
+    if is_scored:  # tell a person: the scores may be stale
+        rules.append(
+            gxe.ExpectColumnMinToBeBetween(
+                column="days_since_last_order", max_value=FRESH_DAYS, severity=WARNING
+            )
+        )
+    return rules
 
 
 def _is_sample(customers: int) -> sql.Composed:
@@ -197,7 +150,7 @@ def _is_sample(customers: int) -> sql.Composed:
     )
 
 
-def outcome_suite(as_of_date: date) -> list[gxe.Expectation]:
+def outcomes_across(asked: Asked) -> list[gxe.Expectation]:
     """Rules of features.customer_outcomes of one grid date; later runs may have added more."""
     import great_expectations.expectations as gxe
 
@@ -207,11 +160,10 @@ def outcome_suite(as_of_date: date) -> list[gxe.Expectation]:
     ).format(
         batch=BATCH,
         days=sql.Literal(min(HORIZONS_DAYS)),
-        as_of_date=sql.Literal(as_of_date),
+        as_of_date=sql.Literal(asked.scored_date),
     )
     return [
         # stop the run: the model would learn from what was not known
-        unique("as_of_date", "customer_id", "horizon_days"),
         gxe.ExpectColumnValuesToBeInSet(column="horizon_days", value_set=list(HORIZONS_DAYS)),
         gxe.UnexpectedRowsExpectation(
             unexpected_rows_query=(
@@ -224,25 +176,16 @@ def outcome_suite(as_of_date: date) -> list[gxe.Expectation]:
             unexpected_rows_query=shortest_window.as_string(),
             description="the shortest window's outcome is there, and was known by the date",
         ),
-        *(
-            rule
-            for column in ("count_orders", "net_spend_amount")
-            for rule in (
-                gxe.ExpectColumnValuesToNotBeNull(column=column),
-                gxe.ExpectColumnValuesToBeBetween(column=column, min_value=0),
-            )
-        ),
     ]
 
 
-def next_order_suite() -> list[gxe.Expectation]:
+def next_orders_across(asked: Asked) -> list[gxe.Expectation]:
     """Rules of features.customer_next_orders of one training date."""
+    del asked
     import great_expectations.expectations as gxe
 
     return [
         # stop the run: the curves would see the future
-        unique("snapshot_date", "customer_id"),
-        gxe.ExpectColumnValuesToNotBeNull(column="is_ordered"),
         gxe.UnexpectedRowsExpectation(
             unexpected_rows_query=(
                 "select 1 from {batch} where duration_days is null or duration_days < 0"
@@ -254,10 +197,11 @@ def next_order_suite() -> list[gxe.Expectation]:
     ]
 
 
-def product_week_suite(as_of_date: date) -> list[gxe.Expectation]:
-    """Rules of features.product_weeks on one date."""
+def product_weeks_across(asked: Asked) -> list[gxe.Expectation]:
+    """Rules across the weeks of features.product_weeks."""
     import great_expectations.expectations as gxe
 
+    as_of_date = asked.day
     last_week = as_of_date - timedelta(days=7 + (as_of_date - timedelta(days=7)).weekday())
     no_gap = sql.SQL(
         "select 1 from {batch} group by product_id"
@@ -266,7 +210,6 @@ def product_week_suite(as_of_date: date) -> list[gxe.Expectation]:
     ).format(batch=BATCH, last_week=sql.Literal(last_week))
     return [
         # stop the run: the forecast would be wrong
-        unique("product_id", "week_start_date"),
         gxe.UnexpectedRowsExpectation(
             unexpected_rows_query=(
                 "select 1 from {batch} where extract(isodow from week_start_date) <> 1"
@@ -277,15 +220,31 @@ def product_week_suite(as_of_date: date) -> list[gxe.Expectation]:
             unexpected_rows_query=no_gap.as_string(),
             description="each product has every week from its first to the last that is complete",
         ),
-        *(
-            rule
-            for column in ("sold_units", "sold_amount")
-            for rule in (
-                gxe.ExpectColumnValuesToNotBeNull(column=column),
-                gxe.ExpectColumnValuesToBeBetween(column=column, min_value=0),
-            )
+    ]
+
+
+def shop_days_across(asked: Asked) -> list[gxe.Expectation]:
+    """Rules across the columns of features.shop_days."""
+    import great_expectations.expectations as gxe
+
+    del asked
+    return [
+        _at_least("count_customers", "count_new_customers"),
+        gxe.UnexpectedRowsExpectation(
+            unexpected_rows_query="select 1 from {batch} where day_date >= as_of_date",
+            description="every day is before the date",
         ),
     ]
+
+
+# Rules that no property of a single column can say, by model.
+ACROSS: dict[str, Callable[[Asked], list[gxe.Expectation]]] = {
+    "customer_snapshots": snapshots_across,
+    "customer_outcomes": outcomes_across,
+    "customer_next_orders": next_orders_across,
+    "product_weeks": product_weeks_across,
+    "shop_days": shop_days_across,
+}
 
 
 def _at_least(larger: str, smaller: str) -> gxe.Expectation:
@@ -297,16 +256,12 @@ def _at_least(larger: str, smaller: str) -> gxe.Expectation:
 
 
 def _check(
-    table: str,
-    as_of_date: date,
-    columns: Sequence[str],
-    suite: Sequence[gxe.Expectation],
-    may_be_empty: bool = False,
+    model: FeatureModel, day: date, rules: Sequence[gxe.Expectation], may_be_empty: bool
 ) -> Check:
-    rows = sql.SQL("select * from {table} where as_of_date = {as_of_date}").format(
-        table=sql.Identifier("features", table), as_of_date=sql.Literal(as_of_date)
+    rows = sql.SQL("select * from {table} where as_of_date = {day}").format(
+        table=sql.Identifier("features", model.name), day=sql.Literal(day)
     )
-    return Check(f"features.{table}", rows, columns, suite, may_be_empty)
+    return Check(f"features.{model.name}", rows, model.column_names, rules, may_be_empty)
 
 
 def _newest_known_grid_date(settings: Settings, as_of_date: date) -> date | None:

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ml_tasks.churn import figures as figures_of
 from ml_tasks.churn.baselines import BASELINES
 from ml_tasks.churn.outcomes import is_learnable
 from ml_tasks.customer_model import chance
 from ml_tasks.customer_model.chance import PROCESS, ChanceModel
 from ml_tasks.customer_model.known import Known, has_ordered
-from ml_tasks.lookback.figures import churn as figures_of_customers
 from ml_tasks.shared import levels, metrics, plots, slices
 from ml_tasks.shared.contest import LOWER
 from ml_tasks.shared.evaluation import Evaluation, clearly_better, means, told, untested
@@ -89,7 +89,7 @@ def _served(test: pd.DataFrame, probability: np.ndarray) -> dict[str, Any]:
     rows = test.assign(
         churn_probability_90d=probability, happened_orders=test["outcome_count_orders"]
     )
-    return slices.as_report(slices.judged(rows, figures_of_customers))
+    return slices.as_report(slices.judged(rows, figures_of.figures))
 
 
 def _row(

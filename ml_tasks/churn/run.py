@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from datetime import date
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 
-from ml_tasks.churn import bands, baselines, outcomes, reasons
+from ml_tasks.churn import bands, baselines, figures, outcomes, reasons
 from ml_tasks.churn.baselines import BASELINES, Baseline
 from ml_tasks.churn.evaluate import MODEL, evaluate
 from ml_tasks.churn.outcomes import MIN_ROWS_OF_A_KIND
@@ -23,15 +23,14 @@ from ml_tasks.customer_model import chance
 from ml_tasks.customer_model.chance import TREES_FILE, ChanceModel
 from ml_tasks.customer_model.clock_trees import ClockTrees
 from ml_tasks.customer_model.known import HORIZON_DAYS, Known, count_kinds
+from ml_tasks.question import Question
 from ml_tasks.shared.bias import BiasFigures
 from ml_tasks.shared.contest import HIGHER, LOWER
 from ml_tasks.shared.features import FeatureStore
 from ml_tasks.shared.model import TrainedModel
 from ml_tasks.shared.trust import COMBINED
 
-QUESTION, REASONS = "churn", "churn_reasons"
-BIAS = BiasFigures("mean_probability", "churn_rate", is_rate=True)
-CONTEST = {"log_loss": LOWER, "auc": HIGHER}
+NAME, REASONS = "churn", "churn_reasons"
 NO_MODEL = "no_model"
 # A model of before there was a combination; it scores until the next training date.
 TREES_ALONE = ClockTrees.name
@@ -44,120 +43,135 @@ REASON_COLUMNS = {
 }
 
 
-def train(training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
-    """Fit on grid snapshots whose 90 days had passed by `training_date`, tested out of time."""
-    store = store.sample_for(training_date, HORIZON_DAYS)
-    labelled = store.labelled_snapshots(training_date, HORIZON_DAYS)
-    snapshot, shop_days = store.snapshot(training_date), store.shop_days(training_date)
-    count_ordered, count_not = count_kinds(labelled)
-    eligibility = {
-        "training_date": str(training_date),
-        "count_customers": len(snapshot),
-        "one_customer_in": store.one_in,
-        "count_days_with_orders": len(shop_days),
-        "count_snapshots_with_known_outcome": len(labelled),
-        "count_followed_by_an_order": count_ordered,
-        "count_followed_by_none": count_not,
-        "count_needed_of_each_kind": MIN_ROWS_OF_A_KIND,
-        "is_eligible": outcomes.is_learnable(labelled) and not snapshot.empty,
-    }
-    settings: dict[str, Any] = {
-        "horizon_days": HORIZON_DAYS,
-        "seed": seed,
-        "count_training_rows": len(labelled),
-    }
-    if not eligibility["is_eligible"]:
-        reason = (
-            f"fewer than {MIN_ROWS_OF_A_KIND} past outcomes of each kind known by {training_date}"
-        )
-        report = {"decision": f"no model: {reason}", "eligibility": eligibility}
-        return TrainedModel(NO_MODEL, training_date, {**settings, "reason": reason}, report=report)
-    known = Known.of(labelled, snapshot, shop_days)
-    told = chance.tell(known, seed)
-    evaluation = evaluate(known, told)
-    model, combination = chance.fit(known, told, seed)
-    report = {**evaluation.report, "eligibility": eligibility}
-    if evaluation.winner == MODEL:
-        report[COMBINED] = str(combination)
-    kept: dict[str, Any] = {
-        "training_date": training_date,
-        "metrics": evaluation.metrics,
-        "report": {**report, "decision": f"{evaluation.decision}. Combined: {combination}"},
-        "plots": evaluation.plots,
-    }
-    fitted: Fitted = model
-    if evaluation.winner != MODEL:
-        fitted = BASELINES[evaluation.winner](known)
-    usual = reasons.usual_of(fitted, known.snapshot)
-    return TrainedModel(
-        name=evaluation.winner,
-        parameters={**settings, "model": fitted.parameters(), "usual": usual},
-        artefacts=model.artefacts() if fitted is model else {},
-        **kept,
-    )
+class Churn(Question):
+    """Churn: will a known customer place no order in the next 90 days?"""
 
+    name = NAME
+    contest: ClassVar[dict[str, str]] = {"log_loss": LOWER, "auc": HIGHER}
+    baselines = tuple(BASELINES)
+    bias = BiasFigures("mean_probability", "churn_rate", is_rate=True)
+    horizons_days = (HORIZON_DAYS,)
+    tested_days = HORIZON_DAYS
+    headline = "auc"
 
-def reads(model: TrainedModel) -> bool:
-    """Whether this code can score with a model; one stored by an older form is trained anew."""
-    if model.name == NO_MODEL:
-        return True
-    return model.name in (MODEL, TREES_ALONE, *BASELINES) and "usual" in model.parameters
-
-
-def score(as_of_date: date, model: TrainedModel, store: FeatureStore) -> dict[str, pd.DataFrame]:
-    """Score every customer with an order before the date; without a model, say why not."""
-    return next(joined([score_shard(as_of_date, model, store)], as_of_date, model, store))
-
-
-def joined(
-    parts: Collection[Mapping[str, pd.DataFrame]],
-    as_of_date: date,
-    model: TrainedModel,
-    store: FeatureStore,
-) -> Iterator[dict[str, pd.DataFrame]]:
-    """The rows of each shard, ranked among those of all; the shards are gone through twice."""
-    del as_of_date, model, store
-    everybody = np.sort(np.concatenate([_probability(part[QUESTION]) for part in parts]))
-    for part in parts:
-        scores = part[QUESTION]
-        probability = _probability(scores)
-        ranked = {
-            "churn_percentile_90d": bands.percentile(probability, everybody),
-            "churn_relative_band": bands.relative_band(probability, everybody),
+    def train(self, training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
+        """Fit on grid snapshots whose 90 days had passed by `training_date`, tested out of time."""
+        store = store.sample_for(training_date, HORIZON_DAYS)
+        labelled = store.labelled_snapshots(training_date, HORIZON_DAYS)
+        snapshot, shop_days = store.snapshot(training_date), store.shop_days(training_date)
+        count_ordered, count_not = count_kinds(labelled)
+        eligibility = {
+            "training_date": str(training_date),
+            "count_customers": len(snapshot),
+            "one_customer_in": store.one_in,
+            "count_days_with_orders": len(shop_days),
+            "count_snapshots_with_known_outcome": len(labelled),
+            "count_followed_by_an_order": count_ordered,
+            "count_followed_by_none": count_not,
+            "count_needed_of_each_kind": MIN_ROWS_OF_A_KIND,
+            "is_eligible": outcomes.is_learnable(labelled) and not snapshot.empty,
         }
-        yield {**part, QUESTION: scores.assign(**ranked)}
+        settings: dict[str, Any] = {
+            "horizon_days": HORIZON_DAYS,
+            "seed": seed,
+            "count_training_rows": len(labelled),
+        }
+        if not eligibility["is_eligible"]:
+            reason = (
+                f"fewer than {MIN_ROWS_OF_A_KIND} past outcomes of each kind known by"
+                f" {training_date}"
+            )
+            report = {"decision": f"no model: {reason}", "eligibility": eligibility}
+            return TrainedModel(
+                NO_MODEL, training_date, {**settings, "reason": reason}, report=report
+            )
+        known = Known.of(labelled, snapshot, shop_days)
+        told = chance.tell(known, seed)
+        evaluation = evaluate(known, told)
+        model, combination = chance.fit(known, told, seed)
+        report = {**evaluation.report, "eligibility": eligibility}
+        if evaluation.winner == MODEL:
+            report[COMBINED] = str(combination)
+        kept: dict[str, Any] = {
+            "training_date": training_date,
+            "metrics": evaluation.metrics,
+            "report": {**report, "decision": f"{evaluation.decision}. Combined: {combination}"},
+            "plots": evaluation.plots,
+        }
+        fitted: Fitted = model
+        if evaluation.winner != MODEL:
+            fitted = BASELINES[evaluation.winner](known)
+        usual = reasons.usual_of(fitted, known.snapshot)
+        return TrainedModel(
+            name=evaluation.winner,
+            parameters={**settings, "model": fitted.parameters(), "usual": usual},
+            artefacts=model.artefacts() if fitted is model else {},
+            **kept,
+        )
+
+    def reads(self, model: TrainedModel) -> bool:
+        """Whether this code can score with a model; one stored by an older form is trained anew."""
+        if model.name == NO_MODEL:
+            return True
+        return model.name in (MODEL, TREES_ALONE, *BASELINES) and "usual" in model.parameters
+
+    def joined(
+        self,
+        parts: Collection[Mapping[str, pd.DataFrame]],
+        as_of_date: date,
+        model: TrainedModel,
+        store: FeatureStore,
+    ) -> Iterator[dict[str, pd.DataFrame]]:
+        """The rows of each shard, ranked among those of all; the shards are gone through twice."""
+        del as_of_date, model, store
+        everybody = np.sort(np.concatenate([_probability(part[NAME]) for part in parts]))
+        for part in parts:
+            scores = part[NAME]
+            probability = _probability(scores)
+            ranked = {
+                "churn_percentile_90d": bands.percentile(probability, everybody),
+                "churn_relative_band": bands.relative_band(probability, everybody),
+            }
+            yield {**part, NAME: scores.assign(**ranked)}
+
+    def score_shard(
+        self, as_of_date: date, model: TrainedModel, store: FeatureStore
+    ) -> dict[str, pd.DataFrame]:
+        """The rows of the customers that the store holds, but for what depends on all others."""
+        snapshot = store.snapshot(as_of_date)
+        scores = pd.DataFrame({"customer_id": snapshot["customer_id"].to_numpy(dtype=object)})
+        if model.name == NO_MODEL:
+            return _not_scored(scores, model.parameters["reason"])
+        fitted = restored(model)
+        probability = 1 - fitted.predict(snapshot)
+        band = bands.risk_band(probability)
+        why = reasons.reasons(fitted, model.parameters["usual"], snapshot)
+        return {
+            NAME: scores.assign(
+                churn_probability_90d=probability,
+                churn_risk_band=band,
+                churn_risk_band_rank=bands.risk_band_rank(band),
+                score_status="scored",
+                score_reason=None,
+                **{
+                    column: reasons.of_rank(why, of_table, rank, scores["customer_id"])
+                    for column, (of_table, rank) in REASON_COLUMNS.items()
+                },
+            ),
+            REASONS: why.assign(score_status="scored", score_reason=None),
+        }
+
+    def figures(self, rows: pd.DataFrame, horizon_days: int) -> dict[str, float]:
+        """See `ml_tasks.churn.figures`."""
+        del horizon_days
+        return figures.figures(rows)
+
+
+QUESTION = Churn()
 
 
 def _probability(scores: pd.DataFrame) -> np.ndarray:
     return scores["churn_probability_90d"].to_numpy(dtype=float)
-
-
-def score_shard(
-    as_of_date: date, model: TrainedModel, store: FeatureStore
-) -> dict[str, pd.DataFrame]:
-    """The rows of the customers that the store holds, but for what depends on all others."""
-    snapshot = store.snapshot(as_of_date)
-    scores = pd.DataFrame({"customer_id": snapshot["customer_id"].to_numpy(dtype=object)})
-    if model.name == NO_MODEL:
-        return _not_scored(scores, model.parameters["reason"])
-    fitted = restored(model)
-    probability = 1 - fitted.predict(snapshot)
-    band = bands.risk_band(probability)
-    why = reasons.reasons(fitted, model.parameters["usual"], snapshot)
-    return {
-        QUESTION: scores.assign(
-            churn_probability_90d=probability,
-            churn_risk_band=band,
-            churn_risk_band_rank=bands.risk_band_rank(band),
-            score_status="scored",
-            score_reason=None,
-            **{
-                column: reasons.of_rank(why, of_table, rank, scores["customer_id"])
-                for column, (of_table, rank) in REASON_COLUMNS.items()
-            },
-        ),
-        REASONS: why.assign(score_status="scored", score_reason=None),
-    }
 
 
 def restored(model: TrainedModel) -> Fitted:
@@ -173,7 +187,7 @@ def restored(model: TrainedModel) -> Fitted:
 def _not_scored(scores: pd.DataFrame, reason: str) -> dict[str, pd.DataFrame]:
     status = {"score_status": "not_scored", "score_reason": reason}
     return {
-        QUESTION: scores.assign(
+        NAME: scores.assign(
             churn_probability_90d=np.nan,
             churn_risk_band=None,
             churn_risk_band_rank=None,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ml_tasks.clv import figures as figures_of
 from ml_tasks.clv import model as clv
 from ml_tasks.clv import outcomes, past_dates
 from ml_tasks.clv.baselines import BASELINES, FIRST, PRODUCTS
@@ -16,7 +17,6 @@ from ml_tasks.clv.model import ValueModel
 from ml_tasks.clv.outcomes import HORIZON_DAYS, YEAR_HORIZON_DAYS, is_learnable, spend
 from ml_tasks.customer_model import chance
 from ml_tasks.customer_model.known import Known
-from ml_tasks.lookback.figures import clv as figures_of_customers
 from ml_tasks.shared import metrics, plots, slices
 from ml_tasks.shared.contest import HIGHER
 from ml_tasks.shared.cuts import known_by
@@ -101,7 +101,7 @@ def _of_cut(past: Known, asked: pd.DataFrame, evidence: pd.DataFrame) -> Said:
 def _served(test: pd.DataFrame, amount: np.ndarray) -> dict[str, Any]:
     """The newest cut's figures by group of customers, and gaps between groups."""
     rows = test.assign(predicted_spend_amount_90d=amount, happened_spend_amount=spend(test))
-    told_of = partial(figures_of_customers, horizon_days=HORIZON_DAYS)
+    told_of = partial(figures_of.figures, horizon_days=HORIZON_DAYS)
     return slices.as_report(slices.judged(rows, told_of))
 
 

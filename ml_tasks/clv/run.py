@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 
-from ml_tasks.clv import baselines, before, outcomes, past_dates, tiers
+from ml_tasks.clv import baselines, before, figures, outcomes, past_dates, tiers
 from ml_tasks.clv import model as clv
 from ml_tasks.clv.amounts import OrderAmounts
 from ml_tasks.clv.baselines import BASELINES, FIRST, REPEATS
@@ -23,6 +23,7 @@ from ml_tasks.clv.model import ValueModel
 from ml_tasks.clv.outcomes import HORIZON_DAYS, YEAR_HORIZON_DAYS
 from ml_tasks.customer_model import chance
 from ml_tasks.customer_model.known import Known
+from ml_tasks.question import Question
 from ml_tasks.shared.bias import BiasFigures
 from ml_tasks.shared.contest import HIGHER, LOWER
 from ml_tasks.shared.evaluation import untested
@@ -30,9 +31,7 @@ from ml_tasks.shared.features import FeatureStore
 from ml_tasks.shared.model import TrainedModel
 from ml_tasks.shared.trust import COMBINED
 
-QUESTION = "clv"
-BIAS = BiasFigures("predicted_total_amount", "actual_total_amount")
-CONTEST = {"gini": HIGHER, "absolute_error_of_median": LOWER}
+NAME = "clv"
 HORIZONS = (HORIZON_DAYS, YEAR_HORIZON_DAYS)
 YEAR_COLUMN = "predicted_spend_amount_365d"
 SEASON_NOT_SEEN = (
@@ -41,109 +40,131 @@ SEASON_NOT_SEEN = (
 )
 
 
-def train(training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
-    """Fit on grid snapshots whose 90 days had passed by `training_date`, tested out of time."""
-    store = store.sample_for(training_date, HORIZON_DAYS)
-    labelled = store.labelled_snapshots(training_date, HORIZON_DAYS)
-    labelled_year = store.labelled_snapshots(training_date, YEAR_HORIZON_DAYS)
-    snapshot, shop_days = store.snapshot(training_date), store.shop_days(training_date)
-    amounts = OrderAmounts.of(snapshot)
-    count_absurd = int(amounts.is_absurd(snapshot).sum())
-    labelled, labelled_year, snapshot = map(amounts.believable, (labelled, labelled_year, snapshot))
-    eligibility = {
-        "training_date": str(training_date),
-        "count_customers": len(snapshot),
-        "one_customer_in": store.one_in,
-        "count_days_with_orders": len(shop_days),
-        "count_snapshots_with_known_outcome": len(labelled),
-        "count_followed_by_spend": int((labelled["outcome_net_spend_amount"] > 0).sum()),
-        "count_needed_with_spend": outcomes.MIN_ROWS_WITH_SPEND,
-        "count_with_an_order_beyond_doubt": count_absurd,
-        "is_a_year_known": not labelled_year.empty,
-        "is_a_year_seen": outcomes.was_watched_for(snapshot, YEAR_HORIZON_DAYS),
-        "is_eligible": outcomes.is_learnable(labelled) and not snapshot.empty,
-    }
-    parameters: dict[str, Any] = {
-        "horizon_days": HORIZON_DAYS,
-        "seed": seed,
-        "count_training_rows": len(labelled),
-        "amounts": amounts.parameters(),
-    }
-    artefacts: dict[str, bytes] = {}
-    evaluation, combined = untested(FIRST), ""
-    if eligibility["is_eligible"]:
-        known = Known.of(labelled, snapshot, shop_days)
-        told = chance.tell(known, seed, past_dates.also(seed))
-        evaluation = evaluate(known, labelled_year, told, seed)
-        model, combination = clv.fit(known, labelled_year, told, seed)
-        combined = str(combination)
-    if evaluation.winner == MODEL:
-        artefacts, parameters["model"] = model.artefacts(), model.parameters()
-    elif not snapshot.empty:
-        parameters["model"] = BASELINES[evaluation.winner](snapshot).parameters()
-    warnings = [*evaluation.report.get("warnings", [])]
-    if evaluation.winner == MODEL and not eligibility["is_a_year_seen"]:
-        warnings.append(SEASON_NOT_SEEN)
-    if count_absurd:
-        warnings.append(
-            f"{count_absurd} of {len(snapshot):,} customers had an order above "
-            f"{amounts.largest:,.2f}, beyond doubt where {amounts.usual:,.2f} is usual: it counts "
-            "as a usual one. If it is a mistake, land it corrected"
+class CustomerValue(Question):
+    """CLV: what will a known customer spend, net, in the next 90 and 365 days?"""
+
+    name = NAME
+    contest: ClassVar[dict[str, str]] = {"gini": HIGHER, "absolute_error_of_median": LOWER}
+    baselines = tuple(BASELINES)
+    bias = BiasFigures("predicted_total_amount", "actual_total_amount")
+    horizons_days = HORIZONS
+    tested_days = HORIZON_DAYS
+    headline = "gini"
+
+    def train(self, training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
+        """Fit on grid snapshots whose 90 days had passed by `training_date`, tested out of time."""
+        store = store.sample_for(training_date, HORIZON_DAYS)
+        labelled = store.labelled_snapshots(training_date, HORIZON_DAYS)
+        labelled_year = store.labelled_snapshots(training_date, YEAR_HORIZON_DAYS)
+        snapshot, shop_days = store.snapshot(training_date), store.shop_days(training_date)
+        amounts = OrderAmounts.of(snapshot)
+        count_absurd = int(amounts.is_absurd(snapshot).sum())
+        labelled, labelled_year, snapshot = map(
+            amounts.believable, (labelled, labelled_year, snapshot)
         )
-    trained = TrainedModel(
-        name=evaluation.winner,
-        training_date=training_date,
-        parameters=parameters,
-        artefacts=artefacts,
-        metrics=evaluation.metrics,
-        report={
-            **evaluation.report,
-            "decision": evaluation.decision
-            + (f". Chance of an order combined: {combined}" if combined else ""),
-            **({COMBINED: combined} if evaluation.winner == MODEL else {}),
-            "warnings": warnings,
-            "eligibility": eligibility,
-        },
-        plots=evaluation.plots,
-    )
-    said = _said(snapshot, trained)
-    by = YEAR_COLUMN if said[YEAR_COLUMN].notna().any() else "predicted_spend_amount_90d"
-    parameters["tiers"] = {"by": by, "bounds": tiers.bounds(said[by].to_numpy(), amounts.usual)}
-    return replace(trained, parameters=parameters)
-
-
-def reads(model: TrainedModel) -> bool:
-    """Whether this code can score with a model; one stored by an older form is trained anew."""
-    is_whole = model.name in REPEATS or "model" in model.parameters
-    return (
-        model.name in (MODEL, before.NAME, *BASELINES)
-        and is_whole
-        and {"tiers", "amounts"} <= model.parameters.keys()
-    )
-
-
-def score(as_of_date: date, model: TrainedModel, store: FeatureStore) -> dict[str, pd.DataFrame]:
-    """Score every customer with an order before the date; what can't be told is null."""
-    snapshot = store.snapshot(as_of_date)
-    scores = pd.DataFrame(
-        {
-            "customer_id": snapshot["customer_id"].to_numpy(dtype=object),
-            "historic_spend_amount": snapshot["net_spend_amount"].to_numpy(dtype=float).clip(min=0),
+        eligibility = {
+            "training_date": str(training_date),
+            "count_customers": len(snapshot),
+            "one_customer_in": store.one_in,
+            "count_days_with_orders": len(shop_days),
+            "count_snapshots_with_known_outcome": len(labelled),
+            "count_followed_by_spend": int((labelled["outcome_net_spend_amount"] > 0).sum()),
+            "count_needed_with_spend": outcomes.MIN_ROWS_WITH_SPEND,
+            "count_with_an_order_beyond_doubt": count_absurd,
+            "is_a_year_known": not labelled_year.empty,
+            "is_a_year_seen": outcomes.was_watched_for(snapshot, YEAR_HORIZON_DAYS),
+            "is_eligible": outcomes.is_learnable(labelled) and not snapshot.empty,
         }
-    )
-    if model.name != MODEL and not outcomes.was_watched_for(snapshot, HORIZON_DAYS):
-        reason = f"the shop has been watched for fewer than {HORIZON_DAYS} days"
-        return {QUESTION: _not_scored(scores, reason)}
-    said = _said(snapshot, model)
-    return {
-        QUESTION: scores.assign(
-            **{column: said[column] for column in PREDICTED},
-            value_tier=_tier(snapshot, said, model, store),
-            predicted_spend_note=_notes(said),
-            score_status="scored",
-            score_reason=None,
+        parameters: dict[str, Any] = {
+            "horizon_days": HORIZON_DAYS,
+            "seed": seed,
+            "count_training_rows": len(labelled),
+            "amounts": amounts.parameters(),
+        }
+        artefacts: dict[str, bytes] = {}
+        evaluation, combined = untested(FIRST), ""
+        if eligibility["is_eligible"]:
+            known = Known.of(labelled, snapshot, shop_days)
+            told = chance.tell(known, seed, past_dates.also(seed))
+            evaluation = evaluate(known, labelled_year, told, seed)
+            model, combination = clv.fit(known, labelled_year, told, seed)
+            combined = str(combination)
+        if evaluation.winner == MODEL:
+            artefacts, parameters["model"] = model.artefacts(), model.parameters()
+        elif not snapshot.empty:
+            parameters["model"] = BASELINES[evaluation.winner](snapshot).parameters()
+        warnings = [*evaluation.report.get("warnings", [])]
+        if evaluation.winner == MODEL and not eligibility["is_a_year_seen"]:
+            warnings.append(SEASON_NOT_SEEN)
+        if count_absurd:
+            warnings.append(
+                f"{count_absurd} of {len(snapshot):,} customers had an order above "
+                f"{amounts.largest:,.2f}, beyond doubt where {amounts.usual:,.2f} is usual: it "
+                "counts as a usual one. If it is a mistake, land it corrected"
+            )
+        trained = TrainedModel(
+            name=evaluation.winner,
+            training_date=training_date,
+            parameters=parameters,
+            artefacts=artefacts,
+            metrics=evaluation.metrics,
+            report={
+                **evaluation.report,
+                "decision": evaluation.decision
+                + (f". Chance of an order combined: {combined}" if combined else ""),
+                **({COMBINED: combined} if evaluation.winner == MODEL else {}),
+                "warnings": warnings,
+                "eligibility": eligibility,
+            },
+            plots=evaluation.plots,
         )
-    }
+        said = _said(snapshot, trained)
+        by = YEAR_COLUMN if said[YEAR_COLUMN].notna().any() else "predicted_spend_amount_90d"
+        parameters["tiers"] = {"by": by, "bounds": tiers.bounds(said[by].to_numpy(), amounts.usual)}
+        return replace(trained, parameters=parameters)
+
+    def reads(self, model: TrainedModel) -> bool:
+        """Whether this code can score with a model; one stored by an older form is trained anew."""
+        is_whole = model.name in REPEATS or "model" in model.parameters
+        return (
+            model.name in (MODEL, before.NAME, *BASELINES)
+            and is_whole
+            and {"tiers", "amounts"} <= model.parameters.keys()
+        )
+
+    def score_shard(
+        self, as_of_date: date, model: TrainedModel, store: FeatureStore
+    ) -> dict[str, pd.DataFrame]:
+        """Score every customer with an order before the date; what can't be told is null."""
+        snapshot = store.snapshot(as_of_date)
+        scores = pd.DataFrame(
+            {
+                "customer_id": snapshot["customer_id"].to_numpy(dtype=object),
+                "historic_spend_amount": snapshot["net_spend_amount"]
+                .to_numpy(dtype=float)
+                .clip(min=0),
+            }
+        )
+        if model.name != MODEL and not outcomes.was_watched_for(snapshot, HORIZON_DAYS):
+            reason = f"the shop has been watched for fewer than {HORIZON_DAYS} days"
+            return {NAME: _not_scored(scores, reason)}
+        said = _said(snapshot, model)
+        return {
+            NAME: scores.assign(
+                **{column: said[column] for column in PREDICTED},
+                value_tier=_tier(snapshot, said, model, store),
+                predicted_spend_note=_notes(said),
+                score_status="scored",
+                score_reason=None,
+            )
+        }
+
+    def figures(self, rows: pd.DataFrame, horizon_days: int) -> dict[str, float]:
+        """See `ml_tasks.clv.figures`."""
+        return figures.figures(rows, horizon_days)
+
+
+QUESTION = CustomerValue()
 
 
 def restored(model: TrainedModel) -> ValueModel | before.ValueModel:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import date
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -15,12 +16,14 @@ from ml_tasks.demand import (
     eligibility,
     evaluate,
     level,
+    lookback,
     pictures,
     reconcile,
     stored,
 )
 from ml_tasks.demand import model as demand
 from ml_tasks.demand.backtest import BLEND
+from ml_tasks.demand.inputs import recent_sales
 from ml_tasks.demand.launches import Launches, launches_of
 from ml_tasks.demand.model import CANDIDATES
 from ml_tasks.demand.panel import (
@@ -35,17 +38,22 @@ from ml_tasks.demand.panel import (
     weeks_stepped_over,
 )
 from ml_tasks.demand.season import season_of
+from ml_tasks.question import WEEK as EACH_WEEK
+from ml_tasks.question import Question
 from ml_tasks.shared.bias import FIGURE, BiasFigures
 from ml_tasks.shared.contest import LOWER
 from ml_tasks.shared.features import FeatureStore
 from ml_tasks.shared.model import TrainedModel
+from ml_tasks.shared.shards import WHOLE
+from ml_tasks.shared.slices import Slice
 from ml_tasks.shared.trust import COMBINED
 
-QUESTION = "demand"
-BIAS = BiasFigures(FIGURE, rows=evaluate.TOTALS)
-CONTEST = {"wrmsse": LOWER, "mase": LOWER}
-BASELINES = demand.SIMPLE
-TRAINED_EACH = "week"
+if TYPE_CHECKING:
+    import psycopg
+
+    from ml_tasks.lookback.happened import Due
+
+NAME = "demand"
 NO_MODEL = "no_model"
 QUANTITIES = ("demand_units_p10", "demand_units_p50", "demand_units_p90")
 MEAN = "demand_units_mean"
@@ -54,83 +62,110 @@ ASLEEP = f"no sale in the last {AWAKE_WEEKS} weeks"
 TOO_YOUNG = f"the shop had sold for fewer than {evaluate.MIN_WEEKS} whole weeks"
 
 
-def train(training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
-    """Backtest, weigh the candidates, and fit again to all weeks before `training_date`."""
-    panel = panel_of(store.product_weeks(training_date), training_date)
-    if panel.n_weeks < evaluate.MIN_WEEKS:
-        report = {"decision": f"{TOO_YOUNG}: nothing is forecast"}
-        return TrainedModel(NO_MODEL, training_date, {"reason": TOO_YOUNG}, report=report)
-    panel = panel.in_packs(pack_of(panel))
-    tested = backtest.backtest(panel, seed)
-    report = evaluate.report(tested)
-    every = range(len(tested.origins))
-    weights = backtest.weights(tested, every)
-    forecasts = {n: backtest.with_blend(tested, weights.of_product, n) for n in every}
-    shifts = backtest.bands_of(tested, forecasts, (BLEND,))[BLEND]
-    fitted = demand.fit(panel, seed) if tested.is_fitted else demand.unfitted(panel)
-    return TrainedModel(
-        BLEND,
-        training_date,
-        parameters={
-            "seed": seed,
-            "count_weeks": panel.n_weeks,
-            stored.PACK: panel.pack,
-            "origin_dates": [str(panel.week(origin)) for origin in tested.origins],
-            stored.LEVEL: level.factor(tested, forecasts, shifts),
-            **stored.bands(shifts),
-        },
-        artefacts=stored.files(fitted, weights),
-        metrics=evaluate.headlines(report)
-        | {
-            "arima_own_parameters_rate": float(fitted.arima.is_own.mean()),
-            "arima_fits_replaced_count": float(fitted.arima.count_diverged),
-        },
-        report={
-            "decision": "nothing could be tested",
-            "warnings": eligibility.warnings(panel, tested, report),
-            **report,
-            COMBINED: evaluate.combined(weights.of_product, len(tested.origins)),
-            evaluate.TOTALS: evaluate.totals(tested),
-        },
-        plots=pictures.plots(tested, report),
-    )
+class Demand(Question):
+    """Demand: how many units will a product sell in each of the next eight weeks?"""
+
+    name = NAME
+    contest: ClassVar[dict[str, str]] = {"wrmsse": LOWER, "mase": LOWER}
+    baselines = demand.SIMPLE
+    bias = BiasFigures(FIGURE, rows=evaluate.TOTALS)
+    trained_each = EACH_WEEK
+    horizons_days = (7 * HORIZON_WEEKS,)
+    tested_days = 7 * HORIZON_WEEKS
+    headline = "wrmsse"
+
+    def train(self, training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
+        """Backtest, weigh the candidates, and fit again to all weeks before `training_date`."""
+        panel = panel_of(store.product_weeks(training_date), training_date)
+        if panel.n_weeks < evaluate.MIN_WEEKS:
+            report = {"decision": f"{TOO_YOUNG}: nothing is forecast"}
+            return TrainedModel(NO_MODEL, training_date, {"reason": TOO_YOUNG}, report=report)
+        panel = panel.in_packs(pack_of(panel))
+        tested = backtest.backtest(panel, seed)
+        report = evaluate.report(tested)
+        every = range(len(tested.origins))
+        weights = backtest.weights(tested, every)
+        forecasts = {n: backtest.with_blend(tested, weights.of_product, n) for n in every}
+        shifts = backtest.bands_of(tested, forecasts, (BLEND,))[BLEND]
+        fitted = demand.fit(panel, seed) if tested.is_fitted else demand.unfitted(panel)
+        return TrainedModel(
+            BLEND,
+            training_date,
+            parameters={
+                "seed": seed,
+                "count_weeks": panel.n_weeks,
+                stored.PACK: panel.pack,
+                "origin_dates": [str(panel.week(origin)) for origin in tested.origins],
+                stored.LEVEL: level.factor(tested, forecasts, shifts),
+                **stored.bands(shifts),
+            },
+            artefacts=stored.files(fitted, weights),
+            metrics=evaluate.headlines(report)
+            | {
+                "arima_own_parameters_rate": float(fitted.arima.is_own.mean()),
+                "arima_fits_replaced_count": float(fitted.arima.count_diverged),
+            },
+            report={
+                "decision": "nothing could be tested",
+                "warnings": eligibility.warnings(panel, tested, report),
+                **report,
+                COMBINED: evaluate.combined(weights.of_product, len(tested.origins)),
+                evaluate.TOTALS: evaluate.totals(tested),
+            },
+            plots=pictures.plots(tested, report),
+        )
+
+    def reads(self, model: TrainedModel) -> bool:
+        """Whether this code can score with a model; one with other candidates is trained anew."""
+        return model.name != BLEND or stored.is_known(model.artefacts)
+
+    def score_shard(
+        self, as_of_date: date, model: TrainedModel, store: FeatureStore
+    ) -> dict[str, pd.DataFrame]:
+        """The rows of the products of the store's shard, but for what depends on all others.
+
+        All sales are read: what is usual in the shop is the same in every shard.
+        """
+        panel = _panel(as_of_date, model, store)
+        own = store.shard.holds(panel.product_ids.tolist())
+        return {NAME: _scores(panel, own, as_of_date, model)}
+
+    def joined(
+        self,
+        parts: Collection[Mapping[str, pd.DataFrame]],
+        as_of_date: date,
+        model: TrainedModel,
+        store: FeatureStore,
+    ) -> Iterator[dict[str, pd.DataFrame]]:
+        """The rows of all shards as one, with expected units that add up to the totals."""
+        panel = _panel(as_of_date, model, store)
+        scores = pd.concat([part[NAME] for part in parts])
+        yield {NAME: _with_means(scores, panel, as_of_date, model)}
+
+    def inputs(self, as_of_date: date, store: FeatureStore) -> pd.DataFrame:
+        """Recent units and prices of the store's products that sold any."""
+        sales = recent_sales(store.product_weeks(as_of_date), as_of_date)
+        return sales if store.shard == WHOLE else sales[store.shard.holds(sales.index)]
+
+    def past_inputs(
+        self, training_date: date, months: Iterable[date], store: FeatureStore
+    ) -> Iterator[pd.DataFrame]:
+        """The same on past dates, all from the weeks known on the training date."""
+        weeks = store.product_weeks(training_date)
+        return (recent_sales(weeks, month) for month in months)
+
+    def horizon_begins(self, scored_date: date) -> date:
+        """The first Monday on or after the scored date."""
+        return first_forecast_week(scored_date)
+
+    def compared(self, connection: psycopg.Connection[Any], due: Due) -> list[Slice]:
+        """Figures of past forecasts, of all weeks and by week ahead."""
+        store = FeatureStore(connection)
+        past = panel_of(store.product_weeks(due.scored_date), due.scored_date)
+        return lookback.of_products(lookback.products(connection, due), past)
 
 
-def reads(model: TrainedModel) -> bool:
-    """Whether this code can score with a model; one with other candidates is trained anew."""
-    return model.name != BLEND or stored.is_known(model.artefacts)
-
-
-def score(as_of_date: date, model: TrainedModel, store: FeatureStore) -> dict[str, pd.DataFrame]:
-    """Eight rows per product that was ever sold; those without a recent sale say so."""
-    panel = _panel(as_of_date, model, store)
-    every = np.ones(len(panel.product_ids), dtype=bool)
-    scores = _scores(panel, every, as_of_date, model)
-    return {QUESTION: _with_means(scores, panel, as_of_date, model)}
-
-
-def score_shard(
-    as_of_date: date, model: TrainedModel, store: FeatureStore
-) -> dict[str, pd.DataFrame]:
-    """The rows of the products of the store's shard, but for what depends on all others.
-
-    All sales are read: what is usual in the shop is the same in every shard.
-    """
-    panel = _panel(as_of_date, model, store)
-    own = store.shard.holds(panel.product_ids.tolist())
-    return {QUESTION: _scores(panel, own, as_of_date, model)}
-
-
-def joined(
-    parts: Collection[Mapping[str, pd.DataFrame]],
-    as_of_date: date,
-    model: TrainedModel,
-    store: FeatureStore,
-) -> Iterator[dict[str, pd.DataFrame]]:
-    """The rows of all shards as one, with expected units that add up to the forecasts of totals."""
-    panel = _panel(as_of_date, model, store)
-    scores = pd.concat([part[QUESTION] for part in parts])
-    yield {QUESTION: _with_means(scores, panel, as_of_date, model)}
+QUESTION = Demand()
 
 
 def _panel(as_of_date: date, model: TrainedModel, store: FeatureStore) -> Panel:

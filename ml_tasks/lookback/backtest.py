@@ -22,8 +22,6 @@ IS_MORE_BETTER = {
     "abs_total_error": False,
     "wrmsse": False,
 }
-# The horizon that evaluation tests, by question.
-TESTED_DAYS = {"churn": 90, "clv": 90, "demand": 56, "survival": 180}
 
 
 @dataclass(frozen=True)

@@ -7,27 +7,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from psycopg import sql
 
-from ml_tasks.demand.panel import HORIZON_WEEKS, first_forecast_week
 from ml_tasks.shared.features import FeatureStore
 from perennial.contracts import LOOKBACK, load
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pandas as pd
     import psycopg
 
 NUMBERS = ("integer", "numeric", "double precision")
-DEMAND_DAYS = 7 * HORIZON_WEEKS
-# Days after the scored date, by question; demand's begin with its first forecast week.
-HORIZONS_DAYS = {
-    "churn": (90,),
-    "clv": (90, 365),
-    "demand": (DEMAND_DAYS,),
-    "survival": (30, 60, 90, 180),
-}
 
 
 @dataclass(frozen=True)
@@ -38,6 +31,7 @@ class Due:
         question: Whose.
         scored_date: Their as_of_date.
         horizon_days: Which horizon.
+        begins_on: Its first day.
         publication_id: Which rows are in force.
         model_name: Of the model that made them.
         model_version: Of the model that made them.
@@ -47,6 +41,7 @@ class Due:
     question: str
     scored_date: date
     horizon_days: int
+    begins_on: date
     publication_id: int
     model_name: str
     model_version: str
@@ -55,12 +50,28 @@ class Due:
     @property
     def known_on_date(self) -> date:
         """The first day after the horizon."""
-        begin = first_forecast_week(self.scored_date) if self.question == "demand" else None
-        return (begin or self.scored_date) + timedelta(days=self.horizon_days)
+        return self.begins_on + timedelta(days=self.horizon_days)
 
 
-def due(connection: psycopg.Connection[Any], as_of_date: date) -> list[Due]:
-    """Horizons that had passed by a date and that no lookback of an earlier date has judged."""
+class Horizons(Protocol):
+    """What a question says of its horizons, see `question.Question`."""
+
+    horizons_days: ClassVar[tuple[int, ...]]
+
+    def horizon_begins(self, scored_date: date) -> date:
+        """First day of every horizon of a scored date."""
+
+
+def due(
+    connection: psycopg.Connection[Any], as_of_date: date, load: Callable[[str], Horizons]
+) -> list[Due]:
+    """Horizons that had passed by a date and that no lookback of an earlier date has judged.
+
+    Args:
+        connection: As scorer.
+        as_of_date: Nothing of that day or later is known.
+        load: The question of a name.
+    """
     publications = connection.execute(
         "select question, as_of_date, publication_id, model_name, model_version, training_date"
         " from ops.publications where as_of_date < %s and question <> %s"
@@ -77,11 +88,12 @@ def due(connection: psycopg.Connection[Any], as_of_date: date) -> list[Due]:
             [LOOKBACK, as_of_date],
         ).fetchall()
     )
+    horizons = {name: load(name) for name in dict.fromkeys(row[0] for row in publications)}
     passed = [
-        Due(question, scored_date, horizon_days, *publication)
-        for question, scored_date, *publication in publications
-        for horizon_days in HORIZONS_DAYS.get(question, ())
-        if (question, scored_date, horizon_days) not in judged
+        Due(name, scored_date, days, horizons[name].horizon_begins(scored_date), *publication)
+        for name, scored_date, *publication in publications
+        for days in horizons[name].horizons_days
+        if (name, scored_date, days) not in judged
     ]
     return [one for one in passed if one.known_on_date <= as_of_date]
 
@@ -111,35 +123,12 @@ def customers(connection: psycopg.Connection[Any], one: Due) -> pd.DataFrame:
         " where scores.as_of_date = %(scored_date)s"
         " and scores.publication_id = %(publication_id)s and scores.score_status = 'scored'"
         ' order by scores.customer_id collate "C"'
-    ).format(columns=_columns(one.question), scores=_scores(one.question))
-    return FeatureStore(connection).read(query, _params(one))
+    ).format(columns=_columns(one.question), scores=score_table(one.question))
+    return FeatureStore(connection).read(query, params(one))
 
 
-def products(connection: psycopg.Connection[Any], one: Due) -> pd.DataFrame:
-    """Forecast weeks of products beside the units that were sold in them.
-
-    Returns:
-        One row per product_id and horizon_weeks, ordered by them: week_start_date, the forecast's
-        quantiles and mean, and `happened_units`.
-    """
-    query = sql.SQL(
-        "select scores.product_id, scores.week_start_date, scores.horizon_weeks,"
-        " scores.demand_units_p10, scores.demand_units_p50, scores.demand_units_p90,"
-        " scores.demand_units_mean,"
-        " coalesce(demand.sold_units, 0) as happened_units"
-        " from {scores} as scores"
-        " left join marts.fct_demand_weekly as demand"
-        " on scores.product_id = demand.product_id"
-        " and scores.week_start_date = demand.week_start_date"
-        " and demand.week_start_date < %(known_on_date)s"
-        " where scores.as_of_date = %(scored_date)s"
-        " and scores.publication_id = %(publication_id)s and scores.score_status = 'scored'"
-        ' order by scores.product_id collate "C", scores.horizon_weeks'
-    ).format(scores=_scores(one.question))
-    return FeatureStore(connection).read(query, _params(one))
-
-
-def _params(one: Due) -> dict[str, Any]:
+def params(one: Due) -> dict[str, Any]:
+    """Bind parameters scored_date, known_on_date, publication_id."""
     return {
         "scored_date": one.scored_date,
         "known_on_date": one.known_on_date,
@@ -147,7 +136,8 @@ def _params(one: Due) -> dict[str, Any]:
     }
 
 
-def _scores(question: str) -> sql.Identifier:
+def score_table(question: str) -> sql.Identifier:
+    """The question's own table."""
     return sql.Identifier("scores", question)
 
 

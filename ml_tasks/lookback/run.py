@@ -14,15 +14,14 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from expectations.lookback import gate_lookback
-from ml_tasks.demand.panel import panel_of
-from ml_tasks.lookback import backtest, figures, happened
+from ml_tasks import question as questions
+from ml_tasks.lookback import backtest, happened
 from ml_tasks.lookback.happened import Due
 from ml_tasks.shared import registry, slices, trust
 from ml_tasks.shared.bias import FIGURE, bias_of
-from ml_tasks.shared.features import FeatureStore
 from ml_tasks.shared.model import TrainedModel
 from ml_tasks.shared.publish import publish
-from ml_tasks.shared.run import late_file_ids_of, question_module
+from ml_tasks.shared.run import late_file_ids_of
 from ml_tasks.shared.slices import Slice
 from perennial import contracts
 from perennial.contracts import LOOKBACK
@@ -53,7 +52,7 @@ def look_back(settings: Settings, as_of_date: date, run_id: str) -> dict[str, An
     rows: list[Row] = []
     with connect(settings, "scorer") as connection:
         late_file_ids = late_file_ids_of(connection, LOOKBACK, as_of_date)
-        for one in happened.due(connection, as_of_date):
+        for one in happened.due(connection, as_of_date, questions.load):
             log.info("judging %s of %s after %d days", one.question, one.scored_date,
                      one.horizon_days)  # fmt: skip
             report = registry.report_of(
@@ -73,33 +72,28 @@ def look_back(settings: Settings, as_of_date: date, run_id: str) -> dict[str, An
 
 def backtest_of(report: Mapping[str, Any], one: Due) -> Mapping[str, list[float]]:
     """The figures of the model's own backtest by cut, for the horizon that it tests; else none."""
-    if one.horizon_days != backtest.TESTED_DAYS.get(one.question):
+    asked = questions.load(one.question)
+    if one.horizon_days != asked.tested_days:
         return {}
     of_cuts = backtest.of_cuts(report, one.model_name)
-    figures = getattr(question_module(one.question), "BIAS", None)
-    if figures is None:
+    if asked.bias is None:
         return of_cuts
-    return {**of_cuts, FIGURE: list(bias_of(report, one.model_name, figures).of_cuts)}
+    return {**of_cuts, FIGURE: list(bias_of(report, one.model_name, asked.bias).of_cuts)}
 
 
 def judge(
     connection: psycopg.Connection[Any], one: Due, of_cuts: Mapping[str, list[float]]
 ) -> list[Row]:
     """Rows of scores.lookback for one past date and horizon."""
-    if one.question == "demand":
-        store = FeatureStore(connection)
-        past = panel_of(store.product_weeks(one.scored_date), one.scored_date)
-        found = figures.of_products(happened.products(connection, one), past)
-    else:
-        told = figures.of_customers(one.question, one.horizon_days)
-        found = slices.judged(happened.customers(connection, one), told)
+    asked = questions.load(one.question)
+    found = asked.compared(connection, one)
     rows = [
         _row(one, figure, part.name) | _judged(figure, value, part, of_cuts)
         for part in found
         for figure, value in part.values.items()
         if math.isfinite(value)
     ]
-    return rows or [_row(one, figures.HEADLINES[one.question], slices.ALL) | UNKNOWN]
+    return rows or [_row(one, asked.headline, slices.ALL) | UNKNOWN]
 
 
 def _judged(

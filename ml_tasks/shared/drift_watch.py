@@ -13,75 +13,34 @@ import pandas as pd
 from expectations.drift import gate_drift
 from ml_tasks.shared import drift
 from ml_tasks.shared.model import TrainedModel, canonical_json
-from ml_tasks.shared.shards import WHOLE
 from perennial.warehouse import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
+    from ml_tasks.question import Question
     from ml_tasks.shared.features import FeatureStore
-    from ml_tasks.shared.run import Question
     from perennial.settings import Settings
 
-RECENT_WEEKS = (4, 13)
-WEEK = pd.Timedelta(weeks=1)
 
-
-def with_reference(
-    model: TrainedModel, question: str, module: Question, store: FeatureStore
-) -> TrainedModel:
+def with_reference(model: TrainedModel, question: Question, store: FeatureStore) -> TrainedModel:
     """The model with the distributions of its training date among its files.
 
     Args:
         model: As trained.
-        question: Whose it is.
-        module: Asked what the model answers on its training date.
+        question: Its inputs are kept, and what the model scores on its training date.
         store: Read for the training date and the months before it.
     """
     day = model.training_date
+    before = question.past_inputs(day, drift.month_starts(day), store)
+    scores = question.score(day, model, store)[question.name]
     stored = {
-        drift.FEATURES: drift.reference(
-            inputs(question, day, store), _months(question, day, store)
-        ),
-        drift.SCORES: drift.reference(scored(module.score(day, model, store)[question])),
+        drift.FEATURES: drift.reference(question.inputs(day, store), before),
+        drift.SCORES: drift.reference(scored(scores)),
     }
     return replace(
         model, artefacts={**model.artefacts, drift.FILE: canonical_json(stored).encode()}
     )
-
-
-def inputs(question: str, as_of_date: date, store: FeatureStore) -> pd.DataFrame:
-    """What a question is fed for a date, of the store's shard.
-
-    Returns:
-        One row per customer, or per product that is sold.
-    """
-    if question == "demand":
-        sales = _recent_sales(store.product_weeks(as_of_date), as_of_date)
-        return sales if store.shard == WHOLE else sales[store.shard.holds(sales.index)]
-    return store.snapshot(as_of_date)
-
-
-def _months(question: str, training_date: date, store: FeatureStore) -> Iterator[pd.DataFrame]:
-    """The inputs of the months before a date, oldest first, read one at a time."""
-    months = drift.month_starts(training_date)
-    if question == "demand":
-        weeks = store.product_weeks(training_date)
-        return (_recent_sales(weeks, month) for month in months)
-    return (store.snapshot(month) for month in months)
-
-
-def _recent_sales(weeks: pd.DataFrame, as_of_date: date) -> pd.DataFrame:
-    """Units and price of the last weeks before a date, of each product that sold any."""
-    ended = weeks["week_start_date"] + WEEK <= pd.Timestamp(as_of_date)
-    columns = {}
-    for count in RECENT_WEEKS:
-        is_recent = weeks["week_start_date"] + (count + 1) * WEEK > pd.Timestamp(as_of_date)
-        of_product = weeks[ended & is_recent].groupby("product_id")
-        columns[f"sold_units_{count}w"] = of_product["sold_units"].sum()
-        columns[f"avg_unit_price_amount_{count}w"] = of_product["avg_unit_price_amount"].mean()
-    frame = pd.DataFrame(columns)
-    return frame[frame[f"sold_units_{RECENT_WEEKS[-1]}w"] > 0]
 
 
 def tallies(model: TrainedModel) -> dict[str, drift.Tally]:

@@ -11,11 +11,11 @@ from collections import Counter
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 
+from ml_tasks import question as questions
 from ml_tasks.shared import bias, champions, drift, drift_watch, registry, sharded, trust
 from ml_tasks.shared.features import FeatureStore
 from ml_tasks.shared.model import TrainedModel, training_date_of
@@ -26,9 +26,7 @@ from perennial import contracts
 from perennial.warehouse import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
-
-    import pandas as pd
+    from collections.abc import Iterable, Iterator, Mapping
 
     from perennial.settings import Settings
 
@@ -36,26 +34,6 @@ log = logging.getLogger(__name__)
 
 SEED = 7
 MAX_OVERTAKEN = 3  # so often a date is read anew because another run published it meanwhile
-
-
-class Question(Protocol):
-    """What `ml_tasks/<question>/run.py` offers.
-
-    Where a row depends on other rows of its date, also `score_shard`, which is `score` without what
-    does, and `joined`, which adds it: given the rows of all shards, it yields them one by one.
-    """
-
-    QUESTION: str
-    CONTEST: dict[str, str]  # figures that decide between two models -> lower or higher is better
-    BASELINES: Collection[str]  # what the report's cuts call them
-
-    def train(self, training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
-        """Fit on what was known by a date, and evaluate out of time."""
-
-    def score(
-        self, as_of_date: date, model: TrainedModel, store: FeatureStore
-    ) -> dict[str, pd.DataFrame]:
-        """Rows of each score table for a date, of the customers that the store holds."""
 
 
 def score_question(
@@ -84,7 +62,7 @@ def _score_and_publish(
     started = time.monotonic()
     model = _model_of(settings, question, as_of_date)
     model_ready = time.monotonic()
-    scoring = Scoring(question, as_of_date, run_id, model, question_module(question))
+    scoring = Scoring(questions.load(question), as_of_date, run_id, model)
     counted = drift_watch.tallies(model)
     with _reading(settings) as (connection, reader):
         read_at = now(connection)
@@ -108,7 +86,7 @@ def _score_and_publish(
             )
     drifted = drift_watch.watch(settings, question, as_of_date, model, counted, run_id)
     report = registry.report_of(settings, question, model.training_date, model.model_version)
-    biased = bias.warnings(report, model.name, getattr(scoring.module, "BIAS", None))
+    biased = bias.warnings(report, model.name, scoring.asked.bias)
     words = trust.of_report(report)
     summary["warnings"] = [
         *summary["warnings"],
@@ -158,7 +136,7 @@ def score_shard(
     model = _model_of(settings, question, as_of_date)
     model_ready = time.monotonic()
     shard = Shard(shard_number, settings.shards)
-    scoring = Scoring(question, as_of_date, run_id, model, question_module(question))
+    scoring = Scoring(questions.load(question), as_of_date, run_id, model)
     row_counts: Counter[str] = Counter()
     with _reading(settings) as (connection, reader):
         read_at = now(connection)
@@ -238,8 +216,7 @@ def champion_of(settings: Settings, question: str, as_of_date: date) -> TrainedM
 
 def _readable(question: str, model: TrainedModel | None) -> TrainedModel | None:
     """The model, unless it was stored in a form that the question's code no longer reads."""
-    reads = getattr(question_module(question), "reads", None)
-    return model if model is None or reads is None or reads(model) else None
+    return model if model is None or questions.load(question).reads(model) else None
 
 
 def train_model(
@@ -248,13 +225,12 @@ def train_model(
     """Train, store, and read back: the first run and every later one then do the same."""
     log.info("training %s for %s", question, training_date)
     with connect(settings, "scorer") as connection:
-        store, module = FeatureStore(connection, for_training=True), question_module(question)
-        trained = module.train(training_date, store, SEED)
+        store, asked = FeatureStore(connection, for_training=True), questions.load(question)
+        trained = asked.train(training_date, store, SEED)
         trained = replace(trained, data=list(store.reads))
-        trained = drift_watch.with_reference(trained, question, module, store)
-    totals = getattr(module, "BIAS", None)
-    report = bias.with_warnings(trained.report, trained.name, totals)
-    words = trust.in_words(report, trained.name, module.CONTEST, module.BASELINES, totals)
+        trained = drift_watch.with_reference(trained, asked, store)
+    report = bias.with_warnings(trained.report, trained.name, asked.bias)
+    words = trust.in_words(report, trained.name, asked.contest, asked.baselines, asked.bias)
     trained = replace(trained, report={**report, trust.TRUST: words})
     tags[registry.RECIPE] = registry.recipe(question)
     return registry.add(settings, question, trained, tags)
@@ -318,8 +294,3 @@ def late_file_ids_of(
         [question, as_of_date],
     )
     return [row[0] for row in rows]
-
-
-def question_module(question: str) -> Question:
-    """The question's own code."""
-    return cast(Question, import_module(f"ml_tasks.{question}.run"))

@@ -32,8 +32,8 @@ from perennial.contracts import CUSTOMER_KEY
 if TYPE_CHECKING:
     import psycopg
 
+    from ml_tasks.question import Question
     from ml_tasks.shared.model import TrainedModel
-    from ml_tasks.shared.run import Question
 
 log = logging.getLogger(__name__)
 
@@ -50,11 +50,15 @@ Frames = Mapping[str, pd.DataFrame]
 class Scoring:
     """What is scored, by which run, with which model."""
 
-    question: str
+    asked: Question
     as_of_date: date
     run_id: str
     model: TrainedModel
-    module: Question
+
+    @property
+    def question(self) -> str:
+        """Its name."""
+        return self.asked.name
 
 
 @dataclass(frozen=True)
@@ -94,11 +98,10 @@ def score_part(
         late_file_ids: Noted before this.
         read_at: Now.
     """
-    score = getattr(scoring.module, "score_shard", scoring.module.score)
-    frames = score(scoring.as_of_date, scoring.model, store)
+    frames = scoring.asked.score_shard(scoring.as_of_date, scoring.model, store)
     counted = drift_watch.tallies(scoring.model).get(drift.FEATURES)
     if counted:
-        counted.add(drift_watch.inputs(scoring.question, scoring.as_of_date, store))
+        counted.add(scoring.asked.inputs(scoring.as_of_date, store))
     log.info("%s %s: scored shard %s", scoring.question, scoring.as_of_date, store.shard)
     return Part(frames, late_file_ids, read_at, counted.as_json() if counted else None)
 
@@ -254,5 +257,4 @@ def joined(scoring: Scoring, parts: Collection[Part], store: FeatureStore) -> It
         store: Reads everybody.
     """
     frames = [part.frames for part in parts]
-    join = getattr(scoring.module, "joined", None)
-    return join(frames, scoring.as_of_date, scoring.model, store) if join else iter(frames)
+    return scoring.asked.joined(frames, scoring.as_of_date, scoring.model, store)

@@ -10,6 +10,8 @@ from dataclasses import replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
+from ml_tasks import question as questions
+from ml_tasks.question import WEEK
 from ml_tasks.shared import champions, contest, registry
 from ml_tasks.shared.champions import (
     KEPT,
@@ -22,7 +24,7 @@ from ml_tasks.shared.champions import (
 )
 from ml_tasks.shared.contest import Column, baseline_of, column_of
 from ml_tasks.shared.model import training_date_of
-from ml_tasks.shared.run import champion_of, name_champion, question_module, train_model
+from ml_tasks.shared.run import champion_of, name_champion, train_model
 from perennial.text import markdown
 from perennial.warehouse import connect
 
@@ -34,7 +36,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-WEEK = "week"  # a question's TRAINED_EACH, if not month
 NOTHING = "nothing"  # a contest's outcome if there was nothing to decide
 
 
@@ -59,7 +60,7 @@ def contend(
     challenger = _challenger(settings, question, training_date)
     registry.name(settings, question, registry.CHALLENGER, challenger.model_version)
     decision, reason, columns = _judge(settings, question, training_date, champion, challenger)
-    judged_by = question_module(question).CONTEST
+    judged_by = questions.load(question).contest
     if why:
         reason = f"{reason}. Asked for: {why}"
     if decision != NOTHING:
@@ -148,7 +149,7 @@ def newest_training_date(settings: Settings, question: str) -> date:
     newest: date | None = row[0] if row else None
     if newest is None:
         raise ChampionError(f"{question} was never scored: `make run` first")
-    if getattr(question_module(question), "TRAINED_EACH", "") == WEEK:
+    if questions.load(question).trained_each == WEEK:
         return newest - timedelta(days=newest.weekday())
     return training_date_of(newest)
 
@@ -203,7 +204,7 @@ def _contest(
     """Compare the recipes: today's, at the champion's training date, with the champion's own."""
     again = _challenger_at(settings, question, champion)
     of_cuts = _columns(settings, question, champion, again)
-    judged_by = question_module(question).CONTEST
+    judged_by = questions.load(question).contest
     compared = contest.compare(of_cuts["champion"], of_cuts["challenger"], judged_by)
     if again.model_version == champion.model_version or contest.is_equal(compared):
         if challenger.name == champion.name:
@@ -236,7 +237,7 @@ def _untested(
 def _columns(
     settings: Settings, question: str, champion: TrainedModel, challenger: TrainedModel
 ) -> dict[str, Column]:
-    module = question_module(question)
+    asked = questions.load(question)
     reports = {
         role: registry.report_of(settings, question, model.training_date, model.model_version)
         for role, model in (("champion", champion), ("challenger", challenger))
@@ -245,7 +246,7 @@ def _columns(
         "champion": column_of(champion.name, reports["champion"]),
         "challenger": column_of(challenger.name, reports["challenger"]),
     }
-    baseline = baseline_of(reports["challenger"], module.BASELINES, module.CONTEST)
+    baseline = baseline_of(reports["challenger"], asked.baselines, asked.contest)
     return {**columns, "baseline": baseline}
 
 

@@ -16,10 +16,10 @@ import pandas as pd
 from ml_tasks.customer_model import chance, order_process
 from ml_tasks.customer_model.chance import PROCESS
 from ml_tasks.customer_model.known import Known
-from ml_tasks.lookback.figures import survival as figures_of_customers
 from ml_tasks.shared import slices
 from ml_tasks.shared.metrics import calibration_error
 from ml_tasks.shared.plots import lines, reliability
+from ml_tasks.survival import figures as figures_of
 from ml_tasks.survival.aft import fit_aft
 from ml_tasks.survival.anchored import AnchoredModel, anchored, process_survival
 from ml_tasks.survival.model import HORIZONS_DAYS, CoxModel, fit_cox
@@ -153,7 +153,7 @@ def served(test: pd.DataFrame, survival: np.ndarray) -> dict[str, Any]:
         expected_days_to_next_order=survival[:, 1:].sum(axis=1),
         happened_days=test["days"],
     )
-    told = partial(figures_of_customers, horizon_days=MIN_FOLLOW_UP_DAYS)
+    told = partial(figures_of.figures, horizon_days=MIN_FOLLOW_UP_DAYS)
     return slices.as_report(slices.judged(rows, told))
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 
@@ -14,12 +14,14 @@ from ml_tasks.churn.outcomes import is_learnable
 from ml_tasks.customer_model import chance
 from ml_tasks.customer_model.chance import ChanceModel
 from ml_tasks.customer_model.known import HORIZON_DAYS, Known
+from ml_tasks.question import Question
 from ml_tasks.shared.bias import BiasFigures
 from ml_tasks.shared.contest import HIGHER, LOWER
 from ml_tasks.shared.features import FeatureStore
 from ml_tasks.shared.model import TrainedModel, canonical_json
 from ml_tasks.shared.plots import lines
 from ml_tasks.shared.trust import COMBINED
+from ml_tasks.survival import figures
 from ml_tasks.survival.anchored import AnchoredModel, Survival, restored
 from ml_tasks.survival.curves import CURVE_COLUMNS, curves_by_group
 from ml_tasks.survival.effects import EFFECT_COLUMNS, fit_effects, with_reasons
@@ -36,63 +38,108 @@ from ml_tasks.survival.observations import observations_of
 from ml_tasks.survival.recency import MIN_EVENTS, MIN_FOLLOW_UP_DAYS, RecencyModel, fit_recency
 from ml_tasks.survival.shop_days import fit_shop_days
 
-QUESTION = "survival"
-BIAS = BiasFigures("mean_order_probability_90d", "ordered_rate_90d", is_rate=True)
-CONTEST = {"integrated_brier": LOWER, "concordance": HIGHER}
-BASELINES = (RecencyModel.name,)
+NAME = "survival"
 MODEL_FILE, CURVES_FILE, EFFECTS_FILE = "model.json", "curves.json", "effects.json"
 NO_MODEL = "no_model"
 MAX_CUSTOMERS = 30_000  # their whole histories fit a small machine; more move no curve
 NO_EFFECTS = "the model is older than its effects"
 
 
-def train(training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
-    """Fit on all grid snapshots before `training_date`, by what was known on it.
+class TimeToOrder(Question):
+    """Survival: when will a known customer be back?"""
 
-    A hazard that was observed for less than a year goes on at its mean rate, and the model's name
-    says so.
-    """
-    known_date = pd.Timestamp(training_date)
-    observations = observations_of(store.next_orders(training_date, MAX_CUSTOMERS))
-    if not is_enough(observations, known_date):
-        reason = too_little(observations, known_date)
-        return TrainedModel(NO_MODEL, training_date, {"reason": reason})
-    counts = store.shop_days(training_date)
-    shop_days = fit_shop_days(store.snapshot(training_date), counts)
-    fitted = _fit_chance(training_date, store, seed)
-    told = Told.of(fitted.known, fitted.told) if fitted else None
-    report, plots = evaluate(observations, known_date, counts, told)
-    curves = curves_by_group(observations)
-    effects, check = fit_effects(observations, shop_days)
-    cox, recency = fit_cox(observations, known_date, shop_days), fit_recency(observations)
-    model: Survival = cox if cox and is_better(report) else recency
-    if fitted:
-        shapes = tuple(shape for shape in (cox, recency) if shape)
-        model = AnchoredModel(fitted.model, shapes)
-    is_extended = model.observed_days < CAP_DAYS
-    groups = [part for cut in report[:1] for part in cut["groups"] if part["model"] == model.name]
-    return TrainedModel(
-        name=model.name + ("_extended" if is_extended else ""),
-        training_date=training_date,
-        parameters={"observed_days": model.observed_days, "cap_days": CAP_DAYS},
-        artefacts={
-            MODEL_FILE: canonical_json(
-                model.to_dict() if isinstance(model, AnchoredModel) else to_dict(model)
-            ).encode(),
-            **(model.chance.artefacts() if isinstance(model, AnchoredModel) else {}),
-            CURVES_FILE: curves.to_json(orient="columns", double_precision=15).encode(),
-            EFFECTS_FILE: effects.to_json(orient="columns", double_precision=15).encode(),
-        },
-        metrics=headlines(report) | {"count_observations": float(len(observations))},
-        report={
-            "decision": _decision(model.name, fitted, report, check),
-            "proportional_hazards": check,
-            "cuts": report,
-            **({COMBINED: str(fitted.combination)} if fitted else {}),
-            "warnings": [warning for part in groups for warning in part["warnings"]],
-        },
-        plots={**plots, "survival_curves.png": _plot(curves)},
-    )
+    name = NAME
+    contest: ClassVar[dict[str, str]] = {"integrated_brier": LOWER, "concordance": HIGHER}
+    baselines = (RecencyModel.name,)
+    bias = BiasFigures("mean_order_probability_90d", "ordered_rate_90d", is_rate=True)
+    horizons_days = HORIZONS_DAYS
+    tested_days = max(HORIZONS_DAYS)
+    headline = "concordance"
+
+    def train(self, training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
+        """Fit on all grid snapshots before `training_date`, by what was known on it.
+
+        A hazard that was observed for less than a year goes on at its mean rate, and the model's
+        name says so.
+        """
+        known_date = pd.Timestamp(training_date)
+        observations = observations_of(store.next_orders(training_date, MAX_CUSTOMERS))
+        if not is_enough(observations, known_date):
+            reason = too_little(observations, known_date)
+            return TrainedModel(NO_MODEL, training_date, {"reason": reason})
+        counts = store.shop_days(training_date)
+        shop_days = fit_shop_days(store.snapshot(training_date), counts)
+        fitted = _fit_chance(training_date, store, seed)
+        told = Told.of(fitted.known, fitted.told) if fitted else None
+        report, plots = evaluate(observations, known_date, counts, told)
+        curves = curves_by_group(observations)
+        effects, check = fit_effects(observations, shop_days)
+        cox, recency = fit_cox(observations, known_date, shop_days), fit_recency(observations)
+        model: Survival = cox if cox and is_better(report) else recency
+        if fitted:
+            shapes = tuple(shape for shape in (cox, recency) if shape)
+            model = AnchoredModel(fitted.model, shapes)
+        is_extended = model.observed_days < CAP_DAYS
+        newest = [part for cut in report[:1] for part in cut["groups"]]
+        groups = [part for part in newest if part["model"] == model.name]
+        return TrainedModel(
+            name=model.name + ("_extended" if is_extended else ""),
+            training_date=training_date,
+            parameters={"observed_days": model.observed_days, "cap_days": CAP_DAYS},
+            artefacts={
+                MODEL_FILE: canonical_json(
+                    model.to_dict() if isinstance(model, AnchoredModel) else to_dict(model)
+                ).encode(),
+                **(model.chance.artefacts() if isinstance(model, AnchoredModel) else {}),
+                CURVES_FILE: curves.to_json(orient="columns", double_precision=15).encode(),
+                EFFECTS_FILE: effects.to_json(orient="columns", double_precision=15).encode(),
+            },
+            metrics=headlines(report) | {"count_observations": float(len(observations))},
+            report={
+                "decision": _decision(model.name, fitted, report, check),
+                "proportional_hazards": check,
+                "cuts": report,
+                **({COMBINED: str(fitted.combination)} if fitted else {}),
+                "warnings": [warning for part in groups for warning in part["warnings"]],
+            },
+            plots={**plots, "survival_curves.png": _plot(curves)},
+        )
+
+    def reads(self, model: TrainedModel) -> bool:
+        """Whether this code can score with a model; one stored by an older form is trained anew."""
+        stored = json.loads(model.artefacts.get(MODEL_FILE, b"{}"))
+        return "levels" not in stored.get("shop_days", {})
+
+    def score_shard(
+        self, as_of_date: date, model: TrainedModel, store: FeatureStore
+    ) -> dict[str, pd.DataFrame]:
+        """The rows of the customers that the store holds."""
+        snapshots = store.snapshot(as_of_date)
+        if model.name == NO_MODEL:
+            return {NAME: _not_scored(snapshots, model.parameters["reason"])}
+        fitted = restored(json.loads(model.artefacts[MODEL_FILE]), model.artefacts)
+        return {NAME: _scored(predict(fitted, snapshots, pd.Timestamp(as_of_date)))}
+
+    def joined(
+        self,
+        parts: Collection[Mapping[str, pd.DataFrame]],
+        as_of_date: date,
+        model: TrainedModel,
+        store: FeatureStore,
+    ) -> Iterator[dict[str, pd.DataFrame]]:
+        """The rows of each shard; beside the first, the shop's curves and effects."""
+        del as_of_date, store
+        of_the_shop = _curves_and_effects(model)
+        for part in parts:
+            yield {**part, **of_the_shop}
+            of_the_shop = {}
+
+    def figures(self, rows: pd.DataFrame, horizon_days: int) -> dict[str, float]:
+        """See `ml_tasks.survival.figures`."""
+        return figures.figures(rows, horizon_days)
+
+
+QUESTION = TimeToOrder()
 
 
 def too_little(observations: pd.DataFrame, known_date: pd.Timestamp) -> str:
@@ -103,42 +150,6 @@ def too_little(observations: pd.DataFrame, known_date: pd.Timestamp) -> str:
         f"customers were watched for {days} days and placed {observations['is_ordered'].sum()} "
         f"further orders; needed are {MIN_FOLLOW_UP_DAYS} days and {MIN_EVENTS} orders"
     )
-
-
-def reads(model: TrainedModel) -> bool:
-    """Whether this code can score with a model; one stored by an older form is trained anew."""
-    stored = json.loads(model.artefacts.get(MODEL_FILE, b"{}"))
-    return "levels" not in stored.get("shop_days", {})
-
-
-def score(as_of_date: date, model: TrainedModel, store: FeatureStore) -> dict[str, pd.DataFrame]:
-    """Every known customer's chances of an order, and the curves as of the training date."""
-    return next(joined([score_shard(as_of_date, model, store)], as_of_date, model, store))
-
-
-def score_shard(
-    as_of_date: date, model: TrainedModel, store: FeatureStore
-) -> dict[str, pd.DataFrame]:
-    """The rows of the customers that the store holds."""
-    snapshots = store.snapshot(as_of_date)
-    if model.name == NO_MODEL:
-        return {QUESTION: _not_scored(snapshots, model.parameters["reason"])}
-    fitted = restored(json.loads(model.artefacts[MODEL_FILE]), model.artefacts)
-    return {QUESTION: _scored(predict(fitted, snapshots, pd.Timestamp(as_of_date)))}
-
-
-def joined(
-    parts: Collection[Mapping[str, pd.DataFrame]],
-    as_of_date: date,
-    model: TrainedModel,
-    store: FeatureStore,
-) -> Iterator[dict[str, pd.DataFrame]]:
-    """The rows of each shard; beside the first the curves and effects, which are of the shop."""
-    del as_of_date, store
-    of_the_shop = _curves_and_effects(model)
-    for part in parts:
-        yield {**part, **of_the_shop}
-        of_the_shop = {}
 
 
 def _curves_and_effects(model: TrainedModel) -> dict[str, pd.DataFrame]:

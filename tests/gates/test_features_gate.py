@@ -7,14 +7,9 @@ from datetime import date
 import pytest
 
 from expectations import features
-from expectations.features import (
-    NEXT_ORDER_COLUMNS,
-    OUTCOME_COLUMNS,
-    PRODUCT_WEEK_COLUMNS,
-    SNAPSHOT_COLUMNS,
-    gate_features,
-)
+from expectations.features import gate_features
 from expectations.gate import GateFailed
+from perennial import feature_models
 from perennial.settings import Settings
 from perennial.warehouse import connect
 
@@ -23,7 +18,7 @@ AS_OF = date(2011, 9, 10)
 # Customers 1 to 20 ordered on 2011-01-n and 2011-09-03; products 1 to 3 sell since 2011-08-01.
 GOOD_SHOP = """
 drop table if exists marts.fct_orders, features.customer_snapshots, features.customer_outcomes,
-    features.customer_next_orders, features.product_weeks cascade;
+    features.customer_next_orders, features.product_weeks, features.shop_days cascade;
 create table marts.fct_orders as
     select 'c' || n as customer_id, false as is_guest, day as ordered_date
     from generate_series(1, 20) as n,
@@ -61,6 +56,10 @@ create table features.customer_next_orders as
         date '2011-09-01' - snapshot_date as duration_days, false as is_ordered
     from generate_series(1, 20) as n,
         lateral (values (date '2011-02-01'), (date '2011-06-01')) as dates (snapshot_date);
+create table features.shop_days as
+    select as_of_date, day_date, 20 as count_customers, 1 as count_new_customers
+    from (values (date '2011-01-01'), (date '2011-08-31')) as days (day_date),
+        lateral (values (date '2011-09-10'), (date '2011-09-01')) as dates (as_of_date);
 create table features.product_weeks as
     select as_of_date, 'p' || n as product_id, week::date as week_start_date, 5 as sold_units,
         10.00::numeric(18, 2) as sold_amount, 2.0000::numeric(18, 4) as avg_unit_price_amount,
@@ -93,11 +92,13 @@ def test_a_good_shop_passes_without_a_warning(gate_home, results):
         "features.customer_outcomes",
         "features.customer_next_orders",
         "features.product_weeks",
+        "features.shop_days",
     }
 
 
 SNAPSHOTS, OUTCOMES = "features.customer_snapshots", "features.customer_outcomes"
 NEXT_ORDERS, WEEKS = "features.customer_next_orders", "features.product_weeks"
+DAYS = "features.shop_days"
 
 
 @pytest.mark.parametrize(
@@ -151,6 +152,15 @@ NEXT_ORDERS, WEEKS = "features.customer_next_orders", "features.product_weeks"
             " from {table} where week_start_date = '2011-08-29'", "every week"),  # not over yet
         (WEEKS, "update {table} set sold_units = -1", "sold_units"),
         (WEEKS, "update {table} set sold_amount = null", "sold_amount"),
+        # days of the shop
+        (DAYS, "delete from {table} where as_of_date = '2011-09-10'", "row_count"),
+        (DAYS, "insert into {table} select * from {table} limit 1", "unique: "),
+        (DAYS, "update {table} set count_customers = 0, count_new_customers = 0",
+         "count_customers"),
+        (DAYS, "update {table} set count_new_customers = 21",
+         "count_customers, count_new_customers"),
+        (DAYS, "update {table} set day_date = as_of_date where day_date = '2011-08-31'",
+         "before the date"),
     ],
 )  # fmt: skip
 def test_a_planted_fault_stops_the_run(gate_home, table, fault, rule):
@@ -162,14 +172,10 @@ def test_a_planted_fault_stops_the_run(gate_home, table, fault, rule):
 @pytest.mark.parametrize(
     ("table", "column"),
     [
-        (table, column)
-        for table, columns in {
-            SNAPSHOTS: SNAPSHOT_COLUMNS,
-            OUTCOMES: OUTCOME_COLUMNS,
-            NEXT_ORDERS: NEXT_ORDER_COLUMNS,
-            WEEKS: PRODUCT_WEEK_COLUMNS,
-        }.items()
-        for column in (columns[1], columns[-1])  # one that rules need, one that none is about
+        (f"features.{model.name}", column)
+        for model in feature_models.load()
+        # one that rules need, one that none is about
+        for column in (model.column_names[1], model.column_names[-1])
     ],
 )
 def test_a_missing_column_stops_the_run(gate_home, table, column):

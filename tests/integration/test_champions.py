@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from datetime import date
+from typing import ClassVar
 
 import pytest
 
+from ml_tasks import question as questions
+from ml_tasks.question import Question
 from ml_tasks.shared import champions, drift_watch, registry, run
 from ml_tasks.shared.champions import ChampionError
 from ml_tasks.shared.contest import HIGHER
@@ -22,11 +25,12 @@ CUTS = ("2010-12-01", "2011-03-01")
 NOISE = (0.00, 0.02)  # of each cut, whatever the model
 
 
-class Planted:
+class Planted(Question):
     """A question whose recipe has a quality: its AUC over that of the baseline, per cut."""
 
-    CONTEST = {"auc": HIGHER}  # noqa: RUF012
-    BASELINES = ("guess",)
+    name = "planted"
+    contest: ClassVar[dict[str, str]] = {"auc": HIGHER}
+    baselines = ("guess",)
 
     def __init__(self) -> None:
         self.gains = (0.20, 0.20)
@@ -53,8 +57,7 @@ def one_home(start_home: Callable[..., Settings]) -> Settings:
 @pytest.fixture
 def planted(monkeypatch: pytest.MonkeyPatch) -> Planted:
     question = Planted()
-    for module in ("ml_tasks.shared.run", "ml_tasks.shared.training"):
-        monkeypatch.setattr(f"{module}.question_module", lambda _: question)
+    monkeypatch.setattr(questions, "load", lambda _: question)
     monkeypatch.setattr(registry, "recipe", lambda _: f"recipe {question.gains}")
     # the home has no features whose distribution could be kept
     monkeypatch.setattr(drift_watch, "with_reference", lambda model, *_: model)

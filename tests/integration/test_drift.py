@@ -12,6 +12,8 @@ import pandas as pd
 import pytest
 
 from dags.shared.alerts import tell_warnings
+from ml_tasks import question as questions
+from ml_tasks.question import Question
 from ml_tasks.shared import drift_watch
 from ml_tasks.shared.features import FeatureStore
 from ml_tasks.shared.model import TrainedModel
@@ -41,15 +43,15 @@ def home(start_home: Callable[..., Settings]) -> Settings:
     return settings
 
 
-class Answers:
+class Answers(Question):
     """A question that scores each customer known on the training date."""
 
-    QUESTION = "churn"
+    name = "churn"
 
     def train(self, training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
         return TrainedModel("m", training_date, {"seed": seed})
 
-    def score(
+    def score_shard(
         self, as_of_date: date, model: TrainedModel, store: FeatureStore
     ) -> dict[str, pd.DataFrame]:
         chance = store.snapshot(TRAINED)["net_spend_amount"] / 100
@@ -87,9 +89,9 @@ def test_drift_is_told_and_replaced(
     }
     with connect(home, "scorer") as connection:
         store = FeatureStore(connection)
-        question: Any = Answers()
+        question = Answers()
         model = question.train(TRAINED, store, 7)
-        model = drift_watch.with_reference(model, "churn", question, store)
+        model = drift_watch.with_reference(model, question, store)
         now, frames = store.snapshot(TRAINED), question.score(SCORED, model, store)
     scores = frames["churn"]
     again = watch(home, model, now, scores, "as ever")
@@ -139,7 +141,7 @@ def test_demand_is_fed_what_sold_lately() -> None:
             )
 
     store: Any = Weeks()
-    found = drift_watch.inputs("demand", date(2024, 3, 6), store)
+    found = questions.load("demand").inputs(date(2024, 3, 6), store)
     assert found.index.tolist() == ["a"]
     assert found.loc["a", ["sold_units_4w", "sold_units_13w"]].tolist() == [6, 7]
     assert found.loc["a", "avg_unit_price_amount_4w"] == pytest.approx(4.0)

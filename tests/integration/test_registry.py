@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from typing import ClassVar
 
 import fsspec
 import pandas as pd
@@ -15,7 +16,10 @@ import pytest
 from mlflow.server.auth.sqlalchemy_store import SqlAlchemyStore
 
 from local import mlflow
+from ml_tasks import question as questions
+from ml_tasks.question import Question
 from ml_tasks.shared import registry, run
+from ml_tasks.shared.contest import HIGHER
 from ml_tasks.shared.model import TrainedModel
 from ml_tasks.shared.registry import RegistryError
 from perennial.settings import Settings
@@ -226,8 +230,12 @@ def test_the_password_file_of_mlflows_admin_holds_though_it_was_lost(home):
     assert users.get_user("admin").is_admin
 
 
-class Coin:
+class Coin(Question):
     """A question that gives each customer one chance, and counts how often it was trained."""
+
+    name = "churn"
+    contest: ClassVar[dict[str, str]] = {"auc": HIGHER}
+    baselines = ("guess",)
 
     def __init__(self, chance: float) -> None:
         self.chance = chance
@@ -237,7 +245,7 @@ class Coin:
         self.training_dates.append(training_date)
         return TrainedModel("coin", training_date, {"chance": self.chance, "seed": seed})
 
-    def score(
+    def score_shard(
         self, as_of_date: date, model: TrainedModel, store: object
     ) -> dict[str, pd.DataFrame]:
         frame = pd.DataFrame({"customer_id": [f"c{number}" for number in range(1, 51)]})
@@ -263,7 +271,7 @@ class Coin:
 @pytest.fixture
 def coin(monkeypatch: pytest.MonkeyPatch) -> Coin:
     question = Coin(0.25)
-    monkeypatch.setattr(run, "question_module", lambda _: question)
+    monkeypatch.setattr(questions, "load", lambda _: question)
     return question
 
 

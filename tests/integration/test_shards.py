@@ -14,10 +14,11 @@ import pytest
 from psycopg import sql
 
 from ingest.sample_shop import generate, write
+from ml_tasks import question as questions
 from ml_tasks.demand import lstm
-from ml_tasks.shared import drift_watch, sharded
+from ml_tasks.shared import sharded
 from ml_tasks.shared.publish import clean_superseded
-from ml_tasks.shared.run import question_module, score_question, score_shard
+from ml_tasks.shared.run import score_question, score_shard
 from ml_tasks.shared.shards import shard_number, shards
 from perennial import contracts
 from perennial.settings import Settings
@@ -199,21 +200,21 @@ def test_whoever_publishes_makes_what_is_missing_and_uses_no_other_runs_parts(
 def test_a_slow_run_puts_no_older_rows_in_force(
     home: Settings, in_one_piece: tuple, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module, read = question_module("churn"), drift_watch.inputs
+    asked = questions.load("churn")
     scored, quick = [], ["quick"]
 
     def score_and_count(*arguments: Any) -> dict[str, pd.DataFrame]:
         scored.append(arguments)
-        return module_score(*arguments)
+        return score(*arguments)
 
     def read_while_another_publishes(*arguments: Any) -> pd.DataFrame:
         while quick:
             score_question(home, "churn", AS_OF, quick.pop())
         return read(*arguments)
 
-    module_score = module.score_shard
-    monkeypatch.setattr(module, "score_shard", score_and_count)
-    monkeypatch.setattr(drift_watch, "inputs", read_while_another_publishes)
+    score, read = asked.score_shard, asked.inputs
+    monkeypatch.setattr(asked, "score_shard", score_and_count)
+    monkeypatch.setattr(asked, "inputs", read_while_another_publishes)
     score_question(home, "churn", AS_OF, "slow")
     with connect(home, "scorer") as connection:
         runs = connection.execute("select run_id from ops.publications where question = 'churn'")

@@ -11,6 +11,8 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
+from ml_tasks.shared.shards import WHOLE
+
 FIRST_DAY = pd.Timestamp("2020-01-01")
 WINDOWS = (30, 90, 180, 365)
 
@@ -24,6 +26,7 @@ class PlantedShop:
     season: np.ndarray
 
     one_in = 1
+    shard = WHOLE
 
     def sample_for(self, training_date: date, horizon_days: int) -> PlantedShop:
         return self

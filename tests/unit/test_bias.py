@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from ml_tasks import question as questions_of
 from ml_tasks.shared import bias
 from ml_tasks.shared.bias import BiasFigures, bias_of, with_warnings
-from ml_tasks.shared.run import question_module
 from perennial.contracts import questions
 
 TOTAL = BiasFigures("predicted", "came")
@@ -92,4 +92,4 @@ def test_the_report_says_it_beside_what_it_warned_of_before():
 
 @pytest.mark.parametrize("question", questions())
 def test_every_question_says_where_its_bias_is(question):
-    assert isinstance(question_module(question).BIAS, BiasFigures)
+    assert isinstance(questions_of.load(question).bias, BiasFigures)

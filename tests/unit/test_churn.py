@@ -39,12 +39,12 @@ def labelled(shop):
 
 @pytest.fixture(scope="module")
 def trained(shop):
-    return run.train(TRAINING_DATE, shop, seed=1)
+    return run.QUESTION.train(TRAINING_DATE, shop, seed=1)
 
 
 @pytest.fixture(scope="module")
 def scores(shop, trained):
-    return run.score(SCORED_DATE, trained, shop)["churn"]
+    return run.QUESTION.score(SCORED_DATE, trained, shop)["churn"]
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +115,7 @@ def test_a_model_read_back_from_json_and_files_scores_the_same(shop, trained, sc
         json.loads(canonical_json(trained.parameters)),
         {name: bytes(content) for name, content in trained.artefacts.items()},
     )
-    again = run.score(SCORED_DATE, stored, shop)["churn"]
+    again = run.QUESTION.score(SCORED_DATE, stored, shop)["churn"]
     pd.testing.assert_frame_equal(again, scores, check_exact=True)
     assert stored.model_version == trained.model_version
 
@@ -134,8 +134,8 @@ def test_of_noise_nothing_is_told(shop, labelled):
     rng = np.random.default_rng(0)
     noise = labelled.assign(outcome_count_orders=rng.integers(0, 2, len(labelled)))
     store = Store(shop.snapshot(SCORED_DATE), noise, shop.shop_days(SCORED_DATE))
-    model = run.train(TRAINING_DATE, store, seed=1)
-    scores = run.score(SCORED_DATE, model, store)["churn"]
+    model = run.QUESTION.train(TRAINING_DATE, store, seed=1)
+    scores = run.QUESTION.score(SCORED_DATE, model, store)["churn"]
     checked(scores, TABLE)
     probability = scores["churn_probability_90d"]
     # the process, which looks at no outcome, says .2; what it missed so far puts it right
@@ -144,12 +144,12 @@ def test_of_noise_nothing_is_told(shop, labelled):
 
 
 def test_a_shop_too_young_to_test_a_model_is_scored_and_says_so(shop):
-    model = run.train(date(2020, 5, 1), shop, seed=1)
+    model = run.QUESTION.train(date(2020, 5, 1), shop, seed=1)
     assert model.name == MODEL
     assert "no past date" in model.report["decision"]
     weights = model.parameters["model"]["weights"]
     assert list(weights.values()) == pytest.approx([1 / 3] * 3, abs=1e-6)
-    scores = run.score(date(2020, 5, 10), model, shop)["churn"]
+    scores = run.QUESTION.score(date(2020, 5, 10), model, shop)["churn"]
     checked(scores, TABLE)
     happened = with_outcome(shop.orders, shop.snapshot(date(2020, 5, 10)), 90)
     stayed_away = happened["outcome_count_orders"] == 0
@@ -158,10 +158,10 @@ def test_a_shop_too_young_to_test_a_model_is_scored_and_says_so(shop):
 
 def test_a_baseline_that_is_clearly_better_is_published(shop, monkeypatch):
     monkeypatch.setattr(chance, "combined", lambda _, told: np.full(len(told), 0.5))
-    model = run.train(TRAINING_DATE, shop, seed=1)
+    model = run.QUESTION.train(TRAINING_DATE, shop, seed=1)
     assert model.name in BASELINES
     assert "gives way to" in model.report["decision"]
-    checked(run.score(SCORED_DATE, model, shop)["churn"], TABLE)
+    checked(run.QUESTION.score(SCORED_DATE, model, shop)["churn"], TABLE)
 
 
 def test_a_model_of_before_scores_as_it_did(shop, labelled):
@@ -171,8 +171,8 @@ def test_a_model_of_before_scores_as_it_did(shop, labelled):
     stored = TrainedModel(
         ClockTrees.name, TRAINING_DATE, parameters, {run.TREES_FILE: trees.trees.trees}
     )
-    assert run.reads(stored)
-    scores = run.score(SCORED_DATE, stored, shop)["churn"]
+    assert run.QUESTION.reads(stored)
+    scores = run.QUESTION.score(SCORED_DATE, stored, shop)["churn"]
     said = 1 - trees.predict(shop.snapshot(SCORED_DATE))
     assert scores["churn_probability_90d"].to_numpy() == pytest.approx(said)
 
@@ -187,12 +187,12 @@ def test_a_model_of_before_scores_as_it_did(shop, labelled):
 )
 def test_where_nothing_can_be_learnt_every_row_says_why(shop, labelled, outcome):
     store = Store(shop.snapshot(SCORED_DATE), outcome(labelled), shop.shop_days(SCORED_DATE))
-    model = run.train(TRAINING_DATE, store, seed=1)
-    scores = run.score(SCORED_DATE, model, store)["churn"]
+    model = run.QUESTION.train(TRAINING_DATE, store, seed=1)
+    scores = run.QUESTION.score(SCORED_DATE, model, store)["churn"]
     checked(scores, TABLE)
     assert set(scores["score_status"]) == {"not_scored"}
     assert scores["score_reason"].str.contains("fewer than 30 past outcomes").all()
-    why = run.score(SCORED_DATE, model, store)["churn_reasons"]
+    why = run.QUESTION.score(SCORED_DATE, model, store)["churn_reasons"]
     checked(why, contracts.load("churn").table("churn_reasons"))
     assert set(why["customer_id"]) == set(scores["customer_id"])
     assert model.report["eligibility"]["is_eligible"] is False
@@ -200,14 +200,14 @@ def test_where_nothing_can_be_learnt_every_row_says_why(shop, labelled, outcome)
 
 def test_one_customer_alone_is_scored(shop, trained):
     alone = Store(shop.snapshot(SCORED_DATE).head(1), None)
-    scores = run.score(SCORED_DATE, trained, alone)["churn"]
+    scores = run.QUESTION.score(SCORED_DATE, trained, alone)["churn"]
     assert checked(scores, TABLE).num_rows == 1
     assert scores["churn_percentile_90d"].tolist() == [100.0]
 
 
 def test_a_date_with_no_customer_has_no_row(shop, trained):
     nobody = Store(shop.snapshot(SCORED_DATE).head(0), None)
-    assert run.score(SCORED_DATE, trained, nobody)["churn"].empty
+    assert run.QUESTION.score(SCORED_DATE, trained, nobody)["churn"].empty
 
 
 def test_longer_silence_never_lowers_churn(shop, trained):
@@ -250,10 +250,10 @@ def test_a_relative_band_tells_customers_of_one_shop_apart(probability, bands):
 def test_a_baseline_is_published_with_reasons(shop, name, monkeypatch):
     monkeypatch.setattr(run, "evaluate", lambda *_: untested(name))
     monkeypatch.setattr(chance, "tell", lambda *_: chance.nothing_told())
-    model = run.train(TRAINING_DATE, shop, seed=1)
+    model = run.QUESTION.train(TRAINING_DATE, shop, seed=1)
     stored = replace(model, parameters=json.loads(canonical_json(model.parameters)))
-    assert (model.name, model.artefacts, run.reads(stored)) == (name, {}, True)
-    frames = run.score(SCORED_DATE, stored, shop)
+    assert (model.name, model.artefacts, run.QUESTION.reads(stored)) == (name, {}, True)
+    frames = run.QUESTION.score(SCORED_DATE, stored, shop)
     checked(frames["churn"], TABLE)
     checked(frames["churn_reasons"], contracts.load("churn").table("churn_reasons"))
 

@@ -41,12 +41,12 @@ def labelled(shop):
 
 @pytest.fixture(scope="module")
 def trained(shop):
-    return run.train(TRAINING_DATE, shop, seed=1)
+    return run.QUESTION.train(TRAINING_DATE, shop, seed=1)
 
 
 @pytest.fixture(scope="module")
 def scores(shop, trained):
-    return run.score(SCORED_DATE, trained, shop)["clv"]
+    return run.QUESTION.score(SCORED_DATE, trained, shop)["clv"]
 
 
 @pytest.fixture(scope="module")
@@ -132,8 +132,8 @@ def test_same_rows_in_any_order_give_the_same_model(shop, labelled):
 
 
 def test_the_chance_of_spend_is_that_of_churn_times_what_refunds_leave(shop, scores):
-    model = churn_run.train(TRAINING_DATE, shop, seed=1)
-    churn = churn_run.score(SCORED_DATE, model, shop)["churn"]
+    model = churn_run.QUESTION.train(TRAINING_DATE, shop, seed=1)
+    churn = churn_run.QUESTION.score(SCORED_DATE, model, shop)["churn"]
     of_order = 1 - churn["churn_probability_90d"].to_numpy()
     share = scores["spend_probability_90d"].to_numpy() / of_order
     assert share == pytest.approx(np.full(len(share), share[0]), abs=1e-9)
@@ -147,7 +147,7 @@ def test_a_model_read_back_from_json_and_files_scores_the_same(shop, trained, sc
         json.loads(canonical_json(trained.parameters)),
         {name: bytes(content) for name, content in trained.artefacts.items()},
     )
-    again = run.score(SCORED_DATE, stored, shop)["clv"]
+    again = run.QUESTION.score(SCORED_DATE, stored, shop)["clv"]
     pd.testing.assert_frame_equal(again, scores, check_exact=True)
 
 
@@ -163,10 +163,10 @@ def test_report_is_plain_json(trained):
 def test_a_probability_model_is_published_where_it_wins(shop, labelled, name, monkeypatch):
     monkeypatch.setattr(run, "evaluate", lambda *_: untested(name))
     monkeypatch.setattr(chance, "tell", lambda *_: chance.nothing_told())
-    model = run.train(TRAINING_DATE, shop, seed=1)
+    model = run.QUESTION.train(TRAINING_DATE, shop, seed=1)
     stored = replace(model, parameters=json.loads(canonical_json(model.parameters)))
-    assert (model.name, model.artefacts, run.reads(stored)) == (name, {}, True)
-    scores = run.score(SCORED_DATE, stored, shop)["clv"]
+    assert (model.name, model.artefacts, run.QUESTION.reads(stored)) == (name, {}, True)
+    scores = run.QUESTION.score(SCORED_DATE, stored, shop)["clv"]
     checked(scores, TABLE)
     assert scores["predicted_spend_amount_365d"].gt(scores["predicted_spend_amount_90d"]).all()
     assert scores["spend_probability_365d"].ge(scores["spend_probability_90d"]).all()
@@ -218,8 +218,8 @@ def test_of_noise_everybody_is_expected_alike(shop, labelled, monkeypatch):
     )
     monkeypatch.setattr(run, "evaluate", lambda *_: untested(MODEL))  # any rank wins by chance
     store = Store(shop.snapshot(SCORED_DATE), noise, shop.shop_days(SCORED_DATE))
-    model = run.train(TRAINING_DATE, store, seed=1)
-    scores = run.score(SCORED_DATE, model, store)["clv"]
+    model = run.QUESTION.train(TRAINING_DATE, store, seed=1)
+    scores = run.QUESTION.score(SCORED_DATE, model, store)["clv"]
     checked(scores, TABLE)
     assert scores["spend_probability_90d"].std() < 0.05
 
@@ -227,8 +227,8 @@ def test_of_noise_everybody_is_expected_alike(shop, labelled, monkeypatch):
 def test_without_outcomes_the_last_90_days_are_repeated(shop, labelled):
     snapshot = shop.snapshot(SCORED_DATE)
     store = Store(snapshot, labelled.head(0), shop.shop_days(SCORED_DATE))
-    model = run.train(TRAINING_DATE, store, seed=1)
-    scores = run.score(SCORED_DATE, model, store)["clv"]
+    model = run.QUESTION.train(TRAINING_DATE, store, seed=1)
+    scores = run.QUESTION.score(SCORED_DATE, model, store)["clv"]
     checked(scores, TABLE)
     assert model.name == REPEAT
     assert list(scores["predicted_spend_amount_90d"]) == list(snapshot["net_spend_amount_90d"])
@@ -249,8 +249,8 @@ def test_a_young_shop_says_no_more_than_it_knows(shop, labelled, days_watched, s
         days_since_first_order=snapshot["days_since_first_order"].clip(upper=days_watched)
     )
     store = Store(young, labelled.head(0), shop.shop_days(SCORED_DATE))
-    model = run.train(TRAINING_DATE, store, seed=1)
-    scores = run.score(SCORED_DATE, model, store)["clv"]
+    model = run.QUESTION.train(TRAINING_DATE, store, seed=1)
+    scores = run.QUESTION.score(SCORED_DATE, model, store)["clv"]
     checked(scores, TABLE)
     assert set(scores["score_status"]) == {status}
     assert scores["predicted_spend_amount_365d"].notna().all() == has_year
@@ -258,7 +258,7 @@ def test_a_young_shop_says_no_more_than_it_knows(shop, labelled, days_watched, s
 
 def test_one_customer_alone_is_scored(shop, trained, labelled):
     alone = Store(shop.snapshot(SCORED_DATE).head(1), labelled)
-    scores = run.score(SCORED_DATE, trained, alone)["clv"]
+    scores = run.QUESTION.score(SCORED_DATE, trained, alone)["clv"]
     assert checked(scores, TABLE).num_rows == 1
     assert set(scores["value_tier"]) <= set(tiers.TIERS)
 
@@ -277,7 +277,7 @@ def test_the_year_ahead_is_tested_once_there_are_two_years():
 
 
 def test_a_shop_watched_for_less_than_half_a_year_says_nothing_of_a_year(shop, trained):
-    scores = run.score(date(2020, 6, 10), trained, shop)["clv"]
+    scores = run.QUESTION.score(date(2020, 6, 10), trained, shop)["clv"]
     checked(scores, TABLE)
     assert scores["predicted_spend_amount_365d"].isna().all()
     assert scores["value_tier"].notna().all()
@@ -286,8 +286,8 @@ def test_a_shop_watched_for_less_than_half_a_year_says_nothing_of_a_year(shop, t
 def test_a_year_is_told_from_the_seasons_seen_and_the_card_says_so(trained):
     # as many customers come in the first days as in 200 later ones: the shop is older than its data
     shop = plant(count_customers=2_000, count_days=760, seed=6)
-    model = run.train(date(2020, 11, 1), shop, seed=1)
-    scores = run.score(date(2020, 11, 10), model, shop)["clv"]
+    model = run.QUESTION.train(date(2020, 11, 1), shop, seed=1)
+    scores = run.QUESTION.score(date(2020, 11, 10), model, shop)["clv"]
     checked(scores, TABLE)
     happened = with_outcome(shop.orders, shop.snapshot(date(2020, 11, 10)), 365)
     amount, mean, lower, upper = (
@@ -370,8 +370,8 @@ def test_a_model_of_before_scores_as_it_did(trained, shop, scores):
         },
         {f"{name}.ubj": part.trees for name, part in parts.items()},
     )
-    assert run.reads(stored)
-    found = run.score(SCORED_DATE, stored, shop)["clv"]
+    assert run.QUESTION.reads(stored)
+    found = run.QUESTION.score(SCORED_DATE, stored, shop)["clv"]
     checked(found, TABLE)
     said = trees.predict(shop.snapshot(SCORED_DATE))
     assert found["spend_probability_90d"].to_numpy() == pytest.approx(said)
@@ -409,7 +409,7 @@ def test_a_tier_is_left_only_by_more_than_the_margin():
 
 
 def test_nobody_flips_from_one_day_to_the_next_without_an_order(shop, trained, scores):
-    next_day = run.score(date(2021, 12, 11), trained, shop)["clv"].set_index("customer_id")
+    next_day = run.QUESTION.score(date(2021, 12, 11), trained, shop)["clv"].set_index("customer_id")
     both = scores.set_index("customer_id").join(next_day["value_tier"], rsuffix="_next")
     days = shop.snapshot(date(2021, 12, 11)).set_index("customer_id")["days_since_last_order"]
     quiet = both[days.reindex(both.index) > 1]
@@ -424,7 +424,7 @@ def test_a_tier_does_not_depend_on_who_else_is_scored(shop, trained, scores):
             is_oldest = frame["days_since_first_order"] == frame["days_since_first_order"].max()
             return frame[is_oldest | frame["customer_id"].str.endswith("3")]
 
-    few = run.score(SCORED_DATE, trained, Few())["clv"].set_index("customer_id")
+    few = run.QUESTION.score(SCORED_DATE, trained, Few())["clv"].set_index("customer_id")
     all_of_them = scores.set_index("customer_id").reindex(few.index)
     assert list(few["value_tier"]) == list(all_of_them["value_tier"])
 
@@ -444,12 +444,12 @@ def spoilt(shop):
 
 def test_one_absurd_order_moves_nobody_else(trained, scores, spoilt):
     shop, buyer = spoilt
-    model = run.train(TRAINING_DATE, shop, seed=1)
+    model = run.QUESTION.train(TRAINING_DATE, shop, seed=1)
     assert model.name == trained.name
     (warning,) = model.report["warnings"]
     assert warning.startswith("1 of 7")
     assert "beyond doubt" in warning
-    found = run.score(SCORED_DATE, model, shop)["clv"].set_index("customer_id")
+    found = run.QUESTION.score(SCORED_DATE, model, shop)["clv"].set_index("customer_id")
     checked(found.reset_index(), TABLE)
     before = scores.set_index("customer_id")
     for column in ("predicted_spend_amount_90d", "predicted_spend_amount_365d"):
@@ -471,8 +471,8 @@ def test_a_baseline_too_takes_it_as_usual(shop, spoilt, name, monkeypatch):
     monkeypatch.setattr(chance, "tell", lambda *_: chance.nothing_told())
     sums = []
     for one in (shop, spoilt[0]):
-        model = run.train(TRAINING_DATE, one, seed=1)
-        said = run.score(SCORED_DATE, model, one)["clv"]
+        model = run.QUESTION.train(TRAINING_DATE, one, seed=1)
+        said = run.QUESTION.score(SCORED_DATE, model, one)["clv"]
         sums.append(said[["predicted_spend_amount_90d", "predicted_spend_amount_365d"]].sum())
     assert sums[1].to_numpy() == pytest.approx(sums[0].to_numpy(), rel=0.02)
 

@@ -42,6 +42,7 @@ from ml_tasks.demand.season import season_of, without_outliers
 from ml_tasks.shared import bias
 from ml_tasks.shared.check import checked
 from ml_tasks.shared.model import TrainedModel, canonical_json
+from ml_tasks.shared.shards import WHOLE
 from perennial import contracts
 from perennial.contracts import ContractError
 
@@ -73,6 +74,8 @@ def simple(units: np.ndarray) -> model.Forecasts:
 
 class Store:
     """Sales of the weeks from MONDAY on, shape (n_products, n_weeks)."""
+
+    shard = WHOLE
 
     def __init__(self, units: np.ndarray) -> None:
         self.units = units
@@ -284,7 +287,7 @@ def from_first_sale(units: np.ndarray) -> np.ndarray:
 def test_young_products_of_a_shop_of_rarely_sold_ones_sell_at_its_rate(n_weeks, seed):
     units = rarely_sold(0.04, 2_000, n_weeks, seed)
     shop, day = Store(units), MONDAY + timedelta(days=7 * n_weeks)
-    frame = run.score(day, run.train(day, shop, seed=7), shop)["demand"]
+    frame = run.QUESTION.score(day, run.QUESTION.train(day, shop, seed=7), shop)["demand"]
     checked(frame, TABLE)
     first_week = np.where(units.any(axis=1), units.argmax(axis=1), -1)
     young = np.flatnonzero(first_week >= n_weeks - 8)
@@ -379,7 +382,7 @@ def test_quantiles_are_none_where_the_mean_leaves_no_room(expected, least, quant
 @pytest.mark.parametrize(("p90", "is_kept"), [(0.0, True), (0.02, False), (0.04, True)])
 def test_contract_refuses_a_mean_above_the_upper_quantile(poisson_shop, trained, p90, is_kept):
     day = MONDAY + timedelta(days=7 * 100)
-    frame = run.score(day, trained, poisson_shop[0])["demand"]
+    frame = run.QUESTION.score(day, trained, poisson_shop[0])["demand"]
     frame.loc[0, [*run.QUANTITIES, run.MEAN]] = [0.0, 0.0, p90, 0.04]
     if is_kept:
         checked(frame, TABLE)
@@ -910,13 +913,13 @@ def poisson_shop():
 def trained(poisson_shop):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lstm, "TRAINING_STEPS", 60)
-        return run.train(MONDAY + timedelta(days=7 * 100), poisson_shop[0], seed=7)
+        return run.QUESTION.train(MONDAY + timedelta(days=7 * 100), poisson_shop[0], seed=7)
 
 
 def test_scores_keep_the_contract_and_bands_their_promise(poisson_shop, trained):
     shop, rates = poisson_shop
     tuesday = MONDAY + timedelta(days=7 * 100 + 1)
-    frame = run.score(tuesday, trained, shop)["demand"]
+    frame = run.QUESTION.score(tuesday, trained, shop)["demand"]
     rows = checked(frame, TABLE)
     assert rows.num_rows == 60 * 8
     scored = frame[frame["score_status"] == "scored"]
@@ -931,7 +934,7 @@ def test_scores_keep_the_contract_and_bands_their_promise(poisson_shop, trained)
 
 
 def test_product_without_a_recent_sale_says_so(poisson_shop, trained):
-    frame = run.score(MONDAY + timedelta(days=7 * 100), trained, poisson_shop[0])["demand"]
+    frame = run.QUESTION.score(MONDAY + timedelta(days=7 * 100), trained, poisson_shop[0])["demand"]
     asleep = frame[frame["product_id"] == "p0059"]
     assert asleep["horizon_weeks"].tolist() == list(range(1, 9))
     assert set(asleep["score_reason"]) == {run.ASLEEP}
@@ -946,15 +949,20 @@ def test_scores_follow_from_parameters_and_files_alone(poisson_shop, trained):
         {name: bytes(content) for name, content in trained.artefacts.items()},
     )
     day = MONDAY + timedelta(days=7 * 104)
-    for name, frame in run.score(day, stored, poisson_shop[0]).items():
-        pd.testing.assert_frame_equal(frame, run.score(day, trained, poisson_shop[0])[name])
+    for name, frame in run.QUESTION.score(day, stored, poisson_shop[0]).items():
+        pd.testing.assert_frame_equal(
+            frame, run.QUESTION.score(day, trained, poisson_shop[0])[name]
+        )
 
 
 @pytest.mark.usefixtures("few_steps")
 def test_equal_sales_give_the_equal_model():
     shop = Store(np.random.default_rng(9).poisson(6, (12, 70)).astype(float))
     day = MONDAY + timedelta(days=7 * 70)
-    assert run.train(day, shop, 7).model_version == run.train(day, shop, 7).model_version
+    assert (
+        run.QUESTION.train(day, shop, 7).model_version
+        == run.QUESTION.train(day, shop, 7).model_version
+    )
 
 
 @pytest.mark.usefixtures("few_steps")
@@ -962,9 +970,9 @@ def test_order_of_rows_changes_nothing():
     shop, day = Store(np.random.default_rng(26).poisson(6, (12, 70))), MONDAY + timedelta(490)
     shuffled = Store(shop.units)
     shuffled.product_weeks = lambda day: shop.product_weeks(day).sample(frac=1, random_state=1)
-    models = run.train(day, shop, 7), run.train(day, shuffled, 7)
+    models = run.QUESTION.train(day, shop, 7), run.QUESTION.train(day, shuffled, 7)
     assert models[0].model_version == models[1].model_version
-    frames = [run.score(day, models[0], store)["demand"] for store in (shop, shuffled)]
+    frames = [run.QUESTION.score(day, models[0], store)["demand"] for store in (shop, shuffled)]
     pd.testing.assert_frame_equal(*frames)
 
 
@@ -973,7 +981,7 @@ def _by_name(shop: Store, day: date, names: dict[str, str] | None = None) -> pd.
     renamed, names = Store(shop.units), names or {}
     frame_of = shop.product_weeks
     renamed.product_weeks = lambda day: frame_of(day).replace({"product_id": names})
-    frame = run.score(day, run.train(day, renamed, 7), renamed)["demand"]
+    frame = run.QUESTION.score(day, run.QUESTION.train(day, renamed, 7), renamed)["demand"]
     former = {new: old for old, new in names.items()}
     frame = frame.replace({"product_id": former}).set_index(["product_id", "horizon_weeks"])
     return frame.sort_index()[[*run.QUANTITIES, run.MEAN]].astype(float)
@@ -1022,8 +1030,8 @@ def peak_shop():
 def _wrmsse(units: np.ndarray, n_weeks: int) -> tuple[str, float]:
     """The model's name, and its error of the weeks from 96 to 101."""
     shop, day = Store(units), shop_day(n_weeks)
-    trained = run.train(day, shop, seed=7)
-    frame = run.score(day, trained, shop)["demand"]
+    trained = run.QUESTION.train(day, shop, seed=7)
+    frame = run.QUESTION.score(day, trained, shop)["demand"]
     median = frame["demand_units_p50"].to_numpy(dtype=float).reshape(len(units), 8)
     weeks = slice(96 - n_weeks, 102 - n_weeks)
     actual, history = units[:, 96:102], units[:, :94]
@@ -1052,7 +1060,7 @@ def test_a_week_or_some_products_more_or_less_change_little(peak_shop, few_steps
 @pytest.mark.usefixtures("few_steps")
 def test_blend_stored_by_an_older_form_still_scores():
     shop = Store(np.random.default_rng(45).poisson(6, (12, 70)).astype(float))
-    trained = run.train(shop_day(70), shop, seed=7)
+    trained = run.QUESTION.train(shop_day(70), shop, seed=7)
     products = json.loads(trained.artefacts["products.json"])
     added = ("season_shares", "candidates")
     older = {name: value for name, value in products.items() if name not in added}
@@ -1060,24 +1068,24 @@ def test_blend_stored_by_an_older_form_still_scores():
         older[name] = np.full((len(products[name]), 6), 1 / 6).tolist()
     artefacts = trained.artefacts | {"products.json": canonical_json(older).encode()}
     stored = replace(trained, artefacts=artefacts)
-    assert run.reads(stored)
-    frame = run.score(shop_day(70), stored, shop)["demand"]
+    assert run.QUESTION.reads(stored)
+    frame = run.QUESTION.score(shop_day(70), stored, shop)["demand"]
     assert checked(frame, TABLE).num_rows == 8 * 12
     assert set(frame["method"]) == {model.SMOOTHING}  # the first of equal ones
     unknown = products | {"candidates": ["oracle"]}
     artefacts = trained.artefacts | {"products.json": canonical_json(unknown).encode()}
-    assert not run.reads(replace(trained, artefacts=artefacts))
+    assert not run.QUESTION.reads(replace(trained, artefacts=artefacts))
 
 
 def test_card_says_what_a_young_shop_lacks(few_steps):
     shop = Store(np.random.default_rng(27).poisson(6, (5, 30)))
-    trained = run.train(MONDAY + timedelta(days=7 * 30), shop, seed=7)
+    trained = run.QUESTION.train(MONDAY + timedelta(days=7 * 30), shop, seed=7)
     assert trained.name == backtest.BLEND
     assert trained.report["warnings"][:2] == [
         "the shop had sold for 30 whole weeks: ARIMA and the LSTM need 42, so neither is used",
         "the shop had sold for 30 whole weeks: a season needs 44, so none is expected",
     ]
-    methods = set(run.score(shop_day(30), trained, shop)["demand"]["method"])
+    methods = set(run.QUESTION.score(shop_day(30), trained, shop)["demand"]["method"])
     assert not methods & {model.ARIMA, model.LSTM}
 
 
@@ -1092,7 +1100,7 @@ def test_report_has_every_method_at_every_cut_and_pictures(trained):
 
 
 def test_report_has_the_bias_of_what_is_published_at_every_cut(poisson_shop, trained):
-    found = bias.bias_of(trained.report, trained.name, run.BIAS)
+    found = bias.bias_of(trained.report, trained.name, run.QUESTION.bias)
     assert len(found.of_cuts) == backtest.COUNT_HORIZONS - 1
     assert np.abs(found.of_cuts).max() < 0.15  # rates that never change
     assert not found.is_beyond
@@ -1103,9 +1111,9 @@ def test_report_has_the_bias_of_what_is_published_at_every_cut(poisson_shop, tra
 def test_shop_that_sold_ever_less_is_warned_of_its_totals_though_nothing_is_judged():
     rate = 0.3 * 0.93 ** np.arange(70)
     units = (np.random.default_rng(34).random((1_500, 70)) < rate).astype(float)
-    trained = run.train(MONDAY + timedelta(days=7 * 70), Store(units), seed=7)
+    trained = run.QUESTION.train(MONDAY + timedelta(days=7 * 70), Store(units), seed=7)
     assert trained.report.get("cuts") is None  # no product sold in half of the weeks
-    (warning,) = bias.warnings(trained.report, trained.name, run.BIAS)
+    (warning,) = bias.warnings(trained.report, trained.name, run.QUESTION.bias)
     assert "too high" in warning
 
 
@@ -1123,8 +1131,8 @@ def test_shop_that_sold_ever_less_is_warned_of_its_totals_though_nothing_is_judg
 )
 def test_shop_that_says_little_is_scored_without_invention(units, statuses):
     shop, day = Store(units), MONDAY + timedelta(days=7 * units.shape[1])
-    trained = run.train(day, shop, seed=7)
-    frame = run.score(day, trained, shop)["demand"]
+    trained = run.QUESTION.train(day, shop, seed=7)
+    frame = run.QUESTION.score(day, trained, shop)["demand"]
     assert checked(frame, TABLE).num_rows == 8 * len(units)
     assert set(frame["score_status"]) == statuses
     assert frame["demand_units_p90"].max() != np.inf
@@ -1135,6 +1143,6 @@ def test_product_new_since_training_is_scored():
     units = np.random.default_rng(10).poisson(6, (8, 90)).astype(float)
     units[-1, :88] = 0
     shop = Store(units)
-    trained = run.train(MONDAY + timedelta(days=7 * 86), shop, seed=7)
-    frame = run.score(MONDAY + timedelta(days=7 * 90), trained, shop)["demand"]
+    trained = run.QUESTION.train(MONDAY + timedelta(days=7 * 86), shop, seed=7)
+    frame = run.QUESTION.score(MONDAY + timedelta(days=7 * 90), trained, shop)["demand"]
     assert (frame.loc[frame["product_id"] == "p0007", "demand_units_p50"] > 0).all()

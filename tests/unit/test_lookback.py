@@ -9,10 +9,15 @@ import pandas as pd
 import pytest
 from lifelines.utils import concordance_index
 
+from ml_tasks import question as questions
+from ml_tasks.churn import figures as churn
+from ml_tasks.clv import figures as clv
+from ml_tasks.demand import lookback as demand
 from ml_tasks.demand.panel import Panel
-from ml_tasks.lookback import backtest, figures
+from ml_tasks.lookback import backtest
 from ml_tasks.lookback.happened import Due
 from ml_tasks.shared import metrics
+from ml_tasks.survival import figures as survival
 
 
 def test_churn_by_hand():
@@ -20,7 +25,7 @@ def test_churn_by_hand():
     rows = pd.DataFrame(
         {"churn_probability_90d": [0.9, 0.4, 0.5, 0.2], "happened_orders": [0, 0, 2, 1]}
     )
-    found = figures.churn(rows)
+    found = churn.figures(rows)
     assert found["auc"] == pytest.approx(3 / 4)
     assert found["brier"] == pytest.approx((0.1**2 + 0.6**2 + 0.5**2 + 0.2**2) / 4)
     assert found["mean_probability"] == pytest.approx(0.5)
@@ -38,7 +43,7 @@ def test_clv_by_hand():
             "happened_spend_amount": [12.0, 2.0, 36.0, 99.0],
         }
     )
-    found = figures.clv(rows, 90)
+    found = clv.figures(rows, 90)
     assert found["gini"] == pytest.approx(1.0)
     assert found["total_error"] == found["bias_rate"] == pytest.approx(40 / 50 - 1)
     assert found["abs_total_error"] == pytest.approx(0.2)
@@ -55,7 +60,7 @@ def test_survival_by_hand():
             "happened_days": [30.0, 31.0, np.nan],
         }
     )
-    found = figures.survival(rows, 30)
+    found = survival.figures(rows, 30)
     assert found["order_rate"] == pytest.approx(1 / 3)
     assert found["brier"] == pytest.approx((0.2**2 + 0.5**2 + 0.1**2) / 3)
     assert found["concordance"] == pytest.approx(1.0)
@@ -76,9 +81,9 @@ def test_concordance_of_nobody_who_came_can_not_be_told():
 
 
 def forecast(product: str, week: int, median: float, came: int) -> dict[str, object]:
-    quantiles = dict(zip(figures.QUANTILES, (median - 1, median, median + 1), strict=True))
+    quantiles = dict(zip(demand.QUANTILES, (median - 1, median, median + 1), strict=True))
     row = {"product_id": product, "horizon_weeks": week, "happened_units": came}
-    return row | quantiles | {figures.MEAN: median + 0.5}
+    return row | quantiles | {demand.MEAN: median + 0.5}
 
 
 def test_demand_by_hand():
@@ -96,7 +101,7 @@ def test_demand_by_hand():
             forecast("b", 1, 2, 2), forecast("b", 2, 2, 5),
         ]
     )  # fmt: skip
-    found = {part.name: part.values for part in figures.of_products(rows, past)}
+    found = {part.name: part.values for part in demand.of_products(rows, past)}
     assert set(found) == {"all", "week: 1", "week: 2"}
     a, b = np.sqrt((4 + 0) / 2 / 4), np.sqrt((0 + 9) / 2 / 1)
     assert found["all"]["wrmsse"] == pytest.approx(0.25 * a + 0.75 * b)
@@ -110,8 +115,15 @@ def test_demand_by_hand():
 def test_demand_is_known_once_its_last_week_is_over():
     """2011-09-10 is a Saturday: its weeks begin on the 12th."""
     stamp = (1, "m", "v", date(2011, 9, 1))
-    assert Due("demand", date(2011, 9, 10), 56, *stamp).known_on_date == date(2011, 11, 7)
-    assert Due("churn", date(2011, 9, 10), 90, *stamp).known_on_date == date(2011, 12, 9)
+    scored = date(2011, 9, 10)
+    for name, days, known_on in (
+        ("demand", 56, date(2011, 11, 7)),
+        ("churn", 90, date(2011, 12, 9)),
+    ):
+        asked = questions.load(name)
+        assert days in asked.horizons_days
+        due = Due(name, scored, days, asked.horizon_begins(scored), *stamp)
+        assert due.known_on_date == known_on
 
 
 def test_limit_by_hand():

@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ml_tasks import question as questions
 from ml_tasks.demand import lstm
 from ml_tasks.shared.check import checked
-from ml_tasks.shared.run import question_module
 from perennial import contracts
 from tests.unit.planted_shop import FIRST_DAY, PlantedShop, snapshot
 
@@ -113,7 +113,7 @@ SHOPS = {
 @pytest.mark.parametrize("question", contracts.questions())
 def test_odd_shop_has_rows_that_can_be(monkeypatch, question, name):
     monkeypatch.setattr(lstm, "TRAINING_STEPS", 4)
-    store, module = SHOPS[name](), question_module(question)
+    store, module = SHOPS[name](), questions.load(question)
     frames = module.score(SCORED, module.train(TRAINED, store, seed=7), store)
     contract = contracts.load(question)
     assert set(frames) == {table.name for table in contract.tables}

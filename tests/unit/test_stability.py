@@ -34,9 +34,9 @@ def shop() -> PlantedShop:
 
 def said(shop: PlantedShop, training_date: date = TRAINED) -> pd.DataFrame:
     """What is said on SCORED, by customer."""
-    model = run.train(training_date, shop, seed=1)
+    model = run.QUESTION.train(training_date, shop, seed=1)
     assert model.name == run.MODEL
-    return run.score(SCORED, model, shop)[run.QUESTION].set_index("customer_id")
+    return run.QUESTION.score(SCORED, model, shop)[run.NAME].set_index("customer_id")
 
 
 @pytest.fixture(scope="module")

@@ -300,7 +300,7 @@ def store():
 
 @pytest.fixture(scope="module")
 def trained(store):
-    return run.train(date(2021, 6, 1), store, seed=7)
+    return run.QUESTION.train(date(2021, 6, 1), store, seed=7)
 
 
 def test_the_combination_is_used_and_says_what_it_is_made_of(trained):
@@ -313,10 +313,10 @@ def test_the_combination_is_used_and_says_what_it_is_made_of(trained):
 
 
 def test_day_90_is_churns_chance_to_the_last_digit(store, trained):
-    churn = churn_run.train(date(2021, 6, 1), store, seed=7)
+    churn = churn_run.QUESTION.train(date(2021, 6, 1), store, seed=7)
     day = date(2021, 6, 10)
-    stays_away = churn_run.score(day, churn, store)["churn"]["churn_probability_90d"]
-    found = run.score(day, trained, store)["survival"]["order_probability_90d"]
+    stays_away = churn_run.QUESTION.score(day, churn, store)["churn"]["churn_probability_90d"]
+    found = run.QUESTION.score(day, trained, store)["survival"]["order_probability_90d"]
     assert found.to_numpy() == pytest.approx(1 - stays_away.to_numpy(), abs=1e-9)
 
 
@@ -340,7 +340,7 @@ def test_card_tells_the_check_of_proportional_hazards(trained):
 
 
 def test_scores_keep_the_contract_for_every_customer(store, trained):
-    frames = run.score(date(2021, 6, 10), trained, store)
+    frames = run.QUESTION.score(date(2021, 6, 10), trained, store)
     rows = checked(frames["survival"], CONTRACT.table("survival"))
     assert (
         rows["customer_id"].to_pylist() == store.snapshot(date(2021, 6, 10))["customer_id"].tolist()
@@ -354,7 +354,7 @@ def test_scores_keep_the_contract_for_every_customer(store, trained):
 
 def test_frequent_buyers_are_expected_sooner(store, trained):
     # customers' true gaps are 17, 50 or 250 days
-    frame = run.score(date(2021, 6, 10), trained, store)["survival"]
+    frame = run.QUESTION.score(date(2021, 6, 10), trained, store)["survival"]
     snapshot = store.snapshot(date(2021, 6, 10))
     often = (snapshot["count_orders_90d"] >= 4).to_numpy()
     once = (snapshot["count_orders"] == 1).to_numpy()
@@ -363,7 +363,7 @@ def test_frequent_buyers_are_expected_sooner(store, trained):
 
 
 def test_equal_data_give_equal_bytes_and_scores_follow_from_them(store, trained):
-    again = run.train(date(2021, 6, 1), store, seed=7)
+    again = run.QUESTION.train(date(2021, 6, 1), store, seed=7)
     assert again.model_version == trained.model_version
     stored = TrainedModel(
         trained.name,
@@ -371,8 +371,10 @@ def test_equal_data_give_equal_bytes_and_scores_follow_from_them(store, trained)
         json.loads(canonical_json(trained.parameters)),
         {name: bytes(content) for name, content in trained.artefacts.items()},
     )
-    for name, frame in run.score(date(2021, 6, 10), stored, store).items():
-        pd.testing.assert_frame_equal(frame, run.score(date(2021, 6, 10), trained, store)[name])
+    for name, frame in run.QUESTION.score(date(2021, 6, 10), stored, store).items():
+        pd.testing.assert_frame_equal(
+            frame, run.QUESTION.score(date(2021, 6, 10), trained, store)[name]
+        )
 
 
 @pytest.mark.parametrize(
@@ -387,9 +389,9 @@ def test_equal_data_give_equal_bytes_and_scores_follow_from_them(store, trained)
 )
 def test_shop_that_says_little_gets_no_more_than_that(first_day, hazard, name):
     shop = Store(300, first_day, hazard)
-    trained = run.train(date(2021, 6, 1), shop, seed=7)
+    trained = run.QUESTION.train(date(2021, 6, 1), shop, seed=7)
     assert trained.name == name
-    for table, frame in run.score(date(2021, 6, 10), trained, shop).items():
+    for table, frame in run.QUESTION.score(date(2021, 6, 10), trained, shop).items():
         rows = checked(frame, CONTRACT.table(table))
         assert rows.num_rows > 0
         statuses = set(rows["score_status"].to_pylist())
@@ -473,8 +475,8 @@ def test_a_model_of_the_form_before_is_trained_anew(trained):
     stored = json.loads(trained.artefacts[run.MODEL_FILE])
     stored["shop_days"] = {"first_month": "2020-01-01", "levels": [0.0]}
     old = TrainedModel("cox", date(2021, 6, 1), {}, {run.MODEL_FILE: json.dumps(stored).encode()})
-    assert (run.reads(trained), run.reads(old)) == (True, False)
-    assert run.reads(TrainedModel("no_model", date(2021, 6, 1), {}))
+    assert (run.QUESTION.reads(trained), run.QUESTION.reads(old)) == (True, False)
+    assert run.QUESTION.reads(TrainedModel("no_model", date(2021, 6, 1), {}))
 
 
 def test_planted_hazard_ratios_are_inside_their_intervals():
@@ -600,7 +602,7 @@ def test_expected_days_and_chances_are_those_of_the_own_curve(store, trained):
     day = date(2021, 6, 10)
     fitted = anchored.restored(json.loads(trained.artefacts[run.MODEL_FILE]), trained.artefacts)
     curves = fitted.survival(store.snapshot(day), pd.Timestamp(day))
-    scores = run.score(day, trained, store)["survival"]
+    scores = run.QUESTION.score(day, trained, store)["survival"]
     plain = [sum(curve[t] for t in range(1, 366)) for curve in curves]
     assert scores["expected_days_to_next_order"].tolist() == pytest.approx(plain)
     for within in (30, 60, 90, 180):
@@ -627,7 +629,7 @@ def test_model_stored_before_strata_and_shop_days_still_scores(store):
             run.CURVES_FILE: curves.to_json(orient="columns").encode(),
         },
     )
-    frames = run.score(date(2021, 6, 10), stored, store)
+    frames = run.QUESTION.score(date(2021, 6, 10), stored, store)
     orders = store.snapshot(date(2021, 6, 10))["count_orders_90d"]
     hazard = 0.3 * np.exp(0.5 * (np.log1p(orders) - 1))
     chances = frames["survival"]["order_probability_30d"].to_numpy()

@@ -1,0 +1,34 @@
+"""How good probabilities were, by the names that `model_health` has for the figures."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from ml_tasks.shared import metrics
+from ml_tasks.shared.bias import FIGURE, bias_of_rate
+
+
+def figures_of(event: np.ndarray, probability: pd.Series, rate_name: str) -> dict[str, float]:
+    """AUC, Brier score, calibration error, and mean probability against the rate.
+
+    Args:
+        event: 1.0 where it happened, else 0.0, shape (n,).
+        probability: Of the event, shape (n,).
+        rate_name: What the share of events is called.
+
+    Returns:
+        Figure -> value; NaN where it cannot be computed; empty without rows.
+    """
+    p = probability.to_numpy(dtype=float)
+    if len(p) == 0:
+        return {}
+    return {
+        "auc": metrics.auc(event, p),
+        "brier": float(np.mean((p - event) ** 2)),
+        "calibration_error": metrics.calibration_error(event, p),
+        "mean_probability": float(p.mean()),
+        rate_name: float(event.mean()),
+        "mean_error": float(p.mean() - event.mean()),
+        FIGURE: bias_of_rate(float(p.mean()), float(event.mean())),
+    }

@@ -1,0 +1,111 @@
+"""Feature models as their dbt properties describe them: columns, key, bounds, dates to check.
+
+One place says it: `dbt_project/models/features/<model>.yml`. The gate of the features follows from
+it, so a new feature model is checked without a line of Python.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from perennial.settings import DBT_PROJECT
+
+FEATURES = DBT_PROJECT / "models" / "features"
+AS_OF_DATE = "as_of_date"
+# Which rows the gate checks: those of the scored date, of its training date (the first of its
+# month), of the newest grid date whose outcomes are known.
+SCORED_DATE, TRAINING_DATE, GRID_DATE = "scored_date", "training_date", "grid_date"
+COLUMN_META, MODEL_META = {"min", "max", "required"}, {"gated_on"}
+
+
+class FeatureModelError(ValueError):
+    """The properties of a feature model are not complete; the message names file and column."""
+
+
+@dataclass(frozen=True)
+class FeatureColumn:
+    """A column and the values it may hold.
+
+    Attributes:
+        name: Its name.
+        is_required: Whether it must not be null.
+        minimum: Least value; None: no bound.
+        maximum: Largest value; None: no bound.
+    """
+
+    name: str
+    is_required: bool = False
+    minimum: float | None = None
+    maximum: float | None = None
+
+
+@dataclass(frozen=True)
+class FeatureModel:
+    """A table of features.
+
+    Attributes:
+        name: Of the table, without schema.
+        key: Columns of its primary key.
+        columns: All of them, in order.
+        gated_on: SCORED_DATE, TRAINING_DATE, GRID_DATE: whose rows the gate checks.
+    """
+
+    name: str
+    key: tuple[str, ...]
+    columns: tuple[FeatureColumn, ...]
+    gated_on: tuple[str, ...] = (SCORED_DATE,)
+
+    @property
+    def column_names(self) -> list[str]:
+        """Names, in order."""
+        return [column.name for column in self.columns]
+
+
+@cache
+def load(folder: Path = FEATURES) -> tuple[FeatureModel, ...]:
+    """All feature models, ascending by name.
+
+    Raises:
+        FeatureModelError: If one lacks a key or has an unknown entry.
+    """
+    found = []
+    for path in sorted(folder.glob("*.yml")):
+        content = yaml.safe_load(path.read_text())
+        found += [_model(entry, path.name) for entry in content.get("models", [])]
+    return tuple(sorted(found, key=lambda model: model.name))
+
+
+def _model(entry: dict[str, Any], where: str) -> FeatureModel:
+    where = f"{where}, model {entry['name']}"
+    meta = _meta(entry, MODEL_META, where)
+    keys = [c["columns"] for c in entry.get("constraints", []) if c["type"] == "primary_key"]
+    columns = tuple(_column(column, where) for column in entry.get("columns", []))
+    gated_on = tuple(meta.get("gated_on", (SCORED_DATE,)))
+    if len(keys) != 1 or not set(keys[0]) <= {column.name for column in columns}:
+        raise FeatureModelError(f"{where}: lacks a primary_key constraint of its columns")
+    if unknown := set(gated_on) - {SCORED_DATE, TRAINING_DATE, GRID_DATE}:
+        raise FeatureModelError(f"{where}: gated_on has {', '.join(sorted(unknown))}")
+    return FeatureModel(entry["name"], tuple(keys[0]), columns, gated_on)
+
+
+def _column(entry: dict[str, Any], where: str) -> FeatureColumn:
+    meta = _meta(entry, COLUMN_META, f"{where}, column {entry['name']}")
+    has_constraint = any(c["type"] == "not_null" for c in entry.get("constraints", []))
+    return FeatureColumn(
+        entry["name"],
+        is_required=has_constraint or bool(meta.get("required", False)),
+        minimum=meta.get("min"),
+        maximum=meta.get("max"),
+    )
+
+
+def _meta(entry: dict[str, Any], known: set[str], where: str) -> dict[str, Any]:
+    meta: dict[str, Any] = entry.get("config", {}).get("meta", {})
+    if unknown := sorted(set(meta) - known):
+        raise FeatureModelError(f"{where}: unknown meta {', '.join(unknown)}")
+    return meta

@@ -1,0 +1,89 @@
+"""What a question says of itself is complete, and the defaults do what they say."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any, ClassVar
+
+import pandas as pd
+import pytest
+
+from ml_tasks import question as questions
+from ml_tasks.lookback import happened
+from ml_tasks.question import MONTH, WEEK, Question
+from ml_tasks.shared.contest import HIGHER, LOWER
+from ml_tasks.shared.model import TrainedModel
+from perennial import contracts
+
+MODEL = TrainedModel("toy", date(2024, 1, 1), {})
+
+
+class Toy(Question):
+    """A question with nothing but what it must have, and a lookback."""
+
+    name = "toy"
+    contest: ClassVar[dict[str, str]] = {"auc": HIGHER}
+    baselines = ("guess",)
+    horizons_days = (10, 20)
+    headline = "share"
+
+    def score_shard(self, as_of_date: date, model: TrainedModel, store: Any) -> dict[str, Any]:
+        return {"toy": pd.DataFrame({"customer_id": store})}
+
+    def figures(self, rows: pd.DataFrame, horizon_days: int) -> dict[str, float]:
+        return {"share": float((rows["happened_days"] <= horizon_days).mean())}
+
+
+@pytest.mark.parametrize("name", contracts.questions())
+def test_every_question_is_complete(name):
+    asked = questions.load(name)
+    assert asked.name == name
+    assert set(asked.contest.values()) <= {HIGHER, LOWER}
+    assert asked.contest
+    assert asked.baselines
+    assert asked.trained_each in (MONTH, WEEK)
+    assert asked.tested_days in asked.horizons_days
+    assert asked.headline
+
+
+def test_rows_of_shards_are_joined_as_they_are_unless_a_question_says_more():
+    toy = Toy()
+    assert list(toy.score(date(2024, 1, 2), MODEL, ["a", "b"])["toy"]["customer_id"]) == ["a", "b"]
+    parts = [toy.score_shard(date(2024, 1, 2), MODEL, part) for part in (["a"], ["b"])]
+    joined = list(toy.joined(parts, date(2024, 1, 2), MODEL, None))
+    assert [list(part["toy"]["customer_id"]) for part in joined] == [["a"], ["b"]]
+    assert toy.reads(MODEL)
+
+
+def test_a_new_question_is_compared_on_its_own_horizons(monkeypatch):
+    """Nothing but the question itself names it: neither its horizons nor its figures."""
+    scored = date(2024, 1, 1)
+
+    class Connection:
+        def execute(self, query: str, _: object) -> Connection:
+            self.rows = (
+                [("toy", scored, 1, "toy", "v", scored)] if "publication_id" in query else []
+            )
+            if "distinct" in query:
+                self.rows = [("toy", scored, 10)]  # judged before
+            return self
+
+        def fetchall(self) -> list[tuple[Any, ...]]:
+            return self.rows
+
+    connection: Any = Connection()
+    assert happened.due(connection, date(2024, 1, 20), lambda _: Toy()) == []
+    (due,) = happened.due(connection, date(2024, 1, 21), lambda _: Toy())
+    assert (due.question, due.horizon_days, due.known_on_date) == ("toy", 20, date(2024, 1, 21))
+    rows = pd.DataFrame(
+        {
+            "customer_id": [f"{n}" for n in range(200)],
+            "country": "A",
+            "days_since_first_order": 100,
+            "count_order_days": 1,
+            "happened_days": [5.0] * 50 + [30.0] * 150,
+        }
+    )
+    monkeypatch.setattr(happened, "customers", lambda *_: rows)
+    found = {part.name: part.values for part in Toy().compared(connection, due)}
+    assert found["all"]["share"] == pytest.approx(0.25)
