@@ -6,7 +6,6 @@ on logs, trees on the buying clock. Their mean in logs is taken, as with the cha
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,7 +15,7 @@ from sklearn.linear_model import GammaRegressor
 
 from ml_tasks.clv.amount_trees import Expected, amount_offset, mean_order_amount, own_order_amount
 from ml_tasks.clv.baselines import net_share
-from ml_tasks.clv.outcomes import HORIZON_DAYS, MIN_ROWS_WITH_SPEND, YEAR_HORIZON_DAYS, spend
+from ml_tasks.clv.outcomes import HORIZON_DAYS, MIN_ROWS_WITH_SPEND, spend
 from ml_tasks.customer_model.chance import PROCESS, TREES, Members
 from ml_tasks.customer_model.clock_trees import ClockTrees
 from ml_tasks.customer_model.known import Known
@@ -34,7 +33,6 @@ GAMMA_GAMMA, REGRESSION, TREES_OF_AMOUNT = "pareto_x_gamma_gamma", "gamma_regres
 MEMBERS = (GAMMA_GAMMA, REGRESSION, TREES_OF_AMOUNT)
 PENALTY = 0.1
 MIN_AMOUNT_OF_MEAN = 1e-6
-HORIZONS = (HORIZON_DAYS, YEAR_HORIZON_DAYS)
 
 
 @dataclass(frozen=True)
@@ -163,28 +161,6 @@ def fit_members(known: Known, members: Members, seed: int) -> dict[str, AmountMe
         if isinstance(trees, ClockTrees):
             found.append(_fit_trees(known.labelled, amounts, trees.clock, usual, seed))
     return {member.name: member for member in found}
-
-
-def year_over_quarter(members: Mapping[str, AmountMember], snapshot: pd.DataFrame) -> np.ndarray:
-    """Orders of 365 days over those of 90, the mean in logs of what process and clock expect."""
-    logs = [
-        np.diff(
-            np.log([np.maximum(member.orders(snapshot, days), 1e-9) for days in HORIZONS]), axis=0
-        )[0]
-        for member in members.values()
-        if not isinstance(member, AmountRegression)
-    ]
-    return np.maximum(np.exp(np.mean(logs, axis=0)), 1.0)
-
-
-def year_log_odds(members: Mapping[str, AmountMember], snapshot: pd.DataFrame) -> np.ndarray:
-    """Log odds of an order in 365 days less those in 90, the mean of process and clock."""
-    gains = []
-    for member in members.values():
-        if not isinstance(member, AmountRegression):
-            quarter, year = (member.log_odds(snapshot, days) for days in HORIZONS)
-            gains.append(year - quarter)
-    return np.maximum(np.mean(gains, axis=0), 0.0)
 
 
 def _fit_regression(

@@ -10,16 +10,17 @@ times a ratio, whose spread is that of customers alike in the past, told before 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ml_tasks.clv import amount, past_dates, spread
+from ml_tasks.clv import amount, past_dates, spread, year
 from ml_tasks.clv.amount import AmountMember, AmountRegression, AmountTrees, ProcessAmount
 from ml_tasks.clv.outcomes import HORIZON_DAYS, MIN_ROWS_WITH_SPEND, YEAR_HORIZON_DAYS, spend
 from ml_tasks.clv.spread import Spread
+from ml_tasks.clv.year import QuarterNews
 from ml_tasks.customer_model import chance
 from ml_tasks.customer_model.chance import PROCESS, ChanceModel
 from ml_tasks.customer_model.known import Known
@@ -43,6 +44,8 @@ class ValueModel:
         level, orders_level: Logs that put totals of spend and orders right.
         year_level: Log of the year's spend over what is expected of it; 0 before any is known.
         year_chance_shift: Log odds for the chance of any spend in a year, likewise.
+        news: What the quarter says that process and clock do not, on average over customers; None
+            in models of before, whose year is the quarter times a ratio.
         spreads: By horizon: how amounts lie around what is expected.
     """
 
@@ -54,6 +57,7 @@ class ValueModel:
     year_level: float = 0.0
     year_chance_shift: float = 0.0
     spreads: Mapping[int, Spread] | None = None
+    news: QuarterNews | None = None
 
     name = "combined"
 
@@ -68,6 +72,7 @@ class ValueModel:
             "year_level": self.year_level,
             "year_chance_shift": self.year_chance_shift,
             "spreads": {str(d): around.parameters() for d, around in (self.spreads or {}).items()},
+            **({"news": asdict(self.news)} if self.news else {}),
         }
 
     def artefacts(self) -> dict[str, bytes]:
@@ -89,6 +94,7 @@ class ValueModel:
             parameters["year_level"],
             parameters["year_chance_shift"],
             {int(days): Spread(**around) for days, around in parameters["spreads"].items()},
+            QuarterNews(**parameters["news"]) if "news" in parameters else None,
         )
 
     def predict(self, snapshot: pd.DataFrame) -> pd.DataFrame:
@@ -104,14 +110,19 @@ class ValueModel:
         any_spend = order * self.spend_share
         logs = [member.log_amount(snapshot) for member in self.amounts.values()]
         mean = any_spend * np.exp(np.mean(logs, axis=0) + self.level)
-        ratio = amount.year_over_quarter(self.amounts, snapshot)
-        year_odds = levels.log_odds(any_spend) + amount.year_log_odds(self.amounts, snapshot)
+        orders = (
+            order * past_dates.orders_if_any(self.amounts, snapshot) * np.exp(self.orders_level)
+        )
+        if self.news is None:
+            year_orders = orders * year.orders_over_quarter(self.amounts, snapshot)
+            year_odds = levels.log_odds(any_spend) + year.gained_log_odds(self.amounts, snapshot)
+        else:
+            year_orders = orders + self.news.later_orders(self.amounts, snapshot, orders)
+            year_odds = self.news.year_log_odds(self.amounts, snapshot, any_spend)
         year_chance = levels.inverse_link(year_odds + self.year_chance_shift, "logistic")
-        year_spend = mean * ratio * np.exp(self.year_level)
+        year_spend = mean * year_orders / orders * np.exp(self.year_level)
         said = {
-            "orders": order
-            * past_dates.orders_if_any(self.amounts, snapshot)
-            * np.exp(self.orders_level),
+            "orders": orders,
             "chance_90": any_spend,
             "spend_90": mean,
             "chance_365": np.maximum(year_chance, any_spend),
@@ -149,6 +160,9 @@ def fit(
         said = model.predict(known.labelled)
         around = spread.fit(said["chance_90"], said["spend_90"], spend(known.labelled))
     spreads = dict.fromkeys((HORIZON_DAYS, YEAR_HORIZON_DAYS), around)
+    said = model.predict(known.snapshot)
+    news = QuarterNews.of(amounts, known.snapshot, said["orders"], said["chance_90"])
+    model = replace(model, news=news)
     return _with_year(replace(model, spreads=spreads), labelled_year), combination
 
 

@@ -1,7 +1,7 @@
 """CLV on a shop whose truth is known."""
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date
 
 import numpy as np
@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from ml_tasks.churn import run as churn_run
-from ml_tasks.clv import before, past_dates, run, spread, tiers
+from ml_tasks.clv import before, past_dates, run, spread, tiers, year
 from ml_tasks.clv import model as clv
 from ml_tasks.clv.amounts import OrderAmounts
 from ml_tasks.clv.baselines import BASELINES, PRODUCTS, fit_process
@@ -509,3 +509,52 @@ def test_an_absurd_order_counts_as_the_customers_usual_one(shop, spoilt):
         assert told[column] == pytest.approx(true[column], rel=0.35)
     assert told["max_order_amount"] <= true["max_order_amount"] * 1.01
     assert told["last_order_amount"] == true["last_order_amount"]
+
+
+@dataclass(frozen=True)
+class Expecting:
+    """A member that expects given orders and log odds by horizon."""
+
+    by_days: dict[int, np.ndarray]
+
+    def orders(self, snapshot, days):
+        return self.by_days[days]
+
+    def log_odds(self, snapshot, days):
+        return self.by_days[days] - 1.0
+
+
+def test_a_year_is_the_members_own_where_the_quarter_brings_no_news():
+    quarter, whole = np.array([0.5, 2.0]), np.array([2.0, 5.0])
+    members = {"a": Expecting({90: quarter, 365: whole})}
+    chance = pd.Series(1 / (1 + np.exp(-(quarter - 1.0))))
+    news = year.QuarterNews.of(members, None, pd.Series(quarter), chance)
+    assert (news.orders, news.log_odds) == pytest.approx((0, 0), abs=1e-6)
+    later = news.later_orders(members, None, quarter)
+    assert quarter + later == pytest.approx(whole)
+    assert news.year_log_odds(members, None, chance.to_numpy()) == pytest.approx(whole - 1.0)
+
+
+def test_the_level_of_a_quarters_news_holds_all_year_and_of_the_rank_a_part():
+    quarter, whole = np.array([1.0, 1.0]), np.array([3.0, 3.0])
+    members = {"a": Expecting({90: quarter, 365: whole})}
+    combined = np.array([1.0, 3.0])  # twice as many in all
+    news = year.QuarterNews.of(members, None, pd.Series(combined), pd.Series([0.5, 0.5]))
+    assert news.orders == pytest.approx(np.log(2), abs=1e-6)
+    later = news.later_orders(members, None, combined)
+    assert later == pytest.approx(2.0 * 2.0 * np.array([0.5, 1.5]) ** year.NEWS_KEPT, rel=1e-6)
+
+
+def test_a_combination_of_before_goes_on_with_its_ratio(trained, shop):
+    old = {**trained.parameters["model"]}
+    del old["news"]
+    snapshot = shop.snapshot(SCORED_DATE)
+    now = run.restored(trained).predict(snapshot)
+    model = replace(trained, parameters={**trained.parameters, "model": old})
+    before_ = run.restored(model).predict(snapshot)
+    ratio = year.orders_over_quarter(run.restored(model).amounts, snapshot)
+    level = np.exp(old["year_level"])
+    expected = np.maximum(before_["spend_90"] * ratio * level, before_["spend_90"])
+    assert before_["spend_365"].to_numpy() == pytest.approx(expected.to_numpy())
+    assert before_["spend_90"].equals(now["spend_90"])
+    assert not before_["spend_365"].equals(now["spend_365"])
