@@ -19,7 +19,7 @@ from itertools import product
 import numpy as np
 
 from ml_tasks.demand.panel import STEPS, Panel
-from ml_tasks.demand.season import curve_of_year, days_of_year, is_same_week
+from ml_tasks.demand.season import curve_of_year, days_of_year, week_of_year
 
 # Variances over that of a week's noise: of a week's drift; of the season, the part that is as
 # strong all year and the part that is strong where the shop's is.
@@ -152,7 +152,7 @@ def _covariance(
         strong: The same.
     """
     day, week = days_of_year(panel), np.arange(len(season))
-    year = (1 - WEEK_SHARE) * curve_of_year(day, CURVE_WEEKS) + WEEK_SHARE * is_same_week(day)
+    year = (1 - WEEK_SHARE) * curve_of_year(day, CURVE_WEEKS) + WEEK_SHARE * week_of_year(day)
     strength = np.zeros(len(season))
     if season.any():
         squares = np.minimum(season**2 / np.mean(season**2), MOST_STRENGTH)

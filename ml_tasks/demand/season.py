@@ -22,7 +22,7 @@ CURVE_WEEKS = 3.0
 DAYS_PER_YEAR = 365.25
 # Fewer, and no week to come was seen last year.
 MIN_WEEKS = SEASON_WEEKS - HORIZON_WEEKS
-SAME_WEEK_DAYS = 3.5
+SAME_WEEK_DAYS = 2.5
 # A product is taken to follow the shop's season by this much of what products did follow: that
 # was measured on the weeks which the season was learnt from.
 SHARE = 0.75
@@ -55,7 +55,7 @@ def season_of(panel: Panel) -> np.ndarray:
     logs = np.log(total + SMALL_SHARE * max(float(np.median(total)), 1.0))
     week = np.arange(n_weeks + STEPS)
     day = days_of_year(panel)
-    curve = CURVE_SD**2 * curve_of_year(day, CURVE_WEEKS) + WEEK_SD**2 * is_same_week(day)
+    curve = CURVE_SD**2 * curve_of_year(day, CURVE_WEEKS) + WEEK_SD**2 * week_of_year(day)
     drift = LEVEL_SD**2 + DRIFT_SD**2 * (np.minimum(week[:, None], week) + 1)
     observed = (curve + drift)[:n_weeks, :n_weeks] + NOISE_SD**2 * np.eye(n_weeks)
     season = curve[:, :n_weeks] @ np.linalg.solve(observed, logs - logs.mean())
@@ -113,10 +113,18 @@ def curve_of_year(day: np.ndarray, curve_weeks: float) -> np.ndarray:
     return np.exp(-2 * (np.sin(angle) / length) ** 2)
 
 
-def is_same_week(day: np.ndarray) -> np.ndarray:
-    """Whether two weeks are the same one of their years, shape (n_weeks, n_weeks)."""
+def week_of_year(day: np.ndarray) -> np.ndarray:
+    """Correlation of what the same week of the year brings, shape (n_weeks, n_weeks).
+
+    Weeks of two years begin some days apart, more with each year between them; a week later hardly
+    anything is left. A yes or no would not be a correlation: of three years the first and the last
+    would differ where both are like the one between, and a sum of squares could fall below 0.
+
+    Args:
+        day: Of the year, see `days_of_year`.
+    """
     apart = np.abs(day[:, None] - day)
-    return np.minimum(apart, DAYS_PER_YEAR - apart) < SAME_WEEK_DAYS
+    return np.exp(-((np.minimum(apart, DAYS_PER_YEAR - apart) / SAME_WEEK_DAYS) ** 2) / 2)
 
 
 def days_of_year(panel: Panel) -> np.ndarray:

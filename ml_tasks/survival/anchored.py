@@ -1,8 +1,9 @@
 """Curves of the days to the next order that go through the combined chance on day 90.
 
 How likely an order is within 90 days is told by `customer_model`, as for churn and value. When it
-comes, sooner or later, is told by the shape of three curves: the order process's, Cox's and that of
-Kaplan-Meier by recency. Their mean gives the shape; its cumulative hazard is multiplied for each
+comes, sooner or later, is told by the shape of other curves: the order process's, Cox's, that of
+Kaplan-Meier by recency and, for customers with a rhythm of their own, that of their rhythm, which
+counts as much as all others together. The cumulative hazard of their mean is multiplied for each
 customer so that day 90 is the combined chance.
 """
 
@@ -20,6 +21,7 @@ from ml_tasks.customer_model.known import HORIZON_DAYS
 from ml_tasks.customer_model.order_process import OrderProcess, histories
 from ml_tasks.survival.curves import CAP_DAYS
 from ml_tasks.survival.model import SurvivalModel, from_dict, to_dict
+from ml_tasks.survival.rhythm import RhythmModel
 
 # Days for which the process is asked; in between its cumulative hazard is a straight line.
 PROCESS_DAYS = (0, 30, HORIZON_DAYS, 180, CAP_DAYS)
@@ -49,10 +51,10 @@ class AnchoredModel:
         """S(t) of each row, looked at on `day`: (n_rows, CAP_DAYS + 1), first column 1."""
         process = self.chance.members[PROCESS]
         assert isinstance(process, OrderProcess)
-        curves = [shape.survival(snapshots, day) for shape in self.shapes]
-        return anchored(
-            [process_survival(process, snapshots), *curves], self.chance.predict(snapshots)
-        )
+        curves = {shape.name: shape.survival(snapshots, day) for shape in self.shapes}
+        in_rhythm = curves.pop(RhythmModel.name, None)
+        others = [process_survival(process, snapshots), *curves.values()]
+        return anchored(others, self.chance.predict(snapshots), in_rhythm)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON, without the trees of the chance."""
@@ -88,14 +90,20 @@ def process_survival(process: OrderProcess, snapshots: pd.DataFrame) -> np.ndarr
     return np.exp(-(hazard[:, right - 1] * (1 - share) + hazard[:, right] * share))
 
 
-def anchored(curves: list[np.ndarray], chance: np.ndarray) -> np.ndarray:
+def anchored(
+    curves: list[np.ndarray], chance: np.ndarray, in_rhythm: np.ndarray | None = None
+) -> np.ndarray:
     """Mean of the curves, its hazard multiplied so that day 90 is as given.
 
     Args:
         curves: S(t) for t = 0..h, h at least 90, shape (n_rows, h + 1) each.
         chance: Of an order within 90 days, shape (n_rows,).
+        in_rhythm: One more, which counts as much as the others together; NaN where there is none.
     """
-    hazard = _hazard(np.mean(curves, axis=0))
+    shape = np.mean(curves, axis=0)
+    if in_rhythm is not None:
+        shape = np.where(np.isnan(in_rhythm), shape, (shape + in_rhythm) / 2)
+    hazard = _hazard(shape)
     wanted = _hazard(1 - chance)
     factor = wanted / np.maximum(hazard[:, HORIZON_DAYS], LEAST_HAZARD)
     return np.exp(-hazard * factor[:, None])

@@ -25,6 +25,7 @@ from ml_tasks.survival.anchored import AnchoredModel, anchored, process_survival
 from ml_tasks.survival.model import HORIZONS_DAYS, CoxModel, fit_cox
 from ml_tasks.survival.observations import known_on
 from ml_tasks.survival.recency import MIN_EVENTS, MIN_FOLLOW_UP_DAYS, RecencyModel, fit_recency
+from ml_tasks.survival.rhythm import fit_rhythm
 from ml_tasks.survival.shop_days import fit_shop_days
 
 CALIBRATION_DAYS = (30, 90, 180)
@@ -136,8 +137,9 @@ def _curves(
     if told is None or "order_probability" not in test:
         return survival | beside
     process = order_process.fit(PROCESS, told.known.at(cut).snapshot)
-    shapes = [process_survival(process, test), *survival.values()]
-    said = anchored(shapes, test["order_probability"].to_numpy(dtype=float))
+    shapes, rhythm = [process_survival(process, test), *survival.values()], fit_rhythm(past)
+    in_rhythm = rhythm.survival(test, cut) if rhythm else None
+    said = anchored(shapes, test["order_probability"].to_numpy(dtype=float), in_rhythm)
     return {AnchoredModel.name: said, **survival, **beside}
 
 

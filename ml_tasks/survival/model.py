@@ -22,6 +22,7 @@ from ml_tasks.survival.observations import (
     usual_order_amount,
 )
 from ml_tasks.survival.recency import RecencyModel
+from ml_tasks.survival.rhythm import RhythmModel
 from ml_tasks.survival.shop_days import ShopDays
 
 log = logging.getLogger(__name__)
@@ -72,7 +73,7 @@ class CoxModel:
         return np.exp(np.clip(log_risk, -MAX_LOG_RISK, MAX_LOG_RISK))
 
 
-SurvivalModel = CoxModel | RecencyModel
+SurvivalModel = CoxModel | RecencyModel | RhythmModel
 
 
 class Curves(Protocol):
@@ -90,8 +91,11 @@ def to_dict(model: SurvivalModel) -> dict[str, Any]:
 def from_dict(content: dict[str, Any]) -> SurvivalModel:
     """The model that `to_dict` wrote, today or before it knew strata and shop days."""
     fields = dict(content)
-    if fields.pop("kind") == RecencyModel.name:
+    kind = fields.pop("kind")
+    if kind == RecencyModel.name:
         return RecencyModel(**fields)
+    if kind == RhythmModel.name:
+        return RhythmModel(**fields)
     if "cumulative_hazard" in fields:
         fields["cumulative_hazards"] = [fields.pop("cumulative_hazard")]
         fields["shop_days"] = {"first_day": "2000-01-01", "speeds": [1.0]}

@@ -36,6 +36,7 @@ from ml_tasks.survival.model import (
 )
 from ml_tasks.survival.observations import observations_of
 from ml_tasks.survival.recency import MIN_EVENTS, MIN_FOLLOW_UP_DAYS, RecencyModel, fit_recency
+from ml_tasks.survival.rhythm import fit_rhythm
 from ml_tasks.survival.shop_days import fit_shop_days
 
 NAME = "survival"
@@ -77,7 +78,8 @@ class TimeToOrder(Question):
         cox, recency = fit_cox(observations, known_date, shop_days), fit_recency(observations)
         model: Survival = cox if cox and is_better(report) else recency
         if fitted:
-            shapes = tuple(shape for shape in (cox, recency) if shape)
+            rhythm = fit_rhythm(observations)
+            shapes = tuple(shape for shape in (cox, recency, rhythm) if shape)
             model = AnchoredModel(fitted.model, shapes)
         is_extended = model.observed_days < CAP_DAYS
         newest = [part for cut in report[:1] for part in cut["groups"]]
@@ -197,7 +199,8 @@ def _decision(
         tested = f"{len(report)} past dates" if report else "no past date, the shop is too young"
         of_curves = (
             f"Chance of an order within 90 days combined: {fitted.combination}. The curve through"
-            " it has the mean shape of the order process, Cox's model and Kaplan-Meier by recency;"
+            " it has the mean shape of the order process, Cox's model and Kaplan-Meier by recency,"
+            " and half that of the customer's own rhythm;"
             f" tested on {tested}."
         )
     else:

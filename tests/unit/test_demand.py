@@ -510,6 +510,34 @@ def test_own_season_is_that_of_its_gaussian_process():
         np.testing.assert_allclose(found[row], covariance[60:, :60] @ weights + about, rtol=1e-4)
 
 
+@pytest.mark.parametrize("years", [1, 3, 5, 8])
+@pytest.mark.parametrize("month", [1, 4, 9])
+def test_what_weeks_of_many_years_have_in_common_is_a_correlation(years, month):
+    """No weighted sum of weeks has a variance below 0, however many years there are."""
+    first = date(2010, month, 4)
+    weeks = [first + timedelta(days=7 * week) for week in range(52 * years + STEPS)]
+    day = np.array([week.timetuple().tm_yday for week in weeks], dtype=float)
+    for correlation in (season_module.week_of_year(day), season_module.curve_of_year(day, 4.5)):
+        assert np.linalg.eigvalsh(correlation).min() > -1e-9
+        assert (np.diag(correlation) == 1).all()
+
+
+def test_a_shop_of_five_years_has_an_own_season():
+    """Sales that leave next to no noise: what a correlation that is none turned into NaN."""
+    weeks = np.arange(5 * 52)
+    year = 1 + 0.5 * np.sin(2 * np.pi * weeks / 52.18)
+    units = np.round(np.outer(np.linspace(200, 900, 12), year))
+    known = panel(units)
+    season = season_of(known)
+    shares = own_season.learn(known, season)
+    assert np.isfinite(shares).all()
+    assert shares.sum() == pytest.approx(1)
+    said = np.expm1(own_season.forecast(known, season, shares)[..., 1])
+    ahead = np.arange(260, 260 + STEPS)
+    truth = np.outer(np.linspace(200, 900, 12), 1 + 0.5 * np.sin(2 * np.pi * ahead / 52.18))
+    assert np.abs(said / truth - 1).mean() < 0.05
+
+
 def test_products_whose_years_differ_from_the_shops_keep_their_own():
     rng = np.random.default_rng(38)
     week, phase = np.arange(130 + STEPS), rng.uniform(0, 52, (60, 1))
