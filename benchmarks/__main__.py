@@ -191,8 +191,14 @@ def _source(question: str) -> dict[str, str]:
         "source": f"{datetime.now(UTC):%Y-%m-%d} UTC, commit {commit()}, "
         f"model code {digest(model_code(question))}, {os.cpu_count()} cores, {gigabytes:.0f} GB, "
         f"{platform.system()}, Python {platform.python_version()}: "
-        f"`{' '.join(['python -m benchmarks', *sys.argv[1:]])}`"
+        f"`{' '.join(['python -m benchmarks', *_without_folder(sys.argv[1:])])}`"
     }
+
+
+def _without_folder(arguments: list[str]) -> list[str]:
+    """What was asked for, without where the public data sets lie on this machine."""
+    place = arguments.index("--shared") if "--shared" in arguments else len(arguments)
+    return [*arguments[:place], *arguments[place + 2 :]]
 
 
 def _run_sides(home: Home, question: str, cuts: list[str]) -> list[Path]:
