@@ -197,8 +197,12 @@ def _source(question: str) -> dict[str, str]:
 
 def _without_folder(arguments: list[str]) -> list[str]:
     """What was asked for, without where the public data sets lie on this machine."""
-    place = arguments.index("--shared") if "--shared" in arguments else len(arguments)
-    return [*arguments[:place], *arguments[place + 2 :]]
+    is_folder = [False, *(argument == "--shared" for argument in arguments)]
+    return [
+        argument
+        for argument, is_value in zip(arguments, is_folder, strict=False)
+        if not is_value and not argument.startswith("--shared")
+    ]
 
 
 def _run_sides(home: Home, question: str, cuts: list[str]) -> list[Path]:

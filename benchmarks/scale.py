@@ -40,6 +40,7 @@ from ingest.sample_shop.files import write_plan
 from ingest.sample_shop.plan import START, Plan
 from local import postgres
 from ml_tasks.shared import registry
+from perennial import threads
 from perennial.settings import REPOSITORY, Settings
 from tests.faults.chain import DAILY, Task
 
@@ -131,8 +132,7 @@ def _measured(settings: Settings, step: str, day: date, files: str) -> dict[str,
         "PERENNIAL_HOME": str(settings.home),
         "PERENNIAL_PG_PORT": str(settings.pg_port),
         "PERENNIAL_SOURCE": settings.source,
-        "OMP_NUM_THREADS": "1",
-        "OPENBLAS_NUM_THREADS": "1",
+        **threads.ONE_EACH,
         "GX_ANALYTICS_ENABLED": "false",
         "PYTHONWARNINGS": "ignore",
     }

@@ -24,18 +24,18 @@ from ingest.sample_shop.files import write_plan
 from ingest.sample_shop.plan import START, Plan
 from ml_tasks.shared import registry
 from ml_tasks.shared.run import score_shard
+from perennial import threads
 from perennial.settings import Settings
 from tests.faults.chain import DAILY, QUESTIONS, Task
 
 CUSTOMERS, SEED, DAYS, SHARDS, ROUNDS = 40_000, 22, 730, 4, 3
 LEAST_TIMES = 1.6
 DAY: date = START + timedelta(days=DAYS)
-ONE_CORE = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 def main(customers: int = CUSTOMERS) -> int:
     """Print the table; 1 if a second worker brings less than it should."""
-    os.environ |= ONE_CORE
+    os.environ |= threads.ONE_EACH
     folder = WORKSPACE / "workers"
     with fresh_home(folder, "canonical") as home:
         settings = home.model_copy(update={"shards": SHARDS})

@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 
 from local.home import private_file, require_free_port
-from perennial import dbt
+from perennial import dbt, threads
 from perennial.airflow_api import AirflowError, Api, base_url, health
 from perennial.settings import REPOSITORY, Settings
 
@@ -121,9 +121,7 @@ def without_dbt(settings: Settings) -> dict[str, str]:
             "PERENNIAL_TRAINING_CUSTOMERS": shop["training_customers"],
             "PERENNIAL_SHARDS": str(settings.shards),
             "GX_ANALYTICS_ENABLED": "false",
-            # two tasks run side by side on two cores; threads would only get in the way
-            "OMP_NUM_THREADS": "1",
-            "OPENBLAS_NUM_THREADS": "1",
+            **threads.ONE_EACH,
         }
     )
 

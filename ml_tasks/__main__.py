@@ -16,14 +16,14 @@ from dataclasses import asdict
 from datetime import date
 from typing import Any
 
-from perennial import contracts
+from perennial import contracts, threads
 from perennial.settings import Settings, SettingsError
 
 
 def main() -> int:
     """Do what the arguments say, print what came of it."""
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # as under Airflow; before numpy
-        os.environ.setdefault(name, "1")
+    for name, count in threads.ONE_EACH.items():
+        os.environ.setdefault(name, count)
     arguments = sys.argv[1:]
     if arguments and arguments[0] not in ("score", "train", "rollback", "-h", "--help"):
         arguments = ["score", *arguments]

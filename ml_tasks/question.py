@@ -6,6 +6,7 @@ Its tables, columns and bounds are in its contract, `dbt_project/models/scores/<
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -14,7 +15,7 @@ from ml_tasks.lookback import happened
 from ml_tasks.shared import slices
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
     from datetime import date
 
     import pandas as pd
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from ml_tasks.shared.slices import Slice
 
 Frames = dict[str, "pd.DataFrame"]  # score table -> rows
+Parts = Collection[Mapping[str, "pd.DataFrame"]]  # of all shards; may be gone through several times
 MONTH, WEEK = "month", "week"
 
 
@@ -67,16 +69,12 @@ class Question:
         raise NotImplementedError
 
     def joined(
-        self,
-        parts: Collection[Mapping[str, pd.DataFrame]],
-        as_of_date: date,
-        model: TrainedModel,
-        store: FeatureStore,
+        self, parts: Parts, as_of_date: date, model: TrainedModel, store: FeatureStore
     ) -> Iterator[Frames]:
         """The rows of all shards, one by one, with what depends on all of them (ranks, totals).
 
         Args:
-            parts: Of `score_shard`, one per shard; may be gone through several times.
+            parts: Of `score_shard`, one per shard.
             as_of_date: The scored date.
             model: What scored.
             store: Reads everybody.

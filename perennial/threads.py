@@ -1,8 +1,12 @@
-"""What a thread needs to end, made ready while there is memory for it."""
+"""Threads of a process: one to compute on, and what each needs to end, made ready in time."""
 
 from __future__ import annotations
 
 import ctypes
+
+# In the environment of whatever computes, before numpy is imported: processes work side by side,
+# and threads of one would wait for each other longer than they work. The Makefile exports the same.
+ONE_EACH = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 def prepare() -> None:

@@ -8,7 +8,7 @@ Writes  scores.churn                                              a row per as_o
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator
 from datetime import date
 from typing import Any, ClassVar
 
@@ -23,7 +23,7 @@ from ml_tasks.customer_model import chance
 from ml_tasks.customer_model.chance import TREES_FILE, ChanceModel
 from ml_tasks.customer_model.clock_trees import ClockTrees
 from ml_tasks.customer_model.known import HORIZON_DAYS, Known, count_kinds
-from ml_tasks.question import Question
+from ml_tasks.question import Frames, Parts, Question
 from ml_tasks.shared.bias import BiasFigures
 from ml_tasks.shared.contest import HIGHER, LOWER
 from ml_tasks.shared.features import FeatureStore
@@ -116,12 +116,8 @@ class Churn(Question):
         return model.name in (MODEL, TREES_ALONE, *BASELINES) and "usual" in model.parameters
 
     def joined(
-        self,
-        parts: Collection[Mapping[str, pd.DataFrame]],
-        as_of_date: date,
-        model: TrainedModel,
-        store: FeatureStore,
-    ) -> Iterator[dict[str, pd.DataFrame]]:
+        self, parts: Parts, as_of_date: date, model: TrainedModel, store: FeatureStore
+    ) -> Iterator[Frames]:
         """The rows of each shard, ranked among those of all; the shards are gone through twice."""
         del as_of_date, model, store
         everybody = np.sort(np.concatenate([_probability(part[NAME]) for part in parts]))
@@ -134,9 +130,7 @@ class Churn(Question):
             }
             yield {**part, NAME: scores.assign(**ranked)}
 
-    def score_shard(
-        self, as_of_date: date, model: TrainedModel, store: FeatureStore
-    ) -> dict[str, pd.DataFrame]:
+    def score_shard(self, as_of_date: date, model: TrainedModel, store: FeatureStore) -> Frames:
         """The rows of the customers that the store holds, but for what depends on all others."""
         snapshot = store.snapshot(as_of_date)
         scores = pd.DataFrame({"customer_id": snapshot["customer_id"].to_numpy(dtype=object)})
@@ -184,7 +178,7 @@ def restored(model: TrainedModel) -> Fitted:
     return baselines.restored(model.name, stored)
 
 
-def _not_scored(scores: pd.DataFrame, reason: str) -> dict[str, pd.DataFrame]:
+def _not_scored(scores: pd.DataFrame, reason: str) -> Frames:
     status = {"score_status": "not_scored", "score_reason": reason}
     return {
         NAME: scores.assign(

@@ -23,7 +23,7 @@ from ml_tasks.clv.model import ValueModel
 from ml_tasks.clv.outcomes import HORIZON_DAYS, YEAR_HORIZON_DAYS
 from ml_tasks.customer_model import chance
 from ml_tasks.customer_model.known import Known
-from ml_tasks.question import Question
+from ml_tasks.question import Frames, Question
 from ml_tasks.shared.bias import BiasFigures
 from ml_tasks.shared.contest import HIGHER, LOWER
 from ml_tasks.shared.evaluation import untested
@@ -132,9 +132,7 @@ class CustomerValue(Question):
             and {"tiers", "amounts"} <= model.parameters.keys()
         )
 
-    def score_shard(
-        self, as_of_date: date, model: TrainedModel, store: FeatureStore
-    ) -> dict[str, pd.DataFrame]:
+    def score_shard(self, as_of_date: date, model: TrainedModel, store: FeatureStore) -> Frames:
         """Score every customer with an order before the date; what can't be told is null."""
         snapshot = store.snapshot(as_of_date)
         scores = pd.DataFrame(

@@ -110,21 +110,11 @@ def _log_odds(members: Mapping[str, AmountMember], snapshot: pd.DataFrame, days:
 
 def orders_over_quarter(members: Mapping[str, AmountMember], snapshot: pd.DataFrame) -> np.ndarray:
     """Orders of 365 days over those of 90, the mean in logs of what process and clock expect."""
-    logs = [
-        np.diff(
-            np.log([np.maximum(member.orders(snapshot, days), 1e-9) for days in HORIZONS]), axis=0
-        )[0]
-        for member in members.values()
-        if not isinstance(member, AmountRegression)
-    ]
-    return np.maximum(np.exp(np.mean(logs, axis=0)), 1.0)
+    quarter, year = (_log_orders(members, snapshot, days) for days in HORIZONS)
+    return np.maximum(np.exp(year - quarter), 1.0)
 
 
 def gained_log_odds(members: Mapping[str, AmountMember], snapshot: pd.DataFrame) -> np.ndarray:
     """Log odds of an order in 365 days less those in 90, the mean of process and clock."""
-    gains = []
-    for member in members.values():
-        if not isinstance(member, AmountRegression):
-            quarter, year = (member.log_odds(snapshot, days) for days in HORIZONS)
-            gains.append(year - quarter)
-    return np.maximum(np.mean(gains, axis=0), 0.0)
+    quarter, year = (_log_odds(members, snapshot, days) for days in HORIZONS)
+    return np.maximum(year - quarter, 0.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import date
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -39,12 +39,11 @@ from ml_tasks.demand.panel import (
 )
 from ml_tasks.demand.season import season_of
 from ml_tasks.question import WEEK as EACH_WEEK
-from ml_tasks.question import Question
+from ml_tasks.question import Frames, Parts, Question
 from ml_tasks.shared.bias import FIGURE, BiasFigures
 from ml_tasks.shared.contest import LOWER
 from ml_tasks.shared.features import FeatureStore
 from ml_tasks.shared.model import TrainedModel
-from ml_tasks.shared.shards import WHOLE
 from ml_tasks.shared.slices import Slice
 from ml_tasks.shared.trust import COMBINED
 
@@ -119,9 +118,7 @@ class Demand(Question):
         """Whether this code can score with a model; one with other candidates is trained anew."""
         return model.name != BLEND or stored.is_known(model.artefacts)
 
-    def score_shard(
-        self, as_of_date: date, model: TrainedModel, store: FeatureStore
-    ) -> dict[str, pd.DataFrame]:
+    def score_shard(self, as_of_date: date, model: TrainedModel, store: FeatureStore) -> Frames:
         """The rows of the products of the store's shard, but for what depends on all others.
 
         All sales are read: what is usual in the shop is the same in every shard.
@@ -131,12 +128,8 @@ class Demand(Question):
         return {NAME: _scores(panel, own, as_of_date, model)}
 
     def joined(
-        self,
-        parts: Collection[Mapping[str, pd.DataFrame]],
-        as_of_date: date,
-        model: TrainedModel,
-        store: FeatureStore,
-    ) -> Iterator[dict[str, pd.DataFrame]]:
+        self, parts: Parts, as_of_date: date, model: TrainedModel, store: FeatureStore
+    ) -> Iterator[Frames]:
         """The rows of all shards as one, with expected units that add up to the totals."""
         panel = _panel(as_of_date, model, store)
         scores = pd.concat([part[NAME] for part in parts])
@@ -145,7 +138,7 @@ class Demand(Question):
     def inputs(self, as_of_date: date, store: FeatureStore) -> pd.DataFrame:
         """Recent units and prices of the store's products that sold any."""
         sales = recent_sales(store.product_weeks(as_of_date), as_of_date)
-        return sales if store.shard == WHOLE else sales[store.shard.holds(sales.index)]
+        return sales[store.shard.holds(sales.index)]
 
     def past_inputs(
         self, training_date: date, months: Iterable[date], store: FeatureStore

@@ -16,7 +16,6 @@ import pandas as pd
 import xgboost as xgb
 
 from ml_tasks.shared.customer_matrix import (
-    content_order,
     first_days,
     history_days,
     matrix,
@@ -83,7 +82,7 @@ def fit(
 ) -> OffsetTrees:
     """Fit trees and their strength; the shift is left at 0.
 
-    Neither the order of the rows nor what customers are called matters.
+    XGBoost samples rows by their place, so they come in `content_order`, as `Known` has them.
 
     Args:
         snapshots: Columns of features.customer_snapshots, whole dates.
@@ -93,9 +92,7 @@ def fit(
         family: `logistic`, `poisson` or `gamma`.
         seed: Of XGBoost's row and column samples.
     """
-    order = content_order(snapshots)
-    snapshots = snapshots.iloc[order]
-    outcome, offset = np.asarray(outcome, dtype=float)[order], np.asarray(offset)[order]
+    outcome, offset = np.asarray(outcome, dtype=float), np.asarray(offset)
     history = history_days(snapshots).to_numpy(dtype=float)
     kept = ~np.isnan(outcome)
     is_whole = kept & (history >= MIN_HISTORY_DAYS)

@@ -99,12 +99,9 @@ def nelson_aalen(gaps: np.ndarray, is_ordered: np.ndarray) -> np.ndarray:
         gaps: Until the order or the end of watching, shape (n,), above 0.
         is_ordered: False where watching ended, shape (n,).
     """
-    order = np.argsort(gaps, kind="stable")
-    gaps, is_ordered = gaps[order], is_ordered[order]
-    steps, first = np.unique(gaps, return_index=True)
-    orders = np.add.reduceat(is_ordered.astype(float), first)
-    hazard = np.cumsum(orders / (len(gaps) - first))
-    place = np.searchsorted(steps, GAPS, side="right") - 1
-    found = np.where(place >= 0, hazard[np.maximum(place, 0)], 0.0)
-    beyond = np.maximum(GAPS - steps[-1], 0.0)
-    return found + beyond * hazard[-1] / steps[-1]
+    from lifelines import NelsonAalenFitter
+
+    fitter = NelsonAalenFitter(nelson_aalen_smoothing=False).fit(gaps, is_ordered)
+    found = fitter.predict(GAPS).to_numpy(dtype=float)
+    beyond = np.maximum(GAPS - gaps.max(), 0.0)
+    return found + beyond * found[-1] / gaps.max()

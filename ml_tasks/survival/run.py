@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, ClassVar
@@ -14,7 +14,7 @@ from ml_tasks.churn.outcomes import is_learnable
 from ml_tasks.customer_model import chance
 from ml_tasks.customer_model.chance import ChanceModel
 from ml_tasks.customer_model.known import HORIZON_DAYS, Known
-from ml_tasks.question import Question
+from ml_tasks.question import Frames, Parts, Question
 from ml_tasks.shared.bias import BiasFigures
 from ml_tasks.shared.contest import HIGHER, LOWER
 from ml_tasks.shared.features import FeatureStore
@@ -112,9 +112,7 @@ class TimeToOrder(Question):
         stored = json.loads(model.artefacts.get(MODEL_FILE, b"{}"))
         return "levels" not in stored.get("shop_days", {})
 
-    def score_shard(
-        self, as_of_date: date, model: TrainedModel, store: FeatureStore
-    ) -> dict[str, pd.DataFrame]:
+    def score_shard(self, as_of_date: date, model: TrainedModel, store: FeatureStore) -> Frames:
         """The rows of the customers that the store holds."""
         snapshots = store.snapshot(as_of_date)
         if model.name == NO_MODEL:
@@ -123,12 +121,8 @@ class TimeToOrder(Question):
         return {NAME: _scored(predict(fitted, snapshots, pd.Timestamp(as_of_date)))}
 
     def joined(
-        self,
-        parts: Collection[Mapping[str, pd.DataFrame]],
-        as_of_date: date,
-        model: TrainedModel,
-        store: FeatureStore,
-    ) -> Iterator[dict[str, pd.DataFrame]]:
+        self, parts: Parts, as_of_date: date, model: TrainedModel, store: FeatureStore
+    ) -> Iterator[Frames]:
         """The rows of each shard; beside the first, the shop's curves and effects."""
         del as_of_date, store
         of_the_shop = _curves_and_effects(model)
@@ -154,7 +148,7 @@ def too_little(observations: pd.DataFrame, known_date: pd.Timestamp) -> str:
     )
 
 
-def _curves_and_effects(model: TrainedModel) -> dict[str, pd.DataFrame]:
+def _curves_and_effects(model: TrainedModel) -> Frames:
     if model.name == NO_MODEL:
         return {
             "survival_curves": _no_curves(model.parameters["reason"]),

@@ -92,9 +92,7 @@ def _prepare() -> None:
     """Settle, before the first fork, what the process with the imports starts from."""
     os.environ |= {
         "PYTHONPATH": str(REPOSITORY),
-        # as for Airflow's tasks, see local/airflow.py
-        "OMP_NUM_THREADS": "1",
-        "OPENBLAS_NUM_THREADS": "1",
+        **threads.ONE_EACH,  # as for Airflow's tasks, see local/airflow.py
         "GX_ANALYTICS_ENABLED": "false",
     }
     _forks.set_forkserver_preload(PRELOADED)

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from benchmarks import data, judge
+from benchmarks.__main__ import _without_folder
 from benchmarks.judge import customers, waits
 from benchmarks.judge import weeks as demand_weeks
 from benchmarks.warehouse import before
@@ -219,3 +220,9 @@ def test_own_shop_is_judged_on_what_is_known(tmp_path) -> None:
     assert own.origins[-1] == date(2024, 1, 8)  # the week of 2024-03-04 is not over
     assert all((later - earlier).days == 56 for earlier, later in pairwise(own.origins))
     assert all((date(2024, 3, 7) - cut).days >= 365 for cut in own.year_cuts)
+
+
+@pytest.mark.parametrize("shared", [["--shared", "/some/folder"], ["--shared=/some/folder"], []])
+def test_a_figures_command_names_no_folder_of_the_machine(shared):
+    asked = ["--panel", "final", "--only=demand"]
+    assert _without_folder([*asked[:2], *shared, *asked[2:]]) == asked
