@@ -19,7 +19,7 @@ from rich.table import Table
 
 from benchmarks.data import SHARED
 from benchmarks.results import keep_part
-from ml_tasks.shared.probability import bg_nbd, gamma_gamma, pareto_nbd
+from ml_tasks.customers.probability import bg_nbd, gamma_gamma, pareto_nbd
 
 CDNOW = SHARED / "cdnow" / "CDNOW_sample.txt"
 CALIBRATION_END = pd.Timestamp("1997-09-30")

@@ -28,9 +28,9 @@ from benchmarks.results import FIGURES, WORKSPACE
 from ingest.sample_shop.files import write_plan
 from ingest.sample_shop.plan import START, Plan
 from ml_tasks import question as questions
-from ml_tasks.shared.features import FeatureStore
-from ml_tasks.shared.model import training_date_of
-from ml_tasks.shared.run import SEED
+from ml_tasks.features.store import FeatureStore
+from ml_tasks.models.serving import SEED
+from ml_tasks.trained_model import training_date_of
 from perennial.settings import REPOSITORY, Settings
 from perennial.warehouse import connect
 

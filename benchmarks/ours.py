@@ -13,9 +13,9 @@ import pandas as pd
 
 from benchmarks.predictions import Predictions, for_each_cut
 from ml_tasks import question as questions
-from ml_tasks.shared.features import FeatureStore
-from ml_tasks.shared.model import training_date_of
-from ml_tasks.shared.run import SEED
+from ml_tasks.features.store import FeatureStore
+from ml_tasks.models.serving import SEED
+from ml_tasks.trained_model import training_date_of
 from perennial.settings import Settings
 from perennial.warehouse import connect
 

@@ -24,7 +24,7 @@ from scipy import optimize
 from scipy.special import betaln, gammaln, hyp2f1
 
 from benchmarks.results import keep_part
-from ml_tasks.shared.probability import bg_nbd, gamma_gamma, pareto_nbd
+from ml_tasks.customers.probability import bg_nbd, gamma_gamma, pareto_nbd
 
 CUSTOMERS = 1_000_000
 SHARES = (0.001, 0.1, 1.0)

@@ -20,9 +20,9 @@ from psycopg import sql
 from benchmarks.results import WORKSPACE, keep_speeds
 from benchmarks.warehouse import fresh_home
 from local import postgres
-from ml_tasks.shared.model import TrainedModel
-from ml_tasks.shared.publish import publish
-from ml_tasks.shared.sharded import MAX_CUSTOMERS_AT_ONCE
+from ml_tasks.engine.chunks import MAX_CUSTOMERS_AT_ONCE
+from ml_tasks.engine.publish import publish
+from ml_tasks.trained_model import TrainedModel
 from perennial import contracts
 from perennial.warehouse import connect
 

@@ -39,7 +39,7 @@ from benchmarks.warehouse import home_at, remove
 from ingest.sample_shop.files import write_plan
 from ingest.sample_shop.plan import START, Plan
 from local import postgres
-from ml_tasks.shared import registry
+from ml_tasks.models import registry
 from perennial import threads
 from perennial.settings import REPOSITORY, Settings
 from tests.faults.chain import DAILY, Task

@@ -22,7 +22,7 @@ from expectations.raw import gate_raw
 from ingest.batches import close_build
 from ingest.land import land
 from local import postgres
-from ml_tasks.shared.features import FeatureStore
+from ml_tasks.features.store import FeatureStore
 from perennial.dbt import dbt
 from perennial.settings import Settings
 from perennial.warehouse import connect

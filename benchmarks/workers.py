@@ -22,8 +22,8 @@ from benchmarks.results import WORKSPACE, keep_part
 from benchmarks.warehouse import fresh_home
 from ingest.sample_shop.files import write_plan
 from ingest.sample_shop.plan import START, Plan
-from ml_tasks.shared import registry
-from ml_tasks.shared.run import score_shard
+from ml_tasks.engine.scoring import score_shard
+from ml_tasks.models import registry
 from perennial import threads
 from perennial.settings import Settings
 from tests.faults.chain import DAILY, QUESTIONS, Task

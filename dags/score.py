@@ -37,21 +37,21 @@ def score_dag(question: str):
     def scoring():
         @task(**hard("train"))
         def train() -> dict:
-            from ml_tasks.shared.run import ensure_model
+            from ml_tasks.models.serving import ensure_model
 
             run = Run()
             return ensure_model(run.settings, question, run.as_of_date)
 
         @task(**hard("score"))
         def score(shard_number: int) -> dict:
-            from ml_tasks.shared.run import score_shard
+            from ml_tasks.engine.scoring import score_shard
 
             run = Run()
             return score_shard(run.settings, question, run.as_of_date, run.run_id, shard_number)
 
         @task(**hard("publish"), outlets=[SCORES[question]])
         def publish() -> dict:
-            from ml_tasks.shared.run import score_question
+            from ml_tasks.engine.scoring import score_question
 
             run = Run()
             published = score_question(run.settings, question, run.as_of_date, run.run_id)

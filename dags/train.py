@@ -55,14 +55,14 @@ def train_dag(question: str):
     def train():
         @task(**hard("contest"))
         def contest() -> dict:
-            from ml_tasks.shared.training import contend
+            from ml_tasks.models.challenge import contend
 
             run = Run()
             return contend(run.settings, question, run.training_date, run.params["reason"] or "")
 
         @task
         def record_answer(outcome: dict, answer: dict) -> dict:
-            from ml_tasks.shared.training import answered
+            from ml_tasks.models.challenge import answered
 
             return answered(Run().settings, outcome, answer)
 

@@ -83,7 +83,7 @@ def _init(settings: Settings) -> int:
     wait_for_database(settings)
     bootstrap(settings)
     print(shop.described(settings, by_default), flush=True)
-    from ml_tasks.shared import registry
+    from ml_tasks.models import registry
 
     registry.initialise(settings)
     registry.upgrade(settings)

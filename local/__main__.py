@@ -162,8 +162,8 @@ def _ui(settings: Settings, _: argparse.Namespace) -> int:
 
 
 def _rollback(settings: Settings, arguments: argparse.Namespace) -> int:
-    from ml_tasks.shared.champions import ChampionError
-    from ml_tasks.shared.run import roll_back
+    from ml_tasks.models.champions import ChampionError
+    from ml_tasks.models.serving import roll_back
 
     if arguments.question not in contracts.questions():
         raise SettingsError(

@@ -83,7 +83,7 @@ class Answer:
 
 def summary(settings: Settings) -> Summary:
     """Read the marts."""
-    from ml_tasks.customer_model.known import HORIZON_DAYS
+    from ml_tasks.customers.known import HORIZON_DAYS
 
     with connect(settings, "transformer") as connection:
         orders = _row(

@@ -12,7 +12,7 @@ from psycopg import sql
 
 from local import postgres, programs
 from local.backup import DATABASE, FILES, MANIFEST, BackupError, Manifest, digests, version
-from ml_tasks.shared import artefacts
+from ml_tasks.models import artefacts
 from perennial.settings import Settings, SettingsError
 
 # Where MLflow's tables say where models' files are.

@@ -167,7 +167,7 @@ def start(settings: Settings, by_default: Sequence[str] | None = None) -> None:
             postgres.start(settings)
         console.print(shop.described(settings, by_default), highlight=False, soft_wrap=True)
         with console.status("starting Airflow (the first time takes about a minute)"):
-            from ml_tasks.shared import registry
+            from ml_tasks.models import registry
 
             registry.initialise(settings)
             dbt.parse(settings)

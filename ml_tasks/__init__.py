@@ -1,1 +1,1 @@
-"""The questions: one folder each, and in `shared` the little that they have in common."""
+"""The questions, a folder each, and the rooms of what they have in common: see README.md."""

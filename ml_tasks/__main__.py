@@ -41,7 +41,7 @@ def main() -> int:
     commands.choices["rollback"].add_argument("why")
     logging.basicConfig(level=logging.INFO, format="%(name)s %(message)s")
     settings = Settings()
-    from ml_tasks.shared.champions import ChampionError
+    from ml_tasks.models.champions import ChampionError
 
     try:
         done = _do(settings, parser.parse_args(arguments))
@@ -55,7 +55,7 @@ def main() -> int:
 def _do(settings: Settings, arguments: argparse.Namespace) -> dict[str, Any]:
     # imported here: each takes a while, and the parser knows what is wrong at once
     if arguments.command == "score":
-        from ml_tasks.shared.run import score_question
+        from ml_tasks.engine.scoring import score_question
 
         if arguments.question == contracts.LOOKBACK:
             from ml_tasks.lookback.run import look_back
@@ -63,10 +63,10 @@ def _do(settings: Settings, arguments: argparse.Namespace) -> dict[str, Any]:
             return look_back(settings, arguments.as_of_date, run_id="by hand")
         return score_question(settings, arguments.question, arguments.as_of_date, run_id="by hand")
     if arguments.command == "train":
-        from ml_tasks.shared.training import contend
+        from ml_tasks.models.challenge import contend
 
         return contend(settings, arguments.question, arguments.training_date, why="by hand")
-    from ml_tasks.shared.run import roll_back
+    from ml_tasks.models.serving import roll_back
 
     return asdict(roll_back(settings, arguments.question, arguments.why))
 

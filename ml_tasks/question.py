@@ -11,8 +11,8 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
+from ml_tasks.evaluation import customer_groups
 from ml_tasks.lookback import happened
-from ml_tasks.shared import slices
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     import pandas as pd
     import psycopg
 
+    from ml_tasks.evaluation.bias import BiasFigures
+    from ml_tasks.evaluation.customer_groups import Group
+    from ml_tasks.features.store import FeatureStore
     from ml_tasks.lookback.happened import Due
-    from ml_tasks.shared.bias import BiasFigures
-    from ml_tasks.shared.features import FeatureStore
-    from ml_tasks.shared.model import TrainedModel
-    from ml_tasks.shared.slices import Slice
+    from ml_tasks.trained_model import TrainedModel
 
 Frames = dict[str, "pd.DataFrame"]  # score table -> rows
 Parts = Collection[Mapping[str, "pd.DataFrame"]]  # of all shards; may be gone through several times
@@ -116,10 +116,10 @@ class Question:
         """
         raise NotImplementedError
 
-    def compared(self, connection: psycopg.Connection[Any], due: Due) -> list[Slice]:
+    def compared(self, connection: psycopg.Connection[Any], due: Due) -> list[Group]:
         """Figures of past scores, of all entities and by group, once a horizon has passed."""
         told = partial(self.figures, horizon_days=due.horizon_days)
-        return slices.judged(happened.customers(connection, due), told)
+        return customer_groups.by_group(happened.customers(connection, due), told)
 
 
 def load(name: str) -> Question:

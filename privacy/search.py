@@ -138,7 +138,7 @@ def _of_words(
 def _files(settings: Settings, words: Sequence[str]) -> Iterator[str]:
     """Files of the home, and models' files, in which one of the words stands."""
     from local.postgres import data_folder
-    from ml_tasks.shared import artefacts
+    from ml_tasks.models import artefacts
 
     if not words:
         return

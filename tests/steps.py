@@ -15,8 +15,8 @@ from expectations.raw import gate_raw
 from expectations.rejects import gate_rejects
 from ingest.batches import close_build
 from ingest.land import land
-from ml_tasks.shared import registry
-from ml_tasks.shared.run import score_question
+from ml_tasks.engine.scoring import score_question
+from ml_tasks.models import registry
 from perennial import contracts
 from perennial.dbt import BUILD
 from perennial.settings import Settings

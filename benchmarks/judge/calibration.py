@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ml_tasks.shared import metrics
+from ml_tasks.evaluation import metrics
 
 DRAWS = 1_000
 AT_ONCE = 50

@@ -7,7 +7,7 @@ import pandas as pd
 
 from benchmarks.judge.calibration import error_and_limit, randomised_pit, uniformity
 from benchmarks.judge.paired import Auc, Gini, Judgement, Mean, Measure, by_model
-from ml_tasks.shared import metrics
+from ml_tasks.evaluation import metrics
 
 HORIZON_DAYS = 90
 QUANTILES = ["spend_p10", "spend_p50", "spend_p90"]

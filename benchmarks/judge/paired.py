@@ -67,7 +67,7 @@ class Mean:
 
 
 class Gini:
-    """Normalised Gini, as ml_tasks.shared.metrics has it, by ranks within the draw."""
+    """Normalised Gini, as ml_tasks.evaluation.metrics has it, by ranks within the draw."""
 
     def __init__(self, amount: np.ndarray, score: np.ndarray) -> None:
         self._said, self._best = _Ranked(amount, score), _Ranked(amount, amount)

@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
 
-from ml_tasks.customer_model import order_process
-from ml_tasks.customer_model.known import Known, has_ordered
-from ml_tasks.customer_model.order_process import OrderProcess
-from ml_tasks.shared.probability.baseline import PROCESSES
+from ml_tasks.customers import order_process
+from ml_tasks.customers.known import Known, has_ordered
+from ml_tasks.customers.order_process import OrderProcess
+from ml_tasks.customers.probability.baseline import PROCESSES
 
 
 @dataclass(frozen=True)

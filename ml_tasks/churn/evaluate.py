@@ -10,12 +10,12 @@ import pandas as pd
 from ml_tasks.churn import figures as figures_of
 from ml_tasks.churn.baselines import BASELINES
 from ml_tasks.churn.outcomes import is_learnable
-from ml_tasks.customer_model import chance
-from ml_tasks.customer_model.chance import PROCESS, ChanceModel
-from ml_tasks.customer_model.known import Known, has_ordered
-from ml_tasks.shared import levels, metrics, plots, slices
-from ml_tasks.shared.contest import LOWER
-from ml_tasks.shared.evaluation import Evaluation, clearly_better, means, told, untested
+from ml_tasks.customers import chance, margins
+from ml_tasks.customers.chance import PROCESS, ChanceModel
+from ml_tasks.customers.known import Known, has_ordered
+from ml_tasks.evaluation import customer_groups, metrics, plots
+from ml_tasks.evaluation.comparison import Evaluation, clearly_better, means, told, untested
+from ml_tasks.evaluation.contest import LOWER
 
 MODEL = ChanceModel.name
 JUDGED_BY = ("log_loss", "auc", "calibration_error", "brier_skill")
@@ -73,7 +73,7 @@ def _told(
     for past, test in chance.cuts(known, said, is_learnable):
         asked = said.loc[test.index]
         probabilities = {MODEL: combined[test.index].to_numpy()} | {
-            name: levels.inverse_link(asked[name].to_numpy(dtype=float), "logistic")
+            name: margins.inverse_link(asked[name].to_numpy(dtype=float), "logistic")
             for name in chance.MEMBERS
             if asked[name].notna().all()
         }
@@ -89,7 +89,7 @@ def _served(test: pd.DataFrame, probability: np.ndarray) -> dict[str, Any]:
     rows = test.assign(
         churn_probability_90d=probability, happened_orders=test["outcome_count_orders"]
     )
-    return slices.as_report(slices.judged(rows, figures_of.figures))
+    return customer_groups.as_report(customer_groups.by_group(rows, figures_of.figures))
 
 
 def _row(

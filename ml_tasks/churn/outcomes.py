@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from ml_tasks.customer_model.known import count_kinds
+from ml_tasks.customers.known import count_kinds
 
 # So many snapshots must have ordered, and so many not, before anything can be learnt.
 MIN_ROWS_OF_A_KIND = 30

@@ -16,7 +16,7 @@ from collections.abc import Collection
 import numpy as np
 import pandas as pd
 
-from ml_tasks.shared.customer_matrix import history_days
+from ml_tasks.customers.matrix import history_days
 
 GROUPS = ("silence", "frequency", "amount", "returns", "beginning", "season")
 WINDOWS_DAYS = (30, 90, 180, 365)

@@ -22,8 +22,8 @@ import pandas as pd
 
 from ml_tasks.churn import profile, words
 from ml_tasks.churn.profile import GROUPS, Usual
-from ml_tasks.shared import levels
-from ml_tasks.shared.customer_matrix import history_days
+from ml_tasks.customers import margins
+from ml_tasks.customers.matrix import history_days
 
 COUNT_REASONS = 3
 # Less moves a chance of one half by less than two and a half in a hundred.
@@ -152,7 +152,7 @@ def of_rank(why: pd.DataFrame, column: str, rank: int, customer_ids: pd.Series) 
 
 
 def _log_odds(model: Model, frame: pd.DataFrame) -> np.ndarray:
-    return -levels.log_odds(model.predict(frame))
+    return -margins.log_odds(model.predict(frame))
 
 
 def _watched(snapshot: pd.DataFrame) -> pd.DataFrame:

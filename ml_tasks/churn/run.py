@@ -19,16 +19,16 @@ from ml_tasks.churn import bands, baselines, figures, outcomes, reasons
 from ml_tasks.churn.baselines import BASELINES, Baseline
 from ml_tasks.churn.evaluate import MODEL, evaluate
 from ml_tasks.churn.outcomes import MIN_ROWS_OF_A_KIND
-from ml_tasks.customer_model import chance
-from ml_tasks.customer_model.chance import TREES_FILE, ChanceModel
-from ml_tasks.customer_model.clock_trees import ClockTrees
-from ml_tasks.customer_model.known import HORIZON_DAYS, Known, count_kinds
+from ml_tasks.customers import chance
+from ml_tasks.customers.chance import TREES_FILE, ChanceModel
+from ml_tasks.customers.clock_trees import ClockTrees
+from ml_tasks.customers.known import HORIZON_DAYS, Known, count_kinds
+from ml_tasks.evaluation.bias import BiasFigures
+from ml_tasks.evaluation.contest import HIGHER, LOWER
+from ml_tasks.evaluation.trust import COMBINED
+from ml_tasks.features.store import FeatureStore
 from ml_tasks.question import Frames, Parts, Question
-from ml_tasks.shared.bias import BiasFigures
-from ml_tasks.shared.contest import HIGHER, LOWER
-from ml_tasks.shared.features import FeatureStore
-from ml_tasks.shared.model import TrainedModel
-from ml_tasks.shared.trust import COMBINED
+from ml_tasks.trained_model import TrainedModel
 
 NAME, REASONS = "churn", "churn_reasons"
 NO_MODEL = "no_model"

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ml_tasks.churn.profile import GROUPS, Usual, rhythm_days
-from ml_tasks.shared.customer_matrix import DAYS_OF_YEAR
+from ml_tasks.customers.matrix import DAYS_OF_YEAR
 
 AS_USUAL = "as_usual"
 # Share of the usual days between orders: above, a customer is no faster than others.

@@ -16,18 +16,18 @@ from sklearn.linear_model import GammaRegressor
 from ml_tasks.clv.amount_trees import Expected, amount_offset, mean_order_amount, own_order_amount
 from ml_tasks.clv.baselines import net_share
 from ml_tasks.clv.outcomes import HORIZON_DAYS, MIN_ROWS_WITH_SPEND, spend
-from ml_tasks.customer_model.chance import PROCESS, TREES, Members
-from ml_tasks.customer_model.clock_trees import ClockTrees
-from ml_tasks.customer_model.known import Known
-from ml_tasks.customer_model.order_process import OrderProcess, histories
-from ml_tasks.customer_model.regression import covariates
-from ml_tasks.shared import boosting, levels
-from ml_tasks.shared.boosting import OffsetTrees
-from ml_tasks.shared.buying_clock import BuyingClock
-from ml_tasks.shared.probability.baseline import amounts_of
-from ml_tasks.shared.probability.fitting import rounded
-from ml_tasks.shared.probability.gamma_gamma import GammaGamma
-from ml_tasks.shared.probability.rfm import rfm
+from ml_tasks.customers import boosting, margins
+from ml_tasks.customers.boosting import OffsetTrees
+from ml_tasks.customers.buying_clock import BuyingClock
+from ml_tasks.customers.chance import PROCESS, TREES, Members
+from ml_tasks.customers.clock_trees import ClockTrees
+from ml_tasks.customers.known import Known
+from ml_tasks.customers.order_process import OrderProcess, histories
+from ml_tasks.customers.probability.baseline import amounts_of
+from ml_tasks.customers.probability.fitting import rounded
+from ml_tasks.customers.probability.gamma_gamma import GammaGamma
+from ml_tasks.customers.probability.rfm import rfm
+from ml_tasks.customers.regression import covariates
 
 GAMMA_GAMMA, REGRESSION, TREES_OF_AMOUNT = "pareto_x_gamma_gamma", "gamma_regression", "trees"
 MEMBERS = (GAMMA_GAMMA, REGRESSION, TREES_OF_AMOUNT)
@@ -62,11 +62,11 @@ class ProcessAmount:
     def log_odds(self, snapshot: pd.DataFrame, days: int) -> np.ndarray:
         """Of an order in so many days, per row."""
         silent = self.process.fitted.no_order_probability(histories(snapshot), float(days))
-        return levels.log_odds(1 - silent)
+        return margins.log_odds(1 - silent)
 
     def orders_if_any(self, snapshot: pd.DataFrame) -> np.ndarray:
         """Days with an order in 90 days, if there is one; at least 1."""
-        any_order = levels.inverse_link(self.log_odds(snapshot, HORIZON_DAYS), "logistic")
+        any_order = margins.inverse_link(self.log_odds(snapshot, HORIZON_DAYS), "logistic")
         return np.maximum(self.orders(snapshot, HORIZON_DAYS) / any_order, 1.0)
 
     def log_amount(self, snapshot: pd.DataFrame) -> np.ndarray:

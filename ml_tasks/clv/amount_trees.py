@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ml_tasks.shared import levels
-from ml_tasks.shared.buying_clock import BuyingClock
+from ml_tasks.customers import margins
+from ml_tasks.customers.buying_clock import BuyingClock
 
 # A customer's mean amount an order is drawn to the shop's as by so many orders.
 PRIOR_ORDERS = 2.0
@@ -26,14 +26,14 @@ class Expected:
         """Of each row, in so many days from its date on."""
         histories = clock.histories(snapshots, horizon_days)
         return cls(
-            levels.log_odds(clock.order_probability(histories)),
+            margins.log_odds(clock.order_probability(histories)),
             np.maximum(clock.expected_orders(histories), 1e-5),
         )
 
     @property
     def orders_if_any(self) -> np.ndarray:
         """Days with an order if there is one, at least 1."""
-        return np.maximum(self.orders / levels.inverse_link(self.log_odds, "logistic"), 1.0)
+        return np.maximum(self.orders / margins.inverse_link(self.log_odds, "logistic"), 1.0)
 
 
 def own_order_amount(snapshots: pd.DataFrame, mean_order_amount: float) -> np.ndarray:

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from ml_tasks.clv.outcomes import HORIZON_DAYS, YEAR_HORIZON_DAYS
-from ml_tasks.shared.probability.baseline import PROCESSES, amounts_of, process_of
-from ml_tasks.shared.probability.fitting import rounded
-from ml_tasks.shared.probability.gamma_gamma import GammaGamma
-from ml_tasks.shared.probability.rfm import rfm
+from ml_tasks.customers.probability.baseline import PROCESSES, amounts_of, process_of
+from ml_tasks.customers.probability.fitting import rounded
+from ml_tasks.customers.probability.gamma_gamma import GammaGamma
+from ml_tasks.customers.probability.rfm import rfm
 
 
 @dataclass(frozen=True)

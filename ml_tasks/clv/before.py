@@ -14,9 +14,9 @@ import pandas as pd
 from ml_tasks.clv.amount_trees import Expected, amount_offset
 from ml_tasks.clv.outcomes import HORIZON_DAYS, YEAR_HORIZON_DAYS
 from ml_tasks.clv.spread import Spread
-from ml_tasks.shared import levels
-from ml_tasks.shared.boosting import OffsetTrees
-from ml_tasks.shared.buying_clock import BuyingClock
+from ml_tasks.customers import margins
+from ml_tasks.customers.boosting import OffsetTrees
+from ml_tasks.customers.buying_clock import BuyingClock
 
 NAME = "xgboost_two_part_on_clock"
 PARTS = ("chance", "amount", "orders")
@@ -100,12 +100,12 @@ class ValueModel:
             Expected.of(self.clock, snapshot, days) for days in (HORIZON_DAYS, YEAR_HORIZON_DAYS)
         )
         margin = self.parts["chance"].margin(snapshot, quarter.log_odds)
-        chance = levels.inverse_link(margin, "logistic")
+        chance = margins.inverse_link(margin, "logistic")
         offset = amount_offset(snapshot, quarter, self.mean_order_amount)
         spend = chance * self.parts["amount"].predict(snapshot, offset)
         # the year: what sets the customer apart in 90 days, on what the clock expects of the year
         year_margin = year.log_odds + (margin - quarter.log_odds) + self.year_chance_shift
-        year_chance = levels.inverse_link(year_margin, "logistic")
+        year_chance = margins.inverse_link(year_margin, "logistic")
         year_chance = np.maximum(year_chance, chance)
         year_spend = spend * year.orders / quarter.orders * np.exp(self.year_level)
         said = {

@@ -15,12 +15,12 @@ from ml_tasks.clv import outcomes, past_dates
 from ml_tasks.clv.baselines import BASELINES, FIRST, PRODUCTS
 from ml_tasks.clv.model import ValueModel
 from ml_tasks.clv.outcomes import HORIZON_DAYS, YEAR_HORIZON_DAYS, is_learnable, spend
-from ml_tasks.customer_model import chance
-from ml_tasks.customer_model.known import Known
-from ml_tasks.shared import metrics, plots, slices
-from ml_tasks.shared.contest import HIGHER
-from ml_tasks.shared.cuts import known_by
-from ml_tasks.shared.evaluation import Evaluation, clearly_better, means, told, untested
+from ml_tasks.customers import chance
+from ml_tasks.customers.known import Known
+from ml_tasks.evaluation import customer_groups, metrics, plots
+from ml_tasks.evaluation.comparison import Evaluation, clearly_better, means, told, untested
+from ml_tasks.evaluation.contest import HIGHER
+from ml_tasks.evaluation.cuts import known_by
 
 MODEL = ValueModel.name
 YEAR_BASELINE = "repeat_of_last_365_days"
@@ -102,7 +102,7 @@ def _served(test: pd.DataFrame, amount: np.ndarray) -> dict[str, Any]:
     """The newest cut's figures by group of customers, and gaps between groups."""
     rows = test.assign(predicted_spend_amount_90d=amount, happened_spend_amount=spend(test))
     told_of = partial(figures_of.figures, horizon_days=HORIZON_DAYS)
-    return slices.as_report(slices.judged(rows, told_of))
+    return customer_groups.as_report(customer_groups.by_group(rows, told_of))
 
 
 def decide(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ml_tasks.shared import metrics
-from ml_tasks.shared.bias import FIGURE
+from ml_tasks.evaluation import metrics
+from ml_tasks.evaluation.bias import FIGURE
 
 
 def figures(rows: pd.DataFrame, horizon_days: int) -> dict[str, float]:

@@ -1,10 +1,11 @@
 """Expected spend and orders, and how sure they are: one process for one customer.
 
-The chance of an order is the one that churn and survival tell (`customer_model`). Spend is that
-chance times what is spent if there is an order, by several models together (`amount`). Net spend of
-a window is product sales less product refunds dated in it, not below 0. Median and bounds are
-quantiles of the predictive distribution: nothing with the chance of none, else the amount expected
-times a ratio, whose spread is that of customers alike in the past, told before it happened.
+The chance of an order is the one that churn and survival predict (`customers/chance.py`). Spend is
+that chance times what is spent if there is an order, by several models together (`amount`). Net
+spend of a window is product sales less product refunds dated in it, not below 0. Median and bounds
+are quantiles of the predictive distribution: nothing with the chance of none, else the amount
+expected times a ratio, whose spread is that of customers alike in the past, told before it
+happened.
 """
 
 from __future__ import annotations
@@ -21,12 +22,11 @@ from ml_tasks.clv.amount import AmountMember, AmountRegression, AmountTrees, Pro
 from ml_tasks.clv.outcomes import HORIZON_DAYS, MIN_ROWS_WITH_SPEND, YEAR_HORIZON_DAYS, spend
 from ml_tasks.clv.spread import Spread
 from ml_tasks.clv.year import QuarterNews
-from ml_tasks.customer_model import chance
-from ml_tasks.customer_model.chance import PROCESS, ChanceModel
-from ml_tasks.customer_model.known import Known
-from ml_tasks.customer_model.order_process import OrderProcess
-from ml_tasks.shared import levels
-from ml_tasks.shared.boosting import OffsetTrees
+from ml_tasks.customers import chance, margins
+from ml_tasks.customers.boosting import OffsetTrees
+from ml_tasks.customers.chance import PROCESS, ChanceModel
+from ml_tasks.customers.known import Known
+from ml_tasks.customers.order_process import OrderProcess
 
 AMOUNT_TREES_FILE = "amount_trees.ubj"
 # A year's dates share all but a month of it with the next.
@@ -106,7 +106,7 @@ class ValueModel:
             `if_buying_lower_90`, `if_buying_median_90`, `if_buying_upper_90`; the same of 365.
         """
         log_odds = self.chance.log_odds(snapshot)
-        order = levels.inverse_link(log_odds, "logistic")
+        order = margins.inverse_link(log_odds, "logistic")
         any_spend = order * self.spend_share
         logs = [member.log_amount(snapshot) for member in self.amounts.values()]
         mean = any_spend * np.exp(np.mean(logs, axis=0) + self.level)
@@ -115,11 +115,11 @@ class ValueModel:
         )
         if self.news is None:
             year_orders = orders * year.orders_over_quarter(self.amounts, snapshot)
-            year_odds = levels.log_odds(any_spend) + year.gained_log_odds(self.amounts, snapshot)
+            year_odds = margins.log_odds(any_spend) + year.gained_log_odds(self.amounts, snapshot)
         else:
             year_orders = orders + self.news.later_orders(self.amounts, snapshot, orders)
             year_odds = self.news.year_log_odds(self.amounts, snapshot, any_spend)
-        year_chance = levels.inverse_link(year_odds + self.year_chance_shift, "logistic")
+        year_chance = margins.inverse_link(year_odds + self.year_chance_shift, "logistic")
         year_spend = mean * year_orders / orders * np.exp(self.year_level)
         said = {
             "orders": orders,
@@ -172,8 +172,8 @@ def _with_year(model: ValueModel, labelled_year: pd.DataFrame) -> ValueModel:
     if (amounts > 0).sum() < MIN_ROWS_WITH_SPEND:
         return model
     said = model.predict(labelled_year)
-    shift = levels.shift_to_mean(
-        levels.log_odds(said["chance_365"].to_numpy()), float((amounts > 0).mean())
+    shift = margins.shift_to_mean(
+        margins.log_odds(said["chance_365"].to_numpy()), float((amounts > 0).mean())
     )
     date = labelled_year["as_of_date"].to_numpy()
     level = past_dates.level_of(amounts, said["spend_365"].to_numpy(), date, OVERLAPPING_YEARS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ml_tasks.shared.customer_matrix import history_days
+from ml_tasks.customers.matrix import history_days
 
 HORIZON_DAYS = 90
 YEAR_HORIZON_DAYS = 365

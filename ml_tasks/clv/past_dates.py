@@ -17,9 +17,9 @@ from ml_tasks.clv import amount, spread
 from ml_tasks.clv.amount import AmountMember, AmountRegression
 from ml_tasks.clv.outcomes import HORIZON_DAYS, MIN_ROWS_WITH_SPEND, spend
 from ml_tasks.clv.spread import Spread
-from ml_tasks.customer_model import chance
-from ml_tasks.customer_model.chance import Members
-from ml_tasks.customer_model.known import Known
+from ml_tasks.customers import chance
+from ml_tasks.customers.chance import Members
+from ml_tasks.customers.known import Known
 from ml_tasks.evaluation import levels as evidence
 
 ORDERS = "orders_if_any"

@@ -21,15 +21,15 @@ from ml_tasks.clv.baselines import BASELINES, FIRST, REPEATS
 from ml_tasks.clv.evaluate import MODEL, evaluate
 from ml_tasks.clv.model import ValueModel
 from ml_tasks.clv.outcomes import HORIZON_DAYS, YEAR_HORIZON_DAYS
-from ml_tasks.customer_model import chance
-from ml_tasks.customer_model.known import Known
+from ml_tasks.customers import chance
+from ml_tasks.customers.known import Known
+from ml_tasks.evaluation.bias import BiasFigures
+from ml_tasks.evaluation.comparison import untested
+from ml_tasks.evaluation.contest import HIGHER, LOWER
+from ml_tasks.evaluation.trust import COMBINED
+from ml_tasks.features.store import FeatureStore
 from ml_tasks.question import Frames, Question
-from ml_tasks.shared.bias import BiasFigures
-from ml_tasks.shared.contest import HIGHER, LOWER
-from ml_tasks.shared.evaluation import untested
-from ml_tasks.shared.features import FeatureStore
-from ml_tasks.shared.model import TrainedModel
-from ml_tasks.shared.trust import COMBINED
+from ml_tasks.trained_model import TrainedModel
 
 NAME = "clv"
 HORIZONS = (HORIZON_DAYS, YEAR_HORIZON_DAYS)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from ml_tasks.clv.amount import AmountMember, AmountRegression
 from ml_tasks.clv.outcomes import HORIZON_DAYS, YEAR_HORIZON_DAYS
-from ml_tasks.shared import levels
+from ml_tasks.customers import margins
 
 HORIZONS = (HORIZON_DAYS, YEAR_HORIZON_DAYS)
 LEAST_ORDERS = 1e-9
@@ -44,7 +44,7 @@ class QuarterNews:
     ) -> QuarterNews:
         """From what the combination says of the customers of a date: orders and chance of spend."""
         expected = np.exp(_log_orders(members, snapshot, HORIZON_DAYS))
-        odds = levels.log_odds(chance.to_numpy()) - _log_odds(members, snapshot, HORIZON_DAYS)
+        odds = margins.log_odds(chance.to_numpy()) - _log_odds(members, snapshot, HORIZON_DAYS)
         return cls(
             round(float(np.log(orders.sum() / expected.sum())), 6), round(float(odds.mean()), 6)
         )
@@ -74,7 +74,7 @@ class QuarterNews:
             snapshot: Whose.
             chance: Combined, of any spend in the first 90 days, per row.
         """
-        own = levels.log_odds(chance) - _log_odds(members, snapshot, HORIZON_DAYS) - self.log_odds
+        own = margins.log_odds(chance) - _log_odds(members, snapshot, HORIZON_DAYS) - self.log_odds
         expected = _log_odds(members, snapshot, YEAR_HORIZON_DAYS)
         return expected + self.log_odds + NEWS_KEPT * own
 

@@ -18,7 +18,7 @@ from ml_tasks.demand.launches import launches_of
 from ml_tasks.demand.model import CANDIDATES, SIMPLE
 from ml_tasks.demand.panel import AWAKE_WEEKS, HORIZON_WEEKS, Panel
 from ml_tasks.demand.season import season_of
-from ml_tasks.shared.bias import FIGURE
+from ml_tasks.evaluation.bias import FIGURE
 
 MIN_WEEKS = 12
 # The blend's expected units, beside its median.

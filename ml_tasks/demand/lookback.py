@@ -11,11 +11,11 @@ from psycopg import sql
 
 from ml_tasks.demand import accuracy as demand
 from ml_tasks.demand.panel import Panel
+from ml_tasks.evaluation import metrics
+from ml_tasks.evaluation.bias import FIGURE
+from ml_tasks.evaluation.customer_groups import ALL, Group, standard_errors
+from ml_tasks.features.store import FeatureStore
 from ml_tasks.lookback.happened import params, score_table
-from ml_tasks.shared import metrics
-from ml_tasks.shared.bias import FIGURE
-from ml_tasks.shared.features import FeatureStore
-from ml_tasks.shared.slices import ALL, Slice, standard_errors
 
 if TYPE_CHECKING:
     import psycopg
@@ -50,7 +50,7 @@ def products(connection: psycopg.Connection[Any], one: Due) -> pd.DataFrame:
     return FeatureStore(connection).read(query, params(one))
 
 
-def of_products(rows: pd.DataFrame, past: Panel) -> list[Slice]:
+def of_products(rows: pd.DataFrame, past: Panel) -> list[Group]:
     """WRMSSE, MASE, bias and coverage of the products that evaluation judges, too.
 
     The bias is of expected units, which are there to be added up; the rest is of medians.
@@ -87,7 +87,7 @@ def of_products(rows: pd.DataFrame, past: Panel) -> list[Slice]:
     weeks = {ALL: slice(None)}
     weeks |= {f"week: {number + 1}": slice(number, number + 1) for number in range(len(actual[0]))}
     return [
-        Slice(
+        Group(
             name,
             len(products),
             figures(products, week),

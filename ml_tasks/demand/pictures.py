@@ -8,7 +8,7 @@ import numpy as np
 
 from ml_tasks.demand.backtest import Backtest
 from ml_tasks.demand.evaluate import judged_units
-from ml_tasks.shared import plots as pictures
+from ml_tasks.evaluation import plots as pictures
 
 COUNT_PRODUCTS = 3
 SHOWN_WEEKS = 26

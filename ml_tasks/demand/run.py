@@ -38,14 +38,14 @@ from ml_tasks.demand.panel import (
     weeks_stepped_over,
 )
 from ml_tasks.demand.season import season_of
+from ml_tasks.evaluation.bias import FIGURE, BiasFigures
+from ml_tasks.evaluation.contest import LOWER
+from ml_tasks.evaluation.customer_groups import Group
+from ml_tasks.evaluation.trust import COMBINED
+from ml_tasks.features.store import FeatureStore
 from ml_tasks.question import WEEK as EACH_WEEK
 from ml_tasks.question import Frames, Parts, Question
-from ml_tasks.shared.bias import FIGURE, BiasFigures
-from ml_tasks.shared.contest import LOWER
-from ml_tasks.shared.features import FeatureStore
-from ml_tasks.shared.model import TrainedModel
-from ml_tasks.shared.slices import Slice
-from ml_tasks.shared.trust import COMBINED
+from ml_tasks.trained_model import TrainedModel
 
 if TYPE_CHECKING:
     import psycopg
@@ -151,7 +151,7 @@ class Demand(Question):
         """The first Monday on or after the scored date."""
         return first_forecast_week(scored_date)
 
-    def compared(self, connection: psycopg.Connection[Any], due: Due) -> list[Slice]:
+    def compared(self, connection: psycopg.Connection[Any], due: Due) -> list[Group]:
         """Figures of past forecasts, of all weeks and by week ahead."""
         store = FeatureStore(connection)
         past = panel_of(store.product_weeks(due.scored_date), due.scored_date)

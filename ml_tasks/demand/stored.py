@@ -21,7 +21,7 @@ from ml_tasks.demand.model import (
     SMOOTHING,
     Fitted,
 )
-from ml_tasks.shared.model import canonical_json
+from ml_tasks.trained_model import canonical_json
 
 WEIGHTS_FILE, TREES_FILE, PRODUCTS_FILE = "lstm.safetensors", "trees.ubj", "products.json"
 BANDS, PACK, LEVEL = "band_shifts", "pieces_per_pack", "level_factor"

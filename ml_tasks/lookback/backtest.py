@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ml_tasks.shared.contest import column_of
+from ml_tasks.evaluation.contest import column_of
 
 # A value may be so many spreads worse than the backtest's mean.
 LIMIT_SPREADS = 3.0

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from psycopg import sql
 
-from ml_tasks.shared.features import FeatureStore
+from ml_tasks.features.store import FeatureStore
 from perennial.contracts import LOOKBACK, load
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ml_tasks.shared import metrics
-from ml_tasks.shared.bias import FIGURE, bias_of_rate
+from ml_tasks.evaluation import metrics
+from ml_tasks.evaluation.bias import FIGURE, bias_of_rate
 
 
 def figures_of(event: np.ndarray, probability: pd.Series, rate_name: str) -> dict[str, float]:

@@ -15,14 +15,15 @@ import pandas as pd
 
 from expectations.lookback import gate_lookback
 from ml_tasks import question as questions
+from ml_tasks.engine.publish import publish
+from ml_tasks.engine.scoring import late_file_ids_of
+from ml_tasks.evaluation import customer_groups, trust
+from ml_tasks.evaluation.bias import FIGURE, bias_of
+from ml_tasks.evaluation.customer_groups import Group
 from ml_tasks.lookback import backtest, happened
 from ml_tasks.lookback.happened import Due
-from ml_tasks.shared import registry, slices, trust
-from ml_tasks.shared.bias import FIGURE, bias_of
-from ml_tasks.shared.model import TrainedModel
-from ml_tasks.shared.publish import publish
-from ml_tasks.shared.run import late_file_ids_of
-from ml_tasks.shared.slices import Slice
+from ml_tasks.models import registry
+from ml_tasks.trained_model import TrainedModel
 from perennial import contracts
 from perennial.contracts import LOOKBACK
 from perennial.warehouse import connect
@@ -93,14 +94,14 @@ def judge(
         for figure, value in part.values.items()
         if math.isfinite(value)
     ]
-    return rows or [_row(one, asked.headline, slices.ALL) | UNKNOWN]
+    return rows or [_row(one, asked.headline, customer_groups.ALL) | UNKNOWN]
 
 
 def _judged(
-    figure: str, value: float, part: Slice, of_cuts: Mapping[str, list[float]]
+    figure: str, value: float, part: Group, of_cuts: Mapping[str, list[float]]
 ) -> dict[str, Any]:
     error = part.errors.get(figure, math.nan)
-    cuts = of_cuts.get(figure, []) if part.name == slices.ALL else []
+    cuts = of_cuts.get(figure, []) if part.name == customer_groups.ALL else []
     expected = backtest.expected(figure, cuts, error)
     return {
         "value": value,
@@ -131,5 +132,5 @@ def _row(one: Due, figure: str, name: str) -> Row:
 
 def _rules(as_of_date: date) -> TrainedModel:
     """What judged, as a publication names it: nothing is trained, but its bounds are numbers."""
-    bounds = {"limit_spreads": backtest.LIMIT_SPREADS, "gap_bounds": slices.GAP_BOUNDS}
+    bounds = {"limit_spreads": backtest.LIMIT_SPREADS, "gap_bounds": customer_groups.GAP_BOUNDS}
     return TrainedModel(LOOKBACK, as_of_date, bounds)

@@ -1,10 +1,10 @@
 """Curves of the days to the next order that go through the combined chance on day 90.
 
-How likely an order is within 90 days is told by `customer_model`, as for churn and value. When it
-comes, sooner or later, is told by the shape of other curves: the order process's, Cox's, that of
-Kaplan-Meier by recency and, for customers with a rhythm of their own, that of their rhythm, which
-counts as much as all others together. The cumulative hazard of their mean is multiplied for each
-customer so that day 90 is the combined chance.
+`customers/chance.py` predicts how likely an order is within 90 days, as for churn and value. When
+it comes, sooner or later, follows from the shape of other curves: the order process's, Cox's, that
+of Kaplan-Meier by recency and, for customers with a rhythm of their own, that of their rhythm,
+which counts as much as all others together. The cumulative hazard of their mean is multiplied for
+each customer so that day 90 is the combined chance.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ml_tasks.customer_model.chance import PROCESS, ChanceModel
-from ml_tasks.customer_model.known import HORIZON_DAYS
-from ml_tasks.customer_model.order_process import OrderProcess, histories
+from ml_tasks.customers.chance import PROCESS, ChanceModel
+from ml_tasks.customers.known import HORIZON_DAYS
+from ml_tasks.customers.order_process import OrderProcess, histories
 from ml_tasks.survival.curves import CAP_DAYS
 from ml_tasks.survival.model import SurvivalModel, from_dict, to_dict
 from ml_tasks.survival.rhythm import RhythmModel

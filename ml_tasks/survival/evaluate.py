@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ml_tasks.customer_model import chance, order_process
-from ml_tasks.customer_model.chance import PROCESS
-from ml_tasks.customer_model.known import Known
-from ml_tasks.shared import slices
-from ml_tasks.shared.metrics import calibration_error
-from ml_tasks.shared.plots import lines, reliability
+from ml_tasks.customers import chance, order_process
+from ml_tasks.customers.chance import PROCESS
+from ml_tasks.customers.known import Known
+from ml_tasks.evaluation import customer_groups
+from ml_tasks.evaluation.metrics import calibration_error
+from ml_tasks.evaluation.plots import lines, reliability
 from ml_tasks.survival import figures as figures_of
 from ml_tasks.survival.aft import fit_aft
 from ml_tasks.survival.anchored import AnchoredModel, anchored, process_survival
@@ -156,7 +156,7 @@ def served(test: pd.DataFrame, survival: np.ndarray) -> dict[str, Any]:
         happened_days=test["days"],
     )
     told = partial(figures_of.figures, horizon_days=MIN_FOLLOW_UP_DAYS)
-    return slices.as_report(slices.judged(rows, told))
+    return customer_groups.as_report(customer_groups.by_group(rows, told))
 
 
 def plots_of(survival: dict[str, np.ndarray], days: np.ndarray) -> dict[str, bytes]:

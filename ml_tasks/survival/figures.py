@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
+from ml_tasks.evaluation import metrics
 from ml_tasks.lookback.probabilities import figures_of
-from ml_tasks.shared import metrics
 
 
 def figures(rows: pd.DataFrame, horizon_days: int) -> dict[str, float]:

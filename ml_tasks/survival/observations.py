@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ml_tasks.shared.customer_matrix import rhythm_days
+from ml_tasks.customers.matrix import rhythm_days
 
 # Models learn from customers looked at within the last year: each season once, and the customers
 # of today. (On Online Retail II two years of them put the level 40 % too high in mid-2011.)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ml_tasks.shared.customer_matrix import rhythm_days
+from ml_tasks.customers.matrix import rhythm_days
 from ml_tasks.survival.curves import CAP_DAYS
 from ml_tasks.survival.observations import recent
 from ml_tasks.survival.recency import MIN_EVENTS

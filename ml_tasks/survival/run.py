@@ -11,16 +11,15 @@ from typing import Any, ClassVar
 import pandas as pd
 
 from ml_tasks.churn.outcomes import is_learnable
-from ml_tasks.customer_model import chance
-from ml_tasks.customer_model.chance import ChanceModel
-from ml_tasks.customer_model.known import HORIZON_DAYS, Known
+from ml_tasks.customers import chance
+from ml_tasks.customers.chance import ChanceModel
+from ml_tasks.customers.known import HORIZON_DAYS, Known
+from ml_tasks.evaluation.bias import BiasFigures
+from ml_tasks.evaluation.contest import HIGHER, LOWER
+from ml_tasks.evaluation.plots import lines
+from ml_tasks.evaluation.trust import COMBINED
+from ml_tasks.features.store import FeatureStore
 from ml_tasks.question import Frames, Parts, Question
-from ml_tasks.shared.bias import BiasFigures
-from ml_tasks.shared.contest import HIGHER, LOWER
-from ml_tasks.shared.features import FeatureStore
-from ml_tasks.shared.model import TrainedModel, canonical_json
-from ml_tasks.shared.plots import lines
-from ml_tasks.shared.trust import COMBINED
 from ml_tasks.survival import figures
 from ml_tasks.survival.anchored import AnchoredModel, Survival, restored
 from ml_tasks.survival.curves import CURVE_COLUMNS, curves_by_group
@@ -38,6 +37,7 @@ from ml_tasks.survival.observations import observations_of
 from ml_tasks.survival.recency import MIN_EVENTS, MIN_FOLLOW_UP_DAYS, RecencyModel, fit_recency
 from ml_tasks.survival.rhythm import fit_rhythm
 from ml_tasks.survival.shop_days import fit_shop_days
+from ml_tasks.trained_model import TrainedModel, canonical_json
 
 NAME = "survival"
 MODEL_FILE, CURVES_FILE, EFFECTS_FILE = "model.json", "curves.json", "effects.json"

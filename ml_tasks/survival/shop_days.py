@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ml_tasks.shared import buying_clock
-from ml_tasks.shared.pace import YEAR_DAYS
+from ml_tasks.customers import buying_clock
+from ml_tasks.customers.pace import YEAR_DAYS
 
 # Five times the usual orders, or a fifth, is a promotion or an error, not a season to rely on.
 MAX_SPEED = 5.0

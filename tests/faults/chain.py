@@ -97,14 +97,14 @@ def gate_features(task: Task) -> None:
 
 
 def train(question: str, task: Task) -> None:
-    from ml_tasks.shared.run import ensure_model
+    from ml_tasks.models.serving import ensure_model
 
     ensure_model(task.settings, question, task.as_of_date)
 
 
 def score(question: str, task: Task) -> None:
     """The tasks of all shards, one after the other; none where there is one shard."""
-    from ml_tasks.shared.run import score_shard
+    from ml_tasks.engine.scoring import score_shard
 
     if task.settings.shards > 1:
         for number in range(task.settings.shards):
@@ -112,13 +112,13 @@ def score(question: str, task: Task) -> None:
 
 
 def publish(question: str, task: Task) -> None:
-    from ml_tasks.shared.run import score_question
+    from ml_tasks.engine.scoring import score_question
 
     score_question(task.settings, question, task.as_of_date, task.run_id)
 
 
 def report(task: Task) -> None:
-    from ml_tasks.shared.publish import clean_superseded
+    from ml_tasks.engine.publish import clean_superseded
     from perennial.delivery import check_delivery
 
     check_delivery(task.settings, task.as_of_date)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from local import postgres
-from ml_tasks.shared import registry
+from ml_tasks.models import registry
 from perennial.settings import REPOSITORY, Settings
 from tests.conftest import StartHome, free_port
 from tests.faults import twins

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from dags.shared.dbt import PARTITION_DATE
 from ingest import batches
 from ingest.land import land
-from ml_tasks.shared.run import roll_back
+from ml_tasks.models.serving import roll_back
 from perennial import contracts, sources
 from perennial.bootstrap import SUPERUSER
 from perennial.days import read_day

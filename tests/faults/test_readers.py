@@ -14,8 +14,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from ml_tasks.shared import registry
-from ml_tasks.shared.publish import clean_superseded
+from ml_tasks.engine.publish import clean_superseded
+from ml_tasks.models import registry
 from perennial.bootstrap import SUPERUSER
 from perennial.settings import REPOSITORY, Settings
 from tests.conftest import StartHome

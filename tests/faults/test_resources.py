@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from local import postgres
-from ml_tasks.shared import registry
+from ml_tasks.models import registry
 from perennial.settings import Settings, SettingsError
 from tests.conftest import free_ports
 from tests.faults import chain, ledger, readers, twins

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from local import airflow, postgres
-from ml_tasks.shared import registry
+from ml_tasks.models import registry
 from perennial.airflow_api import AirflowError, Api
 from perennial.settings import REPOSITORY, Settings
 from tests.commands import wait_until

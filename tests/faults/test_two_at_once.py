@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ml_tasks.shared import registry
+from ml_tasks.models import registry
 from perennial.bootstrap import ROLES
 from perennial.settings import Settings
 from perennial.warehouse import connect

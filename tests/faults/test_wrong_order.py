@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ml_tasks.shared import registry
+from ml_tasks.models import registry
 from perennial.settings import Settings
 from perennial.warehouse import connect
 from tests.conftest import StartHome

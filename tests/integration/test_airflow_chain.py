@@ -16,9 +16,10 @@ import pytest
 from local import airflow, mlflow, postgres
 from ml_tasks.churn.baselines import RECENCY
 from ml_tasks.churn.evaluate import MODEL
-from ml_tasks.shared import champions, registry
-from ml_tasks.shared.champions import Champion
-from ml_tasks.shared.model import TrainedModel
+from ml_tasks.evaluation.contest import KEPT
+from ml_tasks.models import champions, recipe, registry
+from ml_tasks.models.champions import Champion
+from ml_tasks.trained_model import TrainedModel
 from perennial import contracts
 from perennial.airflow_api import Api
 from perennial.settings import Settings
@@ -134,7 +135,7 @@ class Contest:
 
     def __init__(self, home: Settings, day: date) -> None:
         self.champion = planted(home, day, "another", 0.10, 0.20)
-        self.challenger = planted(home, day, registry.recipe("churn"), 0.20, 0.15)
+        self.challenger = planted(home, day, recipe.recipe_of("churn"), 0.20, 0.15)
         with connect(home, "scorer") as connection:
             version = self.champion.model_version
             decision = Champion("churn", day, version, day, champions.TRAINED, "planted")
@@ -186,7 +187,7 @@ def test_nobody_answers_and_the_champion_stays(home: Settings, first_run: object
         )
     decided = contest.decided()
     assert decided is not None
-    assert (decided.decision, decided.decided_by) == (champions.KEPT, champions.RULE)
+    assert (decided.decision, decided.decided_by) == (KEPT, champions.RULE)
     assert decided.model_version == contest.champion.model_version
     assert "nobody answered" in decided.reason
 

@@ -15,8 +15,8 @@ import pytest
 from local import postgres
 from local.backup import BackupError, backup
 from local.restore import restore
-from ml_tasks.shared import registry
-from ml_tasks.shared.model import TrainedModel
+from ml_tasks.models import registry
+from ml_tasks.trained_model import TrainedModel
 from perennial.settings import Settings, SettingsError
 from perennial.warehouse import connect
 from tests.conftest import StartHome, free_port

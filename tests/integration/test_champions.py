@@ -10,12 +10,13 @@ from typing import ClassVar
 import pytest
 
 from ml_tasks import question as questions
+from ml_tasks.drift import watch
+from ml_tasks.evaluation.contest import HIGHER
+from ml_tasks.models import champions, recipe, registry, serving
+from ml_tasks.models.challenge import answered, contend
+from ml_tasks.models.champions import ChampionError
 from ml_tasks.question import Question
-from ml_tasks.shared import champions, drift_watch, registry, run
-from ml_tasks.shared.champions import ChampionError
-from ml_tasks.shared.contest import HIGHER
-from ml_tasks.shared.model import TrainedModel
-from ml_tasks.shared.training import answered, contend
+from ml_tasks.trained_model import TrainedModel
 from perennial.settings import Settings
 from perennial.warehouse import connect
 
@@ -58,9 +59,9 @@ def one_home(start_home: Callable[..., Settings]) -> Settings:
 def planted(monkeypatch: pytest.MonkeyPatch) -> Planted:
     question = Planted()
     monkeypatch.setattr(questions, "load", lambda _: question)
-    monkeypatch.setattr(registry, "recipe", lambda _: f"recipe {question.gains}")
+    monkeypatch.setattr(recipe, "recipe_of", lambda _: f"recipe {question.gains}")
     # the home has no features whose distribution could be kept
-    monkeypatch.setattr(drift_watch, "with_reference", lambda model, *_: model)
+    monkeypatch.setattr(watch, "with_reference", lambda model, *_: model)
     return question
 
 
@@ -92,16 +93,16 @@ def alias(home: Settings, question: str, alias: str = "champion") -> str:
 
 
 def test_the_first_is_champion_and_newer_data_refresh_it(home, planted, name):
-    first = run.champion_of(home, name, JUNE)
+    first = serving.champion_of(home, name, JUNE)
     outcome = contend(home, name, MONDAY)
     assert outcome["decision"] == "refreshed"
     assert [row[1:3] for row in rows(home, name)] == [
         ("trained", "rule"), ("trained", "rule"), ("refreshed", "rule")
     ]  # fmt: skip
     # each date has the champion of its day, the alias the newest
-    assert run.champion_of(home, name, date(2011, 6, 30)) == first
-    assert run.champion_of(home, name, date(2011, 7, 10)).training_date == JULY
-    assert run.champion_of(home, name, MONDAY).model_version == outcome["challenger"]
+    assert serving.champion_of(home, name, date(2011, 6, 30)) == first
+    assert serving.champion_of(home, name, date(2011, 7, 10)).training_date == JULY
+    assert serving.champion_of(home, name, MONDAY).model_version == outcome["challenger"]
     assert alias(home, name) == outcome["challenger"]
     assert planted.trained == [JUNE, JULY, MONDAY]
     assert contend(home, name, MONDAY)["decision"] == "nothing"
@@ -117,11 +118,11 @@ def test_the_first_is_champion_and_newer_data_refresh_it(home, planted, name):
     ],
 )
 def test_another_recipe_is_judged_on_the_cuts_of_the_champion(home, planted, name, gains, decision):
-    champion = run.champion_of(home, name, JULY)
+    champion = serving.champion_of(home, name, JULY)
     planted.gains = gains
     outcome = contend(home, name, MONDAY)
     assert outcome["decision"] == decision
-    in_force = run.champion_of(home, name, MONDAY).model_version
+    in_force = serving.champion_of(home, name, MONDAY).model_version
     wins = decision == "promoted"
     assert in_force == (outcome["challenger"] if wins else champion.model_version)
     assert alias(home, name) == in_force
@@ -142,20 +143,20 @@ def test_another_recipe_is_judged_on_the_cuts_of_the_champion(home, planted, nam
 
 
 def test_code_that_changes_no_figure_is_the_same_recipe(home, planted, name, monkeypatch):
-    run.champion_of(home, name, JULY)
-    monkeypatch.setattr(registry, "recipe", lambda _: "a comment was added")
+    serving.champion_of(home, name, JULY)
+    monkeypatch.setattr(recipe, "recipe_of", lambda _: "a comment was added")
     outcome = contend(home, name, MONDAY)
     assert (outcome["decision"], planted.trained) == ("refreshed", [JULY, MONDAY, JULY])
 
 
 @pytest.mark.parametrize("is_approved", [True, False], ids=["approved", "rejected"])
 def test_a_person_decides_what_is_close_and_is_asked_once(home, planted, name, is_approved):
-    champion = run.champion_of(home, name, JULY)
+    champion = serving.champion_of(home, name, JULY)
     planted.gains = (0.10, 0.31)
     outcome = contend(home, name, MONDAY)
     assert contend(home, name, MONDAY)["decision"] == "waiting"  # cleared: it asks again
     assert [row[1] for row in rows(home, name)] == ["trained", "waiting"]
-    assert run.champion_of(home, name, MONDAY) == champion  # serves meanwhile
+    assert serving.champion_of(home, name, MONDAY) == champion  # serves meanwhile
     answer = {"is_approved": is_approved, "who": "ada", "why": "spring matters more"}
     told = answered(home, json.loads(json.dumps(outcome)), answer)
     answered(home, outcome, answer)  # a retry
@@ -168,17 +169,17 @@ def test_a_person_decides_what_is_close_and_is_asked_once(home, planted, name, i
 
 
 def test_no_answer_keeps_the_champion(home, planted, name):
-    champion = run.champion_of(home, name, JULY)
+    champion = serving.champion_of(home, name, JULY)
     planted.gains = (0.10, 0.31)
     outcome = contend(home, name, MONDAY)
     told = answered(home, outcome, {"is_approved": False, "who": "", "why": ""})
     assert (told["decision"], rows(home, name)[-1][2]) == ("kept", "rule")
     assert "nobody answered" in told["reason"]
-    assert run.champion_of(home, name, MONDAY) == champion
+    assert serving.champion_of(home, name, MONDAY) == champion
 
 
 def test_what_was_clear_asks_nobody(home, planted, name):
-    run.champion_of(home, name, JULY)
+    serving.champion_of(home, name, JULY)
     outcome = contend(home, name, MONDAY)
     assert answered(home, outcome, {}) == outcome
 
@@ -194,22 +195,22 @@ def publish(home: Settings, question: str, day: date, model: TrainedModel) -> No
 
 
 def test_a_rollback_brings_back_the_version_before_also_for_dates_made_with_it(home, planted, name):
-    before = run.champion_of(home, name, JULY)
+    before = serving.champion_of(home, name, JULY)
     planted.gains = (0.30, 0.31)
     contend(home, name, MONDAY)
-    after = run.champion_of(home, name, MONDAY)
+    after = serving.champion_of(home, name, MONDAY)
     publish(home, name, date(2011, 7, 5), before)
     publish(home, name, date(2011, 7, 12), after)
-    decision = run.roll_back(home, name, "ranks new customers last")
+    decision = serving.roll_back(home, name, "ranks new customers last")
     assert (decision.model_version, decision.previous_version) == (
         before.model_version, after.model_version
     )  # fmt: skip
     for day in (5, 12, 13):
-        assert run._model_of(home, name, date(2011, 7, day)) == before
+        assert serving.model_of(home, name, date(2011, 7, day)) == before
     assert alias(home, name) == before.model_version
     # it does not come back by itself
     contend(home, name, MONDAY)
-    assert run.champion_of(home, name, MONDAY) == before
+    assert serving.champion_of(home, name, MONDAY) == before
     with connect(home, "transformer") as connection:
         why = connection.execute(
             "select reason from ops.champions where question = %s and decision = 'rolled_back'",
@@ -221,7 +222,7 @@ def test_a_rollback_brings_back_the_version_before_also_for_dates_made_with_it(h
 def test_a_rollback_needs_a_reason_and_a_version_before(home, planted, name):
     with pytest.raises(ChampionError, match="no champion yet"):
         champions.roll_back(home, name, "why not")
-    run.champion_of(home, name, JULY)
+    serving.champion_of(home, name, JULY)
     with pytest.raises(ChampionError, match="no other version"):
         champions.roll_back(home, name, "why not")
     with pytest.raises(ChampionError, match="say why"):
@@ -230,19 +231,19 @@ def test_a_rollback_needs_a_reason_and_a_version_before(home, planted, name):
 
 def test_with_the_schedule_on_a_champion_holds_until_the_next(home, planted, name):
     scheduled = home.model_copy(update={"schedule": "on"})
-    july = run.champion_of(scheduled, name, date(2011, 7, 5))
-    assert run.champion_of(scheduled, name, date(2011, 8, 2)) == july
+    july = serving.champion_of(scheduled, name, date(2011, 7, 5))
+    assert serving.champion_of(scheduled, name, date(2011, 8, 2)) == july
     assert planted.trained == [JULY]
     # with it off the calendar alone decides, whatever exists for other dates
-    august = run.champion_of(home, name, date(2011, 8, 2))
+    august = serving.champion_of(home, name, date(2011, 8, 2))
     assert (august.training_date, planted.trained) == (AUGUST, [JULY, AUGUST])
-    assert run.champion_of(home, name, date(2011, 7, 5)) == july
+    assert serving.champion_of(home, name, date(2011, 7, 5)) == july
 
 
 def test_a_model_stored_before_champions_were_recorded_serves_on(home, planted, name):
     stored = registry.add(home, name, planted.train(JULY, None, 7))
     planted.trained.clear()
-    assert run.champion_of(home, name, date(2011, 7, 20)) == stored
+    assert serving.champion_of(home, name, date(2011, 7, 20)) == stored
     assert planted.trained == []
     assert rows(home, name) == [(JULY, "trained", "rule", JULY)]
 
@@ -250,16 +251,16 @@ def test_a_model_stored_before_champions_were_recorded_serves_on(home, planted, 
 def test_a_training_killed_before_the_champion_was_named_is_put_right(
     home, planted, name, monkeypatch
 ):
-    run.ensure_model(home, name, JUNE)
+    serving.ensure_model(home, name, JUNE)
 
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(run, "name_champion", killed)
+        patch.setattr(serving, "name_champion", killed)
         with pytest.raises(KeyboardInterrupt):
-            run.ensure_model(home, name, JULY)
-    again = run.ensure_model(home, name, JULY)
+            serving.ensure_model(home, name, JULY)
+    again = serving.ensure_model(home, name, JULY)
     assert planted.trained == [JUNE, JULY]
     assert alias(home, name) == again["model_version"]
 

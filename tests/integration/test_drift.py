@@ -13,11 +13,11 @@ import pytest
 
 from dags.shared.alerts import tell_warnings
 from ml_tasks import question as questions
+from ml_tasks.drift import watch
+from ml_tasks.features.shards import WHOLE
+from ml_tasks.features.store import FeatureStore
 from ml_tasks.question import Question
-from ml_tasks.shared import drift_watch
-from ml_tasks.shared.features import FeatureStore
-from ml_tasks.shared.model import TrainedModel
-from ml_tasks.shared.shards import WHOLE
+from ml_tasks.trained_model import TrainedModel
 from perennial.settings import Settings
 from perennial.warehouse import connect
 
@@ -67,13 +67,13 @@ def rows(home: Settings) -> list[tuple[Any, ...]]:
         ).fetchall()
 
 
-def watch(
+def recorded(
     home: Settings, model: TrainedModel, features: pd.DataFrame, scores: pd.DataFrame, run_id: str
 ) -> list[str]:
-    counted = drift_watch.tallies(model)
+    counted = watch.tallies(model)
     counted["features"].add(features)
-    counted["scores"].add(drift_watch.scored(scores))
-    return drift_watch.watch(home, "churn", SCORED, model, counted, run_id)
+    counted["scores"].add(watch.scored(scores))
+    return watch.record(home, "churn", SCORED, model, counted, run_id)
 
 
 def test_drift_is_told_and_replaced(
@@ -91,10 +91,10 @@ def test_drift_is_told_and_replaced(
         store = FeatureStore(connection)
         question = Answers()
         model = question.train(TRAINED, store, 7)
-        model = drift_watch.with_reference(model, question, store)
+        model = watch.with_reference(model, question, store)
         now, frames = store.snapshot(TRAINED), question.score(SCORED, model, store)
     scores = frames["churn"]
-    again = watch(home, model, now, scores, "as ever")
+    again = recorded(home, model, now, scores, "as ever")
     assert again == []
     assert rows(home) == [
         ("feature", "net_spend_amount", False, COUNT, COUNT),
@@ -102,7 +102,7 @@ def test_drift_is_told_and_replaced(
     ]
 
     poor = now.assign(net_spend_amount=now["net_spend_amount"] / 3)
-    warned = watch(home, model, poor, scores, "poor")
+    warned = recorded(home, model, poor, scores, "poor")
     (warning,) = warned
     assert "churn is fed and answers as in training, but net_spend_amount 0." in warning
     assert [row[2] for row in rows(home)] == [True, False]
@@ -114,7 +114,7 @@ def test_drift_is_told_and_replaced(
     assert told == [("warning", False)]
 
     tell_warnings({"warnings": warned}, task)
-    well = watch(home, model, now, scores, "well")
+    well = recorded(home, model, now, scores, "well")
     tell_warnings({"warnings": well}, task)
     alert, recovery = (post for _, post in webhook.posts)
     assert alert["title"] == "Perennial warning: score_churn.score warns for 2024-03-10 (growth)"
@@ -149,5 +149,5 @@ def test_demand_is_fed_what_sold_lately() -> None:
 
 def test_a_model_of_before_is_not_watched(home: Settings) -> None:
     model = TrainedModel("m", TRAINED, {})
-    assert drift_watch.tallies(model) == {}
-    assert drift_watch.watch(home, "churn", SCORED, model, {}, "test") == []
+    assert watch.tallies(model) == {}
+    assert watch.record(home, "churn", SCORED, model, {}, "test") == []

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from psycopg import sql
 
-from ml_tasks.shared.features import IS_SAMPLED, FeaturesMissingError, FeatureStore
+from ml_tasks.features.store import IS_SAMPLED, FeaturesMissingError, FeatureStore
 from perennial.settings import Settings
 from perennial.warehouse import connect
 

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ml_tasks.engine.publish import publish
+from ml_tasks.evaluation.trust import TRUST
 from ml_tasks.lookback.run import look_back
-from ml_tasks.shared import registry
-from ml_tasks.shared.model import TrainedModel
-from ml_tasks.shared.publish import publish
-from ml_tasks.shared.trust import TRUST
+from ml_tasks.models import registry
+from ml_tasks.trained_model import TrainedModel
 from perennial import contracts
 from perennial.settings import Settings
 from perennial.warehouse import connect, read_frame

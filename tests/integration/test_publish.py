@@ -18,9 +18,9 @@ from psycopg import sql
 
 from expectations.gate import GateFailed, Summary
 from expectations.scores import gate_scores
-from ml_tasks.shared import publish as publish_module
-from ml_tasks.shared.model import TrainedModel
-from ml_tasks.shared.publish import clean_superseded, publish
+from ml_tasks.engine import publish as publish_module
+from ml_tasks.engine.publish import clean_superseded, publish
+from ml_tasks.trained_model import TrainedModel
 from perennial import contracts
 from perennial.settings import Settings
 from perennial.warehouse import connect

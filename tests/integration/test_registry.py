@@ -17,11 +17,12 @@ from mlflow.server.auth.sqlalchemy_store import SqlAlchemyStore
 
 from local import mlflow
 from ml_tasks import question as questions
+from ml_tasks.engine import scoring
+from ml_tasks.evaluation.contest import HIGHER
+from ml_tasks.models import registry, serving
+from ml_tasks.models.registry import RegistryError
 from ml_tasks.question import Question
-from ml_tasks.shared import registry, run
-from ml_tasks.shared.contest import HIGHER
-from ml_tasks.shared.model import TrainedModel
-from ml_tasks.shared.registry import RegistryError
+from ml_tasks.trained_model import TrainedModel
 from perennial.settings import Settings
 from perennial.warehouse import connect
 from privacy import search
@@ -276,28 +277,28 @@ def coin(monkeypatch: pytest.MonkeyPatch) -> Coin:
 
 
 def test_a_month_is_trained_once_whatever_is_scored_in_it_and_in_which_order(home, coin):
-    october = run.score_question(home, "churn", date(2011, 10, 5), "r1")
-    late = run.score_question(home, "churn", date(2011, 9, 20), "r2")
+    october = scoring.score_question(home, "churn", date(2011, 10, 5), "r1")
+    late = scoring.score_question(home, "churn", date(2011, 9, 20), "r2")
     coin.chance = 0.5  # what training would find now
-    early = run.score_question(home, "churn", date(2011, 9, 10), "r3")
+    early = scoring.score_question(home, "churn", date(2011, 9, 10), "r3")
     assert coin.training_dates == [date(2011, 10, 1), date(2011, 9, 1)]
     assert early["model_version"] == late["model_version"] != october["model_version"]
-    again = run.score_question(home, "churn", date(2011, 9, 20), "r4")
+    again = scoring.score_question(home, "churn", date(2011, 9, 20), "r4")
     assert again["checksum"] == late["checksum"]
 
 
 def test_a_rerun_uses_the_model_that_the_date_was_published_with(home, coin):
-    first = run.score_question(home, "churn", date(2011, 9, 10), "r1")
+    first = scoring.score_question(home, "churn", date(2011, 9, 10), "r1")
     registry.add(home, "churn", TrainedModel("coin", date(2011, 9, 1), {"chance": 0.75}))
-    again = run.score_question(home, "churn", date(2011, 9, 10), "r2")
+    again = scoring.score_question(home, "churn", date(2011, 9, 10), "r2")
     assert again["model_version"] == first["model_version"]
     assert again["checksum"] == first["checksum"]
 
 
 def test_two_runs_of_one_month_train_once(home, coin, monkeypatch):
-    monkeypatch.setattr(run, "_published", lambda *_: None)
+    monkeypatch.setattr(serving, "_published", lambda *_: None)
     with ThreadPoolExecutor(2) as pool:
         dates = [date(2011, 7, 10), date(2011, 7, 20)]
-        models = list(pool.map(lambda day: run.ensure_model(home, "churn", day), dates))
+        models = list(pool.map(lambda day: serving.ensure_model(home, "churn", day), dates))
     assert coin.training_dates == [date(2011, 7, 1)]
     assert models[0] == models[1]

@@ -16,10 +16,10 @@ from psycopg import sql
 from ingest.sample_shop import generate, write
 from ml_tasks import question as questions
 from ml_tasks.demand import lstm
-from ml_tasks.shared import sharded
-from ml_tasks.shared.publish import clean_superseded
-from ml_tasks.shared.run import score_question, score_shard
-from ml_tasks.shared.shards import shard_number, shards
+from ml_tasks.engine import chunks
+from ml_tasks.engine.publish import clean_superseded
+from ml_tasks.engine.scoring import score_question, score_shard
+from ml_tasks.features.shards import shard_number, shards
 from perennial import contracts
 from perennial.settings import Settings
 from perennial.warehouse import connect
@@ -92,7 +92,7 @@ def test_the_rows_do_not_depend_on_how_many_shards_there_are(
                 told = score_shard(settings, question, AS_OF, f"run {count}", shard)
                 assert told["shard"] == f"{shard + 1} of {count}"
             assert count_parts(home) >= count
-            monkeypatch.setattr(sharded, "score_part", no_score)
+            monkeypatch.setattr(chunks, "score_part", no_score)
         score_question(settings, question, AS_OF, f"run {count}")
         monkeypatch.undo()
     publications, frames = in_one_piece
@@ -143,14 +143,14 @@ def test_a_shard_reads_its_own_customers_alone(home: Settings) -> None:
 
 def half_a_shard(settings: Settings) -> None:
     """Score a shard and be killed when its first rows were sent, and not yet committed."""
-    write, written = sharded.pq.write_table, []
+    write, written = chunks.pq.write_table, []
 
     def write_once(*arguments: Any, **options: Any) -> None:
         if written:
             os.kill(os.getpid(), signal.SIGKILL)
         written.append(write(*arguments, **options))
 
-    sharded.pq.write_table = write_once
+    chunks.pq.write_table = write_once
     score_shard(settings, "churn", AS_OF, "killed", 1)
 
 
@@ -228,15 +228,15 @@ def test_a_large_shop_is_worked_through_in_slices(
     home: Settings, in_one_piece: tuple, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings, (publications, frames) = in_shards(home, count), in_one_piece
-    sizes, score = [], sharded.score_part
+    sizes, score = [], chunks.score_part
 
-    def score_and_measure(*arguments: Any) -> sharded.Part:
+    def score_and_measure(*arguments: Any) -> chunks.Part:
         part = score(*arguments)
         sizes.append(len(part.frames["churn"]))
         return part
 
-    monkeypatch.setattr(sharded, "MAX_CUSTOMERS_AT_ONCE", 50)
-    monkeypatch.setattr(sharded, "score_part", score_and_measure)
+    monkeypatch.setattr(chunks, "MAX_CUSTOMERS_AT_ONCE", 50)
+    monkeypatch.setattr(chunks, "score_part", score_and_measure)
     if count > 1:
         score_shard(settings, "churn", AS_OF, "slices", 1)
         assert len(sizes) > 1  # a shard is worked through in slices as well
@@ -252,7 +252,7 @@ def test_a_large_shop_is_worked_through_in_slices(
 def test_parts_that_an_erasure_takes_away_are_made_again(
     home: Settings, in_one_piece: tuple, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings, joined, erasures = in_shards(home, 2), sharded.joined, ["one"]
+    settings, joined, erasures = in_shards(home, 2), chunks.joined, ["one"]
 
     def join_while_somebody_is_erased(*arguments: Any) -> Any:
         while erasures:
@@ -260,7 +260,7 @@ def test_parts_that_an_erasure_takes_away_are_made_again(
                 connection.execute(f"delete from ops.score_parts -- {erasures.pop()}")
         return joined(*arguments)
 
-    monkeypatch.setattr(sharded, "joined", join_while_somebody_is_erased)
+    monkeypatch.setattr(chunks, "joined", join_while_somebody_is_erased)
     score_question(settings, "churn", AS_OF, "erased")
     assert not erasures
     assert state(home) == in_one_piece[0]

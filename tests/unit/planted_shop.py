@@ -11,7 +11,7 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
-from ml_tasks.shared.shards import WHOLE
+from ml_tasks.features.shards import WHOLE
 
 FIRST_DAY = pd.Timestamp("2020-01-01")
 WINDOWS = (30, 90, 180, 365)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from ml_tasks import question as questions_of
-from ml_tasks.shared import bias
-from ml_tasks.shared.bias import BiasFigures, bias_of, with_warnings
+from ml_tasks.evaluation import bias
+from ml_tasks.evaluation.bias import BiasFigures, bias_of, with_warnings
 from perennial.contracts import questions
 
 TOTAL = BiasFigures("predicted", "came")

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml_tasks.shared import buying_clock, levels, pace
+from ml_tasks.customers import buying_clock, margins, pace
 from tests.unit.planted_shop import plant
 
 
@@ -83,7 +83,7 @@ def test_level_is_corrected_only_where_dates_agree(missed, within):
         frames.append(pd.DataFrame({"as_of_date": day, "days_since_first_order": [400] * 2_000}))
         happened.append(rng.random(2_000) < 1 / (1 + np.exp(-miss)))
     snapshots = pd.concat(frames, ignore_index=True)
-    found = levels.missed_level(
+    found = margins.missed_level(
         snapshots, np.zeros(len(snapshots)), np.concatenate(happened).astype(float)
     )
     assert found == pytest.approx(max(np.mean(missed), 0), abs=within)

@@ -12,13 +12,13 @@ from ml_tasks.churn import bands as churn_bands
 from ml_tasks.churn import run
 from ml_tasks.churn.baselines import BASELINES, fit_process
 from ml_tasks.churn.evaluate import MODEL
-from ml_tasks.customer_model import chance, clock_trees
-from ml_tasks.customer_model.clock_trees import ClockTrees
-from ml_tasks.customer_model.known import Known
-from ml_tasks.shared import metrics
-from ml_tasks.shared.check import checked
-from ml_tasks.shared.evaluation import untested
-from ml_tasks.shared.model import TrainedModel, canonical_json
+from ml_tasks.customers import chance, clock_trees
+from ml_tasks.customers.clock_trees import ClockTrees
+from ml_tasks.customers.known import Known
+from ml_tasks.engine.contract_check import checked
+from ml_tasks.evaluation import metrics
+from ml_tasks.evaluation.comparison import untested
+from ml_tasks.trained_model import TrainedModel, canonical_json
 from perennial import contracts
 from tests.unit.planted_shop import plant, with_outcome
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from ml_tasks.shared import metrics
+from ml_tasks.evaluation import metrics
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ import pytest
 from ml_tasks.churn import profile, reasons, run, words
 from ml_tasks.churn.baselines import BASELINES
 from ml_tasks.churn.evaluate import MODEL
-from ml_tasks.customer_model import chance
-from ml_tasks.customer_model.known import Known
-from ml_tasks.shared.check import checked
+from ml_tasks.customers import chance
+from ml_tasks.customers.known import Known
+from ml_tasks.engine.contract_check import checked
 from perennial import contracts
 from tests.unit.planted_shop import PlantedShop, plant, snapshot
 

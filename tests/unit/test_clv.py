@@ -14,12 +14,12 @@ from ml_tasks.clv import model as clv
 from ml_tasks.clv.amounts import OrderAmounts
 from ml_tasks.clv.baselines import BASELINES, PRODUCTS, fit_process
 from ml_tasks.clv.evaluate import JUDGED_BY, MODEL, YEAR_BASELINE, decide, year_ahead
-from ml_tasks.customer_model import chance
-from ml_tasks.customer_model.known import Known
-from ml_tasks.shared import metrics
-from ml_tasks.shared.check import checked
-from ml_tasks.shared.evaluation import untested
-from ml_tasks.shared.model import TrainedModel, canonical_json
+from ml_tasks.customers import chance
+from ml_tasks.customers.known import Known
+from ml_tasks.engine.contract_check import checked
+from ml_tasks.evaluation import metrics
+from ml_tasks.evaluation.comparison import untested
+from ml_tasks.trained_model import TrainedModel, canonical_json
 from perennial import contracts
 from tests.unit.planted_shop import plant, with_outcome
 

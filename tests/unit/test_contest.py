@@ -6,12 +6,14 @@ import math
 
 import pytest
 
-from ml_tasks.shared.champions import KEPT, PROMOTED, WAITING
-from ml_tasks.shared.contest import (
+from ml_tasks.evaluation.contest import (
     BETTER,
     CLOSE,
     HIGHER,
+    KEPT,
     LOWER,
+    PROMOTED,
+    WAITING,
     WORSE,
     Column,
     Comparison,

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml_tasks.shared.check import checked
+from ml_tasks.engine.contract_check import checked
 from perennial import contracts
 from perennial.contracts import ContractError, parse
 from perennial.settings import SettingsError

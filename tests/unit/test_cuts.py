@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from ml_tasks.shared import cuts
+from ml_tasks.evaluation import cuts
 
 
 def labelled(first, last):

@@ -39,10 +39,10 @@ from ml_tasks.demand.panel import (
     weeks_stepped_over,
 )
 from ml_tasks.demand.season import season_of, without_outliers
-from ml_tasks.shared import bias
-from ml_tasks.shared.check import checked
-from ml_tasks.shared.model import TrainedModel, canonical_json
-from ml_tasks.shared.shards import WHOLE
+from ml_tasks.engine.contract_check import checked
+from ml_tasks.evaluation import bias
+from ml_tasks.features.shards import WHOLE
+from ml_tasks.trained_model import TrainedModel, canonical_json
 from perennial import contracts
 from perennial.contracts import ContractError
 

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml_tasks.shared import drift
-from ml_tasks.shared.model import canonical_json
+from ml_tasks.drift import distance
+from ml_tasks.trained_model import canonical_json
 
 COLUMNS = [f"x{number}" for number in range(12)]
 
@@ -25,14 +25,14 @@ COLUMNS = [f"x{number}" for number in range(12)]
     ],
 )
 def test_distance_by_hand(a, b, expected):
-    assert drift.distance(np.array(a), np.array(b)) == pytest.approx(expected, abs=1e-6)
+    assert distance.distance(np.array(a), np.array(b)) == pytest.approx(expected, abs=1e-6)
 
 
 def test_bins_by_hand():
     """An edge belongs to the bin below it; what is missing has a bin of its own."""
     values = np.array([0.0, 1.0, 1.5, 2.0, 9.0, np.nan])
-    assert drift.counts(values, [1.0, 2.0]).tolist() == [2, 2, 1, 1]
-    assert drift.counts(np.array([np.nan]), []).tolist() == [0, 1]
+    assert distance.counts(values, [1.0, 2.0]).tolist() == [2, 2, 1, 1]
+    assert distance.counts(np.array([np.nan]), []).tolist() == [0, 1]
 
 
 def sample(random: np.random.Generator, count: int = 1_500, season: float = 0.0) -> pd.DataFrame:
@@ -45,15 +45,15 @@ def sample(random: np.random.Generator, count: int = 1_500, season: float = 0.0)
 
 def stored(random: np.random.Generator, seasons: tuple[float, ...] = (0.0,) * 5) -> dict:
     months = [sample(random, season=season) for season in seasons]
-    kept = {"features": drift.reference(months[-1], months[:-1])}
-    kept["scores"] = drift.reference(months[-1][["x2"]].rename(columns={"x2": "score"}))
+    kept = {"features": distance.reference(months[-1], months[:-1])}
+    kept["scores"] = distance.reference(months[-1][["x2"]].rename(columns={"x2": "score"}))
     return kept
 
 
-def tallies(kept: dict, features: pd.DataFrame, scores: pd.DataFrame) -> dict[str, drift.Tally]:
+def tallies(kept: dict, features: pd.DataFrame, scores: pd.DataFrame) -> dict[str, distance.Tally]:
     """Features counted in two parts, one of them by somebody else; scores at once."""
-    counted = {kind: drift.Tally(stored) for kind, stored in kept.items()}
-    elsewhere = drift.Tally(kept["features"])
+    counted = {kind: distance.Tally(stored) for kind, stored in kept.items()}
+    elsewhere = distance.Tally(kept["features"])
     elsewhere.add(features[::3])
     counted["features"].add_json(json.loads(json.dumps(elsewhere.as_json())))
     counted["features"].add(features.drop(index=features.index[::3]))
@@ -63,7 +63,7 @@ def tallies(kept: dict, features: pd.DataFrame, scores: pd.DataFrame) -> dict[st
 
 def alarms(kept: dict, now: pd.DataFrame, age_days: int = 9) -> list[str]:
     scores = now[["x2"]].rename(columns={"x2": "score"})
-    found = drift.compare(kept, tallies(kept, now, scores), age_days)
+    found = distance.compare(kept, tallies(kept, now, scores), age_days)
     assert len(found) == len(COLUMNS) + 1
     return [one.column_name for one in found if one.value > one.threshold]
 
@@ -76,10 +76,10 @@ def test_noise_is_no_drift():
 def test_noise_alone_keeps_its_level():
     """Without the months' room: of 4,000 comparisons none or one exceeds the noise's limit."""
     random = np.random.default_rng(1)
-    limit = drift.noise(11, 1_000, 2_000)
+    limit = distance.noise(11, 1_000, 2_000)
     edges = np.quantile(random.normal(size=100_000), np.arange(1, 11) / 11)
     distances = [
-        drift.distance(*(np.bincount(np.searchsorted(edges, random.normal(size=n)), minlength=11)
+        distance.distance(*(np.bincount(np.searchsorted(edges, random.normal(size=n)), minlength=11)
                          for n in (1_000, 2_000)))
         for _ in range(4_000)
     ]  # fmt: skip
@@ -113,21 +113,24 @@ def test_an_old_model_is_given_more_room():
 
 def test_a_young_shop_has_no_threshold_and_a_small_one_no_rows():
     random = np.random.default_rng(5)
-    young = {"features": drift.reference(sample(random)), "scores": drift.reference(sample(random))}
+    young = {
+        "features": distance.reference(sample(random)),
+        "scores": distance.reference(sample(random)),
+    }
     now = tallies(young, sample(random), sample(random))
-    found = drift.compare(young, now, 9)
+    found = distance.compare(young, now, 9)
     assert len(found) == 2 * len(COLUMNS)
     assert all(np.isnan(one.threshold) for one in found)
-    small = sample(random, count=drift.MIN_ROWS - 1)
-    assert drift.compare(young, tallies(young, small, small), 9) == []
+    small = sample(random, count=distance.MIN_ROWS - 1)
+    assert distance.compare(young, tallies(young, small, small), 9) == []
 
 
 def test_reference_is_json_and_does_not_depend_on_the_order_of_rows():
     frame = sample(np.random.default_rng(6))
     turned = frame.iloc[::-1]
-    assert canonical_json(drift.reference(frame)) == canonical_json(drift.reference(turned))
+    assert canonical_json(distance.reference(frame)) == canonical_json(distance.reference(turned))
 
 
 def test_months_before_a_training_date():
-    months = drift.month_starts(date(2011, 3, 1))
+    months = distance.month_starts(date(2011, 3, 1))
     assert (len(months), months[0], months[-1]) == (12, date(2010, 3, 1), date(2011, 2, 1))

@@ -19,7 +19,7 @@ from expectations.shop_days import Finding
 from ingest.files import LandingError
 from local.run import _print_failure
 from local.watch import Failure, Watch
-from ml_tasks.shared.card import model_card
+from ml_tasks.models.card import model_card
 from perennial.settings import Settings
 from perennial.text import markdown, plain, printable
 from tests.faults.bad_files import TEXTS

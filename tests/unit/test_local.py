@@ -104,7 +104,7 @@ def test_what_is_stated_at_the_first_start_is_no_default(tmp_path: Path) -> None
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     """What `run` prints where nothing is really started."""
-    from ml_tasks.shared import registry
+    from ml_tasks.models import registry
 
     for module, name in (
         *((run_module.postgres, "start"), (run_module.airflow, "start"), (run_module.dbt, "parse")),

@@ -14,9 +14,9 @@ from ml_tasks.churn import figures as churn
 from ml_tasks.clv import figures as clv
 from ml_tasks.demand import lookback as demand
 from ml_tasks.demand.panel import Panel
+from ml_tasks.evaluation import metrics
 from ml_tasks.lookback import backtest
 from ml_tasks.lookback.happened import Due
-from ml_tasks.shared import metrics
 from ml_tasks.survival import figures as survival
 
 

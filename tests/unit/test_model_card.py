@@ -2,8 +2,8 @@
 
 from datetime import date
 
-from ml_tasks.shared.card import model_card
-from ml_tasks.shared.model import TrainedModel
+from ml_tasks.models.card import model_card
+from ml_tasks.trained_model import TrainedModel
 
 MODEL = TrainedModel(
     name="trees",

@@ -15,7 +15,7 @@ import pytest
 
 from ml_tasks import question as questions
 from ml_tasks.demand import lstm
-from ml_tasks.shared.check import checked
+from ml_tasks.engine.contract_check import checked
 from perennial import contracts
 from tests.unit.planted_shop import FIRST_DAY, PlantedShop, snapshot
 

@@ -10,12 +10,12 @@ import pytest
 from scipy.special import expit, gamma, hyp2f1
 
 from benchmarks.cdnow import CDNOW, MODELS, PUBLISHED, TOLERANCE, histories, order_days
-from ml_tasks.shared.model import canonical_json
-from ml_tasks.shared.probability import bg_nbd, gamma_gamma, pareto_nbd
-from ml_tasks.shared.probability.bg_nbd import BgNbd, MbgNbd
-from ml_tasks.shared.probability.gamma_gamma import GammaGamma
-from ml_tasks.shared.probability.pareto_nbd import ParetoNbd
-from ml_tasks.shared.probability.rfm import cells_of, rfm
+from ml_tasks.customers.probability import bg_nbd, gamma_gamma, pareto_nbd
+from ml_tasks.customers.probability.bg_nbd import BgNbd, MbgNbd
+from ml_tasks.customers.probability.gamma_gamma import GammaGamma
+from ml_tasks.customers.probability.pareto_nbd import ParetoNbd
+from ml_tasks.customers.probability.rfm import cells_of, rfm
+from ml_tasks.trained_model import canonical_json
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 from ml_tasks import question as questions
+from ml_tasks.evaluation.contest import HIGHER, LOWER
 from ml_tasks.lookback import happened
 from ml_tasks.question import MONTH, WEEK, Question
-from ml_tasks.shared.contest import HIGHER, LOWER
-from ml_tasks.shared.model import TrainedModel
+from ml_tasks.trained_model import TrainedModel
 from perennial import contracts
 
 MODEL = TrainedModel("toy", date(2024, 1, 1), {})

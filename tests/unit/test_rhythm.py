@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml_tasks.shared.model import canonical_json
 from ml_tasks.survival import model, rhythm
 from ml_tasks.survival.anchored import anchored
 from ml_tasks.survival.curves import CAP_DAYS
+from ml_tasks.trained_model import canonical_json
 
 DAY = pd.Timestamp("2024-01-01")
 

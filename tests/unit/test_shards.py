@@ -16,13 +16,13 @@ from ml_tasks.churn import run as churn
 from ml_tasks.clv import run as clv
 from ml_tasks.demand import backtest, lstm
 from ml_tasks.demand import run as demand
-from ml_tasks.shared import sharded
-from ml_tasks.shared.check import checked
-from ml_tasks.shared.evaluation import untested
-from ml_tasks.shared.model import TrainedModel
-from ml_tasks.shared.sharded import Scoring
-from ml_tasks.shared.shards import WHOLE, Shard, shard_number, shards
+from ml_tasks.engine import chunks
+from ml_tasks.engine.chunks import Scoring
+from ml_tasks.engine.contract_check import checked
+from ml_tasks.evaluation.comparison import untested
+from ml_tasks.features.shards import WHOLE, Shard, shard_number, shards
 from ml_tasks.survival import run as survival
+from ml_tasks.trained_model import TrainedModel
 from perennial import contracts
 from tests.unit.planted_shop import PlantedShop, plant
 
@@ -55,7 +55,7 @@ def test_each_key_is_in_one_shard_and_shards_are_alike(count):
 def test_slices_of_a_shard_hold_what_it_holds():
     keys = [f"{number}" for number in range(2_000)]
     for shard in shards(3):
-        held = np.array([part.holds(keys) for part in shard.slices(4)])
+        held = np.array([part.holds(keys) for part in shard.split(4)])
         assert (held.sum(axis=0) == shard.holds(keys)).all()
         assert held.any(axis=1).all()
 
@@ -92,11 +92,11 @@ def require_equal_rows(module: Any, model: TrainedModel, day: date, shop: Any) -
     whole = asked.score(day, model, shop)
     scoring = Scoring(asked, day, "test", model)
     for count in COUNTS[1:]:
-        parts = [sharded.score_part(scoring, Dealt(shop, one), (), NOW) for one in shards(count)]
+        parts = [chunks.score_part(scoring, Dealt(shop, one), (), NOW) for one in shards(count)]
         sizes = [len(part.frames[module.NAME]) for part in parts]
         assert min(sizes) > 0
         assert max(sizes) < len(whole[module.NAME])
-        joined = list(sharded.joined(scoring, parts, Dealt(shop)))
+        joined = list(chunks.joined(scoring, parts, Dealt(shop)))
         for table in question.tables:
             order = [(name, "ascending") for name in table.entity]
             frames = [one[table.name] for one in joined if table.name in one]

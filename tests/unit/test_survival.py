@@ -8,9 +8,8 @@ import pandas as pd
 import pytest
 
 from ml_tasks.churn import run as churn_run
-from ml_tasks.shared import buying_clock
-from ml_tasks.shared.check import checked
-from ml_tasks.shared.model import TrainedModel, canonical_json
+from ml_tasks.customers import buying_clock
+from ml_tasks.engine.contract_check import checked
 from ml_tasks.survival import anchored, effects, evaluate, hazards, model, observations, run
 from ml_tasks.survival.curves import (
     curves_by_group,
@@ -21,6 +20,7 @@ from ml_tasks.survival.curves import (
 )
 from ml_tasks.survival.effects import fit_effects
 from ml_tasks.survival.shop_days import ShopDays, fit_shop_days
+from ml_tasks.trained_model import TrainedModel, canonical_json
 from perennial import contracts
 from tests.unit.planted_shop import plant, shop_days, snapshot, with_outcome
 

@@ -2,11 +2,11 @@
 
 from datetime import date
 
-from ml_tasks.shared import trust
-from ml_tasks.shared.bias import BiasFigures
-from ml_tasks.shared.card import model_card
-from ml_tasks.shared.contest import HIGHER, LOWER
-from ml_tasks.shared.model import TrainedModel
+from ml_tasks.evaluation import trust
+from ml_tasks.evaluation.bias import BiasFigures
+from ml_tasks.evaluation.contest import HIGHER, LOWER
+from ml_tasks.models.card import model_card
+from ml_tasks.trained_model import TrainedModel
 
 BIAS = BiasFigures("mean_probability", "churn_rate", is_rate=True)
 

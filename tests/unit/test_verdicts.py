@@ -12,7 +12,7 @@ from benchmarks import judge
 from benchmarks.judge import calibration
 from benchmarks.judge.paired import Auc, Concordance, Gini, Mean
 from benchmarks.judge.verdicts import holm
-from ml_tasks.shared import metrics
+from ml_tasks.evaluation import metrics
 
 
 @pytest.fixture

@@ -119,5 +119,5 @@ inner join days as last_days
         history.customer_id = last_days.customer_id
         and history.count_order_days = last_days.order_day_number
 
--- rows of a shard lie side by side (ml_tasks/shared/shards.py)
+-- rows of a shard lie side by side (ml_tasks/features/shards.py)
 order by history.as_of_date, substr(md5(history.customer_id), 9, 8) collate "C"

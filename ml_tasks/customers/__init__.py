@@ -1,0 +1,1 @@
+"""What the questions about customers share: probability models, the buying clock, boosting."""

@@ -1,0 +1,1 @@
+"""Distributions of inputs and scores against those of the training date."""

@@ -1,0 +1,1 @@
+"""Scoring a date: chunks of entities, the check of rows against their contract, publication."""

@@ -1,0 +1,167 @@
+"""Score a question for a date: the model of its training date, the features, the publication.
+
+By hand: `python -m ml_tasks churn 2011-09-10`.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from contextlib import contextmanager
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from ml_tasks import question as questions
+from ml_tasks.drift import distance, watch
+from ml_tasks.engine import chunks
+from ml_tasks.engine.chunks import Scoring
+from ml_tasks.engine.publish import OvertakenError, now, publish
+from ml_tasks.evaluation import bias, trust
+from ml_tasks.features.shards import Shard
+from ml_tasks.features.store import FeatureStore
+from ml_tasks.models import registry, serving
+from perennial import contracts
+from perennial.warehouse import connect
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from perennial.settings import Settings
+
+log = logging.getLogger(__name__)
+
+MAX_OVERTAKEN = 3  # so often a date is read anew because another run published it meanwhile
+
+
+def score_question(
+    settings: Settings, question: str, as_of_date: date, run_id: str
+) -> dict[str, Any]:
+    """Score a question for a date and publish the scores.
+
+    In as many shards as the settings say; those that `score_shard` kept for this run are done.
+    Whoever finds that another run has published the date meanwhile reads it anew: of two at once
+    the last word is that of the newest features.
+
+    Returns:
+        The publication's summary, see `publish`, and `seconds` by step.
+    """
+    for _ in range(MAX_OVERTAKEN):
+        try:
+            return _score_and_publish(settings, question, as_of_date, run_id)
+        except OvertakenError as error:
+            log.warning("%s: it is scored again", error)
+    return _score_and_publish(settings, question, as_of_date, run_id)
+
+
+def _score_and_publish(
+    settings: Settings, question: str, as_of_date: date, run_id: str
+) -> dict[str, Any]:
+    started = time.monotonic()
+    model = serving.model_of(settings, question, as_of_date)
+    model_ready = time.monotonic()
+    scoring = Scoring(questions.load(question), as_of_date, run_id, model)
+    counted = watch.tallies(model)
+    with _reading(settings) as (connection, reader):
+        read_at = now(connection)
+        late_file_ids = late_file_ids_of(reader, question, as_of_date)
+        store = FeatureStore(reader)
+        given = (connection, scoring, store, settings.shards, late_file_ids, read_at)
+        with chunks.collected(*given) as parts:
+            for part in parts:
+                if part.features:
+                    counted[distance.FEATURES].add_json(part.features)
+            scored = time.monotonic()
+            summary = publish(
+                settings,
+                _counting(chunks.joined(scoring, parts, store), question, counted),
+                contracts.load(question),
+                as_of_date,
+                model,
+                run_id,
+                chunks.in_all(parts),
+                min(part.read_at for part in parts),
+            )
+    drifted = watch.record(settings, question, as_of_date, model, counted, run_id)
+    report = registry.report_of(settings, question, model.training_date, model.model_version)
+    biased = bias.warnings(report, model.name, scoring.asked.bias)
+    words = trust.of_report(report)
+    summary["warnings"] = [
+        *summary["warnings"],
+        *drifted,
+        *(f"{question}: {one}. {words}".rstrip() for one in biased),
+    ]
+    seconds = {
+        "model": round(model_ready - started, 1),
+        "score": round(scored - model_ready, 1),
+        "publish": round(time.monotonic() - scored, 1),
+    }
+    return {**summary, "seconds": seconds}
+
+
+@contextmanager
+def _reading(
+    settings: Settings,
+) -> Iterator[tuple[psycopg.Connection[Any], psycopg.Connection[Any]]]:
+    """A connection that commits each statement, and one to which nothing changes any more."""
+    with (
+        connect(settings, "scorer", autocommit=True) as connection,
+        connect(settings, "scorer") as reader,
+    ):
+        reader.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        yield connection, reader
+
+
+def _counting(
+    parts: Iterable[chunks.Frames], question: str, counted: Mapping[str, distance.Tally]
+) -> Iterator[chunks.Frames]:
+    """The parts, whose scores are counted as they go by."""
+    for frames in parts:
+        if counted:
+            counted[distance.SCORES].add(watch.scored(frames[question]))
+        yield frames
+
+
+def score_shard(
+    settings: Settings, question: str, as_of_date: date, run_id: str, shard_number: int
+) -> dict[str, Any]:
+    """Score one of the settings' shards and keep its rows for `score_question` of the same run.
+
+    Returns:
+        JSON-able: shard, row_counts by table, and `seconds` by step.
+    """
+    started = time.monotonic()
+    model = serving.model_of(settings, question, as_of_date)
+    model_ready = time.monotonic()
+    shard = Shard(shard_number, settings.shards)
+    scoring = Scoring(questions.load(question), as_of_date, run_id, model)
+    row_counts: Counter[str] = Counter()
+    with _reading(settings) as (connection, reader):
+        read_at = now(connection)
+        late_file_ids = late_file_ids_of(reader, question, as_of_date)
+        store = FeatureStore(reader)
+        for one in shard.split(chunks.count_chunks(scoring, store, shard.count)):
+            part = chunks.score_part(scoring, store.of_shard(one), late_file_ids, read_at)
+            chunks.keep(connection, scoring, one, part)
+            row_counts.update({name: len(frame) for name, frame in part.frames.items()})
+    return {
+        "shard": str(shard),
+        "row_counts": dict(row_counts),
+        "seconds": {
+            "model": round(model_ready - started, 1),
+            "score": round(time.monotonic() - model_ready, 1),
+        },
+    }
+
+
+def late_file_ids_of(
+    connection: psycopg.Connection[Any], question: str, as_of_date: date
+) -> list[int]:
+    """Files that came late for a published date, as noted by now."""
+    rows = connection.execute(
+        "select file_id from ops.late_dates where question = %s and as_of_date = %s",
+        [question, as_of_date],
+    )
+    return [row[0] for row in rows]

@@ -1,0 +1,1 @@
+"""Feature tables as frames, and how entities are dealt into shards."""

@@ -1,0 +1,151 @@
+"""What is kept of a model for people to read: its figures, its report, its card."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from datetime import date
+from typing import Any
+
+from ml_tasks.evaluation.contest import cuts_of
+from ml_tasks.evaluation.trust import TRUST
+from ml_tasks.trained_model import TrainedModel
+from perennial import contracts
+from perennial.settings import SettingsError
+from perennial.text import markdown
+
+LONGEST_PARAMETER = 80
+
+
+def model_card(
+    question: str,
+    model: TrainedModel,
+    tags: Mapping[str, str] | None = None,
+    link: Callable[[str], str] = str,
+) -> str:
+    """What a stranger should know before relying on the model's scores, as Markdown.
+
+    Args:
+        question: Whose model.
+        model: As it was trained.
+        tags: How it came to be, see the registry.
+        link: Where the picture of a path (`plots/gain.png`) is.
+    """
+    parts = [
+        f"# {question}: {model.name}",
+        _purpose(question),
+        f"Version `{model.model_version}`. It saw what was known on {model.training_date} and "
+        "nothing later; it may score dates from then on. Every figure below is out of time: on "
+        "each cut a model trained on what was known by then met what happened after it.",
+        *_section("How far to trust it", markdown(model.report.get(TRUST, ""))),
+        *_section("Warnings", _list(model.report.get("warnings", []))),
+        *_section("Decision", markdown(model.report.get("decision", ""))),
+        *_section("Figures", _table(["figure", "mean"], _figures(model))),
+        *_section("Cut by cut", _cuts(model)),
+        *_section("Pictures", "\n\n".join(f"![{n}]({link(f'plots/{n}')})" for n in model.plots)),
+        *_section("Learnt from", _data(model)),
+        *_section("Parameters", _table(["parameter", "value"], _parameters(model, tags or {}))),
+        *_section("What the scores mean", _columns(question)),
+        "The whole evaluation is in `report.json` beside this card.",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _purpose(question: str) -> str:
+    try:
+        return contracts.load(question).description.strip()
+    except SettingsError:  # no question of ours
+        return ""
+
+
+def _section(title: str, content: str) -> list[str]:
+    return [f"## {title}", content] if content else []
+
+
+def _list(lines: list[str]) -> str:
+    return "\n".join(f"- {markdown(line)}" for line in lines)
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    if not rows:
+        return ""
+    lines = [head, ["---"] * len(head), *([markdown(cell) for cell in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _figures(model: TrainedModel) -> list[list[str]]:
+    return [[name, f"{value:.4g}"] for name, value in judged_metrics(model).items()]
+
+
+def _cuts(model: TrainedModel) -> str:
+    """A row per cut and model, a column per figure that any of them has."""
+    cuts = cuts_of(model.report)
+    names = list(
+        dict.fromkeys(n for cut in cuts.values() for figures in cut.values() for n in figures)
+    )
+    rows = [
+        [cut, name, *(f"{figures[n]:.4g}" if n in figures else "" for n in names)]
+        for cut, models in sorted(cuts.items())
+        for name, figures in models.items()
+    ]
+    return _table(["cut", "model", *names], rows)
+
+
+def _data(model: TrainedModel) -> str:
+    rows = []
+    for read in model.data:
+        counts = [f"{v:,} {k[6:]}" for k, v in read.items() if k.startswith("count_")]
+        span = f"{read['first_date']} to {read['last_date']}" if "first_date" in read else ""
+        rows.append([", ".join(f"features.{name}" for name in read["tables"]), span, *counts[:3]])
+    return _table(["tables", "dates", "", "", ""], [row + [""] * (5 - len(row)) for row in rows])
+
+
+def _parameters(model: TrainedModel, tags: Mapping[str, str]) -> list[list[str]]:
+    # coefficients by the thousand are in trained_model.json; here is what people compare
+    texts = {name: json.dumps(value) for name, value in model.parameters.items()} | dict(tags)
+    return [[name, text] for name, text in texts.items() if len(text) <= LONGEST_PARAMETER]
+
+
+def _columns(question: str) -> str:
+    try:
+        tables = contracts.load(question).tables
+    except SettingsError:
+        return ""
+    rows = [
+        [f"{table.name}.{column.name}", " ".join(column.description.split())]
+        for table in tables
+        for column in table.columns
+        if column.name not in contracts.STAMPED_COLUMNS
+    ]
+    return _table(["column", "meaning"], rows)
+
+
+def report_json(model: TrainedModel) -> str:
+    """The whole evaluation as JSON; what could not be judged is null."""
+    return json.dumps(_finite(model.report), indent=2, default=_plain)
+
+
+def judged_metrics(model: TrainedModel) -> dict[str, float]:
+    """The metrics that are numbers: what could not be judged has none."""
+    return {name: float(v) for name, v in model.metrics.items() if math.isfinite(v)}
+
+
+def _finite(value: Any) -> Any:
+    """A report without NaN and infinity, which JSON can't hold: null in their place."""
+    if isinstance(value, dict):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and not abs(value) < float("inf"):
+        return None
+    return value
+
+
+def _plain(value: Any) -> Any:
+    """A numpy number or a date as JSON knows it."""
+    if isinstance(value, date):
+        return value.isoformat()
+    if hasattr(value, "item"):
+        return _finite(value.item())
+    raise TypeError(f"a report can't hold {type(value).__name__}")

@@ -1,1 +1,0 @@
-"""What every question shares: features in, a stored model, scores out."""
