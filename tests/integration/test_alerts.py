@@ -23,7 +23,7 @@ RUN_ID = "manual__2024-03-01T05:00:00+00:00"
 
 
 class GateFailed(RuntimeError):
-    __module__ = "expectations.gate"  # one of our own errors: its words are shown
+    __module__ = "expectations.results"  # one of our own errors: its words are shown
 
 
 @pytest.fixture

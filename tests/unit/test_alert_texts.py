@@ -31,7 +31,7 @@ MORNING = datetime(2024, 3, 1, 5, 3, tzinfo=UTC)
 
 
 class GateFailed(RuntimeError):
-    __module__ = "expectations.gate"  # one of our own errors: its words are shown
+    __module__ = "expectations.results"  # one of our own errors: its words are shown
 
 
 class CosmosDbtRunError(AirflowException):
