@@ -7,9 +7,16 @@ So a home that goes on with newer code, or another time zone, shows no rows of t
     {%- set parts = [
         as_id('x'), as_customer_id('x'), is_guest_code('x'), is_cancelled('x'), as_text('x'), as_number('x'), as_whole_number('x'),
         as_date('x'), as_shop_time('x'), as_order_time('x'), is_too_long('x'), is_absurd('x'), shop_date('x'),
-        online_retail_keys(),
+        online_retail_keys(), sample_bucket('x'),
     ] -%}
     {%- if execute and graph.get('nodes') -%} {#- a unit test sees none -#}
+        {#- their own text: rendered, they would ask whether the rules changed -#}
+        {%- for shared in [
+            raw_rows_of_build, content_key, with_unchanged_rows, with_next_row, fault_or_replaced,
+            touched_items
+        ] -%}
+            {%- do parts.append(shared.macro.macro_sql) -%}
+        {%- endfor -%}
         {%- for node in graph.nodes.values() | sort(attribute='unique_id')
             if node.resource_type == 'model' and node.schema in ('staging', 'intermediate', 'marts') -%}
             {%- do parts.append(node.raw_code) -%}

@@ -10,6 +10,17 @@ from typing import Any
 from perennial.settings import LAYERS
 
 CONTRACTED = ("marts", "features")
+MADE_WHOLE = {("view", None), ("incremental", "truncate_all"), ("incremental", "replace_all")}
+RULED = ("staging", "intermediate", "marts")
+# Macros that these models use and that no row of a table follows from.
+NOT_OF_RULES = {
+    # which rows a build makes anew, and how
+    *("as_of_date", "built_relation", "is_changed", "made_once"),
+    # of rejects, which are made anew whole by each build, or at each reading
+    *("estimated_date", "unread_field", "unread_records"),
+    # of int_sent_files too, which compares how its amounts were read
+    *("estimated_amount", "estimated_number", "written"),
+}
 
 
 def models(manifest: dict[str, Any]) -> list[dict[str, Any]]:
@@ -112,3 +123,37 @@ def test_no_model_reads_the_clock(manifest: dict[str, Any]) -> None:
     for model in models(manifest):
         code = model["raw_code"].lower()
         assert not [word for word in words if word in code], model["name"]
+
+
+def test_a_macro_that_rows_follow_from_is_part_of_the_rules(manifest: dict[str, Any]) -> None:
+    """Else rows of its old text would stay beside those of the new (macros/rules.sql)."""
+    macros = {
+        key.removeprefix("macro.perennial."): macro
+        for key, macro in manifest["macros"].items()
+        if key.startswith("macro.perennial.")
+    }
+
+    def called_from(names: set[str]) -> set[str]:
+        found: set[str] = set()
+        while names:
+            found |= names
+            called = {c for n in names for c in macros[n]["depends_on"]["macros"]}
+            names = {c.removeprefix("macro.perennial.") for c in called} & set(macros) - found
+        return found
+
+    ruled = [model for model in models(manifest) if model["schema"] in RULED]
+    used = {
+        macro.removeprefix("macro.perennial.")
+        for model in ruled
+        for macro in model["depends_on"]["macros"]
+    } & set(macros)
+    listed = set(re.findall(r"\w+", macros["rules"]["macro_sql"])) & set(macros)
+    assert len(used) > 15
+    assert called_from(used) - called_from(listed) <= NOT_OF_RULES
+    rejects = {
+        model["name"]: (model["config"]["materialized"], model["config"]["incremental_strategy"])
+        for model in ruled
+        if "macro.perennial.unread_records" in model["depends_on"]["macros"]
+    }
+    assert rejects
+    assert set(rejects.values()) <= MADE_WHOLE, rejects

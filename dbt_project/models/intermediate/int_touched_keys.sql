@@ -2,7 +2,16 @@
 -- those in changed files, and those of changed orders, as the marts show them still and as staging
 -- has them now. It keeps its rows until a build ends well, because a build that failed halfway has
 -- already moved some marts on.
--- depends_on: {{ ref('int_order_lines') }}
+{%- set keys = 'order_id, customer_id, product_id' %}
+{%- set staged = [
+    (ref('int_orders'), 'order_id', 'null::text', 'null::text', 'ordered_date'),
+    (ref('int_order_lines'), 'order_id', 'customer_id', 'product_id', 'ordered_date'),
+] %}
+{%- set built = [
+    (built_relation('fct_order_items'), 'order_id', 'customer_id', 'product_id', 'ordered_date'),
+    (built_relation('fct_refunds'), 'refund_id', 'customer_id', 'product_id', 'refunded_date'),
+    (built_relation('fct_charges'), 'order_id', 'customer_id', 'null', 'charged_date'),
+] %}
 with
 
 changed_keys as (
@@ -17,77 +26,36 @@ build_cycle as (
 
 ),
 
-orders_now as (
-
-    select
-        order_id,
-        ordered_date
-
-    from {{ ref('int_orders') }}
-    where order_id in (select order_id from changed_keys)
-
-),
-
 lines as (
 
-    select
-        order_id,
-        null::text as customer_id,
-        null::text as product_id,
-        ordered_date
-
-    from orders_now
-
-    {% if is_incremental() %}
-    union all
-
-    select
-        order_id,
-        customer_id,
-        product_id,
-        ordered_date
-
-    from {{ ref('int_order_lines') }}
-    where order_id in (select order_id from changed_keys)
-
-    {% for mart, order_id, product_id, ordered_date in [
-        ('fct_order_items', 'order_id', 'product_id', 'ordered_date'),
-        ('fct_refunds', 'refund_id', 'product_id', 'refunded_date'),
-        ('fct_charges', 'order_id', 'null', 'charged_date'),
-    ] if built_relation(mart) %}
-    union all
-
+    {% for table, order_id, customer_id, product_id, ordered_date
+        in (staged + built if is_incremental() else staged[:1]) if table %}
+    {{ 'union all' if not loop.first }}
     select
         {{ order_id }} as order_id,
-        customer_id,
+        {{ customer_id }} as customer_id,
         {{ product_id }} as product_id,
         {{ ordered_date }} as ordered_date
 
-    from {{ built_relation(mart) }}
+    from {{ table }}
     where {{ order_id }} in (select order_id from changed_keys)
     {% endfor %}
-    {% endif %}
 
 ),
 
 touched_keys as (
 
     select
-        order_id,
-        customer_id,
-        product_id,
+        {{ keys }},
         min(ordered_date) as first_touched_date
 
     from lines
-
     group by grouping sets ((order_id), (customer_id), (product_id))
 
     union all
 
     select
-        order_id,
-        customer_id,
-        product_id,
+        {{ keys }},
         null as first_touched_date
 
     from changed_keys
@@ -96,9 +64,7 @@ touched_keys as (
     union all
 
     select
-        order_id,
-        customer_id,
-        product_id,
+        {{ keys }},
         first_touched_date
 
     from {{ this }}
@@ -108,20 +74,11 @@ touched_keys as (
 )
 
 select
-    touched_keys.order_id,
-    touched_keys.customer_id,
-    touched_keys.product_id,
-    min(touched_keys.first_touched_date) as first_touched_date,
+    {{ keys }},
+    min(first_touched_date) as first_touched_date,
     build_cycle.build_cycle
 
 from touched_keys
-
 cross join build_cycle
-
-where coalesce(touched_keys.order_id, touched_keys.customer_id, touched_keys.product_id) is not null
-
-group by
-    touched_keys.order_id,
-    touched_keys.customer_id,
-    touched_keys.product_id,
-    build_cycle.build_cycle
+where num_nonnulls({{ keys }}) > 0
+group by {{ keys }}, build_cycle.build_cycle

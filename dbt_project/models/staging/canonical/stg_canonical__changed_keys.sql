@@ -19,90 +19,57 @@ customers as (
         {{ as_customer_id('customer_id') }} as customer_id
 
     from {{ source('raw', 'canonical_customers') }}
-
     where _file_id in (select file_id from files where is_changed)
-
-),
-
-changed_keys as (
-
-    select
-        _file_id as file_id,
-        {{ as_id('order_id') }} as order_id,
-        null as product_id,
-        null as customer_id
-
-    from {{ source('raw', 'canonical_orders') }}
-    where _file_id in (select file_id from files where is_changed)
-
-    {% if judged_orders and judged_customers and not are_rules_changed() %}
-    union
-
-    select
-        customers.file_id,
-        orders.order_id,
-        null as product_id,
-        null as customer_id
-
-    from customers
-
-    inner join {{ judged_orders }} as orders
-        on customers.customer_id = orders.sent_customer_id
-
-    where
-        orders.file_id not in (select file_id from files where is_changed)
-        -- known by a row that could be read; `not in` would compare each with all, where they are
-        -- too many for a hash in memory
-        and not exists (
-            select
-            from {{ judged_customers }} as unchanged
-            where
-                unchanged.file_id in (
-                    select file_id from files where is_accepted and not is_changed
-                )
-                and unchanged.row_fault is null
-                and unchanged.customer_id = customers.customer_id
-        )
-    {% endif %}
-
-    union
-
-    select
-        _file_id as file_id,
-        {{ as_id('order_id') }} as order_id,
-        null as product_id,
-        null as customer_id
-
-    from {{ source('raw', 'canonical_order_items') }}
-    where _file_id in (select file_id from files where is_changed)
-
-    union
-
-    select
-        _file_id as file_id,
-        null as order_id,
-        {{ as_id('product_id') }} as product_id,
-        null as customer_id
-
-    from {{ source('raw', 'canonical_products') }}
-    where _file_id in (select file_id from files where is_changed)
-
-    union
-
-    select
-        file_id,
-        null as order_id,
-        null as product_id,
-        customer_id
-
-    from customers
 
 )
 
+{% for table_name, order_id, product_id in [
+    ('canonical_orders', as_id('order_id'), 'null'),
+    ('canonical_order_items', as_id('order_id'), 'null'),
+    ('canonical_products', 'null', as_id('product_id')),
+] %}
+select
+    _file_id as file_id,
+    {{ order_id }} as order_id,
+    {{ product_id }} as product_id,
+    null as customer_id
+
+from {{ source('raw', table_name) }}
+where _file_id in (select file_id from files where is_changed)
+
+union
+{% endfor %}
+{% if judged_orders and judged_customers and not are_rules_changed() %}
+select
+    customers.file_id,
+    orders.order_id,
+    null as product_id,
+    null as customer_id
+
+from customers
+
+inner join {{ judged_orders }} as orders
+    on customers.customer_id = orders.sent_customer_id
+
+where
+    orders.file_id not in (select file_id from files where is_changed)
+    -- known by a row that could be read; `not in` would compare each with all, where they are
+    -- too many for a hash in memory
+    and not exists (
+        select
+        from {{ judged_customers }} as unchanged
+        where
+            unchanged.file_id in (select file_id from files where is_accepted and not is_changed)
+            and unchanged.row_fault is null
+            and unchanged.customer_id = customers.customer_id
+    )
+
+union
+{% endif %}
 select
     file_id,
-    order_id,
-    product_id,
+    null as order_id,
+    null as product_id,
     customer_id
 
-from changed_keys
+from customers

@@ -2,35 +2,18 @@
 -- a customer whom the shop's own list does not have is rejected until that customer arrives; 0 and
 -- the like are a guest, unless that list has them. Of an order the newest readable row counts: one
 -- that says it was cancelled takes it away.
--- depends_on: {{ ref('stg_canonical__changed_keys') }}
+{%- set sent = 'order_id customer_id ordered_at country order_type refunded_order_id'.split() %}
+{%- set columns = [
+    'order_id', 'sent_customer_id', 'refunded_order_id', 'order_type', 'country', 'ordered_at'
+] %}
 with
-
-files as (
-
-    select * from {{ ref('stg_ops__landed_files') }}
-    where is_accepted {% if is_partial() %}and is_changed{% endif %}
-
-),
-
-raw_rows as (
-
-    select * from {{ source('raw', 'canonical_orders') }}
-    where _file_id in (select file_id from files)
-
-),
 
 typed_rows as (
 
     select
         _file_id as file_id,
         _line as line_number,
-        -- the row as it was sent: equal rows have equal keys
-        md5(
-            row(
-                order_id, customer_id, ordered_at, country, order_type,
-                refunded_order_id
-            )::text
-        )::uuid as content_key,
+        {{ content_key(sent) }} as content_key,
         {{ as_id('order_id') }} as order_id,
         {{ as_customer_id('customer_id') }} as sent_customer_id,
         nullif({{ as_id('refunded_order_id') }}, '') as refunded_order_id,
@@ -38,24 +21,14 @@ typed_rows as (
         {{ as_text('country') }} as country,
         {{ as_order_time('ordered_at') }} as ordered_at
 
-    from raw_rows
-
-    {{ made_once() }}
+    from ({{ raw_rows_of_build('canonical_orders') }}) as raw_rows {{ made_once() }}
 
 ),
 
 judged_rows as (
 
     select
-        file_id,
-        line_number,
-        content_key,
-        order_id,
-        sent_customer_id,
-        refunded_order_id,
-        order_type,
-        country,
-        ordered_at,
+        *,
         case
             when order_id = '' then 'no order_id'
             when {{ is_too_long('order_id') }} then 'order_id is longer than 200 characters'
@@ -67,56 +40,13 @@ judged_rows as (
                 then 'order_type is neither sale nor refund'
         end as row_fault
 
-    from typed_rows
-
-    {{ made_once() }}
-
-),
-
-candidates as (
-
-    select * from judged_rows
-
-    {% if is_partial() %}
-    union all
-
-    -- rows of the same keys in files that did not change
-    select
-        unchanged.file_id,
-        unchanged.line_number,
-        unchanged.content_key,
-        unchanged.order_id,
-        unchanged.sent_customer_id,
-        unchanged.refunded_order_id,
-        unchanged.order_type,
-        unchanged.country,
-        unchanged.ordered_at,
-        unchanged.row_fault
-
-    from {{ this }} as unchanged
-
-    where
-        unchanged.order_id in (select order_id from {{ ref('stg_canonical__changed_keys') }})
-        and unchanged.file_id not in (
-            select file_id from {{ ref('stg_ops__landed_files') }} where is_changed
-        )
-    {% endif %}
+    from typed_rows {{ made_once() }}
 
 ),
 
 ranked_rows as (
 
-    -- of several rows that can be read, the one that was landed last counts
-    select
-        *,
-        case
-            when row_fault is null
-                then lead(content_key) over (
-                    partition by order_id, row_fault is null order by file_id, line_number
-                )
-        end as next_content_key
-
-    from candidates
+    {{ with_next_row('judged_rows', columns, ['order_id']) }}
 
 )
 
@@ -125,23 +55,16 @@ select
     ranked_rows.line_number,
     ranked_rows.content_key,
     ranked_rows.order_id,
-    -- null for a guest
-    case
+    case  -- null for a guest
         when
             customers.customer_id is not null
             or not {{ is_guest_code('ranked_rows.sent_customer_id') }}
             then ranked_rows.sent_customer_id
     end as customer_id,
-    ranked_rows.sent_customer_id,
-    ranked_rows.refunded_order_id,
-    ranked_rows.order_type,
-    ranked_rows.country,
-    ranked_rows.ordered_at,
+    ranked_rows.{{ columns[1:] | join(', ranked_rows.') }},
     ranked_rows.row_fault,
     case
-        when ranked_rows.row_fault is not null then ranked_rows.row_fault
-        when ranked_rows.content_key = ranked_rows.next_content_key then 'exact duplicate'
-        when ranked_rows.next_content_key is not null then 'replaced by a later row of the same key'
+        {{ fault_or_replaced('ranked_rows') }}
         when {{ is_cancelled('ranked_rows.order_type') }} then 'order was cancelled'
         when
             customers.customer_id is null

@@ -1,23 +1,17 @@
 -- One row per line of an accepted file, good or not: rejected_reason tells. Lines of one landing
 -- add up to an invoice; a later landing of the invoice that has a readable line replaces it whole.
 -- A changed order is judged again as a whole, because lines in one file count once those in another
--- file are refused.
--- depends_on: {{ ref('stg_online_retail__changed_keys') }}
+-- file are refused. Long, because it has a line a form of the shop's and a reason.
+{%- set sent = [
+    'invoice', 'stock_code', 'description', 'quantity', 'invoice_date', 'price', 'customer_id',
+    'country'
+] %}
+{%- set columns = [
+    'file_id', 'line_number', 'order_id', 'product_id', 'customer_id', 'content_key',
+    'product_name', 'country', 'quantity', 'unit_price_amount', 'ordered_at', 'order_type',
+    'line_type', 'line_amount', 'row_fault'
+] %}
 with
-
-files as (
-
-    select * from {{ ref('stg_ops__landed_files') }}
-    where is_accepted {% if is_partial() %}and is_changed{% endif %}
-
-),
-
-raw_lines as (
-
-    select * from {{ source('raw', 'online_retail_invoice_lines') }}
-    where _file_id in (select file_id from files)
-
-),
 
 cast_lines as (
 
@@ -26,13 +20,7 @@ cast_lines as (
         _file_id as file_id,
         _line as line_number,
         {{ online_retail_keys() }},
-        -- the line as it was sent: equal lines have equal keys
-        md5(
-            row(
-                invoice, stock_code, description, quantity,
-                invoice_date, price, customer_id, country
-            )::text
-        )::uuid as content_key,
+        {{ content_key(sent) }} as content_key,
 
         -- text
         {{ as_text('description') }} as product_name,
@@ -51,9 +39,7 @@ cast_lines as (
         -- timestamps
         {{ as_order_time('invoice_date') }} as ordered_at
 
-    from raw_lines
-
-    {{ made_once() }}
+    from ({{ raw_rows_of_build('online_retail_invoice_lines') }}) as raw_lines {{ made_once() }}
 
 ),
 
@@ -89,45 +75,13 @@ typed_lines as (
                 then 'amount of 10 billion or more'
         end as row_fault
 
-    from cast_lines
-
-    {{ made_once() }}
+    from cast_lines {{ made_once() }}
 
 ),
 
 candidates as (
 
-    select * from typed_lines
-
-    {% if is_partial() %}
-    union all
-
-    -- lines of the same orders in files that did not change
-    select
-        unchanged.file_id,
-        unchanged.line_number,
-        unchanged.order_id,
-        unchanged.product_id,
-        unchanged.customer_id,
-        unchanged.content_key,
-        unchanged.product_name,
-        unchanged.country,
-        unchanged.quantity,
-        unchanged.unit_price_amount,
-        unchanged.ordered_at,
-        unchanged.order_type,
-        unchanged.line_type,
-        unchanged.line_amount,
-        unchanged.row_fault
-
-    from {{ this }} as unchanged
-
-    where
-        unchanged.order_id in (select order_id from {{ ref('stg_online_retail__changed_keys') }})
-        and unchanged.file_id not in (
-            select file_id from {{ ref('stg_ops__landed_files') }} where is_changed
-        )
-    {% endif %}
+    {{ with_unchanged_rows('typed_lines', columns, 'order_id') }}
 
 ),
 
@@ -173,21 +127,7 @@ numbered_lines as (
 )
 
 select
-    file_id,
-    line_number,
-    order_id,
-    product_id,
-    customer_id,
-    content_key,
-    product_name,
-    country,
-    quantity,
-    unit_price_amount,
-    ordered_at,
-    order_type,
-    line_type,
-    line_amount,
-    row_fault,
+    {{ columns | join(', ') }},
     case
         when copy_number > 1 then 'exact duplicate'
         when row_fault is not null then row_fault

@@ -29,15 +29,7 @@ landings as (
         landings.landing_id
 
     from landings
-
-    inner join landed_files as later
-        on landings.file_id = later.continues_file_id
-
-),
-
-built_files as (
-
-    select * from {{ source('ops', 'built_files') }}
+    inner join landed_files as later on landings.file_id = later.continues_file_id
 
 ),
 
@@ -48,24 +40,18 @@ build_cycle as (
         coalesce(md5(string_agg(file_id || ' ' || built_at, ',' order by file_id)), 'none')
             as build_cycle
 
-    from built_files
+    from {{ source('ops', 'built_files') }}
 
 ),
 
-last_seen as (
+changed_before as (
 
+    -- by the build before, if that did not end well
     {% if is_incremental() -%}
-    select
-        file_id,
-        is_changed,
-        build_cycle
-
-    from {{ this }}
+    select file_id from {{ this }}
+    where is_changed and build_cycle = (select build_cycle from build_cycle)
     {%- else -%}
-    select
-        null::bigint as file_id,
-        false as is_changed,
-        '' as build_cycle
+    select null::bigint as file_id
     {%- endif %}
 
 )
@@ -78,26 +64,19 @@ select
     landed_files.status = 'accepted' as is_accepted,
     (landed_files.status = 'accepted') <> (built_files.file_id is not null)
     or (landed_files.status = 'accepted' and built_files.rules is distinct from '{{ rules() }}')
-    or coalesce(last_seen.is_changed and last_seen.build_cycle = build_cycle.build_cycle, false)
-        as is_changed,
+    or changed_before.file_id is not null as is_changed,
     build_cycle.build_cycle,
     '{{ rules() }}' as rules
 
 from landed_files
-
-inner join landings
-    on landed_files.file_id = landings.file_id
-
+inner join landings on landed_files.file_id = landings.file_id
 cross join build_cycle
-
-left join built_files
+left join {{ source('ops', 'built_files') }} as built_files
     on landed_files.file_id = built_files.file_id
-
-left join last_seen
-    on landed_files.file_id = last_seen.file_id
+left join changed_before on landed_files.file_id = changed_before.file_id
 
 -- one that is held is not there, unless it was let in before: then it is taken out
 where
     landed_files.status <> 'held'
     or built_files.file_id is not null
-    or coalesce(last_seen.is_changed and last_seen.build_cycle = build_cycle.build_cycle, false)
+    or changed_before.file_id is not null
