@@ -20,7 +20,7 @@ from psycopg import sql
 from benchmarks.results import WORKSPACE, keep_speeds
 from benchmarks.warehouse import fresh_home
 from local import postgres
-from ml_tasks.engine.chunks import MAX_CUSTOMERS_AT_ONCE
+from ml_tasks.engine.chunks import MAX_ROWS_AT_ONCE
 from ml_tasks.engine.publish import publish
 from ml_tasks.trained_model import TrainedModel
 from perennial import contracts
@@ -91,8 +91,8 @@ def _parts(rows: int) -> list[dict[str, pd.DataFrame]]:
     reasons = reasons.assign(reason_code="long_silence", usual_value=21.0)
     frames = {"churn": churn, "churn_reasons": reasons}
     return [
-        {name: frame[start : start + MAX_CUSTOMERS_AT_ONCE] for name, frame in frames.items()}
-        for start in range(0, rows, MAX_CUSTOMERS_AT_ONCE)
+        {name: frame[start : start + MAX_ROWS_AT_ONCE] for name, frame in frames.items()}
+        for start in range(0, rows, MAX_ROWS_AT_ONCE)
     ]
 
 

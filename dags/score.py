@@ -1,7 +1,9 @@
 """One DAG a question: the model of the date's training day, then scores, gate and publication.
 
 With PERENNIAL_SHARDS above 1 there is `score` between the two, a task a shard of the customers or
-products, on whichever workers are free; `publish` joins their rows. With one, `publish` scores.
+products, on whichever workers are free; `publish` joins their rows. With one, `publish` scores. A
+question that has rules trains nothing. One that needs files which the shop has not sent is not
+offered: `publish` says so and holds up nothing.
 
 **Impact** tier 2: this question's reporting views keep their last good scores until it succeeds.
 
@@ -14,14 +16,14 @@ left behind is used once; `publish` makes what is missing itself.
 **Owner** data-platform
 """
 
-from airflow.sdk import PartitionedAssetTimetable, chain, dag, task
+from airflow.sdk import chain, dag, task
 
 from dags.shared.alerts import tell_warnings
-from dags.shared.assets import FEATURES, SCORES
+from dags.shared.assets import SCORES
 from dags.shared.defaults import dag_defaults
 from dags.shared.pools import hard
 from dags.shared.run import Run
-from dags.shared.shards import DATES_AT_ONCE, by_shard
+from dags.shared.shards import DATES_AT_ONCE, after_what_is_read, by_shard, if_trained
 from perennial import contracts
 
 
@@ -30,7 +32,7 @@ def score_dag(question: str):
 
     @dag(
         dag_id=f"score_{question}",
-        schedule=PartitionedAssetTimetable(assets=FEATURES),
+        schedule=after_what_is_read(question),
         doc_md=f"{contracts.load(question).description}\n\n{__doc__}",
         **dag_defaults("impact:tier-2", "step:score", dates_at_once=DATES_AT_ONCE),
     )
@@ -57,7 +59,7 @@ def score_dag(question: str):
             published = score_question(run.settings, question, run.as_of_date, run.run_id)
             return tell_warnings(published, run.context)
 
-        chain(train(), *by_shard(score), publish())
+        chain(*if_trained(train, question), *by_shard(score, question), publish())
 
     return scoring()
 

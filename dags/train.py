@@ -73,5 +73,5 @@ def train_dag(question: str):
     return train()
 
 
-for name in contracts.questions():
+for name in contracts.trained():
     globals()[f"train_{name}"] = train_dag(name)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from psycopg import sql
 
 from expectations.gate import BATCH, WARNING, Check, run_gate, unique
-from perennial import feature_models
+from perennial import feature_models, sources
 from perennial.feature_models import (
     AS_OF_DATE,
     GRID_DATE,
@@ -72,7 +72,10 @@ def gate_features(settings: Settings, as_of_date: date, run_id: str) -> dict[str
         GRID_DATE: grid_date,
     }
     checks = []
+    there = {table.name for table in sources.load(settings.staging_source).tables}
     for model in feature_models.load():
+        if not there.issuperset(model.needs):  # it is not built for this form of shop
+            continue
         for kind in model.gated_on:
             day = dates[kind]
             if day is None:  # no window has ended yet, so nothing can be learnt
@@ -81,7 +84,7 @@ def gate_features(settings: Settings, as_of_date: date, run_id: str) -> dict[str
                 continue  # the same rows
             asked = Asked(kind, day, as_of_date, settings.training_customers)
             across = ACROSS[model.name](asked) if model.name in ACROSS else []
-            may_be_empty = kind == TRAINING_DATE and grid_date is None
+            may_be_empty = bool(model.needs) or (kind == TRAINING_DATE and grid_date is None)
             checks.append(_check(model, day, [*column_rules(model), *across], may_be_empty))
     summary = run_gate(settings, "scorer", "features", checks, as_of_date=as_of_date, run_id=run_id)
     return asdict(summary)

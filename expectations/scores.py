@@ -22,11 +22,6 @@ if TYPE_CHECKING:
 
     from perennial.settings import Settings
 
-# The entities that must be scored on a date, each once.
-KNOWN_ENTITIES = {
-    "customer_id": sql.SQL("select customer_id from features.customer_snapshots"),
-    "product_id": sql.SQL("select distinct product_id from features.product_weeks"),
-}
 # Below this share of scored rows somebody should look, though each row says why.
 SCORED_MIN_RATE = 0.5
 
@@ -84,7 +79,7 @@ def suite(table: ScoreTable, as_of_date: date, row_count: int) -> list[gxe.Expec
     """Rules of one score table. That an entity has one row, its primary key sees to."""
     import great_expectations.expectations as gxe
 
-    key = table.entity
+    key = table.key
     return [
         # stop the run: readers would get wrong or missing scores
         gxe.ExpectTableRowCountToEqual(value=row_count),
@@ -104,24 +99,23 @@ def suite(table: ScoreTable, as_of_date: date, row_count: int) -> list[gxe.Expec
 def _entities(table: ScoreTable, as_of_date: date) -> list[gxe.Expectation]:
     import great_expectations.expectations as gxe
 
-    entity = table.entity[0]
-    if entity not in KNOWN_ENTITIES:
+    if table.entity.covered is None:
         return []
+    key = sql.SQL(", ").join(map(sql.Identifier, table.entity.key))
     query = sql.SQL(
-        "select 1 from (select distinct {entity} from"
-        " ({known} where as_of_date = {as_of_date}) as known"
-        " full join (select {entity} from {batch}) as given using ({entity})"
-        " where known.{entity} is null or given.{entity} is null) as differ"
+        "select 1 from ({covered}) as known"
+        " full join (select distinct {key} from {batch}) as given using ({key})"
+        " where known.{first} is null or given.{first} is null"
     ).format(
-        entity=sql.Identifier(entity),
-        known=KNOWN_ENTITIES[entity],
-        as_of_date=sql.Literal(as_of_date),
+        covered=table.entity.covered_on(sql.Literal(as_of_date)),
+        key=key,
         batch=BATCH,
+        first=sql.Identifier(table.entity.key[0]),
     )
     return [
         gxe.UnexpectedRowsExpectation(
             unexpected_rows_query=query.as_string(),
-            description=f"every {entity} known on the date has a row, and no other has",
+            description=f"every {table.entity.name} known on the date has a row, and no other has",
         )
     ]
 

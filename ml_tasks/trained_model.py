@@ -23,6 +23,7 @@ class TrainedModel:
         plots: File name -> PNG bytes.
         data: What training read: tables, count_rows, and first and last date and count of
             customers or products as far as they have any.
+        version: Of rules, as their author numbers them; empty: of a model that was trained.
     """
 
     name: str
@@ -33,15 +34,19 @@ class TrainedModel:
     report: dict[str, Any] = field(default_factory=dict)
     plots: dict[str, bytes] = field(default_factory=dict)
     data: list[dict[str, Any]] = field(default_factory=list)
+    version: str = ""
 
     @property
     def model_version(self) -> str:
-        """Training date and eight hex digits of what was learnt: equal models, equal version."""
+        """Training date, or the rules' version, and eight hex digits of what was learnt.
+
+        Equal models have equal versions.
+        """
         digest = hashlib.sha256(canonical_json([self.name, self.parameters]).encode())
         for file_name in sorted(self.artefacts):
             content = hashlib.sha256(self.artefacts[file_name]).hexdigest()
             digest.update(f"\n{file_name} {content}".encode())
-        return f"{self.training_date}-{digest.hexdigest()[:8]}"
+        return f"{self.version or self.training_date}-{digest.hexdigest()[:8]}"
 
 
 def canonical_json(value: object) -> str:

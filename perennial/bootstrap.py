@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from perennial import contracts, public_rights, roles, shop, sources
+from perennial import contracts, offers, public_rights, roles, score_tables, shop, sources
 from perennial.reader_limit import READER, WARDEN
 from perennial.roles import CHECKER, OWNER, ROLES, SERVICES, STEP_ROLES, SUPERUSER
 from perennial.settings import WAREHOUSE, Settings
@@ -55,6 +55,7 @@ def bootstrap(settings: Settings) -> None:
         for question in contracts.published():
             for score_table in contracts.load(question).tables:
                 _create_score_table(connection, score_table)
+        offers.note_questions(connection)
 
 
 def _create_databases(connection: psycopg.Connection) -> None:
@@ -116,12 +117,12 @@ def _create_raw_table(connection: psycopg.Connection, table: sources.SourceTable
 
 
 def _create_score_table(connection: psycopg.Connection, table: contracts.ScoreTable) -> None:
-    connection.execute(contracts.creation(table))
+    connection.execute(score_tables.creation(table))
     for column in table.columns:
         connection.execute(
             "call ops.add_column(%s, %s, %s)",
             [table.relation.as_string(connection), column.name, column.data_type],
         )
     with connection.transaction():
-        for statement in contracts.comments(table):
+        for statement in score_tables.comments(table):
             connection.execute(statement)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
+from perennial import sources
 from perennial.settings import DBT_PROJECT, Settings
 from perennial.shop import own
 
@@ -26,16 +27,18 @@ class DbtError(RuntimeError):
 
 
 def variables(settings: Settings) -> dict[str, str]:
-    """The project's vars: which shop, how many customers to learn from. The date is none of them.
+    """The project's vars: which shop, which tables, how many customers to learn from; no date.
 
     A var is part of what dbt parses, and is given anew each day; see macros/as_of_date.sql.
     """
     mine = own(settings)
+    tables = sources.load(settings.staging_source).tables
     return {
         "source": settings.staging_source,
         "time_zone": mine.time_zone,
         "currency": mine.currency,
         "training_customers": str(settings.training_customers),
+        "tables": ",".join(sorted(table.name for table in tables)),
     }
 
 

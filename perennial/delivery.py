@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from perennial import contracts
+from perennial import contracts, offers
 from perennial.roles import CHECKER
 from perennial.settings import Settings
 from perennial.warehouse import connect
@@ -50,9 +50,11 @@ def check_delivery(settings: Settings, as_of_date: date) -> dict[str, int]:
 def delivered_views(settings: Settings, as_of_date: date) -> list[Delivered]:
     """What each reporting view has for a date; 0 rows where it has none."""
     with connect(settings, CHECKER) as connection:
+        missing = not_offered(connection)
         views = [
             _view(connection, f"{table.name}_history", table.headlines, as_of_date)
             for question in contracts.questions()
+            if question not in missing
             for table in contracts.load(question).tables
         ]
         # of one date, all of it
@@ -60,6 +62,14 @@ def delivered_views(settings: Settings, as_of_date: date) -> list[Delivered]:
         if any(of_view <= as_of_date for (of_view,) in newest):
             views.append(_view(connection, CUSTOMER_360, {}, as_of_date))
         return views
+
+
+def not_offered(connection: psycopg.Connection[Any]) -> dict[str, str]:
+    """Questions that are not offered at this shop -> why; as a reader finds it."""
+    rows = connection.execute(
+        "select question, why_not_offered from reporting.questions where not is_offered"
+    ).fetchall()
+    return dict(rows)
 
 
 def judged_view(settings: Settings, as_of_date: date) -> Delivered:
@@ -88,6 +98,7 @@ def _view(
 def is_published(settings: Settings, as_of_date: date) -> bool:
     """Whether the date has all its publications, and nothing landed late touches it."""
     with connect(settings, "transformer") as connection:
+        offered = offers.offered(connection)
         row = connection.execute(
             "select array(select question from ops.publications where as_of_date = %(date)s),"
             " exists(select from ops.late_dates where as_of_date = %(date)s)",
@@ -95,4 +106,4 @@ def is_published(settings: Settings, as_of_date: date) -> bool:
         ).fetchone()
     assert row is not None
     published, is_late = row
-    return set(contracts.published()) <= set(published) and not is_late
+    return {*offered, contracts.LOOKBACK} <= set(published) and not is_late

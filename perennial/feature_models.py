@@ -20,7 +20,7 @@ AS_OF_DATE = "as_of_date"
 # Which rows the gate checks: those of the scored date, of its training date (the first of its
 # month), of the newest grid date whose outcomes are known.
 SCORED_DATE, TRAINING_DATE, GRID_DATE = "scored_date", "training_date", "grid_date"
-COLUMN_META, MODEL_META = {"min", "max", "required"}, {"gated_on"}
+COLUMN_META, MODEL_META = {"min", "max", "required"}, {"gated_on", "entity", "needs"}
 
 
 class FeatureModelError(ValueError):
@@ -33,12 +33,14 @@ class FeatureColumn:
 
     Attributes:
         name: Its name.
+        data_type: As Postgres names it.
         is_required: Whether it must not be null.
         minimum: Least value; None: no bound.
         maximum: Largest value; None: no bound.
     """
 
     name: str
+    data_type: str = "text"
     is_required: bool = False
     minimum: float | None = None
     maximum: float | None = None
@@ -53,12 +55,18 @@ class FeatureModel:
         key: Columns of its primary key.
         columns: All of them, in order.
         gated_on: SCORED_DATE, TRAINING_DATE, GRID_DATE: whose rows the gate checks.
+        entity: What a row is about, one of perennial/entities; empty: the shop. A question reads
+            the rows of its own shard.
+        needs: Tables that a shop may leave out and that the model can't do without: it is built
+            and gated only where the shop's form has them.
     """
 
     name: str
     key: tuple[str, ...]
     columns: tuple[FeatureColumn, ...]
     gated_on: tuple[str, ...] = (SCORED_DATE,)
+    entity: str = ""
+    needs: tuple[str, ...] = ()
 
     @property
     def column_names(self) -> list[str]:
@@ -90,7 +98,14 @@ def _model(entry: dict[str, Any], where: str) -> FeatureModel:
         raise FeatureModelError(f"{where}: lacks a primary_key constraint of its columns")
     if unknown := set(gated_on) - {SCORED_DATE, TRAINING_DATE, GRID_DATE}:
         raise FeatureModelError(f"{where}: gated_on has {', '.join(sorted(unknown))}")
-    return FeatureModel(entry["name"], tuple(keys[0]), columns, gated_on)
+    return FeatureModel(
+        name=entry["name"],
+        key=tuple(keys[0]),
+        columns=columns,
+        gated_on=gated_on,
+        entity=meta.get("entity", ""),
+        needs=tuple(meta.get("needs", ())),
+    )
 
 
 def _column(entry: dict[str, Any], where: str) -> FeatureColumn:
@@ -98,6 +113,7 @@ def _column(entry: dict[str, Any], where: str) -> FeatureColumn:
     has_constraint = any(c["type"] == "not_null" for c in entry.get("constraints", []))
     return FeatureColumn(
         entry["name"],
+        data_type=entry["data_type"],
         is_required=has_constraint or bool(meta.get("required", False)),
         minimum=meta.get("min"),
         maximum=meta.get("max"),

@@ -168,6 +168,47 @@ comment on column ops.shop.currency is 'ISO 4217; the one currency of every amou
 comment on column ops.shop.bound_at is 'When the warehouse was bound to it, UTC.';
 comment on column ops.shop.is_the_one is 'Always true: there is one row.';
 
+create table if not exists ops.questions (
+    question text primary key,
+    kind text not null,
+    description text not null,
+    needs text [] not null
+);
+comment on table ops.questions is 'The questions that this version of the code has, as their contracts describe them.';
+comment on column ops.questions.question is 'Name.';
+comment on column ops.questions.kind is 'predicts, describes, or rules: trains nothing.';
+comment on column ops.questions.description is 'What it asks.';
+comment on column ops.questions.needs is 'Tables that a shop may leave out and that the question can''t do without.';
+
+-- Read with the owner's rights: every step may know what is offered, not every one which files there are. Made where it
+-- is not: to replace it would wait for every reader of reporting.questions.
+do $$ begin
+    if to_regclass('ops.offers') is not null then return; end if;
+    create view ops.offers as
+    select
+        questions.question,
+        questions.kind,
+        questions.description,
+        missing.names is null as is_offered,
+        'no file of ' || missing.names || ' was landed' as why_not_offered
+    from ops.questions
+    cross join lateral (
+        select string_agg(need, ', ' order by need) as names
+        from unnest(questions.needs) as need
+        where not exists (
+            select from ops.landed_files
+            where landed_files.status = 'accepted' and landed_files.table_name = landed_files.source || '_' || need
+        )
+    ) as missing;
+end $$;
+comment on view ops.offers is
+'Whether each question is offered: whether the shop has sent what it needs. One that is not offered holds up nothing.';
+comment on column ops.offers.question is 'Name.';
+comment on column ops.offers.kind is 'predicts, describes, or rules: trains nothing.';
+comment on column ops.offers.description is 'What it asks.';
+comment on column ops.offers.is_offered is 'Whether it is scored at this shop.';
+comment on column ops.offers.why_not_offered is 'Which files are missing; null: it is offered.';
+
 create table if not exists ops.rejected_lines (
     file_id bigint not null references ops.landed_files,
     line_number bigint not null,
@@ -739,6 +780,7 @@ grant select, insert, update on ops.landed_files to loader;
 grant select, insert on ops.rejected_lines, ops.gate_results to loader;
 grant usage on sequence ops.batch_id_seq to loader;
 grant select on all tables in schema ops to transformer;
+grant select on ops.offers to loader, scorer, watcher;
 grant insert, update, delete on ops.late_dates, ops.built_files to transformer;
 grant insert, update on ops.judged_days to transformer;
 grant insert, delete on ops.reject_levels, ops.reconciliations to transformer;

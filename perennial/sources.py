@@ -1,7 +1,8 @@
 """Source definitions: which raw tables a shop's files become, read from the dbt source yml.
 
 One place says it: `dbt_project/models/staging/<source>/<source>__sources.yml`. Landing, the raw
-tables and dbt all follow from that file.
+tables and dbt all follow from that file. A further table may have a file of its own beside it,
+`<source>__<table>__sources.yml`.
 """
 
 from __future__ import annotations
@@ -95,7 +96,10 @@ class Source:
 
 def available() -> list[str]:
     """Names of the sources that can be landed."""
-    return sorted(path.parent.name for path in STAGING.glob("*/*__sources.yml"))
+    paths = STAGING.glob("*/*__sources.yml")
+    return sorted(
+        {path.parent.name for path in paths if path.stem == f"{path.parent.name}__sources"}
+    )
 
 
 def load(source: str) -> Source:
@@ -104,18 +108,23 @@ def load(source: str) -> Source:
     Raises:
         SettingsError: If there is no such source; the message lists those there are.
     """
-    path = STAGING / source / f"{source}__sources.yml"
     if source not in available():
         raise SettingsError(
             f"unknown SOURCE {source!r}: it is no folder of dbt_project/models/staging; "
             f"choose one of {', '.join([*available(), 'sample'])}, "
             "or add your own as dbt_project/models/staging/README.md tells"
         )
-    (definition,) = yaml.safe_load(path.read_text())["sources"]
-    meta = definition["config"]["meta"]
-    tables = tuple(_table(source, table) for table in definition["tables"])
+    own, *others = [yaml.safe_load(path.read_text())["sources"][0] for path in _files(source)]
+    meta = own["config"]["meta"]
+    tables = tuple(_table(source, table) for one in (own, *others) for table in one["tables"])
     check_pii_tags(source, tables)
     return Source(source, meta["time_zone"], meta["currency"], tables)
+
+
+def _files(source: str) -> list[Path]:
+    """The source's own file, then those that add tables to it, `<source>__<table>__sources.yml`."""
+    folder = STAGING / source
+    return [folder / f"{source}__sources.yml", *sorted(folder.glob(f"{source}__*__sources.yml"))]
 
 
 def check_pii_tags(source: str, tables: Sequence[SourceTable]) -> None:

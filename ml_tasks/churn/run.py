@@ -50,7 +50,6 @@ class Churn(Question):
     contest: ClassVar[dict[str, str]] = {"log_loss": LOWER, "auc": HIGHER}
     baselines = tuple(BASELINES)
     bias = BiasFigures("mean_probability", "churn_rate", is_rate=True)
-    horizons_days = (HORIZON_DAYS,)
     tested_days = HORIZON_DAYS
     headline = "auc"
 

@@ -47,7 +47,6 @@ class CustomerValue(Question):
     contest: ClassVar[dict[str, str]] = {"gini": HIGHER, "absolute_error_of_median": LOWER}
     baselines = tuple(BASELINES)
     bias = BiasFigures("predicted_total_amount", "actual_total_amount")
-    horizons_days = HORIZONS
     tested_days = HORIZON_DAYS
     headline = "gini"
 

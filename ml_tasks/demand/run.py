@@ -43,7 +43,6 @@ from ml_tasks.evaluation.contest import LOWER
 from ml_tasks.evaluation.customer_groups import Group
 from ml_tasks.evaluation.trust import COMBINED
 from ml_tasks.features.store import FeatureStore
-from ml_tasks.question import WEEK as EACH_WEEK
 from ml_tasks.question import Frames, Parts, Question
 from ml_tasks.trained_model import TrainedModel
 
@@ -68,8 +67,6 @@ class Demand(Question):
     contest: ClassVar[dict[str, str]] = {"wrmsse": LOWER, "mase": LOWER}
     baselines = demand.SIMPLE
     bias = BiasFigures(FIGURE, rows=evaluate.TOTALS)
-    trained_each = EACH_WEEK
-    horizons_days = (7 * HORIZON_WEEKS,)
     tested_days = 7 * HORIZON_WEEKS
     headline = "wrmsse"
 

@@ -3,7 +3,7 @@
 A part is work done ahead for the one task that publishes. It claims the parts of its run, once, and
 makes what is missing: so a part that was lost costs time and changes no row, and none is used
 twice. Rows are the same for any number of shards, to the last digit. A shard of many customers is
-worked through in slices, which are shards themselves: memory does not grow with the shop.
+worked through in chunks, which are shards themselves: memory does not grow with the shop.
 """
 
 from __future__ import annotations
@@ -26,8 +26,7 @@ from ml_tasks.drift import distance, watch
 from ml_tasks.engine.publish import OvertakenError
 from ml_tasks.features.shards import Shard, shards
 from ml_tasks.features.store import FeatureStore
-from perennial import contracts
-from perennial.contracts import CUSTOMER_KEY
+from perennial import contracts, entities
 
 if TYPE_CHECKING:
     import psycopg
@@ -40,8 +39,8 @@ log = logging.getLogger(__name__)
 # Texts stay with Arrow: millions of them are as many objects of Python's own.
 AS_ARROW = {pa.string(): pd.ArrowDtype(pa.string())}
 
-# What scoring takes of memory follows from it: some 3 kB a customer.
-MAX_CUSTOMERS_AT_ONCE = 200_000
+# Rows that are scored at once. What scoring takes of memory follows from it: some 3 kB a customer.
+MAX_ROWS_AT_ONCE = 200_000
 
 Frames = Mapping[str, pd.DataFrame]
 
@@ -79,12 +78,18 @@ class Part:
 
 
 def count_chunks(scoring: Scoring, store: FeatureStore, shard_count: int) -> int:
-    """In how many slices a shard is worked through: 1 unless the shop is large."""
-    entity = contracts.load(scoring.question).table(scoring.question).entity
-    if CUSTOMER_KEY not in entity:
+    """In how many chunks a shard is worked through: 1 unless the shop is large."""
+    contract = contracts.load(scoring.question)
+    counted = entities.counted_by(contract.dealt_by) if contract.dealt_by else None
+    if counted is None:
         return 1
-    customers = store.count_customers(scoring.as_of_date)
-    return max(1, math.ceil(customers / shard_count / MAX_CUSTOMERS_AT_ONCE))
+    rows = store.count(counted, scoring.as_of_date) * contract.tables[0].rows_per_entity
+    return max(1, math.ceil(rows / shard_count / MAX_ROWS_AT_ONCE))
+
+
+def count_shards(question: str, shard_count: int) -> int:
+    """In how many shards a question is scored: 1 where its rows are not dealt."""
+    return shard_count if contracts.load(question).dealt_by else 1
 
 
 def score_part(

@@ -46,7 +46,7 @@ def checked(frame: pd.DataFrame, table: ScoreTable) -> pa.Table:
             for column in table.question_columns
         }
     )
-    _check_entity(rows, table)
+    _check_key(rows, table)
     _check_status(rows, table)
     for column in table.question_columns:
         _check_values(rows[column.name], column, table)
@@ -97,15 +97,15 @@ def _cast(values: pa.Array, data_type: str) -> pa.Array:
     return result
 
 
-def _check_entity(rows: pa.Table, table: ScoreTable) -> None:
-    for name in table.entity:
+def _check_key(rows: pa.Table, table: ScoreTable) -> None:
+    for name in table.key:
         _refuse(pc.is_null(rows[name]), f"scores.{table.name}.{name}", "null in the key")
-    entity = rows.select(list(table.entity))
-    twice = entity.num_rows - entity.group_by(list(table.entity)).aggregate([]).num_rows
+    key = rows.select(list(table.key))
+    twice = key.num_rows - key.group_by(list(table.key)).aggregate([]).num_rows
     if twice:
         raise ContractError(
             f"scores.{table.name}: {twice} of {rows.num_rows} rows repeat a key "
-            f"({', '.join(table.entity)})"
+            f"({', '.join(table.key)})"
         )
 
 

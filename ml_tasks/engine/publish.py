@@ -238,7 +238,7 @@ def _stamped(
     for name, value in stamps.items():
         rows = rows.append_column(name, pa.repeat(value, rows.num_rows))
     rows = rows.select([name for name in table.column_names if name not in RUN_COLUMNS])
-    return rows.sort_by([(name, "ascending") for name in table.entity])
+    return rows.sort_by([(name, "ascending") for name in table.key])
 
 
 def _blocks(rows: pa.Table) -> Iterator[pa.Table]:

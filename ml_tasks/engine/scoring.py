@@ -22,8 +22,8 @@ from ml_tasks.engine.publish import OvertakenError, now, publish
 from ml_tasks.evaluation import bias, trust
 from ml_tasks.features.shards import Shard
 from ml_tasks.features.store import FeatureStore
-from ml_tasks.models import registry, serving
-from perennial import contracts
+from ml_tasks.models import serving
+from perennial import contracts, offers
 from perennial.warehouse import connect
 
 if TYPE_CHECKING:
@@ -46,14 +46,29 @@ def score_question(
     the last word is that of the newest features.
 
     Returns:
-        The publication's summary, see `publish`, and `seconds` by step.
+        The publication's summary, see `publish`, and `seconds` by step; of a question that is not
+        offered at this shop question, as_of_date and `not_offered`, which says why.
     """
+    if why_not := _why_not_offered(settings, question):
+        return _not_offered(question, as_of_date, why_not)
     for _ in range(MAX_OVERTAKEN):
         try:
             return _score_and_publish(settings, question, as_of_date, run_id)
         except OvertakenError as error:
             log.warning("%s: it is scored again", error)
     return _score_and_publish(settings, question, as_of_date, run_id)
+
+
+def _why_not_offered(settings: Settings, question: str) -> str | None:
+    with connect(settings, "scorer") as connection:
+        return offers.why_not(connection).get(question)
+
+
+def _not_offered(question: str, as_of_date: date, why_not: str) -> dict[str, Any]:
+    """The summary of a question that is not scored at this shop."""
+    log.info("%s is not offered: %s", question, why_not)
+    summary = {"question": question, "as_of_date": str(as_of_date), "not_offered": why_not}
+    return {**summary, "row_counts": {}, "warnings": []}
 
 
 def _score_and_publish(
@@ -68,7 +83,8 @@ def _score_and_publish(
         read_at = now(connection)
         late_file_ids = late_file_ids_of(reader, question, as_of_date)
         store = FeatureStore(reader)
-        given = (connection, scoring, store, settings.shards, late_file_ids, read_at)
+        shards = chunks.count_shards(question, settings.shards)
+        given = (connection, scoring, store, shards, late_file_ids, read_at)
         with chunks.collected(*given) as parts:
             for part in parts:
                 if part.features:
@@ -85,7 +101,7 @@ def _score_and_publish(
                 min(part.read_at for part in parts),
             )
     drifted = watch.record(settings, question, as_of_date, model, counted, run_id)
-    report = registry.report_of(settings, question, model.training_date, model.model_version)
+    report = serving.report_of(settings, question, model)
     biased = bias.warnings(report, model.name, scoring.asked.bias)
     words = trust.of_report(report)
     summary["warnings"] = [
@@ -132,6 +148,8 @@ def score_shard(
     Returns:
         JSON-able: shard, row_counts by table, and `seconds` by step.
     """
+    if why_not := _why_not_offered(settings, question):
+        return _not_offered(question, as_of_date, why_not)
     started = time.monotonic()
     model = serving.model_of(settings, question, as_of_date)
     model_ready = time.monotonic()

@@ -7,15 +7,14 @@ at midnight, booleans bool, text object with None. A whole number that may be nu
 
 from __future__ import annotations
 
-import re
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from psycopg import sql
 
-from ml_tasks.features import reading
 from ml_tasks.features.shards import WHOLE, Shard
+from ml_tasks.features.tables import FeaturesMissingError, Tables
 from perennial.contracts import CUSTOMER_KEY
 
 if TYPE_CHECKING:
@@ -46,11 +45,7 @@ MAX_LABELLED_ROWS = 100_000
 LABELLED_DAYS = 3 * 365
 
 
-class FeaturesMissingError(ValueError):
-    """The warehouse was not built for a date; the message says which dates it knows."""
-
-
-class FeatureStore:
+class FeatureStore(Tables):
     """Reads features through one open connection (role scorer).
 
     Args:
@@ -69,11 +64,9 @@ class FeatureStore:
         one_in: int | None = None,
         shard: Shard = WHOLE,
     ) -> None:
-        self.connection = connection
+        super().__init__(connection, shard)
         self.for_training = for_training
         self.one_in = one_in
-        self.shard = shard
-        self.reads: list[dict[str, Any]] = []  # what was read so far, in numbers
         self._last: dict[str, tuple[date, pd.DataFrame]] = {}  # what was read last, by method
         self._days_watched: dict[date, int | None] = {}  # known to the stores of all shards
 
@@ -105,12 +98,6 @@ class FeatureStore:
         store = FeatureStore(self.connection, shard=shard)
         store._days_watched = self._days_watched
         return store
-
-    def count_customers(self, as_of_date: date) -> int:
-        """Customers that were known on a date."""
-        query = sql.SQL("select count(*) from {} where as_of_date = %s").format(SNAPSHOTS)
-        ((count,),) = self.connection.execute(query, [as_of_date]).fetchall()
-        return int(count)
 
     def snapshot(self, as_of_date: date) -> pd.DataFrame:
         """What was known of each customer on a date: one row per customer_id, ordered by it.
@@ -207,7 +194,7 @@ class FeatureStore:
         if self.one_in is None:
             return {}
         query = sql.SQL("select min(day_date) from {} where as_of_date = %s").format(SHOP_DAYS)
-        ((day,),) = self.connection.execute(query, [self._made_for("shop_days", known_by)])
+        ((day,),) = self.connection.execute(query, [self.made_for("shop_days", known_by)])
         return {"one_in": self.one_in, "first_day": day}
 
     def next_orders(self, knowledge_date: date, max_customers: int | None = None) -> pd.DataFrame:
@@ -243,7 +230,7 @@ class FeatureStore:
         )
         known = {
             "knowledge_date": knowledge_date,
-            "made_for": self._made_for("customer_next_orders", knowledge_date),
+            "made_for": self.made_for("customer_next_orders", knowledge_date),
         }
         every = one_in(self._count_known(known), max_customers) if max_customers else 1
         frame = self.read(query, {**known, "one_in": every})
@@ -262,7 +249,7 @@ class FeatureStore:
             " and product_weeks.week_start_date <= %(as_of_date)s::date - 7"
             ' order by product_weeks.product_id collate "C", product_weeks.week_start_date'
         ).format(product_weeks=PRODUCT_WEEKS)
-        made_for = self._made_for("product_weeks", as_of_date)
+        made_for = self.made_for("product_weeks", as_of_date)
         frame = self.read(query, {"as_of_date": as_of_date, "made_for": made_for})
         self._last["product_weeks"] = as_of_date, frame
         return frame
@@ -274,7 +261,7 @@ class FeatureStore:
             " where shop_days.as_of_date = %(made_for)s and shop_days.day_date < %(as_of_date)s"
             " order by shop_days.day_date"
         ).format(shop_days=SHOP_DAYS)
-        made_for = self._made_for("shop_days", as_of_date)
+        made_for = self.made_for("shop_days", as_of_date)
         return self.read(query, {"as_of_date": as_of_date, "made_for": made_for})
 
     def _count_known(self, known: Mapping[str, Any]) -> int:
@@ -286,37 +273,6 @@ class FeatureStore:
         ).format(next_orders=NEXT_ORDERS)
         ((count,),) = self.connection.execute(query, known).fetchall()
         return int(count)
-
-    def _made_for(self, table: str, known_by: date) -> date:
-        """The earliest date on or after `known_by` that the table was made for.
-
-        What a later date knows holds what `known_by` knew; a caller leaves out the rest.
-
-        Raises:
-            FeaturesMissingError: If there is none, and the table is not empty.
-        """
-        row = self.connection.execute(
-            sql.SQL(
-                "select min(as_of_date) filter (where as_of_date >= %(known_by)s),"
-                " max(as_of_date) from {table}"
-            ).format(table=sql.Identifier("features", table)),
-            {"known_by": known_by},
-        ).fetchone()
-        made_for, newest = row or (None, None)
-        if made_for is None and newest is not None:
-            raise FeaturesMissingError(
-                f"features.{table} knows what happened before {newest}, and is asked for"
-                f" {known_by}: choose an earlier date, or score a later one first"
-            )
-        return made_for or known_by
-
-    def read(self, query: sql.Composed, params: Mapping[str, Any]) -> pd.DataFrame:
-        """Run a query, and keep count of what it read."""
-        frame = reading.read(self.connection, query, params)
-        tables = re.findall(r'"features"\."(\w+)"', query.as_string(self.connection))
-        self.reads.append({"tables": sorted(set(tables)), **reading.facts(frame)})
-        # it says who is read, nothing of them
-        return frame.drop(columns="is_in_sample", errors="ignore")
 
 
 def one_in(count: int, most: int) -> int:

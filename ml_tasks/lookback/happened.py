@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from psycopg import sql
 
@@ -15,10 +15,12 @@ from ml_tasks.features.store import FeatureStore
 from perennial.contracts import LOOKBACK, load
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping
 
     import pandas as pd
     import psycopg
+
+    from perennial.contracts import Contract
 
 NUMBERS = ("integer", "numeric", "double precision")
 
@@ -53,24 +55,26 @@ class Due:
         return self.begins_on + timedelta(days=self.horizon_days)
 
 
-class Horizons(Protocol):
+class LookedBackOn(Protocol):
     """What a question says of its horizons, see `question.Question`."""
 
-    horizons_days: ClassVar[tuple[int, ...]]
+    @property
+    def contract(self) -> Contract:
+        """Has the horizons."""
 
     def horizon_begins(self, scored_date: date) -> date:
         """First day of every horizon of a scored date."""
 
 
 def due(
-    connection: psycopg.Connection[Any], as_of_date: date, load: Callable[[str], Horizons]
+    connection: psycopg.Connection[Any], as_of_date: date, asked: Mapping[str, LookedBackOn]
 ) -> list[Due]:
     """Horizons that had passed by a date and that no lookback of an earlier date has judged.
 
     Args:
         connection: As scorer.
         as_of_date: Nothing of that day or later is known.
-        load: The question of a name.
+        asked: The questions that are looked back on, by name.
     """
     publications = connection.execute(
         "select question, as_of_date, publication_id, model_name, model_version, training_date"
@@ -88,11 +92,11 @@ def due(
             [LOOKBACK, as_of_date],
         ).fetchall()
     )
-    horizons = {name: load(name) for name in dict.fromkeys(row[0] for row in publications)}
     passed = [
-        Due(name, scored_date, days, horizons[name].horizon_begins(scored_date), *publication)
+        Due(name, scored_date, days, asked[name].horizon_begins(scored_date), *publication)
         for name, scored_date, *publication in publications
-        for days in horizons[name].horizons_days
+        if name in asked
+        for days in asked[name].contract.horizons_days
         if (name, scored_date, days) not in judged
     ]
     return [one for one in passed if one.known_on_date <= as_of_date]

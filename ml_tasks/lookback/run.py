@@ -23,6 +23,7 @@ from ml_tasks.evaluation.customer_groups import Group
 from ml_tasks.lookback import backtest, happened
 from ml_tasks.lookback.happened import Due
 from ml_tasks.models import registry
+from ml_tasks.question import Question
 from ml_tasks.trained_model import TrainedModel
 from perennial import contracts
 from perennial.contracts import LOOKBACK
@@ -53,7 +54,7 @@ def look_back(settings: Settings, as_of_date: date, run_id: str) -> dict[str, An
     rows: list[Row] = []
     with connect(settings, "scorer") as connection:
         late_file_ids = late_file_ids_of(connection, LOOKBACK, as_of_date)
-        for one in happened.due(connection, as_of_date, questions.load):
+        for one in happened.due(connection, as_of_date, _looked_back_on()):
             log.info("judging %s of %s after %d days", one.question, one.scored_date,
                      one.horizon_days)  # fmt: skip
             report = registry.report_of(
@@ -69,6 +70,11 @@ def look_back(settings: Settings, as_of_date: date, run_id: str) -> dict[str, An
                       run_id, late_file_ids)  # fmt: skip
     warnings = gate_lookback(settings, as_of_date, summary["publication_id"], run_id).warnings
     return {**summary, "warnings": [*summary["warnings"], *warnings]}
+
+
+def _looked_back_on() -> dict[str, Question]:
+    names = [name for name in contracts.questions() if contracts.load(name).is_looked_back_on]
+    return {name: questions.load(name) for name in names}
 
 
 def backtest_of(report: Mapping[str, Any], one: Due) -> Mapping[str, list[float]]:

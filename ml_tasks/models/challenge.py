@@ -17,8 +17,9 @@ from ml_tasks.models import champions, registry
 from ml_tasks.models import recipe as recipes
 from ml_tasks.models.champions import REFRESHED, RULE, Champion, ChampionError
 from ml_tasks.models.serving import champion_of, name_champion, train_model
-from ml_tasks.question import WEEK
 from ml_tasks.trained_model import training_date_of
+from perennial import contracts, offers
+from perennial.contracts import DESCRIBES, WEEK
 from perennial.text import markdown
 from perennial.warehouse import connect
 
@@ -49,9 +50,13 @@ def contend(
         JSON-able: question, training_date, champion, challenger, decision (of ops.champions, or
         `nothing`), reason, and subject and body for the person to ask.
     """
+    with connect(settings, "scorer") as connection:
+        why_not = offers.why_not(connection).get(question)
+    if why_not:
+        return _nothing_to_train(question, f"not offered at this shop: {why_not}")
     training_date = training_date or newest_training_date(settings, question)
     champion = champion_of(settings, question, training_date)
-    challenger = _challenger(settings, question, training_date)
+    challenger = _challenger(settings, question, training_date, champion)
     registry.name(settings, question, registry.CHALLENGER, challenger.model_version)
     decision, reason, columns = _judge(settings, question, training_date, champion, challenger)
     judged_by = questions.load(question).contest
@@ -88,6 +93,13 @@ def contend(
         "*Approve* promotes the challenger; *Reject*, or no answer in time, keeps "
         f"`{champion.model_version}`, which serves meanwhile.",
     }
+
+
+def _nothing_to_train(question: str, reason: str) -> dict[str, Any]:
+    """The outcome of a contest that could not be held."""
+    log.info("%s: %s", question, reason)
+    outcome = {"question": question, "decision": NOTHING, "reason": reason}
+    return outcome | dict.fromkeys(("meanwhile", "subject", "body"), "")
 
 
 def answered(
@@ -143,17 +155,24 @@ def newest_training_date(settings: Settings, question: str) -> date:
     newest: date | None = row[0] if row else None
     if newest is None:
         raise ChampionError(f"{question} was never scored: `make run` first")
-    if questions.load(question).trained_each == WEEK:
+    if contracts.load(question).trained_each == WEEK:
         return newest - timedelta(days=newest.weekday())
     return training_date_of(newest)
 
 
-def _challenger(settings: Settings, question: str, training_date: date) -> TrainedModel:
+def _challenger(
+    settings: Settings, question: str, training_date: date, champion: TrainedModel
+) -> TrainedModel:
     """The model that today's recipe makes of what was known on a date; trained once."""
+    previous = champion if contracts.load(question).kind == DESCRIBES else None
     recipe = recipes.recipe_of(question)
     with registry.training_lock(settings, question, training_date):
         return registry.find(settings, question, training_date, recipe=recipe) or train_model(
-            settings, question, training_date, **{registry.TRAINED_AS: registry.CHALLENGER}
+            settings,
+            question,
+            training_date,
+            previous,
+            **{registry.TRAINED_AS: registry.CHALLENGER},
         )
 
 
@@ -178,7 +197,7 @@ def _judge(
     if _digest(challenger) == _digest(champion):
         return KEPT, "newer data taught nothing new: the same model", columns
     if not columns["champion"].figures or not columns["challenger"].figures:
-        return *_untested(champion, challenger, columns), columns
+        return *_untested(question, champion, challenger, columns), columns
     return _contest(settings, question, champion, challenger, columns)
 
 
@@ -195,7 +214,12 @@ def _contest(
     challenger: TrainedModel,
     columns: dict[str, Column],
 ) -> tuple[str, str, dict[str, Column]]:
-    """Compare the recipes: today's, at the champion's training date, with the champion's own."""
+    """Compare the recipes: today's, at the champion's training date, with the champion's own.
+
+    A description is not refreshed: it is replaced only where it is clearly better.
+    """
+    if contracts.load(question).kind == DESCRIBES:
+        return *_clearly_better(question, columns), columns
     again = _challenger_at(settings, question, champion)
     of_cuts = _columns(settings, question, champion, again)
     judged_by = questions.load(question).contest
@@ -208,21 +232,30 @@ def _contest(
     return *contest.decide(compared), of_cuts
 
 
+def _clearly_better(question: str, columns: dict[str, Column]) -> tuple[str, str]:
+    judged_by = questions.load(question).contest
+    compared = contest.compare(columns["champion"], columns["challenger"], judged_by)
+    decision, sentence = contest.decide(compared)
+    return (decision, sentence) if decision == PROMOTED else (KEPT, sentence)
+
+
 def _challenger_at(settings: Settings, question: str, champion: TrainedModel) -> TrainedModel:
     """What today's recipe makes of what the champion knew; the champion itself, if it is its."""
     recipe, training_date = recipes.recipe_of(question), champion.training_date
     own = registry.find(settings, question, training_date, champion.model_version, recipe)
-    return own or _challenger(settings, question, training_date)
+    return own or _challenger(settings, question, training_date, champion)
 
 
 def _untested(
-    champion: TrainedModel, challenger: TrainedModel, columns: dict[str, Column]
+    question: str, champion: TrainedModel, challenger: TrainedModel, columns: dict[str, Column]
 ) -> tuple[str, str]:
     """Of two models one of which no past date could test."""
     if columns["challenger"].figures:
         return PROMOTED, f"{challenger.name} beat its baseline, {champion.name} was never tested"
     if columns["champion"].figures:
         return KEPT, f"{challenger.name} could not be tested"
+    if contracts.load(question).kind == DESCRIBES:
+        return KEPT, "neither could be tested"
     if challenger.name == champion.name:
         return REFRESHED, "neither could be tested: newer data"
     return WAITING, f"neither {challenger.name} nor {champion.name} could be tested"
@@ -240,8 +273,9 @@ def _columns(
         "champion": column_of(champion.name, reports["champion"]),
         "challenger": column_of(challenger.name, reports["challenger"]),
     }
-    baseline = baseline_of(reports["challenger"], asked.baselines, asked.contest)
-    return {**columns, "baseline": baseline}
+    if asked.baselines:
+        columns["baseline"] = baseline_of(reports["challenger"], asked.baselines, asked.contest)
+    return columns
 
 
 def _record(settings: Settings, decision: Champion) -> None:

@@ -14,9 +14,12 @@ from ml_tasks.features.store import FeatureStore
 from ml_tasks.models import champions, registry
 from ml_tasks.models import recipe as recipes
 from ml_tasks.trained_model import TrainedModel, training_date_of
+from perennial import contracts, offers
 from perennial.warehouse import connect
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from perennial.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -28,8 +31,12 @@ def ensure_model(settings: Settings, question: str, as_of_date: date) -> dict[st
     """Train the model that scores a date, unless there is one.
 
     Returns:
-        JSON-able: question, training_date, model_name, model_version, metrics.
+        JSON-able: question, training_date, model_name, model_version, metrics; of a question that
+        is not offered at this shop question, as_of_date and `not_offered`, which says why.
     """
+    with connect(settings, "scorer") as connection:
+        if why_not := offers.why_not(connection).get(question):
+            return {"question": question, "as_of_date": str(as_of_date), "not_offered": why_not}
     model = model_of(settings, question, as_of_date)
     name_champion(settings, question)  # a run that was killed may have recorded and not named it
     return {
@@ -44,8 +51,10 @@ def ensure_model(settings: Settings, question: str, as_of_date: date) -> dict[st
 def model_of(settings: Settings, question: str, as_of_date: date) -> TrainedModel:
     """The model that the date was published with, else the champion in force, else a new one.
 
-    A version that was rolled back since is not used again.
+    A version that was rolled back since is not used again. Of a question that has rules: the rules.
     """
+    if not contracts.load(question).is_trained:
+        return questions.load(question).ruled(as_of_date)
     published = _published(settings, question, as_of_date)
     model = _readable(question, published and registry.find(settings, question, *published))
     model = model or champion_of(settings, question, as_of_date)
@@ -87,14 +96,34 @@ def _readable(question: str, model: TrainedModel | None) -> TrainedModel | None:
     return model if model is None or questions.load(question).reads(model) else None
 
 
+def report_of(settings: Settings, question: str, model: TrainedModel) -> Mapping[str, Any]:
+    """The training report of a stored model; empty where nothing is trained."""
+    if not contracts.load(question).is_trained:
+        return {}
+    return registry.report_of(settings, question, model.training_date, model.model_version)
+
+
 def train_model(
-    settings: Settings, question: str, training_date: date, **tags: str
+    settings: Settings,
+    question: str,
+    training_date: date,
+    previous: TrainedModel | None = None,
+    **tags: str,
 ) -> TrainedModel:
-    """Train, store, and read back: the first run and every later one then do the same."""
+    """Train, store, and read back: the first run and every later one then do the same.
+
+    Args:
+        settings: Where the warehouse and the registry are.
+        question: What is trained.
+        training_date: The model sees what was known by then.
+        previous: The model whose names of parts a question that describes goes on with.
+        tags: Stored beside the model.
+    """
     log.info("training %s for %s", question, training_date)
     with connect(settings, "scorer") as connection:
         store, asked = FeatureStore(connection, for_training=True), questions.load(question)
         trained = asked.train(training_date, store, SEED)
+        trained = asked.matched(trained, previous) if previous else trained
         trained = replace(trained, data=list(store.reads))
         trained = watch.with_reference(trained, asked, store)
     report = bias.with_warnings(trained.report, trained.name, asked.bias)

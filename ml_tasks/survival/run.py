@@ -53,7 +53,6 @@ class TimeToOrder(Question):
     contest: ClassVar[dict[str, str]] = {"integrated_brier": LOWER, "concordance": HIGHER}
     baselines = (RecencyModel.name,)
     bias = BiasFigures("mean_order_probability_90d", "ordered_rate_90d", is_rate=True)
-    horizons_days = HORIZONS_DAYS
     tested_days = max(HORIZONS_DAYS)
     headline = "concordance"
 

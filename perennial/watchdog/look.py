@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from perennial import contracts
+from perennial import contracts, offers
 from perennial.alerts.causes import CRITICAL, WARNING
 from perennial.alerts.incidents import ROLE
 from perennial.alerts.words import NO_CONNECTION, WAREHOUSE_GONE, cause_of, everywhere
@@ -123,11 +123,12 @@ def _look(
     published = _published(watcher)
     first = min((one.landed_at for one in landings), default=now)
     until = first + timedelta(hours=settings.due_hours)
-    if set(contracts.questions()) - set(published) and now < until:
+    offered = offers.offered(watcher)
+    if set(offered) - set(published) and now < until:
         newest = max((one.as_of_date for one in landings), default=None)
         return Seen(newest, [], first_until=until)
     states, findings = [], []
-    for view, question, table in _views():
+    for view, question, table in _views(offered):
         try:
             with reader.transaction():
                 newest, rows = _newest(reader, view)
@@ -146,11 +147,11 @@ def _look(
     return Seen(due, findings, len(states), held)
 
 
-def _views() -> list[tuple[str, str, contracts.ScoreTable | None]]:
+def _views(offered: list[str]) -> list[tuple[str, str, contracts.ScoreTable | None]]:
     """Views that show the newest date, with the question and table that they show."""
     views: list[tuple[str, str, contracts.ScoreTable | None]] = [
         (f"reporting.{table.name}", question, table)
-        for question in contracts.questions()
+        for question in offered
         for table in contracts.load(question).tables
     ]
     views.append((f"reporting.{CUSTOMER_360}", "", None))
@@ -178,7 +179,7 @@ def _state(
     if view == f"reporting.{MODEL_HEALTH}":  # what was judged last may be of an earlier date
         day = published.as_of_date if published else None
         return ViewState(view, day, rows, may_be_empty=True, severity=WARNING)
-    is_of_customers = table is None or table.entity == CUSTOMER
+    is_of_customers = table is None or table.key == CUSTOMER
     is_newest = published is not None and published.as_of_date == newest
     counts = published.row_counts if published and is_newest else {}
     before = published.row_counts_before if published and is_newest else {}

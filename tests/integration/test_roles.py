@@ -57,6 +57,7 @@ TABLES: dict[str, dict[str, set[str]]] = {
         "ops.rejected_lines": {"select", "insert"},
         "ops.gate_results": {"select", "insert"},
         "ops.erasures": {"select"},
+        "ops.offers": READ,
         "vault.originals": {"insert"},
     },
     "transformer": {
@@ -74,6 +75,7 @@ TABLES: dict[str, dict[str, set[str]]] = {
         "ops.drift": {"select", "insert", "delete"},
         "ops.score_parts": {"select", "insert", "update", "delete"},
         "ops.erasures": {"select"},
+        "ops.offers": READ,
     },
     "eraser": {
         "ops.erasures": {"insert", "update"},
@@ -85,6 +87,7 @@ TABLES: dict[str, dict[str, set[str]]] = {
     "watcher": {  # and a few columns of landed_files and publications, by name
         "ops.incidents": {"select", "insert", "update"},
         "ops.alerts": {"insert"},
+        "ops.offers": READ,
         "warden.mended_roles": READ,
     },
 }

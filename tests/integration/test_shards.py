@@ -235,7 +235,7 @@ def test_a_large_shop_is_worked_through_in_slices(
         sizes.append(len(part.frames["churn"]))
         return part
 
-    monkeypatch.setattr(chunks, "MAX_CUSTOMERS_AT_ONCE", 50)
+    monkeypatch.setattr(chunks, "MAX_ROWS_AT_ONCE", 50)
     monkeypatch.setattr(chunks, "score_part", score_and_measure)
     if count > 1:
         score_shard(settings, "churn", AS_OF, "slices", 1)

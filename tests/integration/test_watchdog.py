@@ -91,7 +91,7 @@ def put(connection, table: contracts.ScoreTable, day: date, publication_id: int)
         for column in table.columns
     }
     row |= {"as_of_date": day, "publication_id": publication_id}
-    key = table.entity[0]
+    key = table.key[0]
     names = [column.data_type for column in table.columns if column.name == key]
     entities = CUSTOMERS if names == ["text"] else [row[key]]
     connection.cursor().executemany(

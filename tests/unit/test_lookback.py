@@ -121,7 +121,7 @@ def test_demand_is_known_once_its_last_week_is_over():
         ("churn", 90, date(2011, 12, 9)),
     ):
         asked = questions.load(name)
-        assert days in asked.horizons_days
+        assert days in asked.contract.horizons_days
         due = Due(name, scored, days, asked.horizon_begins(scored), *stamp)
         assert due.known_on_date == known_on
 

@@ -11,9 +11,10 @@ import pytest
 from ml_tasks import question as questions
 from ml_tasks.evaluation.contest import HIGHER, LOWER
 from ml_tasks.lookback import happened
-from ml_tasks.question import MONTH, WEEK, Question
+from ml_tasks.question import Question
 from ml_tasks.trained_model import TrainedModel
 from perennial import contracts
+from perennial.contracts import PREDICTS, Contract
 
 MODEL = TrainedModel("toy", date(2024, 1, 1), {})
 
@@ -24,8 +25,12 @@ class Toy(Question):
     name = "toy"
     contest: ClassVar[dict[str, str]] = {"auc": HIGHER}
     baselines = ("guess",)
-    horizons_days = (10, 20)
     headline = "share"
+
+    @property
+    def contract(self) -> Contract:
+        """Two horizons, and no table: none is written here."""
+        return Contract("toy", PREDICTS, (), horizons_days=(10, 20), is_looked_back_on=True)
 
     def score_shard(self, as_of_date: date, model: TrainedModel, store: Any) -> dict[str, Any]:
         return {"toy": pd.DataFrame({"customer_id": store})}
@@ -39,11 +44,12 @@ def test_every_question_is_complete(name):
     asked = questions.load(name)
     assert asked.name == name
     assert set(asked.contest.values()) <= {HIGHER, LOWER}
-    assert asked.contest
-    assert asked.baselines
-    assert asked.trained_each in (MONTH, WEEK)
-    assert asked.tested_days in asked.horizons_days
-    assert asked.headline
+    assert bool(asked.contest) == asked.contract.is_trained
+    if asked.contract.kind == PREDICTS:
+        assert asked.baselines
+    if asked.contract.is_looked_back_on:
+        assert asked.tested_days in asked.contract.horizons_days
+        assert asked.headline
 
 
 def test_rows_of_shards_are_joined_as_they_are_unless_a_question_says_more():
@@ -72,8 +78,8 @@ def test_a_new_question_is_compared_on_its_own_horizons(monkeypatch):
             return self.rows
 
     connection: Any = Connection()
-    assert happened.due(connection, date(2024, 1, 20), lambda _: Toy()) == []
-    (due,) = happened.due(connection, date(2024, 1, 21), lambda _: Toy())
+    assert happened.due(connection, date(2024, 1, 20), {"toy": Toy()}) == []
+    (due,) = happened.due(connection, date(2024, 1, 21), {"toy": Toy()})
     assert (due.question, due.horizon_days, due.known_on_date) == ("toy", 20, date(2024, 1, 21))
     rows = pd.DataFrame(
         {

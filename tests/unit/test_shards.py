@@ -98,7 +98,7 @@ def require_equal_rows(module: Any, model: TrainedModel, day: date, shop: Any) -
         assert max(sizes) < len(whole[module.NAME])
         joined = list(chunks.joined(scoring, parts, Dealt(shop)))
         for table in question.tables:
-            order = [(name, "ascending") for name in table.entity]
+            order = [(name, "ascending") for name in table.key]
             frames = [one[table.name] for one in joined if table.name in one]
             here = checked(pd.concat(frames), table).sort_by(order)
             there = checked(whole[table.name], table).sort_by(order)

@@ -1,0 +1,62 @@
+{#
+    The questions that reporting.customer_360 shows, out of their contracts: tables of one row per customer whose
+    meta has `in_customer_360`. Read from dbt's graph, so that a new question changes no other file; while dbt
+    parses there is no graph yet.
+#}
+{% macro questions_in_customer_360() -%}
+    {%- set shown = [] -%}
+    {%- if execute -%}
+        {%- for source in graph.sources.values() | sort(attribute='name') if source.source_name == 'scores' -%}
+            {%- set columns = source.config.meta.get('in_customer_360', []) -%}
+            {%- if columns -%}
+                {%- do shown.append({
+                    'question': source.config.meta.question, 'table': source.name,
+                    'columns': named_in_customer_360(columns, source.config.meta.question)
+                }) -%}
+            {%- endif -%}
+        {%- endfor -%}
+    {%- endif -%}
+    {{ return(shown) }}
+{%- endmacro %}
+
+{# `[a, {b: c}]` as `{c: b, a: a}`, name in the view first, and the question's status and reason. #}
+{% macro named_in_customer_360(columns, question) -%}
+    {%- set named = {} -%}
+    {%- for column in columns -%}
+        {%- if column is mapping -%}
+            {%- for old, new in column.items() -%}{%- do named.update({new: old}) -%}{%- endfor -%}
+        {%- else -%}
+            {%- do named.update({column: column}) -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {%- for name in ['score_status', 'score_reason'] -%}
+        {%- do named.update({question ~ '_' ~ name: name}) -%}
+    {%- endfor -%}
+    {{ return(named) }}
+{%- endmacro %}
+
+{#
+    What the view selects, in the order of its columns: a view may only grow at its end, so the columns that are there
+    come first, as they are, and new ones after them.
+
+    own: name -> expression of the columns that are no question's.
+#}
+{% macro columns_of_customer_360(own) -%}
+    {%- set wanted = own.copy() -%}
+    {%- for one in questions_in_customer_360() -%}
+        {%- for name, column in one.columns.items() -%}
+            {%- do wanted.update({name: one.table ~ '.' ~ column}) -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {%- set names = [] -%}
+    {%- if execute -%}
+        {%- set existing = load_cached_relation(this) -%}
+        {%- for column in (adapter.get_columns_in_relation(existing) if existing else []) -%}
+            {%- if column.name in wanted -%}{%- do names.append(column.name) -%}{%- endif -%}
+        {%- endfor -%}
+    {%- endif -%}
+    {%- for name in wanted if name not in names -%}{%- do names.append(name) -%}{%- endfor -%}
+    {%- for name in names %}
+    {{ wanted[name] }} as {{ name }}{{ ',' if not loop.last }}
+    {%- endfor -%}
+{%- endmacro %}
