@@ -111,9 +111,15 @@ def owner_of(table: str | None, otherwise: str) -> str:
 
 @cache
 def _owners() -> dict[str, str]:
-    """Owners by table, as the group of its model's yml names them."""
+    """Owners by table: of the group that its model's yml names, else of its folder's group."""
     groups = _groups()
-    return {
+    folders = yaml.safe_load((DBT_PROJECT / "dbt_project.yml").read_text())["models"]["perennial"]
+    of_folder = {
+        relation: groups[folders[relation.split(".")[0]]["+group"]]
+        for relation in relations().values()
+        if "+group" in folders[relation.split(".")[0]]
+    }
+    return of_folder | {
         relations()[model["name"]]: groups[model["config"]["group"]]
         for path in MODELS.rglob("*.yml")
         for model in yaml.safe_load(path.read_text()).get("models", [])
