@@ -94,7 +94,7 @@ shop: env ## print the shop's time zone and currency; TIME_ZONE= CURRENCY= chang
 
 .PHONY: watch
 watch: env ## is what is due there? a line a finding, exit code 1; for cron: ALERT=yes
-	@PERENNIAL_SCHEDULE="$${SCHEDULE:-$${PERENNIAL_SCHEDULE:-off}}" $(BIN)/python -m perennial.watchdog $${ALERT:+--alert}
+	@PERENNIAL_SCHEDULE="$${SCHEDULE:-$${PERENNIAL_SCHEDULE:-off}}" $(BIN)/python -m oncall.watchdog $${ALERT:+--alert}
 
 .PHONY: down status logs dsn clean
 down: env ## stop everything; the state stays

@@ -23,7 +23,7 @@ from dags.shared.run import Run
 def report():
     @task(outlets=[REPORTING])
     def check_delivery() -> dict:
-        from perennial.delivery import check_delivery
+        from oncall.delivery import check_delivery
 
         run = Run()
         return check_delivery(run.settings, run.as_of_date)

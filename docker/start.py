@@ -22,8 +22,8 @@ from local import airflow, mlflow, postgres, programs
 from local.__main__ import told
 from local.home import make_folders, one_at_a_time, private_file
 from local.run import POOL_TEXT, check_files, day_after_newest_order, parse_dates, score
+from oncall.alerts import routes
 from perennial import dbt, shop
-from perennial.alerts import routes
 from perennial.bootstrap import bootstrap
 from perennial.reader_limit import WARDEN
 from perennial.roles import SERVER_OPTIONS

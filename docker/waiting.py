@@ -9,7 +9,7 @@ from collections.abc import Callable
 import psycopg
 from psycopg import sql
 
-from perennial.airflow_api import AirflowError
+from oncall.airflow_api import AirflowError
 from perennial.bootstrap import SUPERUSER
 from perennial.settings import REPOSITORY, Settings
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from expectations.gate import WARNING
 from expectations.rejects import masked
+from expectations.results import WARNING
 from expectations.shop_days import Finding
 from perennial.amounts import largest_believable
 

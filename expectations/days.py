@@ -20,7 +20,9 @@ from psycopg import sql
 
 from expectations.absurd_orders import RULE as ABSURD
 from expectations.absurd_orders import absurd_orders
-from expectations.gate import CRITICAL, WARNING, Check, GateFailed, run_gate
+from expectations.gate import run_gate
+from expectations.results import CRITICAL, WARNING, GateFailed
+from expectations.rules import Check, Rule, no_rows
 from expectations.shop_days import Finding, ShopDay, judge, lost, reconcile
 from perennial import sources
 from perennial.casts import casts
@@ -28,7 +30,6 @@ from perennial.shop import own
 from perennial.warehouse import connect
 
 if TYPE_CHECKING:
-    import great_expectations.expectations as gxe
     import psycopg
 
     from perennial.settings import Settings
@@ -113,16 +114,13 @@ def _check(findings: Sequence[Finding]) -> Check:
     return Check(TABLE, query, FINDING_COLUMNS, [*_rules(findings)])
 
 
-def _rules(findings: Sequence[Finding]) -> Iterable[gxe.Expectation]:
-    import great_expectations.expectations as gxe
-
+def _rules(findings: Sequence[Finding]) -> Iterable[Rule]:
     for rule in RULES:
         for severity in (CRITICAL, WARNING):
             texts = [f.text for f in findings if (f.rule, f.severity) == (rule, severity)]
-            yield gxe.UnexpectedRowsExpectation(
-                unexpected_rows_query="select 1 from {batch}"
-                f" where rule = '{rule}' and severity = '{severity}'",
-                description=f"{rule} of new days are usual" + "".join(f"; but {t}" for t in texts),
+            yield no_rows(
+                f"select 1 from {{batch}} where rule = '{rule}' and severity = '{severity}'",
+                f"{rule} of new days are usual" + "".join(f"; but {t}" for t in texts),
                 severity=severity,
             )
 

@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
-from expectations.gate import BATCH, WARNING, Check, run_gate, unique
+from expectations import rules
+from expectations.gate import run_gate
+from expectations.results import WARNING
+from expectations.rules import BATCH, Check, Rule
 from perennial import feature_models, sources
 from perennial.feature_models import (
     AS_OF_DATE,
@@ -23,8 +26,6 @@ from perennial.feature_models import (
 from perennial.warehouse import connect
 
 if TYPE_CHECKING:
-    import great_expectations.expectations as gxe
-
     from perennial.settings import Settings
 
 HORIZONS_DAYS = (90, 365)
@@ -62,7 +63,7 @@ def gate_features(settings: Settings, as_of_date: date, run_id: str) -> dict[str
         JSON-able: gate, rule_count, warnings.
 
     Raises:
-        expectations.gate.GateFailed: If no model should read the features.
+        expectations.results.GateFailed: If no model should read the features.
     """
     grid_date = _newest_known_grid_date(settings, as_of_date)
     dates = {
@@ -90,27 +91,19 @@ def gate_features(settings: Settings, as_of_date: date, run_id: str) -> dict[str
     return asdict(summary)
 
 
-def column_rules(model: FeatureModel) -> list[gxe.Expectation]:
+def column_rules(model: FeatureModel) -> list[Rule]:
     """What a model's properties say of its key and of each column."""
-    import great_expectations.expectations as gxe
-
-    rules: list[gxe.Expectation] = [unique(*model.key)]
+    found = [rules.unique(*model.key)]
     for column in model.columns:
         if column.is_required and column.name != AS_OF_DATE:
-            rules.append(gxe.ExpectColumnValuesToNotBeNull(column=column.name))
+            found.append(rules.not_null(column.name))
         if column.minimum is not None or column.maximum is not None:
-            rules.append(
-                gxe.ExpectColumnValuesToBeBetween(
-                    column=column.name, min_value=column.minimum, max_value=column.maximum
-                )
-            )
-    return rules
+            found.append(rules.between(column.name, column.minimum, column.maximum))
+    return found
 
 
-def snapshots_across(asked: Asked) -> list[gxe.Expectation]:
+def snapshots_across(asked: Asked) -> list[Rule]:
     """Rules across rows and columns of features.customer_snapshots."""
-    import great_expectations.expectations as gxe
-
     is_scored = asked.kind == SCORED_DATE
     known_customers = sql.SQL(
         "select 1 from (select count(*) as customers from {batch}) as given,"
@@ -125,24 +118,20 @@ def snapshots_across(asked: Asked) -> list[gxe.Expectation]:
         is_sample=sql.SQL("false") if is_scored else _is_sample(asked.sample_of),
     )
     nested = [*(f"count_orders_{days}d" for days in WINDOWS_DAYS), "count_orders"]
-    rules: list[gxe.Expectation] = [
+    found = [
         # stop the run: the model would be wrong
-        gxe.UnexpectedRowsExpectation(
-            unexpected_rows_query=known_customers.as_string(),
-            description="as many customers as ordered before the date"
+        rules.no_rows(
+            known_customers,
+            "as many customers as ordered before the date"
             + ("" if is_scored else f", or a sample of {asked.sample_of:,}"),
         ),
-        _at_least("days_since_first_order", "days_since_last_order"),
-        *(_at_least(longer, shorter) for shorter, longer in pairwise(nested)),
-        _at_least("count_orders", "count_order_days"),
+        rules.at_least("days_since_first_order", "days_since_last_order"),
+        *(rules.at_least(longer, shorter) for shorter, longer in pairwise(nested)),
+        rules.at_least("count_orders", "count_order_days"),
     ]
-    if is_scored:  # tell a person: the scores may be stale
-        rules.append(
-            gxe.ExpectColumnMinToBeBetween(
-                column="days_since_last_order", max_value=FRESH_DAYS, severity=WARNING
-            )
-        )
-    return rules
+    if is_scored:  # warn: the scores may be stale
+        found.append(rules.smallest_at_most("days_since_last_order", FRESH_DAYS, severity=WARNING))
+    return found
 
 
 def _is_sample(customers: int) -> sql.Composed:
@@ -153,10 +142,8 @@ def _is_sample(customers: int) -> sql.Composed:
     )
 
 
-def outcomes_across(asked: Asked) -> list[gxe.Expectation]:
+def outcomes_across(asked: Asked) -> list[Rule]:
     """Rules of features.customer_outcomes of one grid date; later runs may have added more."""
-    import great_expectations.expectations as gxe
-
     shortest_window = sql.SQL(
         "select 1 from {batch} where horizon_days = {days}"
         " having count(*) = 0 or max(known_on_date) > {as_of_date}"
@@ -167,43 +154,34 @@ def outcomes_across(asked: Asked) -> list[gxe.Expectation]:
     )
     return [
         # stop the run: the model would learn from what was not known
-        gxe.ExpectColumnValuesToBeInSet(column="horizon_days", value_set=list(HORIZONS_DAYS)),
-        gxe.UnexpectedRowsExpectation(
-            unexpected_rows_query=(
-                "select 1 from {batch} where known_on_date is distinct from"
-                " as_of_date + horizon_days"
-            ),
-            description="known_on_date is as_of_date + horizon_days",
+        rules.in_set("horizon_days", HORIZONS_DAYS),
+        rules.no_rows(
+            "select 1 from {batch} where known_on_date is distinct from as_of_date + horizon_days",
+            "known_on_date is as_of_date + horizon_days",
         ),
-        gxe.UnexpectedRowsExpectation(
-            unexpected_rows_query=shortest_window.as_string(),
-            description="the shortest window's outcome is there, and was known by the date",
+        rules.no_rows(
+            shortest_window,
+            "the shortest window's outcome is there, and was known by the date",
         ),
     ]
 
 
-def next_orders_across(asked: Asked) -> list[gxe.Expectation]:
+def next_orders_across(asked: Asked) -> list[Rule]:
     """Rules of features.customer_next_orders of one training date."""
     del asked
-    import great_expectations.expectations as gxe
-
     return [
         # stop the run: the curves would see the future
-        gxe.UnexpectedRowsExpectation(
-            unexpected_rows_query=(
-                "select 1 from {batch} where duration_days is null or duration_days < 0"
-                " or snapshot_date + duration_days > as_of_date - is_ordered::integer"
-                " or (not is_ordered and snapshot_date + duration_days <> as_of_date)"
-            ),
-            description="an order came before as_of_date, and who has none was watched until then",
+        rules.no_rows(
+            "select 1 from {batch} where duration_days is null or duration_days < 0"
+            " or snapshot_date + duration_days > as_of_date - is_ordered::integer"
+            " or (not is_ordered and snapshot_date + duration_days <> as_of_date)",
+            "an order came before as_of_date, and who has none was watched until then",
         ),
     ]
 
 
-def product_weeks_across(asked: Asked) -> list[gxe.Expectation]:
+def product_weeks_across(asked: Asked) -> list[Rule]:
     """Rules across the weeks of features.product_weeks."""
-    import great_expectations.expectations as gxe
-
     as_of_date = asked.day
     last_week = as_of_date - timedelta(days=7 + (as_of_date - timedelta(days=7)).weekday())
     no_gap = sql.SQL(
@@ -213,35 +191,29 @@ def product_weeks_across(asked: Asked) -> list[gxe.Expectation]:
     ).format(batch=BATCH, last_week=sql.Literal(last_week))
     return [
         # stop the run: the forecast would be wrong
-        gxe.UnexpectedRowsExpectation(
-            unexpected_rows_query=(
-                "select 1 from {batch} where extract(isodow from week_start_date) <> 1"
-            ),
-            description="weeks begin on Monday",
+        rules.no_rows(
+            "select 1 from {batch} where extract(isodow from week_start_date) <> 1",
+            "weeks begin on Monday",
         ),
-        gxe.UnexpectedRowsExpectation(
-            unexpected_rows_query=no_gap.as_string(),
-            description="each product has every week from its first to the last that is complete",
+        rules.no_rows(
+            no_gap, "each product has every week from its first to the last that is complete"
         ),
     ]
 
 
-def shop_days_across(asked: Asked) -> list[gxe.Expectation]:
+def shop_days_across(asked: Asked) -> list[Rule]:
     """Rules across the columns of features.shop_days."""
-    import great_expectations.expectations as gxe
-
     del asked
     return [
-        _at_least("count_customers", "count_new_customers"),
-        gxe.UnexpectedRowsExpectation(
-            unexpected_rows_query="select 1 from {batch} where day_date >= as_of_date",
-            description="every day is before the date",
+        rules.at_least("count_customers", "count_new_customers"),
+        rules.no_rows(
+            "select 1 from {batch} where day_date >= as_of_date", "every day is before the date"
         ),
     ]
 
 
 # Rules that no property of a single column can say, by model.
-ACROSS: dict[str, Callable[[Asked], list[gxe.Expectation]]] = {
+ACROSS: dict[str, Callable[[Asked], list[Rule]]] = {
     "customer_snapshots": snapshots_across,
     "customer_outcomes": outcomes_across,
     "customer_next_orders": next_orders_across,
@@ -250,21 +222,11 @@ ACROSS: dict[str, Callable[[Asked], list[gxe.Expectation]]] = {
 }
 
 
-def _at_least(larger: str, smaller: str) -> gxe.Expectation:
-    import great_expectations.expectations as gxe
-
-    return gxe.ExpectColumnPairValuesAToBeGreaterThanB(
-        column_A=larger, column_B=smaller, or_equal=True
-    )
-
-
-def _check(
-    model: FeatureModel, day: date, rules: Sequence[gxe.Expectation], may_be_empty: bool
-) -> Check:
+def _check(model: FeatureModel, day: date, checked: Sequence[Rule], may_be_empty: bool) -> Check:
     rows = sql.SQL("select * from {table} where as_of_date = {day}").format(
         table=sql.Identifier("features", model.name), day=sql.Literal(day)
     )
-    return Check(f"features.{model.name}", rows, model.column_names, rules, may_be_empty)
+    return Check(f"features.{model.name}", rows, model.column_names, checked, may_be_empty)
 
 
 def _newest_known_grid_date(settings: Settings, as_of_date: date) -> date | None:

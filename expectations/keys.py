@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING
 
 from psycopg import sql
 
-from expectations.gate import WARNING, Check
+from expectations.results import WARNING
+from expectations.rules import Check, Rule, between
 from perennial.casts import casts
 from perennial.text import plain
 from perennial.warehouse import connect
 
 if TYPE_CHECKING:
-    import great_expectations.expectations as gxe
-
     from perennial.settings import Settings
     from perennial.sources import SourceTable
 
@@ -29,19 +28,14 @@ def replaced_check(table: SourceTable, file_ids: list[int]) -> Check:
     return Check(f"raw.{table.raw_table}", _replaced(table, file_ids), COLUMNS, replaced_suite())
 
 
-def replaced_suite() -> list[gxe.Expectation]:
+def replaced_suite() -> list[Rule]:
     """Rules of what a file replaces of itself."""
-    import great_expectations.expectations as gxe
-
     columns = ("replaced_rate", "replaced_money_rate")
     return [
         # stop the run: different orders share an id
-        *(
-            gxe.ExpectColumnValuesToBeBetween(column=name, max_value=REPLACED_MAX_RATE)
-            for name in columns
-        ),
-        # tell a person: some may
-        gxe.ExpectColumnValuesToBeBetween(column="count_replaced", max_value=0, severity=WARNING),
+        *(between(name, most=REPLACED_MAX_RATE) for name in columns),
+        # warn: some may
+        between("count_replaced", most=0, severity=WARNING),
     ]
 
 

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
-from expectations.gate import WARNING, Check, Summary, run_gate
+from expectations.gate import Summary, run_gate
+from expectations.results import WARNING
+from expectations.rules import Check, Rule, no_rows
 from perennial import contracts
 from perennial.contracts import LOOKBACK
 from perennial.warehouse import connect
 
 if TYPE_CHECKING:
-    import great_expectations.expectations as gxe
     import psycopg
 
     from perennial.settings import Settings
@@ -53,7 +54,7 @@ def gate_lookback(
     )
 
 
-def suite(connection: psycopg.Connection[Any], rows: sql.Composed) -> list[gxe.Expectation]:
+def suite(connection: psycopg.Connection[Any], rows: sql.Composed) -> list[Rule]:
     """A rule for each figure that has a limit, and one for each horizon's groups."""
     limited = sql.SQL(
         "select question, scored_date, horizon_days, metric, value, backtest_value, backtest_limit,"
@@ -90,9 +91,7 @@ def suite(connection: psycopg.Connection[Any], rows: sql.Composed) -> list[gxe.E
     ]
 
 
-def _rule(key: tuple[str, date, int], is_broken: sql.Composable, text: str) -> gxe.Expectation:
-    import great_expectations.expectations as gxe
-
+def _rule(key: tuple[str, date, int], is_broken: sql.Composable, text: str) -> Rule:
     question, scored_date, days = key
     query = sql.SQL(
         "select 1 from {{batch}} where question = {question} and scored_date = {scored_date}"
@@ -103,8 +102,4 @@ def _rule(key: tuple[str, date, int], is_broken: sql.Composable, text: str) -> g
         days=sql.Literal(days),
         is_broken=is_broken,
     )
-    return gxe.UnexpectedRowsExpectation(
-        unexpected_rows_query=query.as_string(),
-        description=f"{question} of {scored_date}, {days} days: {text}",
-        severity=WARNING,
-    )
+    return no_rows(query, f"{question} of {scored_date}, {days} days: {text}", severity=WARNING)

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
-from expectations.gate import WARNING, Check
+from expectations.results import WARNING
+from expectations.rules import Check, between
 from perennial.sources import SourceTable
 
 if TYPE_CHECKING:
@@ -93,8 +94,6 @@ def personal_check(
     connection: psycopg.Connection[Any], source: str, table: SourceTable, file_ids: list[int]
 ) -> Check:
     """The rule that no untagged text column of these files looks personal: it warns."""
-    import great_expectations.expectations as gxe
-
     there = _columns(connection, table)  # what is not stops the run by a rule of its own
     names = [
         (column.name, column.header)
@@ -117,11 +116,7 @@ def personal_check(
                 sql.Literal(found.share if found else 0.0), sql.Identifier(name)
             )
         )
-        rules.append(
-            gxe.ExpectColumnValuesToBeBetween(
-                column=name, max_value=0, severity=WARNING, description=told
-            )
-        )
+        rules.append(between(name, most=0, severity=WARNING, description=told))
     query = sql.SQL("select {}").format(sql.SQL(", ").join(shares))
     return Check(f"raw.{table.raw_table}", query, [name for name, _ in names], rules)
 

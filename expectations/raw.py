@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
-from expectations import keys
-from expectations.gate import CRITICAL, WARNING, Check, GateFailed, run_gate
+from expectations import keys, rules
+from expectations.gate import run_gate
 from expectations.personal import personal_check
+from expectations.results import CRITICAL, WARNING, GateFailed, Severity
+from expectations.rules import Check, Rule
 from expectations.unreadable import (
     CASTS,
     NUMBERS,
@@ -26,8 +28,6 @@ from perennial.shop import own
 from perennial.warehouse import connect
 
 if TYPE_CHECKING:
-    import great_expectations.expectations as gxe
-
     from perennial.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -166,97 +166,63 @@ def batch_checks(settings: Settings, batch_id: int) -> list[Check]:
     ]
 
 
-def file_suite() -> list[gxe.Expectation]:
+def file_suite() -> list[Rule]:
     """Rules of a batch's files: how much of each could be read."""
-    import great_expectations.expectations as gxe
-
     return [
         # stop the run: the file is broken
-        gxe.ExpectColumnValuesToBeBetween(
-            column="rejected_rate_of_several", max_value=REJECTED_MAX_RATE
-        ),
-        # tell a person: a few lines are
-        gxe.ExpectColumnValuesToBeBetween(
-            column="rejected_rate", max_value=REJECTED_USUAL_RATE, severity=WARNING
-        ),
+        rules.between("rejected_rate_of_several", most=REJECTED_MAX_RATE),
+        # warn: a few lines are
+        rules.between("rejected_rate", most=REJECTED_USUAL_RATE, severity=WARNING),
     ]
 
 
-def batch_suite() -> list[gxe.Expectation]:
+def batch_suite() -> list[Rule]:
     """Rules of a batch as a whole: its size beside the median of those accepted before."""
-    import great_expectations.expectations as gxe
-
     return [
         # stop the run: headers only are a day without orders, but no shop begins with one
-        gxe.ExpectColumnValuesToBeBetween(column="records_so_far", min_value=1),
-        # tell a person: much more or much less than usual
-        gxe.ExpectColumnValuesToBeBetween(
-            column="volume_ratio",
-            min_value=1 / VOLUME_MAX_RATIO,
-            max_value=VOLUME_MAX_RATIO,
-            severity=WARNING,
-        ),
+        rules.between("records_so_far", least=1),
+        # warn: much more or much less than usual
+        rules.between("volume_ratio", 1 / VOLUME_MAX_RATIO, VOLUME_MAX_RATIO, severity=WARNING),
     ]
 
 
-def raw_suite(table: sources.SourceTable, row_count: int) -> list[gxe.Expectation]:
+def raw_suite(table: sources.SourceTable, row_count: int) -> list[Rule]:
     """Rules of a raw table's rows: required columns are filled, and staging can read the values.
 
     Args:
         table: Which.
         row_count: Rows of the batch in it.
     """
-    import great_expectations.expectations as gxe
-
-    parsable_min_rate = max(0.0, min(PARSABLE_MIN_RATE, 1 - FEW_ROWS / max(row_count, 1)))
-    rules: list[gxe.Expectation] = []
+    few_rate = 1 - FEW_ROWS / max(row_count, 1)
+    parsable_min_rate = max(0.0, min(PARSABLE_MIN_RATE, few_rate))
+    exact_min_rate = max(0.0, min(EXACT_MIN_RATE, few_rate))
+    found: list[Rule] = []
     for column in table.columns:
         if column.kind in CASTS:
-            rules += [
+            parsable = f"{column.name}_is_{column.kind}"
+            found += [
                 # stop the run: the columns have moved, or their form has changed
-                gxe.ExpectColumnValuesToBeInSet(
-                    column=f"{column.name}_is_{column.kind}",
-                    value_set=[True],
-                    mostly=parsable_min_rate,
-                ),
-                # tell a person: staging will reject a few rows
-                gxe.ExpectColumnValuesToBeInSet(
-                    column=f"{column.name}_is_{column.kind}",
-                    value_set=[True],
-                    mostly=PARSABLE_USUAL_RATE,
-                    severity=WARNING,
-                ),
+                rules.in_set(parsable, [True], mostly=parsable_min_rate),
+                # warn: staging will reject a few rows
+                rules.in_set(parsable, [True], mostly=PARSABLE_USUAL_RATE, severity=WARNING),
             ]
         if column.kind == "id":
-            rules += [
+            exact = f"{column.name}_is_exact"
+            found += [
                 # stop the run: a spreadsheet has made one id of many
-                gxe.ExpectColumnValuesToBeInSet(
-                    column=f"{column.name}_is_exact",
-                    value_set=[True],
-                    mostly=max(0.0, min(EXACT_MIN_RATE, 1 - FEW_ROWS / max(row_count, 1))),
-                ),
-                # tell a person: of a few ids
-                gxe.ExpectColumnValuesToBeInSet(
-                    column=f"{column.name}_is_exact", value_set=[True], severity=WARNING
-                ),
+                rules.in_set(exact, [True], mostly=exact_min_rate),
+                # warn: of a few ids
+                rules.in_set(exact, [True], severity=WARNING),
             ]
         if column.is_required:
-            rules.append(
-                # an empty column is a missing one in disguise: stop where it makes rows useless
-                gxe.ExpectColumnValuesToNotBeNull(
-                    column=f"{column.name}_filled",
-                    mostly=FILLED_MIN_RATE,
-                    severity=CRITICAL if column.kind in CASTS else WARNING,
-                )
-            )
+            # an empty column is a missing one in disguise: stop where it makes rows useless
+            severity: Severity = CRITICAL if column.kind in CASTS else WARNING
+            filled = f"{column.name}_filled"
+            found.append(rules.not_null(filled, mostly=FILLED_MIN_RATE, severity=severity))
         if column.is_required and column.kind in NUMBERS:
-            rules.append(
-                # stop the run: all prices zero would look like a day without orders
-                gxe.ExpectColumnValuesToBeInSet(
-                    column=f"{column.name}_is_zero", value_set=[False], mostly=1 - ZERO_MAX_RATE
-                )
-            )
-    return rules
+            # stop the run: all prices zero would look like a day without orders
+            found.append(rules.in_set(f"{column.name}_is_zero", [False], mostly=1 - ZERO_MAX_RATE))
+    return found
 
 
 def _held(settings: Settings, batch_id: int | None) -> list[int]:

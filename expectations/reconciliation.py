@@ -13,9 +13,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from expectations.gate import GateFailed
 from expectations.reject_reasons import sent_again_pattern
-from expectations.results import Result, record
+from expectations.results import CRITICAL, GateFailed, Result, record
 from perennial.text import plain
 from perennial.warehouse import connect
 
@@ -110,7 +109,7 @@ def reconcile(settings: Settings, as_of_date: date, run_id: str) -> list[Flow]:
         table_name="intermediate.int_sent_rows",
         expectation=rule,
         column_name=None,
-        severity="critical",
+        severity=CRITICAL,
         success=is_whole,
         observed=found,
         element_count=flows[0].count_rows,

@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from expectations.reject_reasons import FAULT, HABIT, SEVERAL_FAULTS, kind_of
+from expectations.results import CRITICAL, WARNING, Severity
 
 # A group counts from so many orders, or such a share of the money, on.
 GROUP_MIN_ORDERS, GROUP_MIN_MONEY_RATE = 30, 0.02
@@ -24,7 +25,6 @@ TIMES_OWN_PAST = 3.0
 TIMES_THE_WHOLE = 2.0  # a group that loses so much more than the shop is named
 POISSON_DEVIATIONS = 4.0
 
-Severity = Literal["critical", "warning"]
 WHOLE = ("all", "")  # the group that is the whole shop
 SENT = ""  # reason of the rows that hold what was sent, whatever became of it
 
@@ -105,7 +105,7 @@ def judge(now: Levels, before: Levels) -> list[Finding]:
     for reason in sorted({key.reason for key in shares}):
         of_reason = {key: share for key, share in shares.items() if key.reason == reason}
         whole = of_reason.get(Key(*WHOLE, reason)) or _largest(of_reason.values())
-        told: dict[Severity, list[Share]] = {"critical": [], "warning": []}
+        told: dict[Severity, list[Share]] = {CRITICAL: [], WARNING: []}
         for key, share in of_reason.items():
             severity = _severity(share, reason, _past(key, before))
             if severity and _counts(share, shares, reason):
@@ -113,8 +113,8 @@ def judge(now: Levels, before: Levels) -> list[Finding]:
         for dimension in ("product",):
             pool = _nearly_gone([s for s in of_reason.values() if s.dimension == dimension])
             if pool and _is_heavy(pool, whole) and kind_of(reason).bounds.stops_of_group <= 1:
-                told["critical"] += pool
-        severity = "critical" if told["critical"] else "warning" if told["warning"] else None
+                told[CRITICAL] += pool
+        severity = CRITICAL if told[CRITICAL] else WARNING if told[WARNING] else None
         if severity:
             groups = {(s.dimension, s.group): s for s in told[severity] if _stands_out(s, whole)}
             named = sorted(groups.values(), key=lambda s: (-s.lost.amount, -s.lost.orders, s.group))
@@ -192,15 +192,15 @@ def _severity(share: Share, reason: str, known_past: float | None) -> Severity |
     rate = share.rate
     if lost < FEW:
         is_told = is_whole and told <= 1 and share.of_money > max(ONE_ORDERS_MONEY_RATE, told)
-        return "warning" if is_told and rate > _own(told, past) else None
+        return WARNING if is_told and rate > _own(told, past) else None
     is_known = known_past is not None and lost >= SEVERAL and not is_chance
     if bounds is HABIT and is_whole and is_known:  # the past lowers what a habit may be
         told = min(told, max(FAULT.told, TIMES_OWN_PAST * past))
     if is_chance and share.of_money <= _own(told, past):
         return None
     if rate > _own(stops, past) and (lost >= SEVERAL or rate > max(MOST, stops)):
-        return "critical"
-    return "warning" if rate > _own(told, past) else None
+        return CRITICAL
+    return WARNING if rate > _own(told, past) else None
 
 
 def _own(bound: float, past: float) -> float:

@@ -13,7 +13,6 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from expectations.gate import CRITICAL, WARNING, GateFailed
 from expectations.reconciliation import as_table, reconcile
 from expectations.reduced_orders import Reduced, add_reduced
 from expectations.reject_reasons import (
@@ -24,7 +23,7 @@ from expectations.reject_reasons import (
     sent_again_pattern,
 )
 from expectations.reject_shares import WHOLE, Finding, Key, Level, Levels, Share, judge
-from expectations.results import Result, record
+from expectations.results import CRITICAL, WARNING, GateFailed, Result, record
 from perennial.text import plain
 from perennial.warehouse import connect
 

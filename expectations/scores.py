@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 
 from psycopg import sql
 
-from expectations.gate import BATCH, WARNING, Check, Summary, run_gate
+from expectations import rules
+from expectations.gate import Summary, run_gate
+from expectations.results import WARNING
+from expectations.rules import BATCH, Check, Equals, Rule
 from perennial.contracts import Contract, ScoreColumn, ScoreTable
 
 if TYPE_CHECKING:
-    import great_expectations.expectations as gxe
-
     from perennial.settings import Settings
 
 # Below this share of scored rows somebody should look, though each row says why.
@@ -45,7 +46,7 @@ def gate_scores(
         row_counts: Rows written, by table.
 
     Raises:
-        expectations.gate.GateFailed: If they must not be shown to readers.
+        expectations.results.GateFailed: If they must not be shown to readers.
     """
     checks = [
         Check(
@@ -59,7 +60,7 @@ def gate_scores(
                 publication_id=sql.Literal(publication_id),
             ),
             columns=table.column_names,
-            expectations=suite(table, as_of_date, row_counts[table.name]),
+            rules=suite(table, as_of_date, row_counts[table.name]),
             may_be_empty=table.may_be_empty,
         )
         for table in contract.tables
@@ -75,30 +76,23 @@ def gate_scores(
     )
 
 
-def suite(table: ScoreTable, as_of_date: date, row_count: int) -> list[gxe.Expectation]:
+def suite(table: ScoreTable, as_of_date: date, row_count: int) -> list[Rule]:
     """Rules of one score table. That an entity has one row, its primary key sees to."""
-    import great_expectations.expectations as gxe
-
-    key = table.key
     return [
         # stop the run: readers would get wrong or missing scores
-        gxe.ExpectTableRowCountToEqual(value=row_count),
-        *(gxe.ExpectColumnValuesToNotBeNull(column=name) for name in (*key, "score_status")),
+        rules.row_count(row_count),
+        *(rules.not_null(name) for name in (*table.key, "score_status")),
         *_entities(table, as_of_date),
         *_status(table),
         *(rule for column in table.question_columns for rule in _values(column)),
         *_bands(table),
         *_bounded(table),
-        # tell a person: the scores are right but few
-        gxe.ExpectColumnValuesToBeInSet(
-            column="score_status", value_set=["scored"], mostly=SCORED_MIN_RATE, severity=WARNING
-        ),
+        # warn: the scores are right but few
+        rules.in_set("score_status", ["scored"], mostly=SCORED_MIN_RATE, severity=WARNING),
     ]
 
 
-def _entities(table: ScoreTable, as_of_date: date) -> list[gxe.Expectation]:
-    import great_expectations.expectations as gxe
-
+def _entities(table: ScoreTable, as_of_date: date) -> list[Rule]:
     if table.entity.covered is None:
         return []
     key = sql.SQL(", ").join(map(sql.Identifier, table.entity.key))
@@ -112,75 +106,47 @@ def _entities(table: ScoreTable, as_of_date: date) -> list[gxe.Expectation]:
         batch=BATCH,
         first=sql.Identifier(table.entity.key[0]),
     )
-    return [
-        gxe.UnexpectedRowsExpectation(
-            unexpected_rows_query=query.as_string(),
-            description=f"every {table.entity.name} known on the date has a row, and no other has",
-        )
-    ]
+    text = f"every {table.entity.name} known on the date has a row, and no other has"
+    return [rules.no_rows(query, text)]
 
 
-def _status(table: ScoreTable) -> list[gxe.Expectation]:
-    import great_expectations.expectations as gxe
-    from great_expectations.expectations.row_conditions import Column
-
-    scored = Column("score_status") == "scored"
-    not_scored = Column("score_status") == "not_scored"
+def _status(table: ScoreTable) -> list[Rule]:
+    scored = Equals("score_status", "scored")
+    not_scored = Equals("score_status", "not_scored")
     required = [column for column in table.question_columns if column.is_required_when_scored]
     return [
-        gxe.ExpectColumnValuesToBeNull(column="score_reason", row_condition=scored),
-        gxe.ExpectColumnValuesToNotBeNull(column="score_reason", row_condition=not_scored),
-        *(
-            gxe.ExpectColumnValuesToNotBeNull(column=column.name, row_condition=scored)
-            for column in required
-        ),
-        *(
-            gxe.ExpectColumnValuesToBeNull(column=column.name, row_condition=not_scored)
-            for column in required
-            if not column.is_fact
-        ),
+        rules.null("score_reason", where=scored),
+        rules.not_null("score_reason", where=not_scored),
+        *(rules.not_null(column.name, where=scored) for column in required),
+        *(rules.null(column.name, where=not_scored) for column in required if not column.is_fact),
     ]
 
 
-def _values(column: ScoreColumn) -> list[gxe.Expectation]:
-    import great_expectations.expectations as gxe
-
-    rules: list[gxe.Expectation] = []
+def _values(column: ScoreColumn) -> list[Rule]:
+    found: list[Rule] = []
     if column.minimum is not None or column.maximum is not None:
-        rules.append(
-            gxe.ExpectColumnValuesToBeBetween(
-                column=column.name, min_value=column.minimum, max_value=column.maximum
-            )
-        )
+        found.append(rules.between(column.name, column.minimum, column.maximum))
     if column.values:
-        rules.append(
-            gxe.ExpectColumnValuesToBeInSet(column=column.name, value_set=list(column.values))
-        )
-    return rules
+        found.append(rules.in_set(column.name, column.values))
+    return found
 
 
-def _bands(table: ScoreTable) -> list[gxe.Expectation]:
+def _bands(table: ScoreTable) -> list[Rule]:
     """A lower quantile or bound is never above the next one: `_lower <= _p10 <= _p50 <= _upper`."""
-    import great_expectations.expectations as gxe
-
     groups: dict[str, list[tuple[int, str]]] = defaultdict(list)
     for name in table.column_names:
         if match := re.fullmatch(r"(.+)_(p(\d+)|lower|upper)", name):
             place = {"lower": 0, "upper": 100}.get(match[2]) or int(match[3] or 0)
             groups[match[1]].append((place, name))
     return [
-        gxe.ExpectColumnPairValuesAToBeGreaterThanB(
-            column_A=high, column_B=low, or_equal=True, ignore_row_if="either_value_is_missing"
-        )
+        rules.at_least(high, low, ignores_nulls=True)
         for group in groups.values()
         for (_, low), (_, high) in pairwise(sorted(group))
     ]
 
 
-def _bounded(table: ScoreTable) -> list[gxe.Expectation]:
+def _bounded(table: ScoreTable) -> list[Rule]:
     """A column is not above the one that its contract names, unless that one is 0."""
-    import great_expectations.expectations as gxe
-
     queries = {
         column.name: sql.SQL(
             "select 1 from {batch} where {column} > {bound} and {bound} <> 0"
@@ -193,9 +159,6 @@ def _bounded(table: ScoreTable) -> list[gxe.Expectation]:
         if column.bounded_by
     }
     return [
-        gxe.UnexpectedRowsExpectation(
-            unexpected_rows_query=query.as_string(),
-            description=f"{table.name}: {name} is not above its bound, unless that is 0",
-        )
+        rules.no_rows(query, f"{table.name}: {name} is not above its bound, unless that is 0")
         for name, query in queries.items()
     ]

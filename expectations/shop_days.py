@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from statistics import median
-from typing import Literal
+
+from expectations.results import CRITICAL, WARNING, Severity
 
 HISTORY_DAYS = 84
 SAME_WEEKDAYS = 8
@@ -35,7 +36,6 @@ GUESTS_MAX_RATE, GUESTS_USUAL_RATE = 0.9, 0.6
 LOST_MAX_RATE, LOST_USUAL_RATE = 0.05, 0.005  # of the orders of days that had been judged
 TOTALS_MAX_RATE = 0.01  # off the shop's own totals
 
-Severity = Literal["critical", "warning"]
 WEEKDAYS = ("Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays", "Sundays")
 
 
@@ -162,10 +162,10 @@ def _volume(
         f"(the last {found.count_days}), {day.day} has {brings:,.0f}"
     )
     if brings > found.stop:
-        return [Finding(what, "critical", day.day, text)]
+        return [Finding(what, CRITICAL, day.day, text)]
     # few sales of few orders are told once
     is_low = brings < found.low and (what == "orders" or day.count_orders >= orders.low)
-    return [Finding(what, "warning", day.day, text)] if is_low or brings > found.high else []
+    return [Finding(what, WARNING, day.day, text)] if is_low or brings > found.high else []
 
 
 def _prices(day: ShopDay) -> list[Finding]:
@@ -176,8 +176,8 @@ def _prices(day: ShopDay) -> list[Finding]:
         f"prices of {day.day} are {level:.2f} times what the same products cost in the weeks before"
     )
     if PRICES_OTHER_UNIT < level < PRICES_LOWERED:
-        return [Finding("prices", "warning", day.day, f"{text}: an offer, or another currency?")]
-    return [Finding("prices", "critical", day.day, f"{text}: another currency or unit?")]
+        return [Finding("prices", WARNING, day.day, f"{text}: an offer, or another currency?")]
+    return [Finding("prices", CRITICAL, day.day, f"{text}: another currency or unit?")]
 
 
 def _repeats(day: ShopDay) -> list[Finding]:
@@ -188,9 +188,7 @@ def _repeats(day: ShopDay) -> list[Finding]:
         f"{rate:.0%} of the baskets of {day.day} are those of {day.repeated_day}, usually at most "
         "10 %: the same file again under other ids or dates?"
     )
-    return [
-        Finding("repeats", "critical" if rate > REPEATED_MAX_RATE else "warning", day.day, text)
-    ]
+    return [Finding("repeats", CRITICAL if rate > REPEATED_MAX_RATE else WARNING, day.day, text)]
 
 
 def _guests(day: ShopDay, before: Sequence[ShopDay]) -> list[Finding]:
@@ -205,7 +203,7 @@ def _guests(day: ShopDay, before: Sequence[ShopDay]) -> list[Finding]:
         f"{rate:.0%} of the orders of {day.day} are of nobody, usually {median(rates):.0%}: are "
         "the customers' ids missing?"
     )
-    return [Finding("guests", "critical", day.day, text)]
+    return [Finding("guests", CRITICAL, day.day, text)]
 
 
 def lost(judged: Mapping[date, int], now: Mapping[date, int]) -> list[Finding]:
@@ -219,7 +217,7 @@ def lost(judged: Mapping[date, int], now: Mapping[date, int]) -> list[Finding]:
         f"{sum(fewer.values()):,} of {sum(judged.values()):,} orders of {min(fewer)} to "
         f"{max(fewer)} are gone: did a file come again without them?"
     )
-    return [Finding("lost", "critical" if rate > LOST_MAX_RATE else "warning", min(fewer), text)]
+    return [Finding("lost", CRITICAL if rate > LOST_MAX_RATE else WARNING, min(fewer), text)]
 
 
 def reconcile(
@@ -237,5 +235,5 @@ def reconcile(
             f"the shop's own totals of {day} say {orders:,} orders and {amount:,.2f}, the "
             f"marts have {found_orders:,} and {found_amount:,.2f}"
         )
-        findings.append(Finding("totals", "critical" if is_far else "warning", day, text))
+        findings.append(Finding("totals", CRITICAL if is_far else WARNING, day, text))
     return findings

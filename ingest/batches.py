@@ -19,7 +19,7 @@ import psycopg
 
 from ingest.files import LandingError
 from ingest.ledger import landing_transaction
-from perennial.alerts.tell import decided
+from oncall.alerts.tell import decided
 from perennial.settings import Settings, SettingsError
 from perennial.text import plain
 from perennial.warehouse import connect

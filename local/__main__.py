@@ -19,12 +19,12 @@ from ingest.files import LandingError
 from local import airflow, backup, mlflow, postgres, run
 from local.backup import BackupError
 from local.restore import restore
+from oncall.airflow_api import AirflowError
+from oncall.delivery import DeliveryError
 from perennial import contracts, shop
-from perennial.airflow_api import AirflowError
 from perennial.bootstrap import ROLES
 from perennial.days import read_day
 from perennial.dbt import DbtError
-from perennial.delivery import DeliveryError
 from perennial.machine import REMEDIES, refusal
 from perennial.settings import Settings, SettingsError, explained, shop_of
 from perennial.text import plain, printable

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from expectations.days import gate_days
-from expectations.gate import GateFailed
 from expectations.raw import gate_raw
 from expectations.rejects import gate_rejects
+from expectations.results import GateFailed
 from ingest.batches import accept, close_build
 from ingest.files import TABLE_PREFIX
 from ingest.land import land

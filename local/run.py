@@ -22,11 +22,11 @@ from local import airflow, mlflow, postgres
 from local.home import one_at_a_time, prepare
 from local.patience import Patience
 from local.watch import Failure, Watch
+from oncall.airflow_api import AirflowError, Api, ThereAlreadyError, chain_of_dags
+from oncall.alerts import routes
+from oncall.delivery import check_delivery, delivered_views, is_published, judged_view
 from perennial import dbt, shop, sources
-from perennial.airflow_api import AirflowError, Api, ThereAlreadyError, chain_of_dags
-from perennial.alerts import routes
 from perennial.days import read_day
-from perennial.delivery import check_delivery, delivered_views, is_published, judged_view
 from perennial.settings import SAMPLE_SHOP, Settings, SettingsError, shop_of
 from perennial.text import plain, printable
 from perennial.warehouse import connect

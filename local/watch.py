@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from local.patience import Patience, require_services
-from perennial.airflow_api import AirflowError, Api, NoAnswerError, chain_of_dags
+from oncall.airflow_api import AirflowError, Api, NoAnswerError, chain_of_dags
 from perennial.text import plain
 
 POLL_SECONDS = 2.0

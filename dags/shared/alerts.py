@@ -1,4 +1,4 @@
-"""What Airflow saw go wrong, or go well again, as a cause for `perennial.alerts`.
+"""What Airflow saw go wrong, or go well again, as a cause for `oncall.alerts`.
 
 Callbacks of every task and of the DAGs' deadlines. What goes wrong in here is logged by Airflow;
 the task's own outcome stands whatever happens.
@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import psycopg
 
-from perennial.alerts.causes import (
+from oncall.alerts.causes import (
     CRITICAL,
     DATA_PLATFORM,
     DEADLINE,
@@ -29,9 +29,9 @@ from perennial.alerts.causes import (
     owner_of,
     stale_views,
 )
-from perennial.alerts.killed import why_killed
-from perennial.alerts.tell import is_told, recovered, tell
-from perennial.alerts.words import NO_CONNECTION, cause_of, everywhere, fingerprint, table_in
+from oncall.alerts.killed import why_killed
+from oncall.alerts.tell import is_told, recovered, tell
+from oncall.alerts.words import NO_CONNECTION, cause_of, everywhere, fingerprint, table_in
 from perennial.connections import holders
 from perennial.settings import Settings, SettingsError
 

@@ -13,7 +13,7 @@ from airflow.sdk import (
 
 from dags.shared.alerts import alert, deadline_missed, run_failed, succeeded
 from dags.shared.deadlines import FirstQueued
-from perennial.alerts.causes import DATA_PLATFORM
+from oncall.alerts.causes import DATA_PLATFORM
 from perennial.settings import Settings
 
 _settings = Settings()

@@ -81,7 +81,7 @@ def publish(
 
     Raises:
         ContractError: If the rows do not keep the contract; nothing was written.
-        expectations.gate.GateFailed: If the gate stopped them; readers still see the old rows.
+        expectations.results.GateFailed: If the gate stopped them; readers still see the old rows.
         OvertakenError: If others were published since `read_at`, which may know more; readers see
             those.
     """

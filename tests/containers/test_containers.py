@@ -21,7 +21,7 @@ import pytest
 
 from ingest.sample_shop import make_files
 from local.run import score
-from perennial.airflow_api import Api
+from oncall.airflow_api import Api
 from perennial.bootstrap import SUPERUSER
 from perennial.settings import REPOSITORY, Settings
 from perennial.warehouse import connect

@@ -119,7 +119,7 @@ def publish(question: str, task: Task) -> None:
 
 def report(task: Task) -> None:
     from ml_tasks.engine.publish import clean_superseded
-    from perennial.delivery import check_delivery
+    from oncall.delivery import check_delivery
 
     check_delivery(task.settings, task.as_of_date)
     # at once, not after hours: whatever a killed publish left behind must be safe to delete

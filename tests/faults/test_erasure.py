@@ -20,7 +20,7 @@ import pytest
 from psycopg import sql
 
 from local import airflow
-from perennial.airflow_api import Api
+from oncall.airflow_api import Api
 from perennial.settings import REPOSITORY, Settings
 from perennial.warehouse import connect
 from privacy import erasure

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from expectations.days import gate_days
-from expectations.gate import GateFailed
+from expectations.results import GateFailed
 from ingest import batches
 from ingest.sample_shop import START, Shop, generate, write
 from perennial.settings import Settings

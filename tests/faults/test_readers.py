@@ -77,7 +77,8 @@ def idle_reader(settings: Settings) -> Iterator[Callable[[], list[tuple]]]:
 def changed_code(folder: Path) -> Path:
     """A copy of the code in which the churn scores and their view have one column more."""
     copy = folder / "changed"
-    for name in ("perennial", "dbt_project", "ingest", "local", "ml_tasks", "expectations"):
+    folders = ("perennial", "dbt_project", "ingest", "local", "ml_tasks", "oncall", "expectations")
+    for name in folders:
         shutil.copytree(
             REPOSITORY / name, copy / name, ignore=shutil.ignore_patterns("__pycache__", "target")
         )

@@ -18,10 +18,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from expectations.gate import GateFailed
 from expectations.raw import gate_raw
 from expectations.reconciliation import reconciliation
 from expectations.rejects import gate_rejects
+from expectations.results import GateFailed
 from ingest.batches import accept, close_build
 from ingest.files import LandingError
 from ingest.land import land

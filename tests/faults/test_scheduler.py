@@ -17,7 +17,7 @@ import pytest
 
 from local import airflow, postgres
 from ml_tasks.models import registry
-from perennial.airflow_api import AirflowError, Api
+from oncall.airflow_api import AirflowError, Api
 from perennial.settings import REPOSITORY, Settings
 from tests.commands import wait_until
 from tests.conftest import StartHome

@@ -23,7 +23,7 @@ import pytest
 from ingest.sample_shop import make_files
 from local import airflow, postgres, programs
 from local.home import AIRFLOW_SECRETS, MLFLOW_SECRETS
-from perennial.airflow_api import Api
+from oncall.airflow_api import Api
 from perennial.bootstrap import ROLES, SUPERUSER
 from perennial.settings import PII_KEY, REPOSITORY, Settings
 from tests.commands import command

@@ -8,7 +8,7 @@ import pytest
 
 from expectations import features
 from expectations.features import gate_features
-from expectations.gate import GateFailed
+from expectations.results import GateFailed
 from perennial import feature_models
 from perennial.settings import Settings
 from perennial.warehouse import connect

@@ -7,8 +7,8 @@ from datetime import date
 
 import pytest
 
-from expectations.gate import GateFailed
 from expectations.raw import gate_raw
+from expectations.results import GateFailed
 from ingest import batches
 from perennial.settings import Settings
 from perennial.warehouse import connect

@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from expectations.gate import GateFailed
+from expectations.results import GateFailed
 from expectations.scores import gate_scores
 from perennial import contracts
 from perennial.settings import Settings

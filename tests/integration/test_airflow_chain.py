@@ -20,8 +20,8 @@ from ml_tasks.evaluation.contest import KEPT
 from ml_tasks.models import champions, recipe, registry
 from ml_tasks.models.champions import Champion
 from ml_tasks.trained_model import TrainedModel
+from oncall.airflow_api import Api
 from perennial import contracts
-from perennial.airflow_api import Api
 from perennial.settings import Settings
 from perennial.warehouse import connect
 from tests.commands import command, wait_for_question, wait_until
@@ -68,7 +68,7 @@ def test_the_watchdog_has_nothing_to_say_and_nothing_broke(
     home: Settings, first_run: subprocess.CompletedProcess[str]
 ) -> None:
     tomorrow = datetime.now(UTC) + timedelta(days=1)
-    done = command(home, "--now", tomorrow.isoformat(), module="perennial.watchdog")
+    done = command(home, "--now", tomorrow.isoformat(), module="oncall.watchdog")
     assert (done.returncode, done.stdout) == (
         0,
         f"well: 9 reporting views have what is due of {AS_OF}\n",

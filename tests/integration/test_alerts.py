@@ -13,7 +13,7 @@ import pytest
 
 from dags.shared.alerts import alert, deadline_missed, run_failed, succeeded, tell_warnings
 from ingest import batches
-from perennial.alerts import routes
+from oncall.alerts import routes
 from perennial.bootstrap import bootstrap
 from perennial.settings import Settings, SettingsError
 from perennial.warehouse import connect
@@ -23,7 +23,7 @@ RUN_ID = "manual__2024-03-01T05:00:00+00:00"
 
 
 class GateFailed(RuntimeError):
-    __module__ = "expectations.gate"  # one of our own errors: its words are shown
+    __module__ = "expectations.results"  # one of our own errors: its words are shown
 
 
 @pytest.fixture
@@ -387,7 +387,7 @@ def test_receiver_that_refuses_is_logged_and_the_others_are_told(
 ):
     monkeypatch.setenv("PERENNIAL_ALERT_URLS", f"{mailbox.url} {webhook.url}")
     mailbox.is_full = True
-    with caplog.at_level(logging.ERROR, logger="perennial.alerts"):
+    with caplog.at_level(logging.ERROR, logger="oncall.alerts"):
         alert(failed())
     assert "NOT delivered to all: number 1 (mailto) did not" in caplog.text
     assert len(webhook.posts) == 1
@@ -409,7 +409,7 @@ def test_webhook_that_answers_an_error_is_logged_without_its_secret(
 
 def test_url_that_is_none_is_logged(home, monkeypatch, caplog):
     monkeypatch.setenv("PERENNIAL_ALERT_URLS", "ops@example.org")
-    with caplog.at_level(logging.ERROR, logger="perennial.alerts"):
+    with caplog.at_level(logging.ERROR, logger="oncall.alerts"):
         alert(failed())
     assert "number 1 (no URL) is not understood by Apprise" in caplog.text
     assert recorded(home) == [(*ROW, False)]

@@ -16,7 +16,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from expectations.gate import GateFailed, Summary
+from expectations.gate import Summary
+from expectations.results import GateFailed
 from expectations.scores import gate_scores
 from ml_tasks.engine import publish as publish_module
 from ml_tasks.engine.publish import clean_superseded, publish

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from expectations.gate import GateFailed
 from expectations.reject_reasons import REDUCED
 from expectations.rejects import TABLE, gate_rejects
+from expectations.results import GateFailed
 from ingest import batches
-from perennial.alerts.words import cause_of
+from oncall.alerts.words import cause_of
 from perennial.warehouse import connect
 from tests.conftest import StartHome
 from tests.sql.shops import CUSTOMERS, DAY, INVOICES, ITEMS, ORDERS, Teller

@@ -10,9 +10,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from oncall.delivery import DeliveryError, check_delivery
 from perennial import contracts, feature_models
 from perennial.bootstrap import bootstrap
-from perennial.delivery import DeliveryError, check_delivery
 from perennial.settings import Settings
 from perennial.warehouse import connect
 from tests.conftest import StartHome

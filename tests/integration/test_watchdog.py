@@ -17,12 +17,12 @@ import pytest
 from psycopg import sql
 
 from local import postgres
+from oncall.delivery import check_delivery
+from oncall.watchdog.__main__ import main
+from oncall.watchdog.look import look
 from perennial import contracts
-from perennial.delivery import check_delivery
 from perennial.settings import REPOSITORY, Settings
 from perennial.warehouse import connect
-from perennial.watchdog.__main__ import main
-from perennial.watchdog.look import look
 from tests.commands import wait_until
 from tests.conftest import StartHome
 from tests.steps import dbt
@@ -131,9 +131,9 @@ def watch(
 
 
 def command(settings: Settings, *arguments: str, **fields: str) -> tuple[int, list[str]]:
-    """`python -m perennial.watchdog`, as cron calls it: exit code, and what it printed."""
+    """`python -m oncall.watchdog`, as cron calls it: exit code, and what it printed."""
     done = subprocess.run(
-        [sys.executable, "-m", "perennial.watchdog", *arguments],
+        [sys.executable, "-m", "oncall.watchdog", *arguments],
         cwd=REPOSITORY,
         env=os.environ | environment(settings, fields),
         capture_output=True,

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from dags.shared.pools import HEAVY_POOL
+from oncall.alerts.causes import owners
 from perennial import contracts
-from perennial.alerts.causes import owners
 from perennial.settings import REPOSITORY
 
 DAG_FILES = sorted((REPOSITORY / "dags").glob("[!_]*.py"))

@@ -9,8 +9,8 @@ from perennial.settings import REPOSITORY
 OWN = {"time_zone", "currency"}
 ONE_READER = "perennial/shop.py"
 PACKAGES = (
-    *("dags", "docker", "expectations", "ingest", "local", "ml_tasks", "perennial", "plugins"),
-    "privacy",
+    *("dags", "docker", "expectations", "ingest", "local", "ml_tasks", "oncall", "perennial"),
+    *("plugins", "privacy"),
 )
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from expectations.gate import GateFailed
 from expectations.raw import gate_raw
+from expectations.results import GateFailed
 from ingest.batches import accept, close_build
 from ingest.land import land
 from perennial.settings import Settings

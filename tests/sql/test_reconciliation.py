@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from expectations.gate import GateFailed
 from expectations.reconciliation import Flow, as_table, kept_flows, reconcile, reconciliation
+from expectations.results import GateFailed
 from ingest.batches import accept, refuse
 from ingest.land import land
 from perennial.warehouse import connect

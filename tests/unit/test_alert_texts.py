@@ -12,10 +12,10 @@ import pytest
 from airflow.sdk.exceptions import AirflowException
 
 from dags.shared.alerts import Seen, failure, only_mirrors_dbt
-from perennial.alerts import killed
-from perennial.alerts.causes import Cause, Incident, owner_of, stale_views
-from perennial.alerts.messages import body_of, end_of, subject_of
-from perennial.alerts.words import (
+from oncall.alerts import killed
+from oncall.alerts.causes import Cause, Incident, owner_of, stale_views
+from oncall.alerts.messages import body_of, end_of, subject_of
+from oncall.alerts.words import (
     DISK_FULL,
     NO_CONNECTION,
     NO_MEMORY,
@@ -31,7 +31,7 @@ MORNING = datetime(2024, 3, 1, 5, 3, tzinfo=UTC)
 
 
 class GateFailed(RuntimeError):
-    __module__ = "expectations.gate"  # one of our own errors: its words are shown
+    __module__ = "expectations.results"  # one of our own errors: its words are shown
 
 
 class CosmosDbtRunError(AirflowException):

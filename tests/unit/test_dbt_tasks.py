@@ -15,7 +15,7 @@ from dbt_common.clients.jinja import catch_jinja
 from dbt_common.exceptions import CompilationError
 
 from dags.shared.dbt_tasks import ALONE, BUILT_FOR, Build, ModelTrigger
-from perennial.alerts import words
+from oncall.alerts import words
 
 MODEL = "model.perennial.fct_orders"
 

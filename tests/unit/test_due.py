@@ -6,11 +6,11 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from perennial.airflow_api import chain_of_dags
+from oncall.airflow_api import chain_of_dags
+from oncall.watchdog.due import Landing, is_landing_missing, last_landing_time, newest_due
+from oncall.watchdog.findings import ROWS_FELL, STALE, ViewState, judge
+from oncall.watchdog.suspects import _from_runs
 from perennial.settings import Settings
-from perennial.watchdog.due import Landing, is_landing_missing, last_landing_time, newest_due
-from perennial.watchdog.findings import ROWS_FELL, STALE, ViewState, judge
-from perennial.watchdog.suspects import _from_runs
 
 FRIDAY = date(2024, 3, 1)
 LANDED = Landing(FRIDAY, "accepted", datetime(2024, 3, 1, 5, 2, tzinfo=UTC))

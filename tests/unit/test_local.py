@@ -24,9 +24,9 @@ from local.home import one_at_a_time, prepare, require_free_port
 from local.patience import Patience
 from local.run import check_files, date_range, parse_dates, with_files
 from local.watch import Watch, log_tail, summarise
-from perennial import airflow_api
+from oncall import airflow_api
+from oncall.airflow_api import AirflowError, NoAnswerError, ThereAlreadyError
 from perennial import shop as own_settings
-from perennial.airflow_api import AirflowError, NoAnswerError, ThereAlreadyError
 from perennial.settings import Settings, SettingsError, shop_of
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
-from perennial.alerts.causes import CRITICAL, WARNING
+from oncall.alerts.causes import CRITICAL, WARNING
 
 # A customer with an order has a row in each customer view, scored or not; a hundredth may be
 # between two publications of a date.

@@ -9,18 +9,13 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from oncall.alerts.causes import CRITICAL, WARNING
+from oncall.alerts.incidents import ROLE
+from oncall.alerts.words import NO_CONNECTION, WAREHOUSE_GONE, cause_of, everywhere
+from oncall.delivery import CUSTOMER_360, MODEL_HEALTH
+from oncall.watchdog.due import Landing, is_landing_missing, last_landing_time, newest_due
+from oncall.watchdog.findings import (
 from perennial import contracts, offers
-from perennial.alerts.causes import CRITICAL, WARNING
-from perennial.alerts.incidents import ROLE
-from perennial.alerts.words import NO_CONNECTION, WAREHOUSE_GONE, cause_of, everywhere
-from perennial.connections import described
-from perennial.delivery import CUSTOMER_360, MODEL_HEALTH
-from perennial.reader_limit import READER, WARDEN
-from perennial.roles import CHECKER
-from perennial.settings import Settings
-from perennial.warehouse import connect
-from perennial.watchdog.due import Landing, is_landing_missing, last_landing_time, newest_due
-from perennial.watchdog.findings import (
     ALTERED,
     LOCKED_OUT,
     NO_LANDING,
@@ -30,6 +25,12 @@ from perennial.watchdog.findings import (
     ViewState,
     judge,
 )
+from perennial import contracts
+from perennial.connections import described
+from perennial.reader_limit import READER, WARDEN
+from perennial.roles import CHECKER
+from perennial.settings import Settings
+from perennial.warehouse import connect
 
 CUSTOMER = ("customer_id",)
 LONGEST_SILENCE_SECONDS = 60  # of the warden, which looks each second

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from perennial.alerts.words import KILLED
+from oncall.alerts.words import KILLED
 from perennial.settings import Settings
 
 LOG_END_BYTES = 20_000

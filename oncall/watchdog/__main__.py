@@ -16,15 +16,15 @@ from itertools import groupby
 import psycopg
 from pydantic import ValidationError
 
-from perennial.alerts import routes
-from perennial.alerts.causes import DATA_PLATFORM, WATCHDOG, Cause
-from perennial.alerts.tell import recovered, tell
-from perennial.alerts.words import NO_CONNECTION, WAREHOUSE_GONE, cause_of
+from oncall.alerts import routes
+from oncall.alerts.causes import DATA_PLATFORM, WATCHDOG, Cause
+from oncall.alerts.tell import recovered, tell
+from oncall.alerts.words import NO_CONNECTION, WAREHOUSE_GONE, cause_of
+from oncall.watchdog.findings import ALTERED, LOCKED_OUT, UNHELD, Finding
+from oncall.watchdog.look import Seen, look
+from oncall.watchdog.suspects import likely_cause
 from perennial.machine import refusal
 from perennial.settings import Settings, SettingsError, explained, shop_of
-from perennial.watchdog.findings import ALTERED, LOCKED_OUT, UNHELD, Finding
-from perennial.watchdog.look import Seen, look
-from perennial.watchdog.suspects import likely_cause
 
 FOUND, WRONG = 1, 2
 SHARED = (NO_CONNECTION, WAREHOUSE_GONE)  # of tasks, too
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0: all that is due is there; 1: it is not.
     """
-    parser = argparse.ArgumentParser(prog="python -m perennial.watchdog", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m oncall.watchdog", description=__doc__)
     parser.add_argument("--alert", action="store_true", help="tell findings, and their end")
     parser.add_argument("--now", type=_moment, default=None, help="as if it were then, ISO 8601")
     given = parser.parse_args(arguments)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from perennial.airflow_api import AirflowError, Api, base_url, chain_of_dags, health
+from oncall.airflow_api import AirflowError, Api, base_url, chain_of_dags, health
 from perennial.settings import Settings, SettingsError
 
 AT_WORK = ("running", "queued")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from perennial.alerts.causes import SEVERITIES, owners
+from oncall.alerts.causes import SEVERITIES, owners
 from perennial.settings import Settings, SettingsError
 
 log = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 
-from perennial.alerts.causes import RUNBOOK, Cause, Incident
+from oncall.alerts.causes import RUNBOOK, Cause, Incident
 
 NOT_KNOWN = "not known: the warehouse does not answer"
 

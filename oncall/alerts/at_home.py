@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-from perennial.alerts.causes import AGAIN, OPENED, Cause, Incident
+from oncall.alerts.causes import AGAIN, OPENED, Cause, Incident
 from perennial.settings import Settings
 
 

@@ -15,8 +15,8 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from perennial.alerts import at_home
-from perennial.alerts.causes import AGAIN, CRITICAL, OPENED, Cause, Incident
+from oncall.alerts import at_home
+from oncall.alerts.causes import AGAIN, CRITICAL, OPENED, Cause, Incident
 from perennial.settings import Settings
 from perennial.warehouse import connect
 

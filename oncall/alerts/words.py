@@ -12,8 +12,8 @@ from collections.abc import Iterator
 
 import psycopg
 
+from oncall.alerts.causes import relations
 from perennial import contracts
-from perennial.alerts.causes import relations
 from perennial.roles import ROLES
 from perennial.settings import LAYERS
 
@@ -24,7 +24,9 @@ TABLES_ERRORS = (psycopg.ProgrammingError, psycopg.IntegrityError)
 
 # Our own errors are written to be shown: they name rules, tables and counts, never a row's values.
 GATES = "expectations"
-OWN_PACKAGES = {"perennial", "ingest", "expectations", "ml_tasks", "privacy", "dags", "local"}
+OWN_PACKAGES = {
+    *("dags", "expectations", "ingest", "local", "ml_tasks", "oncall", "perennial", "privacy"),
+}
 MASK = "***"
 SECRET = re.compile(r"(?i)\b(password|passwd|pwd|secret|token|api_?key)(\s*[=:]\s*)\S+")
 CREDENTIALS = re.compile(r"://[^\s/@]*@")

@@ -8,15 +8,15 @@ from datetime import date, timedelta
 
 import psycopg
 
-from perennial.alerts import at_home, incidents, messages, routes
-from perennial.alerts.causes import (
+from oncall.alerts import at_home, incidents, messages, routes
+from oncall.alerts.causes import (
     INFO,
     RECOVERED,
     WARNING,
     Cause,
     Incident,
 )
-from perennial.alerts.words import cause_of
+from oncall.alerts.words import cause_of
 from perennial.settings import Settings, SettingsError
 
 log = logging.getLogger(__name__)

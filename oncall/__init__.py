@@ -1,0 +1,1 @@
+"""What a person on call needs: alerts, incidents, the watchdog, and whether readers got a date."""
