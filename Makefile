@@ -108,6 +108,10 @@ dsn: env ## print a connection URL and nothing else; ROLE=bi_reader
 clean: env ## stop everything and delete the home, scores and all
 	@$(BIN)/python -m local clean
 
+.PHONY: dbt-env
+dbt-env: env ## print the settings of a dbt by hand: eval "$(make dbt-env)"; AS_OF=date
+	@$(BIN)/python -m local dbt-env --as-of="$$AS_OF"
+
 .PHONY: backup restore
 backup: env ## copy the home, database, models and passwords, into a new folder; TO=folder
 	@$(BIN)/python -m local backup --to="$$TO"

@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -103,6 +104,11 @@ def _parser() -> argparse.ArgumentParser:
     command("logs", _logs, "where the logs are, and the end of each")
     child = command("dsn", _dsn, "print a role's connection URL")
     child.add_argument("--role", default="bi_reader")
+    child = command("dbt", _dbt, "dbt in dbt_project/, with the home's own settings")
+    child.add_argument("--as-of", default="", help="date to build for; empty: the newest")
+    child.add_argument("arguments", nargs="*", help="of dbt, after --")
+    child = command("dbt-env", _dbt_env, "print what a dbt by hand needs in its environment")
+    child.add_argument("--as-of", default="", help="date to build for; empty: the newest")
     child = command("backup", _backup, "write the home into a new folder")
     child.add_argument("--to", default="", help="empty: beside the home, named after the moment")
     child = command("restore", _restore, "make the home anew out of a backup")
@@ -138,8 +144,7 @@ def _backfill(settings: Settings, arguments: argparse.Namespace) -> int:
 def _check_source(settings: Settings, arguments: argparse.Namespace) -> int:
     from local.check_source import check_source
 
-    day = read_day(arguments.as_of, "AS_OF") if arguments.as_of.strip() else None
-    return check_source(settings, day)
+    return check_source(settings, _day(arguments.as_of))
 
 
 def _new_source(_: Settings, arguments: argparse.Namespace) -> int:
@@ -226,6 +231,23 @@ def _dsn(settings: Settings, arguments: argparse.Namespace) -> int:
     database = arguments.role if arguments.role in ("airflow", "mlflow") else "warehouse"
     print(settings.dsn(arguments.role, database))
     return 0
+
+
+def _dbt(settings: Settings, arguments: argparse.Namespace) -> int:
+    from local import dbt_by_hand
+
+    return dbt_by_hand.run(settings, _day(arguments.as_of), arguments.arguments)
+
+
+def _dbt_env(settings: Settings, arguments: argparse.Namespace) -> int:
+    from local import dbt_by_hand
+
+    print(dbt_by_hand.exports(settings, _day(arguments.as_of)))
+    return 0
+
+
+def _day(text: str) -> date | None:
+    return read_day(text, "AS_OF") if text.strip() else None
 
 
 def _backup(settings: Settings, arguments: argparse.Namespace) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -27,27 +26,34 @@ class DbtError(RuntimeError):
 
 
 def variables(settings: Settings) -> dict[str, str]:
-    """The project's vars: which shop, which tables, how many customers to learn from; no date.
+    """What the project's vars read: which shop, which tables, how many customers to learn from.
 
-    A var is part of what dbt parses, and is given anew each day; see macros/as_of_date.sql.
+    The date is none of them: a var is part of what dbt parses, and the date is another each day;
+    see macros/as_of_date.sql.
     """
     mine = own(settings)
     tables = sources.load(settings.staging_source).tables
     return {
-        "source": settings.staging_source,
-        "time_zone": mine.time_zone,
-        "currency": mine.currency,
-        "training_customers": str(settings.training_customers),
-        "tables": ",".join(sorted(table.name for table in tables)),
+        "PERENNIAL_DBT_SOURCE": settings.staging_source,
+        "PERENNIAL_DBT_TIME_ZONE": mine.time_zone,
+        "PERENNIAL_DBT_CURRENCY": mine.currency,
+        "PERENNIAL_DBT_TRAINING_CUSTOMERS": str(settings.training_customers),
+        "PERENNIAL_DBT_TABLES": ",".join(sorted(table.name for table in tables)),
+    }
+
+
+def connection(settings: Settings) -> dict[str, str]:
+    """What dbt's profile and vars read. Holds a password: never log it."""
+    return variables(settings) | {
+        "PERENNIAL_PG_HOST": settings.pg_host,
+        "PERENNIAL_PG_PORT": str(settings.pg_port),
+        "PERENNIAL_TRANSFORMER_PASSWORD": settings.password("transformer"),
     }
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """What dbt's profile reads, and where dbt writes. Holds a password: never print it."""
-    return {
-        "PERENNIAL_PG_HOST": settings.pg_host,
-        "PERENNIAL_PG_PORT": str(settings.pg_port),
-        "PERENNIAL_TRANSFORMER_PASSWORD": settings.password("transformer"),
+    """The same, and where the dbt of a step writes. Holds a password: never print it."""
+    return connection(settings) | {
         "DBT_TARGET_PATH": str(settings.home / "dbt"),
         "DBT_LOG_PATH": str(settings.home / "logs" / "dbt"),
         "DBT_USE_COLORS": "false",
@@ -60,13 +66,12 @@ def environment_of(settings: Settings, as_of_date: date | None) -> dict[str, str
     return environment(settings) | ({AS_OF_DATE: str(as_of_date)} if as_of_date else {})
 
 
-def command_line(settings: Settings, *arguments: str) -> list[str]:
+def command_line(*arguments: str) -> list[str]:
     """What follows `dbt` on the command line."""
     return [
         *arguments,
         *("--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT)),
         *("--profile", PROFILE, "--target", TARGET),  # as Cosmos does: else all is parsed anew
-        *("--vars", json.dumps(variables(settings))),
     ]
 
 
@@ -106,7 +111,7 @@ def dbt(
         DbtError: If a model or a test failed.
     """
     done = subprocess.run(
-        [str(Path(sys.executable).parent / "dbt"), *command_line(settings, *arguments)],
+        [str(Path(sys.executable).parent / "dbt"), *command_line(*arguments)],
         env=os.environ | environment_of(settings, as_of_date),
         pass_fds=inherits,
         capture_output=True,

@@ -28,7 +28,7 @@ def dbt(settings: Settings, as_of_date: date | None, *arguments: str) -> str:
     """
     environment = os.environ | environment_of(settings, as_of_date)
     with tempfile.NamedTemporaryFile(prefix="perennial-dbt-") as output:
-        command = command_line(settings, *arguments)
+        command = command_line(*arguments)
         process = FORKS.Process(target=_invoke, args=(command, environment, output.name))
         process.start()
         process.join(LONGEST_SECONDS)

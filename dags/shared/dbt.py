@@ -50,8 +50,7 @@ def dbt_build() -> TaskGroup:
             },
         ),
         operator_args={
-            "vars": dbt.variables(settings),
-            "env": {dbt.AS_OF_DATE: PARTITION_DATE},
+            "env": dbt.variables(settings) | {dbt.AS_OF_DATE: PARTITION_DATE},
             "install_deps": False,
         },
     )

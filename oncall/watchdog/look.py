@@ -15,7 +15,6 @@ from oncall.alerts.words import NO_CONNECTION, WAREHOUSE_GONE, cause_of, everywh
 from oncall.delivery import CUSTOMER_360, MODEL_HEALTH
 from oncall.watchdog.due import Landing, is_landing_missing, last_landing_time, newest_due
 from oncall.watchdog.findings import (
-from perennial import contracts, offers
     ALTERED,
     LOCKED_OUT,
     NO_LANDING,
@@ -25,7 +24,7 @@ from perennial import contracts, offers
     ViewState,
     judge,
 )
-from perennial import contracts
+from perennial import contracts, offers
 from perennial.connections import described
 from perennial.reader_limit import READER, WARDEN
 from perennial.roles import CHECKER

@@ -73,10 +73,10 @@ HEAVY = (
 )
 
 
-def dbt_environment(target: Path) -> dict[str, str]:
+def dbt_environment(target: Path, source: str) -> dict[str, str]:
     """Enough for `dbt parse`, which connects to nothing."""
     return os.environ | {
-        "PERENNIAL_TRANSFORMER_PASSWORD": "parsing connects to nothing",
+        "PERENNIAL_DBT_SOURCE": source,
         "DBT_TARGET_PATH": str(target),
         "DBT_LOG_PATH": str(target / "logs"),
         "DO_NOT_TRACK": "1",
@@ -92,8 +92,6 @@ class Manifests(dict[str, Path]):
 
     def __missing__(self, source: str) -> Path:
         target = self.factory.mktemp(source) / "dbt"
-        variables = {"source": source}
-        variables |= {"time_zone": "UTC", "currency": "GBP", "training_customers": "20000"}
         command = [
             Path(sys.executable).parent / "dbt",
             "--warn-error",
@@ -102,8 +100,8 @@ class Manifests(dict[str, Path]):
         ]
         command += ["--project-dir", DBT_PROJECT, "--profiles-dir", DBT_PROJECT]
         done = subprocess.run(
-            [*command, "--vars", json.dumps(variables)],
-            env=dbt_environment(target),
+            command,
+            env=dbt_environment(target, source),
             capture_output=True,
             text=True,
             check=False,
