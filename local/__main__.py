@@ -89,6 +89,9 @@ def _parser() -> argparse.ArgumentParser:
     child.add_argument("--every", default="month", help="a number of days, or month")
     child = shop_command("check-source", _check_source, "what would come of a shop's files")
     child.add_argument("--as-of", default="", help="date, where FILES has {as_of_date} in it")
+    child = command("new-question", _new_question, "the files of a question, which runs as it is")
+    for name in ("name", "entity", "kind"):
+        child.add_argument(name)
     child = command("new-source", _new_source, "a staging folder for a shop of its own form")
     child.add_argument("name")
     shop_command("start", _start, "start Postgres and Airflow, score nothing")
@@ -145,6 +148,14 @@ def _check_source(settings: Settings, arguments: argparse.Namespace) -> int:
     from local.check_source import check_source
 
     return check_source(settings, _day(arguments.as_of))
+
+
+def _new_question(_: Settings, arguments: argparse.Namespace) -> int:
+    from local.new_question import new_question
+
+    given = (arguments.name, arguments.entity, arguments.kind)
+    print(new_question(*(text.strip() for text in given)))
+    return 0
 
 
 def _new_source(_: Settings, arguments: argparse.Namespace) -> int:
