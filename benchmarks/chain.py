@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Mapping
@@ -32,10 +34,9 @@ from benchmarks.landing import ONLINE_RETAIL
 from benchmarks.results import WORKSPACE, keep_part
 from benchmarks.warehouse import remove
 from ingest.batches import close_build
+from local.home import free_ports
 from perennial.dbt import BUILD, dbt
-from perennial.settings import Settings
-from tests.commands import succeed
-from tests.conftest import free_ports
+from perennial.settings import REPOSITORY, Settings
 
 ROUNDS = 3
 MAX_TIMES_BARE = 2.0  # of dbt through Airflow
@@ -57,14 +58,17 @@ def main(file: Path = ONLINE_RETAIL, rounds: int = ROUNDS) -> int:
     folder = WORKSPACE / "chain"
     if folder.exists():  # of a run that was cut short
         remove(folder)
-    ports = dict(zip(("pg_port", "airflow_port", "mlflow_port"), free_ports(3), strict=True))
     home = Settings(
-        home=folder / "home", source="online_retail", files=str(file), schedule="off", **ports
+        home=folder / "home",
+        source="online_retail",
+        files=str(file),
+        schedule="off",
+        **free_ports(),
     )
     folder.mkdir(parents=True)
     with ExitStack() as at_the_end:
         at_the_end.callback(remove, folder)
-        at_the_end.callback(succeed, home, "down")
+        at_the_end.callback(_command, home, "down")
         return _compare(home, rounds)
 
 
@@ -82,7 +86,7 @@ def _compare(home: Settings, rounds: int) -> int:
         bare.append(time.perf_counter() - started)
         close_build(home)
         console.print(f"{day}: dbt {through[-1]:.1f} s through Airflow, {bare[-1]:.1f} s alone")
-    succeed(home, "down")  # Airflow's processes keep the environment that they began with
+    _command(home, "down")  # Airflow's processes keep the environment that they began with
     began = _score(home, FIRST + timedelta(days=1 + 2 * rounds), IMPORT_CLOCK)
     _keep_steps(pd.concat(chains), _tasks(home, began), rounds)
     times = min(through) / min(bare)
@@ -101,8 +105,23 @@ def _score(home: Settings, day: date, environment: Mapping[str, str] | None = No
     """Score a date as `make run` does; returns when it began."""
     console.print(f"{day}: scoring")
     began = datetime.now().astimezone()  # Airflow and its database run on this machine
-    succeed(home, "run", f"--as-of={day}", environment=environment)
+    _command(home, "run", f"--as-of={day}", environment=environment)
     return began
+
+
+def _command(home: Settings, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
+    """A command of the home in a process of its own; one that fails ends the benchmark."""
+    given = {f"PERENNIAL_{n.upper()}": str(getattr(home, n)) for n in home.model_fields_set}
+    done = subprocess.run(
+        [sys.executable, "-m", "local", *arguments],
+        cwd=REPOSITORY,
+        env=os.environ | given | dict(environment or {}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise SystemExit(f"{arguments} failed:\n{done.stdout[-6000:]}{done.stderr[-3000:]}")
 
 
 def _tasks(home: Settings, began: datetime) -> pd.DataFrame:

@@ -35,6 +35,7 @@ from rich.console import Console
 
 from benchmarks.code import SCALE, commit
 from benchmarks.results import WORKSPACE
+from benchmarks.steps import DAILY, Task
 from benchmarks.warehouse import home_at, remove
 from ingest.sample_shop.files import write_plan
 from ingest.sample_shop.plan import START, Plan
@@ -42,7 +43,6 @@ from local import postgres
 from ml_tasks.models import registry
 from perennial import threads
 from perennial.settings import REPOSITORY, Settings
-from tests.faults.chain import DAILY, Task
 
 LINES = (1_000_000, 10_000_000, 50_000_000)
 SHOP_SEED = 21

@@ -7,7 +7,6 @@ of the data, of dbt_project/ up to features or of ingest/ makes a new one and de
 from __future__ import annotations
 
 import shutil
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -22,6 +21,7 @@ from expectations.raw import gate_raw
 from ingest.batches import close_build
 from ingest.land import land
 from local import postgres
+from local.home import free_port
 from ml_tasks.features.store import FeatureStore
 from perennial.dbt import dbt
 from perennial.settings import Settings
@@ -165,7 +165,4 @@ def remove(folder: Path) -> None:
 
 
 def _settings(folder: Path, source: str) -> Settings:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    return Settings(home=folder / "home", source=source, pg_port=port)
+    return Settings(home=folder / "home", source=source, pg_port=free_port())

@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.results import WORKSPACE, keep_part
+from benchmarks.steps import DAILY, QUESTIONS, Task
 from benchmarks.warehouse import fresh_home
 from ingest.sample_shop.files import write_plan
 from ingest.sample_shop.plan import START, Plan
@@ -26,7 +27,6 @@ from ml_tasks.engine.scoring import score_shard
 from ml_tasks.models import registry
 from perennial import threads
 from perennial.settings import Settings
-from tests.faults.chain import DAILY, QUESTIONS, Task
 
 CUSTOMERS, SEED, DAYS, SHARDS, ROUNDS = 40_000, 22, 730, 4, 3
 LEAST_TIMES = 1.6

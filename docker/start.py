@@ -18,7 +18,7 @@ from health import REDIS, redis_url, secret
 from waiting import mark, wait_for_database, wait_for_init
 
 from dags.shared.pools import HEAVY_POOL
-from local import airflow, mlflow, postgres, programs
+from local import airflow, mlflow, postgres, programs, server_folder
 from local.__main__ import told
 from local.home import make_folders, one_at_a_time, private_file
 from local.run import POOL_TEXT, check_files, day_after_newest_order, parse_dates, score
@@ -116,7 +116,7 @@ def _score(settings: Settings, dates: str = "") -> int:
 
 
 def _postgres(settings: Settings) -> NoReturn:
-    data = postgres.data_folder(settings)
+    data = server_folder.data_folder(settings)
     if not (data / "PG_VERSION").exists():
         postgres.initialise(settings, networks=["all"])
     options = ["-p", str(settings.pg_port), "-c", "listen_addresses=*", *NOTICES_LOST_CLIENTS]

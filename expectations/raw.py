@@ -16,14 +16,9 @@ from expectations.gate import run_gate
 from expectations.personal import personal_check
 from expectations.results import CRITICAL, WARNING, GateFailed, Severity
 from expectations.rules import Check, Rule
-from expectations.unreadable import (
-    CASTS,
-    NUMBERS,
-    rejected_records,
-    unreadable_columns,
-    value_and_cast,
-)
+from expectations.unreadable import rejected_records, unreadable_columns
 from perennial import sources
+from perennial.casts import CASTS, NUMBERS, value_and_cast
 from perennial.shop import own
 from perennial.warehouse import connect
 

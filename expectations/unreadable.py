@@ -8,7 +8,7 @@ from psycopg import sql
 
 from ingest.csv_records import BACKSLASH_QUOTE, DELIMITER_AT_END, NOT_UTF8
 from perennial import sources
-from perennial.casts import casts
+from perennial.casts import cast_macro, value_and_cast
 from perennial.shop import own
 from perennial.text import plain
 from perennial.warehouse import connect
@@ -18,15 +18,6 @@ if TYPE_CHECKING:
 
     from perennial.settings import Settings
 
-# Kinds of columns that staging casts, and by which macro.
-CASTS = {
-    "number": "as_number",
-    "whole_number": "as_whole_number",
-    "date": "as_date",
-    "timestamp": "as_shop_time",
-}
-ORDER_TIME = "as_order_time"
-NUMBERS = ("number", "whole_number")
 SHAPES, LONGEST_SHAPE = 3, 60
 FILES, REASONS = 5, 3  # so many are named
 WRITTEN = {
@@ -59,29 +50,6 @@ REJECTED = """
     group by files.file_id
     order by files.rejected_count desc, files.file_id
 """
-
-
-def value_and_cast(
-    column: sources.SourceColumn, time_zone: str
-) -> tuple[sql.Composable, sql.Composable]:
-    """A raw column's value, null if it is blank, and what staging casts it to."""
-    quoted = sql.Identifier(column.name).as_string()
-    # where a value must be, NaN is an unreadable one; where none need be, it is none
-    text = (
-        f"nullif(btrim({quoted}), '')" if column.is_required else casts(time_zone).as_text(quoted)
-    )
-    value = sql.SQL("({})").format(sql.SQL(text))
-    macro = _macro(column)
-    if macro is None:
-        return value, value
-    return value, sql.SQL("({})").format(sql.SQL(getattr(casts(time_zone), macro)(quoted)))
-
-
-def _macro(column: sources.SourceColumn) -> str | None:
-    """The cast; of an id what says whether it was rounded."""
-    if column.kind == "id":
-        return "is_rounded_id"
-    return ORDER_TIME if column.is_order_time else CASTS.get(column.kind)
 
 
 def rejected_records(settings: Settings, batch_id: int) -> list[str]:
@@ -125,7 +93,7 @@ def unreadable_columns(settings: Settings, batch_id: int) -> list[str]:
         files = dict(landed.fetchall())
         for table in source.tables:
             for column in table.columns:
-                if _macro(column) is None or table.raw_table not in files:
+                if cast_macro(column) is None or table.raw_table not in files:
                     continue
                 query = _shapes(table, column, time_zone, files[table.raw_table])
                 shapes = connection.execute(query).fetchall()

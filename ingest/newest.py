@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
-from expectations.unreadable import value_and_cast
 from ingest.copies import copies
 from ingest.csv_records import MAX_RECORD_BYTES
 from ingest.files import TABLE_PREFIX, LandingError, find
 from ingest.order import in_order
 from ingest.reading import Candidate, prepare, read_rows, table_of
 from perennial import sources
-from perennial.casts import casts
+from perennial.casts import casts, value_and_cast
 from perennial.settings import Settings
 from perennial.shop import own
 from perennial.sources import Source, SourceColumn, SourceTable

@@ -1,11 +1,24 @@
-"""The casts of staging (dbt_project/macros/casts.sql), for those who ask what staging would say."""
+"""The casts of staging (dbt_project/macros/casts.sql), for steps that must read as staging does."""
 
 from __future__ import annotations
 
 from functools import cache
 from typing import Any
 
+from psycopg import sql
+
 from perennial.settings import DBT_PROJECT
+from perennial.sources import SourceColumn
+
+# Kinds of columns that staging casts, and by which macro.
+CASTS = {
+    "number": "as_number",
+    "whole_number": "as_whole_number",
+    "date": "as_date",
+    "timestamp": "as_shop_time",
+}
+ORDER_TIME = "as_order_time"
+NUMBERS = ("number", "whole_number")
 
 
 @cache
@@ -21,3 +34,27 @@ def casts(time_zone: str) -> Any:
     # SQL, not HTML
     template = Environment(autoescape=False).from_string(text)
     return template.make_module({"var": {"time_zone": time_zone}.__getitem__})
+
+
+def value_and_cast(column: SourceColumn, time_zone: str) -> tuple[sql.Composable, sql.Composable]:
+    """A raw column's value, null if it is blank, and what staging casts it to."""
+    quoted = sql.Identifier(column.name).as_string()
+    # where a value must be, NaN is an unreadable one; where none need be, it is none
+    text = (
+        f"nullif(btrim({quoted}), '')" if column.is_required else casts(time_zone).as_text(quoted)
+    )
+    value = sql.SQL("({})").format(sql.SQL(text))
+    macro = cast_macro(column)
+    if macro is None:
+        return value, value
+    return value, sql.SQL("({})").format(sql.SQL(getattr(casts(time_zone), macro)(quoted)))
+
+
+def cast_macro(column: SourceColumn) -> str | None:
+    """Name of the macro that casts a column, of an id the one that says whether it was rounded.
+
+    None: staging takes the column as it is.
+    """
+    if column.kind == "id":
+        return "is_rounded_id"
+    return ORDER_TIME if column.is_order_time else CASTS.get(column.kind)

@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from perennial import sources
+from perennial.roles import OWNER
 from perennial.settings import SHOP_FILE, Settings, SettingsError, shop_file
 from perennial.warehouse import connect
 
@@ -129,8 +130,6 @@ def change(settings: Settings, mine: Own) -> bool:
     Raises:
         SettingsError: If the currency or time zone is none, or a step is at work.
     """
-    from perennial.bootstrap import OWNER  # which binds by this module
-
     Settings(**asdict(mine))  # is there such a zone?
     before = own(settings.model_copy(update={"time_zone": "", "currency": ""}))
     is_built_anew = mine.time_zone != before.time_zone

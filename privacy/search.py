@@ -12,6 +12,7 @@ import re
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 SCHEMAS = ("raw", "vault", *LAYERS, "ops")
 FOLDERS = ("dbt", "logs", "run")  # of the home; models' files are wherever they are kept
+DATABASE = "postgres"  # of the home: the database's files, or a link to them
 SERVER_LOG = "postgres.log"  # beside the database's files
 BLOCK_BYTES = 1 << 22
 AIRFLOW = "airflow."  # begins a place in Airflow's database
@@ -137,7 +139,6 @@ def _of_words(
 
 def _files(settings: Settings, words: Sequence[str]) -> Iterator[str]:
     """Files of the home, and models' files, in which one of the words stands."""
-    from local.postgres import data_folder
     from ml_tasks.models import artefacts
 
     if not words:
@@ -146,7 +147,7 @@ def _files(settings: Settings, words: Sequence[str]) -> Iterator[str]:
         "|".join(rf"(?<![A-Za-z0-9]){re.escape(word)}(?![A-Za-z0-9])" for word in words).encode(),
         re.IGNORECASE,
     )
-    own = [*(settings.home / name for name in FOLDERS), data_folder(settings).parent / SERVER_LOG]
+    own = [*(settings.home / name for name in FOLDERS), _server_log(settings)]
     own += copies.folders(settings)  # of a landing under way, or of one that was killed
     for root in [*(path.resolve().as_uri() for path in own), artefacts.root(settings)]:
         filesystem, folder = artefacts.opened(root)
@@ -158,6 +159,11 @@ def _files(settings: Settings, words: Sequence[str]) -> Iterator[str]:
             with suppress(FileNotFoundError), filesystem.open(path, "rb") as file:  # gone by now
                 if _has(file, pattern):
                     yield path
+
+
+def _server_log(settings: Settings) -> Path:
+    """Log of the home's own database server; there is none where the database is elsewhere."""
+    return (settings.home / DATABASE).resolve().parent / SERVER_LOG
 
 
 def _has(file: Any, pattern: re.Pattern[bytes]) -> bool:

@@ -7,17 +7,16 @@ to the ledger: results.md names what failed or was skipped.
 from __future__ import annotations
 
 import shutil
-import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from local import postgres
+from local.home import free_ports
 from perennial.bootstrap import SUPERUSER
 from perennial.settings import Settings
 from tests.faults import ledger
@@ -55,20 +54,6 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     )
 
 
-def free_ports(count: int) -> list[int]:
-    """TCP ports on loopback that nothing listens on just now, each another."""
-    with ExitStack() as held:
-        probes = [held.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
-
-
-def free_port() -> int:
-    """A TCP port on loopback that nothing listens on just now."""
-    return free_ports(1)[0]
-
-
 @pytest.fixture(scope="module")
 def start_home() -> Iterator[StartHome]:
     """Start a fresh home of a source, its Postgres running; a file of tests removes its homes."""
@@ -79,7 +64,7 @@ def start_home() -> Iterator[StartHome]:
         settings = Settings(
             home=folder,
             source=source,
-            **dict(zip(("pg_port", "airflow_port", "mlflow_port"), free_ports(3), strict=True)),
+            **free_ports(),
             **fields,
         )
         started.append(settings)

@@ -13,6 +13,8 @@ from types import SimpleNamespace
 import pytest
 from aiosmtpd.controller import Controller
 
+from local.home import free_port
+
 
 class Mailbox:
     """Keeps what an SMTP client sends, or answers that the box is full."""
@@ -32,8 +34,6 @@ class Mailbox:
 
 @pytest.fixture
 def mailbox() -> Iterator[Mailbox]:
-    from tests.conftest import free_port
-
     box = Mailbox()
     controller = Controller(box, hostname="127.0.0.1", port=free_port())
     controller.start()

@@ -20,13 +20,14 @@ import psycopg
 import pytest
 
 from ingest.sample_shop import make_files
+from local.home import free_ports
 from local.run import score
 from oncall.airflow_api import Api
 from perennial.bootstrap import SUPERUSER
 from perennial.settings import REPOSITORY, Settings
 from perennial.warehouse import connect
 from tests.commands import wait_until
-from tests.conftest import StartHome, free_ports
+from tests.conftest import StartHome
 from tests.containers.the_set import WORKERS, Container, TheSet
 from tests.steps import build, land_files, rows, score_relations
 from tests.steps import score as score_all
@@ -57,7 +58,7 @@ def expected(start_home: StartHome) -> dict[str, pd.DataFrame]:
 @pytest.fixture(scope="module")
 def the_set(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TheSet]:
     home = tmp_path_factory.mktemp("set")
-    ports = dict(zip(("pg_port", "airflow_port", "mlflow_port"), free_ports(3), strict=True))
+    ports = free_ports()
     settings = Settings(
         home=home, secrets=home / "secrets", files="/srv/files/sample_shop", **ports
     )

@@ -13,12 +13,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from benchmarks.steps import Task
 from local import postgres
+from local.home import free_port
 from ml_tasks.models import registry
 from perennial.settings import REPOSITORY, Settings
-from tests.conftest import StartHome, free_port
+from tests.conftest import StartHome
 from tests.faults import twins
-from tests.faults.chain import Task
 from tests.faults.proxy import Proxy
 from tests.faults.work import Work
 

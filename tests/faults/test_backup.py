@@ -15,9 +15,10 @@ import pytest
 from ingest.sample_shop import write_next_day
 from local import airflow, postgres
 from local.backup import sizes
+from local.home import free_ports
 from perennial.settings import Settings
 from tests.commands import succeed
-from tests.conftest import StartHome, free_port
+from tests.conftest import StartHome
 from tests.faults import twins
 from tests.faults.ledger import record
 from tests.steps import build, land_files, rows, score, score_relations
@@ -85,7 +86,7 @@ def loss(start_home: StartHome, tmp_path_factory: pytest.TempPathFactory) -> Los
 
 @pytest.fixture(scope="module")
 def restored(loss: Loss, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    ports = {f"{name}_port": free_port() for name in ("pg", "airflow", "mlflow")}
+    ports = free_ports()
     folder = tmp_path_factory.mktemp("elsewhere") / "home"
     settings = Settings(home=folder, source="sample", **SHOP, **ports)
     succeed(settings, "restore", "--from", str(loss.backup))

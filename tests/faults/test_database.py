@@ -17,13 +17,13 @@ import psutil
 import psycopg
 import pytest
 
+from benchmarks.steps import DAILY, Task
 from local import postgres, programs
 from perennial.bootstrap import SUPERUSER
 from perennial.settings import Settings
 from tests.commands import wait_until
 from tests.conftest import StartHome
 from tests.faults import chain, ledger, twins
-from tests.faults.chain import Task
 from tests.faults.homes import ProxiedHome, empty_home, start_apart, twin_homes
 
 # A step that fails must say that the database went, not that something is wrong with the data.
@@ -126,7 +126,7 @@ def test_each_step_survives_each_way_in_which_the_database_goes(
     files = chain.write_files(chain.shop(), tmp_path / "files", chain.DAYS[0])
     done: Counter[str] = Counter()
     failed, unclear = 0, []
-    for step in chain.DAILY:
+    for step in DAILY:
         twin.run(step, Task(twin.settings, chain.DAYS[0], files))
         for fault in FAULTS:
             at = numbers.randint(1, twin.messages[step])
@@ -143,7 +143,7 @@ def test_each_step_survives_each_way_in_which_the_database_goes(
     ledger.record(
         "the database goes",
         ", ".join(f"{fault} {count}" for fault, count in done.items())
-        + f", each at a random statement of {len(chain.DAILY)} steps",
+        + f", each at a random statement of {len(DAILY)} steps",
         f"{failed} steps failed and said why, the others ended well; run again, all "
         f"{twins.row_count(home.settings):,} rows equal those of an undisturbed twin; {pages}",
         injections=sum(done.values()),

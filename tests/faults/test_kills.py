@@ -13,16 +13,16 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.steps import DAILY, Task
 from tests.conftest import StartHome
 from tests.faults import chain, ledger, readers, twins
-from tests.faults.chain import Task
 from tests.faults.homes import ProxiedHome, twin_homes
 
 KILLS = ledger.size(3, 110)
 # In `make test`: one question, and no more days than it takes.
 STEPS = [
     step
-    for step in chain.DAILY
+    for step in DAILY
     if ledger.is_whole()
     or step.split()[-1] not in ("clv", "demand", "survival", "report", "lookback")
 ]

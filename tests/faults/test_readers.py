@@ -14,13 +14,13 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from benchmarks.steps import QUESTIONS, Task
 from ml_tasks.engine.publish import clean_superseded
 from ml_tasks.models import registry
 from perennial.bootstrap import SUPERUSER
 from perennial.settings import REPOSITORY, Settings
 from tests.conftest import StartHome
 from tests.faults import chain, ledger, readers, work
-from tests.faults.chain import Task
 
 pytestmark = pytest.mark.whole  # tests/integration has the locks and the switch in `make test`
 
@@ -146,7 +146,7 @@ class Writers:
         task = self.task(day)
         for name in ("land", "gate raw", "dbt", "close build", "gate features"):
             self.step(name, task)
-        for question in chain.QUESTIONS:
+        for question in QUESTIONS:
             self.step(f"publish {question}", task)
         return task
 
@@ -174,7 +174,7 @@ def test_readers_see_whole_dates_whatever_is_written(writers: Writers, tmp_path:
     ):
         before = ask_again()
         task = writers.whole_day(NEXT_DAY)
-        for question in chain.QUESTIONS:
+        for question in QUESTIONS:
             writers.step(f"publish {question}", task)  # the date again
         writers.clean()
         writers.step("dbt full refresh", task)

@@ -14,12 +14,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from benchmarks.steps import DAILY, Task
 from local import postgres
+from local.home import free_ports
 from ml_tasks.models import registry
 from perennial.settings import Settings, SettingsError
-from tests.conftest import free_ports
 from tests.faults import chain, ledger, readers, twins
-from tests.faults.chain import Task
 from tests.faults.work import Work
 
 pytestmark = pytest.mark.whole
@@ -42,7 +42,7 @@ def small_disk() -> Iterator[Settings]:
     if mounted.returncode:
         folder.rmdir()
         pytest.skip(f"no tmpfs can be mounted here: {mounted.stderr.strip()}")
-    ports = dict(zip(("pg_port", "airflow_port", "mlflow_port"), free_ports(3), strict=True))
+    ports = free_ports()
     settings = Settings(home=folder / "home", source="canonical", **ports)
     try:
         yield settings
@@ -107,13 +107,13 @@ def test_a_full_disk_is_named_and_leaves_the_last_scores(tmp_path: Path) -> None
         postgres.start(settings)
         registry.initialise(settings)
         task = Task(settings, DAY, chain.write_files(shop, tmp_path / "files", DAY))
-        for step in chain.DAILY:
+        for step in DAILY:
             code, text = run(settings, step, task)
             assert code == 0, text[-3000:]
         task = replace(
             task, as_of_date=NEXT_DAY, files=chain.write_files(shop, tmp_path / "files", NEXT_DAY)
         )
-        for step in chain.DAILY:
+        for step in DAILY:
             if step in LEFT_KILOBYTES:
                 reader = connected(settings)
                 before = scores(reader)
@@ -159,7 +159,7 @@ def test_a_step_without_memory_says_so(start_home, tmp_path: Path) -> None:
     files = chain.write_files(chain.shop(), tmp_path / "files", DAY)
     for settings in (home, twin):
         registry.initialise(settings)
-    for step in chain.DAILY:
+    for step in DAILY:
         assert run(twin, step, Task(twin, DAY, files))[0] == 0
         task = Task(home, DAY, files)
         if step in MEMORY_STEPS:

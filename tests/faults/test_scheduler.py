@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from benchmarks.steps import DAILY, Task
 from local import airflow, postgres
 from ml_tasks.models import registry
 from oncall.airflow_api import AirflowError, Api
@@ -22,7 +23,6 @@ from perennial.settings import REPOSITORY, Settings
 from tests.commands import wait_until
 from tests.conftest import StartHome
 from tests.faults import chain, ledger, readers, twins, work
-from tests.faults.chain import Task
 
 pytestmark = pytest.mark.whole  # minutes of Airflow; `make test` kills the same steps without it
 
@@ -81,7 +81,7 @@ def bring_files(settings: Settings, day: object) -> Task:
 
 def undisturbed(twin: Settings, day: object) -> None:
     task = bring_files(twin, day)
-    for step in chain.DAILY:
+    for step in DAILY:
         work.run(step, task, twin.home / "logs" / "steps.log")
 
 

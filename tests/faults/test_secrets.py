@@ -22,12 +22,11 @@ import pytest
 
 from ingest.sample_shop import make_files
 from local import airflow, postgres, programs
-from local.home import AIRFLOW_SECRETS, MLFLOW_SECRETS
+from local.home import AIRFLOW_SECRETS, MLFLOW_SECRETS, free_ports
 from oncall.airflow_api import Api
 from perennial.bootstrap import ROLES, SUPERUSER
 from perennial.settings import PII_KEY, REPOSITORY, Settings
 from tests.commands import command
-from tests.conftest import free_port
 from tests.faults.ledger import record
 
 pytestmark = pytest.mark.whole
@@ -73,7 +72,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def settings(place: Path) -> Iterator[Settings]:
     """A home whose passwords, keys and addresses all have the mark in them."""
-    ports = {f"{name}_port": free_port() for name in ("pg", "airflow", "mlflow")}
+    ports = free_ports()
     home = Settings(home=place / "home", source="canonical", **ports)
     home.secrets_dir.mkdir(mode=0o700, parents=True)
     for name in (SUPERUSER, *ROLES, *AIRFLOW_SECRETS, *MLFLOW_SECRETS, PII_KEY):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from benchmarks.steps import QUESTIONS, Task
 from ml_tasks.models import registry
 from perennial.bootstrap import ROLES
 from perennial.settings import Settings
 from perennial.warehouse import connect
 from tests.conftest import StartHome
 from tests.faults import chain, ledger, twins, work
-from tests.faults.chain import Task
 from tests.faults.homes import empty_home, start_apart
 from tests.faults.work import Work
 
@@ -63,14 +63,14 @@ def test_the_same_date_twice_at_once_is_the_date_once(start_home: StartHome, fil
     twins.share_key(*homes)
     alone, both = (built(home, files) for home in homes)
     at_once("land", both, both)  # known files: neither lands anything
-    for question in chain.QUESTIONS:
+    for question in QUESTIONS:
         for step in (f"train {question}", f"publish {question}"):
             work.run(step, alone, alone.settings.home / "logs" / "steps.log")
             for _ in range(ROUNDS):
                 at_once(step, both, both)
     found = twins.differences(both.settings, alone.settings)
     assert not found, "\n".join(found)
-    races = 2 * len(chain.QUESTIONS) * ROUNDS + 1
+    races = 2 * len(QUESTIONS) * ROUNDS + 1
     ledger.record(
         "two at once",
         f"each question trained and scored twice at the same time, {ROUNDS} rounds",

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.steps import Task
 from ml_tasks.models import registry
 from perennial.settings import Settings
 from perennial.warehouse import connect
 from tests.conftest import StartHome
 from tests.faults import chain, ledger, twins, work
-from tests.faults.chain import Task
 
 pytestmark = pytest.mark.whole  # tests/sql/test_incremental.py has the marts' part in `make test`
 

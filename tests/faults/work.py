@@ -17,9 +17,10 @@ from pathlib import Path
 
 import psutil
 
+from benchmarks.steps import Task
 from perennial import threads
 from perennial.settings import REPOSITORY
-from tests.faults.chain import STEPS, Task
+from tests.faults.chain import STEPS
 
 PRELOADED = [
     "tests.faults.work",

@@ -13,11 +13,11 @@ import pytest
 
 from dags.shared.alerts import alert, deadline_missed, run_failed, succeeded, tell_warnings
 from ingest import batches
+from local.home import free_port
 from oncall.alerts import routes
 from perennial.bootstrap import bootstrap
 from perennial.settings import Settings, SettingsError
 from perennial.warehouse import connect
-from tests.conftest import free_port
 
 RUN_ID = "manual__2024-03-01T05:00:00+00:00"
 

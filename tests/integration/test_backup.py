@@ -14,12 +14,13 @@ import pytest
 
 from local import postgres
 from local.backup import BackupError, backup
+from local.home import free_port
 from local.restore import restore
 from ml_tasks.models import registry
 from ml_tasks.trained_model import TrainedModel
 from perennial.settings import Settings, SettingsError
 from perennial.warehouse import connect
-from tests.conftest import StartHome, free_port
+from tests.conftest import StartHome
 
 DAY = date(2024, 1, 1)
 MODEL = TrainedModel("coin", DAY, {"seed": 7}, artefacts={"weights.json": b"[1]"})

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from local import check_source as module
-from local import postgres
+from local import postgres, server_folder
 from local.check_source import PREFIX, check_source
 from perennial.settings import REPOSITORY, Settings
 
@@ -169,7 +169,7 @@ def test_what_a_killed_check_left_is_deleted_by_the_next(temporary: Path) -> Non
     for folder in (left, at_work):
         folder.mkdir()
         (folder / "lock").touch()
-        postgres.make_data_folder(Settings(home=folder))
+        server_folder.make_data_folder(Settings(home=folder))
     outside = postgres.data_folder(Settings(home=left))
     with (at_work / "lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

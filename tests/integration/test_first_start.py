@@ -16,8 +16,9 @@ import psycopg
 import pytest
 
 from local import postgres, programs
+from local.home import free_port
 from perennial.settings import REPOSITORY, Settings
-from tests.conftest import StartHome, free_port
+from tests.conftest import StartHome
 
 IS_ROOT = os.geteuid() == 0
 ORDINARY = "nobody"  # somebody who is not root, if we are

@@ -98,7 +98,9 @@ def need_events(root: Path) -> None:
 
 
 def test_what_it_writes_keeps_the_rules(copy: Path) -> None:
-    python = [path for name in QUESTIONS for path in (f"ml_tasks/{name}", f"tests/unit/test_{name}.py")]
+    python = [
+        path for name in QUESTIONS for path in (f"ml_tasks/{name}", f"tests/unit/test_{name}.py")
+    ]
     run(copy, PROGRAMS / "ruff", "check", *python)
     run(copy, PROGRAMS / "ruff", "format", "--check", *python)
     run(copy, PROGRAMS / "mypy", *(path for path in python if path.startswith("ml_tasks")))

@@ -12,6 +12,7 @@ import pytest
 from ingest.batches import accept, close_build, refuse
 from ingest.land import land
 from ingest.sample_shop import generate, write
+from perennial import feature_models
 from perennial.settings import Settings
 from perennial.warehouse import connect, read_frame
 from tests.conftest import StartHome
@@ -19,14 +20,9 @@ from tests.steps import dbt, primary_keys
 
 SCORED = date(2024, 2, 20)
 LAYERS = ("--select", "staging", "intermediate", "marts", "features")
-TABLES = (
-    "customer_snapshots",
-    "customer_outcomes",
-    "customer_next_orders",
-    "product_weeks",
-    "shop_days",
-)
-UNTIL = {"customer_outcomes": "known_on_date"}
+MODELS = [model for model in feature_models.load() if not model.needs]
+TABLES = [model.name for model in MODELS]
+UNTIL = {model.name: "known_on_date" for model in MODELS if "known_on_date" in model.column_names}
 
 
 def let_in(home: Settings, files: Path | str) -> int:

@@ -1,0 +1,141 @@
+"""The daily chain as steps that can be run one by one.
+
+Each step calls what the task of the same name in dags/ calls, and hands nothing to the next: where
+Airflow would hand on the landing's batch, a task that was killed after its commit has lost it too.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import partial
+from typing import Any
+
+from perennial import contracts
+from perennial.settings import DBT_PROJECT, Settings
+
+QUESTIONS = contracts.questions()
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a step works on: a home, a date, the shop's files."""
+
+    settings: Settings
+    as_of_date: date
+    files: str = ""
+    run_id: str = "test"
+
+
+def _land(task: Task) -> None:
+    from ingest.land import land
+
+    land(task.settings, task.as_of_date, task.files, task.run_id)
+
+
+def _gate_raw(task: Task) -> None:
+    from expectations.raw import gate_raw
+
+    gate_raw(task.settings, None, task.as_of_date, task.run_id)
+
+
+def dbt(task: Task, *more: str) -> None:
+    """Run dbt in this very process, as Cosmos does, so that a kill hits dbt and no bystander."""
+    import json
+
+    from dbt.cli.main import dbtRunner
+
+    from perennial.dbt import AS_OF_DATE, BUILD, environment, variables
+
+    os.environ |= environment(task.settings) | {AS_OF_DATE: str(task.as_of_date)}
+    done = dbtRunner().invoke(
+        [
+            *BUILD,
+            *more,
+            *("--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT)),
+            *("--vars", json.dumps(variables(task.settings))),
+        ]
+    )
+    if not done.success:
+        results: Any = done.result or ()  # of a build: one a model and test
+        failed = [f"{r.node.name}: {r.message}" for r in results if r.status != "success"]
+        raise RuntimeError(f"dbt failed: {done.exception!r} {failed}") from done.exception
+
+
+def _close_build(task: Task) -> None:
+    from ingest.batches import close_build
+
+    close_build(task.settings)
+
+
+def _gate_rejects(task: Task) -> None:
+    from expectations.rejects import gate_rejects
+
+    gate_rejects(task.settings, task.as_of_date, task.run_id)
+
+
+def _gate_days(task: Task) -> None:
+    from expectations.days import gate_days
+
+    gate_days(task.settings, task.as_of_date, task.run_id)
+
+
+def _gate_features(task: Task) -> None:
+    from expectations.features import gate_features
+
+    gate_features(task.settings, task.as_of_date, task.run_id)
+
+
+def _train(question: str, task: Task) -> None:
+    from ml_tasks.models.serving import ensure_model
+
+    ensure_model(task.settings, question, task.as_of_date)
+
+
+def _score(question: str, task: Task) -> None:
+    """The tasks of all shards, one after the other; none where there is one shard."""
+    from ml_tasks.engine.scoring import score_shard
+
+    if task.settings.shards > 1:
+        for number in range(task.settings.shards):
+            score_shard(task.settings, question, task.as_of_date, task.run_id, number)
+
+
+def _publish(question: str, task: Task) -> None:
+    from ml_tasks.engine.scoring import score_question
+
+    score_question(task.settings, question, task.as_of_date, task.run_id)
+
+
+def _report(task: Task) -> None:
+    from ml_tasks.engine.publish import clean_superseded
+    from oncall.delivery import check_delivery
+
+    check_delivery(task.settings, task.as_of_date)
+    # at once, not after hours: whatever a killed publish left behind must be safe to delete
+    clean_superseded(task.settings, timedelta(0))
+
+
+def _lookback(task: Task) -> None:
+    from ml_tasks.lookback.run import look_back
+
+    look_back(task.settings, task.as_of_date, task.run_id)
+
+
+# In the order of the DAGs.
+DAILY: dict[str, Callable[[Task], None]] = {
+    "land": _land,
+    "gate raw": _gate_raw,
+    "dbt": dbt,
+    "close build": _close_build,
+    "gate rejects": _gate_rejects,
+    "gate days": _gate_days,
+    "gate features": _gate_features,
+    **{f"train {question}": partial(_train, question) for question in QUESTIONS},
+    **{f"score {question}": partial(_score, question) for question in QUESTIONS},
+    **{f"publish {question}": partial(_publish, question) for question in QUESTIONS},
+    "report": _report,
+    "lookback": _lookback,
+}
