@@ -43,19 +43,16 @@ def _gate_raw(task: Task) -> None:
 
 def dbt(task: Task, *more: str) -> None:
     """Run dbt in this very process, as Cosmos does, so that a kill hits dbt and no bystander."""
-    import json
-
     from dbt.cli.main import dbtRunner
 
-    from perennial.dbt import AS_OF_DATE, BUILD, environment, variables
+    from perennial.dbt import BUILD, environment_of
 
-    os.environ |= environment(task.settings) | {AS_OF_DATE: str(task.as_of_date)}
+    os.environ |= environment_of(task.settings, task.as_of_date)
     done = dbtRunner().invoke(
         [
             *BUILD,
             *more,
             *("--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT)),
-            *("--vars", json.dumps(variables(task.settings))),
         ]
     )
     if not done.success:

@@ -14,50 +14,6 @@ SEED, CUSTOMERS = 7, 300
 DAYS = (date(2024, 1, 10), date(2024, 2, 12), date(2024, 2, 13), date(2024, 3, 18))
 
 
-<<<<<<< HEAD
-@dataclass(frozen=True)
-class Task:
-    """What a step works on: a home, a date, the shop's files."""
-
-    settings: Settings
-    as_of_date: date
-    files: str = ""
-    run_id: str = "test"
-
-
-def land(task: Task) -> None:
-    from ingest.land import land
-
-    land(task.settings, task.as_of_date, task.files, task.run_id)
-
-
-def gate_raw(task: Task) -> None:
-    from expectations.raw import gate_raw
-
-    gate_raw(task.settings, None, task.as_of_date, task.run_id)
-
-
-def dbt(task: Task, *more: str) -> None:
-    """dbt in this very process, as Cosmos runs it, so that a kill hits dbt and no bystander."""
-    from dbt.cli.main import dbtRunner
-
-    from perennial.dbt import BUILD, environment_of
-
-    os.environ |= environment_of(task.settings, task.as_of_date)
-    done = dbtRunner().invoke(
-        [
-            *BUILD,
-            *more,
-            *("--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT)),
-        ]
-    )
-    if not done.success:
-        failed = [f"{r.node.name}: {r.message}" for r in done.result or () if r.status != "success"]
-        raise RuntimeError(f"dbt failed: {done.exception!r} {failed}") from done.exception
-
-
-=======
->>>>>>> rooms2
 def dbt_full_refresh(task: Task) -> None:
     dbt(task, "--full-refresh")
 

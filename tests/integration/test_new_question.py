@@ -103,7 +103,7 @@ def test_what_it_writes_keeps_the_rules(copy: Path) -> None:
     ]
     run(copy, PROGRAMS / "ruff", "check", *python)
     run(copy, PROGRAMS / "ruff", "format", "--check", *python)
-    run(copy, PROGRAMS / "mypy", *(path for path in python if path.startswith("ml_tasks")))
+    run(copy, PROGRAMS / "mypy", *code)
     written = [path for path in copy.glob("dbt_project/models/*/*.sql") if named(path)]
     assert len(written) == 9
     run(copy, PROGRAMS / "sqlfluff", "lint", "-q", *written)
