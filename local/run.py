@@ -24,7 +24,13 @@ from local.patience import Patience
 from local.watch import Failure, Watch
 from oncall.airflow_api import AirflowError, Api, ThereAlreadyError, chain_of_dags
 from oncall.alerts import routes
-from oncall.delivery import check_delivery, delivered_views, is_published, judged_view
+from oncall.delivery import (
+    check_delivery,
+    delivered_views,
+    is_published,
+    judged_view,
+    missing_questions,
+)
 from perennial import dbt, shop, sources
 from perennial.days import read_day
 from perennial.settings import SAMPLE_SHOP, Settings, SettingsError, shop_of
@@ -344,6 +350,8 @@ def print_delivery(settings: Settings, day: date) -> None:
         figures = escape(plain(shown))
         table.add_row(f"reporting.{delivered.view}", f"{delivered.rows:,}", figures)
     console.print(table)
+    for question, why in missing_questions(settings).items():
+        console.print(f"Not offered: {question}, {why}.", highlight=False, soft_wrap=True)
 
 
 def print_flows(settings: Settings, day: date) -> None:

@@ -64,6 +64,12 @@ def delivered_views(settings: Settings, as_of_date: date) -> list[Delivered]:
         return views
 
 
+def missing_questions(settings: Settings) -> dict[str, str]:
+    """Questions that are not offered at this shop -> why."""
+    with connect(settings, CHECKER) as connection:
+        return not_offered(connection)
+
+
 def not_offered(connection: psycopg.Connection[Any]) -> dict[str, str]:
     """Questions that are not offered at this shop -> why; as a reader finds it."""
     rows = connection.execute(

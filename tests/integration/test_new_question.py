@@ -98,9 +98,8 @@ def need_events(root: Path) -> None:
 
 
 def test_what_it_writes_keeps_the_rules(copy: Path) -> None:
-    python = [
-        path for name in QUESTIONS for path in (f"ml_tasks/{name}", f"tests/unit/test_{name}.py")
-    ]
+    code = [f"ml_tasks/{name}" for name in QUESTIONS]
+    python = [*code, *(f"tests/unit/test_{name}.py" for name in QUESTIONS)]
     run(copy, PROGRAMS / "ruff", "check", *python)
     run(copy, PROGRAMS / "ruff", "format", "--check", *python)
     run(copy, PROGRAMS / "mypy", *code)
