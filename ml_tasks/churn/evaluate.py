@@ -9,10 +9,10 @@ import pandas as pd
 
 from ml_tasks.churn import figures as figures_of
 from ml_tasks.churn.baselines import BASELINES
-from ml_tasks.churn.outcomes import is_learnable
 from ml_tasks.customers import chance, margins
 from ml_tasks.customers.chance import PROCESS, ChanceModel
 from ml_tasks.customers.known import Known, has_ordered
+from ml_tasks.customers.learnable import is_learnable
 from ml_tasks.evaluation import customer_groups, metrics, plots
 from ml_tasks.evaluation.comparison import Evaluation, clearly_better, means, told, untested
 from ml_tasks.evaluation.contest import LOWER

@@ -15,14 +15,14 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from ml_tasks.churn import bands, baselines, figures, outcomes, reasons
+from ml_tasks.churn import bands, baselines, figures, reasons
 from ml_tasks.churn.baselines import BASELINES, Baseline
 from ml_tasks.churn.evaluate import MODEL, evaluate
-from ml_tasks.churn.outcomes import MIN_ROWS_OF_A_KIND
 from ml_tasks.customers import chance
 from ml_tasks.customers.chance import TREES_FILE, ChanceModel
 from ml_tasks.customers.clock_trees import ClockTrees
 from ml_tasks.customers.known import HORIZON_DAYS, Known, count_kinds
+from ml_tasks.customers.learnable import MIN_ROWS_OF_A_KIND, is_learnable
 from ml_tasks.evaluation.bias import BiasFigures
 from ml_tasks.evaluation.contest import HIGHER, LOWER
 from ml_tasks.evaluation.trust import COMBINED
@@ -68,7 +68,7 @@ class Churn(Question):
             "count_followed_by_an_order": count_ordered,
             "count_followed_by_none": count_not,
             "count_needed_of_each_kind": MIN_ROWS_OF_A_KIND,
-            "is_eligible": outcomes.is_learnable(labelled) and not snapshot.empty,
+            "is_eligible": is_learnable(labelled) and not snapshot.empty,
         }
         settings: dict[str, Any] = {
             "horizon_days": HORIZON_DAYS,

@@ -10,10 +10,10 @@ from typing import Any, ClassVar
 
 import pandas as pd
 
-from ml_tasks.churn.outcomes import is_learnable
 from ml_tasks.customers import chance
 from ml_tasks.customers.chance import ChanceModel
 from ml_tasks.customers.known import HORIZON_DAYS, Known
+from ml_tasks.customers.learnable import is_learnable
 from ml_tasks.evaluation.bias import BiasFigures
 from ml_tasks.evaluation.contest import HIGHER, LOWER
 from ml_tasks.evaluation.plots import lines

@@ -1,4 +1,4 @@
-"""What churn needs to be told: enough customers who came back, and enough who did not."""
+"""What a chance of an order is learnt from: enough customers who came back, and who did not."""
 
 from __future__ import annotations
 
