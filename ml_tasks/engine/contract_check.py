@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ml_tasks.trained_model import canonical_json
 from perennial.contracts import STATUS_COLUMNS, ContractError, ScoreColumn, ScoreTable
 
 if TYPE_CHECKING:
@@ -62,12 +63,35 @@ def _array(series: pd.Series, column: ScoreColumn, table: ScoreTable) -> pa.Arra
     try:
         if series.dtype == "category":
             series = series.astype(object)
+        if column.data_type == "jsonb":
+            return pa.array([_json(value) for value in series], pa.string())
         values = pa.array(series, from_pandas=True)
+        if column.data_type.endswith("[]"):
+            return _cast_lists(values, column.data_type.removesuffix("[]"))
         return _cast(values, column.data_type)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
         raise ContractError(
             f"{where} is {series.dtype}, not {column.data_type}: {error}"
         ) from error
+
+
+def _json(value: object) -> str | None:
+    """A value as JSON with one spelling; None where there is none."""
+    return None if value is None else canonical_json(value)
+
+
+def _cast_lists(values: pa.Array, data_type: str) -> pa.Array:
+    """Lists whose elements have the type; an element may not be null."""
+    if pa.types.is_null(values.type):
+        return values.cast(pa.list_(_cast(pa.nulls(0), data_type).type))
+    if not pa.types.is_list(values.type):
+        raise pa.ArrowTypeError(f"holds {values.type}")
+    elements = _cast(values.flatten(), data_type)
+    if elements.null_count:
+        raise pa.ArrowInvalid(f"holds {elements.null_count} null elements")
+    lengths = pc.fill_null(pc.list_value_length(values), 0)
+    offsets = pa.concat_arrays([pa.array([0], pa.int32()), pc.cumulative_sum(lengths)])
+    return pa.ListArray.from_arrays(offsets.cast(pa.int32()), elements, mask=pc.is_null(values))
 
 
 def _cast(values: pa.Array, data_type: str) -> pa.Array:

@@ -248,10 +248,26 @@ def _blocks(rows: pa.Table) -> Iterator[pa.Table]:
 
 
 def _csv(rows: pa.Table) -> bytes:
+    for number, column in enumerate(rows.columns):
+        if pa.types.is_list(column.type):
+            text = _array_literals(column.combine_chunks())
+            rows = rows.set_column(number, rows.column_names[number], text)
     sink = pa.BufferOutputStream()
     # text in quotes, null bare: COPY tells an empty text from a null by them
     pa_csv.write_csv(rows, sink, pa_csv.WriteOptions(include_header=False))
     return sink.getvalue().to_pybytes()
+
+
+def _array_literals(lists: pa.Array) -> pa.Array:
+    """Lists as Postgres spells arrays, `{"a","b"}`; null stays null."""
+    elements = lists.flatten().cast(pa.string())
+    for mark in ("\\", '"'):
+        elements = pc.replace_substring(elements, mark, f"\\{mark}")
+    quoted = pc.binary_join_element_wise('"', elements, '"', "")
+    lengths = pc.fill_null(pc.list_value_length(lists), 0)
+    offsets = pa.concat_arrays([pa.array([0], pa.int32()), pc.cumulative_sum(lengths)])
+    whole = pa.ListArray.from_arrays(offsets.cast(pa.int32()), quoted, mask=pc.is_null(lists))
+    return pc.binary_join_element_wise("{", pc.binary_join(whole, ","), "}", "")
 
 
 def _lock_of(question: str, as_of_date: date) -> str:

@@ -20,9 +20,9 @@ from expectations.gate import Summary
 from expectations.results import GateFailed
 from expectations.scores import gate_scores
 from ml_tasks.engine import publish as publish_module
-from ml_tasks.engine.publish import clean_superseded, publish
+from ml_tasks.engine.publish import checksum_in_force, clean_superseded, publish
 from ml_tasks.trained_model import TrainedModel
-from perennial import contracts
+from perennial import contract_yml, contracts, score_tables
 from perennial.settings import Settings
 from perennial.warehouse import connect
 from tests.commands import wait_until
@@ -128,6 +128,50 @@ def test_rows_arrive_as_they_were_given(home: Settings) -> None:
         "coin", MODEL.model_version, "a run", publication_id, "no order that counts", True
     )  # fmt: skip
     assert pointer == [(publication_id, date(2011, 9, 1), 500, {"churn": 500}, checksum)]
+
+
+LISTS = """
+sources:
+  - name: scores
+    config: {meta: {question: lists, kind: rules}}
+    tables:
+      - name: lists
+        description: Lists. One row per product_id.
+        config: {meta: {entity: covariate}}
+        columns:
+          - {name: covariate, data_type: text, description: Key.}
+          - {name: product_ids, data_type: "text[]", description: Texts.}
+          - {name: shares, data_type: "double precision[]", description: Numbers.}
+          - {name: why, data_type: jsonb, description: Anything.}
+"""
+
+
+def test_arrays_and_json_arrive_as_they_were_given(home: Settings) -> None:
+    contract = contract_yml.parse(LISTS, "lists", contract_yml.doc_blocks(contracts.SCORES))
+    odd = ["plain", 'with "quotes"', "a, comma", "back\\slash", "{braces}", "", "null"]
+    rows = pd.DataFrame(
+        {
+            "covariate": ["a", "b", "c"],
+            "product_ids": [odd, [], None],
+            "shares": [[0.1 + 0.2, 1e-300], None, [-0.0]],
+            "why": [{"of": ["x"], "n": 1}, [1, 2], None],
+            "score_status": "scored",
+            "score_reason": None,
+        }
+    )
+    with connect(home, "perennial") as connection:
+        connection.execute("set role perennial")
+        connection.execute(score_tables.creation(contract.tables[0]))
+    summary = publish(home, [{"lists": rows}], contract, AS_OF, MODEL, "lists")
+    with connect(home, "scorer") as connection:
+        found = connection.execute(
+            "select product_ids, shares, why from scores.lists order by covariate"
+        ).fetchall()
+        assert checksum_in_force(connection, contract, AS_OF) == summary["checksum"]
+    assert found == list(rows[["product_ids", "shares", "why"]].itertuples(index=False, name=None))
+    with pytest.raises(contracts.ContractError, match="holds 3 null elements"):
+        publish(home, [{"lists": rows.assign(product_ids=[["a", None]] * 3)}], contract, AS_OF,
+                MODEL, "lists")  # fmt: skip
 
 
 def test_equal_rows_have_equal_checksums_whatever_the_run_and_the_order(home: Settings) -> None:
