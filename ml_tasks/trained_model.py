@@ -8,6 +8,10 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
+# Name of a model of which nothing could be learnt; its parameter `reason` says why. No row that it
+# makes has a number.
+NO_MODEL = "no_model"
+
 
 @dataclass(frozen=True)
 class TrainedModel:

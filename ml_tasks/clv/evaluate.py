@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,9 +18,10 @@ from ml_tasks.clv.outcomes import HORIZON_DAYS, YEAR_HORIZON_DAYS, is_learnable,
 from ml_tasks.customers import chance
 from ml_tasks.customers.known import Known
 from ml_tasks.evaluation import customer_groups, metrics, plots
-from ml_tasks.evaluation.comparison import Evaluation, clearly_better, means, told, untested
+from ml_tasks.evaluation.comparison import Evaluation, untested
 from ml_tasks.evaluation.contest import HIGHER
 from ml_tasks.evaluation.cuts import known_by
+from ml_tasks.evaluation.figures import Figure, rows
 
 MODEL = ValueModel.name
 YEAR_BASELINE = "repeat_of_last_365_days"
@@ -28,6 +29,8 @@ JUDGED_BY = (
     "gini", "total_error", "abs_total_error", "mean_absolute_error", "absolute_error_of_median",
     "interval_coverage", "buyers_coverage", "orders_gini", "orders_total_error",
 )  # fmt: skip
+SHOWN = {"gini": "gini {:.3f} against {:.3f}", "total_error": "total {:+.0%} against {:+.0%}"}
+OF_GROUPS = partial(figures_of.figures, horizon_days=HORIZON_DAYS)
 
 Said = dict[str, np.ndarray]
 
@@ -40,34 +43,43 @@ def evaluate(
     Args:
         known: What may be seen.
         labelled_year: Snapshots with known 365-day outcomes, whole dates.
-        said: What was told on past dates, see `chance.tell` with `past_dates.also`.
+        said: What was predicted on past dates, see `chance.tell` with `past_dates.also`.
         seed: Handed to the trees.
 
     Returns:
-        As `decide` says; the combination where there is no cut. The report tells how the year
-        ahead was met, too, once there are two years to tell it from.
+        As `decide` says; the combination where there is no cut. It has figures of the year ahead,
+        too, once there are two years to test on.
     """
-    rows: list[dict[str, Any]] = []
+    found: list[Figure] = []
+    gaps: dict[str, list[str]] = {}
     pictures: dict[str, bytes] = {}
-    served: dict[str, dict[str, Any]] = {}
-    for cut, test, predicted in _told(known, said):
-        rows += [_row(cut, name, test, one) for name, one in predicted.items()]
-        amounts = {name: one["spend"] for name, one in predicted.items()}
-        pictures = pictures or {
-            "gain.png": plots.gain(spend(test), amounts),
-            "deciles.png": plots.deciles(spend(test), amounts[MODEL]),
-        }
-        served = served or {name: _served(test, amount) for name, amount in amounts.items()}
-    if not rows:
+    for cut, test, predicted in _predicted(known, said):
+        for name, one in predicted.items():
+            found += rows(cut, name, _figures(test, one), len(test))
+        if not pictures:
+            amounts = {name: one["spend"] for name, one in predicted.items()}
+            pictures = {
+                "gain.png": plots.gain(spend(test), amounts),
+                "deciles.png": plots.deciles(spend(test), amounts[MODEL]),
+            }
+            customers = {name: _with_outcome(test, amount) for name, amount in amounts.items()}
+            of_groups, gaps = customer_groups.served(cut, customers, OF_GROUPS)
+            found += of_groups
+    if not found:
         return untested(MODEL)
-    found = decide(rows, year_ahead(known, labelled_year, seed), pictures)
-    return replace(found, report={**found.report, **served[found.winner]})
+    found += year_ahead(known, labelled_year, seed)
+    return decide(Evaluation(tuple(found), gaps=gaps, plots=pictures))
 
 
-def _told(
+def decide(tested: Evaluation) -> Evaluation:
+    """The combination wins, unless a baseline's Gini is better by more than its spread."""
+    return tested.decided(MODEL, BASELINES, "gini", HIGHER, JUDGED_BY, SHOWN)
+
+
+def _predicted(
     known: Known, said: pd.DataFrame
 ) -> list[tuple[pd.Timestamp, pd.DataFrame, dict[str, Said]]]:
-    """Of each cut, newest first: date, customers, spend and orders by model."""
+    """For each cut, newest first: date, customers, spend and orders by model."""
     if said.empty:
         return []
     evidence = past_dates.evidence_of(known, said)
@@ -98,39 +110,9 @@ def _of_cut(past: Known, asked: pd.DataFrame, evidence: pd.DataFrame) -> Said:
     return said | (learnt.spread.around(any_spend, mean) if learnt.spread else {})
 
 
-def _served(test: pd.DataFrame, amount: np.ndarray) -> dict[str, Any]:
-    """The newest cut's figures by group of customers, and gaps between groups."""
-    rows = test.assign(predicted_spend_amount_90d=amount, happened_spend_amount=spend(test))
-    told_of = partial(figures_of.figures, horizon_days=HORIZON_DAYS)
-    return customer_groups.as_report(customer_groups.by_group(rows, told_of))
-
-
-def decide(
-    rows: list[dict[str, Any]], year_rows: list[dict[str, Any]], pictures: dict[str, bytes]
-) -> Evaluation:
-    """The combination, unless a baseline sorts spend better by more than its spread over the cuts.
-
-    Args:
-        rows: A row per cut and model: `model` and the figures of JUDGED_BY.
-        year_rows: The same for the year ahead; reported, not judged.
-        pictures: Handed on.
-    """
-    figures = {name: means(rows, name, JUDGED_BY) for name in (MODEL, *BASELINES)}
-    baseline = max(BASELINES, key=lambda name: figures[name].get("gini", -1.0))
-    winner = baseline if clearly_better([baseline], MODEL, rows, "gini", HIGHER) else MODEL
-    ours, theirs = figures[MODEL], figures[baseline]
-    decision = (
-        f"{MODEL} {'gives way to' if winner == baseline else 'against'} {baseline}, the best of the"
-        f" simpler ones: gini {ours['gini']:.3f} against {theirs['gini']:.3f}, total"
-        f" {ours['total_error']:+.0%} against {theirs['total_error']:+.0%}"
-    )
-    return Evaluation(
-        winner=winner,
-        decision=decision,
-        metrics={**ours, **{f"baseline_{name}": value for name, value in theirs.items()}},
-        report={"decision": decision, "cuts": rows, "year_ahead": year_rows},
-        plots=pictures,
-    )
+def _with_outcome(test: pd.DataFrame, amount: np.ndarray) -> pd.DataFrame:
+    """Customers with what was predicted and what happened, as `figures_of` reads them."""
+    return test.assign(predicted_spend_amount_90d=amount, happened_spend_amount=spend(test))
 
 
 def _of_baseline(predicted: pd.DataFrame, days: int) -> Said:
@@ -140,8 +122,8 @@ def _of_baseline(predicted: pd.DataFrame, days: int) -> Said:
     }
 
 
-def year_ahead(known: Known, labelled_year: pd.DataFrame, seed: int) -> list[dict[str, Any]]:
-    """The year after the newest date whose year has passed, told from what was known on that date.
+def year_ahead(known: Known, labelled_year: pd.DataFrame, seed: int) -> list[Figure]:
+    """Figures `<metric>_365d` of the newest date whose year has passed; they decide nothing.
 
     Empty where no year has passed, or the shop had hardly been watched before, or there is
     nothing to train on.
@@ -168,23 +150,22 @@ def year_ahead(known: Known, labelled_year: pd.DataFrame, seed: int) -> list[dic
         },
     }
     return [
-        {**_head(cut, name, test), **told(_spend_figures(spend(test), one))}
+        figure
         for name, one in said.items()
+        for figure in rows(cut, name, _of_year(_spend_figures(spend(test), one)), len(test))
     ]
 
 
-def _row(cut: pd.Timestamp, model: str, test: pd.DataFrame, predicted: Said) -> dict[str, Any]:
+def _of_year(figures: Mapping[str, float]) -> dict[str, float]:
+    return {f"{metric}_{YEAR_HORIZON_DAYS}d": value for metric, value in figures.items()}
+
+
+def _figures(test: pd.DataFrame, predicted: Said) -> dict[str, float]:
     happened = test["outcome_count_orders"].to_numpy(dtype=float)
-    orders_figures = {
+    return _spend_figures(spend(test), predicted) | {
         "orders_gini": metrics.normalised_gini(happened, predicted["orders"]),
         "orders_total_error": metrics.total_error(happened, predicted["orders"]),
     }
-    spend_figures = _spend_figures(spend(test), predicted)
-    return {**_head(cut, model, test), **told(spend_figures), **told(orders_figures)}
-
-
-def _head(cut: pd.Timestamp, model: str, test: pd.DataFrame) -> dict[str, Any]:
-    return {"cut_date": f"{cut:%Y-%m-%d}", "model": model, "count_customers": len(test)}
 
 
 def _spend_figures(amount: np.ndarray, predicted: Said) -> dict[str, float]:

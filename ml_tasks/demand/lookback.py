@@ -13,7 +13,8 @@ from ml_tasks.demand import accuracy as demand
 from ml_tasks.demand.panel import Panel
 from ml_tasks.evaluation import metrics
 from ml_tasks.evaluation.bias import FIGURE
-from ml_tasks.evaluation.customer_groups import ALL, Group, standard_errors
+from ml_tasks.evaluation.customer_groups import Group, standard_errors
+from ml_tasks.evaluation.figures import ALL
 from ml_tasks.features.store import FeatureStore
 from ml_tasks.lookback.happened import params, score_table
 

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from ml_tasks.demand.backtest import Backtest
-from ml_tasks.demand.evaluate import judged_units
+from ml_tasks.demand.backtest import BLEND, Backtest
+from ml_tasks.demand.evaluate import forecast_at, judged_at
 from ml_tasks.evaluation import plots as pictures
 
 COUNT_PRODUCTS = 3
 SHOWN_WEEKS = 26
 
 
-def plots(tested: Backtest, report: dict[str, Any]) -> dict[str, bytes]:
-    """File name -> PNG; none where nothing was judged."""
-    judged = judged_units(tested, len(tested.origins) - 1) if report else None
+def plots(tested: Backtest) -> dict[str, bytes]:
+    """File name -> PNG of the newest origin; none where nothing was judged."""
+    if not tested.judged():
+        return {}
+    judged = judged_at(tested, forecast_at(tested, len(tested.origins) - 1))
     if judged is None:
         return {}
     pack = tested.panel.pack
-    history, actual, units = (judged[name] * pack for name in ("history", "actual", "units"))
-    heaviest = np.argsort(-judged["revenue"], kind="stable")[:COUNT_PRODUCTS]
+    history, actual, units = judged.history * pack, judged.actual * pack, judged.units[BLEND] * pack
+    heaviest = np.argsort(-judged.revenue, kind="stable")[:COUNT_PRODUCTS]
     is_inside = (actual >= units[..., 0]) & (actual <= units[..., 2])
     files = {
         f"forecast_{place}.png": pictures.forecast(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
-from ml_tasks.evaluation.contest import column_of
+from ml_tasks.evaluation.comparison import Evaluation
 
 # Predicted over actual, less 1, mean over the cuts. A budget or an order of goods stands an error
 # of some 15 %, which is also what the benchmarks ask of each cut's total; what is off by more than
@@ -25,23 +25,19 @@ FIGURE = "bias_rate"
 
 @dataclass(frozen=True)
 class BiasFigures:
-    """Where a question's report has what its models predicted in all, and what came.
+    """Metrics of an evaluation that say what a model predicted in all, and what came.
 
     Attributes:
-        predicted: Figure of a cut: a total, or a mean probability.
-        actual: Figure of a cut: the total, or the rate, that came; or empty: `predicted` is
-            predicted over actual, less 1.
-        rows: The report's entry with a row per cut, see `contest.cuts_of`.
+        predicted: Metric with a total, or a mean probability.
+        actual: Metric with the total, or the rate, that came; empty: `predicted` is predicted over
+            actual, less 1.
         is_rate: Whether they are shares of customers; a share is off by as much as the rarer side
             of it is.
-        count: Of a share: figure with the number of customers of a cut, where there is one.
     """
 
     predicted: str
     actual: str = ""
-    rows: str = "cuts"
     is_rate: bool = False
-    count: str = "count_customers"
 
 
 @dataclass(frozen=True)
@@ -58,7 +54,7 @@ class Bias:
 
     @property
     def mean(self) -> float:
-        """Mean over the cuts; NaN where none could be told."""
+        """Mean over the cuts; NaN if none has a bias."""
         return fmean(self.of_cuts) if self.of_cuts else math.nan
 
     @property
@@ -68,18 +64,18 @@ class Bias:
         return abs(self.mean) > least
 
 
-def bias_of(report: Mapping[str, Any], model_name: str, figures: BiasFigures) -> Bias:
-    """The bias of the model that training chose, on each cut that tells it.
+def bias_of(evaluation: Evaluation, figures: BiasFigures) -> Bias:
+    """The bias of the winner on each cut that has the figures, by rising date.
 
     Args:
-        report: Of the training.
-        model_name: As published.
+        evaluation: Of a training.
         figures: Of the question.
     """
-    rows = {**report, "cuts": report.get(figures.rows) or []}
+    rows = evaluation.rows(evaluation.winner)
+    counts = {row.cut: row.n for row in rows if row.metric == figures.predicted}
     of_cuts, variances = [], []
-    for _, cut in sorted(column_of(model_name, rows).figures.items()):
-        found = _of_cut(cut, figures)
+    for cut, values in sorted(evaluation.of(evaluation.winner).items()):
+        found = _of_cut(values, figures, counts.get(cut))
         if found is not None:
             of_cuts.append(found[0])
             variances.append(found[1])
@@ -95,9 +91,11 @@ def bias_of_rate(predicted: float, actual: float) -> float:
     return (predicted - actual) / rarer if rarer > 0 else math.nan
 
 
-def _of_cut(cut: Mapping[str, float], figures: BiasFigures) -> tuple[float, float] | None:
-    """Bias of one cut and its sampling variance, which of a total is not known: 0."""
-    predicted, actual = cut.get(figures.predicted), cut.get(figures.actual)
+def _of_cut(
+    values: Mapping[str, float], figures: BiasFigures, count_customers: int | None
+) -> tuple[float, float] | None:
+    """Bias of one cut and its sampling variance; 0 where that is not known, as of a total."""
+    predicted, actual = values.get(figures.predicted), values.get(figures.actual)
     if predicted is None or (figures.actual and actual is None):
         return None
     if actual is None:
@@ -107,25 +105,33 @@ def _of_cut(cut: Mapping[str, float], figures: BiasFigures) -> tuple[float, floa
     rarer = min(actual, 1 - actual)
     if rarer <= 0:
         return None
-    variance = actual * (1 - actual) / cut.get(figures.count, math.inf) / rarer**2
+    variance = actual * (1 - actual) / (count_customers or math.inf) / rarer**2
     return bias_of_rate(predicted, actual), variance
 
 
 def warnings(report: Mapping[str, Any], model_name: str, figures: BiasFigures | None) -> list[str]:
-    """A sentence where the bias is beyond the bound; none where it is not, or is not known."""
+    """A sentence if the bias of the published model is beyond the bound; else nothing.
+
+    Args:
+        report: Of a training.
+        model_name: As published.
+        figures: Of the question; None: it has none.
+    """
     if figures is None:
         return []
-    bias = bias_of(report, model_name, figures)
-    if not bias.is_beyond:
-        return []
+    bias = bias_of(Evaluation.from_report(report, model_name), figures)
+    return [_sentence(bias, model_name, figures)] if bias.is_beyond else []
+
+
+def _sentence(bias: Bias, model_name: str, figures: BiasFigures) -> str:
     count = len(bias.of_cuts)
     direction = "high" if bias.mean > 0 else "low"
     subject = "as many of the rarer outcome" if figures.is_rate else "what came in all"
-    return [
+    return (
         f"too {direction} on past dates: {model_name} predicted {1 + bias.mean:.2f} times"
         f" {subject} ({bias.mean:+.0%}, mean of {count} cut{'s' if count > 1 else ''}, bound"
         f" {MAX_BIAS_RATE:.0%}): read totals with care, see its card"
-    ]
+    )
 
 
 def with_warnings(
@@ -134,12 +140,11 @@ def with_warnings(
     """The report, with the bias and its warning where there is one."""
     if figures is None:
         return report
-    bias = bias_of(report, model_name, figures)
+    bias = bias_of(Evaluation.from_report(report, model_name), figures)
     if not bias.of_cuts:
         return report
-    told = warnings(report, model_name, figures)
     return {
         **report,
         FIGURE: {"mean": bias.mean, "of_cuts": list(bias.of_cuts), "bound": MAX_BIAS_RATE},
-        "warnings": [*report.get("warnings", []), *told],
+        "warnings": [*report.get("warnings", []), *warnings(report, model_name, figures)],
     }

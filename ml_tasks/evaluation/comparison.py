@@ -1,86 +1,196 @@
-"""What an out-of-time comparison hands back, for every question that makes one."""
+"""The result of an out-of-time evaluation, the same for every question."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from statistics import fmean
 from typing import Any
 
-from ml_tasks.evaluation import contest
+from ml_tasks.evaluation import contest, old_reports
+from ml_tasks.evaluation.contest import Column
+from ml_tasks.evaluation.figures import ALL, FIGURES, Figure
 
-Figures = dict[str, float]
+# A baseline says less (no season, no bounds), so its gain must be at least so much of the metric.
+LEAST_GAIN = 0.01
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What the cuts said.
+    """Figures of several models on past dates, and the model that they speak for.
 
     Attributes:
-        winner: Name of the model or baseline to publish.
+        figures: All figures, cut by cut.
+        winner: Model or baseline to publish, by its name in `figures`.
         decision: Why, in a sentence.
-        metrics: Means over the cuts; the baseline's begin with `baseline_`.
-        report: The decision, and one row per cut and model, as JSON.
+        metrics: Means over the cuts, one number per metric; the baseline's begin with `baseline_`.
+        gaps: Model -> a sentence for each group of customers that it serves unlike the others.
         plots: File name -> PNG of the newest cut.
     """
 
-    winner: str
-    decision: str
-    metrics: Figures = field(default_factory=dict)
-    report: dict[str, Any] = field(default_factory=dict)
+    figures: tuple[Figure, ...] = ()
+    winner: str = ""
+    decision: str = ""
+    metrics: dict[str, float] = field(default_factory=dict)
+    gaps: Mapping[str, Sequence[str]] = field(default_factory=dict)
     plots: dict[str, bytes] = field(default_factory=dict)
 
+    @property
+    def cuts(self) -> list[str]:
+        """Dates that some model was tested on, in the order of the figures."""
+        return list(dict.fromkeys(row.cut for row in self.figures))
 
-def untested(baseline: str) -> Evaluation:
-    """No past date to test on: a model that can't be tested is not used."""
-    decision = f"no past date to test a model on, so {baseline}"
-    return Evaluation(baseline, decision, report={"decision": decision, "cuts": []})
+    def rows(self, model: str, group: str = ALL) -> list[Figure]:
+        """Figures of a model, for everybody or a group of customers."""
+        return [row for row in self.figures if row.model == model and row.group == group]
 
+    def of(self, model: str, metrics: Collection[str] | None = None) -> dict[str, dict[str, float]]:
+        """Cut -> metric -> value of a model, for all customers or products; what was computed.
 
-def means(rows: Sequence[Mapping[str, Any]], model: str, figures: Sequence[str]) -> Figures:
-    """Mean over the cuts of a model's figures; one that could never be told is left out.
+        Args:
+            model: By its name in `figures`.
+            metrics: Only these; None: all.
+        """
+        found: dict[str, dict[str, float]] = {}
+        for row in self.rows(model):
+            if row.value is not None and (metrics is None or row.metric in metrics):
+                found.setdefault(row.cut, {})[row.metric] = row.value
+        return found
 
-    Args:
-        rows: From the report: `model` and figures, None or left out where a cut could not tell.
-        model: Whose.
-        figures: Which.
-    """
-    kept = {
-        name: [row[name] for row in rows if row["model"] == model and row.get(name) is not None]
-        for name in figures
-    }
-    return {name: math.fsum(values) / len(values) for name, values in kept.items() if values}
+    def values(self, model: str, metric: str) -> list[float]:
+        """A metric of a model on each cut where it was computed, in the order of the figures."""
+        return [cut[metric] for cut in self.of(model, [metric]).values()]
 
+    def mean(self, model: str, metric: str) -> float:
+        """Mean of a metric of a model over the cuts; NaN if no cut has it."""
+        values = self.values(model, metric)
+        return fmean(values) if values else math.nan
 
-# A model that tells less (no season, no bounds) has to be better by so much of its figure.
-LEAST_GAIN = 0.01
+    def means(self, metrics: Iterable[str], prefixes: Mapping[str, str]) -> dict[str, float]:
+        """Means over the cuts of several models; a metric that no cut has is left out.
 
+        Args:
+            metrics: Which.
+            prefixes: Model -> what the names of its metrics begin with.
+        """
+        found = {
+            f"{prefix}{metric}": self.mean(model, metric)
+            for model, prefix in prefixes.items()
+            for metric in metrics
+        }
+        return {name: value for name, value in found.items() if math.isfinite(value)}
 
-def clearly_better(
-    names: Iterable[str], than: str, rows: Sequence[Mapping[str, Any]], figure: str, better: str
-) -> list[str]:
-    """The models whose figure is better than another's beyond the spread over the cuts.
+    def best(self, models: Iterable[str], metric: str, better: str) -> str:
+        """The model whose mean is best; the first of equals, and if no cut tested any of them.
 
-    And by LEAST_GAIN at least: they take the place of one that tells more.
+        Args:
+            models: Their names; empty gives an empty name.
+            metric: Which metric.
+            better: contest.LOWER or contest.HIGHER.
+        """
+        sign = 1 if better == contest.HIGHER else -1
 
-    Args:
-        names: Whose.
-        than: The other.
-        rows: From the report: `cut_date`, `model` and figures.
-        figure: Which.
-        better: contest.LOWER or contest.HIGHER.
-    """
-    other = contest.column_of(than, {"cuts": rows})
-    return [
-        name
-        for name in names
-        for compared in contest.compare(
-            other, contest.column_of(name, {"cuts": rows}), {figure: better}
+        def rank(model: str) -> float:
+            mean = sign * self.mean(model, metric)
+            return -math.inf if math.isnan(mean) else mean
+
+        return max(models, key=rank, default="")
+
+    def column(self, model: str, metrics: Collection[str], name: str = "") -> Column:
+        """Figures of a model as `contest` compares them.
+
+        Args:
+            model: By its name in `figures`.
+            metrics: Which; a cut without any of them is left out.
+            name: Shown to people; empty: the model's.
+        """
+        return Column(name or model, self.of(model, metrics))
+
+    def is_clearly_better(self, model: str, than: str, metric: str, better: str) -> bool:
+        """Whether a metric is better by more than its spread over the cuts, and by LEAST_GAIN.
+
+        Args:
+            model: The model that would take the other's place.
+            than: The other.
+            metric: Which metric.
+            better: contest.LOWER or contest.HIGHER.
+        """
+        ours, theirs = (self.column(name, [metric]) for name in (model, than))
+        return any(
+            compared.says == contest.BETTER and compared.gain >= LEAST_GAIN
+            for compared in contest.compare(theirs, ours, {metric: better})
         )
-        if compared.says == contest.BETTER and compared.gain >= LEAST_GAIN
-    ]
+
+    def decided(
+        self,
+        model: str,
+        baselines: Iterable[str],
+        metric: str,
+        better: str,
+        metrics: Iterable[str],
+        shown: Mapping[str, str],
+    ) -> Evaluation:
+        """The evaluation with a winner: the model, unless the best baseline is clearly better.
+
+        Args:
+            model: What would be published.
+            baselines: The simple methods.
+            metric: It decides; see `is_clearly_better`.
+            better: contest.LOWER or contest.HIGHER.
+            metrics: Whose means become `metrics`, of the model and of the best baseline.
+            shown: Metric -> how the decision shows it, with places for both means.
+        """
+        baseline = self.best(baselines, metric, better)
+        gives_way = self.is_clearly_better(baseline, model, metric, better)
+        means = (
+            text.format(self.mean(model, name), self.mean(baseline, name))
+            for name, text in shown.items()
+        )
+        return replace(
+            self,
+            winner=baseline if gives_way else model,
+            decision=f"{model} {'gives way to' if gives_way else 'against'} {baseline}, the best of"
+            f" the simpler ones: {', '.join(means)}",
+            metrics=self.means(metrics, {model: "", baseline: "baseline_"}),
+        )
+
+    def of_groups(self, model: str) -> list[Figure]:
+        """Figures of a model by group of customers, on the newest cut that has any."""
+        found = [row for row in self.figures if row.model == model and row.group != ALL]
+        newest = max((row.cut for row in found), default="")
+        return [row for row in found if row.cut == newest]
+
+    def as_report(self) -> dict[str, Any]:
+        """The evaluation as entries of a training report, JSON.
+
+        Returns:
+            decision; used, the winner; warnings, its gaps; figures, a list [cut, model, group,
+            metric, value, n] each.
+        """
+        return {
+            "decision": self.decision,
+            "used": self.winner,
+            "warnings": list(self.gaps.get(self.winner, ())),
+            FIGURES: [list(row) for row in self.figures],
+        }
+
+    @classmethod
+    def from_report(cls, report: Mapping[str, Any], model_name: str) -> Evaluation:
+        """The figures, the winner and the decision of a stored report.
+
+        Args:
+            report: Of a training by this version or an earlier one.
+            model_name: As published; it counts where the report does not say `used`.
+        """
+        if old_reports.is_old(report):
+            figures, winner = old_reports.read(report, model_name)
+        else:
+            figures = [Figure(*row) for row in report.get(FIGURES, [])]
+            winner = report.get("used", model_name)
+        return cls(tuple(figures), winner, report.get("decision", ""))
 
 
-def told(figures: Mapping[str, float]) -> dict[str, float | None]:
-    """The figures as JSON: what could not be told (NaN, infinite) is None."""
-    return {name: float(value) if math.isfinite(value) else None for name, value in figures.items()}
+def untested(model: str) -> Evaluation:
+    """The evaluation of a shop that has no past date to test a model on."""
+    return Evaluation(winner=model, decision=f"no past date to test a model on, so {model}")

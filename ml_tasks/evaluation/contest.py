@@ -1,8 +1,8 @@
 """Champion against challenger: figures of the same cuts, and one rule that says how clear it is.
 
-A model can't be judged on outcomes that it has seen, and a challenger has seen the newest. So what
-is compared is how the two are made: each cut was told by a model that knew no more than was known
-on the cut. A difference counts if its mean over the cuts is beyond its spread over them.
+A model can't be tested on outcomes that it has seen, and a challenger has seen the newest. So the
+two recipes are compared: on each cut, a model that each recipe makes of what was known on that cut.
+A difference counts if its mean over the cuts is larger than its spread over them.
 """
 
 from __future__ import annotations
@@ -15,20 +15,17 @@ from typing import Any
 
 LOWER, HIGHER = "lower", "higher"  # which is better
 BETTER, WORSE, CLOSE = "better", "worse", "close"
-# What follows: the challenger serves, the champion stays, a person is asked.
+# What follows: the challenger scores, the champion stays, a person decides.
 PROMOTED, KEPT, WAITING = "promoted", "kept", "waiting"
-
-# From a report: cut date -> model -> figure -> value.
-Cuts = dict[str, dict[str, dict[str, float]]]
 
 
 @dataclass(frozen=True)
 class Column:
-    """One model's figures.
+    """The compared figures of one model.
 
     Attributes:
-        name: Of the model, as scores show it.
-        figures: Cut date -> figure -> value.
+        name: The model's published name.
+        figures: Cut date -> figure -> value; no cut without a figure.
     """
 
     name: str
@@ -57,61 +54,6 @@ class Comparison:
         if not abs(self.gain) > self.spread:
             return CLOSE
         return BETTER if self.gain > 0 else WORSE
-
-
-def cuts_of(report: Mapping[str, Any]) -> Cuts:
-    """The figures of each cut and model in a training report.
-
-    Args:
-        report: `cuts` holds rows with `cut_date` and either `model` and figures, or figures by
-            model.
-    """
-    found: Cuts = {}
-    for row in report.get("cuts", []):
-        by_model = {row["model"]: row} if "model" in row else row
-        cut = found.setdefault(str(row["cut_date"]), {})
-        for model, figures in by_model.items():
-            if isinstance(figures, Mapping):
-                cut[model] = {name: v for name, v in figures.items() if _is_figure(v)}
-    return found
-
-
-def column_of(name: str, report: Mapping[str, Any]) -> Column:
-    """The figures of the model that training chose.
-
-    Args:
-        name: Of the trained model: as the report calls it, or that and a suffix.
-        report: See `cuts_of`; `used` is there if the report has another name for it.
-    """
-    cuts = cuts_of(report)
-    wanted = report.get("used", name)
-    used = max(
-        (model for cut in cuts.values() for model in cut if wanted.startswith(model)),
-        key=len,
-        default="",
-    )
-    return Column(name, {cut: models[used] for cut, models in cuts.items() if used in models})
-
-
-def baseline_of(
-    report: Mapping[str, Any], names: Iterable[str], judged_by: Mapping[str, str]
-) -> Column:
-    """The baseline that is best by the mean of the first figure that is judged.
-
-    Args:
-        report: See `cuts_of`.
-        names: The baselines, as the report calls them.
-        judged_by: Figure -> LOWER or HIGHER.
-    """
-    columns = [column_of(name, report) for name in names]
-    figure, better = next(iter(judged_by.items()))
-    sign = 1 if better == HIGHER else -1
-
-    def mean(column: Column) -> float:
-        values = [figures[figure] for figures in column.figures.values() if figure in figures]
-        return sign * fmean(values) if values else -math.inf
-
-    return max(columns, key=mean)
 
 
 def compare(champion: Column, challenger: Column, judged_by: Mapping[str, str]) -> list[Comparison]:
@@ -193,7 +135,3 @@ def _mean(values: list[float | None]) -> float | None:
 
 def _text(value: float | None) -> str:
     return "–" if value is None else f"{value:.4f}"
-
-
-def _is_figure(value: object) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)

@@ -6,16 +6,16 @@ its bound and beyond what chance would make of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from datetime import date
 
 import numpy as np
 import pandas as pd
 
-from ml_tasks.evaluation.comparison import told
+from ml_tasks.evaluation.figures import ALL, Figure
+from ml_tasks.evaluation.figures import rows as rows_of
 
-ALL = "all"
 COUNT_COUNTRIES = 3
 NEW_DAYS = 90
 # Below so many rows a group's figures say nothing.
@@ -48,7 +48,7 @@ class Group:
     Attributes:
         name: As `groups` names it, or `all`.
         count: Rows in it.
-        values: Figure -> value; what could not be told is NaN.
+        values: Figure -> value; NaN where it cannot be computed.
         errors: Figure -> sampling error, see `standard_errors`.
         gaps: Figures that are too far from everybody else's -> that of everybody else.
     """
@@ -67,14 +67,32 @@ class Group:
         ]
 
 
-def as_report(found: Sequence[Group]) -> dict[str, Any]:
-    """Part of a training report: `groups`, a row each, and `warnings`, which open the card."""
-    return {
-        "groups": [
-            {"group": one.name, "count_customers": one.count, **told(one.values)} for one in found
-        ],
-        "warnings": [warning for one in found for warning in one.warnings()],
-    }
+def served(
+    cut: date,
+    customers: Mapping[str, pd.DataFrame],
+    figures: Figures,
+    metric_name: str = "{}",
+) -> tuple[list[Figure], dict[str, list[str]]]:
+    """How several models served groups of customers on a past date.
+
+    Args:
+        cut: The past date.
+        customers: Model -> rows as of `by_group`.
+        figures: What to compute from rows.
+        metric_name: Pattern of the metrics' names, where their horizon is not the evaluation's.
+
+    Returns:
+        The figures of each group but ALL, which the evaluation has; and model -> a line per gap.
+    """
+    found: list[Figure] = []
+    gaps: dict[str, list[str]] = {}
+    for model, rows in customers.items():
+        groups_ = by_group(rows, figures)
+        gaps[model] = [warning for one in groups_ for warning in one.warnings()]
+        for one in groups_[1:]:
+            values = {metric_name.format(name): value for name, value in one.values.items()}
+            found += rows_of(cut, model, values, one.count, one.name)
+    return found, gaps
 
 
 def by_group(rows: pd.DataFrame, figures: Figures) -> list[Group]:

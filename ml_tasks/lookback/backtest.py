@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from ml_tasks.evaluation.contest import column_of
+from ml_tasks.evaluation.comparison import Evaluation
 
 # A value may be so many spreads worse than the backtest's mean.
 LIMIT_SPREADS = 3.0
@@ -71,15 +69,10 @@ def expected(figure: str, of_cuts: list[float], standard_error: float) -> Expect
     return Expected(mean, spread, mean - reach if IS_MORE_BETTER[figure] else mean + reach)
 
 
-def of_cuts(report: Mapping[str, Any], model_name: str) -> dict[str, list[float]]:
-    """Each figure of a model on each cut of its report.
-
-    Args:
-        report: As `contest.cuts_of` reads it.
-        model_name: As published.
-    """
+def of_cuts(evaluation: Evaluation) -> dict[str, list[float]]:
+    """Each metric of the published model, on each cut that has it."""
     found: dict[str, list[float]] = {}
-    for figures in column_of(model_name, report).figures.values():
+    for figures in evaluation.of(evaluation.winner).values():
         for name, value in figures.items():
             found.setdefault(name, []).append(value)
     return found

@@ -19,6 +19,7 @@ from ml_tasks.engine.publish import publish
 from ml_tasks.engine.scoring import late_file_ids_of
 from ml_tasks.evaluation import customer_groups, trust
 from ml_tasks.evaluation.bias import FIGURE, bias_of
+from ml_tasks.evaluation.comparison import Evaluation
 from ml_tasks.evaluation.customer_groups import Group
 from ml_tasks.lookback import backtest, happened
 from ml_tasks.lookback.happened import Due
@@ -82,10 +83,11 @@ def backtest_of(report: Mapping[str, Any], one: Due) -> Mapping[str, list[float]
     asked = questions.load(one.question)
     if one.horizon_days != asked.tested_days:
         return {}
-    of_cuts = backtest.of_cuts(report, one.model_name)
+    evaluation = Evaluation.from_report(report, one.model_name)
+    of_cuts = backtest.of_cuts(evaluation)
     if asked.bias is None:
         return of_cuts
-    return {**of_cuts, FIGURE: list(bias_of(report, one.model_name, asked.bias).of_cuts)}
+    return {**of_cuts, FIGURE: list(bias_of(evaluation, asked.bias).of_cuts)}
 
 
 def judge(

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Any
 
-from ml_tasks.evaluation.contest import cuts_of
+from ml_tasks.evaluation.comparison import Evaluation
+from ml_tasks.evaluation.figures import ALL, FIGURES, Figure
 from ml_tasks.evaluation.trust import TRUST
 from ml_tasks.trained_model import TrainedModel
 from perennial import contracts
@@ -46,6 +47,7 @@ def model_card(
         *_section("Pictures", "\n\n".join(f"![{n}]({link(f'plots/{n}')})" for n in model.plots)),
         *_section("Learnt from", _data(model)),
         *_section("Parameters", _table(["parameter", "value"], _parameters(model, tags or {}))),
+        *_section("Group by group", _groups(model)),
         *_section("What the scores mean", _columns(question)),
         "The whole evaluation is in `report.json` beside this card.",
     ]
@@ -79,17 +81,39 @@ def _figures(model: TrainedModel) -> list[list[str]]:
 
 
 def _cuts(model: TrainedModel) -> str:
-    """A row per cut and model, a column per figure that any of them has."""
-    cuts = cuts_of(model.report)
-    names = list(
-        dict.fromkeys(n for cut in cuts.values() for figures in cut.values() for n in figures)
-    )
-    rows = [
-        [cut, name, *(f"{figures[n]:.4g}" if n in figures else "" for n in names)]
-        for cut, models in sorted(cuts.items())
-        for name, figures in models.items()
-    ]
-    return _table(["cut", "model", *names], rows)
+    """Tables of the figures of each cut and model; those with other metrics have one of their own.
+
+    Value has figures of 90 days, and others of a year.
+    """
+    by_test: dict[tuple[str, str], list[Figure]] = {}
+    for row in Evaluation.from_report(model.report, model.name).figures:
+        if row.group == ALL:
+            by_test.setdefault((row.cut, row.model), []).append(row)
+    by_metric: dict[str, list[list[Figure]]] = {}
+    for _, test in sorted(by_test.items(), key=lambda item: item[0][0]):
+        by_metric.setdefault(test[0].metric, []).append(test)
+    return "\n\n".join(_pivot(tests, "cut", "model") for tests in by_metric.values())
+
+
+def _groups(model: TrainedModel) -> str:
+    """A row per group of customers, with the figures of the newest cut."""
+    evaluation = Evaluation.from_report(model.report, model.name)
+    by_group: dict[str, list[Figure]] = {}
+    for row in evaluation.of_groups(evaluation.winner):
+        by_group.setdefault(row.group, []).append(row)
+    return _pivot(list(by_group.values()), "cut", "group")
+
+
+def _pivot(parts: list[list[Figure]], *labels: str) -> str:
+    """A row per part with its labels and count, a column per metric that any part has."""
+    metrics = list(dict.fromkeys(row.metric for part in parts for row in part))
+    rows = []
+    for part in parts:
+        known = {row.metric: f"{row.value:.4g}" for row in part if row.value is not None}
+        count = "" if part[0].n is None else f"{part[0].n:,}"
+        names = [getattr(part[0], label) for label in labels]
+        rows.append([*names, count, *(known.get(metric, "") for metric in metrics)])
+    return _table([*labels, "n", *metrics], rows)
 
 
 def _data(model: TrainedModel) -> str:
@@ -122,8 +146,20 @@ def _columns(question: str) -> str:
 
 
 def report_json(model: TrainedModel) -> str:
-    """The whole evaluation as JSON; what could not be judged is null."""
-    return json.dumps(_finite(model.report), indent=2, default=_plain)
+    """The whole evaluation as JSON, a line per figure; null where it cannot be computed."""
+    entries = (
+        f"\n  {json.dumps(name)}: {_entry(name, value)}"
+        for name, value in _finite(model.report).items()
+    )
+    return f"{{{','.join(entries)}\n}}"
+
+
+def _entry(name: str, value: Any) -> str:
+    if name == FIGURES and value:
+        lines = ",\n    ".join(json.dumps(row, default=_plain) for row in value)
+        return f"[\n    {lines}\n  ]"
+    # a line break inside a text is escaped, so these are those between entries
+    return json.dumps(value, indent=2, default=_plain).replace("\n", "\n  ")
 
 
 def judged_metrics(model: TrainedModel) -> dict[str, float]:

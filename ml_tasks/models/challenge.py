@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from ml_tasks import question as questions
 from ml_tasks.evaluation import contest
-from ml_tasks.evaluation.contest import KEPT, PROMOTED, WAITING, Column, baseline_of, column_of
+from ml_tasks.evaluation.comparison import Evaluation
+from ml_tasks.evaluation.contest import KEPT, PROMOTED, WAITING, Column
 from ml_tasks.models import champions, registry
 from ml_tasks.models import recipe as recipes
 from ml_tasks.models.champions import REFRESHED, RULE, Champion, ChampionError
@@ -265,16 +266,15 @@ def _columns(
     settings: Settings, question: str, champion: TrainedModel, challenger: TrainedModel
 ) -> dict[str, Column]:
     asked = questions.load(question)
-    reports = {
-        role: registry.report_of(settings, question, model.training_date, model.model_version)
-        for role, model in (("champion", champion), ("challenger", challenger))
-    }
-    columns = {
-        "champion": column_of(champion.name, reports["champion"]),
-        "challenger": column_of(challenger.name, reports["challenger"]),
-    }
-    if asked.baselines:
-        columns["baseline"] = baseline_of(reports["challenger"], asked.baselines, asked.contest)
+    columns = {}
+    for role, model in (("champion", champion), ("challenger", challenger)):
+        report = registry.report_of(settings, question, model.training_date, model.model_version)
+        evaluation = Evaluation.from_report(report, model.name)
+        columns[role] = evaluation.column(evaluation.winner, asked.contest, model.name)
+    metric, better = next(iter(asked.contest.items()))
+    baseline = evaluation.best(asked.baselines, metric, better)
+    if baseline:
+        columns["baseline"] = evaluation.column(baseline, asked.contest)
     return columns
 
 

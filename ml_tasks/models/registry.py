@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from ml_tasks.evaluation.contest import cuts_of
+from ml_tasks.evaluation.comparison import Evaluation
+from ml_tasks.evaluation.figures import ALL
 from ml_tasks.models import artefacts
 from ml_tasks.models.card import judged_metrics, model_card
 from ml_tasks.trained_model import TrainedModel
@@ -286,10 +287,11 @@ def _log_figures(client: MlflowClient, run_id: str, model: TrainedModel) -> None
         if len(text := json.dumps(value)) <= PARAMETER_MAX_CHARACTERS
     }
     of_cuts = [
-        Metric(f"cut/{figure}/{name}", value, 0, date.fromisoformat(cut).toordinal())
-        for cut, models in cuts_of(model.report).items()
-        for name, figures in models.items()
-        for figure, value in figures.items()
+        Metric(
+            f"cut/{row.metric}/{row.model}", row.value, 0, date.fromisoformat(row.cut).toordinal()
+        )
+        for row in Evaluation.from_report(model.report, model.name).figures
+        if row.group == ALL and row.value is not None
     ]
     means = [Metric(name, value, 0, 0) for name, value in judged_metrics(model).items()]
     for start in range(0, len(of_cuts), METRICS_AT_ONCE):

@@ -26,6 +26,7 @@ from perennial.settings import Settings
 from perennial.warehouse import connect
 from tests.commands import command, wait_for_question, wait_until
 from tests.conftest import StartHome
+from tests.planted_figures import report_of
 from tests.steps import rows, score_relations
 
 AS_OF = date(2024, 2, 10)
@@ -126,7 +127,7 @@ def planted(home: Settings, day: date, recipe: str, *gains: float) -> TrainedMod
         for model, own in ((MODEL, gain), (RECENCY, 0.0))
     ]
     parameters = {"recipe": recipe, "model": {"clock": {}}, "usual": {}}
-    model = TrainedModel(MODEL, day, parameters, report={"cuts": cuts})
+    model = TrainedModel(MODEL, day, parameters, report=report_of(cuts))
     return registry.add(home, "churn", model, {registry.RECIPE: recipe})
 
 

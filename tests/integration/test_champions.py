@@ -19,6 +19,7 @@ from ml_tasks.question import Question
 from ml_tasks.trained_model import TrainedModel
 from perennial.settings import Settings
 from perennial.warehouse import connect
+from tests.planted_figures import old_report_by_cut, old_report_by_model, report_of
 
 JUNE, JULY, AUGUST = (date(2011, month, 1) for month in (6, 7, 8))
 MONDAY = date(2011, 7, 11)
@@ -36,6 +37,8 @@ class Planted(Question):
     def __init__(self) -> None:
         self.gains = (0.20, 0.20)
         self.trained: list[date] = []
+        self.published_name = "planted"
+        self.report = report_of
 
     def train(self, training_date: date, store: object, seed: int) -> TrainedModel:
         self.trained.append(training_date)
@@ -45,7 +48,9 @@ class Planted(Question):
             for model, gain in (("planted", own), ("guess", 0.0))
         ]
         parameters = {"gains": list(self.gains), "known_by": str(training_date)}
-        return TrainedModel("planted", training_date, parameters, report={"cuts": rows})
+        return TrainedModel(
+            self.published_name, training_date, parameters, report=self.report(rows)
+        )
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +144,27 @@ def test_another_recipe_is_judged_on_the_cuts_of_the_champion(home, planted, nam
         "cut_date": "2011-03-01", "figure": "auc", "champion": pytest.approx(0.82),
         "challenger": pytest.approx(0.62 + gains[1]), "baseline": pytest.approx(0.62),
     }  # fmt: skip
+    assert "| auc | 2011-03-01 | 0.8200 |" in outcome["body"]
+
+
+@pytest.mark.parametrize(
+    ("report", "published_name"),
+    [(old_report_by_model, "planted"), (old_report_by_cut, "planted_extended")],
+    ids=["a row per cut and model", "a row per cut"],
+)
+@pytest.mark.parametrize(
+    ("gains", "decision"), [((0.30, 0.31), "promoted"), ((0.10, 0.11), "kept")]
+)
+def test_a_champion_of_an_earlier_version_contends(
+    home, planted, name, report, published_name, gains, decision
+):
+    planted.report, planted.published_name = report, published_name
+    champion = serving.champion_of(home, name, JULY)
+    assert champion.name == published_name
+    planted.report, planted.published_name, planted.gains = report_of, "planted", gains
+    outcome = contend(home, name, MONDAY)
+    assert outcome["decision"] == decision
+    assert f"champion ({published_name})" in outcome["body"]
     assert "| auc | 2011-03-01 | 0.8200 |" in outcome["body"]
 
 

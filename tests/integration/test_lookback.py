@@ -19,6 +19,7 @@ from ml_tasks.trained_model import TrainedModel
 from perennial import contracts
 from perennial.settings import Settings
 from perennial.warehouse import connect, read_frame
+from tests.planted_figures import report_of
 
 SCORED = date(2024, 3, 10)
 KNOWN = SCORED + timedelta(days=90)
@@ -85,7 +86,8 @@ def chance(home: Settings) -> pd.Series:
 def churn_model(auc: float, training_date: date) -> TrainedModel:
     steps = {"2023-06-01": -0.01, "2023-09-01": 0.0, "2023-12-01": 0.01}
     cuts = [{"cut_date": day, "model": "trees", "auc": auc + step} for day, step in steps.items()]
-    return TrainedModel("trees", training_date, {"auc": auc}, report={"cuts": cuts, TRUST: WORDS})
+    report = report_of(cuts, **{TRUST: WORDS})
+    return TrainedModel("trees", training_date, {"auc": auc}, report=report)
 
 
 def publish_churn(

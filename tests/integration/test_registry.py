@@ -26,6 +26,7 @@ from ml_tasks.trained_model import TrainedModel
 from perennial.settings import Settings
 from perennial.warehouse import connect
 from privacy import search
+from tests.planted_figures import report_of
 
 SEPTEMBER = TrainedModel(
     name="coin",
@@ -33,12 +34,13 @@ SEPTEMBER = TrainedModel(
     parameters={"seed": 7, "bounds": [0.5, 0.1 + 0.2], "nested": {"10": 1, "9": 2}, "text": "ü"},
     artefacts={"trees.ubj": bytes(range(256)), "weights.safetensors": b""},
     metrics={"auc": 0.8125, "undefined": float("nan")},
-    report={
-        "cuts": [
-            {"cut_date": "2011-06-01", "model": "coin", "auc": 0.75, "gini": float("nan")},
+    report=report_of(
+        [
+            {"cut_date": "2011-06-01", "model": "coin", "auc": 0.75, "gini": None},
             {"cut_date": "2011-03-01", "model": "coin", "auc": 0.875},
-        ]
-    },
+        ],
+        p_value=float("nan"),
+    ),
     plots={"calibration.png": b"\x89PNG"},
 )
 
@@ -81,11 +83,11 @@ def test_report_plots_and_card_are_kept_and_nothing_is_a_pickle(home):
         "trained_model.json", "trees.ubj", "weights.safetensors", "report.json", "data.json",
         "calibration.png", "model_card.md",
     }  # fmt: skip
-    assert '"gini": null' in files["report.json"].read_text()
+    assert '"p_value": null' in files["report.json"].read_text()
     card = files["model_card.md"].read_text()
     assert SEPTEMBER.model_version in card
     assert "| auc | 0.8125 |" in card
-    assert "| 2011-06-01 | coin | 0.75 |" in card
+    assert "| 2011-06-01 | coin |  | 0.75 |" in card
 
 
 def test_figures_of_each_cut_are_metrics_whose_step_is_the_day(home):
@@ -123,7 +125,8 @@ def test_a_challenger_is_not_found_by_date_alone(home):
     other = registry.add(home, "role", replace(SEPTEMBER, parameters={"seed": 8}))
     assert registry.find(home, "role", SEPTEMBER.training_date) == other
     report = registry.report_of(home, "role", SEPTEMBER.training_date, SEPTEMBER.model_version)
-    assert report["cuts"][0]["gini"] is None
+    assert report["figures"] == SEPTEMBER.report["figures"]
+    assert report["p_value"] is None
 
 
 def test_the_same_model_is_stored_once_and_another_beside_it(home):

@@ -7,17 +7,23 @@ import pytest
 
 from ml_tasks import question as questions_of
 from ml_tasks.evaluation import bias
-from ml_tasks.evaluation.bias import BiasFigures, bias_of, with_warnings
+from ml_tasks.evaluation.bias import Bias, BiasFigures, with_warnings
+from ml_tasks.evaluation.comparison import Evaluation
 from perennial.contracts import questions
+from tests.planted_figures import report_of
 
 TOTAL = BiasFigures("predicted", "came")
 RATE = BiasFigures("mean_probability", "rate", is_rate=True)
 
 
 def report(*cuts: dict[str, float], name: str = "m") -> dict[str, object]:
-    return {
-        "cuts": [{"cut_date": f"2024-0{n}-01", "model": name, **c} for n, c in enumerate(cuts, 1)]
-    }
+    return report_of(
+        [{"cut_date": f"2024-0{n}-01", "model": name, **c} for n, c in enumerate(cuts, 1)]
+    )
+
+
+def bias_of(told: dict[str, object], name: str, figures: BiasFigures) -> Bias:
+    return bias.bias_of(Evaluation.from_report(told, name), figures)
 
 
 def test_by_hand():
@@ -88,6 +94,15 @@ def test_the_report_says_it_beside_what_it_warned_of_before():
     assert found["warnings"][0] == "young"
     assert "too low" in found["warnings"][1]
     assert found["bias_rate"] == {"mean": -0.5, "of_cuts": [-0.5], "bound": bias.MAX_BIAS_RATE}
+
+
+def test_the_count_of_customers_says_how_much_is_chance():
+    """.3 of .2 came: of 20 customers as likely chance, of 20,000 not."""
+    cut = {"mean_probability": 0.3, "rate": 0.2}
+    few, many = (report({**cut, "count_customers": count}) for count in (20, 20_000))
+    assert bias_of(few, "m", RATE).standard_error == pytest.approx((0.2 * 0.8 / 20) ** 0.5 / 0.2)
+    assert bias.warnings(few, "m", RATE) == []
+    assert len(bias.warnings(many, "m", RATE)) == 1
 
 
 @pytest.mark.parametrize("question", questions())

@@ -17,7 +17,7 @@ from ml_tasks.customers.clock_trees import ClockTrees
 from ml_tasks.customers.known import Known
 from ml_tasks.engine.contract_check import checked
 from ml_tasks.evaluation import metrics
-from ml_tasks.evaluation.comparison import untested
+from ml_tasks.evaluation.comparison import Evaluation, untested
 from ml_tasks.trained_model import TrainedModel, canonical_json
 from perennial import contracts
 from tests.unit.planted_shop import plant, with_outcome
@@ -121,9 +121,9 @@ def test_a_model_read_back_from_json_and_files_scores_the_same(shop, trained, sc
 
 
 def test_report_and_metrics_are_plain_json(trained):
-    judged = {cut["model"] for cut in trained.report["cuts"]}
-    assert judged == {MODEL, *chance.MEMBERS, *BASELINES}
-    assert len({cut["cut_date"] for cut in trained.report["cuts"]}) == 3
+    tested = Evaluation.from_report(trained.report, trained.name)
+    assert {row.model for row in tested.figures} == {MODEL, *chance.MEMBERS, *BASELINES}
+    assert len(tested.cuts) == len(tested.of(MODEL)) == 3
     assert json.loads(canonical_json(trained.report)) == trained.report
     assert trained.metrics["log_loss"] < trained.metrics["baseline_log_loss"]
     assert all(png.startswith(b"\x89PNG") for png in trained.plots.values())

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from ml_tasks.churn import run as churn_run
-from ml_tasks.clv import before, past_dates, run, spread, tiers, year
+from ml_tasks.clv import before, columns, eligibility, past_dates, run, spread, tiers, year
 from ml_tasks.clv import model as clv
 from ml_tasks.clv.amounts import OrderAmounts
 from ml_tasks.clv.baselines import BASELINES, PRODUCTS, fit_process
@@ -18,7 +18,8 @@ from ml_tasks.customers import chance
 from ml_tasks.customers.known import Known
 from ml_tasks.engine.contract_check import checked
 from ml_tasks.evaluation import metrics
-from ml_tasks.evaluation.comparison import untested
+from ml_tasks.evaluation.comparison import Evaluation, untested
+from ml_tasks.evaluation.figures import rows
 from ml_tasks.trained_model import TrainedModel, canonical_json
 from perennial import contracts
 from tests.unit.planted_shop import plant, with_outcome
@@ -93,7 +94,7 @@ def test_the_chance_of_any_spend_is_on_its_level_and_ranks(scores, happened):
 def test_an_interval_of_nothing_says_why(scores):
     upper = scores["predicted_spend_amount_365d_upper"].round(2)
     notes = scores["predicted_spend_note"]
-    year, quarter = (run.MOST_SPEND_NOTHING.format(days=days) for days in (365, 90))
+    year, quarter = (columns.MOST_SPEND_NOTHING.format(days=days) for days in (365, 90))
     assert (notes[upper == 0] == year).all()
     is_quarter = (upper > 0) & (scores["predicted_spend_amount_90d_upper"].round(2) == 0)
     assert (notes[is_quarter] == quarter).all()
@@ -153,7 +154,8 @@ def test_a_model_read_back_from_json_and_files_scores_the_same(shop, trained, sc
 
 def test_report_is_plain_json(trained):
     assert json.loads(canonical_json(trained.report)) == trained.report
-    assert len({cut["cut_date"] for cut in trained.report["cuts"]}) == 3
+    tested = Evaluation.from_report(trained.report, trained.name)
+    assert len(tested.of(MODEL, run.QUESTION.contest)) == 3
     assert trained.metrics["gini"] > trained.metrics["baseline_gini"]
     assert trained.metrics["orders_gini"] > trained.metrics["baseline_orders_gini"]
     assert len(trained.plots) == 2
@@ -199,13 +201,19 @@ def test_expected_spend_is_expected_orders_times_what_is_left_of_an_order(shop):
     ],
 )
 def test_a_baseline_wins_only_where_it_is_clearly_better(ginis, winner):
-    rows = [
-        {**dict.fromkeys(JUDGED_BY, 0.1), "model": name, "cut_date": f"cut {k}",
-         "gini": {MODEL: 0.71, "pareto_nbd_x_gamma_gamma": gini}.get(name, 0.5)}
-        for k, gini in enumerate(ginis)
+    figures = [
+        figure
+        for month, gini in enumerate(ginis, start=1)
         for name in (MODEL, *BASELINES)
-    ]  # fmt: skip
-    assert decide(rows, [], {}).winner == winner
+        for figure in rows(
+            date(2021, month, 1),
+            name,
+            dict.fromkeys(JUDGED_BY, 0.1)
+            | {"gini": {MODEL: 0.71, "pareto_nbd_x_gamma_gamma": gini}.get(name, 0.5)},
+            n=100,
+        )
+    ]
+    assert decide(Evaluation(tuple(figures))).winner == winner
 
 
 def test_of_noise_everybody_is_expected_alike(shop, labelled, monkeypatch):
@@ -268,12 +276,12 @@ def test_the_year_ahead_is_tested_once_there_are_two_years():
     known_by = date(2023, 3, 1)
     labelled, year = (shop.labelled_snapshots(known_by, days) for days in (90, 365))
     known = Known.of(labelled, shop.snapshot(known_by), shop.shop_days(known_by))
-    ours, repeat, *products = year_ahead(known, year, seed=1)
-    assert (ours["model"], repeat["model"]) == (MODEL, YEAR_BASELINE)
-    assert {row["model"] for row in products} == set(PRODUCTS)
-    assert ours["cut_date"] == "2022-03-01"
-    assert ours["gini"] > repeat["gini"] + 0.05
-    assert abs(ours["total_error"]) < 0.35 < abs(repeat["total_error"])
+    tested = Evaluation(tuple(year_ahead(known, year, seed=1)))
+    assert {row.model for row in tested.figures} == {MODEL, YEAR_BASELINE, *PRODUCTS}
+    assert tested.cuts == ["2022-03-01"]
+    ours, repeat = (tested.of(name)["2022-03-01"] for name in (MODEL, YEAR_BASELINE))
+    assert ours["gini_365d"] > repeat["gini_365d"] + 0.05
+    assert abs(ours["total_error_365d"]) < 0.35 < abs(repeat["total_error_365d"])
 
 
 def test_a_shop_watched_for_less_than_half_a_year_says_nothing_of_a_year(shop, trained):
@@ -301,8 +309,8 @@ def test_a_year_is_told_from_the_seasons_seen_and_the_card_says_so(trained):
     repeat = happened["net_spend_amount_365d"]
     assert metrics.normalised_gini(amount, mean) > metrics.normalised_gini(amount, repeat)
     assert 0.75 < np.mean((lower <= amount) & (amount <= upper)) < 0.95
-    assert run.SEASON_NOT_SEEN in model.report["warnings"]
-    assert run.SEASON_NOT_SEEN not in trained.report["warnings"]
+    assert eligibility.SEASON_NOT_SEEN in model.report["warnings"]
+    assert eligibility.SEASON_NOT_SEEN not in trained.report["warnings"]
 
 
 def test_quantiles_are_those_of_what_came(scores, happened):
@@ -347,7 +355,7 @@ def test_spread_of_a_planted_law_is_found():
 
 
 def test_a_model_of_before_scores_as_it_did(trained, shop, scores):
-    now = run.restored(trained)
+    now = columns.restored(trained)
     trees = now.chance.clock
     amounts = now.amounts["trees"]
     spreads = {
@@ -549,10 +557,10 @@ def test_a_combination_of_before_goes_on_with_its_ratio(trained, shop):
     old = {**trained.parameters["model"]}
     del old["news"]
     snapshot = shop.snapshot(SCORED_DATE)
-    now = run.restored(trained).predict(snapshot)
+    now = columns.restored(trained).predict(snapshot)
     model = replace(trained, parameters={**trained.parameters, "model": old})
-    before_ = run.restored(model).predict(snapshot)
-    ratio = year.orders_over_quarter(run.restored(model).amounts, snapshot)
+    before_ = columns.restored(model).predict(snapshot)
+    ratio = year.orders_over_quarter(columns.restored(model).amounts, snapshot)
     level = np.exp(old["year_level"])
     expected = np.maximum(before_["spend_90"] * ratio * level, before_["spend_90"])
     assert before_["spend_365"].to_numpy() == pytest.approx(expected.to_numpy())

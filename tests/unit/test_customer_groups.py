@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -118,12 +120,16 @@ def test_a_gap_within_the_noise_of_a_group_is_none():
     assert count_found <= 0.12 * count_compared
 
 
-def test_a_report_opens_with_its_gaps_and_holds_no_nan():
+def test_figures_of_groups_hold_no_nan_and_gaps_are_told():
     rows = calibrated(2)
     rows["p"] = np.where(rows["country"] == "B", rows["p"] + 0.2, rows["p"])
     found = customer_groups.by_group(rows, lambda part: {**level(part), "auc": float("nan")})
-    report = customer_groups.as_report(found)
-    assert [row["group"] for row in report["groups"]] == [part.name for part in found]
-    assert {row["auc"] for row in report["groups"]} == {None}
-    (warning,) = report["warnings"]
+    figures, gaps = customer_groups.served(
+        date(2021, 6, 1), {"m": rows}, lambda part: {**level(part), "auc": float("nan")}, "{}_90d"
+    )
+    groups = [(part.name, part.count) for part in found if part.name != customer_groups.ALL]
+    assert [(row.group, row.n) for row in figures if row.metric == "mean_error_90d"] == groups
+    assert {row.value for row in figures if row.metric == "auc_90d"} == {None}
+    assert {(row.cut, row.model) for row in figures} == {("2021-06-01", "m")}
+    (warning,) = gaps["m"]
     assert "country: B" in warning

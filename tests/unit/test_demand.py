@@ -25,6 +25,7 @@ from ml_tasks.demand import (
     prices,
     reconcile,
     run,
+    score,
     smoothing,
 )
 from ml_tasks.demand import season as season_module
@@ -40,7 +41,10 @@ from ml_tasks.demand.panel import (
 )
 from ml_tasks.demand.season import season_of, without_outliers
 from ml_tasks.engine.contract_check import checked
-from ml_tasks.evaluation import bias
+from ml_tasks.evaluation import bias, trust
+from ml_tasks.evaluation.comparison import Evaluation
+from ml_tasks.evaluation.contest import LOWER
+from ml_tasks.evaluation.figures import rows as rows_of
 from ml_tasks.features.shards import WHOLE
 from ml_tasks.trained_model import TrainedModel, canonical_json
 from perennial import contracts
@@ -292,7 +296,7 @@ def test_young_products_of_a_shop_of_rarely_sold_ones_sell_at_its_rate(n_weeks, 
     first_week = np.where(units.any(axis=1), units.argmax(axis=1), -1)
     young = np.flatnonzero(first_week >= n_weeks - 8)
     rows = frame[frame["product_id"].isin([f"p{number:04d}" for number in young])]
-    assert rows[run.MEAN].sum() / 8 == pytest.approx(0.04 * len(young), rel=0.2)
+    assert rows[score.MEAN].sum() / 8 == pytest.approx(0.04 * len(young), rel=0.2)
     assert (rows["demand_units_p90"] == 0).all()
 
 
@@ -383,7 +387,7 @@ def test_quantiles_are_none_where_the_mean_leaves_no_room(expected, least, quant
 def test_contract_refuses_a_mean_above_the_upper_quantile(poisson_shop, trained, p90, is_kept):
     day = MONDAY + timedelta(days=7 * 100)
     frame = run.QUESTION.score(day, trained, poisson_shop[0])["demand"]
-    frame.loc[0, [*run.QUANTITIES, run.MEAN]] = [0.0, 0.0, p90, 0.04]
+    frame.loc[0, [*score.QUANTITIES, score.MEAN]] = [0.0, 0.0, p90, 0.04]
     if is_kept:
         checked(frame, TABLE)
     else:
@@ -916,9 +920,13 @@ def test_quantile_loss_agrees_with_plain_loops():
     ],
 )
 def test_simple_method_to_compare_with_is_the_one_that_did_best(naive, mean, simple):
-    figures = {"seasonal_naive": naive, "mean_8_weeks": mean}
-    report = {"methods": {name: {"wrmsse": np.mean(values)} for name, values in figures.items()}}
-    assert evaluate.best_simple(report) == simple
+    figures = [
+        figure
+        for name, values in (("seasonal_naive", naive), ("mean_8_weeks", mean))
+        for month, value in enumerate(values, start=1)
+        for figure in rows_of(date(2021, month, 4), name, {"wrmsse": value}, 10)
+    ]
+    assert Evaluation(tuple(figures)).best(model.SIMPLE, "wrmsse", LOWER) == simple
 
 
 def test_fewer_horizons_pull_weights_closer_to_equal_ones():
@@ -956,7 +964,7 @@ def test_scores_keep_the_contract_and_bands_their_promise(poisson_shop, trained)
     scored = frame[frame["score_status"] == "scored"]
     assert scored["product_id"].nunique() == 59
     assert scored["week_start_date"].min() == pd.Timestamp(MONDAY + timedelta(days=7 * 101))
-    assert (np.diff(scored[list(run.QUANTITIES)], axis=1) >= 0).all()
+    assert (np.diff(scored[list(score.QUANTITIES)], axis=1) >= 0).all()
     came = shop.units[:59, 101:109].ravel()
     inside = (came >= scored["demand_units_p10"]) & (came <= scored["demand_units_p90"])
     assert 0.74 < inside.mean() < 0.93
@@ -968,8 +976,8 @@ def test_product_without_a_recent_sale_says_so(poisson_shop, trained):
     frame = run.QUESTION.score(MONDAY + timedelta(days=7 * 100), trained, poisson_shop[0])["demand"]
     asleep = frame[frame["product_id"] == "p0059"]
     assert asleep["horizon_weeks"].tolist() == list(range(1, 9))
-    assert set(asleep["score_reason"]) == {run.ASLEEP}
-    assert asleep[[*run.QUANTITIES, run.MEAN, "method"]].isna().all(axis=None)
+    assert set(asleep["score_reason"]) == {score.ASLEEP}
+    assert asleep[[*score.QUANTITIES, score.MEAN, "method"]].isna().all(axis=None)
 
 
 def test_scores_follow_from_parameters_and_files_alone(poisson_shop, trained):
@@ -1015,7 +1023,7 @@ def _by_name(shop: Store, day: date, names: dict[str, str] | None = None) -> pd.
     frame = run.QUESTION.score(day, run.QUESTION.train(day, renamed, 7), renamed)["demand"]
     former = {new: old for old, new in names.items()}
     frame = frame.replace({"product_id": former}).set_index(["product_id", "horizon_weeks"])
-    return frame.sort_index()[[*run.QUANTITIES, run.MEAN]].astype(float)
+    return frame.sort_index()[[*score.QUANTITIES, score.MEAN]].astype(float)
 
 
 @pytest.mark.usefixtures("few_steps")
@@ -1122,20 +1130,23 @@ def test_card_says_what_a_young_shop_lacks(few_steps):
 
 def test_report_has_every_method_at_every_cut_and_pictures(trained):
     expected = {"blend", "blend_mean", *CANDIDATES, *model.SIMPLE}
-    assert len(trained.report["cuts"]) == backtest.COUNT_HORIZONS - 1
-    for cut in trained.report["cuts"]:
-        assert expected | {"cut_date"} == set(cut)
+    tested = Evaluation.from_report(trained.report, trained.name)
+    assert len(tested.cuts) == backtest.COUNT_HORIZONS - 1
+    for name in expected:
+        assert list(tested.of(name, ["wrmsse"])) == tested.cuts, name
     pictures = {f"forecast_{place}.png" for place in (1, 2, 3)} | {"coverage.png", "residuals.png"}
     assert set(trained.plots) == pictures
     assert all(content.startswith(b"\x89PNG") for content in trained.plots.values())
 
 
 def test_report_has_the_bias_of_what_is_published_at_every_cut(poisson_shop, trained):
-    found = bias.bias_of(trained.report, trained.name, run.QUESTION.bias)
+    tested = Evaluation.from_report(trained.report, trained.name)
+    found = bias.bias_of(tested, run.QUESTION.bias)
     assert len(found.of_cuts) == backtest.COUNT_HORIZONS - 1
     assert np.abs(found.of_cuts).max() < 0.15  # rates that never change
     assert not found.is_beyond
-    assert {row["model"] for row in trained.report[evaluate.TOTALS]} == {"blend", *model.SIMPLE}
+    models = {row.model for row in tested.figures if row.metric == evaluate.TOTAL_BIAS}
+    assert models == {"blend", *model.SIMPLE}
 
 
 @pytest.mark.usefixtures("few_steps")
@@ -1143,7 +1154,11 @@ def test_shop_that_sold_ever_less_is_warned_of_its_totals_though_nothing_is_judg
     rate = 0.3 * 0.93 ** np.arange(70)
     units = (np.random.default_rng(34).random((1_500, 70)) < rate).astype(float)
     trained = run.QUESTION.train(MONDAY + timedelta(days=7 * 70), Store(units), seed=7)
-    assert trained.report.get("cuts") is None  # no product sold in half of the weeks
+    tested = Evaluation.from_report(trained.report, trained.name)
+    assert tested.of("blend", evaluate.METRICS) == {}  # no product sold in half of the weeks
+    assert "No past date could test blend" in trust.in_words(
+        trained.report, "blend", run.QUESTION.contest, run.QUESTION.baselines, run.QUESTION.bias
+    )
     (warning,) = bias.warnings(trained.report, trained.name, run.QUESTION.bias)
     assert "too high" in warning
 

@@ -15,9 +15,11 @@ from ml_tasks.clv import figures as clv
 from ml_tasks.demand import lookback as demand
 from ml_tasks.demand.panel import Panel
 from ml_tasks.evaluation import metrics
+from ml_tasks.evaluation.comparison import Evaluation
 from ml_tasks.lookback import backtest
 from ml_tasks.lookback.happened import Due
 from ml_tasks.survival import figures as survival
+from tests.planted_figures import report_of
 
 
 def test_churn_by_hand():
@@ -169,16 +171,8 @@ def test_noise_seldom_alerts_and_a_model_that_has_decayed_does():
     assert decayed >= 285
 
 
-@pytest.mark.parametrize(
-    "cuts",
-    [
-        [{"cut_date": "1", "model": "m", "auc": 0.8}, {"cut_date": "1", "model": "b", "auc": 0.1},
-         {"cut_date": "2", "model": "m", "auc": 0.7}, {"cut_date": "3", "model": "m", "auc": None}],
-        [{"cut_date": "1", "m": {"auc": 0.8}, "b": {"auc": 0.1}},
-         {"cut_date": "2", "m": {"auc": 0.7}}],
-    ],
-    ids=["a row per model", "a model per key"],
-)  # fmt: skip
-def test_reports_of_either_form_are_read(cuts):
-    assert backtest.of_cuts({"cuts": cuts}, "m") == {"auc": [0.8, 0.7]}
-    assert backtest.of_cuts({}, "m") == {}
+def test_each_metric_of_the_published_model_is_read_on_each_cut():
+    rows = [("1", "m", 0.8), ("1", "b", 0.1), ("2", "m", 0.7), ("3", "m", None)]
+    report = report_of([{"cut_date": day, "model": name, "auc": auc} for day, name, auc in rows])
+    assert backtest.of_cuts(Evaluation.from_report(report, "m")) == {"auc": [0.8, 0.7]}
+    assert backtest.of_cuts(Evaluation.from_report({}, "m")) == {}

@@ -10,8 +10,21 @@ import pytest
 from ml_tasks.churn import run as churn_run
 from ml_tasks.customers import buying_clock
 from ml_tasks.engine.contract_check import checked
-from ml_tasks.survival import anchored, effects, evaluate, hazards, model, observations, run
+from ml_tasks.evaluation.comparison import Evaluation
+from ml_tasks.evaluation.figures import rows as rows_of
+from ml_tasks.survival import (
+    accuracy,
+    anchored,
+    effects,
+    evaluate,
+    hazards,
+    model,
+    observations,
+    of_the_shop,
+    run,
+)
 from ml_tasks.survival.curves import (
+    CURVE_COLUMNS,
     curves_by_group,
     extended,
     kaplan_meier,
@@ -213,7 +226,7 @@ def test_figures_agree_with_plain_loops():
     squares = [
         ((days[i] > t) - survival[i, t]) ** 2 for i in range(len(days)) for t in range(1, 41)
     ]
-    assert evaluate.integrated_brier(days, survival) == pytest.approx(np.mean(squares))
+    assert accuracy.integrated_brier(days, survival) == pytest.approx(np.mean(squares))
     expected = survival.sum(axis=1)
     right = pairs = 0.0
     for i in range(len(days)):
@@ -221,7 +234,7 @@ def test_figures_agree_with_plain_loops():
             if days[i] <= 40 and days[i] < min(days[j], 41):
                 pairs += 1
                 right += (expected[i] < expected[j]) + 0.5 * (expected[i] == expected[j])
-    assert evaluate.concordance(days, expected, 40) == pytest.approx(right / pairs)
+    assert accuracy.concordance(days, expected, 40) == pytest.approx(right / pairs)
 
 
 @pytest.mark.parametrize(
@@ -234,10 +247,13 @@ def test_figures_agree_with_plain_loops():
 )
 def test_cox_has_to_beat_the_baseline_on_both_figures(cox, is_better):
     baseline = {"concordance": 0.65, "integrated_brier": 0.2}
-    cut = {"cox": cox, "kaplan_meier_by_recency": baseline}
-    assert evaluate.is_better([cut]) is is_better
-    assert not evaluate.is_better([])
-    assert not evaluate.is_better([cut, {"kaplan_meier_by_recency": baseline}])
+    first, second = (
+        rows_of(date(2021, month, 1), "kaplan_meier_by_recency", baseline, 100) for month in (6, 1)
+    )
+    both = [*first, *rows_of(date(2021, 6, 1), "cox", cox, 100)]
+    assert evaluate.is_better(Evaluation(tuple(both))) is is_better
+    assert not evaluate.is_better(Evaluation())
+    assert not evaluate.is_better(Evaluation((*both, *second)))  # not fitted on one of the dates
 
 
 class Store:
@@ -308,8 +324,11 @@ def test_the_combination_is_used_and_says_what_it_is_made_of(trained):
     metrics = trained.metrics
     assert metrics["concordance"] > metrics["baseline_concordance"]
     assert metrics["integrated_brier"] < metrics["baseline_integrated_brier"]
-    (cut,) = trained.report["cuts"]
-    assert {"combined", "cox", "kaplan_meier_by_recency"} <= cut.keys()
+    tested = Evaluation.from_report(trained.report, trained.name)
+    assert len(tested.of("combined")) == len(tested.cuts) == 1
+    assert {"combined", "cox", "kaplan_meier_by_recency"} <= {row.model for row in tested.figures}
+    assert trained.report["horizon_days"] == 180
+    assert json.loads(canonical_json(trained.report)) == trained.report
 
 
 def test_day_90_is_churns_chance_to_the_last_digit(store, trained):
@@ -501,7 +520,9 @@ def test_planted_hazard_ratios_are_inside_their_intervals():
 
 def effects_of(frame: pd.DataFrame, hazard: np.ndarray, seed: int) -> pd.DataFrame:
     table, _ = fit_effects(observed(frame, hazard, 300, seed), ShopDays(str(DAY.date()), [1.0]))
-    rows = checked(run._effects(table), CONTRACT.table("survival_effects")).to_pandas()
+    rows = checked(
+        of_the_shop.rows_of_effects(table), CONTRACT.table("survival_effects")
+    ).to_pandas()
     assert len(rows) == len(effects.COVARIATES)
     ratios = rows[["hazard_ratio", "hazard_ratio_lower", "hazard_ratio_upper"]]
     assert ratios.max(axis=None) <= effects.MAX_RATIO
@@ -549,7 +570,9 @@ def test_absurd_effects_of_a_model_stored_before_cost_no_scores():
         ],
         columns=list(effects.EFFECT_COLUMNS),
     )
-    rows = checked(run._effects(stored), CONTRACT.table("survival_effects")).to_pandas()
+    rows = checked(
+        of_the_shop.rows_of_effects(stored), CONTRACT.table("survival_effects")
+    ).to_pandas()
     assert rows["score_status"].tolist() == ["not_scored", "scored", "not_scored"]
     assert rows["hazard_ratio"].notna().tolist() == [False, True, False]
 
@@ -619,14 +642,14 @@ def test_model_stored_before_strata_and_shop_days_still_scores(store):
         "cumulative_hazard": [0.01 * day for day in range(366)],
         "observed_days": 365,
     }
-    curves = pd.DataFrame({name: [0] for name in run.CURVE_COLUMNS}).assign(group_name="all")
+    curves = pd.DataFrame({name: [0] for name in CURVE_COLUMNS}).assign(group_name="all")
     stored = TrainedModel(
         "cox",
         date(2021, 6, 1),
         {},
         {
             run.MODEL_FILE: canonical_json(old).encode(),
-            run.CURVES_FILE: curves.to_json(orient="columns").encode(),
+            of_the_shop.CURVES_FILE: curves.to_json(orient="columns").encode(),
         },
     )
     frames = run.QUESTION.score(date(2021, 6, 10), stored, store)
