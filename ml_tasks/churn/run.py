@@ -22,7 +22,7 @@ from ml_tasks.customers import chance
 from ml_tasks.customers.chance import TREES_FILE, ChanceModel
 from ml_tasks.customers.clock_trees import ClockTrees
 from ml_tasks.customers.known import HORIZON_DAYS, Known, count_kinds
-from ml_tasks.customers.learnable import MIN_ROWS_OF_A_KIND
+from ml_tasks.customers.learnable import MIN_ROWS_OF_A_KIND, is_learnable
 from ml_tasks.evaluation.bias import BiasFigures
 from ml_tasks.evaluation.contest import HIGHER, LOWER
 from ml_tasks.evaluation.trust import COMBINED

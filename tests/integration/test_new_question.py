@@ -88,7 +88,7 @@ def need_events(root: Path) -> None:
         (
             "features/visits_facts.yml",
             "      meta: {entity: session,",
-            "      enabled: \"{{ 'events' in var('tables').split(',') }}\"\n"
+            "      enabled: \"{{ 'events' in env_var('PERENNIAL_DBT_TABLES', '').split(',') }}\"\n"
             "      meta: {needs: [events], entity: session,",
         ),
     ):
@@ -116,6 +116,12 @@ def named(path: Path) -> bool:
 
 def test_the_questions_run_from_contract_to_view(copy: Path) -> None:
     run(copy, PROGRAMS / "pytest", "-q", "-p", "no:cacheprovider", "tests/toys/walk.py")
+
+
+def test_the_questions_pass_the_suite_of_all_questions(copy: Path) -> None:
+    suite = "tests/integration/test_conformance.py"
+    toys = ("-k", " or ".join(QUESTIONS))
+    run(copy, PROGRAMS / "pytest", "-q", "-p", "no:cacheprovider", suite, *toys)
 
 
 @pytest.mark.parametrize("entity", ["customer", "product", "covariate"])
