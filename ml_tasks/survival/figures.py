@@ -20,5 +20,5 @@ def figures(rows: pd.DataFrame, horizon_days: int) -> dict[str, float]:
     probability = rows[f"order_probability_{horizon_days}d"]
     found = figures_of(has_ordered, probability, "order_rate")
     expected_days = rows["expected_days_to_next_order"].to_numpy(dtype=float)
-    del found["auc"]  # concordance says it
+    found.pop("auc", None)  # concordance says it; there is none without rows
     return {"concordance": metrics.concordance(days, expected_days, horizon_days), **found}

@@ -68,6 +68,13 @@ def test_survival_by_hand():
     assert found["concordance"] == pytest.approx(1.0)
 
 
+def test_survival_of_a_date_that_scored_nobody_can_not_be_judged():
+    names = ["order_probability_30d", "expected_days_to_next_order", "happened_days"]
+    found = survival.figures(pd.DataFrame(columns=names, dtype=float), 30)
+    assert list(found) == ["concordance"]
+    assert np.isnan(found["concordance"])
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_concordance_is_harrells(seed):
     random = np.random.default_rng(seed)
