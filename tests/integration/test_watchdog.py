@@ -16,12 +16,12 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from command.app import main
 from local import postgres
 from perennial import contracts
 from perennial.delivery import check_delivery
 from perennial.settings import REPOSITORY, Settings
 from perennial.warehouse import connect
-from perennial.watchdog.__main__ import main
 from perennial.watchdog.look import look
 from tests.commands import wait_until
 from tests.conftest import StartHome
@@ -126,14 +126,14 @@ def watch(
     with pytest.MonkeyPatch.context() as patched, redirect_stdout(StringIO()) as printed:
         for name, value in environment(settings, fields).items():
             patched.setenv(name, value)
-        code = main([*arguments, "--now", now.isoformat()])
+        code = main(["watch", *arguments, "--now", now.isoformat()])
     return code, printed.getvalue().splitlines()
 
 
 def command(settings: Settings, *arguments: str, **fields: str) -> tuple[int, list[str]]:
-    """`python -m perennial.watchdog`, as cron calls it: exit code, and what it printed."""
+    """`perennial watch`, as cron calls it: exit code, and what it printed."""
     done = subprocess.run(
-        [sys.executable, "-m", "perennial.watchdog", *arguments],
+        [sys.executable, "-m", "command", "watch", *arguments],
         cwd=REPOSITORY,
         env=os.environ | environment(settings, fields),
         capture_output=True,

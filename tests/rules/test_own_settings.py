@@ -9,7 +9,17 @@ from perennial.settings import REPOSITORY
 OWN = {"time_zone", "currency"}
 ONE_READER = "perennial/shop.py"
 PACKAGES = (
-    *("dags", "docker", "expectations", "ingest", "local", "ml_tasks", "perennial", "plugins"),
+    *(
+        "command",
+        "dags",
+        "docker",
+        "expectations",
+        "ingest",
+        "local",
+        "ml_tasks",
+        "perennial",
+        "plugins",
+    ),
     "privacy",
 )
 
