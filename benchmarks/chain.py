@@ -113,7 +113,7 @@ def _command(home: Settings, *arguments: str, environment: Mapping[str, str] | N
     """A command of the home in a process of its own; one that fails ends the benchmark."""
     given = {f"PERENNIAL_{n.upper()}": str(getattr(home, n)) for n in home.model_fields_set}
     done = subprocess.run(
-        [sys.executable, "-m", "local", *arguments],
+        [sys.executable, "-m", "command", *arguments],
         cwd=REPOSITORY,
         env=os.environ | given | dict(environment or {}),
         capture_output=True,

@@ -17,9 +17,9 @@ from typing import NoReturn
 from health import REDIS, redis_url, secret
 from waiting import mark, wait_for_database, wait_for_init
 
+from command.errors import exit_code
 from dags.shared.pools import HEAVY_POOL
 from local import airflow, mlflow, postgres, programs, server_folder
-from local.__main__ import told
 from local.home import make_folders, one_at_a_time, private_file
 from local.run import POOL_TEXT, check_files, day_after_newest_order, parse_dates, score
 from oncall.alerts import routes
@@ -199,4 +199,4 @@ ROLES: dict[str, Callable[[Settings], int]] = {
 }
 
 if __name__ == "__main__":
-    sys.exit(told(main))
+    sys.exit(exit_code(main))

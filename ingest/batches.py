@@ -1,17 +1,12 @@
 """Batches: accepted, held or refused, by the gate or by a person; and what a build has taken in.
 
-Run by hand: `python -m ingest.batches accept | refuse | list [BATCH]`.
-
 A batch is what was landed together. A version of a file is in force while it is accepted; a file
 that only grew is in force in parts, each of them a version that continues the one before.
 """
 
 from __future__ import annotations
 
-import getpass
 import logging
-import re
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,9 +14,7 @@ import psycopg
 
 from ingest.files import LandingError
 from ingest.ledger import landing_transaction
-from oncall.alerts.tell import decided
-from perennial.settings import Settings, SettingsError
-from perennial.text import plain
+from perennial.settings import Settings
 from perennial.warehouse import connect
 
 log = logging.getLogger(__name__)
@@ -254,30 +247,3 @@ def batches(settings: Settings) -> list[tuple[Any, ...]]:
             order by batch_id desc
             """
         ).fetchall()
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Judge a batch by hand, or list them all."""
-    settings = Settings()
-    match arguments:
-        case ["list"]:
-            print(f"{'batch':>6} {'as of':<10} {'files':>6} {'landed':>11} {'rejected':>9}  status")
-            for batch_id, as_of_date, state, files, landed, rejected, reason in batches(settings):
-                counts = f"{files:>6} {landed:>11,} {rejected:>9,}"
-                print(f"{batch_id:>6} {as_of_date} {counts}  {state}: {plain(reason)}")
-        case ["accept" | "refuse" as verb, batch]:
-            if not re.fullmatch("[0-9]{1,18}", batch.strip()):
-                raise LandingError(f"BATCH={batch!r} is no batch: `make batches` lists them")
-            judge = accept if verb == "accept" else refuse
-            judge(settings, int(batch), f"{verb} by {getpass.getuser()}")
-            decided(settings, "accepted" if verb == "accept" else "refused")
-            print(f"batch {batch}: {verb}ed. The next build takes it into account (`make run`).")
-        case _:
-            raise SettingsError("say accept BATCH, refuse BATCH or list")
-    return 0
-
-
-if __name__ == "__main__":
-    from local.__main__ import told
-
-    sys.exit(told(lambda: main(sys.argv[1:])))

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from perennial import entities
-from perennial.contracts import (
+from perennial.contract_types import (
     CUSTOMER_KEY,
     KINDS,
     MONTH,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from psycopg import sql
 
-from perennial.contracts import KEY_COLUMNS, ScoreColumn, ScoreTable
+from perennial.contract_types import KEY_COLUMNS, ScoreColumn, ScoreTable
 
 
 def creation(table: ScoreTable) -> sql.Composed:

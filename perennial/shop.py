@@ -5,14 +5,12 @@ a word. So they are kept in the home (`shop.json`) and in its warehouse (`ops.sh
 nothing later has the home's own, and who sets another is refused. Everybody asks `own`.
 
 Change them on purpose: `make shop TIME_ZONE= CURRENCY=`; in containers
-`python -m perennial.shop --time-zone= --currency=`.
+`perennial shop --in-containers --new-time-zone= --new-currency=`.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -181,26 +179,3 @@ def _built_time_zone(connection: psycopg.Connection[Any]) -> str | None:
         " from '(?i)at time zone ''([^'']+)''')"
     ).fetchone() or (None,)
     return zone
-
-
-def main() -> int:
-    """Print the shop's own settings, or change them."""
-    parser = argparse.ArgumentParser(prog="python -m perennial.shop", description=__doc__)
-    parser.add_argument("--time-zone", default="")
-    parser.add_argument("--currency", default="")
-    arguments = parser.parse_args()
-    settings = Settings().model_copy(update={"time_zone": "", "currency": ""})
-    owner = shop_file(settings.home).get("source", settings.source)
-    settings = settings.model_copy(update={"source": owner})
-    mine = own(settings)
-    wanted = Own(arguments.time_zone or mine.time_zone, arguments.currency or mine.currency)
-    if wanted != mine:
-        change(settings, wanted)
-    print(described(settings))
-    return 0
-
-
-if __name__ == "__main__":
-    from local.__main__ import told
-
-    sys.exit(told(main))

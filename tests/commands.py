@@ -17,16 +17,15 @@ TIMEOUT_SECONDS = 900
 def command(
     settings: Settings,
     *arguments: str,
-    module: str = "local",
     environment: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """`python -m local ...`; whatever the home's settings were given, the process is given, too."""
+    """`perennial ...`; whatever the home's settings were given, the process is given, too."""
     given = {
         f"PERENNIAL_{name.upper()}": str(getattr(settings, name))
         for name in settings.model_fields_set
     }
     return subprocess.run(
-        [sys.executable, "-m", module, *arguments],
+        [sys.executable, "-m", "command", *arguments],
         cwd=REPOSITORY,
         env=os.environ | given | dict(environment or {}),
         capture_output=True,

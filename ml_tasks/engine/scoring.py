@@ -1,6 +1,6 @@
 """Score a question for a date: the model of its training date, the features, the publication.
 
-By hand: `python -m ml_tasks churn 2011-09-10`.
+By hand: `perennial score churn 2011-09-10`.
 """
 
 from __future__ import annotations

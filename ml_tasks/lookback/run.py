@@ -1,6 +1,6 @@
 """Judge what has become known by a date, publish it, and tell where a model did worse than tested.
 
-By hand: `python -m ml_tasks lookback 2011-09-10`.
+By hand: `perennial score lookback 2011-09-10`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Train a challenger and let it contend with the champion.
 
-By hand: `python -m ml_tasks train churn 2011-09-01`.
+By hand: `perennial train churn 2011-09-01`.
 """
 
 from __future__ import annotations

@@ -25,7 +25,8 @@ TABLES_ERRORS = (psycopg.ProgrammingError, psycopg.IntegrityError)
 # Our own errors are written to be shown: they name rules, tables and counts, never a row's values.
 GATES = "expectations"
 OWN_PACKAGES = {
-    *("dags", "expectations", "ingest", "local", "ml_tasks", "oncall", "perennial", "privacy"),
+    *("command", "dags", "expectations", "ingest", "local", "ml_tasks", "oncall", "perennial"),
+    "privacy",
 }
 MASK = "***"
 SECRET = re.compile(r"(?i)\b(password|passwd|pwd|secret|token|api_?key)(\s*[=:]\s*)\S+")

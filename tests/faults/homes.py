@@ -74,14 +74,14 @@ def empty_home() -> Iterator[Settings]:
 
 
 def start_apart(settings: Settings) -> subprocess.Popen[str]:
-    """`python -m local.postgres start`, in a process group of its own."""
+    """`perennial postgres start`, in a process group of its own."""
     fields = {
         "PERENNIAL_HOME": str(settings.home),
         "PERENNIAL_SOURCE": settings.source,
         "PERENNIAL_PG_PORT": str(settings.pg_port),
     }
     return subprocess.Popen(
-        [sys.executable, "-m", "local.postgres", "start"],
+        [sys.executable, "-m", "command", "postgres", "start"],
         cwd=REPOSITORY,
         env=os.environ | fields,
         stdout=subprocess.PIPE,

@@ -17,8 +17,8 @@ from jinja2.sandbox import SandboxedEnvironment
 from psycopg import sql
 from pydantic import ValidationError
 
+from command.batches import batch_number
 from dags.shared.dbt import PARTITION_DATE
-from ingest import batches
 from ingest.land import land
 from ml_tasks.models.serving import roll_back
 from perennial import contracts, sources
@@ -212,7 +212,7 @@ TYPED: dict[str, tuple[Callable[[Settings, str], object], tuple[type[Exception],
     "FILES=table:": (lambda s, text: land(s, DAY, f"table:{text}", "a run"), (ValueError,)),
     "FILES": (lambda s, text: land(s, DAY, text, "a run"), (ValueError,)),
     "AS_OF": (lambda s, text: read_day(text, "AS_OF"), (SettingsError,)),
-    "BATCH": (lambda s, text: batches.main(["accept", text]), (ValueError,)),
+    "BATCH": (lambda s, text: batch_number(text), (ValueError,)),
     "PERENNIAL_CURRENCY": (lambda s, text: Settings(currency=text), (ValidationError,)),
     "PERENNIAL_TIME_ZONE": (lambda s, text: Settings(time_zone=text), (ValidationError,)),
     "a run's partition key, on its way to dbt": (

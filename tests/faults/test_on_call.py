@@ -126,7 +126,7 @@ def test_a_task_whose_process_is_killed_for_good_is_told_once(home: Settings, po
 def test_a_paused_dag_is_named_by_the_watchdog_once(home: Settings, posts: Any) -> None:
     time.sleep(DUE_HOURS * 3600)  # what was landed is due now, and its build is paused
     for _ in range(2):
-        done = command(home, "--alert", module="oncall.watchdog")
+        done = command(home, "watch", "--alert")
         assert done.returncode == 1, done.stdout + done.stderr
     assert "critical: reporting.churn: UndefinedTable" in done.stdout
     assert "likely: paused in Airflow: build_warehouse" in done.stdout

@@ -40,7 +40,7 @@ class Make:
         self.log = settings.home / f"make-{time.monotonic_ns()}.log"
         with self.log.open("w") as file:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "local", *arguments],
+                [sys.executable, "-m", "command", *arguments],
                 cwd=REPOSITORY,
                 env=os.environ | fields,
                 stdout=file,

@@ -86,7 +86,7 @@ def settings(place: Path) -> Iterator[Settings]:
 
 
 def local(settings: Settings, port: int, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """`python -m local ...`, the shop's password and the messenger's in the environment."""
+    """`perennial ...`, the shop's password and the messenger's in the environment."""
     headers = {"Authorization": f"Basic {encoded(f'shop:{Shop.password}')}"}
     environment = {
         "PERENNIAL_FILES": f"http://127.0.0.1:{port}/orders_of_{{as_of_date}}/",

@@ -69,7 +69,7 @@ def test_the_watchdog_has_nothing_to_say_and_nothing_broke(
     home: Settings, first_run: subprocess.CompletedProcess[str]
 ) -> None:
     tomorrow = datetime.now(UTC) + timedelta(days=1)
-    done = command(home, "--now", tomorrow.isoformat(), module="oncall.watchdog")
+    done = command(home, "watch", "--now", tomorrow.isoformat())
     assert (done.returncode, done.stdout) == (
         0,
         f"well: 9 reporting views have what is due of {AS_OF}\n",

@@ -11,8 +11,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from command.app import main
 from dags.shared.alerts import alert, deadline_missed, run_failed, succeeded, tell_warnings
-from ingest import batches
 from local.home import free_port
 from oncall.alerts import routes
 from perennial.bootstrap import bootstrap
@@ -258,13 +258,13 @@ def test_a_held_batch_is_over_when_a_person_decides_and_not_before(
     alert(failed(GateFailed("batch 7 is held: raw.canonical__orders: 5 of 9 rows"), **gate))
     succeeded(seen(day="2024-03-02", **gate))  # another batch came through
     assert opened_titles(home) == ["land.gate_raw failed"]
-    batches.main([verb, "7"])
+    main([verb, "7"])
     assert opened_titles(home) == []
     assert [post["type"] for _, post in webhook.posts] == ["failure", "success"]
     assert webhook.posts[1][1]["title"] == (
         f"Perennial {word}: land.gate_raw failed (data-platform)"
     )
-    batches.main([verb, "7"])
+    main([verb, "7"])
     assert len(webhook.posts) == 2
 
 

@@ -141,7 +141,7 @@ def test_what_the_gate_of_rejects_finds_names_no_batch_and_no_table(
 def test_a_check_that_is_stopped_leaves_nothing(
     tmp_path: Path, number: signal.Signals, wait_seconds: float
 ) -> None:
-    command = [sys.executable, "-m", "local", "check-source", "--source=canonical"]
+    command = [sys.executable, "-m", "command", "check-source", "--source=canonical"]
     with (tmp_path / "said").open("w") as said:
         check = subprocess.Popen(
             [*command, f"--files={BASE}"],

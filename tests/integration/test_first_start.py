@@ -61,9 +61,9 @@ def clone(mode: int, user: str | None, name: str = "clone") -> Iterator[Path]:
 
 
 def run(verb: str, folder: Path, settings: Settings, user: str | None) -> tuple[int, str]:
-    """`python -m local.postgres` in that clone; its exit code and what it said."""
+    """`perennial postgres` in that clone; its exit code and what it said."""
     done = subprocess.run(
-        [python_of(user), "-m", "local.postgres", verb],
+        [python_of(user), "-m", "command", "postgres", verb],
         cwd=REPOSITORY,
         env={
             "PATH": os.environ["PATH"],

@@ -581,7 +581,7 @@ def test_a_corrected_file_outdates_the_one_that_was_held(home: Settings, tmp_pat
 
 def test_batches_are_judged_by_hand(home: Settings, tmp_path: Path):
     def by_hand(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "ingest.batches", *arguments]
+        command = [sys.executable, "-m", "command", *arguments]
         return subprocess.run(
             command, env=environment(home), cwd=REPOSITORY, capture_output=True, text=True
         )
@@ -591,7 +591,7 @@ def test_batches_are_judged_by_hand(home: Settings, tmp_path: Path):
     assert statuses(home) == ["accepted"]
     assert by_hand("refuse", batch).returncode == 0
     assert statuses(home) == ["refused"]
-    shown = by_hand("list").stdout.splitlines()
+    shown = by_hand("batches").stdout.splitlines()
     assert len(shown) == 2
     assert shown[1].split()[:6] == [batch, "2011-09-10", "1", "1", "1", "refused:"]
     wrong = by_hand("accept", "999999")

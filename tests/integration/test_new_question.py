@@ -70,7 +70,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if name.startswith(("session", "customer")):
             shutil.copy(TOYS / name, root / folder)
     for name, (entity, kind) in QUESTIONS.items():
-        run(root, sys.executable, "-m", "local", "new-question", name, entity, kind)
+        run(root, sys.executable, "-m", "command", "new-question", name, entity, kind)
     for name, folder in ADDED.items():  # in place of the empty skeleton of the visits' facts
         shutil.copy(TOYS / name, root / folder)
     need_events(root)

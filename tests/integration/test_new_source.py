@@ -55,7 +55,7 @@ def test_its_example_comes_to_what_its_lines_say(copy: Path) -> None:
     """By hand: 3 x 4.50, a guest's 8.00, 4.50 + 2 x 7.50; 2.95 of postage; 4.50 went back."""
     example = "dbt_project/models/staging/acme_shop/example"
     told = run(
-        *(copy, sys.executable, "-m", "local", "check-source"),
+        *(copy, sys.executable, "-m", "command", "check-source"),
         *("--source=acme_shop", f"--files={example}", "--currency=EUR"),
     )
     assert "give 3 orders of 2 customers (1 of a guest), revenue 41.00 EUR" in told

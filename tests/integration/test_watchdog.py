@@ -16,9 +16,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from command.app import main
 from local import postgres
 from oncall.delivery import check_delivery
-from oncall.watchdog.__main__ import main
 from oncall.watchdog.look import look
 from perennial import contracts
 from perennial.settings import REPOSITORY, Settings
@@ -126,14 +126,14 @@ def watch(
     with pytest.MonkeyPatch.context() as patched, redirect_stdout(StringIO()) as printed:
         for name, value in environment(settings, fields).items():
             patched.setenv(name, value)
-        code = main([*arguments, "--now", now.isoformat()])
+        code = main(["watch", *arguments, "--now", now.isoformat()])
     return code, printed.getvalue().splitlines()
 
 
 def command(settings: Settings, *arguments: str, **fields: str) -> tuple[int, list[str]]:
-    """`python -m oncall.watchdog`, as cron calls it: exit code, and what it printed."""
+    """`perennial watch`, as cron calls it: exit code, and what it printed."""
     done = subprocess.run(
-        [sys.executable, "-m", "oncall.watchdog", *arguments],
+        [sys.executable, "-m", "command", "watch", *arguments],
         cwd=REPOSITORY,
         env=os.environ | environment(settings, fields),
         capture_output=True,

@@ -9,8 +9,19 @@ from perennial.settings import REPOSITORY
 OWN = {"time_zone", "currency"}
 ONE_READER = "perennial/shop.py"
 PACKAGES = (
-    *("dags", "docker", "expectations", "ingest", "local", "ml_tasks", "oncall", "perennial"),
-    *("plugins", "privacy"),
+    *(
+        "command",
+        "dags",
+        "docker",
+        "expectations",
+        "ingest",
+        "local",
+        "ml_tasks",
+        "oncall",
+        "perennial",
+        "plugins",
+    ),
+    "privacy",
 )
 
 

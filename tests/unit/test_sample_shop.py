@@ -47,7 +47,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 def test_same_seed_gives_the_same_bytes_in_another_process(tmp_path):
     write(generate(seed=3, customers=200, days=100), tmp_path / "here")
-    command = [sys.executable, "-m", "ingest.sample_shop", str(tmp_path / "there")]
+    command = [sys.executable, "-m", "command", "sample-shop", str(tmp_path / "there")]
     command += ["--customers", "200", "--days", "100", "--seed", "3"]
     subprocess.run(command, check=True, cwd=Path(__file__).parents[2])
     assert len(files_of(tmp_path / "here")) == 4 * 3 + 1

@@ -14,9 +14,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from command.errors import exit_code
 from ingest.sample_shop import make_files
 from local import backup, home, postgres
-from local.__main__ import told
 from local.home import LASTING_SECRETS, prepare, whole_file
 from perennial.machine import REMEDIES
 from perennial.settings import REPOSITORY, Settings, SettingsError, shop_of
@@ -48,7 +48,7 @@ def raising(error: BaseException) -> Callable[[], int]:
 def test_what_a_user_can_mend_is_one_line_with_the_remedy(
     capsys: pytest.CaptureFixture[str], error: BaseException, says: str
 ) -> None:
-    assert told(raising(error)) == 1
+    assert exit_code(raising(error)) == 1
     printed = capsys.readouterr()
     assert printed.out == ""
     [line] = printed.err.splitlines()
@@ -59,11 +59,11 @@ def test_what_a_user_can_mend_is_one_line_with_the_remedy(
 def test_what_nobody_foresaw_keeps_its_traceback() -> None:
     assert errno.ESPIPE not in REMEDIES
     with pytest.raises(OSError, match="seek"):
-        told(raising(OSError(errno.ESPIPE, "Illegal seek")))
+        exit_code(raising(OSError(errno.ESPIPE, "Illegal seek")))
 
 
 def test_a_reader_that_has_enough_ends_a_command_without_a_word(tmp_path: Path) -> None:
-    command = f"{sys.executable} -m local logs | head -c 1; exit ${{PIPESTATUS[0]}}"
+    command = f"{sys.executable} -m command logs | head -c 1; exit ${{PIPESTATUS[0]}}"
     logs = tmp_path / "logs"
     logs.mkdir()
     for number in range(400):

@@ -12,9 +12,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from command.app import main
 from dags.shared.run import Run
-from ingest import batches
-from local.__main__ import main, told
 from perennial.days import read_day
 from perennial.settings import REPOSITORY, Settings, SettingsError
 
@@ -37,7 +36,7 @@ NASTY = [
     "x\ntouch ran",
 ]
 
-MADE = "-o {}/.made-from-lock -o .venv-bench/.made-from-lock --no-print-directory"
+MADE = "-o {0}/.made-from-lock -o {0}/perennial -o .venv-bench/.made-from-lock --no-print-directory"
 TAKES = {
     "run": ["SOURCE", "FILES", "SCHEDULE", "TIME_ZONE", "CURRENCY", "AS_OF", "AGAIN"],
     "backfill": [
@@ -170,13 +169,10 @@ WRONG_SETTINGS = [
 
 @pytest.fixture
 def assert_told(capsys: pytest.CaptureFixture[str]) -> Callable[..., None]:
-    """Run a command as its `python -m` does; it must fail with one plain line."""
+    """Run a command; it must fail with one plain line."""
 
-    def check(call: Callable[[], int], says: str) -> None:
-        try:
-            code = told(call)
-        except SystemExit as error:  # the parser's
-            code = error.code
+    def check(arguments: list[str], says: str) -> None:
+        code = main(arguments)
         out, err = capsys.readouterr()
         assert (bool(code), out) == (True, "")
         (line,) = err.splitlines()
@@ -196,10 +192,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize(("arguments", "says"), WRONG)
 def test_a_wrong_value_is_told_and_nothing_is_made(
-    arguments: list[str], says: str, home: Path, assert_told, monkeypatch
+    arguments: list[str], says: str, home: Path, assert_told
 ) -> None:
-    monkeypatch.setattr("sys.argv", ["local", *arguments])
-    assert_told(main, says)
+    assert_told(arguments, says)
     assert not home.exists()
 
 
@@ -209,15 +204,14 @@ def test_a_wrong_setting_is_told_and_nothing_is_made(
 ) -> None:
     for name, text in fields.items():
         monkeypatch.setenv(f"PERENNIAL_{name}", text)
-    monkeypatch.setattr("sys.argv", ["local", "run"])
-    assert_told(main, says)
+    assert_told(["run"], says)
     assert not home.exists()
 
 
 @pytest.mark.parametrize("batch", ["", "x", "-1", "1 or 1=1", "1.5", "9" * 30, "²"])
 @pytest.mark.parametrize("verb", ["accept", "refuse"])
 def test_a_batch_is_a_number(verb: str, batch: str, home: Path, assert_told) -> None:
-    assert_told(lambda: batches.main([verb, batch]), f"BATCH={batch!r}")
+    assert_told([verb, "--", batch], f"BATCH={batch!r}")
 
 
 def test_a_command_that_fails_has_no_traceback(home: Path) -> None:

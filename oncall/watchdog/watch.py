@@ -1,20 +1,15 @@
-"""Say what is wrong with the scores that readers see, a line a finding; exit 1 if anything is.
+"""Print what is wrong with the scores that readers see, a line a finding: `perennial watch`.
 
-A plain command for cron, apart from what it watches: it needs neither Airflow nor, to say so, the
-warehouse. With `--alert` findings are told as any other alert is: once, again after a day, and when
-they are over.
+It stands apart from what it watches: it needs neither Airflow nor, to report that, the warehouse.
+Findings can be sent as any other alert is: once, again after a day, and when they are over.
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import groupby
 
 import psycopg
-from pydantic import ValidationError
 
 from oncall.alerts import routes
 from oncall.alerts.causes import DATA_PLATFORM, WATCHDOG, Cause
@@ -23,29 +18,35 @@ from oncall.alerts.words import NO_CONNECTION, WAREHOUSE_GONE, cause_of
 from oncall.watchdog.findings import ALTERED, LOCKED_OUT, UNHELD, Finding
 from oncall.watchdog.look import Seen, look
 from oncall.watchdog.suspects import likely_cause
-from perennial.machine import refusal
-from perennial.settings import Settings, SettingsError, explained, shop_of
+from perennial.settings import Settings, SettingsError
 
-FOUND, WRONG = 1, 2
+FOUND = 1  # exit code
 SHARED = (NO_CONNECTION, WAREHOUSE_GONE)  # of tasks, too
 NOT_OF_A_DATE = (ALTERED, LOCKED_OUT, NO_CONNECTION, UNHELD)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Look once.
+def watch(settings: Settings, now: datetime, *, is_alert: bool) -> int:
+    """Look once, and print what was found.
+
+    Args:
+        settings: Of the home.
+        now: The moment as which it is judged, with a time zone.
+        is_alert: Send the findings, and their end, to those on call.
 
     Returns:
         0: all that is due is there; 1: it is not.
+
+    Raises:
+        SettingsError: If the home was never started with this version.
     """
-    parser = argparse.ArgumentParser(prog="python -m oncall.watchdog", description=__doc__)
-    parser.add_argument("--alert", action="store_true", help="tell findings, and their end")
-    parser.add_argument("--now", type=_moment, default=None, help="as if it were then, ISO 8601")
-    given = parser.parse_args(arguments)
-    settings = Settings()
-    shop = shop_of(settings.home)
-    settings = settings.model_copy(update={"source": shop}) if shop else settings
+    try:
+        return _watch(settings, now, is_alert)
+    except psycopg.Error as error:
+        raise SettingsError(f"{cause_of(error)}; `make run` brings the home up to date") from None
+
+
+def _watch(settings: Settings, now: datetime, is_alert: bool) -> int:
     routes.check(settings)
-    now = given.now or datetime.now(UTC)
     seen = look(settings, now)
     why = _why(settings, seen, now) if seen.findings or seen.first_until else None
     for finding in seen.findings:
@@ -58,14 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     elif not seen.findings:
         due = f"of {seen.due}" if seen.due else "(no date is due)"
         print(f"well: {seen.views} reporting views have what is due {due}")
-    if given.alert:
+    if is_alert:
         _tell(settings, seen.findings, why)
     return FOUND if seen.findings else 0
-
-
-def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _why(settings: Settings, seen: Seen, now: datetime) -> str | None:
@@ -105,21 +101,3 @@ def _cause(finding: Finding, why: str | None) -> Cause:
         blocks=(finding.about,) if is_view else (),
         likely=why,
     )
-
-
-if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (SettingsError, ValidationError) as error:
-        why = explained(error) if isinstance(error, ValidationError) else error
-        print(f"error: {why}", file=sys.stderr)
-        sys.exit(WRONG)
-    except OSError as error:
-        refused = refusal(error)
-        if refused is None:
-            raise
-        print(f"error: {refused}", file=sys.stderr)
-        sys.exit(WRONG)
-    except psycopg.Error as error:  # a home that this version was never started in
-        print(f"error: {cause_of(error)}; `make run` brings the home up to date", file=sys.stderr)
-        sys.exit(WRONG)
