@@ -31,6 +31,7 @@ from ml_tasks import question as questions
 from ml_tasks.features.store import FeatureStore
 from ml_tasks.models.serving import SEED
 from ml_tasks.trained_model import training_date_of
+from perennial import contracts
 from perennial.settings import REPOSITORY, Settings
 from perennial.warehouse import connect
 
@@ -38,7 +39,7 @@ SIZES = (5_000, 50_000, 500_000)
 SHOP_SEED = 21
 DAYS = 730
 DAY = START + timedelta(days=DAYS)
-QUESTIONS = ("churn", "clv", "survival", "demand")
+QUESTIONS = contracts.trained()
 
 console = Console()
 

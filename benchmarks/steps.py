@@ -130,7 +130,7 @@ DAILY: dict[str, Callable[[Task], None]] = {
     "gate rejects": _gate_rejects,
     "gate days": _gate_days,
     "gate features": _gate_features,
-    **{f"train {question}": partial(_train, question) for question in QUESTIONS},
+    **{f"train {question}": partial(_train, question) for question in contracts.trained()},
     **{f"score {question}": partial(_score, question) for question in QUESTIONS},
     **{f"publish {question}": partial(_publish, question) for question in QUESTIONS},
     "report": _report,
