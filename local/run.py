@@ -29,7 +29,7 @@ from oncall.delivery import (
     delivered_views,
     is_published,
     judged_view,
-    missing_questions,
+    not_offered,
 )
 from perennial import dbt, shop, sources
 from perennial.days import read_day
@@ -350,7 +350,7 @@ def print_delivery(settings: Settings, day: date) -> None:
         figures = escape(plain(shown))
         table.add_row(f"reporting.{delivered.view}", f"{delivered.rows:,}", figures)
     console.print(table)
-    for question, why in missing_questions(settings).items():
+    for question, why in not_offered(settings).items():
         console.print(f"Not offered: {question}, {why}.", highlight=False, soft_wrap=True)
 
 

@@ -23,7 +23,8 @@ class TrainedModel:
         parameters: What scoring needs as JSON: settings, coefficients, thresholds.
         artefacts: What scoring needs as files: file name -> bytes (JSON, UBJ or safetensors).
         metrics: Headline figures out of time, one number each.
-        report: The whole evaluation as JSON: tables per cut, beside the baseline.
+        report: The whole evaluation as JSON, see `Evaluation.as_report`, and what else its question
+            says.
         plots: File name -> PNG bytes.
         data: What training read: tables, count_rows, and first and last date and count of
             customers or products as far as they have any.

@@ -49,8 +49,8 @@ def check_delivery(settings: Settings, as_of_date: date) -> dict[str, int]:
 
 def delivered_views(settings: Settings, as_of_date: date) -> list[Delivered]:
     """What each reporting view has for a date; 0 rows where it has none."""
+    missing = not_offered(settings)
     with connect(settings, CHECKER) as connection:
-        missing = not_offered(connection)
         views = [
             _view(connection, f"{table.name}_history", table.headlines, as_of_date)
             for question in contracts.questions()
@@ -64,18 +64,10 @@ def delivered_views(settings: Settings, as_of_date: date) -> list[Delivered]:
         return views
 
 
-def missing_questions(settings: Settings) -> dict[str, str]:
+def not_offered(settings: Settings) -> dict[str, str]:
     """Questions that are not offered at this shop -> why."""
-    with connect(settings, CHECKER) as connection:
-        return not_offered(connection)
-
-
-def not_offered(connection: psycopg.Connection[Any]) -> dict[str, str]:
-    """Questions that are not offered at this shop -> why; as a reader finds it."""
-    rows = connection.execute(
-        "select question, why_not_offered from reporting.questions where not is_offered"
-    ).fetchall()
-    return dict(rows)
+    with connect(settings, "scorer") as connection:
+        return offers.why_not(connection)
 
 
 def judged_view(settings: Settings, as_of_date: date) -> Delivered:

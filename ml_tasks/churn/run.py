@@ -65,31 +65,23 @@ class Churn(Question):
             "seed": seed,
             "count_training_rows": len(labelled),
         }
-        eligibility = {
-            "training_date": str(training_date),
-            "one_customer_in": store.one_in,
-            **_eligibility(labelled, snapshot, shop_days),
-        }
+        eligibility = {"training_date": str(training_date), "one_customer_in": store.one_in}
+        eligibility |= _eligibility(labelled, snapshot, shop_days)
         if not eligibility["is_eligible"]:
-            reason = f"{TOO_FEW} known by {training_date}"
+            parameters["reason"] = reason = f"{TOO_FEW} known by {training_date}"
             report = {"decision": f"no model: {reason}", "eligibility": eligibility}
-            return TrainedModel(
-                NO_MODEL, training_date, {**parameters, "reason": reason}, report=report
-            )
+            return TrainedModel(NO_MODEL, training_date, parameters, report=report)
         known = Known.of(labelled, snapshot, shop_days)
         predicted = chance.tell(known, seed)
         tested = evaluate(known, predicted)
         model, combination = chance.fit(known, predicted, seed)
         is_combined = tested.winner == MODEL
         fitted: Fitted = model if is_combined else BASELINES[tested.winner](known)
+        usual = reasons.usual_of(fitted, known.snapshot)
         return TrainedModel(
             name=tested.winner,
             training_date=training_date,
-            parameters={
-                **parameters,
-                "model": fitted.parameters(),
-                "usual": reasons.usual_of(fitted, known.snapshot),
-            },
+            parameters={**parameters, "model": fitted.parameters(), "usual": usual},
             artefacts=model.artefacts() if is_combined else {},
             metrics=tested.metrics,
             report={

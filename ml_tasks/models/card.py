@@ -90,9 +90,12 @@ def _cuts(model: TrainedModel) -> str:
         if row.group == ALL:
             by_test.setdefault((row.cut, row.model), []).append(row)
     by_metric: dict[str, list[list[Figure]]] = {}
-    for _, test in sorted(by_test.items(), key=lambda item: item[0][0]):
+    for test in by_test.values():
         by_metric.setdefault(test[0].metric, []).append(test)
-    return "\n\n".join(_pivot(tests, "cut", "model") for tests in by_metric.values())
+    return "\n\n".join(
+        _pivot(sorted(tests, key=lambda test: test[0].cut), "cut", "model")
+        for tests in by_metric.values()
+    )
 
 
 def _groups(model: TrainedModel) -> str:

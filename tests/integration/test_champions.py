@@ -150,12 +150,16 @@ def test_another_recipe_is_judged_on_the_cuts_of_the_champion(home, planted, nam
 @pytest.mark.parametrize(
     ("report", "published_name"),
     [(old_report_by_model, "planted"), (old_report_by_cut, "planted_extended")],
-    ids=["a row per cut and model", "a row per cut"],
+    ids=["by_model", "by_cut"],
 )
 @pytest.mark.parametrize(
-    ("gains", "decision"), [((0.30, 0.31), "promoted"), ((0.10, 0.11), "kept")]
+    ("gains", "decision"),
+    [
+        pytest.param((0.30, 0.31), "promoted", id="better"),
+        pytest.param((0.10, 0.11), "kept", id="worse"),
+    ],
 )
-def test_a_champion_of_an_earlier_version_contends(
+def test_a_champion_with_an_old_report_contends(
     home, planted, name, report, published_name, gains, decision
 ):
     planted.report, planted.published_name = report, published_name
