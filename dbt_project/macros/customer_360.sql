@@ -36,8 +36,8 @@
 {%- endmacro %}
 
 {#
-    What the view selects, in the order of its columns: a view may only grow at its end, so the columns that are there
-    come first, as they are, and new ones after them.
+    What the view selects: columns of its own, then the questions'. In a home that has the view its columns keep their
+    places, see materialize_view.
 
     own: name -> expression of the columns that are no question's.
 #}
@@ -48,15 +48,7 @@
             {%- do wanted.update({name: one.table ~ '.' ~ column}) -%}
         {%- endfor -%}
     {%- endfor -%}
-    {%- set names = [] -%}
-    {%- if execute -%}
-        {%- set existing = load_cached_relation(this) -%}
-        {%- for column in (adapter.get_columns_in_relation(existing) if existing else []) -%}
-            {%- if column.name in wanted -%}{%- do names.append(column.name) -%}{%- endif -%}
-        {%- endfor -%}
-    {%- endif -%}
-    {%- for name in wanted if name not in names -%}{%- do names.append(name) -%}{%- endfor -%}
-    {%- for name in names %}
-    {{ wanted[name] }} as {{ name }}{{ ',' if not loop.last }}
+    {%- for name, expression in wanted.items() %}
+    {{ expression }} as {{ name }}{{ ',' if not loop.last }}
     {%- endfor -%}
 {%- endmacro %}
