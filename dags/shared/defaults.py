@@ -18,13 +18,6 @@ from perennial.settings import Settings
 
 _settings = Settings()
 
-# The closed vocabulary of tags; tests/rules refuses any other.
-IMPACTS = {
-    "impact:tier-1": "nothing is scored until it succeeds",
-    "impact:tier-2": "one question keeps its last scores until it succeeds",
-}
-STEPS = ("step:land", "step:build", "step:train", "step:score", "step:report", "step:erase")
-
 # Only what can pass by itself is tried again: a lost connection. A failed gate or a broken
 # contract fails at once. A task whose process was killed is tried again by Airflow in any case.
 ONLY_LOST_CONNECTIONS = ExceptionRetryPolicy(
@@ -60,8 +53,8 @@ def dag_defaults(
     The deadline counts from when a run was queued: runs have a date to score and no logical date.
 
     Args:
-        impact: One of IMPACTS.
-        step: One of STEPS.
+        impact: One of IMPACTS in tags.py.
+        step: One of STEPS in tags.py.
         waits: How long its runs may wait for a person.
         dates_at_once: Runs that may be under way side by side.
     """
