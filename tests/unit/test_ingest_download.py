@@ -94,7 +94,7 @@ def test_an_answer_that_broke_off_is_no_file(serve: Serve, tmp_path: Path, answe
 def test_an_answer_that_says_nothing_of_its_end_is_trusted_only_if_the_file_does(
     serve: Serve, tmp_path: Path
 ):
-    with pytest.raises(LandingError, match="neither how long it is nor where it ends"):
+    with pytest.raises(LandingError, match="neither the length nor the end of the file"):
         fetch(remote(serve(OK + b"\r\n" + BODY), "orders.csv"), tmp_path)
     packed = gzip.compress(BODY)
     whole = remote(serve(OK + b"\r\n" + packed), "orders.csv.gz")

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ingest import files as files_module
 from ingest.files import Content, LandingError, examine, find
 from ingest.reading import prepare, table_of
-from ingest.versions import Verdict, Version, judge
+from ingest.versions import Verdict, Version, compare
 from perennial import sources
 
 CANONICAL = sources.load("canonical")
@@ -206,11 +206,11 @@ OLD = version(1, "old")
     ],
 )
 def test_a_file_is_new_known_grown_or_changed(content, current, same, verdict):
-    assert judge("a", "csv", content, current, same) == verdict
+    assert compare("a", "csv", content, current, same) == verdict
 
 
 def test_a_parquet_file_never_counts_as_grown():
-    assert judge("a", "parquet", GREW, OLD, []) == Verdict(supersedes_file_id=1)
+    assert compare("a", "parquet", GREW, OLD, []) == Verdict(supersedes_file_id=1)
 
 
 # Names no reader or table knows -------------------------------------------------------------------
