@@ -2,6 +2,6 @@
 
 `origins` says on which past dates models are fitted anew and which dates they are asked about,
 `weights` how much each model counts, `levels` how far their means were off and what that says of
-the next one. `comparison.Evaluation` holds the figures of all models on past dates. All pure: arrays
-and frames in, numbers out.
+the next one. `comparison.Evaluation` holds the figures of all models on past dates. All pure:
+arrays and frames in, numbers out.
 """
