@@ -253,7 +253,7 @@ def test_ids_of_customers(home: Settings) -> None:
     attempts = Attempts(home, "ids of customers")
     for payload in PAYLOADS:
         for text in (payload, f"17850{payload}", f"{payload}17850"):
-            with suppress(PrivacyError):  # nobody has that key
+            with suppress(PrivacyError):  # no customer has that key
                 assert "a lamp" not in json.dumps(export_customer(home, text))  # 17850 bought it
             attempts.count += 1
     assert "a lamp" in json.dumps(export_customer(home, "17850"))

@@ -158,10 +158,10 @@ def shop(start_home: StartHome, tmp_path_factory: pytest.TempPathFactory) -> Tol
 def test_nobody_is_found_before_anything_is_done(shop: Told) -> None:
     before = shop.tables("raw", "vault", "marts", "features", "scores", "ops")
     for given, told in {
-        "C9999999": "nobody has that key",
-        shop.customer.lower(): "nobody has that key",
+        "C9999999": "no customer has that key",
+        shop.customer.lower(): "no customer has that key",
         "": "CUSTOMER is empty",
-        "' or true --": "nobody has that key",
+        "' or true --": "no customer has that key",
     }.items():
         for ask in (
             lambda key: erasure.erase(shop.settings, key, "me", REASON),

@@ -287,7 +287,7 @@ def test_a_number_is_erased_as_a_key_and_not_as_another_number(
     assert rows(shop, "select verified_at is not null from ops.erasures") == [(True,)]
     with pytest.raises(PrivacyError, match="was erased on"):
         erase(shop, "13085", "me", "asked for it")
-    with pytest.raises(PrivacyError, match="nobody has that key"):
+    with pytest.raises(PrivacyError, match="no customer has that key"):
         erase(shop, "17003", "me", "asked for it")
 
 
@@ -303,8 +303,8 @@ def keys_in_staging(settings: Settings) -> list[str]:
 HOLDS_AND_DIES = """
 import os, pathlib, signal, subprocess, sys
 from perennial.settings import Settings
-from privacy.erasure import _alone
-with _alone(Settings(home=pathlib.Path(sys.argv[1]))) as lock:
+from privacy.erasure import _locked
+with _locked(Settings(home=pathlib.Path(sys.argv[1]))) as lock:
     print(subprocess.Popen(["sleep", "60"], pass_fds=[lock], stdout=2).pid, flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 """
