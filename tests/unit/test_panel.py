@@ -202,7 +202,7 @@ def test_a_look_is_kept_and_the_final_shops_open_once(tmp_path: Path) -> None:
 
     look("tuning", "")
     assert looks.looks(log) == []
-    with pytest.raises(looks.SecondLookError, match="kept with its reason"):
+    with pytest.raises(looks.SecondLookError, match="needs a reason"):
         look("validation", "")
     look("validation", "combine | or choose")
     look("final", "")
