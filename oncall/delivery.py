@@ -1,4 +1,4 @@
-"""What a reader finds: the reporting views of a date, with the rights of `bi_reader` alone."""
+"""Read the reporting views of a date as a reader does, with no more rights than `bi_reader`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class DeliveryError(RuntimeError):
 
 @dataclass(frozen=True)
 class Delivered:
-    """One view's rows of a date, and its headline figures by label."""
+    """A view, its number of rows for a date, and its headline figures by label."""
 
     view: str
     rows: int
@@ -32,23 +32,23 @@ class Delivered:
 
 
 def check_delivery(settings: Settings, as_of_date: date) -> dict[str, int]:
-    """Rows of each reporting view for a date.
+    """Check that each reporting view has rows for a date, and return their number by view.
 
     Raises:
-        DeliveryError: If a view has none, or the newest date's views are older than `as_of_date`.
+        DeliveryError: If a view has none.
     """
-    found = {delivered.view: delivered.rows for delivered in delivered_views(settings, as_of_date)}
-    empty = [view for view, rows in found.items() if not rows]
+    rows_of = {view.view: view.rows for view in delivered_views(settings, as_of_date)}
+    empty = [view for view, rows in rows_of.items() if not rows]
     if empty:
         raise DeliveryError(
             f"no rows of {as_of_date} in reporting.{', reporting.'.join(empty)}: the question was "
             f"not published for that date; look at its score DAG and at ops.publications"
         )
-    return found
+    return rows_of
 
 
 def delivered_views(settings: Settings, as_of_date: date) -> list[Delivered]:
-    """What each reporting view has for a date; 0 rows where it has none."""
+    """Query each reporting view of the offered questions for a date; a view may have 0 rows."""
     with connect(settings, CHECKER) as connection:
         missing = not_offered(connection)
         views = [
@@ -57,7 +57,7 @@ def delivered_views(settings: Settings, as_of_date: date) -> list[Delivered]:
             if question not in missing
             for table in contracts.load(question).tables
         ]
-        # of one date, all of it
+        # customer_360 holds one date only; skip it if that date is later than `as_of_date`
         newest = connection.execute("select as_of_date from reporting.customer_360 limit 1")
         if any(of_view <= as_of_date for (of_view,) in newest):
             views.append(_view(connection, CUSTOMER_360, {}, as_of_date))
@@ -65,13 +65,13 @@ def delivered_views(settings: Settings, as_of_date: date) -> list[Delivered]:
 
 
 def missing_questions(settings: Settings) -> dict[str, str]:
-    """Questions that are not offered at this shop -> why."""
+    """Questions that are not offered at this shop, with the reason of each."""
     with connect(settings, CHECKER) as connection:
         return not_offered(connection)
 
 
 def not_offered(connection: psycopg.Connection[Any]) -> dict[str, str]:
-    """Questions that are not offered at this shop -> why; as a reader finds it."""
+    """The same over an open connection of a reader."""
     rows = connection.execute(
         "select question, why_not_offered from reporting.questions where not is_offered"
     ).fetchall()
@@ -79,7 +79,7 @@ def not_offered(connection: psycopg.Connection[Any]) -> dict[str, str]:
 
 
 def judged_view(settings: Settings, as_of_date: date) -> Delivered:
-    """What the lookback of a date judged; 0 rows where no horizon had ended."""
+    """Query the lookback figures of a date; 0 rows if no horizon had ended."""
     headlines = contracts.load(contracts.LOOKBACK).tables[0].headlines
     with connect(settings, CHECKER) as connection:
         return _view(connection, f"{MODEL_HEALTH}_history", headlines, as_of_date)
@@ -89,7 +89,7 @@ def _view(
     connection: psycopg.Connection[Any], view: str, headlines: dict[str, str], as_of_date: date
 ) -> Delivered:
     figures = sql.SQL(", ").join(
-        # expressions come from the contract, which is our own code
+        # the expressions are from the contract, not from users
         [sql.SQL("count(*)"), *(sql.SQL(expression) for expression in headlines.values())]
     )
     query = sql.SQL("select {} from {} where as_of_date = %s").format(
@@ -102,7 +102,7 @@ def _view(
 
 
 def is_published(settings: Settings, as_of_date: date) -> bool:
-    """Whether the date has all its publications, and nothing landed late touches it."""
+    """Whether all offered questions and the lookback are published, untouched by late files."""
     with connect(settings, "transformer") as connection:
         offered = offers.offered(connection)
         row = connection.execute(
