@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from command.app import main
-from dags.shared.alerts import alert, deadline_missed, run_failed, succeeded, tell_warnings
+from dags.shared.alerts import alert, alert_warnings, deadline_missed, run_failed, succeeded
 from local.home import free_port
 from oncall.alerts import routes
 from perennial.bootstrap import bootstrap
@@ -203,14 +203,14 @@ def test_warnings_are_told_one_by_one_and_end_when_the_gate_finds_them_no_more(
 ):
     monkeypatch.setenv("PERENNIAL_ALERT_URLS", webhook.url)
     few, drift = "raw.orders: 5 of 9 days", "ops.drift.country: 1 of 40 columns"
-    tell_warnings({"warnings": [few]}, seen())
-    tell_warnings({"warnings": [few]}, seen(day="2024-03-02"))
-    tell_warnings({"warnings": [few, drift]}, seen(day="2024-03-03"))
+    alert_warnings({"warnings": [few]}, seen())
+    alert_warnings({"warnings": [few]}, seen(day="2024-03-02"))
+    alert_warnings({"warnings": [few, drift]}, seen(day="2024-03-03"))
     succeeded(seen(day="2024-03-03"))  # the step succeeded, and warned
     assert [post["type"] for _, post in webhook.posts] == ["warning", "warning"]
     assert drift in webhook.posts[1][1]["message"]
-    assert "(1 more, told before and still open)" in webhook.posts[1][1]["message"]
-    tell_warnings({"warnings": []}, seen(day="2024-03-04"))
+    assert "(1 more, reported before and still open)" in webhook.posts[1][1]["message"]
+    alert_warnings({"warnings": []}, seen(day="2024-03-04"))
     assert webhook.posts[2][1]["title"] == (
         "Perennial recovered: score_churn.publish warns and 1 more (data-platform)"
     )
@@ -224,13 +224,13 @@ def test_a_gate_that_judged_nothing_ends_no_warning(home, webhook, monkeypatch):
     monkeypatch.setenv("PERENNIAL_ALERT_URLS", webhook.url)
     gate = {"dag_id": "land", "task_id": "gate_raw"}
     orders = "raw.canonical__orders: 5 of 9 rows"
-    tell_warnings({"warnings": [orders], "judged": ["raw.canonical__orders"]}, seen(**gate))
-    tell_warnings({"warnings": [], "judged": []}, seen(**gate))  # nothing was landed
+    alert_warnings({"warnings": [orders], "judged": ["raw.canonical__orders"]}, seen(**gate))
+    alert_warnings({"warnings": [], "judged": []}, seen(**gate))  # nothing was landed
     succeeded(seen(**gate))
-    tell_warnings({"warnings": [], "judged": ["raw.canonical__customers"]}, seen(**gate))
+    alert_warnings({"warnings": [], "judged": ["raw.canonical__customers"]}, seen(**gate))
     assert opened_titles(home) == ["land.gate_raw warns"]
     assert len(webhook.posts) == 1
-    tell_warnings({"warnings": [], "judged": ["raw.canonical__orders"]}, seen(**gate))
+    alert_warnings({"warnings": [], "judged": ["raw.canonical__orders"]}, seen(**gate))
     assert opened_titles(home) == []
     assert [post["type"] for _, post in webhook.posts] == ["warning", "success"]
 
@@ -336,7 +336,7 @@ def test_routes_by_severity_and_owner(home, webhook, monkeypatch, tmp_path):
     monkeypatch.setenv("PERENNIAL_ALERT_URLS", to("everybody"))
     alert(failed())
     alert(failed(GateFailed("reporting.clv has no rows"), dag_id="report"))
-    tell_warnings({"warnings": ["raw.orders: 5 of 9 days"]}, seen())
+    alert_warnings({"warnings": ["raw.orders: 5 of 9 days"]}, seen())
     assert [path for path, _ in webhook.posts] == ["/pager", "/analysts", "/everybody"]
     succeeded(seen(dag_id="report"))
     assert webhook.posts[-1][0] == "/analysts"
@@ -402,7 +402,7 @@ def test_webhook_that_answers_an_error_is_logged_without_its_secret(
     monkeypatch.setenv("PERENNIAL_ALERT_URLS", secret_url)
     with caplog.at_level(logging.INFO):
         alert(failed())
-    assert "number 1 (json) did not take it" in caplog.text
+    assert "number 1 (json) did not accept it" in caplog.text
     assert "s3cret" not in caplog.text
     assert recorded(home) == [(*ROW, False)]
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dags.shared.alerts import tell_warnings
+from dags.shared.alerts import alert_warnings
 from ml_tasks import question as questions
 from ml_tasks.drift import watch
 from ml_tasks.features.shards import WHOLE
@@ -113,9 +113,9 @@ def test_drift_is_told_and_replaced(
         ).fetchall()
     assert told == [("warning", False)]
 
-    tell_warnings({"warnings": warned}, task)
+    alert_warnings({"warnings": warned}, task)
     well = recorded(home, model, now, scores, "well")
-    tell_warnings({"warnings": well}, task)
+    alert_warnings({"warnings": well}, task)
     alert, recovery = (post for _, post in webhook.posts)
     assert alert["title"] == "Perennial warning: score_churn.score warns for 2024-03-10 (growth)"
     assert warning in alert["message"]

@@ -291,7 +291,7 @@ def test_a_warden_that_is_gone_is_missed(home):
     wait_until(lambda: watch(home)[0] == 1, 90)  # a server just started waits for its warden
     code, lines = watch(home)
     postgres.start(home)
-    told = "the process that ends long reads does not look on (it is not connected)"
+    told = "the process that ends long reads does not work (it is not connected)"
     assert (code, lines) == (1, [f"warning: reader_limit: {told}"])
     wait_until(lambda: watch(home)[0] == 0, 20)
 

@@ -21,8 +21,8 @@ from oncall.alerts.words import (
     NO_MEMORY,
     WAREHOUSE_GONE,
     cause_of,
-    everywhere,
     fingerprint,
+    shared_cause,
     table_in,
 )
 from perennial.settings import Settings, SettingsError
@@ -126,7 +126,7 @@ def test_a_cause_that_stays_tells_since_when_and_how_often():
         "  open since 2024-03-01 05:03 UTC, seen 12 times, by score_churn.publish, "
         "score_clv.publish" in body.splitlines()
     )
-    assert "(2 more, told before and still open)" in body
+    assert "(2 more, reported before and still open)" in body
     assert "Last good: not known: the warehouse does not answer" in body
 
 
@@ -213,7 +213,7 @@ def raised_from(cause: BaseException) -> BaseException:
     ],
 )
 def test_what_every_step_stands_on_is_one_cause_wherever_it_shows(error, expected):
-    assert everywhere(error) == expected
+    assert shared_cause(error) == expected
     if expected:
         assert failed(error, task_id="train").key == failed(error, dag_id="land").key
         assert failed(error).entry == expected
@@ -447,7 +447,7 @@ GIVEN_UP = (
         pytest.param(BY_SIGNAL, "", "most likely for want of memory", id="a kernel that is mute"),
         pytest.param(BY_SIGNAL.replace("KILL", "TERM"), "", "from outside (SIGTERM)", id="ended"),
         pytest.param(GIVEN_UP + BY_SIGNAL, "oom_kill 9", "API server", id="given up by Airflow"),
-        pytest.param('{"event": "training"}', "oom_kill 9", "whoever watched", id="all at once"),
+        pytest.param('{"event": "training"}', "oom_kill 9", "its supervisor", id="all at once"),
         pytest.param(None, "oom_kill 9", "try 3 never began", id="no log of this try"),
     ],
 )

@@ -112,4 +112,4 @@ def test_a_template_that_ends_for_want_of_memory_is_told_as_that() -> None:
     build = Build.__new__(Build)
     with pytest.raises(CosmosDbtRunError) as failure:
         build.handle_exception_dbt_runner(dbtRunnerResult(success=False, exception=jinja.value))
-    assert words.everywhere(failure.value) == words.NO_MEMORY
+    assert words.shared_cause(failure.value) == words.NO_MEMORY
