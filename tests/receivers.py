@@ -1,4 +1,4 @@
-"""Who is told, for real: an SMTP server and an HTTP server on loopback, as fixtures."""
+"""Real receivers of alerts: an SMTP server and an HTTP server on loopback, as fixtures."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def webhook() -> Iterator[SimpleNamespace]:
 
 @contextmanager
 def listening() -> Iterator[SimpleNamespace]:
-    """The same, for as long as it is asked for."""
+    """As `receiver`, for the duration of the block."""
     received = SimpleNamespace(posts=[], status=200)
 
     class Handler(BaseHTTPRequestHandler):

@@ -76,7 +76,7 @@ def score_relations() -> list[str]:
 def primary_keys(settings: Settings, schema: str) -> dict[str, list[str]]:
     """Columns of every table's primary key, as Postgres has them: [] where there is none."""
     with connect(settings, "transformer") as connection:
-        found = connection.execute(
+        rows = connection.execute(
             "select relname, array(select attname::text from unnest(conkey) with ordinality"
             " as key (number, position) join pg_attribute on attrelid = pg_class.oid"
             " and attnum = number order by position)"
@@ -84,4 +84,4 @@ def primary_keys(settings: Settings, schema: str) -> dict[str, list[str]]:
             " where relnamespace = %s::regnamespace and relkind = 'r'",
             [schema],
         ).fetchall()
-    return dict(found)
+    return dict(rows)

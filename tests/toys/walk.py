@@ -65,8 +65,8 @@ def test_a_customer_question_is_in_customer_360(home: Settings) -> None:
 
 
 def test_what_the_shop_has_not_sent_is_not_offered_and_holds_up_nothing(home: Settings) -> None:
-    found = dict(seen(home, "select question, why_not_offered from reporting.questions"))
-    assert found == dict.fromkeys((*OTHERS, "levels", "repurchase")) | {
+    reasons = dict(seen(home, "select question, why_not_offered from reporting.questions"))
+    assert reasons == dict.fromkeys((*OTHERS, "levels", "repurchase")) | {
         "visits": "no file of events was landed"
     }
     assert "visits" not in check_delivery(home, AS_OF)
