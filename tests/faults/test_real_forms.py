@@ -310,7 +310,9 @@ def test_a_real_form_is_read_or_told(form: Form, start_home: StartHome, tmp_path
         assert re.search(form.names, " ".join(messages)), messages or "neither read nor reported"
     _assert_it_adds_up(home, frames)
     ledger.record(
-        "real forms", form.title, "read" if not messages else f"reported: {' | '.join(messages)[:160]}"
+        "real forms",
+        form.title,
+        "read" if not messages else f"reported: {' | '.join(messages)[:160]}",
     )
 
 

@@ -140,7 +140,9 @@ def left(settings: Settings, place: Path) -> dict[str, dict[str, str]]:
         ended += [call("status"), call("backup", "--to", str(place / "backup"))]
     server.shutdown()
     return {
-        "what commands print": {str(done.args[3:]): f"{done.stdout}{done.stderr}" for done in ended},
+        "what commands print": {
+            str(done.args[3:]): f"{done.stdout}{done.stderr}" for done in ended
+        },
         "process lists": {command: command for command in processes.seen},
         "alerts": {str(number): text for number, text in enumerate(Shop.mail)},
         "tables": {name: dumped(settings, name) for name in DATABASES},

@@ -131,7 +131,7 @@ def test_dates_made_again_agree_with_a_shop_where_all_came_in_order(
         "two of a shop's files a month or four late, lines before their orders; orders in the hour "
         "that came twice and in the one there was not, at both sides of midnight on New Year's "
         "Eve, on the eve of a leap day; dates scored on 29 February and the day after",
-        f"ops.late_dates named exactly {len(touched)} question-dates; made again, all rows of marts, "
+        f"ops.late_dates named exactly {len(touched)} question-dates; rerun, all rows of marts, "
         "features, scores and reporting equal those of a shop where everything came in order; "
         "each odd order stands on the day that was worked out by hand",
         files=2 * len(list(mixed.folder.glob("*.csv"))),

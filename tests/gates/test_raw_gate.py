@@ -1,4 +1,4 @@
-"""The gate behind landing: a good batch is accepted, a broken one is held."""
+"""The gate after landing: a good batch is accepted, a broken batch is held."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The three toy questions from contract to reporting view; run in the copy that has them.
+"""The three toy questions from contract to reporting view; runs in the copy that has them.
 
-Called by tests/integration/test_new_question.py, never collected by itself.
+tests/integration/test_new_question.py calls it; pytest does not collect it by itself.
 """
 
 from __future__ import annotations
