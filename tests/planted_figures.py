@@ -10,12 +10,12 @@ HEAD = ("cut_date", "model", "count_customers")
 
 
 def report_of(cuts: list[dict[str, Any]], **entries: Any) -> dict[str, Any]:
-    """A report as it is stored.
+    """A training report in its stored form.
 
     Args:
-        cuts: A row per cut and model: cut_date, model, its metrics, and count_customers if it
+        cuts: One row per cut and model: cut_date, model, its metrics, and count_customers if it
             matters.
-        entries: What else the report says.
+        entries: Further entries of the report.
     """
     figures = [
         [row["cut_date"], row["model"], ALL, metric, value, row.get("count_customers")]
@@ -27,12 +27,12 @@ def report_of(cuts: list[dict[str, Any]], **entries: Any) -> dict[str, Any]:
 
 
 def old_report_by_model(cuts: list[dict[str, Any]]) -> dict[str, Any]:
-    """The same as churn and clv stored it before there were `figures`: a row per cut and model."""
+    """The form of churn and clv before there were `figures`: one row per cut and model."""
     return {"cuts": cuts}
 
 
 def old_report_by_cut(cuts: list[dict[str, Any]]) -> dict[str, Any]:
-    """The same as survival and demand stored it: a row per cut, with the metrics by model."""
+    """The former form of survival and demand: one row per cut, with the metrics by model."""
     by_cut: dict[str, dict[str, Any]] = {}
     for row in cuts:
         metrics = {name: value for name, value in row.items() if name not in HEAD}

@@ -1,4 +1,4 @@
-"""The gate itself: what stops, what is told, what is kept."""
+"""The gate itself: what stops, what warns, what is recorded."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ def test_a_role_without_the_right_to_read_is_stopped(gate_home):
 
 
 def test_the_rows_are_not_read_into_memory(gate_home):
-    """GX runs the bare query to learn its column names; each row read would count one up."""
+    """GX runs the bare query for its column names; each row that is read increments a counter."""
     with connect(gate_home, "transformer") as connection:
         connection.execute("create sequence features.rows_read")
         connection.execute("grant usage, select on sequence features.rows_read to scorer")

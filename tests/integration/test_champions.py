@@ -1,4 +1,4 @@
-"""Who is champion, since when and why: a planted question contends with itself on a real home."""
+"""Champions and their history: a planted question contends with itself on a real home."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from tests.planted_figures import old_report_by_cut, old_report_by_model, report
 JUNE, JULY, AUGUST = (date(2011, month, 1) for month in (6, 7, 8))
 MONDAY = date(2011, 7, 11)
 CUTS = ("2010-12-01", "2011-03-01")
-NOISE = (0.00, 0.02)  # of each cut, whatever the model
+NOISE = (0.00, 0.02)  # added to each cut's figures, whatever the model
 
 
 class Planted(Question):
-    """A question whose recipe has a quality: its AUC over that of the baseline, per cut."""
+    """A question with a recipe of given quality: its AUC above the baseline's, per cut."""
 
     name = "planted"
     contest: ClassVar[dict[str, str]] = {"auc": HIGHER}
@@ -65,14 +65,14 @@ def planted(monkeypatch: pytest.MonkeyPatch) -> Planted:
     question = Planted()
     monkeypatch.setattr(questions, "load", lambda _: question)
     monkeypatch.setattr(recipe, "recipe_of", lambda _: f"recipe {question.gains}")
-    # the home has no features whose distribution could be kept
+    # the home has no features to store a distribution of
     monkeypatch.setattr(watch, "with_reference", lambda model, *_: model)
     return question
 
 
 @pytest.fixture
 def name(request: pytest.FixtureRequest) -> str:
-    """A question of the test's own, so that tests share a home."""
+    """A question name for this test, so that tests can share a home."""
     return request.node.name[:60].replace("[", "_").replace("]", "")
 
 
@@ -132,7 +132,7 @@ def test_another_recipe_is_judged_on_the_cuts_of_the_champion(home, planted, nam
     assert in_force == (outcome["challenger"] if wins else champion.model_version)
     assert alias(home, name) == in_force
     assert alias(home, name, "challenger") == outcome["challenger"]
-    # its version is there, used or not, and found by no date alone
+    # its version is stored, used or not, and is found by no date alone
     assert registry.find(home, name, MONDAY, outcome["challenger"])
     assert registry.find(home, name, MONDAY) is None
     with connect(home, "transformer") as connection:
@@ -264,7 +264,7 @@ def test_with_the_schedule_on_a_champion_holds_until_the_next(home, planted, nam
     july = serving.champion_of(scheduled, name, date(2011, 7, 5))
     assert serving.champion_of(scheduled, name, date(2011, 8, 2)) == july
     assert planted.trained == [JULY]
-    # with it off the calendar alone decides, whatever exists for other dates
+    # with the schedule off only the calendar decides, whatever exists for other dates
     august = serving.champion_of(home, name, date(2011, 8, 2))
     assert (august.training_date, planted.trained) == (AUGUST, [JULY, AUGUST])
     assert serving.champion_of(home, name, date(2011, 7, 5)) == july

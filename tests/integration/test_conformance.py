@@ -1,8 +1,7 @@
-"""What every question must keep, whatever it asks: each is found by its contract and tried.
+"""One suite for every question that has a contract.
 
-Beside this: features and scores are blind to the future (test_point_in_time), a shop that is odd
-has rows that can be (tests/unit/test_odd_shops), contracts are complete
-(tests/unit/test_contracts).
+Tested elsewhere: features and scores do not see the future (test_point_in_time), odd shops get
+plausible rows (tests/unit/test_odd_shops), contracts are complete (tests/unit/test_contracts).
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ CONTRACTED = pytest.mark.parametrize("name", contracts.questions())
 
 @pytest.fixture(scope="module")
 def home(start_home: StartHome, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """A shop with features of one date; questions are scored as they are tried."""
+    """A shop with features of one date; each test scores its question."""
     settings = start_home("canonical")
     folder = tmp_path_factory.mktemp("shop")
     write(generate(seed=3, customers=120, days=330), folder)
@@ -56,7 +55,7 @@ def reading(home: Settings) -> Iterator[FeatureStore]:
 
 
 def scored(home: Settings, name: str) -> tuple[Question, TrainedModel, Frames]:
-    """The question, its model and its rows; skipped where this shop has not sent what it needs."""
+    """The question, its model and its rows; skipped if the shop lacks the tables that it needs."""
     with connect(home, "scorer") as connection:
         if why_not := offers.why_not(connection).get(name):
             pytest.skip(f"not offered: {why_not}")
@@ -94,7 +93,7 @@ def test_its_rows_are_the_same_in_shards(home: Settings, name: str) -> None:
 
 @CONTRACTED
 def test_its_model_is_read_back_as_it_was_stored(home: Settings, name: str) -> None:
-    """The version is a digest of what was read back: of parameters and files."""
+    """The version equals the digest of the parameters and files that were read back."""
     _, model, _ = scored(home, name)
     assert canonical_json(model.parameters)
     if not contracts.load(name).is_trained:
@@ -140,7 +139,7 @@ def test_planted_faults_are_stopped_and_readers_see_none_of_them(home: Settings,
 
 
 def faults(table: ScoreTable, rows: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, type[Exception]]]:
-    """Rows with one fault each, and what must stop them."""
+    """Rows with one fault each, and the error that must stop them."""
     yield pd.concat([rows, rows[:1]]), ContractError  # a key twice
     yield rows.assign(score_status="lost"), ContractError
     yield rows.drop(columns=table.key[0]), ContractError
@@ -152,7 +151,7 @@ def faults(table: ScoreTable, rows: pd.DataFrame) -> Iterator[tuple[pd.DataFrame
             yield rows.assign(**{column.name: "unheard of"}), ContractError
     if table.entity.covered is not None:
         first = rows[table.key[0]] == rows[table.key[0]].iloc[0]
-        yield rows[~first], GateFailed  # somebody is missing
+        yield rows[~first], GateFailed  # an entity is missing
 
 
 @CONTRACTED

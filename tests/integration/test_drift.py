@@ -1,4 +1,4 @@
-"""Drift against the distributions that were kept with the model, in a real warehouse."""
+"""Drift against the distributions stored with the model, in a real warehouse."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ COUNT = 1_000
 
 @pytest.fixture(scope="module")
 def home(start_home: Callable[..., Settings]) -> Settings:
-    """Six months of customers whose spend is as good as the same in each."""
+    """Six months of customers with nearly the same spend in each."""
     settings = start_home("canonical")
     with connect(settings, "perennial") as connection:
         connection.execute(
@@ -124,7 +124,7 @@ def test_drift_is_told_and_replaced(
 
 
 def test_demand_is_fed_what_sold_lately() -> None:
-    """As of Wednesday the 6th the weeks until Monday the 4th are whole."""
+    """As of Wednesday the 6th, the weeks before Monday the 4th are complete."""
     mondays = pd.to_datetime(["2024-01-29", "2024-02-05", "2024-02-26", "2024-03-04"])
 
     class Weeks:

@@ -20,7 +20,7 @@ from perennial.settings import REPOSITORY, SettingsError
 PROGRAMS = Path(sys.executable).parent
 LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "target", "logs", "benchmarks", "results.md")
 TOYS = REPOSITORY / "tests" / "toys"
-# Files of an author beside those that the command writes.
+# Files that an author adds to those that the command writes.
 ADDED = {
     "session.yml": "perennial/entities",
     "customer_product.yml": "perennial/entities",
@@ -51,7 +51,7 @@ def run(copy: Path, *command: str | Path) -> str:
 
 
 def texts(root: Path) -> dict[str, bytes]:
-    """Path -> content of every file."""
+    """Contents of every file, by path."""
     return {
         str(path.relative_to(root)): path.read_bytes()
         for path in root.rglob("*")
@@ -71,7 +71,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copy(TOYS / name, root / folder)
     for name, (entity, kind) in QUESTIONS.items():
         run(root, sys.executable, "-m", "command", "new-question", name, entity, kind)
-    for name, folder in ADDED.items():  # in place of the empty skeleton of the visits' facts
+    for name, folder in ADDED.items():  # replaces the empty skeleton of the visits' facts
         shutil.copy(TOYS / name, root / folder)
     need_events(root)
     after = texts(root)
@@ -81,7 +81,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def need_events(root: Path) -> None:
-    """Visits need events: said in the question's contract and in its facts' properties."""
+    """Declare that visits need events, in the question's contract and its facts' properties."""
     models = root / "dbt_project" / "models"
     for path, old, new in (
         ("scores/visits.yml", "kind: describes", "kind: describes, needs: [events]"),

@@ -1,4 +1,4 @@
-"""Publishing: readers see the old scores or the new ones, whatever fails or runs beside."""
+"""Publishing: readers see the old scores or the new ones, whatever fails or runs in parallel."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from perennial.settings import Settings
 from perennial.warehouse import connect
 from tests.commands import wait_until
 
-# the question's first table alone: one frame is enough to publish
+# only the question's first table: one frame is enough to publish
 CHURN = replace(contracts.load("churn"), tables=contracts.load("churn").tables[:1])
 AS_OF = date(2011, 9, 10)
 CUSTOMERS = [f"customer {number}" for number in range(500)]
@@ -35,7 +35,7 @@ MODEL = TrainedModel("coin", date(2011, 9, 1), {"seed": 7})
 
 
 def frame(probability: float = 0.25, seed: int = 1) -> pd.DataFrame:
-    """Every customer at one probability, in an order that depends on the seed."""
+    """All customers with one probability, in an order that depends on the seed."""
     rows = pd.DataFrame({"customer_id": CUSTOMERS})
     rows["churn_probability_90d"] = probability
     rows["churn_percentile_90d"] = 100.0
@@ -66,7 +66,7 @@ def run(
 
 @pytest.fixture(scope="module")
 def home(start_home: Callable[..., Settings]) -> Settings:
-    """A warehouse of its own, in which 500 customers are known on each date that is scored."""
+    """A separate warehouse with 500 known customers on each scored date."""
     settings = start_home("online_retail")
     with connect(settings, "transformer") as connection:
         connection.execute(
@@ -95,7 +95,7 @@ def nothing_published(home: Settings) -> Iterator[None]:
 
 
 def published(settings: Settings, as_of_date: date = AS_OF) -> dict[float, int]:
-    """Rows by probability, as a reader sees them."""
+    """Number of rows by probability, as a reader sees them."""
     with connect(settings, "bi_reader") as connection:
         return dict(
             connection.execute(
@@ -257,7 +257,7 @@ def test_a_failure_at_any_stage_leaves_the_old_rows(
     run(home, frame(0.1))
     with connect(home, "transformer") as connection:
         note_late_date(home, connection)
-    if stage == "gate":  # one customer more than was scored
+    if stage == "gate":  # one more known customer than scored
         with connect(home, "transformer") as connection:
             connection.execute(
                 "insert into features.customer_snapshots values (%s, 'new')", [AS_OF]
@@ -274,7 +274,7 @@ def test_a_failure_at_any_stage_leaves_the_old_rows(
     assert published(home) == {0.1: 500}
     with connect(home, "scorer") as connection:
         assert connection.execute("select count(*) from ops.late_dates").fetchone() == (1,)
-        # nobody is left holding the lock
+        # no session holds the lock any more
         assert connection.execute(
             "select count(*) from pg_locks where locktype = 'advisory'"
         ).fetchone() == (0,)
@@ -373,7 +373,7 @@ def test_only_rows_without_a_pointer_are_cleaned(home: Settings) -> None:
 def test_rows_that_are_about_to_be_shown_are_not_cleaned(
     home: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However long it takes: a machine may sleep between the gate and the switch."""
+    """Not even after a long time: a machine may sleep between the gate and the switch."""
 
     def gate_then_clean(*given: Any) -> Summary:
         summary = gate_scores(*given)
@@ -407,7 +407,7 @@ def test_a_customer_in_two_parts_is_refused_and_not_named(home: Settings) -> Non
 
 
 def test_nothing_is_made_any_more_after_a_failure(home: Settings) -> None:
-    """The next part is made while one is written; whoever publishes closes what it is read from."""
+    """A thread computes the next part during a write; the publisher closes its source."""
     rows = frame(0.2)
     made = []
 

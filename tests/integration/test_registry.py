@@ -1,4 +1,4 @@
-"""The registry and the driver: the model of a date is trained once, stored and read back whole."""
+"""The registry and the driver: a date's model is trained once, stored and read back completely."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_figures_of_each_cut_are_metrics_whose_step_is_the_day(home):
 def test_each_training_date_has_its_own_model(home):
     october = replace(SEPTEMBER, training_date=date(2011, 10, 1))
     registry.add(home, "dates", october)
-    registry.add(home, "dates", SEPTEMBER)  # a backfill comes later and is older
+    registry.add(home, "dates", SEPTEMBER)  # a backfill adds an older date later
     assert registry.find(home, "dates", date(2011, 9, 1)).model_version == SEPTEMBER.model_version
     assert registry.find(home, "dates", date(2011, 10, 1)).model_version == october.model_version
     assert registry.find(home, "dates", date(2011, 8, 1)) is None
@@ -141,7 +141,7 @@ def test_the_same_model_is_stored_once_and_another_beside_it(home):
 
 
 def test_first_models_of_a_question_may_be_stored_side_by_side(home):
-    registry.add(home, "imported", SEPTEMBER)  # MLflow, so that the threads really meet
+    registry.add(home, "imported", SEPTEMBER)  # imports MLflow, so that the threads really overlap
     together = [replace(SEPTEMBER, training_date=date(2011, month, 1)) for month in range(1, 7)]
     with ThreadPoolExecutor(len(together)) as threads:
         stored = list(
@@ -172,7 +172,7 @@ def test_a_missing_file_is_told_and_a_forgotten_model_is_gone(home):
 
 @pytest.fixture
 def bucket():
-    """A place in memory for one test: fsspec keeps one such file system for the whole process."""
+    """An in-memory store for one test: fsspec has one such file system per process."""
     yield "memory://registry_bucket"
     memory = fsspec.filesystem("memory")
     if memory.exists("/registry_bucket"):
@@ -189,7 +189,7 @@ def test_files_lie_where_the_settings_say(home, tmp_path, bucket, scheme):
     filesystem, folder = fsspec.core.url_to_fs(url)
     names = {path.rsplit("/", 1)[1] for path in filesystem.find(folder)}
     assert {"trees.ubj", "model_card.md", "report.json"} <= names
-    # another process with the same settings, and one that was told of them too late
+    # another process with the same settings, and one that got them too late
     for settings in (elsewhere, home):
         found = registry.find(settings, question, SEPTEMBER.training_date)
         assert found.artefacts == SEPTEMBER.artefacts
@@ -218,13 +218,13 @@ def test_a_home_may_have_a_blank_and_an_umlaut_in_its_path(home, tmp_path):
     found = registry.find(settings, "blank", SEPTEMBER.training_date)
     assert found.artefacts == SEPTEMBER.artefacts
     stored = {str(path) for path in stored_files(settings, "blank")}
-    hits = set(search._files(settings, ["coin"]))  # where an erasure looks
+    hits = set(search._files(settings, ["coin"]))  # files that an erasure searches
     assert any(path.endswith("model_card.md") for path in hits & stored)
 
 
 def test_the_password_file_of_mlflows_admin_holds_though_it_was_lost(home):
     users, given = SqlAlchemyStore(), home.password("mlflow_admin")
-    mlflow._set_password(home)  # before the server's first start: it makes its users itself
+    mlflow._set_password(home)  # before the server's first start, which creates its users
     users.init_db(home.dsn("mlflow", "mlflow", "postgresql+psycopg2"))
     assert not users.has_user("admin")
     users.create_user("admin", "the one that was lost", is_admin=True)
@@ -235,7 +235,7 @@ def test_the_password_file_of_mlflows_admin_holds_though_it_was_lost(home):
 
 
 class Coin(Question):
-    """A question that gives each customer one chance, and counts how often it was trained."""
+    """A question that gives every customer one probability, and counts its trainings."""
 
     name = "churn"
     contest: ClassVar[dict[str, str]] = {"auc": HIGHER}
@@ -282,7 +282,7 @@ def coin(monkeypatch: pytest.MonkeyPatch) -> Coin:
 def test_a_month_is_trained_once_whatever_is_scored_in_it_and_in_which_order(home, coin):
     october = scoring.score_question(home, "churn", date(2011, 10, 5), "r1")
     late = scoring.score_question(home, "churn", date(2011, 9, 20), "r2")
-    coin.chance = 0.5  # what training would find now
+    coin.chance = 0.5  # what a training would give now
     early = scoring.score_question(home, "churn", date(2011, 9, 10), "r3")
     assert coin.training_dates == [date(2011, 10, 1), date(2011, 9, 1)]
     assert early["model_version"] == late["model_version"] != october["model_version"]

@@ -1,4 +1,4 @@
-"""Reporting views: what bi_reader sees follows the publication pointer, and never goes away."""
+"""Reporting views: what bi_reader sees follows the publication pointer and never disappears."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ VIEWS = [
     "scores_freshness",
     *(f"{table.name}{suffix}" for table in TABLES for suffix in ("", "_history")),
 ]
-# What a score row needs beside its key.
+# Columns that a score row needs beside its key.
 VALUES = {"text": "x", "date": date(2024, 3, 4), "integer": 1, "double precision": 0.5}
 
 
@@ -52,7 +52,7 @@ def nothing_published(home: Settings) -> Iterator[None]:
 
 
 def put(home: Settings, question: str, day: date, publication_id: int, entity: str) -> None:
-    """Rows of a publication, one a table, that nothing points at yet."""
+    """Insert rows of a publication, one per table, without a pointer."""
     with connect(home, "scorer") as connection:
         for table in contracts.load(question).tables:
             connection.execute("select scores.ensure_month(%s, %s)", [table.name, day])
@@ -72,7 +72,7 @@ def put(home: Settings, question: str, day: date, publication_id: int, entity: s
 
 
 def know(home: Settings, day: date, customer_id: str) -> None:
-    """A customer who is known on a date."""
+    """Insert a customer who is known on a date."""
     (model,) = [one for one in feature_models.load() if one.name == "customer_snapshots"]
     values = {"boolean": False, "numeric": 0}
     row = {
@@ -175,12 +175,12 @@ def test_a_date_is_delivered_when_every_view_has_it(home: Settings) -> None:
         check_delivery(home, AS_OF)
     point(home, questions[-1], AS_OF, 2)
     assert check_delivery(home, AS_OF)["customer_360"] == 1
-    # of an earlier date customer_360 shows no more, and need not
+    # customer_360 does not show earlier dates
     assert check_delivery(home, EARLIER) == of_a_date
 
 
 def test_model_health_shows_what_was_judged_last(home: Settings) -> None:
-    """Of each question and horizon the newest scored date, whatever the date of knowledge."""
+    """The newest scored date of each question and horizon, whenever it was compared."""
     with connect(home, "scorer") as connection:
         for day, scored_date, days in (
             (EARLIER, date(2023, 11, 1), 90),
@@ -206,7 +206,7 @@ def test_model_health_shows_what_was_judged_last(home: Settings) -> None:
 
 
 def test_readers_get_no_error_while_everything_is_built_again(home: Settings) -> None:
-    """Also not by a full refresh, and a view that an analyst made on top of ours survives."""
+    """Not even in a full refresh; and an analyst's view on top of ours survives."""
     with connect(home, "perennial") as connection:
         connection.execute(
             "create or replace view public.of_an_analyst as"
@@ -252,11 +252,11 @@ def test_bi_reader_sees_views_and_nothing_under_them(home: Settings) -> None:
 
 
 def test_a_start_and_a_build_wait_for_no_reader(home: Settings) -> None:
-    """Both used to lock what they had nothing to change in, with every reader waiting behind."""
+    """Both used to lock unchanged objects, with every reader waiting behind."""
     with psycopg.connect(home.dsn("bi_reader")) as idle:
         for view in VIEWS:
             idle.execute(sql.SQL("select count(*) from {}").format(sql.Identifier(view)))
-        bootstrap(home)  # it would wait for as long as the reader sits there, that is, for ever
+        bootstrap(home)  # would wait for ever if it waited for the idle reader
         dbt(home, AS_OF, "run", "--select", "reporting")
         assert idle.info.transaction_status == psycopg.pq.TransactionStatus.INTRANS
 

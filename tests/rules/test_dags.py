@@ -160,7 +160,7 @@ def test_a_model_needs_no_worker_and_waits_for_few_layers(bag: dict[str, Any]) -
     assert 3 <= max(layers(name) for name in models) <= 6
     before = set(tasks["close_build"]["upstream"])
     ends = models - {up for name in models for up in tasks[name]["upstream"]}
-    assert ends <= before  # nothing goes on before the last model
+    assert ends <= before  # no later task starts before the last model
 
 
 # DAG files read the number of shards when they are imported.

@@ -1,6 +1,6 @@
-"""The three toy questions from contract to reporting view; run in the copy that has them.
+"""The three toy questions from contract to reporting view; runs in the copy that has them.
 
-Called by tests/integration/test_new_question.py, never collected by itself.
+tests/integration/test_new_question.py calls it; pytest does not collect it by itself.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ def test_a_customer_question_is_in_customer_360(home: Settings) -> None:
 
 
 def test_what_the_shop_has_not_sent_is_not_offered_and_holds_up_nothing(home: Settings) -> None:
-    found = dict(seen(home, "select question, why_not_offered from reporting.questions"))
-    assert found == dict.fromkeys((*OTHERS, "levels", "repurchase")) | {
+    reasons = dict(seen(home, "select question, why_not_offered from reporting.questions"))
+    assert reasons == dict.fromkeys((*OTHERS, "levels", "repurchase")) | {
         "visits": "no file of events was landed"
     }
     assert "visits" not in check_delivery(home, AS_OF)

@@ -1,4 +1,4 @@
-"""What an alert says: the failure in words, and nothing of anybody's data."""
+"""Texts of alerts: the failure in words, without anybody's data."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MORNING = datetime(2024, 3, 1, 5, 3, tzinfo=UTC)
 
 
 class GateFailed(RuntimeError):
-    __module__ = "expectations.results"  # one of our own errors: its words are shown
+    __module__ = "expectations.results"  # one of our own errors: its text is shown
 
 
 class CosmosDbtRunError(AirflowException):
@@ -63,7 +63,7 @@ class FakeContext:
 
 
 def incident(cause: Cause, **fields) -> Incident:
-    """As it is kept when it is first seen."""
+    """The incident as stored at its first occurrence."""
     given = {
         "incident_id": 1,
         "cause": cause.key,
@@ -250,7 +250,7 @@ def test_fingerprint_keeps_rules_and_drops_counts():
 
 
 def rejects(reason: str, n: int) -> str:
-    """What the gate of rejects says on the n-th day, with as much in it as there can be."""
+    """The longest possible message of the gate of rejects on the n-th day."""
     where = "; ".join(f"product {letter * 40} ({n}% of {n},000)" for letter in "abc")
     rows = ", ".join(f"A{n}{i}...ZZ (orders_2024-05-{n}_north.csv line {n})" for i in range(3))
     return (
@@ -329,7 +329,7 @@ def test_question_holds_up_its_own_views_and_those_that_join_all():
         stale
     )
     assert not {"reporting.churn", "reporting.demand", "reporting.clv"} & set(stale)
-    assert "reporting.scores_freshness" not in stale  # it tells that they are stale
+    assert "reporting.scores_freshness" not in stale  # this view reports stale views
 
 
 @pytest.mark.parametrize("dag_id", ["land", "build_warehouse"])

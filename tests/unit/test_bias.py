@@ -1,4 +1,4 @@
-"""Bias on past dates: by hand, and told of planted models that are off and of no others."""
+"""Bias on past dates: by hand, and warnings of biased planted models only."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_by_hand():
 
 
 def test_a_rate_is_off_by_the_rarer_side():
-    """.99 against .97 stayed away: of those who come back, two thirds were not expected."""
+    """.99 predicted and .97 stayed away: two thirds of those who come back were not expected."""
     found = bias_of(report({"mean_probability": 0.99, "rate": 0.97}), "m", RATE)
     assert found.of_cuts == pytest.approx((2 / 3,))
     assert bias_of(report({"mean_probability": 0.01, "rate": 0.03}), "m", RATE).of_cuts == (
@@ -64,7 +64,7 @@ def test_nothing_is_said_where_nothing_is_known(cuts):
 
 
 def simulated(random: np.random.Generator, factor: float, count: int) -> dict[str, object]:
-    """Three cuts of customers of known chances, told `factor` times those."""
+    """Three cuts of customers with known probabilities, predicted `factor` times as high."""
     cuts = []
     for _ in range(3):
         chance = random.beta(2, 6, count)
@@ -97,7 +97,7 @@ def test_the_report_says_it_beside_what_it_warned_of_before():
 
 
 def test_the_count_of_customers_says_how_much_is_chance():
-    """.3 of .2 came: of 20 customers as likely chance, of 20,000 not."""
+    """.2 predicted and .3 came: plausible chance for 20 customers, not for 20,000."""
     cut = {"mean_probability": 0.3, "rate": 0.2}
     few, many = (report({**cut, "count_customers": count}) for count in (20, 20_000))
     assert bias_of(few, "m", RATE).standard_error == pytest.approx((0.2 * 0.8 / 20) ** 0.5 / 0.2)

@@ -1,4 +1,4 @@
-"""Churn on a shop whose truth is known."""
+"""Churn on a shop with known truth."""
 
 import json
 from dataclasses import replace
@@ -53,7 +53,7 @@ def happened(shop):
 
 
 class Store:
-    """Hands out frames as given."""
+    """Returns fixed frames."""
 
     one_in = 1
 
@@ -138,7 +138,7 @@ def test_of_noise_nothing_is_told(shop, labelled):
     scores = run.QUESTION.score(SCORED_DATE, model, store)["churn"]
     checked(scores, TABLE)
     probability = scores["churn_probability_90d"]
-    # the process, which looks at no outcome, says .2; what it missed so far puts it right
+    # the process, which uses no outcome, predicts .2; its past misses correct that
     assert probability.mean() == pytest.approx(0.5, abs=0.05)
     assert probability.std() < 0.03
 
@@ -213,7 +213,7 @@ def test_a_date_with_no_customer_has_no_row(shop, trained):
 def test_longer_silence_never_lowers_churn(shop, trained):
     customer = shop.snapshot(SCORED_DATE).query("days_since_first_order > 300").head(1)
     silent = pd.concat([customer.assign(days_since_last_order=days) for days in range(1, 300, 7)])
-    # ratios to recency move along in real rows; here they stay, so that only one thing changes
+    # in real rows ratios to recency change, too; here they stay, so that only one value changes
     silent["avg_days_between_orders"] = np.nan
     silent["days_since_first_order"] = 1e9
     probability = 1 - run.restored(trained).predict(silent)
@@ -233,7 +233,7 @@ def test_bands_and_percentiles_at_their_borders():
 @pytest.mark.parametrize(
     ("probability", "bands"),
     [
-        # a marketplace: hardly anybody comes back, and still some are likelier than others
+        # a marketplace: few customers come back, but some are likelier to than others
         pytest.param(0.99 + np.arange(10) / 1e4, "4443333221", id="everybody is at high risk"),
         pytest.param(np.full(4, 0.7), "3333", id="equal customers share a band"),
         pytest.param(np.array([0.2]), "3", id="one customer"),
@@ -263,7 +263,7 @@ def test_bg_nbds_chance_is_the_closed_form_of_the_paper(shop):
     model = fit_process("bg_nbd", Known(snapshot, snapshot, snapshot))
     r, alpha = model.process["r"], model.process["alpha"]
     once = snapshot[snapshot["count_order_days"] == 1]
-    # nobody leaves before a repeat, so one who ordered once is a plain NBD
+    # nobody leaves before a repeat, so a customer with one order follows a plain NBD
     age = once["days_since_first_order"].to_numpy(dtype=float)
     silent = ((alpha + age) / (alpha + age + 90)) ** r
     assert model.predict(once) == pytest.approx(1 - silent)

@@ -1,4 +1,4 @@
-"""CLV on a shop whose truth is known."""
+"""CLV on a shop with known truth."""
 
 import json
 from dataclasses import dataclass, replace
@@ -56,7 +56,7 @@ def happened(shop):
 
 
 class Store:
-    """Hands out frames as given."""
+    """Returns fixed frames."""
 
     one_in = 1
 
@@ -104,7 +104,7 @@ def test_an_interval_of_nothing_says_why(scores):
 
 
 def test_total_holds_where_the_season_turns(scores, happened):
-    # quiet autumn behind, busy spring ahead: repeating the last 90 days falls far short
+    # a quiet autumn before and a busy spring after: repeating the last 90 days falls far short
     amount, orders = happened["outcome_net_spend_amount"], happened["outcome_count_orders"]
     assert abs(metrics.total_error(amount, scores["predicted_spend_amount_90d"])) < 0.20
     assert abs(metrics.total_error(orders, scores["predicted_orders_90d"])) < 0.20
@@ -173,7 +173,7 @@ def test_a_probability_model_is_published_where_it_wins(shop, labelled, name, mo
     assert scores["predicted_spend_amount_365d"].gt(scores["predicted_spend_amount_90d"]).all()
     assert scores["spend_probability_365d"].ge(scores["spend_probability_90d"]).all()
     assert scores["spend_probability_90d"].between(0, 1).all()
-    # 90 days ahead of a law without seasons: the planted season makes the level wrong, not the rank
+    # a model without seasons, 90 days ahead: the planted season shifts the level, not the rank
     happened = with_outcome(shop.orders, shop.snapshot(SCORED_DATE), 90)
     amount = happened["outcome_net_spend_amount"]
     assert metrics.normalised_gini(amount, scores["predicted_spend_amount_90d"]) > 0.75
@@ -292,7 +292,7 @@ def test_a_shop_watched_for_less_than_half_a_year_says_nothing_of_a_year(shop, t
 
 
 def test_a_year_is_told_from_the_seasons_seen_and_the_card_says_so(trained):
-    # as many customers come in the first days as in 200 later ones: the shop is older than its data
+    # as many customers come in the first days as in 200 later days: the shop is older than its data
     shop = plant(count_customers=2_000, count_days=760, seed=6)
     model = run.QUESTION.train(date(2020, 11, 1), shop, seed=1)
     scores = run.QUESTION.score(date(2020, 11, 10), model, shop)["clv"]
@@ -323,7 +323,7 @@ def test_quantiles_are_those_of_what_came(scores, happened):
         median = scores[f"predicted_spend_{names}_90d_p50"].to_numpy()
         assert (lower <= median).all()
         assert (median <= upper).all()
-    # nine in ten are no higher, or as many as buy nothing
+    # nine in ten are at most that high, or as many as buy nothing
     chance = scores["spend_probability_90d"].to_numpy()
     is_above = amount > bounds["amount"][1]
     assert is_above.mean() == pytest.approx(np.minimum(chance, 0.1).mean(), abs=0.02)
@@ -400,7 +400,7 @@ def test_whoever_is_on_a_bound_is_in_the_better_tier(amount):
 
 
 def test_nobody_is_top_who_is_worth_less_than_an_order():
-    # a marketplace: hardly anybody comes back, and orders are worth 100
+    # a marketplace: few customers come back, and orders are worth 100
     amount = np.array([140.0, 60.0, 20.0, *np.full(997, 1.0)])
     found = tiers.tier(amount, tiers.bounds(amount, 100.0))
     assert list(found[:4]) == ["top", "high", "medium", "low"]
@@ -428,7 +428,9 @@ def test_nobody_flips_from_one_day_to_the_next_without_an_order(shop, trained, s
 def test_a_tier_does_not_depend_on_who_else_is_scored(shop, trained, scores):
     class Few:
         def snapshot(self, as_of_date):
-            frame = shop.snapshot(as_of_date)  # the oldest tells how long the shop was watched
+            frame = shop.snapshot(
+                as_of_date
+            )  # the oldest customer shows how long the shop was watched
             is_oldest = frame["days_since_first_order"] == frame["days_since_first_order"].max()
             return frame[is_oldest | frame["customer_id"].str.endswith("3")]
 
@@ -442,7 +444,7 @@ def test_a_tier_does_not_depend_on_who_else_is_scored(shop, trained, scores):
 
 @pytest.fixture(scope="module")
 def spoilt(shop):
-    """The shop with one order of 129 million, nine months before, of one who is still there."""
+    """The shop with an order of 129 million nine months ago, by a customer who is still active."""
     orders = shop.orders.copy()
     is_then = orders["ordered_date"].between("2021-02-20", "2021-03-10")
     place = orders[is_then & orders["customer_id"].isin(shop.snapshot(SCORED_DATE)["customer_id"])]
@@ -463,13 +465,13 @@ def test_one_absurd_order_moves_nobody_else(trained, scores, spoilt):
     for column in ("predicted_spend_amount_90d", "predicted_spend_amount_365d"):
         others = before.index != buyer
         change = (found[column][others] / before[column][others] - 1).abs()
-        # trees that saw one amount differently: any other usual amount moves them as far
+        # trees with one changed amount: any other usual amount moves them as far
         assert change.median() < 0.03
         assert change.quantile(0.95) < 0.10
         assert found[column].sum() == pytest.approx(before[column].sum(), rel=0.02)
     assert (found["value_tier"] == before["value_tier"]).mean() > 0.95
     assert found.loc[buyer, "predicted_spend_amount_365d"] < 3_000
-    # what happened is told as it is
+    # columns of what happened keep the order as it is
     assert found.loc[buyer, "historic_spend_amount"] > 129_000_000
 
 
@@ -521,7 +523,7 @@ def test_an_absurd_order_counts_as_the_customers_usual_one(shop, spoilt):
 
 @dataclass(frozen=True)
 class Expecting:
-    """A member that expects given orders and log odds by horizon."""
+    """A member with given expected orders and log odds by horizon."""
 
     by_days: dict[int, np.ndarray]
 

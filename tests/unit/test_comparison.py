@@ -75,7 +75,7 @@ def test_the_best_is_that_of_the_best_mean(names, metric, better, best):
 
 
 def of_gains(*gains: float) -> Evaluation:
-    """A baseline that is better than the model by so much on each cut."""
+    """A baseline that is better than the model by `gains` on each cut."""
     return Evaluation(
         tuple(
             figure
@@ -118,7 +118,7 @@ def test_a_report_is_compact_json_and_comes_back():
     report = TESTED.as_report()
     assert json.loads(canonical_json(report)) == report  # raises at a NaN
     assert report["figures"][0] == ["2021-06-01", "combined", ALL, "auc", 0.80, 1_000]
-    assert report["warnings"] == ["auc is low for country: A"]  # of the winner alone
+    assert report["warnings"] == ["auc is low for country: A"]  # of the winner only
     found = Evaluation.from_report(json.loads(canonical_json(report)), "combined")
     assert found == replace(TESTED, gaps={})
 

@@ -1,4 +1,4 @@
-"""The rule between champion and challenger, on figures made up so that the answer is plain."""
+"""The rule between champion and challenger, on figures with an obvious answer."""
 
 from __future__ import annotations
 

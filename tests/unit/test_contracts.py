@@ -1,4 +1,4 @@
-"""Score contracts: how they are read, and which frames keep them."""
+"""Score contracts: reading them, and checking frames against them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ TOYS = parse(YML, "toys", DOCS).table("toys")
 
 
 def frame() -> pd.DataFrame:
-    """Two scored toys and one that is not."""
+    """Two scored toys and one unscored toy."""
     return pd.DataFrame(
         {
             "product_id": ["a", "b", "c"],

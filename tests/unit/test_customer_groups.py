@@ -12,7 +12,7 @@ from ml_tasks.evaluation import customer_groups
 
 
 def customers(count: int) -> pd.DataFrame:
-    """Every other customer is new; every fourth has ordered once; countries by thirds and less."""
+    """Every second customer is new; every fourth ordered once; countries of a third and less."""
     number = np.arange(count)
     names = np.array(["A", "A", "A", "B", "B", "C", "C", "D", "E", "F"], dtype=object)
     return pd.DataFrame(
@@ -80,7 +80,7 @@ def test_too_few_rows_have_no_error():
 
 
 def calibrated(seed: int, count: int = 2_000) -> pd.DataFrame:
-    """Customers whose probabilities are true in every group."""
+    """Customers with calibrated probabilities in every group."""
     random = np.random.default_rng(seed)
     p = random.uniform(0.1, 0.9, count)
     return customers(count).assign(p=p, event=random.random(count) < p)
@@ -107,7 +107,7 @@ def test_chance_is_no_gap():
 
 
 def test_a_gap_within_the_noise_of_a_group_is_none():
-    """Far beyond the bound, but no further than two standard errors, in 19 cases of 20."""
+    """Far beyond the bound, but within two standard errors in 19 of 20 cases."""
     count_compared = count_found = 0
     for seed in range(40):
         wild = customers(400).assign(x=np.random.default_rng(seed).normal(0, 10, 400))

@@ -100,13 +100,13 @@ class Store:
 
 @pytest.fixture
 def few_steps(monkeypatch):
-    """Models that have hardly learnt, for tests that are not about how well they forecast."""
+    """Barely trained models, for tests that do not measure accuracy."""
     monkeypatch.setattr(lstm, "TRAINING_STEPS", 4)
     monkeypatch.setattr(boosted, "ROUNDS", 4)
 
 
 def shop_day(n_weeks: int) -> date:
-    """The Monday after so many weeks."""
+    """The Monday after `n_weeks` weeks."""
     return MONDAY + timedelta(days=7 * n_weeks)
 
 
@@ -172,7 +172,7 @@ def test_planted_season_is_found():
     planted = 0.5 * np.sin(2 * np.pi * week / 52.18)
     units = rng.poisson(40 * np.exp(planted[:110]), (200, 110))
     found = season_of(panel(units))
-    # the part that products are taken to follow, of what one year and a half can tell
+    # the share that products follow by default, of what a year and a half can show
     assert np.corrcoef(found[110:], planted[110:])[0, 1] > 0.95
     assert 0.5 < np.polyfit(planted, found, 1)[0] < 0.9
 
@@ -182,7 +182,7 @@ def test_how_far_products_follow_is_measured(strength):
     rng = np.random.default_rng(31)
     season = 0.3 * np.sin(2 * np.pi * np.arange(100) / 10)
     units = np.exp(4 + strength * season + rng.normal(0, 0.2, (40, 100)))
-    units *= np.exp(np.linspace(0, 2, 100))  # a product's own run has no say
+    units *= np.exp(np.linspace(0, 2, 100))  # a product's own trend has no influence
     expected = min(strength, season_module.MAX_FOLLOWED)
     assert season_module.followed(units, season) == pytest.approx(expected, rel=0.05)
 
@@ -275,7 +275,7 @@ def test_steady_product_is_no_intermittent_one():
     assert np.mean(median - low) == pytest.approx(0.5 * 1.2816, abs=0.08)
 
 
-# young products: known from their first sale, which says nothing of the weeks after it
+# young products: known from their first sale, which is no evidence for the following weeks
 
 
 def rarely_sold(rate: float, n_products: int, n_weeks: int, seed: int) -> np.ndarray:
@@ -302,7 +302,7 @@ def test_young_products_of_a_shop_of_rarely_sold_ones_sell_at_its_rate(n_weeks, 
 
 def test_gamma_poisson_shop_has_its_posterior_means():
     rng = np.random.default_rng(33)
-    rate = rng.gamma(2.0, 1 / 4.0, 6_000)  # mean .5; one's own weeks count as much after 4
+    rate = rng.gamma(2.0, 1 / 4.0, 6_000)  # mean .5; after 4 weeks own sales weigh as much
     units = rng.poisson(rate[:, None], (6_000, 9)).astype(float)
     units[:, 0] = 1.0  # the first sale, whatever the rate
     usual = launches_of(units)
@@ -454,7 +454,7 @@ def test_bands_and_weights_do_not_answer_for_closures():
 
 @pytest.fixture
 def shop_with_offers():
-    """Steady products; one week in eight at two thirds of the price sells 2.25 times as much."""
+    """Steady products; one week in eight has two thirds of the price and 2.25 times the sales."""
     rng = np.random.default_rng(24)
     rate = rng.uniform(20, 80, (60, 1))
     is_offer = rng.random((60, 80)) < 0.125
@@ -508,7 +508,7 @@ def test_own_season_is_that_of_its_gaussian_process():
     found = own_season.forecast(known, season, shares)[..., 1]
     covariance = own_season._covariance(known, season, *own_season.SETTINGS[0])
     logs = np.log1p(known.units)
-    for row in range(5):  # kriging by hand: no week is far off, so none is pulled in
+    for row in range(5):  # kriging by hand: no week is an outlier, so none is pulled in
         about = np.median(logs[row, -8:])
         weights = np.linalg.solve(covariance[:60, :60] + np.eye(60), logs[row] - about)
         np.testing.assert_allclose(found[row], covariance[60:, :60] @ weights + about, rtol=1e-4)
@@ -517,7 +517,7 @@ def test_own_season_is_that_of_its_gaussian_process():
 @pytest.mark.parametrize("years", [1, 3, 5, 8])
 @pytest.mark.parametrize("month", [1, 4, 9])
 def test_what_weeks_of_many_years_have_in_common_is_a_correlation(years, month):
-    """No weighted sum of weeks has a variance below 0, however many years there are."""
+    """No weighted sum of weeks has a negative variance, however many years there are."""
     first = date(2010, month, 4)
     weeks = [first + timedelta(days=7 * week) for week in range(52 * years + STEPS)]
     day = np.array([week.timetuple().tm_yday for week in weeks], dtype=float)
@@ -527,7 +527,7 @@ def test_what_weeks_of_many_years_have_in_common_is_a_correlation(years, month):
 
 
 def test_sales_against_all_seasons_leave_no_sum_of_squares_below_nothing():
-    """The pattern that "begins within 3.5 days" gives the least variance, which was below 0."""
+    """The pattern with the least variance under "begins within 3.5 days", which was negative."""
     weeks = [MONDAY + timedelta(days=7 * week) for week in range(5 * 52)]
     day = np.array([(week + timedelta(days=3)).timetuple().tm_yday for week in weeks], dtype=float)
     apart = np.abs(day[:, None] - day)
@@ -774,7 +774,7 @@ def losses(**own: list[float]) -> np.ndarray:
 
 
 def test_weights_follow_the_product_only_as_far_as_it_was_tested():
-    # the class does better with ARIMA; product 0 would not
+    # ARIMA is better for the class, but not for product 0
     loss = losses(arima=[1.1, 0.7, 0.7, 0.7], lstm=[0.9, 1.0, 1.0, 1.0])
     size = np.zeros(4, dtype=int)
     place = CANDIDATES.index("arima")
@@ -940,7 +940,7 @@ def test_fewer_horizons_pull_weights_closer_to_equal_ones():
 
 @pytest.fixture(scope="module")
 def poisson_shop():
-    """Steady products of known rates, and one that fell asleep a year ago."""
+    """Steady products of known rates, and one without a sale for a year."""
     rng = np.random.default_rng(8)
     rates = np.r_[rng.uniform(1, 40, 59), 5.0][:, None]
     units = rng.poisson(rates, (60, 110)).astype(float)
@@ -1016,7 +1016,7 @@ def test_order_of_rows_changes_nothing():
 
 
 def _by_name(shop: Store, day: date, names: dict[str, str] | None = None) -> pd.DataFrame:
-    """What is scored of a shop whose products are renamed, by their former names."""
+    """Scores of a shop with renamed products, by their former names."""
     renamed, names = Store(shop.units), names or {}
     frame_of = shop.product_weeks
     renamed.product_weeks = lambda day: frame_of(day).replace({"product_id": names})
@@ -1089,7 +1089,7 @@ def test_a_week_or_some_products_more_or_less_change_little(peak_shop, few_steps
     assert {name for name, _ in found} == {backtest.BLEND}
     errors = np.array([error for _, error in found])
     assert errors.max() < 1.15 * errors.min()
-    # weeks of which the last eight say nothing: a flat mean misses most of the peak
+    # the last eight weeks do not show the peak: a flat mean misses most of it
     flat = peak_shop[:, 86:94].mean(axis=1, keepdims=True)
     weight = peak_shop[:, 81:94].sum(axis=1)
     theirs = accuracy.accuracy(flat, peak_shop[:, 96:102], peak_shop[:, :94], weight)

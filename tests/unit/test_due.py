@@ -1,4 +1,4 @@
-"""Which date is due, what is wrong with a view, and why: by hand, to the hour."""
+"""The due date, the faults of a view, and their likely causes: by hand, to the hour."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def at(text: str) -> datetime:
     [
         ("2024-03-01 09:01", None),
         ("2024-03-01 09:03", FRIDAY),
-        ("2024-03-20 09:03", FRIDAY),  # nobody asked for more
+        ("2024-03-20 09:03", FRIDAY),  # no later date was requested
     ],
 )
 def test_without_a_schedule_what_was_landed_is_due_some_hours_later(now, expected):

@@ -1,4 +1,4 @@
-"""Whatever the shop or a person wrote is shown as it stands: no link, no tag, no colour."""
+"""Texts of the shop or a person are shown literally: no link, no tag, no colour."""
 
 from __future__ import annotations
 

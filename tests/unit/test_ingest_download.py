@@ -1,4 +1,4 @@
-"""Remote files, against a server on loopback that breaks off and says nothing of its end."""
+"""Remote files, from a loopback server that truncates answers or sends no length."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Serve = Callable[[bytes], str]
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """Serve one answer, byte for byte, to a GET; a HEAD gets its head. Gives the server's URL."""
+    """Serve one answer, byte for byte, to a GET, and its head to a HEAD; yield the server's URL."""
     servers = []
 
     def start(answer: bytes) -> str:

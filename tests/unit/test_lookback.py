@@ -1,4 +1,4 @@
-"""Figures of past scores by hand, and the limit that a backtest sets."""
+"""Figures of past scores by hand, and the limit from a backtest."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.planted_figures import report_of
 
 
 def test_churn_by_hand():
-    """Three pairs of who stayed away and who did not; one is in the wrong order."""
+    """Three pairs of a customer who stayed away and one who did not; one pair is ranked wrongly."""
     rows = pd.DataFrame(
         {"churn_probability_90d": [0.9, 0.4, 0.5, 0.2], "happened_orders": [0, 0, 2, 1]}
     )
@@ -54,7 +54,7 @@ def test_clv_by_hand():
 
 
 def test_survival_by_hand():
-    """An order on the last day of the horizon has come, one a day later has not."""
+    """An order on the last day of the horizon counts, one a day later does not."""
     rows = pd.DataFrame(
         {
             "order_probability_30d": [0.8, 0.5, 0.1],
@@ -96,7 +96,7 @@ def forecast(product: str, week: int, median: float, came: int) -> dict[str, obj
 
 
 def test_demand_by_hand():
-    """a steps by 2 units, b by 1; b has three quarters of the takings. c was asleep."""
+    """a steps by 2 units, b by 1; b has three quarters of the revenue; c has no recent sale."""
     past = Panel(
         np.array(["a", "b", "c"]),
         date(2011, 1, 3),

@@ -1,4 +1,4 @@
-"""A stranger finds in the card what a model is for, what it learnt from and how good it is."""
+"""The model card says what a model is for, what it learnt from, and how good it is."""
 
 import json
 from dataclasses import replace

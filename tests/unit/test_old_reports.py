@@ -1,4 +1,4 @@
-"""Reports as earlier versions stored them are read; cut from real ones of the sample shop."""
+"""Reading reports of earlier versions; excerpts of real ones of the sample shop."""
 
 from __future__ import annotations
 

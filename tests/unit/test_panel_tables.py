@@ -166,7 +166,7 @@ def test_a_section_names_its_recipes_and_where_figures_come_from() -> None:
 
 
 def test_every_peer_has_a_recipe() -> None:
-    """Names are read out of the peers' code, which runs in an environment of its own."""
+    """The peers' code runs in another environment, so names are searched in its text."""
     text = "".join(p.read_text() for p in (REPOSITORY / "benchmarks" / "peers").glob("*.py"))
     missing = [name for name in RECIPES if f'"{name}"' not in text and "_x_" not in name]
     assert missing == []

@@ -1,4 +1,4 @@
-"""What a question says of itself is complete, and the defaults do what they say."""
+"""Every question is complete, and the hooks' defaults work."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MODEL = TrainedModel("toy", date(2024, 1, 1), {})
 
 
 class Toy(Question):
-    """A question with nothing but what it must have, and a lookback."""
+    """A question with only its required hooks, and a lookback."""
 
     name = "toy"
     contest: ClassVar[dict[str, str]] = {"auc": HIGHER}
@@ -29,7 +29,7 @@ class Toy(Question):
 
     @property
     def contract(self) -> Contract:
-        """Two horizons, and no table: none is written here."""
+        """A contract with two horizons and no table."""
         return Contract("toy", PREDICTS, (), horizons_days=(10, 20), is_looked_back_on=True)
 
     def score_shard(self, as_of_date: date, model: TrainedModel, store: Any) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def test_rows_of_shards_are_joined_as_they_are_unless_a_question_says_more():
 
 
 def test_a_new_question_is_compared_on_its_own_horizons(monkeypatch):
-    """Nothing but the question itself names it: neither its horizons nor its figures."""
+    """Lookback takes horizons and figures from the question; no other code names it."""
     scored = date(2024, 1, 1)
 
     class Connection:
@@ -71,7 +71,7 @@ def test_a_new_question_is_compared_on_its_own_horizons(monkeypatch):
                 [("toy", scored, 1, "toy", "v", scored)] if "publication_id" in query else []
             )
             if "distinct" in query:
-                self.rows = [("toy", scored, 10)]  # judged before
+                self.rows = [("toy", scored, 10)]  # compared before
             return self
 
         def fetchall(self) -> list[tuple[Any, ...]]:

@@ -1,7 +1,7 @@
-"""The gate of rejects on a shop counted here, with pandas: sound it is quiet, spoilt it tells.
+"""The gate of rejects on a shop counted with pandas: silent if sound, a warning if spoilt.
 
-What is spoilt follows public cases: staging may have learnt to read them since, the gate must see
-whatever it does not read.
+The faults follow public cases. Staging may read some of them by now; the gate must detect whatever
+staging does not read.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ DUPLICATE, FAULT, ZERO = "exact duplicate", "unit_price_amount is no number", "p
 
 @pytest.fixture(scope="module")
 def lines() -> pd.DataFrame:
-    """Product lines of sales: order_id, product_id, country, month, amount; some 1,900 orders."""
+    """Product lines of some 1,900 orders: order_id, product_id, country, month, amount."""
     shop = generate(seed=11, customers=400, days=730)
     sales = shop.orders[shop.orders["order_type"] == "sale"]
     found = shop.order_items.merge(sales, on="order_id")
@@ -41,7 +41,7 @@ def lines() -> pd.DataFrame:
 
 
 def levels(lines: pd.DataFrame, **rejected: pd.Series) -> dict[Key, Level]:
-    """Levels of a shop whose lines are all sent, and rejected where a reason's mask says so."""
+    """Levels of a shop that sends all lines; each reason's mask marks its rejects."""
     found = _by_group(lines, "")
     for reason, mask in rejected.items():
         found |= _by_group(lines[mask], reason)
@@ -71,18 +71,18 @@ def test_a_sound_shop_is_quiet(lines: pd.DataFrame) -> None:
 
 
 def _dear(lines: pd.DataFrame) -> pd.Series:
-    """Lines in which most of the money is, few as they are: prices with a comma from 1,000 on."""
+    """The few lines with most of the money: prices with a comma from 1,000 on."""
     return lines["amount"] >= lines["amount"].quantile(0.98)
 
 
 def _by_weight(lines: pd.DataFrame) -> pd.Series:
-    """Five products that are sold by weight, none of which counts as a group by itself."""
+    """Five products sold by weight, each too small to be a group by itself."""
     sold = lines["product_id"].value_counts()
     return lines["product_id"].isin(sold.index[(sold <= 29) & (sold >= 15)][:5])
 
 
 def _one_country(lines: pd.DataFrame) -> pd.Series:
-    """The smallest country that counts by itself, of 3 orders in 100 or so."""
+    """The smallest country that is a group by itself, with about 3 orders in 100."""
     orders = lines.groupby("country")["order_id"].nunique()
     return lines["country"] == orders[orders >= 30].idxmin()
 
@@ -153,7 +153,7 @@ def test_faults_are_what_postgres_takes_for_them() -> None:
 
 
 def of_reasons(sent: float, **lost: float) -> dict[Key, Level]:
-    """Levels of a shop that sent so many orders at 10 each, and lost some for each reason."""
+    """Levels of a shop that sent `sent` orders of 10, and lost some for each reason."""
     found = {Key("all", "", ""): Level(sent, 10 * sent)}
     return found | {Key("all", "", name): Level(n, 10 * n) for name, n in lost.items()}
 
@@ -174,7 +174,7 @@ def test_details_behind_a_colon_are_no_reasons_of_their_own() -> None:
 @pytest.mark.parametrize(
     ("alone", "several", "told"),
     [
-        (60, 65, {FAULT: "critical"}),  # one reason says it all
+        (60, 65, {FAULT: "critical"}),  # one reason explains all
         (30, 65, {FAULT: "warning", SEVERAL_FAULTS: "critical"}),  # the sum is graver
         (60, 160, {FAULT: "critical", SEVERAL_FAULTS: "critical"}),  # most is elsewhere
         (15, 15, {}),
@@ -210,8 +210,8 @@ CANCELLED = "order was cancelled"
     [
         (10, 33, "warning"),  # 1 in 100 so far, now a third
         (10, 12, "warning"),
-        (10, 9, None),  # too few to say
-        (60, 17, None),  # three times as many as always are not yet told
+        (10, 9, None),  # too few
+        (60, 17, None),  # three times the usual number does not warn yet
         (60, 19, "warning"),
         (300, 33, None),  # a shop that always cancelled a third
         (300, 70, "critical"),  # never hidden by a past that is known
@@ -235,7 +235,7 @@ def test_a_habit_that_takes_a_whole_country_is_told() -> None:
 
 
 def _day(orders: float, rejected: float, before: dict[Key, Level] | None = None) -> list[Finding]:
-    """A day of so many orders at 10 each, some of them rejected, after what came before it."""
+    """Findings for a day of `orders` orders of 10, some rejected, after `before`."""
     past = before or {}
     key = Key("all", "", FAULT)
     sent = past.get(key._replace(reason=""), Level())
@@ -248,7 +248,7 @@ def _day(orders: float, rejected: float, before: dict[Key, Level] | None = None)
 
 
 def history(orders: float, rejected: float) -> dict[Key, Level]:
-    """Levels of a shop that sent so many orders and lost so many of them."""
+    """Levels of a shop that sent `orders` orders, `rejected` of them rejected."""
     key = Key("all", "", FAULT)
     return {
         key._replace(reason=""): Level(orders, 10 * orders),
@@ -259,15 +259,15 @@ def history(orders: float, rejected: float) -> dict[Key, Level]:
 @pytest.mark.parametrize(
     ("orders", "rejected", "past", "severity"),
     [
-        # a first load, or a shop without a past of it: the bounds alone
+        # a first load, or a shop without such a past: only the bounds count
         (1_000, 0, (0, 0), None),
         (1_000, 19, (0, 0), None),
         (1_000, 21, (0, 0), "warning"),
         (1_000, 51, (0, 0), "critical"),
-        (20, 2, (10_000, 0), None),  # too few to say anything
+        (20, 2, (10_000, 0), None),  # too few
         (20, 5, (10_000, 0), "warning"),
         (20, 20, (10_000, 0), "critical"),  # a day that is lost whole
-        # whoever always lost a tenth is told of a third, and held at more
+        # a shop that always lost a tenth warns at a third, and holds at more
         (1_000, 120, (10_000, 1_000), None),
         (1_000, 250, (10_000, 1_000), None),
         (1_000, 310, (10_000, 1_000), "critical"),
@@ -281,7 +281,7 @@ def test_a_builds_rejects_are_compared_with_the_shops_past(
 
 
 def test_orders_that_counted_and_do_no_longer_are_lost_too() -> None:
-    """A dump of the same orders replaces one: nothing new came, and three in ten are gone."""
+    """A dump replaces one of the same orders: nothing new came, and three in ten are gone."""
     before = history(1_000, 0)
     (found,) = judge(before | {Key("all", "", FAULT): Level(300, 3_000)}, before)
     assert (found.severity, found.whole.of_orders) == ("critical", 0.3)

@@ -1,4 +1,4 @@
-"""The shop's files change their columns: what is said of it, and that it is said once."""
+"""Changed columns in the shop's files: the warning, and that it comes once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shards: the same deal everywhere, and rows that do not know how many there were."""
+"""Shards: the same deal everywhere, and rows that do not depend on the number of shards."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_sample_of_the_customers_is_dealt_as_evenly():
 
 @dataclass(frozen=True)
 class Dealt:
-    """A planted shop as a shard sees it."""
+    """A planted shop as seen by a shard."""
 
     shop: Any
     shard: Shard = WHOLE
@@ -87,7 +87,7 @@ class Dealt:
 
 
 def require_equal_rows(module: Any, model: TrainedModel, day: date, shop: Any) -> None:
-    """Rows in 2 and in 7 shards are those of the whole, to the last digit."""
+    """Assert that rows in 2 and in 7 shards equal those in one, to the last digit."""
     asked, question = module.QUESTION, contracts.load(module.NAME)
     whole = asked.score(day, model, shop)
     scoring = Scoring(asked, day, "test", model)
@@ -165,7 +165,7 @@ def test_survival_does_not_depend_on_the_shards(shop, name, monkeypatch):
 
 @dataclass(frozen=True)
 class Sales:
-    """Weekly sales from a Monday on: steady, seldom, new and sleeping products, in families."""
+    """Weekly sales from a Monday on: steady, rare, new and dormant products, in families."""
 
     units: np.ndarray
     first_week = pd.Timestamp("2020-01-06")

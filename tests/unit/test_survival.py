@@ -44,7 +44,7 @@ EVEN = ShopDays(str(DAY.date()), [1.0])  # a shop without seasons
 
 
 def snapshots(count: int, seed: int) -> pd.DataFrame:
-    """Customers whose features have nothing to do with each other."""
+    """Customers with independent features."""
     rng = np.random.default_rng(seed)
     return pd.DataFrame(
         {
@@ -68,7 +68,7 @@ def snapshots(count: int, seed: int) -> pd.DataFrame:
 
 
 def observed(frame: pd.DataFrame, hazard: np.ndarray, watched_days: int, seed: int):
-    """Days to an order that comes at a constant hazard a day, each customer's own."""
+    """Days to the next order, at each customer's constant daily hazard."""
     wait = np.random.default_rng(seed).exponential(1 / hazard)
     return frame.assign(
         snapshot_date=DAY,
@@ -130,7 +130,7 @@ def test_cox_finds_the_planted_coefficients_and_curves():
     cox = model.fit_cox(observed(frame, hazard, watched_days=400, seed=4), KNOWN, EVEN)
     found = dict(zip(cox.features, cox.coefficients, strict=True))
     for name, coefficient in found.items():
-        # log_overdue moves with recency and rhythm, so the three share what is planted in one
+        # log_overdue depends on recency and rhythm, so the three share an effect planted in one
         if name not in ("log_days_since_last_order", "log_overdue", "log_days_between_orders"):
             assert coefficient == pytest.approx(planted.get(name, 0.0), abs=0.12), name
     truth = np.exp(-hazard[:, None] * np.arange(366))
@@ -176,7 +176,7 @@ def test_prediction_from_json_is_that_of_lifelines():
     survival = cox.survival(frame, DAY)
     for number in (0, 1):
         own = hazards.stratum(data) == number
-        # on days without an order lifelines draws a line between the steps; we keep the step
+        # on days without an order lifelines interpolates between steps; we keep the step
         times = np.unique(data.loc[own & data["is_ordered"], "days"])
         times = times[times <= support_days(data.loc[own, "days"].to_numpy())]
         expected = fitter.predict_survival_function(scaled[own], times=times).to_numpy().T
@@ -257,7 +257,7 @@ def test_cox_has_to_beat_the_baseline_on_both_figures(cox, is_better):
 
 
 class Store:
-    """Customers of three rates, a fifth of, once and three times the hazard a day; none leaves."""
+    """Customers with a fifth, once and three times the daily hazard; none leaves."""
 
     def __init__(self, count: int, first: str, hazard: float = 0.02) -> None:
         rng = np.random.default_rng(9)
@@ -415,7 +415,7 @@ def test_shop_that_says_little_gets_no_more_than_that(first_day, hazard, name):
         assert rows.num_rows > 0
         statuses = set(rows["score_status"].to_pylist())
         if table == "survival_effects" and name != "no_model":
-            assert "scored" in statuses  # one that repeats another has a reason instead
+            assert "scored" in statuses  # a covariate that repeats another has a reason instead
         else:
             assert statuses == ({"not_scored"} if name == "no_model" else {"scored"})
 
@@ -436,7 +436,7 @@ def test_breslow_with_late_entries_agrees_with_a_plain_loop():
 
 
 def seasonal(levels: dict[int, float], months: int, count: int, seed: int) -> pd.DataFrame:
-    """Looked at on firsts of months; orders come at .01 a day times exp(level of the month)."""
+    """Customers seen on firsts of months; the daily hazard is .01 times exp(level of the month)."""
     rng = np.random.default_rng(seed)
     first = pd.Timestamp("2020-01-01")
     days = pd.date_range(first, periods=31 * (months + 2))
@@ -461,7 +461,7 @@ SEASON = {11: 0.5, 12: 0.6, 1: -0.6, 2: -0.5}
 
 
 def test_season_moves_the_chances_of_those_looked_at_in_it():
-    # who finds a planted season is the buying clock, see its tests
+    # finding a planted season is tested with the buying clock
     data = seasonal(SEASON, months=14, count=2_000, seed=12)
     days = pd.date_range("2020-01-01", "2022-12-31")
     speeds = [float(np.exp(SEASON.get(day.month, 0.0))) for day in days]
@@ -553,7 +553,7 @@ def test_all_buy_once_so_that_rhythm_is_recency_and_all_are_alike():
 
 
 def test_separation_has_a_reason_and_no_endless_ratio():
-    """Nobody who ordered once ever comes back: the ratio's likelihood rises for ever."""
+    """No one-time buyer ever comes back: the ratio's likelihood rises for ever."""
     frame = snapshots(2_000, 23)
     hazard = np.where(frame["avg_days_between_orders"].isna(), 1e-12, 0.02)
     rows = effects_of(frame, hazard, 24)
@@ -581,7 +581,7 @@ def test_hazards_that_cross_are_found_and_get_strata():
     frame = snapshots(6_000, 17)
     is_long_away = frame["days_since_last_order"].to_numpy() > hazards.STRATUM_EDGE_DAYS
     rng = np.random.default_rng(18)
-    # lately seen: hazard falls with time; long away: it rises
+    # recent buyers: the hazard falls with time; long absent: it rises
     wait = np.where(is_long_away, 200 * rng.weibull(2.0, 6_000), 200 * rng.weibull(0.5, 6_000))
     data = frame.assign(
         snapshot_date=DAY, days=np.ceil(np.minimum(wait, 300)).clip(1).astype(int),

@@ -1,4 +1,4 @@
-"""How far to trust a model, in words: every figure in them is the report's own."""
+"""How far to trust a model, in words: every figure comes from the report."""
 
 from datetime import date
 
@@ -30,7 +30,7 @@ def words(given, judged_by=None):
 
 
 def test_it_says_dates_figures_level_and_what_was_combined():
-    # .02 too much of .8, of the rarer .2: a tenth
+    # .02 above .8 is a tenth of the rarer .2
     assert words(report([0.3, 0.4], [0.4, 0.5])) == (
         "Tested on 2 past dates; log_loss 0.350 against 0.450 of bg_nbd, the best of the simple"
         " ones (lower is better); level off by +10% on average; combined of a 60%, b 40%, by 4"
