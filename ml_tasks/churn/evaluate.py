@@ -1,4 +1,4 @@
-"""Churn out of time: what was known at a cut, against the 90 days after it."""
+"""Evaluate churn out of time: predictions on a past date against the 90 days after it."""
 
 from __future__ import annotations
 
@@ -17,29 +17,30 @@ from ml_tasks.evaluation.contest import LOWER
 from ml_tasks.evaluation.figures import Figure, rows
 
 MODEL = ChanceModel.name
-JUDGED_BY = ("log_loss", "auc", "calibration_error", "brier_skill")
+REPORTED = ("log_loss", "auc", "calibration_error", "brier_skill")
 SHOWN = {name: f"{name} {{:.3f}} against {{:.3f}}" for name in ("log_loss", "auc")}
 
 
-def evaluate(known: Known, said: pd.DataFrame) -> Evaluation:
+def evaluate(known: Known, predictions: pd.DataFrame) -> Evaluation:
     """Compare the combination with its members and with the baselines on the newest cuts.
 
     Args:
-        known: What may be seen.
-        said: What the members predicted on past dates, see `chance.tell`.
+        known: Snapshots and outcomes known on the training date.
+        predictions: The members' predictions on past dates, as of `chance.tell`.
 
     Returns:
-        In favour of the combination, unless a baseline's log loss, which judges rank and level at
-        once, is lower by more than its spread over the cuts; also where there is no cut.
+        The winner is the combination, unless a baseline's log loss is lower by more than its
+        spread over the cuts. Log loss measures rank and level at once. Without a cut the
+        combination wins untested.
     """
-    found: list[Figure] = []
+    computed: list[Figure] = []
     gaps: dict[str, list[str]] = {}
     pictures: dict[str, bytes] = {}
-    for cut, test, probabilities in _predicted(known, said):
+    for cut, test, probabilities in _predicted(known, predictions):
         stayed_away = 1 - has_ordered(test)
         churn = {name: 1 - probability for name, probability in probabilities.items()}
         for name, p in churn.items():
-            found += rows(cut, name, _figures(stayed_away, p), len(test))
+            computed += rows(cut, name, _figures(stayed_away, p), len(test))
         if not pictures:
             pictures = {
                 "reliability.png": plots.reliability(stayed_away, churn),
@@ -47,35 +48,35 @@ def evaluate(known: Known, said: pd.DataFrame) -> Evaluation:
             }
             customers = {name: _with_outcome(test, p) for name, p in churn.items()}
             of_groups, gaps = customer_groups.served(cut, customers, figures_of.figures)
-            found += of_groups
-    if not found:
+            computed += of_groups
+    if not computed:
         return untested(MODEL)
-    tested = Evaluation(tuple(found), gaps=gaps, plots=pictures)
-    return tested.decided(MODEL, BASELINES, "log_loss", LOWER, JUDGED_BY, SHOWN)
+    tested = Evaluation(tuple(computed), gaps=gaps, plots=pictures)
+    return tested.decided(MODEL, BASELINES, "log_loss", LOWER, REPORTED, SHOWN)
 
 
 def _predicted(
-    known: Known, said: pd.DataFrame
+    known: Known, predictions: pd.DataFrame
 ) -> list[tuple[pd.Timestamp, pd.DataFrame, dict[str, np.ndarray]]]:
-    """For each cut, newest first: date, customers, chance of an order by model."""
-    found = []
-    combined = pd.Series(chance.combined(known, said), index=said.index)
-    for past, test in chance.cuts(known, said, is_learnable):
-        asked = said.loc[test.index]
+    """For each cut, newest first: date, customers, and probability of an order by model."""
+    by_cut = []
+    combined = pd.Series(chance.combined(known, predictions), index=predictions.index)
+    for past, test in chance.cuts(known, predictions, is_learnable):
+        of_cut = predictions.loc[test.index]
         probabilities = {MODEL: combined[test.index].to_numpy()} | {
-            name: margins.inverse_link(asked[name].to_numpy(dtype=float), "logistic")
+            name: margins.inverse_link(of_cut[name].to_numpy(dtype=float), "logistic")
             for name in chance.MEMBERS
-            if asked[name].notna().all()
+            if of_cut[name].notna().all()
         }
         probabilities |= {
             name: fit(past).predict(test) for name, fit in BASELINES.items() if name != PROCESS
         }
-        found.append((past.date, test, probabilities))
-    return found
+        by_cut.append((past.date, test, probabilities))
+    return by_cut
 
 
 def _with_outcome(test: pd.DataFrame, probability: np.ndarray) -> pd.DataFrame:
-    """Customers with what was predicted and what happened, as `figures_of` reads them."""
+    """Add the predicted probability and the actual orders, under the names `figures_of` reads."""
     return test.assign(
         churn_probability_90d=probability, happened_orders=test["outcome_count_orders"]
     )

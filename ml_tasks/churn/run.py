@@ -1,4 +1,4 @@
-"""Churn: the chance that a known customer places no order in the next 90 days.
+"""Churn: the probability that a known customer places no order in the next 90 days.
 
 Reads   features.customer_snapshots, features.customer_outcomes   a row per as_of_date, customer_id
         features.shop_days                                        a row per as_of_date, day_date
@@ -34,10 +34,10 @@ from perennial import contracts
 
 NAME, REASONS = "churn", "churn_reasons"
 TOO_FEW = f"fewer than {MIN_ROWS_OF_A_KIND} past outcomes of each kind"
-# A model of before there was a combination; it scores until the next training date.
+# Models of versions before the combination; they score until the next training date.
 TREES_ALONE = ClockTrees.name
 Fitted = ChanceModel | ClockTrees | Baseline
-# Column of scores.churn -> that of scores.churn_reasons, and the rank of the row.
+# Column of scores.churn -> column and rank in scores.churn_reasons.
 REASON_COLUMNS = {
     f"{name}_{rank}": (name, rank)
     for name in ("reason", "reason_code")
@@ -56,7 +56,7 @@ class Churn(Question):
     headline = "auc"
 
     def train(self, training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
-        """Fit on grid snapshots whose 90 days had passed by `training_date`, tested out of time."""
+        """Fit to grid snapshots with 90 days passed by `training_date`; evaluate out of time."""
         store = store.sample_for(training_date, HORIZON_DAYS)
         labelled = store.labelled_snapshots(training_date, HORIZON_DAYS)
         snapshot, shop_days = store.snapshot(training_date), store.shop_days(training_date)
@@ -94,7 +94,7 @@ class Churn(Question):
         )
 
     def reads(self, model: TrainedModel) -> bool:
-        """Whether this code can score with a model; one stored by an older form is trained anew."""
+        """True if this code can score with the stored model; otherwise it is trained again."""
         if model.name == NO_MODEL:
             return True
         return model.name in (MODEL, TREES_ALONE, *BASELINES) and "usual" in model.parameters
@@ -102,7 +102,7 @@ class Churn(Question):
     def joined(
         self, parts: Parts, as_of_date: date, model: TrainedModel, store: FeatureStore
     ) -> Iterator[Frames]:
-        """The rows of each shard, ranked among those of all; the shards are gone through twice."""
+        """Yield each shard's rows with ranks among all customers; reads the shards twice."""
         del as_of_date, model, store
         everybody = np.sort(np.concatenate([_probability(part[NAME]) for part in parts]))
         for part in parts:
@@ -115,7 +115,7 @@ class Churn(Question):
             yield {**part, NAME: scores.assign(**ranked)}
 
     def score_shard(self, as_of_date: date, model: TrainedModel, store: FeatureStore) -> Frames:
-        """The rows of the customers that the store holds, but for what depends on all others."""
+        """Rows of the customers in the store, without the columns that need all customers."""
         snapshot = store.snapshot(as_of_date)
         scores = pd.DataFrame({"customer_id": snapshot["customer_id"].to_numpy(dtype=object)})
         if model.name == NO_MODEL:
@@ -149,7 +149,7 @@ QUESTION = Churn()
 def _eligibility(
     labelled: pd.DataFrame, snapshot: pd.DataFrame, shop_days: pd.DataFrame
 ) -> dict[str, Any]:
-    """What there is to learn from, and what is needed."""
+    """The training rows there are, and how many are needed."""
     count_ordered, count_not = count_kinds(labelled)
     return {
         "count_customers": len(snapshot),
@@ -167,7 +167,7 @@ def _probability(scores: pd.DataFrame) -> np.ndarray:
 
 
 def restored(model: TrainedModel) -> Fitted:
-    """The fitted model, from parameters and artefacts alone."""
+    """The fitted model, rebuilt from its parameters and artefacts."""
     stored = model.parameters["model"]
     if model.name == MODEL:
         return ChanceModel.restored(stored, model.artefacts)

@@ -1,4 +1,4 @@
-"""The predicted columns of scores.clv, from any model that was ever published."""
+"""Predicted columns of scores.clv, by the models of this version and of earlier ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ml_tasks.trained_model import TrainedModel
 
 HORIZONS = (HORIZON_DAYS, YEAR_HORIZON_DAYS)
 YEAR_COLUMN = "predicted_spend_amount_365d"
-# Column of scores.clv -> what the model calls it.
+# Column of scores.clv -> the model's name of it, without the horizon.
 QUANTITIES = {
     "predicted_spend_amount_{days}d": "spend",
     "predicted_spend_amount_{days}d_lower": "lower",
@@ -31,12 +31,12 @@ PREDICTED = (
     "predicted_orders_90d",
     *IF_BUYING,
 )
-# What an interval of [0, 0] says.
+# Published note where the interval is [0, 0].
 MOST_SPEND_NOTHING = "most will spend nothing in {days} days"
 
 
 def restored(model: TrainedModel) -> ValueModel | before.ValueModel:
-    """The fitted model, from parameters and artefacts alone."""
+    """The fitted model, rebuilt from its parameters and artefacts."""
     stored = model.parameters["model"]
     if model.name == ValueModel.name:
         return ValueModel.restored(stored, model.artefacts)
@@ -45,58 +45,64 @@ def restored(model: TrainedModel) -> ValueModel | before.ValueModel:
 
 
 def predicted(snapshot: pd.DataFrame, model: TrainedModel) -> pd.DataFrame:
-    """Columns PREDICTED of each row of a snapshot; NaN where the model has no answer."""
+    """Predict the columns PREDICTED, a row per row of `snapshot`; NaN where the model has none."""
     snapshot = OrderAmounts(**model.parameters["amounts"]).believable(snapshot)
-    said = pd.DataFrame(np.nan, index=range(len(snapshot)), columns=list(PREDICTED))
+    predictions = pd.DataFrame(np.nan, index=range(len(snapshot)), columns=list(PREDICTED))
     if model.name in (ValueModel.name, before.NAME):
         has_year = outcomes.was_watched_for(snapshot, outcomes.MIN_DAYS_FOR_YEAR)
         ours = restored(model).predict(snapshot).reset_index(drop=True)
-        said["predicted_orders_90d"] = ours["orders"]
+        predictions["predicted_orders_90d"] = ours["orders"]
         for days in HORIZONS if has_year else HORIZONS[:1]:
             for column, name in QUANTITIES.items():
-                said[column.format(days=days)] = ours[f"{name}_{days}"]
+                predictions[column.format(days=days)] = ours[f"{name}_{days}"]
         for column, name in IF_BUYING.items():
-            said[column] = ours.get(name, np.nan)
-        return said
+            predictions[column] = ours.get(name, np.nan)
+        return predictions
     baseline = baselines.restored(model.name, model.parameters.get("model", {}))
     simple = baseline.predict(snapshot).reset_index(drop=True)
-    said["predicted_spend_amount_90d"] = simple["spend_90"]
-    said["predicted_orders_90d"] = simple["orders"]
+    predictions["predicted_spend_amount_90d"] = simple["spend_90"]
+    predictions["predicted_orders_90d"] = simple["orders"]
     if "chance_90" in simple:
-        said["spend_probability_90d"] = simple["chance_90"]
+        predictions["spend_probability_90d"] = simple["chance_90"]
     if outcomes.was_watched_for(snapshot, YEAR_HORIZON_DAYS):
-        said["predicted_spend_amount_365d"] = simple["spend_365"]
+        predictions["predicted_spend_amount_365d"] = simple["spend_365"]
         if "chance_365" in simple:
-            said["spend_probability_365d"] = simple["chance_365"]
-    return said
+            predictions["spend_probability_365d"] = simple["chance_365"]
+    return predictions
 
 
-def notes(said: pd.DataFrame) -> np.ndarray:
-    """Why both bounds are 0, for the longest horizon where they are; None where they are not.
+def notes(predictions: pd.DataFrame) -> np.ndarray:
+    """Note where both bounds are 0, for the longest such horizon; None elsewhere, shape (n,).
 
     Args:
-        said: Columns PREDICTED.
+        predictions: Columns PREDICTED.
     """
-    found = np.full(len(said), None, dtype=object)
+    texts = np.full(len(predictions), None, dtype=object)
     for days in HORIZONS:
-        upper = said[f"predicted_spend_amount_{days}d_upper"].to_numpy(dtype=float)
-        found[upper.round(2) == 0] = MOST_SPEND_NOTHING.format(days=days)
-    return found
+        upper = predictions[f"predicted_spend_amount_{days}d_upper"].to_numpy(dtype=float)
+        texts[upper.round(2) == 0] = MOST_SPEND_NOTHING.format(days=days)
+    return texts
 
 
 def tier(
-    snapshot: pd.DataFrame, said: pd.DataFrame, model: TrainedModel, store: FeatureStore
+    snapshot: pd.DataFrame, predictions: pd.DataFrame, model: TrainedModel, store: FeatureStore
 ) -> np.ndarray:
-    """Tiers by the amounts fixed in training, steady against each customer's tier of that day.
+    """Value tier of each customer, by the bounds fixed in training.
+
+    A customer of the training date keeps the tier of that date unless the amount is clearly past
+    a bound (`tiers.steady_tier`).
 
     Args:
-        snapshot: The scored customers.
-        said: Columns PREDICTED of them.
-        model: What scores them.
+        snapshot: The scored customers, n rows.
+        predictions: Columns PREDICTED for the same rows.
+        model: The model that scores.
         store: Reads the snapshot of the training date.
+
+    Returns:
+        Names of tiers.TIERS, shape (n,).
     """
     by, bounds = (model.parameters["tiers"][name] for name in ("by", "bounds"))
     then = store.snapshot(model.training_date)
     before = predicted(then, model)[by].set_axis(then["customer_id"].to_numpy(dtype=object))
     amount_before = before.reindex(snapshot["customer_id"]).to_numpy(dtype=float)
-    return tiers.steady_tier(said[by].to_numpy(), amount_before, bounds)
+    return tiers.steady_tier(predictions[by].to_numpy(), amount_before, bounds)

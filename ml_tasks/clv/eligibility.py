@@ -1,4 +1,4 @@
-"""What training of value reads, and what the shop's customers are enough for."""
+"""Training data of the value model, and whether they are enough to fit it."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from ml_tasks.clv.outcomes import HORIZON_DAYS, YEAR_HORIZON_DAYS
 from ml_tasks.features.store import FeatureStore
 
 SEASON_NOT_SEEN = (
-    "the shop was watched for less than a year: seasons that nobody has seen yet count as the mean "
-    "of those seen, in what is predicted for 365 days and for 90"
+    "less than a year of the shop's history is known: in predictions for 90 and 365 days, seasons "
+    "not seen yet count as the mean of the seasons seen"
 )
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What was known on a training date; an absurd order counts as a usual one.
+    """Data known on a training date; an absurd order counts as a usual one.
 
     Attributes:
         labelled: Snapshots with known 90-day outcomes.
         labelled_year: Snapshots with known 365-day outcomes.
-        snapshot: All customers on the date (of a large shop the sample's).
+        snapshot: All customers on the date; in a large shop, those of the sample.
         shop_days: Columns of features.shop_days.
-        amounts: Which orders are usual, and which are absurd.
+        amounts: Usual and largest believable amount of an order.
         facts: Counts for the report.
     """
 
@@ -41,7 +41,7 @@ class TrainingData:
 
     @classmethod
     def read(cls, training_date: date, store: FeatureStore) -> TrainingData:
-        """Read it, of as many customers as a fit can hold."""
+        """Read the data known on `training_date`, for as many customers as a fit can hold."""
         store = store.sample_for(training_date, HORIZON_DAYS)
         labelled = store.labelled_snapshots(training_date, HORIZON_DAYS)
         labelled_year = store.labelled_snapshots(training_date, YEAR_HORIZON_DAYS)
@@ -59,11 +59,11 @@ class TrainingData:
 
     @property
     def is_eligible(self) -> bool:
-        """Whether a model can be fitted."""
+        """True if the data are enough to fit a model."""
         return outcomes.is_learnable(self.labelled) and not self.snapshot.empty
 
     def as_report(self) -> dict[str, Any]:
-        """What there is to learn from, and what is needed, as JSON."""
+        """Counts of the training data, and the counts needed, as JSON."""
         spent = self.labelled["outcome_net_spend_amount"] > 0
         return {
             **self.facts,
@@ -78,19 +78,20 @@ class TrainingData:
         }
 
     def warnings(self, *, is_combined: bool) -> list[str]:
-        """What a reader should know before relying on the scores; none if all is well.
+        """Warnings for readers of the scores; empty if all is well.
 
         Args:
-            is_combined: Whether the combination won, which has seasons.
+            is_combined: True if the combination won, the only model with seasons.
         """
-        found = []
+        warnings = []
         if is_combined and not outcomes.was_watched_for(self.snapshot, YEAR_HORIZON_DAYS):
-            found.append(SEASON_NOT_SEEN)
+            warnings.append(SEASON_NOT_SEEN)
         count_absurd = self.facts["count_with_an_order_beyond_doubt"]
         if count_absurd:
-            found.append(
+            warnings.append(
                 f"{count_absurd} of {len(self.snapshot):,} customers had an order above "
                 f"{self.amounts.largest:,.2f}, beyond doubt where {self.amounts.usual:,.2f} is"
-                " usual: it counts as a usual one. If it is a mistake, land it corrected"
+                " usual: the models read it as a usual order. If the amount is a mistake, land the"
+                " order again with the right one"
             )
-        return found
+        return warnings

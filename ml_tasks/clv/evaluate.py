@@ -1,4 +1,4 @@
-"""CLV out of time: what was known at a cut, against the 90 days after it."""
+"""Evaluate CLV out of time: predictions on a past date against the 90 days after it."""
 
 from __future__ import annotations
 
@@ -25,37 +25,38 @@ from ml_tasks.evaluation.figures import Figure, rows
 
 MODEL = ValueModel.name
 YEAR_BASELINE = "repeat_of_last_365_days"
-JUDGED_BY = (
+REPORTED = (
     "gini", "total_error", "abs_total_error", "mean_absolute_error", "absolute_error_of_median",
     "interval_coverage", "buyers_coverage", "orders_gini", "orders_total_error",
 )  # fmt: skip
 SHOWN = {"gini": "gini {:.3f} against {:.3f}", "total_error": "total {:+.0%} against {:+.0%}"}
 OF_GROUPS = partial(figures_of.figures, horizon_days=HORIZON_DAYS)
 
-Said = dict[str, np.ndarray]
+Predicted = dict[str, np.ndarray]  # quantity -> shape (n,): spend, orders, lower, median, upper ...
 
 
 def evaluate(
-    known: Known, labelled_year: pd.DataFrame, said: pd.DataFrame, seed: int
+    known: Known, labelled_year: pd.DataFrame, predictions: pd.DataFrame, seed: int
 ) -> Evaluation:
     """Compare the combination with the baselines on the newest cuts.
 
     Args:
-        known: What may be seen.
+        known: Snapshots and outcomes known on the training date.
         labelled_year: Snapshots with known 365-day outcomes, whole dates.
-        said: What was predicted on past dates, see `chance.tell` with `past_dates.also`.
-        seed: Handed to the trees.
+        predictions: The members' predictions on past dates, as of `chance.tell` with
+            `past_dates.also`.
+        seed: Seed of the trees.
 
     Returns:
-        As `decide` says; the combination where there is no cut. It has figures of the year ahead,
-        too, once there are two years to test on.
+        The winner is that of `decide`; without a cut the combination wins untested. Once there are
+        two years to test on, the evaluation has figures of the year ahead too.
     """
-    found: list[Figure] = []
+    computed: list[Figure] = []
     gaps: dict[str, list[str]] = {}
     pictures: dict[str, bytes] = {}
-    for cut, test, predicted in _predicted(known, said):
+    for cut, test, predicted in _predicted(known, predictions):
         for name, one in predicted.items():
-            found += rows(cut, name, _figures(test, one), len(test))
+            computed += rows(cut, name, _figures(test, one), len(test))
         if not pictures:
             amounts = {name: one["spend"] for name, one in predicted.items()}
             pictures = {
@@ -64,58 +65,58 @@ def evaluate(
             }
             customers = {name: _with_outcome(test, amount) for name, amount in amounts.items()}
             of_groups, gaps = customer_groups.served(cut, customers, OF_GROUPS)
-            found += of_groups
-    if not found:
+            computed += of_groups
+    if not computed:
         return untested(MODEL)
-    found += year_ahead(known, labelled_year, seed)
-    return decide(Evaluation(tuple(found), gaps=gaps, plots=pictures))
+    computed += year_ahead(known, labelled_year, seed)
+    return decide(Evaluation(tuple(computed), gaps=gaps, plots=pictures))
 
 
 def decide(tested: Evaluation) -> Evaluation:
     """The combination wins, unless a baseline's Gini is better by more than its spread."""
-    return tested.decided(MODEL, BASELINES, "gini", HIGHER, JUDGED_BY, SHOWN)
+    return tested.decided(MODEL, BASELINES, "gini", HIGHER, REPORTED, SHOWN)
 
 
 def _predicted(
-    known: Known, said: pd.DataFrame
-) -> list[tuple[pd.Timestamp, pd.DataFrame, dict[str, Said]]]:
-    """For each cut, newest first: date, customers, spend and orders by model."""
-    if said.empty:
+    known: Known, predictions: pd.DataFrame
+) -> list[tuple[pd.Timestamp, pd.DataFrame, dict[str, Predicted]]]:
+    """For each cut, newest first: date, customers, and predictions by model."""
+    if predictions.empty:
         return []
-    evidence = past_dates.evidence_of(known, said)
-    found = []
-    for past, test in chance.cuts(known, said, is_learnable):
+    evidence = past_dates.evidence_of(known, predictions)
+    by_cut = []
+    for past, test in chance.cuts(known, predictions, is_learnable):
         baselines = {
             name: _of_baseline(fit(test).predict(test), HORIZON_DAYS)
             for name, fit in BASELINES.items()
         }
         ours = _of_cut(past, evidence.loc[test.index], evidence)
-        found.append((past.date, test, {MODEL: ours, **baselines}))
-    return found
+        by_cut.append((past.date, test, {MODEL: ours, **baselines}))
+    return by_cut
 
 
-def _of_cut(past: Known, asked: pd.DataFrame, evidence: pd.DataFrame) -> Said:
-    """What the combination said on a cut, with the levels and the spread known by then."""
+def _of_cut(past: Known, of_cut: pd.DataFrame, evidence: pd.DataFrame) -> Predicted:
+    """The combination's predictions on a cut, with the levels and the spread known by then."""
     share = past_dates.spend_share_of(past.labelled)
     columns = {
-        name: column for name, column in past_dates.AMOUNTS.items() if asked[column].notna().all()
+        name: column for name, column in past_dates.AMOUNTS.items() if of_cut[column].notna().all()
     }
-    logs = {name: asked[column].to_numpy(dtype=float) for name, column in columns.items()}
+    logs = {name: of_cut[column].to_numpy(dtype=float) for name, column in columns.items()}
     learnt = past_dates.learnt(evidence, share, past.date, tuple(columns))
-    order = asked["order"].to_numpy()
+    order = of_cut["order"].to_numpy()
     any_spend = order * share
     mean = any_spend * np.exp(np.mean(list(logs.values()), axis=0) + learnt.shift(order, logs))
-    orders = order * asked[past_dates.ORDERS].to_numpy(dtype=float)
-    said = {"spend": mean, "orders": orders * np.exp(learnt.orders_level)}
-    return said | (learnt.spread.around(any_spend, mean) if learnt.spread else {})
+    orders = order * of_cut[past_dates.ORDERS].to_numpy(dtype=float)
+    predicted = {"spend": mean, "orders": orders * np.exp(learnt.orders_level)}
+    return predicted | (learnt.spread.around(any_spend, mean) if learnt.spread else {})
 
 
 def _with_outcome(test: pd.DataFrame, amount: np.ndarray) -> pd.DataFrame:
-    """Customers with what was predicted and what happened, as `figures_of` reads them."""
+    """Add the predicted and the actual spend, under the names `figures_of` reads."""
     return test.assign(predicted_spend_amount_90d=amount, happened_spend_amount=spend(test))
 
 
-def _of_baseline(predicted: pd.DataFrame, days: int) -> Said:
+def _of_baseline(predicted: pd.DataFrame, days: int) -> Predicted:
     return {
         "spend": predicted[f"spend_{days}"].to_numpy(),
         "orders": predicted["orders"].to_numpy(),
@@ -123,10 +124,10 @@ def _of_baseline(predicted: pd.DataFrame, days: int) -> Said:
 
 
 def year_ahead(known: Known, labelled_year: pd.DataFrame, seed: int) -> list[Figure]:
-    """Figures `<metric>_365d` of the newest date whose year has passed; they decide nothing.
+    """Figures `<metric>_365d` of the newest date with a known year; they decide nothing.
 
-    Empty where no year has passed, or the shop had hardly been watched before, or there is
-    nothing to train on.
+    Empty if no year is known yet, if the shop's history before that date is shorter than
+    MIN_DAYS_FOR_YEAR, or if there is nothing to train on.
     """
     cut = labelled_year["as_of_date"].max()
     test = labelled_year[labelled_year["as_of_date"] == cut]
@@ -136,12 +137,12 @@ def year_ahead(known: Known, labelled_year: pd.DataFrame, seed: int) -> list[Fig
     if not is_learnable(past.labelled):
         return []
     years = known_by(labelled_year, cut, YEAR_HORIZON_DAYS)
-    # its members count alike: to weigh them by dates before the cut would cost as much again
+    # equal weights of the members: weights from dates before the cut would double the cost
     model, _ = clv.fit(past, years, chance.nothing_told(), seed)
     predicted = model.predict(test)
     names = {"spend": "spend", "median": "median", "lower": "lower", "upper": "upper"}
     names |= {f"if_buying_{which}": f"if_buying_{which}" for which in ("lower", "upper")}
-    said = {
+    by_model = {
         MODEL: {name: predicted[f"{column}_365"].to_numpy() for name, column in names.items()},
         YEAR_BASELINE: _of_baseline(BASELINES[FIRST](test).predict(test), YEAR_HORIZON_DAYS),
         **{
@@ -151,7 +152,7 @@ def year_ahead(known: Known, labelled_year: pd.DataFrame, seed: int) -> list[Fig
     }
     return [
         figure
-        for name, one in said.items()
+        for name, one in by_model.items()
         for figure in rows(cut, name, _of_year(_spend_figures(spend(test), one)), len(test))
     ]
 
@@ -160,7 +161,7 @@ def _of_year(figures: Mapping[str, float]) -> dict[str, float]:
     return {f"{metric}_{YEAR_HORIZON_DAYS}d": value for metric, value in figures.items()}
 
 
-def _figures(test: pd.DataFrame, predicted: Said) -> dict[str, float]:
+def _figures(test: pd.DataFrame, predicted: Predicted) -> dict[str, float]:
     happened = test["outcome_count_orders"].to_numpy(dtype=float)
     return _spend_figures(spend(test), predicted) | {
         "orders_gini": metrics.normalised_gini(happened, predicted["orders"]),
@@ -168,8 +169,8 @@ def _figures(test: pd.DataFrame, predicted: Said) -> dict[str, float]:
     }
 
 
-def _spend_figures(amount: np.ndarray, predicted: Said) -> dict[str, float]:
-    """Figures of the mean, and of median and interval; a model without a median says its mean."""
+def _spend_figures(amount: np.ndarray, predicted: Predicted) -> dict[str, float]:
+    """Figures of mean, median and interval; a model without a median is measured by its mean."""
     mean = predicted["spend"]
     total_error = metrics.total_error(amount, mean)
     figures = {

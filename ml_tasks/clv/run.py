@@ -1,4 +1,4 @@
-"""CLV: what a known customer will spend, net, in the next 90 and 365 days.
+"""CLV: net spend of a known customer in the next 90 and 365 days.
 
 Reads   features.customer_snapshots, features.customer_outcomes   a row per as_of_date, customer_id
         features.shop_days                                        a row per as_of_date, day_date
@@ -45,7 +45,7 @@ class CustomerValue(Question):
     headline = "gini"
 
     def train(self, training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
-        """Fit on grid snapshots whose 90 days had passed by `training_date`, tested out of time."""
+        """Fit to grid snapshots with 90 days passed by `training_date`; evaluate out of time."""
         data = TrainingData.read(training_date, store)
         parameters: dict[str, Any] = {
             "horizon_days": HORIZON_DAYS,
@@ -78,7 +78,7 @@ class CustomerValue(Question):
         return replace(trained, parameters={**parameters, "tiers": _tiers(data, trained)})
 
     def reads(self, model: TrainedModel) -> bool:
-        """Whether this code can score with a model; one stored by an older form is trained anew."""
+        """True if this code can score with the stored model; otherwise it is trained again."""
         is_whole = model.name in REPEATS or "model" in model.parameters
         return (
             model.name in (MODEL, before.NAME, *BASELINES)
@@ -87,7 +87,7 @@ class CustomerValue(Question):
         )
 
     def score_shard(self, as_of_date: date, model: TrainedModel, store: FeatureStore) -> Frames:
-        """Score every customer with an order before the date; what can't be told is null."""
+        """Score every customer with an order before the date; unknown columns are null."""
         snapshot = store.snapshot(as_of_date)
         scores = pd.DataFrame(
             {
@@ -100,12 +100,12 @@ class CustomerValue(Question):
         if model.name != MODEL and not outcomes.was_watched_for(snapshot, HORIZON_DAYS):
             reason = f"the shop has been watched for fewer than {HORIZON_DAYS} days"
             return {NAME: not_scored(contracts.load(NAME).table(NAME), scores, reason)}
-        said = columns.predicted(snapshot, model)
+        predictions = columns.predicted(snapshot, model)
         return {
             NAME: scored(scores).assign(
-                **{column: said[column] for column in columns.PREDICTED},
-                value_tier=columns.tier(snapshot, said, model, store),
-                predicted_spend_note=columns.notes(said),
+                **{column: predictions[column] for column in columns.PREDICTED},
+                value_tier=columns.tier(snapshot, predictions, model, store),
+                predicted_spend_note=columns.notes(predictions),
             )
         }
 
@@ -118,7 +118,7 @@ QUESTION = CustomerValue()
 
 
 def _report(data: TrainingData, tested: Evaluation, combined: str) -> dict[str, Any]:
-    """The evaluation, what was combined, warnings and what there was to learn from."""
+    """Training report: evaluation, combination, warnings and counts of the training data."""
     report, is_combined = tested.as_report(), tested.winner == MODEL
     chance_of_order = f". Chance of an order combined: {combined}" if combined else ""
     return {
@@ -131,8 +131,8 @@ def _report(data: TrainingData, tested: Evaluation, combined: str) -> dict[str, 
 
 
 def _tiers(data: TrainingData, trained: TrainedModel) -> dict[str, Any]:
-    """Column that the tiers go by, and their bounds on the training date."""
-    said = columns.predicted(data.snapshot, trained)
-    has_year = said[columns.YEAR_COLUMN].notna().any()
+    """The predicted column that defines the tiers, and the bounds on the training date."""
+    predictions = columns.predicted(data.snapshot, trained)
+    has_year = predictions[columns.YEAR_COLUMN].notna().any()
     by = columns.YEAR_COLUMN if has_year else "predicted_spend_amount_90d"
-    return {"by": by, "bounds": tiers.bounds(said[by].to_numpy(), data.amounts.usual)}
+    return {"by": by, "bounds": tiers.bounds(predictions[by].to_numpy(), data.amounts.usual)}

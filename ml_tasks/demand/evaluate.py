@@ -1,6 +1,6 @@
-"""Out of time: every candidate, the blend and the simple methods on weeks new to all of them.
+"""Evaluate candidates, blend and simple methods out of time, on weeks that none was fitted to.
 
-Weights and bands at an origin are learnt from the origins whose weeks had passed by it.
+Weights and bands at an origin are learnt from earlier origins with a whole horizon before it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 
 from ml_tasks.demand import blend, level, reconcile
-from ml_tasks.demand.accuracy import accuracy, coverage, judged_products, pinball
+from ml_tasks.demand.accuracy import accuracy, coverage, evaluated_products, pinball
 from ml_tasks.demand.backtest import BLEND, Backtest, bands_of, weights, with_blend
 from ml_tasks.demand.launches import launches_of
 from ml_tasks.demand.model import CANDIDATES, SIMPLE
@@ -28,19 +28,19 @@ MIN_WEEKS = 12
 BLEND_MEAN = "blend_mean"
 COVERAGE = "coverage_p10_p90"
 METRICS = ("wrmsse", "mase", "bias_rate", "pinball", COVERAGE)
-# Bias of expected units of all products that would have been scored, not of the judged ones alone.
+# Bias of expected units over all products that would have been scored, not the evaluated ones only.
 TOTAL_BIAS = f"total_{FIGURE}"
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """What every method forecast at a past origin.
+    """Forecasts of every method at a past origin.
 
     Attributes:
-        past: The panel as it was known then.
+        past: The panel as known at the origin.
         places: Rows of its products in the whole panel, shape (n_known,).
         units: Method -> quantiles of units, shape (n_known, STEPS, 3).
-        factor: Level that the blend's expected units are multiplied by.
+        factor: Factor on the blend's expected units that corrects their level.
     """
 
     past: Panel
@@ -56,8 +56,8 @@ class Forecast:
         """Expected units before `factor`, shape (n_known or n_chosen, STEPS).
 
         Args:
-            method: Whose quantiles.
-            is_chosen: Of which products, shape (n_known,); None: of all.
+            method: Key of `units`.
+            is_chosen: Products to compute, booleans of shape (n_known,); None: all.
         """
         units, panel = self.units[method], self.past
         if is_chosen is not None:
@@ -66,14 +66,14 @@ class Forecast:
 
 
 @dataclass(frozen=True)
-class Judged:
-    """What happened to the judged products after an origin, and what was forecast of them.
+class Evaluated:
+    """Forecasts and actual units of the evaluated products after an origin.
 
     Attributes:
-        history: Units before, shape (n_judged, n_past).
-        actual: Units that came, shape (n_judged, HORIZON_WEEKS).
-        revenue: Takings that weigh the products, shape (n_judged,).
-        units: Method -> quantiles of units, shape (n_judged, HORIZON_WEEKS, 3).
+        history: Units before the origin, shape (n_chosen, n_past).
+        actual: Actual units, shape (n_chosen, HORIZON_WEEKS).
+        revenue: Takings that weight the products, shape (n_chosen,).
+        units: Method -> quantiles of units, shape (n_chosen, HORIZON_WEEKS, 3).
     """
 
     history: np.ndarray
@@ -83,34 +83,34 @@ class Judged:
 
 
 def evaluate(tested: Backtest) -> Evaluation:
-    """Figures of every method at each origin that can be judged.
+    """Compute the figures of every method at each origin of `Backtest.evaluated`.
 
     Returns:
-        In favour of the blend, of which the simple methods are a part. Without METRICS if no
-        product can be judged.
+        The winner is always the blend, because the simple methods are part of it. There are no
+        METRICS if no product can be evaluated.
     """
-    found: list[Figure] = []
-    for number in tested.judged():
+    computed: list[Figure] = []
+    for number in tested.evaluated():
         forecast = forecast_at(tested, number)
         cut = tested.panel.week(tested.origins[number])
-        judged = judged_at(tested, forecast)
-        if judged:
-            for name, units in judged.units.items():
-                found += rows(cut, name, _figures(name, units, judged), len(units))
+        evaluated = evaluated_at(tested, forecast)
+        if evaluated:
+            for name, units in evaluated.units.items():
+                computed += rows(cut, name, _figures(name, units, evaluated), len(units))
         is_awake = forecast.past.sold_within(AWAKE_WEEKS)
         for name in (BLEND, *SIMPLE):
             bias = _total_bias(tested, forecast, name, is_awake)
-            found += rows(cut, name, {TOTAL_BIAS: bias}, int(is_awake.sum()))
-    figures = Evaluation(tuple(found))
+            computed += rows(cut, name, {TOTAL_BIAS: bias}, int(is_awake.sum()))
+    figures = Evaluation(tuple(computed))
     best = figures.best(SIMPLE, "wrmsse", LOWER)
-    prefixes = {row.model: f"{row.model}_" for row in found} | {BLEND: "", best: "baseline_"}
+    prefixes = {row.model: f"{row.model}_" for row in computed} | {BLEND: "", best: "baseline_"}
     return Evaluation(
         figures.figures, BLEND, _decision(figures, best), figures.means(METRICS, prefixes)
     )
 
 
 def forecast_at(tested: Backtest, number: int) -> Forecast:
-    """The forecasts of the origin of a number."""
+    """The forecasts at origin `number`, with weights and bands known by then."""
     past = tested.panel.until(tested.origins[number])
     places = np.searchsorted(tested.panel.product_ids, past.product_ids)
     before, now = tested.before(number), tested.origins[number]
@@ -125,11 +125,11 @@ def forecast_at(tested: Backtest, number: int) -> Forecast:
     return Forecast(past, places, units, level.factor(tested, forecasts, shifts[BLEND]))
 
 
-def judged_at(tested: Backtest, forecast: Forecast) -> Judged | None:
-    """What was forecast of the judged products, and came; None if there is no product to judge."""
+def evaluated_at(tested: Backtest, forecast: Forecast) -> Evaluated | None:
+    """Forecasts and actual units of the evaluated products; None if there is no such product."""
     past = forecast.past
-    is_judged, revenue = judged_products(past)
-    if not is_judged.any():
+    is_chosen, revenue = evaluated_products(past)
+    if not is_chosen.any():
         return None
     expected = forecast.expected(BLEND) * forecast.factor
     least = blend.least_sold(past.units)
@@ -138,46 +138,46 @@ def judged_at(tested: Backtest, forecast: Forecast) -> Judged | None:
         BLEND: reconcile.consistent(forecast.units[BLEND], expected, least),
         BLEND_MEAN: np.repeat(expected[..., None], 3, axis=2),
     }
-    places, origin = forecast.places[is_judged], past.n_weeks
-    return Judged(
+    places, origin = forecast.places[is_chosen], past.n_weeks
+    return Evaluated(
         history=tested.panel.units[places, :origin],
         actual=tested.panel.units[places, origin : origin + HORIZON_WEEKS],
         revenue=revenue,
-        units={name: values[is_judged][:, :HORIZON_WEEKS] for name, values in units.items()},
+        units={name: values[is_chosen][:, :HORIZON_WEEKS] for name, values in units.items()},
     )
 
 
-def _figures(name: str, units: np.ndarray, judged: Judged) -> dict[str, float]:
-    """METRICS of a method; without those of bands for BLEND_MEAN, which has none."""
-    found = accuracy(units[..., 1], judged.actual, judged.history, judged.revenue)
+def _figures(name: str, units: np.ndarray, evaluated: Evaluated) -> dict[str, float]:
+    """METRICS of a method; for BLEND_MEAN without the measures of bands, which it has not."""
+    figures = accuracy(units[..., 1], evaluated.actual, evaluated.history, evaluated.revenue)
     if name == BLEND_MEAN:
-        return found
-    return found | {
-        "pinball": pinball(units, judged.actual, judged.history),
-        COVERAGE: coverage(units, judged.actual),
+        return figures
+    return figures | {
+        "pinball": pinball(units, evaluated.actual, evaluated.history),
+        COVERAGE: coverage(units, evaluated.actual),
     }
 
 
 def _total_bias(tested: Backtest, forecast: Forecast, name: str, is_awake: np.ndarray) -> float:
-    """Total of a method's expected units over the total that came, less 1; NaN if none came.
+    """Total of a method's expected units over the actual total, minus 1; NaN without a sale.
 
-    Of all products that would have been scored, as their means are there to be added up. A shop
-    whose products are all sold rarely has it, too, where nothing else can be judged.
+    The totals are of all products that would have been scored, because expected units are meant to
+    be added up. So the bias is known even where every product sells too rarely to be evaluated.
     """
     origin = forecast.past.n_weeks
     weeks = slice(origin, origin + HORIZON_WEEKS)
-    came = np.nansum(tested.panel.units[forecast.places[is_awake], weeks])
+    actual = np.nansum(tested.panel.units[forecast.places[is_awake], weeks])
     factor = forecast.factor if name == BLEND else 1.0
     total = forecast.expected(name, is_awake)[:, :HORIZON_WEEKS].sum() * factor
-    return float(total / came - 1) if came else math.nan
+    return float(total / actual - 1) if actual else math.nan
 
 
 def combined(of_product: np.ndarray, count_origins: int) -> str:
-    """What counts how much on average, the most first, and on how many origins it rests.
+    """The candidates' mean weights as a text, largest first, with the number of origins.
 
     Args:
         of_product: Weights of CANDIDATES, shape (n_products, n_candidates).
-        count_origins: Past dates that the weights were learnt on.
+        count_origins: Number of past dates that the weights were learnt from.
     """
     shares = sorted(zip(of_product.mean(axis=0), CANDIDATES, strict=True), reverse=True)
     parts = [f"{name} {share:.0%}" for share, name in shares if share >= 0.005]

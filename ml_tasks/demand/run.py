@@ -50,7 +50,7 @@ class Demand(Question):
     headline = "wrmsse"
 
     def train(self, training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
-        """Backtest, weigh the candidates, and fit again to all weeks before `training_date`."""
+        """Backtest, weight the candidates, and fit again to all weeks before `training_date`."""
         panel = panel_of(store.product_weeks(training_date), training_date)
         if panel.n_weeks < evaluate.MIN_WEEKS:
             report = {"decision": f"{TOO_YOUNG}: nothing is forecast"}
@@ -89,13 +89,13 @@ class Demand(Question):
         )
 
     def reads(self, model: TrainedModel) -> bool:
-        """Whether this code can score with a model; one with other candidates is trained anew."""
+        """True if this code has all candidates of the model; otherwise it is trained again."""
         return model.name != BLEND or stored.is_known(model.artefacts)
 
     def score_shard(self, as_of_date: date, model: TrainedModel, store: FeatureStore) -> Frames:
-        """The rows of the products of the store's shard, but for what depends on all others.
+        """Rows of the products of the store's shard, without the expected units.
 
-        All sales are read: what is usual in the shop is the same in every shard.
+        All sales are read, so that the shop's season and usual levels are equal in every shard.
         """
         panel = score.panel_for(as_of_date, model, store)
         own = store.shard.holds(panel.product_ids.tolist())
@@ -104,20 +104,20 @@ class Demand(Question):
     def joined(
         self, parts: Parts, as_of_date: date, model: TrainedModel, store: FeatureStore
     ) -> Iterator[Frames]:
-        """The rows of all shards as one, with expected units that add up to the totals."""
+        """Yield the rows of all shards at once, with expected units that add up to the totals."""
         panel = score.panel_for(as_of_date, model, store)
         scores = pd.concat([part[NAME] for part in parts])
         yield {NAME: score.with_means(scores, panel, as_of_date, model)}
 
     def inputs(self, as_of_date: date, store: FeatureStore) -> pd.DataFrame:
-        """Recent units and prices of the store's products that sold any."""
+        """Recent units and prices of the store's products with recent sales."""
         sales = recent_sales(store.product_weeks(as_of_date), as_of_date)
         return sales[store.shard.holds(sales.index)]
 
     def past_inputs(
         self, training_date: date, months: Iterable[date], store: FeatureStore
     ) -> Iterator[pd.DataFrame]:
-        """The same on past dates, all from the weeks known on the training date."""
+        """The inputs on past dates, all from the weeks known on the training date."""
         weeks = store.product_weeks(training_date)
         return (recent_sales(weeks, month) for month in months)
 
@@ -126,7 +126,7 @@ class Demand(Question):
         return first_forecast_week(scored_date)
 
     def compared(self, connection: psycopg.Connection[Any], due: Due) -> list[Group]:
-        """Figures of past forecasts, of all weeks and by week ahead."""
+        """Figures of past forecasts, for all weeks and by week ahead."""
         store = FeatureStore(connection)
         past = panel_of(store.product_weeks(due.scored_date), due.scored_date)
         return lookback.of_products(lookback.products(connection, due), past)

@@ -1,4 +1,4 @@
-"""Rows of scores.demand: what is forecast of each product and week, and what is not."""
+"""Rows of scores.demand: the forecast of each product and week, or why there is none."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ ASLEEP = f"no sale in the last {AWAKE_WEEKS} weeks"
 
 
 def panel_for(as_of_date: date, model: TrainedModel, store: FeatureStore) -> Panel:
-    """The sales before a date, counted as the model counts them."""
+    """The sales before a date, in the model's packs."""
     panel = panel_of(store.product_weeks(as_of_date), as_of_date)
     return panel.in_packs(model.parameters.get(stored.PACK, 1))
 
@@ -45,10 +45,13 @@ def rows_of(panel: Panel, own: np.ndarray, as_of_date: date, model: TrainedModel
     """Rows of some products, without MEAN.
 
     Args:
-        panel: Of `panel_for`: all products, as what is usual in the shop counts.
-        own: Whose rows, booleans of shape (n_products,).
+        panel: As of `panel_for`, with all products, because forecasts use the shop's usual sales.
+        own: The products to return, booleans of shape (n_products,).
         as_of_date: The scored date.
-        model: What scores.
+        model: The model that scores.
+
+    Returns:
+        A row per product_id and horizon_weeks, with QUANTITIES and method.
     """
     if model.name == NO_MODEL:
         return _not_scored(_rows(panel.only(own), as_of_date), model.parameters["reason"])
@@ -67,16 +70,16 @@ def rows_of(panel: Panel, own: np.ndarray, as_of_date: date, model: TrainedModel
 def with_means(
     scores: pd.DataFrame, panel: Panel, as_of_date: date, model: TrainedModel
 ) -> pd.DataFrame:
-    """The rows of all products, in a total order, with MEAN.
+    """Add MEAN to the rows of all products, in the order of product_id, horizon_weeks.
 
     Args:
-        scores: Of `rows_of`, of all shards.
-        panel: Of `panel_for`.
+        scores: As of `rows_of`, of all shards.
+        panel: As of `panel_for`.
         as_of_date: The scored date.
-        model: What scored.
+        model: The model that scored.
 
     Raises:
-        ValueError: If products were first sold, or sold again, since `rows_of`.
+        ValueError: If the sold products changed since `rows_of`.
     """
     scores = scores.sort_values(["product_id", "horizon_weeks"], ignore_index=True)
     is_scored = (scores["score_status"] == "scored").to_numpy(dtype=bool)
@@ -85,7 +88,7 @@ def with_means(
         launches = launches_of(panel.units)
         panel = panel.only(panel.sold_within(AWAKE_WEEKS))
         if scores.loc[is_scored, "product_id"].unique().tolist() != panel.product_ids.tolist():
-            raise ValueError("the sales changed while they were forecast: score the date again")
+            raise ValueError("the sales changed while the date was scored: score the date again")
         units = scores.loc[is_scored, list(QUANTITIES)].to_numpy(dtype=float) / panel.pack
         by_product = np.ascontiguousarray(units).reshape(-1, HORIZON_WEEKS, len(QUANTITIES))
         usual = season_of(panel)
@@ -102,7 +105,7 @@ def with_means(
 
 
 def _steps(as_of_date: date) -> slice:
-    """The steps after the panel's last week that are asked for."""
+    """The steps after the panel's last week that are published."""
     first = weeks_stepped_over(as_of_date)
     return slice(first, first + HORIZON_WEEKS)
 
@@ -110,10 +113,10 @@ def _steps(as_of_date: date) -> slice:
 def _forecast(
     panel: Panel, own: np.ndarray, model: TrainedModel, launches: Launches
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Units of every step, (n_own, STEPS, 3), and the method, of the products that are `own`."""
+    """Units of every step, shape (n_own, STEPS, 3), and method, (n_own,), of the `own` products."""
     shifts = np.array(model.parameters[stored.BANDS])
     shop_panel, panel = panel, panel.only(own)
-    if model.name != BLEND:  # as stored before the blend took the simple methods in
+    if model.name != BLEND:  # stored by a version with simple methods outside of the blend
         units = closures.without_past(panel).units
         quantiles = demand.simple(units, launches)[model.name]
         methods = np.full(len(panel.product_ids), model.name, dtype=object)
@@ -128,7 +131,7 @@ def _forecast(
 
 
 def _rows(panel: Panel, as_of_date: date) -> pd.DataFrame:
-    """The keys: every product with each of the next HORIZON_WEEKS weeks."""
+    """Key columns: every product with each of the next HORIZON_WEEKS weeks."""
     first = first_forecast_week(as_of_date)
     horizons = np.arange(1, HORIZON_WEEKS + 1)
     weeks = pd.to_datetime([first + WEEK * int(horizon - 1) for horizon in horizons])
@@ -143,5 +146,5 @@ def _rows(panel: Panel, as_of_date: date) -> pd.DataFrame:
 
 
 def _not_scored(frame: pd.DataFrame, reason: str) -> pd.DataFrame:
-    """Rows without MEAN, as those that are scored."""
+    """Rows with a reason instead of a forecast; without MEAN, like scored rows."""
     return not_scored(contracts.load(NAME).table(NAME), frame, reason).drop(columns=MEAN)

@@ -1,6 +1,6 @@
-"""How good survival curves were, in closed form: concordance, integrated Brier score, calibration.
+"""Accuracy of survival curves: concordance, integrated Brier score, calibration.
 
-Nobody may be censored within the horizon of the curves, so all figures are plain averages.
+No customer may be censored within the horizon of the curves, so all figures are plain averages.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import numpy as np
 from ml_tasks.evaluation.metrics import calibration_error
 
 CALIBRATION_DAYS = (30, 90, 180)
-# Metrics that `figures` computes of curves that reach all CALIBRATION_DAYS.
+# Figures that `figures` computes for curves that reach all CALIBRATION_DAYS.
 NAMES = (
     "concordance",
     "integrated_brier",
@@ -23,11 +23,14 @@ NAMES = (
 
 
 def figures(survival: np.ndarray, days: np.ndarray) -> dict[str, float]:
-    """NAMES of one model on one test date, as far as the curves reach.
+    """The figures NAMES of one model on one test date, as far as the curves reach.
 
     Args:
         survival: S(t) for t = 0..h, shape (n, h + 1).
-        days: Until the order, shape (n,); above h if none came by then.
+        days: Days until the order, shape (n,); above h if there was none by then.
+
+    Returns:
+        Figure -> value.
     """
     horizon_days = survival.shape[1] - 1
     result = {
@@ -46,15 +49,15 @@ def figures(survival: np.ndarray, days: np.ndarray) -> dict[str, float]:
 
 
 def concordance(days: np.ndarray, expected_days: np.ndarray, horizon_days: int) -> float:
-    """Harrell's C: the share of comparable pairs that are in the right order.
+    """Harrell's C: share of comparable pairs of customers in the right order.
 
     Args:
-        days: Until the order, shape (n,).
-        expected_days: Shape (n,).
-        horizon_days: Orders after it do not count.
+        days: Days until the order, shape (n,).
+        expected_days: Predicted days until the order, shape (n,).
+        horizon_days: Orders after this day do not count.
 
     Returns:
-        In [0, 1]; 0.5 is guessing. NaN if nobody ordered within the horizon.
+        In [0, 1]; 0.5 is guessing. NaN if no customer ordered within the horizon.
 
     Source:
         Harrell et al. (1982), doi 10.1001/jama.1982.03320430047030, by lifelines.
@@ -68,10 +71,10 @@ def concordance(days: np.ndarray, expected_days: np.ndarray, horizon_days: int) 
 
 
 def integrated_brier(days: np.ndarray, survival: np.ndarray) -> float:
-    """Mean over days 1..h of the mean squared difference of S(t) from what happened.
+    """Mean over days 1..h of the mean squared difference between S(t) and 1 if no order by t.
 
     Args:
-        days: Until the order, shape (n,); above h if none came by then.
+        days: Days until the order, shape (n,); above h if there was none by then.
         survival: S(t) for t = 0..h, shape (n, h + 1).
 
     Returns:

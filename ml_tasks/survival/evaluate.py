@@ -1,7 +1,7 @@
-"""Out of time: trained on what was known at an earlier date, tested on the orders that followed.
+"""Evaluate survival out of time: fit to what was known on a past date, test on later orders.
 
-A test date is a past snapshot date that every customer was watched after for the whole horizon,
-so nothing is censored within it and all figures are plain averages.
+A test date is a past snapshot date with the whole horizon observed for every customer. Nothing is
+censored within the horizon, so all figures are plain averages.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ from ml_tasks.survival.recency import MIN_EVENTS, MIN_FOLLOW_UP_DAYS, RecencyMod
 from ml_tasks.survival.rhythm import fit_rhythm
 from ml_tasks.survival.shop_days import fit_shop_days
 
-# The cuts' test windows don't overlap, or one season would count twice.
+# Test windows of the cuts do not overlap: otherwise one season would count twice.
 MAX_CUTS = 2
-# Groups of customers are compared on the days that every shop is watched for.
+# Groups of customers are compared within the days that every evaluated shop has.
 OF_GROUPS = partial(figures_of.figures, horizon_days=MIN_FOLLOW_UP_DAYS)
 GROUP_METRIC = f"{{}}_{MIN_FOLLOW_UP_DAYS}d"
 
 
 @dataclass(frozen=True)
 class PastChance:
-    """The combined chance of an order within 90 days, as it was predicted on past dates.
+    """The combined chance of an order within 90 days, as predicted on past dates.
 
     Attributes:
-        known: What may be seen.
-        chance: A row per date and customer: as_of_date, origin_date, customer_id,
+        known: Snapshots and outcomes known on the training date.
+        chance: A row per date and customer, with as_of_date, origin_date, customer_id,
             order_probability.
     """
 
@@ -51,7 +51,7 @@ class PastChance:
 
     @classmethod
     def of(cls, known: Known, predicted: pd.DataFrame) -> PastChance:
-        """From what `chance.tell` predicted."""
+        """Combine the members' predictions, as of `chance.tell`."""
         frame = predicted[["as_of_date", "origin_date"]].assign(
             customer_id=known.labelled.loc[predicted.index, "customer_id"],
             order_probability=chance.combined(known, predicted) if len(predicted) else [],
@@ -60,13 +60,13 @@ class PastChance:
 
     @property
     def origins(self) -> list[pd.Timestamp]:
-        """Dates on which members were fitted."""
+        """Past dates on which members were fitted."""
         return [pd.Timestamp(day) for day in self.chance["origin_date"].unique()]
 
     def on(self, cut: pd.Timestamp, test: pd.DataFrame) -> pd.DataFrame:
-        """The rows of `test` that have a prediction, with it."""
-        asked = self.chance[self.chance["as_of_date"] == cut]
-        return test.merge(asked[["customer_id", "order_probability"]], on="customer_id")
+        """The rows of `test` with a prediction on `cut`, and the column order_probability."""
+        of_cut = self.chance[self.chance["as_of_date"] == cut]
+        return test.merge(of_cut[["customer_id", "order_probability"]], on="customer_id")
 
 
 def evaluate(
@@ -75,18 +75,19 @@ def evaluate(
     counts: pd.DataFrame,
     past_chance: PastChance | None = None,
 ) -> Evaluation:
-    """Figures of the combination, of Cox's model, of the baseline and of an AFT beside them.
+    """Compare the combination with Cox's model, the baseline and a Weibull model on past dates.
 
     Args:
         observations: As of `observations_of`, known on `training_date`.
-        training_date: Nothing of that day or later is in them.
+        training_date: The observations contain nothing of this day or later.
         counts: Columns of features.shop_days.
-        past_chance: For the combination, on whose origins the cuts then lie; None: there is none.
+        past_chance: The combination's chance on past dates; the cuts are then its origins. None if
+            there is no combination.
 
     Returns:
-        Without a winner; without figures if the shop was not watched for long enough.
+        Figures without a winner; empty if the observed time is too short.
     """
-    found: list[Figure] = []
+    computed: list[Figure] = []
     gaps: dict[str, list[str]] = {}
     plots: dict[str, bytes] = {}
     horizon_days = horizon_of(observations, training_date)
@@ -96,20 +97,25 @@ def evaluate(
         days = test["days"].to_numpy()
         for name, s in survival.items():
             ordered = {"ordered_rate": float((days <= horizon_days).mean())}
-            found += rows(cut, name, ordered | accuracy.figures(s, days), len(test))
+            computed += rows(cut, name, ordered | accuracy.figures(s, days), len(test))
         if not plots:
             plots = pictures.of_cut(survival, days)
             customers = {name: _with_outcome(test, s) for name, s in survival.items()}
             of_groups, gaps = customer_groups.served(cut, customers, OF_GROUPS, GROUP_METRIC)
-            found += of_groups
-    tested = Evaluation(tuple(found), gaps=gaps, plots=plots)
+            computed += of_groups
+    tested = Evaluation(tuple(computed), gaps=gaps, plots=plots)
     ours = AnchoredModel.name if tested.of(AnchoredModel.name) else CoxModel.name
     means = tested.means(accuracy.NAMES, {ours: "", RecencyModel.name: "baseline_"})
     return replace(tested, metrics=means)
 
 
 def horizon_of(observations: pd.DataFrame, training_date: pd.Timestamp) -> int:
-    """Days that models are tested on: half of the days watched, at most the longest horizon."""
+    """Horizon of the test in days: half of the observed days, at most the longest horizon.
+
+    Args:
+        observations: As of `observations_of`; 0 if empty.
+        training_date: Day after the last observed one.
+    """
     if observations.empty:
         return 0
     watched = (training_date - observations["snapshot_date"].min()).days
@@ -119,7 +125,7 @@ def horizon_of(observations: pd.DataFrame, training_date: pd.Timestamp) -> int:
 def _tests(
     observations: pd.DataFrame, training_date: pd.Timestamp, past_chance: PastChance | None
 ) -> Iterator[tuple[pd.Timestamp, pd.DataFrame, pd.DataFrame]]:
-    """Each cut, newest first, with the observations known on it and its customers."""
+    """Each cut, newest first: date, observations known on it, and its customers."""
     horizon_days = horizon_of(observations, training_date)
     if horizon_days < MIN_FOLLOW_UP_DAYS:
         return
@@ -143,7 +149,7 @@ def _curves(
     counts: pd.DataFrame,
     past_chance: PastChance | None,
 ) -> dict[str, np.ndarray]:
-    """S(t) of the test's customers by model, each fitted to what was known on the cut."""
+    """Model -> S(t) of the test customers, each model fitted to what was known on the cut."""
     shop_days = fit_shop_days(test.rename(columns={"snapshot_date": "as_of_date"}), counts)
     fitted = [m for m in (fit_cox(past, cut, shop_days), fit_recency(past)) if m]
     survival = {m.name: m.survival(test, cut) for m in fitted}
@@ -154,12 +160,12 @@ def _curves(
     process = order_process.fit(PROCESS, past_chance.known.at(cut).snapshot)
     shapes, rhythm = [process_survival(process, test), *survival.values()], fit_rhythm(past)
     in_rhythm = rhythm.survival(test, cut) if rhythm else None
-    said = anchored(shapes, test["order_probability"].to_numpy(dtype=float), in_rhythm)
-    return {AnchoredModel.name: said, **survival, **beside}
+    combined = anchored(shapes, test["order_probability"].to_numpy(dtype=float), in_rhythm)
+    return {AnchoredModel.name: combined, **survival, **beside}
 
 
 def _with_outcome(test: pd.DataFrame, survival: np.ndarray) -> pd.DataFrame:
-    """Customers with what was predicted and what happened, as `figures_of` reads them."""
+    """Add the predictions and the actual days, under the names `figures_of` reads."""
     return test.assign(
         order_probability_90d=1 - survival[:, MIN_FOLLOW_UP_DAYS],
         expected_days_to_next_order=survival[:, 1:].sum(axis=1),
@@ -168,16 +174,16 @@ def _with_outcome(test: pd.DataFrame, survival: np.ndarray) -> pd.DataFrame:
 
 
 def is_enough(observations: pd.DataFrame, known_date: pd.Timestamp) -> bool:
-    """Whether a model can be fitted to what was known on a date."""
+    """True if the observations known on a date are enough to fit a model."""
     if observations.empty or observations["is_ordered"].sum() < MIN_EVENTS:
         return False
     return (known_date - observations["snapshot_date"].min()).days >= MIN_FOLLOW_UP_DAYS
 
 
 def is_better(tested: Evaluation) -> bool:
-    """Whether Cox's model was fitted on each date and beat the baseline on average.
+    """True if Cox's model was fitted on every cut and beat the baseline on average.
 
-    On both figures: a lower integrated Brier score, and a higher concordance.
+    Cox's model must have both a lower integrated Brier score and a higher concordance.
     """
     cox, recency = CoxModel.name, RecencyModel.name
     if not tested.cuts or set(tested.of(cox)) != set(tested.cuts):

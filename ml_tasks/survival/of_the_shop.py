@@ -1,4 +1,4 @@
-"""Rows about the shop as a whole: survival curves and hazard ratios, or why there are none."""
+"""Rows about the whole shop: survival curves and hazard ratios, or the reason for none."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ NO_EFFECTS = "the model is older than its effects"
 
 
 def files(curves: pd.DataFrame, effects: pd.DataFrame) -> dict[str, bytes]:
-    """The artefacts that `frames` reads.
+    """The artefacts that `frames` reads: file name -> content.
 
     Args:
         curves: Columns CURVE_COLUMNS.
-        effects: Of `fit_effects`.
+        effects: As of `fit_effects`.
     """
     return {
         name: table.to_json(orient="columns", double_precision=15).encode()
@@ -31,7 +31,7 @@ def files(curves: pd.DataFrame, effects: pd.DataFrame) -> dict[str, bytes]:
 
 
 def frames(model: TrainedModel) -> Frames:
-    """Rows of scores.survival_curves and scores.survival_effects."""
+    """Rows of scores.survival_curves and scores.survival_effects, from the model's artefacts."""
     if model.name == NO_MODEL:
         reason = model.parameters["reason"]
         return {CURVES: _no_curves(reason), EFFECTS: _no_effects(reason)}
@@ -48,15 +48,15 @@ def frames(model: TrainedModel) -> Frames:
 
 
 def rows_of_effects(effects: pd.DataFrame) -> pd.DataFrame:
-    """Rows with a ratio as scored, the others with their reason.
+    """Rows of scores.survival_effects: scored where there is a ratio, else with a reason.
 
     Args:
-        effects: Of `fit_effects`, by this version or an earlier one.
+        effects: As of `fit_effects`, by this version or an earlier one.
     """
-    found = with_reasons(effects).rename(columns={"reason": "score_reason"})
-    status = found["score_reason"].isna().map({True: "scored", False: "not_scored"})
-    numbers = {name: found[name].astype(float) for name in EFFECT_COLUMNS[3:]}
-    return found.assign(score_status=status, **numbers)
+    rows = with_reasons(effects).rename(columns={"reason": "score_reason"})
+    status = rows["score_reason"].isna().map({True: "scored", False: "not_scored"})
+    numbers = {name: rows[name].astype(float) for name in EFFECT_COLUMNS[3:]}
+    return rows.assign(score_status=status, **numbers)
 
 
 def _no_curves(reason: str) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""What the model card shows of survival: calibration, mean curves, curves of groups."""
+"""Plots for the model card of survival: calibration, mean curves, curves of groups."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from ml_tasks.survival.accuracy import CALIBRATION_DAYS
 
 
 def of_cut(survival: dict[str, np.ndarray], days: np.ndarray) -> dict[str, bytes]:
-    """What each model predicted against what happened: customer by customer, and day by day.
+    """Plot predictions against outcomes on a cut: calibration, and the mean curve by day.
 
     Args:
         survival: Model -> S(t) for t = 0..h, shape (n, h + 1).
-        days: Until the order, shape (n,); above h if none came by then.
+        days: Days until the order, shape (n,); above h if there was none by then.
 
     Returns:
         File name -> PNG.
@@ -38,7 +38,7 @@ def of_curves(curves: pd.DataFrame) -> bytes:
     """PNG with the curves of all customers and of the spend tiers.
 
     Args:
-        curves: Of `curves_by_group`.
+        curves: As of `curves_by_group`.
     """
     shown = curves[curves["group_name"].str.match("all$|spend tier: ")]
     return lines(

@@ -1,4 +1,4 @@
-"""Survival: when a known customer will be back, and how long customers stay away."""
+"""Survival: days until a known customer's next order, and how long customers stay away."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ from perennial import contracts
 
 NAME = "survival"
 MODEL_FILE = "model.json"
-MAX_CUSTOMERS = 30_000  # their whole histories fit a small machine; more move no curve
-EXTENDED = "_extended"  # the model's name ends so where its curves go on beyond what was observed
+MAX_CUSTOMERS = 30_000  # whole histories of so many fit a small machine; more change no curve
+EXTENDED = "_extended"  # suffix of the name of a model with extrapolated curves
 
 
 class TimeToOrder(Question):
@@ -52,10 +52,10 @@ class TimeToOrder(Question):
     headline = "concordance"
 
     def train(self, training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
-        """Fit on all grid snapshots before `training_date`, by what was known on it.
+        """Fit to all grid snapshots before `training_date`, as known on that date.
 
-        A hazard that was observed for less than a year goes on at its mean rate, and the model's
-        name says so.
+        A hazard observed for less than a year is extrapolated at its mean rate; the name of the
+        model then ends in EXTENDED.
         """
         known_date = pd.Timestamp(training_date)
         observations = observations_of(store.next_orders(training_date, MAX_CUSTOMERS))
@@ -89,12 +89,12 @@ class TimeToOrder(Question):
         )
 
     def reads(self, model: TrainedModel) -> bool:
-        """Whether this code can score with a model; one stored by an older form is trained anew."""
+        """True if this code can score with the stored model; otherwise it is trained again."""
         stored = json.loads(model.artefacts.get(MODEL_FILE, b"{}"))
         return "levels" not in stored.get("shop_days", {})
 
     def score_shard(self, as_of_date: date, model: TrainedModel, store: FeatureStore) -> Frames:
-        """The rows of the customers that the store holds."""
+        """Rows of scores.survival for the customers in the store."""
         snapshots = store.snapshot(as_of_date)
         if model.name == NO_MODEL:
             table = contracts.load(NAME).table(NAME)
@@ -105,7 +105,7 @@ class TimeToOrder(Question):
     def joined(
         self, parts: Parts, as_of_date: date, model: TrainedModel, store: FeatureStore
     ) -> Iterator[Frames]:
-        """The rows of each shard; beside the first, the shop's curves and effects."""
+        """Yield each shard's rows; the first with the shop's curves and effects."""
         del as_of_date, store
         beside = of_the_shop.frames(model)
         for part in parts:
@@ -121,7 +121,7 @@ QUESTION = TimeToOrder()
 
 
 def too_little(observations: pd.DataFrame, known_date: pd.Timestamp) -> str:
-    """What there is and what is needed, for a shop that says too little."""
+    """Reason why a shop has too few observations: what there is, and what is needed."""
     first = observations["snapshot_date"].min()
     days = 0 if observations.empty else (known_date - first).days
     return (
@@ -132,13 +132,13 @@ def too_little(observations: pd.DataFrame, known_date: pd.Timestamp) -> str:
 
 @dataclass(frozen=True)
 class _Chance:
-    """The combined chance of an order within 90 days, and what it was learnt from.
+    """The combined chance of an order within 90 days, and its training data.
 
     Attributes:
-        known: What may be seen.
-        predicted: What the members predicted on past dates, see `chance.tell`.
-        model: Fitted to all that is known.
-        combination: The weights and levels of the members.
+        known: Snapshots and outcomes known on the training date.
+        predicted: The members' predictions on past dates, as of `chance.tell`.
+        model: The combination, fitted to all that is known.
+        combination: Weights and levels of the members.
     """
 
     known: Known
@@ -148,7 +148,7 @@ class _Chance:
 
 
 def _fit_chance(training_date: date, store: FeatureStore, seed: int) -> _Chance | None:
-    """The same as churn's of the date; None where it has none."""
+    """The same model as churn's of that date; None where churn has no model."""
     store = store.sample_for(training_date, HORIZON_DAYS)
     labelled = store.labelled_snapshots(training_date, HORIZON_DAYS)
     if not is_learnable(labelled):
@@ -165,7 +165,7 @@ def _fit(
     fitted: _Chance | None,
     tested: Evaluation,
 ) -> Survival:
-    """The combination; without a chance Cox's model if it beat the baseline, else the baseline."""
+    """The combination; without a chance, Cox's model if it beat the baseline, else the baseline."""
     cox, recency = fit_cox(observations, known_date, shop_days), fit_recency(observations)
     if fitted is None:
         return cox if cox and is_better(tested) else recency

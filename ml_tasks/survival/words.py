@@ -1,4 +1,4 @@
-"""Why the model of survival is what it is, in words for its card."""
+"""Text of the model card on how the survival model was chosen."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ml_tasks.survival.model import CoxModel
 def decision(
     name: str, combination: Combination | None, tested: Evaluation, check: dict[str, Any]
 ) -> str:
-    """What the curves are made of, and what the check of hazards led to.
+    """Describe the parts of the curves and the result of the test of proportional hazards.
 
     Args:
-        name: Of the fitted model.
-        combination: Of the chance of an order; None where there is none.
-        tested: The figures on past dates.
-        check: Of `fit_effects`.
+        name: Name of the fitted model.
+        combination: Combination of the chance of an order; None if there is none.
+        tested: Figures on past dates.
+        check: Report of `fit_effects`.
 
     Returns:
         Markdown.
@@ -43,7 +43,7 @@ def decision(
 
 
 def _of_hazards(check: dict[str, Any]) -> list[str]:
-    """Lines with a table of the check's p-values; none if it was not made."""
+    """Lines of a table with the p-values of the test; none if there was no test."""
     if "p_values_before" not in check:
         return []
     after = check["p_values_after"]

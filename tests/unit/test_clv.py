@@ -13,7 +13,7 @@ from ml_tasks.clv import before, columns, eligibility, past_dates, run, spread, 
 from ml_tasks.clv import model as clv
 from ml_tasks.clv.amounts import OrderAmounts
 from ml_tasks.clv.baselines import BASELINES, PRODUCTS, fit_process
-from ml_tasks.clv.evaluate import JUDGED_BY, MODEL, YEAR_BASELINE, decide, year_ahead
+from ml_tasks.clv.evaluate import MODEL, REPORTED, YEAR_BASELINE, decide, year_ahead
 from ml_tasks.customers import chance
 from ml_tasks.customers.known import Known
 from ml_tasks.engine.contract_check import checked
@@ -208,7 +208,7 @@ def test_a_baseline_wins_only_where_it_is_clearly_better(ginis, winner):
         for figure in rows(
             date(2021, month, 1),
             name,
-            dict.fromkeys(JUDGED_BY, 0.1)
+            dict.fromkeys(REPORTED, 0.1)
             | {"gini": {MODEL: 0.71, "pareto_nbd_x_gamma_gamma": gini}.get(name, 0.5)},
             n=100,
         )
