@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 QUERY = Path(__file__).with_suffix(".sql")
 CENT = Decimal("0.005")  # staging may round a price of many decimals
-IN_RAW, REJECTED, RESIDUAL = "in raw", "rejected", "not accounted for"
+REJECTED = "rejected"
 LONGEST_REASON = 60  # characters, in the table that people read
 
 

@@ -79,11 +79,6 @@ KINDS: dict[str, Kind] = {
 }
 
 
-def name_of(reason: str) -> str:
-    """The reason without what stands behind its colon: details, which would make it many."""
-    return reason.split(":", 1)[0]
-
-
 def kind_of(reason: str) -> Kind:
     """How a reason is judged: as the longest beginning of it that is listed, else as a fault."""
     known = [begins for begins in KINDS if reason.startswith(begins)]

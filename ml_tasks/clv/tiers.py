@@ -46,16 +46,6 @@ def _cut_off(amount: float) -> float:
     return float(f"{math.floor(amount / unit) * unit:.6g}")
 
 
-def tier(amount: np.ndarray, least: list[float]) -> np.ndarray:
-    """Tier of each amount, shape (n,).
-
-    Args:
-        amount: Predicted spend, shop currency, shape (n,).
-        least: As of `bounds`.
-    """
-    return _named(_rank(amount, np.array(least)))
-
-
 def steady_tier(amount: np.ndarray, amount_before: np.ndarray, least: list[float]) -> np.ndarray:
     """Tier of each amount, shape (n,); the earlier tier holds unless MARGIN is exceeded.
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pandas as pd
 
 MAX_CUTS = 3
@@ -39,11 +37,3 @@ def cuts(labelled: pd.DataFrame, horizon_days: int, max_cuts: int = MAX_CUTS) ->
         if is_apart and dates[0] + horizon <= cut:
             chosen.append(pd.Timestamp(cut))
     return chosen[:max_cuts]
-
-
-def splits(
-    labelled: pd.DataFrame, horizon_days: int
-) -> Iterator[tuple[pd.Timestamp, pd.DataFrame, pd.DataFrame]]:
-    """Each cut with what could be trained on at that date and what happened after it."""
-    for cut in cuts(labelled, horizon_days):
-        yield cut, known_by(labelled, cut, horizon_days), labelled[labelled["as_of_date"] == cut]

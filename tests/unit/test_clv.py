@@ -386,23 +386,28 @@ def test_a_model_of_before_scores_as_it_did(trained, shop, scores):
     assert found["predicted_spend_if_buying_90d_p50"].isna().all()
 
 
+def tier_of(amount: np.ndarray, bounds: list[float]) -> np.ndarray:
+    """Tiers of customers who had none before."""
+    return tiers.steady_tier(amount, np.full(len(amount), np.nan), bounds)
+
+
 def test_tiers_are_shares_of_value_and_nobody_gets_one_for_nothing():
     amount = np.array([50.0, 20.0, 10.0, 8.0, 7.0, 2.0, 2.0, 1.0, 0.0])
-    found = tiers.tier(amount, tiers.bounds(amount, 10.0))
+    found = tier_of(amount, tiers.bounds(amount, 10.0))
     assert list(found) == ["top", "high", "high", "medium", "medium", "low", "low", "low", "low"]
-    assert set(tiers.tier(np.zeros(3), tiers.bounds(np.zeros(3), 0.0))) == {"low"}
+    assert set(tier_of(np.zeros(3), tiers.bounds(np.zeros(3), 0.0))) == {"low"}
 
 
 @pytest.mark.parametrize("amount", [1234.5678, 1234.5612, 0.0199, 12.34, 99.999])
 def test_whoever_is_on_a_bound_is_in_the_better_tier(amount):
     alone = np.array([amount])
-    assert list(tiers.tier(alone, tiers.bounds(alone, 0.0))) == ["top"]
+    assert list(tier_of(alone, tiers.bounds(alone, 0.0))) == ["top"]
 
 
 def test_nobody_is_top_who_is_worth_less_than_an_order():
     # a marketplace: few customers come back, and orders are worth 100
     amount = np.array([140.0, 60.0, 20.0, *np.full(997, 1.0)])
-    found = tiers.tier(amount, tiers.bounds(amount, 100.0))
+    found = tier_of(amount, tiers.bounds(amount, 100.0))
     assert list(found[:4]) == ["top", "high", "medium", "low"]
     assert set(found[3:]) == {"low"}
 

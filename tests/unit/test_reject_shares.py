@@ -16,7 +16,6 @@ from expectations.reject_reasons import (
     REDUCED,
     SEVERAL_FAULTS,
     kind_of,
-    name_of,
     no_fault_pattern,
     sent_again_pattern,
 )
@@ -164,11 +163,6 @@ def test_many_small_faults_are_told_as_one_large_one() -> None:
     (found,) = judge(of_reasons(1_000, **torn, **{SEVERAL_FAULTS: 164}), {})
     assert (found.reason, found.severity) == (SEVERAL_FAULTS, "critical")
     assert found.whole.of_orders == pytest.approx(0.164)
-
-
-def test_details_behind_a_colon_are_no_reasons_of_their_own() -> None:
-    torn = [f"could not be read: {n} fields, expected 6" for n in range(7)]
-    assert {name_of(reason) for reason in torn} == {"could not be read"}
 
 
 @pytest.mark.parametrize(

@@ -128,11 +128,6 @@ def fit(histories: pd.DataFrame) -> BgNbd | None:
     return fit_cells(cells_of(histories), BgNbd)
 
 
-def fit_modified(histories: pd.DataFrame) -> MbgNbd | None:
-    """Fit MBG/NBD, as `fit` does."""
-    return fit_cells(cells_of(histories), MbgNbd)
-
-
 def fit_cells(cells: Cells, kind: type[Kind]) -> Kind | None:
     """Fit either on histories that weigh as many customers, whole or not, as the cells say."""
     count_repeaters = int(cells.customers[cells.x > 0].sum())

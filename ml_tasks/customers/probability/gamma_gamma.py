@@ -40,11 +40,6 @@ class GammaGamma:
 
     name = "gamma_gamma"
 
-    @property
-    def population_mean(self) -> float:
-        """What a customer unknown so far is expected to spend per order."""
-        return self.p * self.gamma / (self.q - 1)
-
     def expected_amount(self, histories: pd.DataFrame) -> np.ndarray:
         """Mean amount per order to expect, shape (n_customers,); all's mean without repeats.
 
