@@ -35,7 +35,7 @@ def export(
 def erase(
     customer: Customer,
     why: Annotated[str, typer.Argument(help="Is kept as the proof.", show_default=False)],
-    dry: Annotated[str, option("dry", "yes: count what would go, and stop.")] = "",
+    dry: Annotated[str, option("dry", "Count what would go, and stop.", metavar="yes")] = "",
 ) -> None:
     """Erase a customer for good."""
     import getpass

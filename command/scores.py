@@ -33,7 +33,9 @@ def run(
         str,
         option("as-of", "Dates to score, comma-separated; empty: the day after the newest order."),
     ] = "",
-    again: Annotated[str, option("again", "yes: also where the work is done already.")] = "",
+    again: Annotated[
+        str, option("again", "Also where the work is done already.", metavar="yes")
+    ] = "",
 ) -> int:
     """Start everything, land the shop's files, build, score and report."""
     from local import run as runner
@@ -86,7 +88,7 @@ def ui(
     currency: Currency = "",
 ) -> None:
     """Start Postgres, Airflow and MLflow; score nothing."""
-    from local import mlflow
+    from local import mlflow, shown
     from local import run as runner
 
     settings = settings_of(
@@ -94,7 +96,7 @@ def ui(
     )
     runner.start(settings)
     mlflow.start(settings)
-    runner.print_doors(settings)
+    shown.print_doors(settings)
 
 
 @command(Panel.SCORES, "start")
@@ -118,7 +120,7 @@ def start(
 @command(Panel.SCORES, "status")
 def status() -> int:
     """Print what runs, whose shop it is, and the newest scores; exit code 1 if it does not run."""
-    from local import mlflow, postgres
+    from local import mlflow, postgres, shown
     from local import run as runner
     from perennial import shop
 
@@ -132,7 +134,7 @@ def status() -> int:
     print(f"{'mlflow':<14} {'running' if mlflow.is_running(settings) else 'stopped (make ui)'}")
     print(shop.described(settings, shop.defaults(settings)))
     if states["postgres"]:
-        runner.print_publications(settings)
+        shown.print_publications(settings)
     return 0 if all(states.values()) else 1
 
 

@@ -22,6 +22,7 @@ from dags.shared.pools import HEAVY_POOL
 from local import airflow, mlflow, postgres, programs, server_folder
 from local.home import make_folders, one_at_a_time, private_file
 from local.run import POOL_TEXT, check_files, day_after_newest_order, parse_dates, score
+from local.shown import print_learnt
 from oncall.alerts import routes
 from perennial import dbt, shop
 from perennial.bootstrap import bootstrap
@@ -112,7 +113,10 @@ def _score(settings: Settings, dates: str = "") -> int:
     print(shop.described(settings), flush=True)
     days = parse_dates(dates) or [day_after_newest_order(settings)]
     check_files(settings, days)
-    return score(settings, days, services=dict)
+    code = score(settings, days, services=dict)
+    if code == 0:
+        print_learnt(settings)
+    return code
 
 
 def _postgres(settings: Settings) -> NoReturn:

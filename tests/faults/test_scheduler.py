@@ -226,7 +226,7 @@ def test_two_make_runs_at_once_and_a_backfill_beside_them(
     home, twin = homes
     day = str(DAYS[2])
     makes = [
-        Make(home, "run", "--as-of", day, "--again"),
+        Make(home, "run", "--as-of", day, "--again=yes"),
         Make(home, "run", "--as-of", day),
         Make(home, "backfill", "--from", str(DAYS[1]), "--to", day, "--every", "1"),
     ]

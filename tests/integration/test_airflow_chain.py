@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from local import airflow, mlflow, postgres
+from local.learnt import learnt
 from ml_tasks.churn.baselines import RECENCY
 from ml_tasks.churn.evaluate import MODEL
 from ml_tasks.evaluation.contest import KEPT
@@ -85,6 +86,20 @@ def test_the_run_tells_what_each_step_did(first_run: subprocess.CompletedProcess
         assert step in text
     assert "reporting.churn" in text
     assert "make dsn ROLE=bi_reader" in text
+    steps = [line for line in text.splitlines() if line.startswith(str(AS_OF))]
+    assert len(steps) == len(set(steps)) > 15
+
+
+def test_the_run_ends_with_what_was_learnt(
+    home: Settings, first_run: subprocess.CompletedProcess[str]
+) -> None:
+    heading, *sentences = first_run.stdout.splitlines()[-6:]
+    assert heading == f"What was learnt about the shop {home.source}"
+    assert sentences == learnt(home)
+    assert len(sentences) == 5
+    with connect(home, "bi_reader") as connection:
+        (known,) = connection.execute("select count(*) from reporting.customer_360").fetchone()
+    assert f"On {AS_OF} the shop knows {known:,} customers" in sentences[0]
 
 
 def test_a_second_run_finds_its_work_done(home: Settings, first_run: object) -> None:
@@ -102,7 +117,7 @@ def test_the_same_date_again_in_two_shards_gives_the_same_rows(
 
     command(home, "down")  # the next start parses the DAGs again
     two_shards = {"PERENNIAL_SHARDS": "2"}
-    done = command(home, "run", "--as-of", str(AS_OF), "--again", environment=two_shards)
+    done = command(home, "run", "--as-of", str(AS_OF), "--again=yes", environment=two_shards)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-3000:]
     for question in contracts.questions():
         steps = [line for line in done.stdout.splitlines() if f" score_{question}.score " in line]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import date
 from html import unescape
 
 import pytest
@@ -17,8 +17,9 @@ from rich.console import Console
 from expectations.days import _check
 from expectations.shop_days import Finding
 from ingest.files import LandingError
-from local.run import _print_failure
-from local.watch import Failure, Watch
+from local.display import Bars, Ended, Lines, Step
+from local.shown import print_failure
+from local.watch import Failure
 from ml_tasks.models.card import model_card
 from perennial.settings import Settings
 from perennial.text import markdown, plain, printable
@@ -80,10 +81,12 @@ def written(console: Console) -> str:
 @pytest.mark.parametrize("text", NASTY)
 def test_what_a_step_says_colours_nothing_in_a_terminal(text: str, monkeypatch) -> None:
     console = in_a_terminal()
-    watch = Watch(None, console, datetime(2024, 1, 1, tzinfo=UTC), dict)  # type: ignore[arg-type]
-    watch._print(date(2024, 1, 1), "land", {"state": "success", "duration": 1}, text)
-    monkeypatch.setattr("local.run.console", console)
-    _print_failure(Settings(), Failure("land", "land_files", date(2024, 1, 1), [text]))
+    Lines(console).end(Ended(date(2024, 1, 1), "land", "land_files", "success", 1.0, text))
+    bars = Bars(console)
+    bars.show([Step("land", count_done=1, count_tasks=1, rows=text, is_done=True)])
+    console.print(bars._table())
+    monkeypatch.setattr("local.shown.console", console)
+    print_failure(Settings(), Failure("land", "land_files", date(2024, 1, 1), [text]))
     assert "\x1b" not in written(console)
     assert plain(text) in written(console)
     assert printable(text) in written(console)

@@ -23,7 +23,8 @@ from local import run as run_module
 from local.home import one_at_a_time, prepare, require_free_port
 from local.patience import Patience
 from local.run import check_files, date_range, parse_dates, with_files
-from local.watch import Watch, log_tail, summarise
+from local.task_results import log_tail, summarise
+from local.watch import Watch
 from oncall import airflow_api
 from oncall.airflow_api import AirflowError, NoAnswerError, ThereAlreadyError
 from perennial import shop as own_settings
@@ -109,6 +110,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     for module, name in (
         *((run_module.postgres, "start"), (run_module.airflow, "start"), (run_module.dbt, "parse")),
         *((run_module, "make_pool"), (run_module, "print_doors"), (run_module, "Api")),
+        (run_module, "print_learnt"),
         (registry, "initialise"),
     ):
         monkeypatch.setattr(module, name, lambda *_: None)
