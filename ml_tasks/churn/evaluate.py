@@ -26,7 +26,7 @@ def evaluate(known: Known, said: pd.DataFrame) -> Evaluation:
 
     Args:
         known: What may be seen.
-        said: What the members predicted on past dates, see `chance.tell`.
+        said: What the members predicted on past dates, see `chance.predict_past`.
 
     Returns:
         In favour of the combination, unless a baseline's log loss, which judges rank and level at

@@ -43,7 +43,7 @@ def evaluate(
     Args:
         known: What may be seen.
         labelled_year: Snapshots with known 365-day outcomes, whole dates.
-        said: What was predicted on past dates, see `chance.tell` with `past_dates.also`.
+        said: What was predicted on past dates, see `chance.predict_past` with `past_dates.also`.
         seed: Handed to the trees.
 
     Returns:
@@ -137,7 +137,7 @@ def year_ahead(known: Known, labelled_year: pd.DataFrame, seed: int) -> list[Fig
         return []
     years = known_by(labelled_year, cut, YEAR_HORIZON_DAYS)
     # its members count alike: to weigh them by dates before the cut would cost as much again
-    model, _ = clv.fit(past, years, chance.nothing_told(), seed)
+    model, _ = clv.fit(past, years, chance.no_predictions(), seed)
     predicted = model.predict(test)
     names = {"spend": "spend", "median": "median", "lower": "lower", "upper": "upper"}
     names |= {f"if_buying_{which}": f"if_buying_{which}" for which in ("lower", "upper")}

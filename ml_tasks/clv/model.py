@@ -142,7 +142,7 @@ def fit(
     Args:
         known: What may be seen.
         labelled_year: Snapshots with known 365-day outcomes; may be empty.
-        told: Of `chance.tell` with `past_dates.also`.
+        told: Of `chance.predict_past` with `past_dates.also`.
         seed: Handed to the trees.
     """
     fitted, combination = chance.fit(known, told, seed)

@@ -1,7 +1,7 @@
 """What past dates say of spend: how far totals were off, how amounts lie around what is expected.
 
-Members are fitted on past dates and asked of the customers of those (`chance.tell`); what they said
-stands beside what came.
+Members are fitted on past dates and asked of the customers of those (`chance.predict_past`); what
+they said stands beside what came.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ml_tasks.customers.known import Known
 from ml_tasks.evaluation import levels as evidence
 
 ORDERS = "orders_if_any"
-# Column of `chance.tell` with what a member says of the log of the amount if there is any.
+# Column of `chance.predict_past` with what a member says of the log of the amount if there is any.
 AMOUNTS = {name: f"log_amount_{name}" for name in amount.MEMBERS}
 
 
@@ -37,8 +37,8 @@ def orders_if_any(amounts: Mapping[str, AmountMember], snapshot: pd.DataFrame) -
     return np.exp(np.mean(logs, axis=0))
 
 
-def also(seed: int) -> chance.Also:
-    """What else is told on past dates: columns AMOUNTS and ORDERS, see `chance.tell`."""
+def also(seed: int) -> chance.Further:
+    """What else is told on past dates: columns AMOUNTS and ORDERS, see `chance.predict_past`."""
 
     def fit_on(past: Known, members: Members) -> Any:
         fitted = amount.fit_members(past, members, seed)

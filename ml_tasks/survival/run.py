@@ -136,7 +136,7 @@ class _Chance:
 
     Attributes:
         known: What may be seen.
-        predicted: What the members predicted on past dates, see `chance.tell`.
+        predicted: What the members predicted on past dates, see `chance.predict_past`.
         model: Fitted to all that is known.
         combination: The weights and levels of the members.
     """
@@ -154,7 +154,7 @@ def _fit_chance(training_date: date, store: FeatureStore, seed: int) -> _Chance 
     if not is_learnable(labelled):
         return None
     known = Known.of(labelled, store.snapshot(training_date), store.shop_days(training_date))
-    predicted = chance.tell(known, seed)
+    predicted = chance.predict_past(known, seed)
     return _Chance(known, predicted, *chance.fit(known, predicted, seed))
 
 
