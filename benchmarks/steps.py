@@ -107,7 +107,7 @@ def _publish(question: str, task: Task) -> None:
 
 
 def _report(task: Task) -> None:
-    from ml_tasks.engine.publish import clean_superseded
+    from ml_tasks.engine.cleanup import clean_superseded
     from oncall.delivery import check_delivery
 
     check_delivery(task.settings, task.as_of_date)

@@ -30,7 +30,7 @@ def report():
 
     @task
     def clean_superseded() -> dict:
-        from ml_tasks.engine.publish import clean_superseded
+        from ml_tasks.engine.cleanup import clean_superseded
 
         return clean_superseded(Run().settings)
 

@@ -1,4 +1,4 @@
-"""A trained model as data: everything that scoring needs and nothing that has to be unpickled."""
+"""A trained model as plain data: all that scoring needs, without pickles."""
 
 from __future__ import annotations
 
@@ -8,27 +8,26 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-# Name of a model of which nothing could be learnt; its parameter `reason` says why. No row that it
-# makes has a number.
+# Name of the model of a shop with too few data to train one. Its parameter `reason` says why, and
+# all its rows are not scored.
 NO_MODEL = "no_model"
 
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """What training hands to scoring and to the registry.
+    """The result of training, for scoring and for the registry.
 
     Attributes:
-        name: Which model won, e.g. `xgboost_calibrated`; the baseline's name if it was not beaten.
-        training_date: The model saw only what was known by the start of this day.
-        parameters: What scoring needs as JSON: settings, coefficients, thresholds.
-        artefacts: What scoring needs as files: file name -> bytes (JSON, UBJ or safetensors).
+        name: The winning model, e.g. `xgboost_calibrated`, or the baseline that was not beaten.
+        training_date: The model was trained on what was known by the start of this day.
+        parameters: Settings, coefficients and thresholds for scoring, as JSON.
+        artefacts: File name -> bytes (JSON, UBJ or safetensors) for scoring.
         metrics: Headline figures out of time, one number each.
-        report: The whole evaluation as JSON, see `Evaluation.as_report`, and what else its question
-            says.
+        report: The whole evaluation as JSON, see `Evaluation.as_report`, and further entries of the
+            question.
         plots: File name -> PNG bytes.
-        data: What training read: tables, count_rows, and first and last date and count of
-            customers or products as far as they have any.
-        version: Of rules, as their author numbers them; empty: of a model that was trained.
+        data: One entry per query of the training, see `reading.facts`.
+        version: The version of rules; empty for a trained model.
     """
 
     name: str
@@ -43,7 +42,7 @@ class TrainedModel:
 
     @property
     def model_version(self) -> str:
-        """Training date, or the rules' version, and eight hex digits of what was learnt.
+        """Training date (or the rules' version) and eight hex digits of name, parameters and files.
 
         Equal models have equal versions.
         """
@@ -55,15 +54,24 @@ class TrainedModel:
 
 
 def canonical_json(value: object) -> str:
-    """JSON with one spelling for equal values.
+    """JSON with the same spelling for equal values.
 
     Raises:
-        ValueError: If a number is NaN or infinite, which JSON can't hold.
-        TypeError: If something is not JSON, a numpy number for one.
+        ValueError: If a number is NaN or infinite, which JSON cannot hold.
+        TypeError: If a value is not JSON, such as a numpy number.
+
+    Example:
+        >>> canonical_json({"b": [1, 2.5], "a": None})
+        '{"a":null,"b":[1,2.5]}'
     """
     return json.dumps(value, sort_keys=True, allow_nan=False, separators=(",", ":"))
 
 
 def training_date_of(as_of_date: date) -> date:
-    """The training date whose model scores `as_of_date`: the first of its month."""
+    """The training date of the model that scores a date: the first of the date's month.
+
+    Example:
+        >>> training_date_of(date(2024, 3, 17)).isoformat()
+        '2024-03-01'
+    """
     return as_of_date.replace(day=1)

@@ -12,7 +12,8 @@ from psycopg.types.json import Jsonb
 
 from ingest.ledger import LOCK
 from ingest.personal import WHOLE_RECORD
-from ml_tasks.engine.publish import checksum_in_force, one_publish_at_a_time
+from ml_tasks.engine.checksum import checksum_in_force
+from ml_tasks.engine.lock import one_publish_at_a_time
 from perennial import contracts
 from perennial.contracts import CUSTOMER_KEY
 from privacy.persons import (

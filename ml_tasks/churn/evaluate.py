@@ -26,7 +26,7 @@ def evaluate(known: Known, predictions: pd.DataFrame) -> Evaluation:
 
     Args:
         known: Snapshots and outcomes known on the training date.
-        predictions: The members' predictions on past dates, as of `chance.tell`.
+        predictions: The members' predictions on past dates, as of `chance.predict_past`.
 
     Returns:
         The winner is the combination, unless a baseline's log loss is lower by more than its

@@ -72,7 +72,7 @@ class Churn(Question):
             report = {"decision": f"no model: {reason}", "eligibility": eligibility}
             return TrainedModel(NO_MODEL, training_date, parameters, report=report)
         known = Known.of(labelled, snapshot, shop_days)
-        predicted = chance.tell(known, seed)
+        predicted = chance.predict_past(known, seed)
         tested = evaluate(known, predicted)
         model, combination = chance.fit(known, predicted, seed)
         is_combined = tested.winner == MODEL

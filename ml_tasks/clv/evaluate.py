@@ -43,7 +43,7 @@ def evaluate(
     Args:
         known: Snapshots and outcomes known on the training date.
         labelled_year: Snapshots with known 365-day outcomes, whole dates.
-        predictions: The members' predictions on past dates, as of `chance.tell` with
+        predictions: The members' predictions on past dates, as of `chance.predict_past` with
             `past_dates.also`.
         seed: Seed of the trees.
 
@@ -138,7 +138,7 @@ def year_ahead(known: Known, labelled_year: pd.DataFrame, seed: int) -> list[Fig
         return []
     years = known_by(labelled_year, cut, YEAR_HORIZON_DAYS)
     # equal weights of the members: weights from dates before the cut would double the cost
-    model, _ = clv.fit(past, years, chance.nothing_told(), seed)
+    model, _ = clv.fit(past, years, chance.no_predictions(), seed)
     predicted = model.predict(test)
     names = {"spend": "spend", "median": "median", "lower": "lower", "upper": "upper"}
     names |= {f"if_buying_{which}": f"if_buying_{which}" for which in ("lower", "upper")}

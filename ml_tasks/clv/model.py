@@ -145,7 +145,7 @@ def fit(
     Args:
         known: Snapshots and outcomes known on the training date.
         labelled_year: Snapshots with known 365-day outcomes; may be empty.
-        predictions: The members' predictions on past dates, as of `chance.tell` with
+        predictions: The members' predictions on past dates, as of `chance.predict_past` with
             `past_dates.also`.
         seed: Seed of the trees.
 

@@ -1,7 +1,7 @@
 """Evidence from past dates: errors of the totals, and spread of amounts around the expected ones.
 
-Members are fitted on past dates and predict for the customers of those dates (`chance.tell`). Their
-predictions are compared with the actual outcomes.
+Members are fitted on past dates and predict for the customers of those dates
+(`chance.predict_past`). Their predictions are compared with the actual outcomes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ml_tasks.customers.known import Known
 from ml_tasks.evaluation import levels
 
 ORDERS = "orders_if_any"
-# Member -> column of `chance.tell` with its log of the amount given any spend.
+# Member -> column of `chance.predict_past` with its log of the amount given any spend.
 AMOUNTS = {name: f"log_amount_{name}" for name in amount.MEMBERS}
 
 
@@ -40,8 +40,8 @@ def orders_if_any(amounts: Mapping[str, AmountMember], snapshot: pd.DataFrame) -
     return np.exp(np.mean(logs, axis=0))
 
 
-def also(seed: int) -> chance.Also:
-    """Further columns of `chance.tell`: AMOUNTS and ORDERS, predicted on past dates."""
+def also(seed: int) -> chance.Further:
+    """Further columns of `chance.predict_past`: AMOUNTS and ORDERS, predicted on past dates."""
 
     def fit_on(past: Known, members: Members) -> Any:
         fitted = amount.fit_members(past, members, seed)

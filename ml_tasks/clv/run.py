@@ -57,7 +57,7 @@ class CustomerValue(Question):
         tested, combined = untested(FIRST), ""
         if data.is_eligible:
             known = Known.of(data.labelled, data.snapshot, data.shop_days)
-            past = chance.tell(known, seed, past_dates.also(seed))
+            past = chance.predict_past(known, seed, past_dates.also(seed))
             tested = evaluate(known, data.labelled_year, past, seed)
             model, combination = clv.fit(known, data.labelled_year, past, seed)
             combined = str(combination)

@@ -1,7 +1,7 @@
-"""A question's frame against its contract, before a row of it is written.
+"""Check a question's frame against its contract, before any row is written.
 
-Turns the frame into an Arrow table of the contract's types. Messages count rows and show bounds,
-never an entity: they end up in logs and alerts.
+The frame becomes an Arrow table of the contract's types. Messages count rows and show bounds, but
+never name an entity, because they reach logs and alerts.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ STATUSES = ("scored", "not_scored")
 
 
 def checked(frame: pd.DataFrame, table: ScoreTable) -> pa.Table:
-    """The frame as rows of the contract's types, money rounded to its scale.
+    """Convert a frame to the contract's types, with money rounded to its scale.
 
     Args:
-        frame: The columns that the question brings, in any order, one row per entity.
-        table: Contract of the table they are for.
+        frame: The table's question columns in any order, one row per key.
+        table: Contract of the table.
 
     Returns:
         The columns in the contract's order; missing numbers and texts are null.
 
     Raises:
-        ContractError: At the first thing that does not fit; names column, rule and count of rows.
+        ContractError: At the first violation; names column, rule and number of rows.
     """
     names = {column.name for column in table.question_columns}
     for problem, columns in {
         "lacks": names - set(frame.columns),
-        "does not know": set(frame.columns) - names,
+        "has no column": set(frame.columns) - names,
     }.items():
         if columns:
             raise ContractError(f"scores.{table.name} {problem} {', '.join(sorted(columns))}")
@@ -76,12 +76,12 @@ def _array(series: pd.Series, column: ScoreColumn, table: ScoreTable) -> pa.Arra
 
 
 def _json(value: object) -> str | None:
-    """A value as JSON with one spelling; None where there is none."""
+    """A value as canonical JSON; None stays None."""
     return None if value is None else canonical_json(value)
 
 
 def _cast_lists(values: pa.Array, data_type: str) -> pa.Array:
-    """Lists whose elements have the type; an element may not be null."""
+    """Cast lists to lists of a type; no element may be null."""
     if pa.types.is_null(values.type):
         return values.cast(pa.list_(_cast(pa.nulls(0), data_type).type))
     if not pa.types.is_list(values.type):
@@ -111,7 +111,7 @@ def _cast(values: pa.Array, data_type: str) -> pa.Array:
         fits, target = is_number or pa.types.is_decimal(kind), pa.float64()
     if not fits:
         raise pa.ArrowTypeError(f"holds {kind}")
-    result = values.cast(target)  # raises where a fraction or a large number would be lost
+    result = values.cast(target)  # raises if a fraction or a large number would be lost
     if pa.types.is_timestamp(kind) and not result.cast(kind).equals(values):
         raise pa.ArrowInvalid("holds a time of day")
     if pa.types.is_floating(target):

@@ -12,20 +12,21 @@ from ml_tasks.evaluation import contest, old_reports
 from ml_tasks.evaluation.contest import Column
 from ml_tasks.evaluation.figures import ALL, FIGURES, Figure
 
-# A baseline says less (no season, no bounds), so its gain must be at least so much of the metric.
+# A baseline is published only if it is better by at least this much of the metric, since it offers
+# less than the model (no season, no bounds).
 LEAST_GAIN = 0.01
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Figures of several models on past dates, and the model that they speak for.
+    """Figures of several models on past dates, and the model to publish.
 
     Attributes:
         figures: All figures, cut by cut.
         winner: Model or baseline to publish, by its name in `figures`.
-        decision: Why, in a sentence.
-        metrics: Means over the cuts, one number per metric; the baseline's begin with `baseline_`.
-        gaps: Model -> a sentence for each group of customers that it serves unlike the others.
+        decision: The reason, in a sentence.
+        metrics: Metric -> mean over the cuts; the baseline's metrics begin with `baseline_`.
+        gaps: Model -> a sentence for each group of customers with a clearly different figure.
         plots: File name -> PNG of the newest cut.
     """
 
@@ -38,55 +39,55 @@ class Evaluation:
 
     @property
     def cuts(self) -> list[str]:
-        """Dates that some model was tested on, in the order of the figures."""
+        """Dates on which some model was tested, in the order of the figures."""
         return list(dict.fromkeys(row.cut for row in self.figures))
 
     def rows(self, model: str, group: str = ALL) -> list[Figure]:
-        """Figures of a model, for everybody or a group of customers."""
+        """Figures of a model, for all customers or a group of them."""
         return [row for row in self.figures if row.model == model and row.group == group]
 
     def of(self, model: str, metrics: Collection[str] | None = None) -> dict[str, dict[str, float]]:
-        """Cut -> metric -> value of a model, for all customers or products; what was computed.
+        """Cut -> metric -> value of a model, for all customers or products; no missing values.
 
         Args:
-            model: By its name in `figures`.
-            metrics: Only these; None: all.
+            model: Name of the model in `figures`.
+            metrics: The metrics to return; None returns all.
         """
-        found: dict[str, dict[str, float]] = {}
+        values: dict[str, dict[str, float]] = {}
         for row in self.rows(model):
             if row.value is not None and (metrics is None or row.metric in metrics):
-                found.setdefault(row.cut, {})[row.metric] = row.value
-        return found
+                values.setdefault(row.cut, {})[row.metric] = row.value
+        return values
 
     def values(self, model: str, metric: str) -> list[float]:
-        """A metric of a model on each cut where it was computed, in the order of the figures."""
+        """Values of a model's metric on the cuts that have it, in the order of the figures."""
         return [cut[metric] for cut in self.of(model, [metric]).values()]
 
     def mean(self, model: str, metric: str) -> float:
-        """Mean of a metric of a model over the cuts; NaN if no cut has it."""
+        """Mean of a model's metric over the cuts; NaN if no cut has it."""
         values = self.values(model, metric)
         return fmean(values) if values else math.nan
 
     def means(self, metrics: Iterable[str], prefixes: Mapping[str, str]) -> dict[str, float]:
-        """Means over the cuts of several models; a metric that no cut has is left out.
+        """Means over the cuts of several models. A metric that no cut has is left out.
 
         Args:
-            metrics: Which.
-            prefixes: Model -> what the names of its metrics begin with.
+            metrics: Names of the metrics.
+            prefixes: Model -> prefix of its metrics in the result.
         """
-        found = {
+        means = {
             f"{prefix}{metric}": self.mean(model, metric)
             for model, prefix in prefixes.items()
             for metric in metrics
         }
-        return {name: value for name, value in found.items() if math.isfinite(value)}
+        return {name: value for name, value in means.items() if math.isfinite(value)}
 
     def best(self, models: Iterable[str], metric: str, better: str) -> str:
-        """The model whose mean is best; the first of equals, and if no cut tested any of them.
+        """Name of the model with the best mean; the first if means are equal or all are missing.
 
         Args:
-            models: Their names; empty gives an empty name.
-            metric: Which metric.
+            models: Names of the models. Without any, the result is empty.
+            metric: Name of the metric.
             better: contest.LOWER or contest.HIGHER.
         """
         sign = 1 if better == contest.HIGHER else -1
@@ -98,12 +99,12 @@ class Evaluation:
         return max(models, key=rank, default="")
 
     def column(self, model: str, metrics: Collection[str], name: str = "") -> Column:
-        """Figures of a model as `contest` compares them.
+        """A model's figures in the form that `contest` compares.
 
         Args:
-            model: By its name in `figures`.
-            metrics: Which; a cut without any of them is left out.
-            name: Shown to people; empty: the model's.
+            model: Name of the model in `figures`.
+            metrics: Names of the metrics. A cut without any of them is left out.
+            name: Name to display; empty for the model's own.
         """
         return Column(name or model, self.of(model, metrics))
 
@@ -111,14 +112,14 @@ class Evaluation:
         """Whether a metric is better by more than its spread over the cuts, and by LEAST_GAIN.
 
         Args:
-            model: The model that would take the other's place.
-            than: The other.
-            metric: Which metric.
+            model: The model that would replace the other.
+            than: The other model.
+            metric: Name of the metric.
             better: contest.LOWER or contest.HIGHER.
         """
         ours, theirs = (self.column(name, [metric]) for name in (model, than))
         return any(
-            compared.says == contest.BETTER and compared.gain >= LEAST_GAIN
+            compared.verdict == contest.BETTER and compared.gain >= LEAST_GAIN
             for compared in contest.compare(theirs, ours, {metric: better})
         )
 
@@ -134,12 +135,12 @@ class Evaluation:
         """The evaluation with a winner: the model, unless the best baseline is clearly better.
 
         Args:
-            model: What would be published.
-            baselines: The simple methods.
-            metric: It decides; see `is_clearly_better`.
+            model: Model that would be published.
+            baselines: Names of the baselines.
+            metric: Metric that decides, see `is_clearly_better`.
             better: contest.LOWER or contest.HIGHER.
-            metrics: Whose means become `metrics`, of the model and of the best baseline.
-            shown: Metric -> how the decision shows it, with places for both means.
+            metrics: Metrics of the model and the best baseline to average over the cuts.
+            shown: Metric -> text for the decision, a format string that takes both means.
         """
         baseline = self.best(baselines, metric, better)
         gives_way = self.is_clearly_better(baseline, model, metric, better)
@@ -156,17 +157,17 @@ class Evaluation:
         )
 
     def of_groups(self, model: str) -> list[Figure]:
-        """Figures of a model by group of customers, on the newest cut that has any."""
-        found = [row for row in self.figures if row.model == model and row.group != ALL]
-        newest = max((row.cut for row in found), default="")
-        return [row for row in found if row.cut == newest]
+        """A model's figures by group of customers, on the newest cut that has such figures."""
+        figures = [row for row in self.figures if row.model == model and row.group != ALL]
+        newest = max((row.cut for row in figures), default="")
+        return [row for row in figures if row.cut == newest]
 
     def as_report(self) -> dict[str, Any]:
         """The evaluation as entries of a training report, JSON.
 
         Returns:
-            decision; used, the winner; warnings, its gaps; figures, a list [cut, model, group,
-            metric, value, n] each.
+            `decision`; `used` (the winner); `warnings` (the winner's gaps); `figures` (a list of
+            rows [cut, model, group, metric, value, n]).
         """
         return {
             "decision": self.decision,
@@ -177,11 +178,11 @@ class Evaluation:
 
     @classmethod
     def from_report(cls, report: Mapping[str, Any], model_name: str) -> Evaluation:
-        """The figures, the winner and the decision of a stored report.
+        """Figures, winner and decision of a stored report.
 
         Args:
-            report: Of a training by this version or an earlier one.
-            model_name: As published; it counts where the report does not say `used`.
+            report: Training report of this version or an earlier one.
+            model_name: Published name of the model; the winner of a report without `used`.
         """
         if old_reports.is_old(report):
             figures, winner = old_reports.read(report, model_name)
@@ -192,5 +193,5 @@ class Evaluation:
 
 
 def untested(model: str) -> Evaluation:
-    """The evaluation of a shop that has no past date to test a model on."""
+    """The evaluation of a shop without a past date to test a model on."""
     return Evaluation(winner=model, decision=f"no past date to test a model on, so {model}")

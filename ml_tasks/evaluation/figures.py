@@ -1,4 +1,4 @@
-"""Figures of models on past dates, as long rows: one row per cut, model, group and metric."""
+"""Figures of models on past dates in long form: one row per cut, model, group and metric."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ class Figure(NamedTuple):
     """One figure.
 
     Attributes:
-        cut: Past date that the model was tested on, YYYY-MM-DD.
+        cut: Past date on which the model was tested, YYYY-MM-DD.
         model: Name of the model in the evaluation, without a suffix of the published name.
         group: Group of customers (`customer_groups`), or ALL.
         metric: Name of the figure.
-        value: None where it cannot be computed.
-        n: Count of customers or products in it; None in old reports that do not say.
+        value: None if it cannot be computed.
+        n: Number of customers or products it was computed from; None in old reports without it.
     """
 
     cut: str
@@ -37,11 +37,15 @@ def rows(
     """One row per metric.
 
     Args:
-        cut: Past date that the model was tested on.
+        cut: Past date on which the model was tested.
         model: Name of the model.
         values: Metric -> value; NaN and infinity become None.
-        n: Count of customers or products that the values were computed from.
+        n: Number of customers or products that the values were computed from.
         group: Group of customers, or ALL.
+
+    Example:
+        >>> rows(date(2024, 1, 1), "recency", {"auc": 0.71}, n=500)
+        [Figure(cut='2024-01-01', model='recency', group='all', metric='auc', value=0.71, n=500)]
     """
     return [
         Figure(f"{cut:%Y-%m-%d}", model, group, metric, _finite(value), n)

@@ -1,14 +1,14 @@
-"""Reader of training reports that earlier versions stored; nothing writes these forms any more.
+"""Reader of the training reports of earlier versions. Nothing writes these forms any more.
 
 Champions of earlier versions contend with challengers of this one, so their figures must be read.
-Earlier forms, before a report had `figures`:
+Before reports had `figures`, they had:
 
 - `cuts` with a row per cut and model: `cut_date`, `model`, `count_customers`, and the metrics;
-- `cuts` with a row per cut: `cut_date`, `count_customers`, and the metrics by model;
-- `groups` of the newest cut, beside the first form, or in a row of the second;
-- `totals` and `year_ahead`: like the first form, with metrics that have names of their own now.
+- or `cuts` with a row per cut: `cut_date`, `count_customers`, and the metrics by model;
+- `groups` of the newest cut, beside the first form or within a row of the second;
+- `totals` and `year_ahead` in the first form, with metrics that now have names of their own.
 
-`methods` held the means of `cuts`. A published name could be a model's name and a suffix.
+`methods` held the means of `cuts`. A published name could be a model's name with a suffix.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from ml_tasks.evaluation.figures import ALL, FIGURES, Figure
 
 COUNT = "count_customers"
 HEAD = {"cut_date", "model", "group", COUNT, "horizon_days"}
-# Entry of a report -> what the names of its metrics are today.
+# Entry of a report -> format of its metrics' present names.
 ENTRIES = {"cuts": "{}", "totals": "total_{}", "year_ahead": "{}_365d"}
-# Groups in a row per cut were of the first 90 days, whatever the cut's horizon.
+# In the second form groups cover the first 90 days, whatever the cut's horizon.
 NESTED_GROUPS = "{}_90d"
 
 
@@ -33,11 +33,11 @@ def is_old(report: Mapping[str, Any]) -> bool:
 
 
 def read(report: Mapping[str, Any], model_name: str) -> tuple[list[Figure], str]:
-    """The figures of a report, and the name of its winner in them.
+    """Figures of an old report, and the winner's name in them.
 
     Args:
-        report: With figures in an earlier form, see `is_old`.
-        model_name: As published: the winner's name, or that and a suffix.
+        report: A report for which `is_old` is true.
+        model_name: Published name: the winner's name, possibly with a suffix.
     """
     figures = [
         figure
@@ -68,7 +68,7 @@ def _of_groups(
     groups: Iterable[Mapping[str, Any]], cut: str, model: str, metric_name: str
 ) -> Iterator[Figure]:
     for row in groups:
-        if row["group"] != ALL:  # `cuts` have it
+        if row["group"] != ALL:  # `cuts` holds the figures of all
             yield from _figures(cut, model, row["group"], row, metric_name, row.get(COUNT))
 
 

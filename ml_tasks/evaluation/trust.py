@@ -1,4 +1,4 @@
-"""How far to trust a model's scores at this shop, in words, from its own training report."""
+"""A sentence on how far to trust a model's scores at this shop, from its training report."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ TRUST, COMBINED = "trust", "combined"  # entries of a report
 def in_words(
     report: Mapping[str, Any],
     model_name: str,
-    judged_by: Mapping[str, str],
+    directions: Mapping[str, str],
     baselines: Iterable[str],
     bias: BiasFigures | None,
 ) -> str:
-    """What the scores rest on: past dates, the simplest method beside, level, what was combined.
+    """State the number of test dates, the best baseline's figure, the bias and the members.
 
     Args:
-        report: Of the training: an evaluation, and COMBINED where several models were combined.
-        model_name: As published.
-        judged_by: Metric -> LOWER or HIGHER; the first is shown.
-        baselines: The simple methods, as the evaluation calls them.
-        bias: Which metrics say how far totals were off.
+        report: Training report, with the entry COMBINED if several models were combined.
+        model_name: Published name of the model.
+        directions: Metric -> LOWER or HIGHER, whichever is better; the first metric is shown.
+        baselines: Names of the baselines in the evaluation.
+        bias: Metrics that bias is computed from; None if there are none.
     """
     evaluation = Evaluation.from_report(report, model_name)
-    cuts = evaluation.of(evaluation.winner, judged_by)
+    cuts = evaluation.of(evaluation.winner, directions)
     if not cuts:
         return f"No past date could test {model_name}: the shop is too young{_combined(report)}."
-    metric, better = next(iter(judged_by.items()))
+    metric, better = next(iter(directions.items()))
     parts = [f"Tested on {len(cuts)} past date{'s' if len(cuts) > 1 else ''}"]
     parts += _beside(evaluation, evaluation.best(baselines, metric, better), metric, better)
     if bias is not None and (level := bias_of(evaluation, bias)).of_cuts:
@@ -42,12 +42,12 @@ def in_words(
 
 
 def of_report(report: Mapping[str, Any]) -> str:
-    """The words that a stored report holds; empty if it is older than they are."""
+    """The sentence stored in a report; empty in reports of versions without it."""
     return str(report.get(TRUST, ""))
 
 
 def _beside(evaluation: Evaluation, baseline: str, metric: str, better: str) -> list[str]:
-    """The winner's mean beside the baseline's, over the cuts that both have."""
+    """The winner's mean and the baseline's, over the cuts that both have."""
     own, beside = (evaluation.of(model, [metric]) for model in (evaluation.winner, baseline))
     pairs = [(own[cut][metric], beside[cut][metric]) for cut in own if cut in beside]
     if not pairs or baseline == evaluation.winner:

@@ -1,4 +1,4 @@
-"""Any feature table, and other questions' scores, as frames: the rows of the store's shard."""
+"""Feature tables, and the scores of other questions, as frames with the rows of one shard."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ KNOWN_ON_DATE = "known_on_date"
 
 
 class FeaturesMissingError(ValueError):
-    """The warehouse was not built for a date; the message says which dates it knows."""
+    """The warehouse was not built for a date; the message names the dates that it holds."""
 
 
 class Tables:
@@ -33,28 +33,38 @@ class Tables:
 
     Args:
         connection: Role scorer.
-        shard: Whose rows are read of a table whose entity is dealt into shards.
+        shard: The shard to read, from tables with an entity that is divided into shards.
     """
 
     def __init__(self, connection: psycopg.Connection[Any], shard: Shard = WHOLE) -> None:
         self.connection = connection
         self.shard = shard
-        self.reads: list[dict[str, Any]] = []  # what was read so far, in numbers
+        self.reads: list[dict[str, Any]] = []  # tables, counts and dates of each query so far
 
     def features(self, name: str, as_of_date: date) -> pd.DataFrame:
-        """The rows of a feature table for a date, of the store's shard, ordered by the key.
+        """Rows of a feature table for a date, of the store's shard, ordered by the key.
 
         Args:
-            name: Of a model in dbt_project/models/features.
-            as_of_date: What was known by the start of this day.
+            name: Name of a model in dbt_project/models/features.
+            as_of_date: The rows hold what was known by the start of this day.
+
+        Raises:
+            FeaturesMissingError: If there is no such model.
         """
         return self._rows(name, sql.SQL("as_of_date = {}").format(sql.Literal(as_of_date)))
 
     def past_features(self, name: str, known_by: date) -> pd.DataFrame:
-        """The rows of a feature table for past dates, as known on a date, ordered by the key.
+        """Rows of a feature table for past grid dates, as known on a date, ordered by the key.
 
-        Only firsts of months: other dates are there because somebody scored them, and a model must
-        not depend on that. A table with `known_on_date` has outcomes; those known by then are read.
+        Only the firsts of months are read: a model must not depend on which other dates were
+        scored. A table with `known_on_date` holds outcomes, and those known by then are read.
+
+        Args:
+            name: Name of a model in dbt_project/models/features.
+            known_by: The date.
+
+        Raises:
+            FeaturesMissingError: If there is no such model.
         """
         columns = _model(name).column_names
         known = KNOWN_ON_DATE if KNOWN_ON_DATE in columns else AS_OF_DATE
@@ -64,9 +74,10 @@ class Tables:
         return self._rows(name, condition)
 
     def scores(self, question: str, as_of_date: date) -> pd.DataFrame:
-        """The published scores of another question for a date, of the store's shard.
+        """Published scores of another question for a date, of the store's shard, ordered by key.
 
-        The reading question's contract must name the other in `reads`: then it is scored after it.
+        The contract of the reading question must name the other question in `reads`; it is then
+        scored after the other.
         """
         table = contracts.load(question).tables[0]
         query = sql.SQL(
@@ -88,18 +99,21 @@ class Tables:
         return self.read(query, {})
 
     def count(self, entity: Entity, as_of_date: date) -> int:
-        """How many of an entity there are on a date, whatever the shard."""
+        """Number of an entity's rows on a date, over all shards."""
         covered = entity.covered_on(sql.Literal(as_of_date))
         query = sql.SQL("select count(*) from ({}) as covered").format(covered)
         ((count,),) = self.connection.execute(query).fetchall()
         return int(count)
 
     def read(self, query: sql.Composed, params: Mapping[str, Any]) -> pd.DataFrame:
-        """Run a query, and keep count of what it read. It minds no shard: see `features`."""
+        """Run a query and append its tables, counts and dates to `reads`.
+
+        The query is run as it is: unlike `features`, it is not restricted to the shard.
+        """
         frame = reading.read(self.connection, query, params)
         tables = re.findall(r'"features"\."(\w+)"', query.as_string(self.connection))
         self.reads.append({"tables": sorted(set(tables)), **reading.facts(frame)})
-        # it says who is read, nothing of them
+        # it selects the rows that are read, and is no feature
         return frame.drop(columns="is_in_sample", errors="ignore")
 
     def _rows(self, name: str, condition: sql.Composed) -> pd.DataFrame:
@@ -125,12 +139,12 @@ class Tables:
         return self.shard.condition(sql.Identifier(dealt_by))
 
     def made_for(self, table: str, known_by: date) -> date:
-        """The earliest date on or after `known_by` that the table was made for.
+        """The earliest date on or after `known_by` that the table was built for.
 
-        What a later date knows holds what `known_by` knew; a caller leaves out the rest.
+        The rows of a later date include those known by `known_by`; the caller filters the rest.
 
         Raises:
-            FeaturesMissingError: If there is none, and the table is not empty.
+            FeaturesMissingError: If there is no such date and the table is not empty.
         """
         row = self.connection.execute(
             sql.SQL(
@@ -142,22 +156,22 @@ class Tables:
         made_for, newest = row or (None, None)
         if made_for is None and newest is not None:
             raise FeaturesMissingError(
-                f"features.{table} knows what happened before {newest}, and is asked for"
+                f"features.{table} holds what happened before {newest}, not before"
                 f" {known_by}: choose an earlier date, or score a later one first"
             )
         return made_for or known_by
 
 
 def _model(name: str) -> feature_models.FeatureModel:
-    """The feature model of a name.
+    """The feature model with a name.
 
     Raises:
-        FeaturesMissingError: If there is none; the message lists those there are.
+        FeaturesMissingError: If there is none; the message lists all models.
     """
-    found = {model.name: model for model in feature_models.load()}
-    if name not in found:
-        raise FeaturesMissingError(f"no feature model {name!r}: choose one of {', '.join(found)}")
-    return found[name]
+    models = {model.name: model for model in feature_models.load()}
+    if name not in models:
+        raise FeaturesMissingError(f"no feature model {name!r}: choose one of {', '.join(models)}")
+    return models[name]
 
 
 def _columns(names: Iterable[str]) -> sql.Composed:
@@ -165,6 +179,6 @@ def _columns(names: Iterable[str]) -> sql.Composed:
 
 
 def _in_order(column: str, data_type: str) -> sql.Composed:
-    """The column to order by: text the same under every locale."""
+    """The column as an order by expression; text has the same order under every locale."""
     collation = sql.SQL(' collate "C"' if data_type == "text" else "")
     return sql.SQL("{}{}").format(sql.Identifier(column), collation)

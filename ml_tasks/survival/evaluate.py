@@ -51,7 +51,7 @@ class PastChance:
 
     @classmethod
     def of(cls, known: Known, predicted: pd.DataFrame) -> PastChance:
-        """Combine the members' predictions, as of `chance.tell`."""
+        """Combine the members' predictions, as of `chance.predict_past`."""
         frame = predicted[["as_of_date", "origin_date"]].assign(
             customer_id=known.labelled.loc[predicted.index, "customer_id"],
             order_probability=chance.combined(known, predicted) if len(predicted) else [],

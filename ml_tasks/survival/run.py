@@ -136,7 +136,7 @@ class _Chance:
 
     Attributes:
         known: Snapshots and outcomes known on the training date.
-        predicted: The members' predictions on past dates, as of `chance.tell`.
+        predicted: The members' predictions on past dates, as of `chance.predict_past`.
         model: The combination, fitted to all that is known.
         combination: Weights and levels of the members.
     """
@@ -154,7 +154,7 @@ def _fit_chance(training_date: date, store: FeatureStore, seed: int) -> _Chance 
     if not is_learnable(labelled):
         return None
     known = Known.of(labelled, store.snapshot(training_date), store.shop_days(training_date))
-    predicted = chance.tell(known, seed)
+    predicted = chance.predict_past(known, seed)
     return _Chance(known, predicted, *chance.fit(known, predicted, seed))
 
 

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from benchmarks.steps import QUESTIONS, Task
-from ml_tasks.engine.publish import clean_superseded
+from ml_tasks.engine.cleanup import clean_superseded
 from ml_tasks.models import registry
 from perennial.bootstrap import SUPERUSER
 from perennial.settings import REPOSITORY, Settings

@@ -12,7 +12,7 @@ from datetime import timedelta
 import psycopg
 from psycopg import sql
 
-from ml_tasks.engine.publish import clean_superseded
+from ml_tasks.engine.cleanup import clean_superseded
 from perennial.bootstrap import SUPERUSER
 from perennial.settings import LAYERS, PII_KEY, Settings
 

@@ -12,7 +12,7 @@ import pytest
 from ml_tasks import question as questions
 from ml_tasks.drift import watch
 from ml_tasks.evaluation.contest import HIGHER
-from ml_tasks.models import champions, recipe, registry, serving
+from ml_tasks.models import champions, mlflow_runs, recipe, registry, serving
 from ml_tasks.models.challenge import answered, contend
 from ml_tasks.models.champions import ChampionError
 from ml_tasks.question import Question
@@ -93,7 +93,7 @@ def rows(home: Settings, question: str) -> list[tuple]:
 
 
 def alias(home: Settings, question: str, alias: str = "champion") -> str:
-    version = registry._client(home).get_model_version_by_alias(question, alias)
+    version = mlflow_runs.client_of(home).get_model_version_by_alias(question, alias)
     return version.tags["model_version"]
 
 
@@ -255,7 +255,7 @@ def test_a_rollback_needs_a_reason_and_a_version_before(home, planted, name):
     serving.champion_of(home, name, JULY)
     with pytest.raises(ChampionError, match="no other version"):
         champions.roll_back(home, name, "why not")
-    with pytest.raises(ChampionError, match="say why"):
+    with pytest.raises(ChampionError, match="give a reason"):
         champions.roll_back(home, name, " ")
 
 

@@ -20,7 +20,9 @@ from psycopg.types.json import Json
 from ingest.batches import close_build
 from ingest.land import land
 from ingest.sample_shop import generate, write
-from ml_tasks.engine.publish import checksum_in_force, clean_superseded, publish
+from ml_tasks.engine.checksum import checksum_in_force
+from ml_tasks.engine.cleanup import clean_superseded
+from ml_tasks.engine.publish import publish
 from ml_tasks.models import registry
 from ml_tasks.trained_model import TrainedModel
 from perennial import contracts

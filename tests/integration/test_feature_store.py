@@ -9,7 +9,9 @@ import pandas as pd
 import pytest
 from psycopg import sql
 
-from ml_tasks.features.store import IS_SAMPLED, FeaturesMissingError, FeatureStore
+from ml_tasks.features.snapshots import IS_SAMPLED
+from ml_tasks.features.store import FeatureStore
+from ml_tasks.features.tables import FeaturesMissingError
 from perennial.settings import Settings
 from perennial.warehouse import connect
 

@@ -19,8 +19,11 @@ from psycopg import sql
 from expectations.gate import Summary
 from expectations.results import GateFailed
 from expectations.scores import gate_scores
+from ml_tasks.engine import copying
 from ml_tasks.engine import publish as publish_module
-from ml_tasks.engine.publish import checksum_in_force, clean_superseded, publish
+from ml_tasks.engine.checksum import checksum_in_force
+from ml_tasks.engine.cleanup import clean_superseded
+from ml_tasks.engine.publish import publish
 from ml_tasks.trained_model import TrainedModel
 from perennial import contract_yml, contracts, score_tables
 from perennial.settings import Settings
@@ -263,7 +266,7 @@ def test_a_failure_at_any_stage_leaves_the_old_rows(
                 "insert into features.customer_snapshots values (%s, 'new')", [AS_OF]
             )
     elif stage == "csv":
-        monkeypatch.setattr(publish_module, "_csv", fail)
+        monkeypatch.setattr(copying, "csv", fail)
     else:
         break_sql(home, stage)
     try:
@@ -426,8 +429,8 @@ def test_nothing_is_made_any_more_after_a_failure(home: Settings) -> None:
 @pytest.mark.parametrize(
     ("parts", "says"),
     [
-        ([], "churn did not come"),
-        ([{}], "churn did not come"),
+        ([], "missing: churn"),
+        ([{}], "missing: churn"),
         ([{"churn": frame()}, {"curn": frame()}], "has no table curn"),
     ],
 )

@@ -19,7 +19,7 @@ from local import mlflow
 from ml_tasks import question as questions
 from ml_tasks.engine import scoring
 from ml_tasks.evaluation.contest import HIGHER
-from ml_tasks.models import registry, serving
+from ml_tasks.models import mlflow_runs, registry, serving
 from ml_tasks.models.registry import RegistryError
 from ml_tasks.question import Question
 from ml_tasks.trained_model import TrainedModel
@@ -92,7 +92,7 @@ def test_report_plots_and_card_are_kept_and_nothing_is_a_pickle(home):
 
 def test_figures_of_each_cut_are_metrics_whose_step_is_the_day(home):
     registry.add(home, "steps", SEPTEMBER)
-    client = registry._client(home)
+    client = mlflow_runs.client_of(home)
     (version,) = client.search_model_versions("name = 'steps'")
     history = client.get_metric_history(version.run_id, "cut/auc/coin")
     found = {date.fromordinal(metric.step): metric.value for metric in history}
@@ -110,7 +110,7 @@ def test_each_training_date_has_its_own_model(home):
     assert registry.find(home, "dates", date(2011, 8, 1)) is None
     assert registry.find(home, "no_such_question", date(2011, 9, 1)) is None
     registry.name(home, "dates", registry.CHAMPION, october.model_version)
-    champion = registry._client(home).get_model_version_by_alias("dates", "champion")
+    champion = mlflow_runs.client_of(home).get_model_version_by_alias("dates", "champion")
     assert champion.tags["training_date"] == "2011-10-01"
 
 
@@ -133,7 +133,7 @@ def test_the_same_model_is_stored_once_and_another_beside_it(home):
     registry.add(home, "again", SEPTEMBER)
     registry.add(home, "again", SEPTEMBER)
     other = registry.add(home, "again", replace(SEPTEMBER, parameters={"seed": 8}))
-    versions = registry._client(home).search_model_versions("name = 'again'")
+    versions = mlflow_runs.client_of(home).search_model_versions("name = 'again'")
     assert len(versions) == 2
     assert registry.find(home, "again", date(2011, 9, 1)) == other
     first = registry.find(home, "again", date(2011, 9, 1), SEPTEMBER.model_version)

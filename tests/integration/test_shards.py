@@ -16,8 +16,8 @@ from psycopg import sql
 from ingest.sample_shop import generate, write
 from ml_tasks import question as questions
 from ml_tasks.demand import lstm
-from ml_tasks.engine import chunks
-from ml_tasks.engine.publish import clean_superseded
+from ml_tasks.engine import chunks, parts
+from ml_tasks.engine.cleanup import clean_superseded
 from ml_tasks.engine.scoring import score_question, score_shard
 from ml_tasks.features.shards import shard_number, shards
 from perennial import contracts
@@ -143,14 +143,14 @@ def test_a_shard_reads_its_own_customers_alone(home: Settings) -> None:
 
 def half_a_shard(settings: Settings) -> None:
     """Score a shard; the process is killed when its first rows are sent but not committed."""
-    write, written = chunks.pq.write_table, []
+    write, written = parts.pq.write_table, []
 
     def write_once(*arguments: Any, **options: Any) -> None:
         if written:
             os.kill(os.getpid(), signal.SIGKILL)
         written.append(write(*arguments, **options))
 
-    chunks.pq.write_table = write_once
+    parts.pq.write_table = write_once
     score_shard(settings, "churn", AS_OF, "killed", 1)
 
 
@@ -230,7 +230,7 @@ def test_a_large_shop_is_worked_through_in_slices(
     settings, (publications, frames) = in_shards(home, count), in_one_piece
     sizes, score = [], chunks.score_part
 
-    def score_and_measure(*arguments: Any) -> chunks.Part:
+    def score_and_measure(*arguments: Any) -> parts.Part:
         part = score(*arguments)
         sizes.append(len(part.frames["churn"]))
         return part

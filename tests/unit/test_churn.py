@@ -104,7 +104,7 @@ def test_same_rows_in_any_order_give_the_same_model(shop, labelled):
     models = []
     for order in (frames, [frame.sample(frac=1, random_state=9) for frame in frames]):
         known = Known.of(*order)
-        models.append(chance.fit(known, chance.tell(known, seed=1), seed=1)[0])
+        models.append(chance.fit(known, chance.predict_past(known, seed=1), seed=1)[0])
     assert models[0] == models[1]
 
 
@@ -249,7 +249,7 @@ def test_a_relative_band_tells_customers_of_one_shop_apart(probability, bands):
 @pytest.mark.parametrize("name", BASELINES)
 def test_a_baseline_is_published_with_reasons(shop, name, monkeypatch):
     monkeypatch.setattr(run, "evaluate", lambda *_: untested(name))
-    monkeypatch.setattr(chance, "tell", lambda *_: chance.nothing_told())
+    monkeypatch.setattr(chance, "predict_past", lambda *_: chance.no_predictions())
     model = run.QUESTION.train(TRAINING_DATE, shop, seed=1)
     stored = replace(model, parameters=json.loads(canonical_json(model.parameters)))
     assert (model.name, model.artefacts, run.QUESTION.reads(stored)) == (name, {}, True)

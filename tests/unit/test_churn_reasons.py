@@ -34,7 +34,7 @@ def fitted(shop):
     labelled, now = shop.labelled_snapshots(TRAINING_DATE, 90), shop.snapshot(TRAINING_DATE)
     known = Known.of(labelled, now, shop.shop_days(TRAINING_DATE))
     models = {name: fit(known) for name, fit in BASELINES.items()}
-    models[MODEL] = chance.fit(known, chance.tell(known, 1), 1)[0]
+    models[MODEL] = chance.fit(known, chance.predict_past(known, 1), 1)[0]
     return {name: (model, reasons.usual_of(model, now)) for name, model in models.items()}
 
 

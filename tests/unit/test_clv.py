@@ -126,7 +126,7 @@ def test_same_rows_in_any_order_give_the_same_model(shop, labelled):
     models = []
     for order in (frames, [frame.sample(frac=1, random_state=9) for frame in frames]):
         known = Known.of(order[0], *order[2:])
-        told = chance.tell(known, 1, past_dates.also(1))
+        told = chance.predict_past(known, 1, past_dates.also(1))
         models.append(clv.fit(known, order[1], told, seed=1)[0])
     assert models[0].parameters() == models[1].parameters()
     assert models[0].artefacts() == models[1].artefacts()
@@ -164,7 +164,7 @@ def test_report_is_plain_json(trained):
 @pytest.mark.parametrize("name", PRODUCTS)
 def test_a_probability_model_is_published_where_it_wins(shop, labelled, name, monkeypatch):
     monkeypatch.setattr(run, "evaluate", lambda *_: untested(name))
-    monkeypatch.setattr(chance, "tell", lambda *_: chance.nothing_told())
+    monkeypatch.setattr(chance, "predict_past", lambda *_: chance.no_predictions())
     model = run.QUESTION.train(TRAINING_DATE, shop, seed=1)
     stored = replace(model, parameters=json.loads(canonical_json(model.parameters)))
     assert (model.name, model.artefacts, run.QUESTION.reads(stored)) == (name, {}, True)
@@ -483,7 +483,7 @@ def test_one_absurd_order_moves_nobody_else(trained, scores, spoilt):
 @pytest.mark.parametrize("name", BASELINES)
 def test_a_baseline_too_takes_it_as_usual(shop, spoilt, name, monkeypatch):
     monkeypatch.setattr(run, "evaluate", lambda *_: untested(name))
-    monkeypatch.setattr(chance, "tell", lambda *_: chance.nothing_told())
+    monkeypatch.setattr(chance, "predict_past", lambda *_: chance.no_predictions())
     sums = []
     for one in (shop, spoilt[0]):
         model = run.QUESTION.train(TRAINING_DATE, one, seed=1)

@@ -66,9 +66,9 @@ def test_a_difference_counts_beyond_its_spread(gains, says):
     cuts = [f"cut {number}" for number in range(len(gains))]
     ours = Column("m", {cut: {"auc": 0.5 + g} for cut, g in zip(cuts, gains, strict=True)})
     theirs = Column("m", {cut: {"auc": 0.5} for cut in cuts})
-    assert compare(theirs, ours, {"auc": HIGHER})[0].says == says
+    assert compare(theirs, ours, {"auc": HIGHER})[0].verdict == says
     flipped = {BETTER: WORSE, WORSE: BETTER, CLOSE: CLOSE}[says]
-    assert compare(theirs, ours, {"auc": LOWER})[0].says == flipped
+    assert compare(theirs, ours, {"auc": LOWER})[0].verdict == flipped
 
 
 def test_alike_to_the_last_digit_is_more_than_close():

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from ml_tasks.drift import distance
+from ml_tasks.drift.comparison import Tally, compare
 from ml_tasks.trained_model import canonical_json
 
 COLUMNS = [f"x{number}" for number in range(12)]
@@ -50,10 +51,10 @@ def stored(random: np.random.Generator, seasons: tuple[float, ...] = (0.0,) * 5)
     return kept
 
 
-def tallies(kept: dict, features: pd.DataFrame, scores: pd.DataFrame) -> dict[str, distance.Tally]:
-    """Features counted in two parts, one of them by another process; scores at once."""
-    counted = {kind: distance.Tally(stored) for kind, stored in kept.items()}
-    elsewhere = distance.Tally(kept["features"])
+def tallies(kept: dict, features: pd.DataFrame, scores: pd.DataFrame) -> dict[str, Tally]:
+    """Features counted in two parts, one of them by somebody else; scores at once."""
+    counted = {kind: Tally(stored) for kind, stored in kept.items()}
+    elsewhere = Tally(kept["features"])
     elsewhere.add(features[::3])
     counted["features"].add_json(json.loads(json.dumps(elsewhere.as_json())))
     counted["features"].add(features.drop(index=features.index[::3]))
@@ -63,7 +64,7 @@ def tallies(kept: dict, features: pd.DataFrame, scores: pd.DataFrame) -> dict[st
 
 def alarms(kept: dict, now: pd.DataFrame, age_days: int = 9) -> list[str]:
     scores = now[["x2"]].rename(columns={"x2": "score"})
-    found = distance.compare(kept, tallies(kept, now, scores), age_days)
+    found = compare(kept, tallies(kept, now, scores), age_days)
     assert len(found) == len(COLUMNS) + 1
     return [one.column_name for one in found if one.value > one.threshold]
 
@@ -118,11 +119,11 @@ def test_a_young_shop_has_no_threshold_and_a_small_one_no_rows():
         "scores": distance.reference(sample(random)),
     }
     now = tallies(young, sample(random), sample(random))
-    found = distance.compare(young, now, 9)
+    found = compare(young, now, 9)
     assert len(found) == 2 * len(COLUMNS)
     assert all(np.isnan(one.threshold) for one in found)
     small = sample(random, count=distance.MIN_ROWS - 1)
-    assert distance.compare(young, tallies(young, small, small), 9) == []
+    assert compare(young, tallies(young, small, small), 9) == []
 
 
 def test_reference_is_json_and_does_not_depend_on_the_order_of_rows():

@@ -115,7 +115,7 @@ def test_origins_lie_three_dates_apart_and_end_with_the_newest(count, first_date
     found = origins_of(pd.DataFrame({"as_of_date": dates}), pd.Timestamp("2024-01-15"))
     assert [str(origin.date.date()) for origin in found] == first_dates
     if found:
-        assert found[-1].asked[-1] == dates[-1]
-        asked = [day for origin in found for day in origin.asked]
+        assert found[-1].predicted_dates[-1] == dates[-1]
+        asked = [day for origin in found for day in origin.predicted_dates]
         assert asked == sorted(set(asked))
         assert asked[0] >= pd.Timestamp("2024-01-15") + pd.Timedelta(days=60)

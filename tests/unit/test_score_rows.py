@@ -28,7 +28,7 @@ def example(column: ScoreColumn) -> Any:
 
 @pytest.mark.parametrize("table", TABLES)
 def test_every_column_but_the_key_and_facts_is_null(table: ScoreTable):
-    given = [one for one in table.question_columns if one.name in table.entity or one.is_fact]
+    given = [one for one in table.question_columns if one.name in table.key or one.is_fact]
     known = pd.DataFrame({column.name: [example(column)] for column in given})
     rows = checked(not_scored(table, known, "too young"), table)
     (row,) = rows.to_pylist()
@@ -42,7 +42,7 @@ def test_every_column_but_the_key_and_facts_is_null(table: ScoreTable):
 
 @pytest.mark.parametrize("table", TABLES)
 def test_of_nobody_there_is_no_row(table: ScoreTable):
-    nobody = pd.DataFrame({name: pd.Series(dtype=object) for name in table.entity})
+    nobody = pd.DataFrame({name: pd.Series(dtype=object) for name in table.key})
     assert checked(not_scored(table, nobody, "too young"), table).num_rows == 0
 
 

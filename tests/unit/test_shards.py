@@ -17,8 +17,8 @@ from ml_tasks.clv import run as clv
 from ml_tasks.demand import backtest, lstm
 from ml_tasks.demand import run as demand
 from ml_tasks.engine import chunks
-from ml_tasks.engine.chunks import Scoring
 from ml_tasks.engine.contract_check import checked
+from ml_tasks.engine.parts import Scoring
 from ml_tasks.evaluation.comparison import untested
 from ml_tasks.features.shards import WHOLE, Shard, shard_number, shards
 from ml_tasks.survival import run as survival
