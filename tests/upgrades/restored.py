@@ -30,6 +30,7 @@ CATALOGUE = {
     "relations": (
         "select oid::regclass::text, relkind::text, relowner::regrole::text,"
         " pg_get_partkeydef(oid), obj_description(oid, 'pg_class'),"
+        " case relkind when 'v' then pg_get_viewdef(oid) end,"
         " array(select acl::text from aclexplode(coalesce(relacl, acldefault("
         " (case relkind when 'S' then 's' else 'r' end)::\"char\", relowner))) as acl order by 1)"
         f" from pg_class where relnamespace::regnamespace::text in {OURS} and not relispartition"
