@@ -1,4 +1,4 @@
-"""What a score contract is made of: see `contracts`, which reads and hands them out."""
+"""The data types of a score contract; `contracts` reads contracts from the yml files."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from psycopg import sql
 
 from perennial.entities import Entity
 
-CUSTOMER_KEY = "customer_id"  # its name in every table behind raw
+CUSTOMER_KEY = "customer_id"  # the key's name in every table from staging on
 KEY_COLUMNS = ("as_of_date", "publication_id")
 STATUS_COLUMNS = ("score_status", "score_reason")
-# What publish fills in itself; a question's frame holds the other columns.
+# Columns that publish fills in; a question's frame holds the other columns.
 STAMPED_COLUMNS = (
     "as_of_date",
     "model_name",
@@ -20,25 +20,25 @@ STAMPED_COLUMNS = (
     "publication_id",
     "scored_at",
 )
-# Equal runs are equal in every column but these.
+# Runs on the same data give equal rows except in these columns.
 RUN_COLUMNS = ("run_id", "publication_id", "scored_at")
 
-# A question predicts (it trains, models contend, past scores are compared with what happened),
-# describes (it learns a structure that has no outcome), or has rules (it trains nothing).
+# A question predicts (it trains models, compares challengers, and compares past scores with what
+# happened), describes (it learns a structure without an outcome), or has rules (no training).
 PREDICTS, DESCRIBES, RULES = "predicts", "describes", "rules"
 KINDS = (PREDICTS, DESCRIBES, RULES)
 MONTH, WEEK = "month", "week"
 
 
 class ContractError(ValueError):
-    """A contract is not one, or rows do not keep it; the message names file, table and column."""
+    """A contract is not valid, or rows break it; the message names file, table and column."""
 
 
 @dataclass(frozen=True)
 class ScoreColumn:
-    """A column, the values it may hold, and whether a scored row must have one.
+    """A column, its permitted values, and whether scored rows must have a value.
 
-    A row that is not scored must have none, unless the column is a fact and no prediction.
+    In rows that are not scored the column must be null, unless it is a fact (not a prediction).
     """
 
     name: str
@@ -49,7 +49,7 @@ class ScoreColumn:
     values: tuple[str, ...] = ()
     is_required_when_scored: bool = False
     is_fact: bool = False
-    bounded_by: str = ""  # a column that this one is not above, unless that is 0
+    bounded_by: str = ""  # a column that this one must not exceed, unless that column is 0
 
 
 @dataclass(frozen=True)
@@ -57,14 +57,14 @@ class ScoreTable:
     """A table in `scores`: one row per as_of_date, publication_id and key.
 
     Attributes:
-        name: Of the table.
-        description: In a sentence or more, the grain among them.
+        name: Name of the table.
+        description: Description in sentences, with the grain.
         entity: What a row is about.
-        keyed_by: Columns of the key beside the entity's.
-        rows_per_entity: How many rows an entity has at most, about; of an entity that is dealt by
-            another's id, rows per id.
-        columns: All of them: key, the question's own, status, stamps.
-        headlines: Label -> SQL over a date's rows, shown when a run ends.
+        columns: All columns: key, the question's own, status, stamps.
+        keyed_by: Columns of the key besides the entity's.
+        rows_per_entity: Approximate maximum number of rows per entity; if the entity is dealt by
+            another entity's id, rows per that id.
+        headlines: Label -> SQL aggregate over a date's rows, shown when a run ends.
         may_be_empty: Whether a date may have no rows.
         in_customer_360: Column -> its name in reporting.customer_360.
     """
@@ -81,12 +81,12 @@ class ScoreTable:
 
     @property
     def relation(self) -> sql.Identifier:
-        """The table, quoted for SQL."""
+        """The table with its schema, quoted for SQL."""
         return sql.Identifier("scores", self.name)
 
     @property
     def key(self) -> tuple[str, ...]:
-        """Columns that tell the rows of a publication apart."""
+        """Columns that identify a row within a publication."""
         return (*self.entity.key, *self.keyed_by)
 
     @property
@@ -96,24 +96,24 @@ class ScoreTable:
 
     @property
     def question_columns(self) -> tuple[ScoreColumn, ...]:
-        """Columns that the question's frame brings: key, numbers, status and reason."""
+        """Columns of the question's frame: key, figures, status and reason."""
         return tuple(column for column in self.columns if column.name not in STAMPED_COLUMNS)
 
 
 @dataclass(frozen=True)
 class Contract:
-    """What a question is, and its score tables.
+    """A question and its score tables.
 
     Attributes:
-        question: Its name.
+        question: Name of the question.
         kind: PREDICTS, DESCRIBES or RULES.
-        tables: Its tables; the first is named like the question.
-        horizons_days: How far ahead its scores look, days.
+        tables: Score tables; the first has the question's name.
+        horizons_days: Horizons of the scores, in days.
         is_looked_back_on: Whether past scores are compared with what happened once a horizon has
             passed.
-        trained_each: How often there is something new to learn, MONTH or WEEK.
-        needs: Tables that a shop may leave out and that the question can't do without.
-        reads: Questions whose scores of the same date it reads.
+        trained_each: How often there are new training rows, MONTH or WEEK.
+        needs: Optional tables of the source that the question requires.
+        reads: Questions with scores that this question reads, for the same date.
     """
 
     question: str
@@ -127,19 +127,19 @@ class Contract:
 
     @property
     def description(self) -> str:
-        """What the question asks: the description of its first table."""
+        """Description of the question: that of its first table."""
         return self.tables[0].description
 
     @property
     def is_trained(self) -> bool:
-        """Whether it has models; rules have none."""
+        """Whether the question has models; rules have none."""
         return self.kind != RULES
 
     @property
     def dealt_by(self) -> str | None:
-        """Column by whose hash its own table is dealt into shards; None: the first has it all."""
+        """Column that deals the first table's rows into shards by hash; None: one shard only."""
         return self.tables[0].entity.dealt_by
 
     def table(self, name: str) -> ScoreTable:
-        """The table of that name."""
+        """The table named `name`."""
         return next(table for table in self.tables if table.name == name)

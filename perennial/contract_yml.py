@@ -1,4 +1,4 @@
-"""Read a score contract out of the text of its yml. What is unknown or missing is an error."""
+"""Parse a score contract from its yml. Unknown and missing entries are errors."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ DATA_TYPE = re.compile(
     r"text|integer|bigint|double precision|numeric\(\d+,\d+\)|date|boolean|timestamp with time zone"
     r"|jsonb|(text|integer|bigint|double precision)\[\]"
 )
-# Columns of every score table, beside its own: name -> type. Descriptions are doc blocks.
+# Columns that every score table has, besides its own: name -> type. Doc blocks describe them.
 STATUS = {"score_status": "text", "score_reason": "text"}
 STAMPS = {
     "model_name": "text",
@@ -54,15 +54,15 @@ def doc_blocks(folder: Path) -> dict[str, str]:
 
 
 def parse(text: str, question: str, docs: dict[str, str]) -> Contract:
-    """Make a contract of the text of its yml.
+    """Parse a contract.
 
     Args:
-        text: dbt properties with the source `scores`.
-        question: What the source's meta must name as its question.
-        docs: Doc blocks by name, for descriptions that are `{{ doc('name') }}`.
+        text: dbt properties (yml) with the source `scores`.
+        question: Name that the source's meta must have as `question`.
+        docs: Doc blocks by name, for descriptions of the form `{{ doc('name') }}`.
 
     Raises:
-        ContractError: If something is missing or unknown; the message names file, table and column.
+        ContractError: If an entry is missing or unknown; the message names file, table and column.
     """
     where = f"{question}.yml"
     sources = [source for source in yaml.safe_load(text)["sources"] if source["name"] == "scores"]
@@ -87,7 +87,7 @@ def _check_question(
     meta: dict[str, Any], tables: tuple[ScoreTable, ...], question: str, where: str
 ) -> None:
     if meta.get("question") != question:
-        raise ContractError(f"{where}: meta says question {meta.get('question')!r}")
+        raise ContractError(f"{where}: meta names question {meta.get('question')!r}")
     if not tables or tables[0].name != question:
         raise ContractError(f"{where}: the first table must be named {question}")
     if meta.get("kind") not in KINDS:
@@ -128,7 +128,7 @@ def _table(table: dict[str, Any], where: str, docs: dict[str, str]) -> ScoreTabl
 def _check_table(table: ScoreTable, where: str) -> None:
     names = set(table.column_names)
     needed = {*table.key, *table.in_customer_360, *(c.bounded_by for c in table.columns)} - {""}
-    if table.entity.is_personal:  # else an erasure would not find its rows
+    if table.entity.is_personal:  # erasure selects rows by this column
         needed.add(CUSTOMER_KEY)
     if missing := sorted(needed - names):
         raise ContractError(f"{where}: lacks {', '.join(missing)}")
@@ -141,7 +141,7 @@ def _check_table(table: ScoreTable, where: str) -> None:
 
 
 def _named(columns: list[str | dict[str, str]]) -> dict[str, str]:
-    """`[a, {b: c}]` as `{a: a, b: c}`."""
+    """Convert `[a, {b: c}]` to `{a: a, b: c}`."""
     return {
         old: new
         for entry in columns
@@ -150,7 +150,7 @@ def _named(columns: list[str | dict[str, str]]) -> dict[str, str]:
 
 
 def _columns(table: dict[str, Any], where: str, docs: dict[str, str]) -> tuple[ScoreColumn, ...]:
-    """The date, the columns of the yml, then what every table has and the yml need not repeat."""
+    """The date, the columns of the yml, then common columns that the yml leaves out."""
     own = [_column(column, where, docs) for column in table.get("columns", [])]
     named = {column.name for column in own}
     common = {"as_of_date": "date"} | STATUS | STAMPS

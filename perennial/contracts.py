@@ -1,8 +1,8 @@
-"""Score contracts: what a question is about, what its tables look like, which values they hold.
+"""Score contracts: what a question is about, the columns of its tables, and their values.
 
-One place says it: the dbt source in `dbt_project/models/scores/<question>.yml`. The tables, their
-comments, the check before publishing, the gate behind it, the reporting views, the DAGs, the shards
-and the place in `customer_360` follow from it.
+A contract is the dbt source in `dbt_project/models/scores/<question>.yml`, and nowhere else. The
+tables, their comments, the check before publishing, the gate after it, the reporting views, the
+DAGs, the shards and the columns of `customer_360` are derived from it.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ __all__ = [
 ]  # fmt: skip
 
 SCORES = DBT_PROJECT / "models" / "scores"
-# Published like a question, and none: how past answers to the questions turned out.
+# Published like a question, but not a question: how past scores turned out.
 LOOKBACK = "lookback"
 
 
 def questions() -> list[str]:
-    """Names of the questions that have a contract; one that reads others comes after them.
+    """Names of all questions, in an order in which each comes after the questions that it reads.
 
     Raises:
-        ContractError: If questions read each other, or one that there is not.
+        ContractError: If questions read each other, or a question that does not exist.
     """
     names = [name for name in published() if name != LOOKBACK]
     graph = TopologicalSorter({name: sorted(load(name).reads) for name in names})
@@ -64,7 +64,7 @@ def trained() -> list[str]:
 
 
 def published() -> list[str]:
-    """Names of all contracts, ascending: whatever `publish` writes."""
+    """Names of all contracts, ascending: the questions and LOOKBACK."""
     return sorted(path.stem for path in SCORES.glob("*.yml"))
 
 
@@ -73,8 +73,8 @@ def load(question: str) -> Contract:
     """Read a question's contract.
 
     Raises:
-        SettingsError: If there is no such question; the message lists those there are.
-        ContractError: If the file lacks something that a contract needs.
+        SettingsError: If the question does not exist; the message lists all questions.
+        ContractError: If the file is not a valid contract.
     """
     if question not in published():
         raise SettingsError(

@@ -1,7 +1,7 @@
-"""Which questions are offered at this shop: those whose optional tables it has sent.
+"""List the questions that are offered: the shop has sent all optional tables that they need.
 
-A shop without events, reviews or tickets is a whole shop. A question that needs them is not offered
-then: `make run` and `reporting.questions` say so, and nothing waits for it.
+A shop may lack events, reviews or tickets. A question that needs them is then not offered:
+`make run` and `reporting.questions` show the reason, and nothing waits for the question.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def note_questions(connection: psycopg.Connection[Any]) -> None:
-    """Make ops.questions what the contracts say, as owner; only what changed is written."""
+    """Write the contracts' questions to ops.questions, as owner; unchanged rows are kept."""
     rows = [
         (name, one.kind, one.description, list(one.needs))
         for name in contracts.questions()
@@ -38,10 +38,10 @@ def note_questions(connection: psycopg.Connection[Any]) -> None:
 
 
 def why_not(connection: psycopg.Connection[Any]) -> dict[str, str]:
-    """Questions that are not offered -> why, in words.
+    """The questions that are not offered, each with the reason in words.
 
     Args:
-        connection: Any role of a step.
+        connection: Connection of any role of a step.
     """
     rows = connection.execute(
         "select question, why_not_offered from ops.offers where not is_offered order by question"
@@ -50,6 +50,6 @@ def why_not(connection: psycopg.Connection[Any]) -> dict[str, str]:
 
 
 def offered(connection: psycopg.Connection[Any]) -> list[str]:
-    """Questions that are offered; one that reads others comes after them."""
+    """The questions that are offered; each comes after the questions that it reads."""
     missing = why_not(connection)
     return [question for question in contracts.questions() if question not in missing]

@@ -1,4 +1,4 @@
-"""Statements that make the score tables of a contract, for the owner role."""
+"""SQL that creates the score tables of a contract, for the owner role."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from perennial.contract_types import KEY_COLUMNS, ScoreColumn, ScoreTable
 
 
 def creation(table: ScoreTable) -> sql.Composed:
-    """Statement that makes a score table where there is none.
+    """Statement that creates a score table if it does not exist.
 
-    The grants come from the owner's default privileges.
+    The owner's default privileges grant the rights.
     """
     return sql.SQL(
         "create table if not exists {table} ({columns}, primary key ({key}))"
@@ -23,7 +23,7 @@ def creation(table: ScoreTable) -> sql.Composed:
 
 
 def comments(table: ScoreTable) -> list[sql.Composed]:
-    """Statements that say in the database what the table and its columns are."""
+    """Statements that write the descriptions of the table and its columns as comments."""
     of_columns = [
         sql.SQL("comment on column {column} is {text}").format(
             column=sql.Identifier("scores", table.name, column.name),
@@ -38,7 +38,7 @@ def comments(table: ScoreTable) -> list[sql.Composed]:
 
 
 def _column_ddl(column: ScoreColumn) -> sql.Composed:
-    # the type fits contract_yml.DATA_TYPE: checked when the contract was read
+    # parsing the contract has checked the type against contract_yml.DATA_TYPE
     return sql.SQL("{name} {type}").format(
         name=sql.Identifier(column.name), type=sql.SQL(column.data_type)
     )

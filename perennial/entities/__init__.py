@@ -1,7 +1,7 @@
-"""The entities that questions are about, a file each: `perennial/entities/<name>.yml`.
+"""The entities that questions are about, one file each: `perennial/entities/<name>.yml`.
 
-A new entity is a new file. The gate of the scores, the shards and the erasure of customers follow
-from it.
+A new entity is a new file. The gate of the scores, the shards and the erasure of customers are
+derived from it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ KEYS = {"description", "key", "dealt_by", "is_personal", "covered"}
 
 
 class EntityError(ValueError):
-    """An entity's file is not one; the message names the file and the key."""
+    """An entity's file is not valid; the message names the file and the key."""
 
 
 @dataclass(frozen=True)
@@ -28,15 +28,15 @@ class Entity:
     """What a row of scores is about.
 
     Attributes:
-        name: Of the file.
-        description: In a sentence.
-        key: Columns that tell one from another.
-        dealt_by: Column, text, by whose hash the rows are dealt into shards; None: they are not
-            dealt, the first shard has them all.
-        is_personal: Whether it holds data of a customer; then score tables have `customer_id`, by
-            which erasure finds them.
-        covered: Query of the keys that must have a row on a date, `{as_of_date}` in it; None: any
-            rows are complete.
+        name: Name of the file.
+        description: Description in a sentence.
+        key: Columns that identify an entity.
+        dealt_by: Text column; the hash of its value assigns a row to a shard. None: all rows are in
+            the first shard.
+        is_personal: Whether rows hold data of a customer. Score tables then have `customer_id`, by
+            which erasure selects rows.
+        covered: Query of the keys that must have a row on a date, with `{as_of_date}` in it; None:
+            no key needs a row.
     """
 
     name: str
@@ -50,14 +50,14 @@ class Entity:
         """The query of the keys that must have a row on a date.
 
         Args:
-            as_of_date: The date, quoted for SQL.
+            as_of_date: Date, quoted for SQL.
 
         Raises:
             EntityError: If the entity has no such query.
         """
         if self.covered is None:
             raise EntityError(f"entity {self.name}: has no `covered`")
-        # the text is our own, out of the entity's file
+        # the text is from the entity's file, not from users
         return sql.SQL(self.covered).format(as_of_date=as_of_date)
 
 
@@ -71,7 +71,7 @@ def load(name: str) -> Entity:
     """Read an entity's file.
 
     Raises:
-        EntityError: If there is no such entity, or its file lacks something.
+        EntityError: If the entity does not exist, or its file is not valid.
     """
     path = FOLDER / f"{name}.yml"
     if not path.is_file():
@@ -83,7 +83,7 @@ def load(name: str) -> Entity:
 
 
 def parse(content: dict[str, Any], name: str) -> Entity:
-    """Make an entity of a file's content.
+    """Make an entity from a file's content.
 
     Raises:
         EntityError: If a key is missing or unknown.
@@ -104,6 +104,9 @@ def parse(content: dict[str, Any], name: str) -> Entity:
 
 
 def counted_by(column: str) -> Entity | None:
-    """The entity whose rows say how many values of a column there are on a date."""
-    found = (load(name) for name in names())
-    return next((one for one in found if one.key == (column,) and one.covered), None)
+    """The entity with this column as its only key and a query `covered`; None if there is none.
+
+    The query counts the values of the column that exist on a date.
+    """
+    entities = (load(name) for name in names())
+    return next((one for one in entities if one.key == (column,) and one.covered), None)
