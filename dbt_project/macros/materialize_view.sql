@@ -1,8 +1,9 @@
 {#
-Views are replaced in place. dbt's own view materialization makes a new view and drops the old one with all
-that stands on it; then `dbt build --select staging` would take intermediate, and readers of reporting, along.
-A view whose columns changed in more than additions at the end can't be replaced: outside reporting it is made
-anew with what stands on it, in reporting that is an error, because somebody may be reading it.
+Replaces views in place. dbt's own view materialization creates a new view and drops the old one
+with all views that depend on it, so that `dbt build --select staging` would drop intermediate and
+the views of reporting.
+Only a view with its old columns, and new ones at the end, can be replaced. Another view is dropped
+with its dependents and created again; in reporting that is an error, because readers may use it.
 #}
 {% materialization view, adapter='postgres' %}
     {%- set existing = load_cached_relation(this) -%}
@@ -39,7 +40,7 @@ anew with what stands on it, in reporting that is an error, because somebody may
 {% endmaterialization %}
 
 
-{# Whether the query begins with the view's columns, names and types alike. #}
+{# True if the query's columns begin with those of the view, by name. #}
 {% macro view_keeps_columns(existing, sql) %}
     {% set old = adapter.get_columns_in_relation(existing) %}
     {% set new = adapter.get_column_schema_from_query(get_empty_subquery_sql(sql)) %}
@@ -53,7 +54,7 @@ anew with what stands on it, in reporting that is an error, because somebody may
 {% endmacro %}
 
 
-{# Whether the query makes the view that is there: Postgres compares, by its own rendering of both. #}
+{# True if the query gives the existing view; Postgres compares its own renderings of both. #}
 {% macro view_is_unchanged(existing, sql) %}
     {% set probe = 'perennial_view_probe' %}
     {% do run_query('create temporary view ' ~ probe ~ ' as (' ~ sql ~ ')') %}
@@ -71,7 +72,7 @@ anew with what stands on it, in reporting that is an error, because somebody may
     begin
         for attempt in 1..300 loop
             begin
-                -- readers that come meanwhile wait behind this for no longer than that
+                -- new readers wait behind this lock, at most for this long
                 set local lock_timeout = '100ms';
                 create or replace view {{ relation }} as (
                     {{ sql }}
