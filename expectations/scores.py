@@ -1,6 +1,6 @@
-"""Gate behind scoring: asks the rows of one publication before the pointer is switched to them.
+"""Gate behind scoring: checks the rows of a publication before it becomes the valid one.
 
-Every rule follows from the question's contract, so that a new question has its gate with its yml.
+Every rule follows from the question's contract, so that a new question has a gate with its yml.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from perennial.contracts import Contract, ScoreColumn, ScoreTable
 if TYPE_CHECKING:
     from perennial.settings import Settings
 
-# Below this share of scored rows somebody should look, though each row says why.
+# Warn if the share of scored rows is below this, though each other row has its reason.
 SCORED_MIN_RATE = 0.5
 
 
@@ -35,18 +35,18 @@ def gate_scores(
     run_id: str,
     row_counts: Mapping[str, int],
 ) -> Summary:
-    """Ask the rows of one publication, as scorer.
+    """Check the rows of one publication, with the role scorer.
 
     Args:
         settings: Where the warehouse is.
-        contract: What the rows must keep.
-        as_of_date: Date that was scored.
-        publication_id: The rows to look at.
-        run_id: Run that wrote them.
-        row_counts: Rows written, by table.
+        contract: Contract of the question.
+        as_of_date: The scored date.
+        publication_id: The publication.
+        run_id: Run that wrote the rows.
+        row_counts: Table -> number of rows written.
 
     Raises:
-        expectations.results.GateFailed: If they must not be shown to readers.
+        expectations.results.GateFailed: If a critical rule failed; the rows must not be published.
     """
     checks = [
         Check(
@@ -77,7 +77,13 @@ def gate_scores(
 
 
 def suite(table: ScoreTable, as_of_date: date, row_count: int) -> list[Rule]:
-    """Rules of one score table. That an entity has one row, its primary key sees to."""
+    """Rules of one score table. Its primary key already ensures one row per entity.
+
+    Args:
+        table: The score table's contract.
+        as_of_date: The scored date.
+        row_count: Number of rows written.
+    """
     return [
         # stop the run: readers would get wrong or missing scores
         rules.row_count(row_count),
@@ -123,16 +129,16 @@ def _status(table: ScoreTable) -> list[Rule]:
 
 
 def _values(column: ScoreColumn) -> list[Rule]:
-    found: list[Rule] = []
+    result: list[Rule] = []
     if column.minimum is not None or column.maximum is not None:
-        found.append(rules.between(column.name, column.minimum, column.maximum))
+        result.append(rules.between(column.name, column.minimum, column.maximum))
     if column.values:
-        found.append(rules.in_set(column.name, column.values))
-    return found
+        result.append(rules.in_set(column.name, column.values))
+    return result
 
 
 def _bands(table: ScoreTable) -> list[Rule]:
-    """A lower quantile or bound is never above the next one: `_lower <= _p10 <= _p50 <= _upper`."""
+    """Quantiles and bounds are ascending: `_lower <= _p10 <= _p50 <= _upper`."""
     groups: dict[str, list[tuple[int, str]]] = defaultdict(list)
     for name in table.column_names:
         if match := re.fullmatch(r"(.+)_(p(\d+)|lower|upper)", name):
@@ -146,7 +152,7 @@ def _bands(table: ScoreTable) -> list[Rule]:
 
 
 def _bounded(table: ScoreTable) -> list[Rule]:
-    """A column is not above the one that its contract names, unless that one is 0."""
+    """A column is not above the bounding column of its contract, unless the bound is 0."""
     queries = {
         column.name: sql.SQL(
             "select 1 from {batch} where {column} > {bound} and {bound} <> 0"

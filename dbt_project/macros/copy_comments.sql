@@ -1,8 +1,10 @@
 {#
-    A reporting view's columns are described where they come from: in the contracts. Their comments are copied from the
-    score tables, so that no description stands twice. Only what differs is written, for a comment locks the view.
+    Columns of reporting views are described in the contracts of the score tables, and their
+    comments are copied from there, so that no description is written twice. Only comments that
+    differ are written, because a comment locks the view.
 
-    A view of one score table is named like it, with `_history` or without, or says `comments_of` in its meta.
+    A view of one score table has the table's name, with or without `_history`, or names the table
+    in its meta as `comments_of`.
 #}
 {% macro copy_comments(relation, model) -%}
     {%- if execute and model.schema == 'reporting' -%}

@@ -1,7 +1,7 @@
 {#
-    The questions that reporting.customer_360 shows, out of their contracts: tables of one row per customer whose
-    meta has `in_customer_360`. Read from dbt's graph, so that a new question changes no other file; while dbt
-    parses there is no graph yet.
+    The score tables that reporting.customer_360 shows: those with `in_customer_360` in the meta of
+    their contract, one row per customer. They are read from dbt's graph, so that a new question
+    changes no other file. While dbt parses, there is no graph and the list is empty.
 #}
 {% macro questions_in_customer_360() -%}
     {%- set shown = [] -%}
@@ -19,7 +19,7 @@
     {{ return(shown) }}
 {%- endmacro %}
 
-{# `[a, {b: c}]` as `{c: b, a: a}`, name in the view first, and the question's status and reason. #}
+{# Name in the view -> column: `[a, {b: c}]` gives `{a: a, c: b}`; with status and reason. #}
 {% macro named_in_customer_360(columns, question) -%}
     {%- set named = {} -%}
     {%- for column in columns -%}
@@ -39,7 +39,7 @@
     What the view selects: columns of its own, then the questions'. In a home that has the view its columns keep their
     places, see materialize_view.
 
-    own: name -> expression of the columns that are no question's.
+    own: name -> expression of the columns that belong to no question.
 #}
 {% macro columns_of_customer_360(own) -%}
     {%- set wanted = own.copy() -%}

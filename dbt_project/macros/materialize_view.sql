@@ -61,7 +61,7 @@ somebody may be reading it.
 {% endmacro %}
 
 
-{# Whether the query makes the view that is there: Postgres compares, by its own rendering of both. #}
+{# True if the query gives the existing view; Postgres compares its own renderings of both. #}
 {% macro view_is_unchanged(existing, sql) %}
     {% set probe = 'perennial_view_probe' %}
     {% do run_query('create temporary view ' ~ probe ~ ' as (' ~ sql ~ ')') %}
@@ -79,7 +79,7 @@ somebody may be reading it.
     begin
         for attempt in 1..300 loop
             begin
-                -- readers that come meanwhile wait behind this for no longer than that
+                -- new readers wait behind this lock, at most for this long
                 set local lock_timeout = '100ms';
                 create or replace view {{ relation }} as (
                     {{ sql }}

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from expectations.shop_days import ShopDay, judge
+from expectations.shop_days import ShopDay, findings_of
 from ingest.sample_shop import generate
 from tests.faults.ledger import draw, record
 
@@ -129,7 +129,7 @@ def test_no_day_of_a_shop_is_stopped_and_poison_is_seen(
     else:
         days = shop_days(online_retail(request.getfixturevalue("online_retail_file")))
     checked = range(28, len(days))  # earlier days define what is usual
-    findings = {n: judge(days[n], days[max(0, n - LEARNT_DAYS) : n]) for n in checked}
+    findings = {n: findings_of(days[n], days[max(0, n - LEARNT_DAYS) : n]) for n in checked}
     stopped = [n for n, found in findings.items() if any(f.severity == "critical" for f in found)]
     warned = [n for n, found in findings.items() if found]
     assert stopped == []
@@ -140,7 +140,7 @@ def test_no_day_of_a_shop_is_stopped_and_poison_is_seen(
     chosen = rng.sample(busy, POISONED_DAYS)
     for n in chosen:
         for name, poison in POISON.items():
-            found = judge(poison(days[n]), days[n - LEARNT_DAYS : n])
+            found = findings_of(poison(days[n]), days[n - LEARNT_DAYS : n])
             seen[name] += bool(found)
             held[name] += any(f.severity == "critical" for f in found)
     for name in POISON:

@@ -84,7 +84,7 @@ def alarms(
             with as_of(end, monkeypatch):
                 now = rejects._levels_now(connection)
             before = {rejects.LAST: last, rejects.MONTH: month[1] if month else {}}
-            found += [(end, f.severity, f.reason) for f, _ in rejects._judge(now, before)]
+            found += [(end, f.severity, f.reason) for f, _ in rejects._findings(now, before)]
             last = now
             if month is None or end >= month[0] + timedelta(days=rejects.MONTH_DAYS):
                 month = (end, now)

@@ -104,7 +104,7 @@ def test_drift_is_told_and_replaced(
     poor = now.assign(net_spend_amount=now["net_spend_amount"] / 3)
     warned = recorded(home, model, poor, scores, "poor")
     (warning,) = warned
-    assert "churn is fed and answers as in training, but net_spend_amount 0." in warning
+    assert "scores of churn are distributed as in training, but net_spend_amount 0." in warning
     assert [row[2] for row in rows(home)] == [True, False]
     with connect(home, "scorer") as connection:
         told = connection.execute(

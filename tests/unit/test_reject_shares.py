@@ -19,8 +19,8 @@ from expectations.reject_reasons import (
     no_fault_pattern,
     sent_again_pattern,
 )
-from expectations.reject_shares import Finding, Key, Level, judge
-from expectations.rejects import LAST, MONTH, _judge, masked
+from expectations.reject_shares import Finding, Key, Level, findings_of
+from expectations.rejects import LAST, MONTH, _findings, masked
 from ingest.sample_shop import generate
 
 DUPLICATE, FAULT, ZERO = "exact duplicate", "unit_price_amount is no number", "price is zero: gift"
@@ -65,8 +65,8 @@ def test_a_sound_shop_is_quiet(lines: pd.DataFrame) -> None:
     few = lines["order_id"].isin(lines["order_id"].unique()[::100])  # 1 order in 100
     doubled = lines["order_id"].isin(lines["order_id"].unique()[::3])
     given = lines["order_id"].isin(lines["order_id"].unique()[1::4])
-    assert judge(levels(lines), {}) == []
-    assert judge(levels(lines, **{FAULT: few, DUPLICATE: doubled, ZERO: given}), {}) == []
+    assert findings_of(levels(lines), {}) == []
+    assert findings_of(levels(lines, **{FAULT: few, DUPLICATE: doubled, ZERO: given}), {}) == []
 
 
 def _dear(lines: pd.DataFrame) -> pd.Series:
@@ -118,7 +118,7 @@ def test_what_staging_does_not_read_is_told(
     if spoil is _dear:  # 70 % of the money in 2 % of the lines
         lines = lines.assign(amount=lines["amount"].where(~_dear(lines), lines["amount"] * 15))
     mask = spoil(lines)
-    (found,) = judge(levels(lines, **{FAULT: mask}), {})
+    (found,) = findings_of(levels(lines, **{FAULT: mask}), {})
     assert (found.reason, found.severity) == (FAULT, severity)
     assert found.whole.lost == (
         lines.loc[mask, "order_id"].nunique(),
@@ -129,7 +129,7 @@ def test_what_staging_does_not_read_is_told(
 
 def test_a_reason_that_nobody_listed_counts_as_a_fault(lines: pd.DataFrame) -> None:
     tenth = lines["order_id"].isin(lines["order_id"].unique()[::10])
-    found = judge(levels(lines, **{"invented yesterday": tenth}), {})
+    found = findings_of(levels(lines, **{"invented yesterday": tenth}), {})
     assert [f.severity for f in found] == ["critical"]
     assert kind_of("quantity is no number").remedy.startswith("write numbers")
     assert kind_of("exact duplicate of another").is_sent_again
@@ -160,7 +160,7 @@ def of_reasons(sent: float, **lost: float) -> dict[Key, Level]:
 def test_many_small_faults_are_told_as_one_large_one() -> None:
     """A torn export falls into many reasons: seven of 1.8 % and two of 1.9 % are a sixth."""
     torn = {f"fault {n}": 18.0 for n in range(7)} | {f"fault {n}": 19.0 for n in (7, 8)}
-    (found,) = judge(of_reasons(1_000, **torn, **{SEVERAL_FAULTS: 164}), {})
+    (found,) = findings_of(of_reasons(1_000, **torn, **{SEVERAL_FAULTS: 164}), {})
     assert (found.reason, found.severity) == (SEVERAL_FAULTS, "critical")
     assert found.whole.of_orders == pytest.approx(0.164)
 
@@ -175,7 +175,7 @@ def test_many_small_faults_are_told_as_one_large_one() -> None:
     ],
 )
 def test_the_sum_of_faults_is_told_once(alone: float, several: float, told: dict[str, str]) -> None:
-    found = judge(of_reasons(1_000, **{FAULT: alone, SEVERAL_FAULTS: several}), {})
+    found = findings_of(of_reasons(1_000, **{FAULT: alone, SEVERAL_FAULTS: several}), {})
     assert {f.reason: f.severity for f in found} == told
 
 
@@ -186,14 +186,14 @@ def test_orders_that_come_again_with_less_are_a_fault() -> None:
         Key("country", "Norway", ""): Level(60, 600),
     }
     add_reduced(levels, [Reduced(f"o{n}", "Norway", None, 90) for n in range(60)])
-    (found,) = judge(levels, {})
+    (found,) = findings_of(levels, {})
     assert (found.reason, found.severity) == (REDUCED, "critical")
     assert found.whole.lost == (60, 5_400)
     assert found.whole.sent == (1_000, 100_000)
     assert [share.group for share in found.groups] == ["Norway"]
     few = {Key("all", "", ""): Level(1_000, 100_000)}
     add_reduced(few, [Reduced(f"o{n}", None, None, 90) for n in range(15)])
-    assert judge(few, {}) == []
+    assert findings_of(few, {}) == []
 
 
 CANCELLED = "order was cancelled"
@@ -215,7 +215,7 @@ def test_a_habit_far_above_the_shops_own_past_is_told(
     past: float, lost: float, severity: str | None
 ) -> None:
     before = of_reasons(1_000, **{CANCELLED: past})
-    found = judge(of_reasons(1_100, **{CANCELLED: past + lost}), before)
+    found = findings_of(of_reasons(1_100, **{CANCELLED: past + lost}), before)
     assert [f.severity for f in found] == ([severity] if severity else [])
 
 
@@ -224,7 +224,7 @@ def test_a_habit_that_takes_a_whole_country_is_told() -> None:
         Key("country", "Norway", ""): Level(40, 400),
         Key("country", "Norway", CANCELLED): Level(40, 400),
     }
-    (found,) = judge(now, {})
+    (found,) = findings_of(now, {})
     assert (found.severity, [share.group for share in found.groups]) == ("warning", ["Norway"])
 
 
@@ -238,7 +238,7 @@ def _day(orders: float, rejected: float, before: dict[Key, Level] | None = None)
         key._replace(reason=""): Level(sent.orders + orders, sent.amount + 10 * orders),
         key: Level(lost.orders + rejected, lost.amount + 10 * rejected),
     }
-    return judge(now, past)
+    return findings_of(now, past)
 
 
 def history(orders: float, rejected: float) -> dict[Key, Level]:
@@ -277,22 +277,22 @@ def test_a_builds_rejects_are_compared_with_the_shops_past(
 def test_orders_that_counted_and_do_no_longer_are_lost_too() -> None:
     """A dump replaces one of the same orders: nothing new came, and three in ten are gone."""
     before = history(1_000, 0)
-    (found,) = judge(before | {Key("all", "", FAULT): Level(300, 3_000)}, before)
+    (found,) = findings_of(before | {Key("all", "", FAULT): Level(300, 3_000)}, before)
     assert (found.severity, found.whole.of_orders) == ("critical", 0.3)
 
 
 def test_one_order_of_much_money_is_told_and_stops_nothing() -> None:
     key = Key("all", "", FAULT)
     now = {key._replace(reason=""): Level(500, 10_000), key: Level(1, 4_000)}
-    assert [f.severity for f in judge(now, {})] == ["warning"]
+    assert [f.severity for f in findings_of(now, {})] == ["warning"]
 
 
 def test_a_months_stop_is_not_hidden_by_what_each_day_warns_of() -> None:
     """3 % of the last day's orders, which warns; 9 % of those of four weeks, which stops."""
     now, day, month = history(11_000, 903), history(10_000, 873), history(1_000, 3)
-    ((found, anchor),) = _judge(now, {LAST: day, MONTH: month})
+    ((found, anchor),) = _findings(now, {LAST: day, MONTH: month})
     assert (found.severity, anchor, found.whole.lost.orders) == ("critical", MONTH, 900)
-    ((found, anchor),) = _judge(now, {LAST: history(10_000, 3), MONTH: month})
+    ((found, anchor),) = _findings(now, {LAST: history(10_000, 3), MONTH: month})
     assert (found.severity, anchor) == ("critical", LAST)
 
 
