@@ -248,7 +248,7 @@ def _as_changed(frame: pd.DataFrame, change: Change) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.title.replace(" ", "-"))
-def test_a_shop_told_otherwise_is_the_same_shop(
+def test_equivalent_files_give_the_same_scores(
     change: Change, start_home: StartHome, plain: Settings, frames: Frames, tmp_path: Path
 ) -> None:
     other = chain(start_home, frames, tmp_path, change)

@@ -89,7 +89,7 @@ def tasks_at_work(settings: Settings) -> list[psutil.Process]:
     return processes
 
 
-def test_a_task_whose_process_is_killed_for_good_is_told_once(home: Settings, posts: Any) -> None:
+def test_a_task_that_is_killed_for_good_is_reported_once(home: Settings, posts: Any) -> None:
     run_id, kills = start_landing(home), 0
 
     def is_over() -> bool:
@@ -165,9 +165,7 @@ def test_a_run_that_does_not_come_through_misses_its_deadline_once(
     )
 
 
-def test_a_worker_that_is_killed_without_a_word_is_told_by_the_deadline(
-    home: Settings, posts: Any
-) -> None:
+def test_a_killed_worker_is_reported_by_the_deadline(home: Settings, posts: Any) -> None:
     run_id = start_landing(home)
     wait_until(lambda: tasks_at_work(home))
     for process in tasks_at_work(home):

@@ -294,7 +294,7 @@ def chosen() -> list[Form]:
 
 
 @pytest.mark.parametrize("form", chosen(), ids=lambda form: form.title.split(" (")[0])
-def test_a_real_form_is_read_or_told(form: Form, start_home: StartHome, tmp_path: Path) -> None:
+def test_a_real_form_is_read_or_reported(form: Form, start_home: StartHome, tmp_path: Path) -> None:
     frames = read(BASE)
     form.change(frames, ledger.draw(form.title))
     write(frames, form, tmp_path)

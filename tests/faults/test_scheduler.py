@@ -126,7 +126,7 @@ def same_rows(home: Settings, twin: Settings, but: Collection[str] = ()) -> int:
     return twins.row_count(home)
 
 
-def test_airflow_brings_a_date_through_whose_tasks_are_killed(
+def test_airflow_finishes_a_date_with_killed_tasks(
     homes: tuple[Settings, Settings],
 ) -> None:
     home, twin = homes
@@ -154,7 +154,9 @@ def at_work(settings: Settings, name: str) -> Callable[[], bool]:
     )
 
 
-def test_a_killed_scheduler_is_told_and_make_run_goes_on(homes: tuple[Settings, Settings]) -> None:
+def test_a_killed_scheduler_is_reported_and_make_run_goes_on(
+    homes: tuple[Settings, Settings],
+) -> None:
     home, twin = homes
     undisturbed(twin, DAYS[1])
     make = Make(home, "run", "--as-of", str(DAYS[1]))

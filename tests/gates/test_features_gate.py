@@ -190,7 +190,7 @@ def test_a_missing_table_stops_the_run(gate_home):
         gate_features(gate_home, AS_OF, "no snapshots")
 
 
-def test_a_shop_whose_newest_order_is_old_is_told(gate_home):
+def test_a_shop_with_an_old_newest_order_warns(gate_home):
     run_as_transformer(
         gate_home,
         f"update {SNAPSHOTS} set days_since_last_order = 8",

@@ -114,7 +114,7 @@ def test_a_missing_column_holds_the_batch(gate_home):
          "rejected_rate"),
     ],
 )  # fmt: skip
-def test_a_few_odd_lines_are_told_and_let_in(gate_home, fault, rule):
+def test_a_few_odd_lines_warn_and_are_accepted(gate_home, fault, rule):
     run_as_owner(gate_home, fault)
     warning, *forms = gate_raw(gate_home, 1, AS_OF, "odd")["warnings"]
     assert rule in warning
@@ -135,7 +135,7 @@ def test_one_or_two_bad_lines_hold_no_batch_however_small(gate_home, bad, status
         assert batches.status(gate_home, batch_id) == status
 
 
-def test_a_batch_much_smaller_than_usual_is_told(gate_home):
+def test_a_batch_much_smaller_than_usual_warns(gate_home):
     for number in (11, 12, 13):
         land(gate_home, batch_id=number, file_id=number, rows=210, status="accepted")
     land(gate_home, batch_id=14, file_id=14, rows=20)
@@ -155,7 +155,7 @@ def test_a_day_without_orders_passes_once_the_shop_has_some(gate_home, usual, wo
     assert all(word in warning for word, warning in zip(words, warnings, strict=True))
 
 
-def test_unread_records_are_told_by_file_line_and_reason(gate_home):
+def test_unread_records_are_reported_by_file_line_and_reason(gate_home):
     run_as_owner(
         gate_home,
         "update ops.landed_files set rejected_count = 3, record_count = 203 where file_id = 1;"
@@ -169,7 +169,7 @@ def test_unread_records_are_told_by_file_line_and_reason(gate_home):
     )
 
 
-def test_an_unreadable_value_is_told_with_its_file_and_line(gate_home):
+def test_an_unreadable_value_is_reported_with_its_file_and_line(gate_home):
     run_as_owner(gate_home, f"update {LINES} set price = '£6.95' where _line in (77, 9)")
     _, warning = gate_raw(gate_home, 1, AS_OF, "pounds")["warnings"]
     assert warning == (

@@ -189,7 +189,7 @@ def test_a_planted_fault_stops_the_publication(gate_home, table, fault, rule):
             run_as_owner(gate_home, "alter table scores.churn rename band to churn_risk_band")
 
 
-def test_mostly_unscored_rows_are_told(gate_home):
+def test_mostly_unscored_rows_warn(gate_home):
     run_as_owner(
         gate_home,
         "update scores.churn set score_status = 'not_scored', score_reason = 'no model',"

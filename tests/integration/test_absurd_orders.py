@@ -29,7 +29,7 @@ def first_load(settings, folder: Path) -> list[str]:
     return gate_days(settings, AS_OF, "test")["warnings"]
 
 
-def test_a_giant_order_of_a_first_load_is_told_and_a_sound_shop_is_quiet(
+def test_a_giant_order_of_a_first_load_warns_and_a_sound_shop_does_not(
     start_home: StartHome, tmp_path: Path
 ) -> None:
     assert first_load(start_home("canonical"), BASE) == []

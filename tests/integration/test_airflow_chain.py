@@ -80,7 +80,7 @@ def test_the_watchdog_has_nothing_to_say_and_nothing_broke(
     assert "critical" not in (severities[0] or [])
 
 
-def test_the_run_tells_what_each_step_did(first_run: subprocess.CompletedProcess[str]) -> None:
+def test_the_run_prints_what_each_step_did(first_run: subprocess.CompletedProcess[str]) -> None:
     text = first_run.stdout
     for step in ("land.land_files", "land.gate_raw", "build_warehouse.gate_features"):
         assert step in text
@@ -177,20 +177,20 @@ class Contest:
 
 def test_a_person_decides_between_two_close_models(home: Settings, first_run: object) -> None:
     contest = Contest(home, LONG_AGO)
-    asked = contest.api.get(contest.question)
-    assert "| **auc**, higher is better | mean | 0.6500 | 0.6750 | 0.5000 |" in asked["body"]
+    detail = contest.api.get(contest.question)
+    assert "| **auc**, higher is better | mean | 0.6500 | 0.6750 | 0.5000 |" in detail["body"]
     answer = {"chosen_options": ["Approve"], "params_input": {"why": "it is newer"}}
     contest.api.request("PATCH", contest.question, json=answer)
     decided = contest.decided()
     with connect(home, "transformer") as connection:
-        told = connection.execute(
+        count = connection.execute(
             "select count(*) from ops.alerts where dag_id = 'train_churn'"
         ).fetchone()
     assert decided is not None
     assert (decided.decision, decided.decided_by) == ("promoted", "admin")
     assert decided.model_version == contest.challenger.model_version
     assert "it is newer" in decided.reason
-    assert told == (1,)
+    assert count == (1,)
 
 
 def test_nobody_answers_and_the_champion_stays(home: Settings, first_run: object) -> None:
@@ -237,10 +237,10 @@ def test_everything_listens_on_loopback(home: Settings, first_run: object) -> No
     assert [c for c in postmaster.net_connections("unix") if c.laddr] == []
 
 
-def test_airflow_tells_nothing_to_who_has_not_logged_in(home: Settings, first_run: object) -> None:
+def test_airflow_shows_nothing_without_a_login(home: Settings, first_run: object) -> None:
     base = airflow.base_url(home)
     routes = httpx.get(f"{base}/openapi.json").json()["paths"]
-    told = {
+    open_routes = {
         path
         for path, verbs in routes.items()
         for verb in verbs
@@ -249,7 +249,7 @@ def test_airflow_tells_nothing_to_who_has_not_logged_in(home: Settings, first_ru
     }
     assert len(routes) > 80
     # health, version, and login
-    assert told == OPEN_ROUTES
+    assert open_routes == OPEN_ROUTES
     for path in ("/ui/dags", "/ui/config", "/execution/connections/x", "/execution/variables/x"):
         assert httpx.get(base + path).status_code == httpx.codes.UNAUTHORIZED
     # the plugins' pages: Cosmos has one for dbt's docs, without a project here

@@ -128,14 +128,14 @@ def test_two_at_once_give_one_alert(home, webhook, monkeypatch):
     assert [row[1] for row in incidents(home)] == [16]
 
 
-def test_another_cause_is_told_beside_the_first(home, webhook, monkeypatch):
+def test_another_cause_is_alerted_beside_the_first(home, webhook, monkeypatch):
     monkeypatch.setenv("PERENNIAL_ALERT_URLS", webhook.url)
     alert(failed())
     alert(failed(SettingsError("no such file")))
     assert len(webhook.posts) == 2
 
 
-def test_a_cause_that_stays_is_told_again_after_the_set_time(home, webhook, monkeypatch):
+def test_a_cause_that_stays_is_alerted_again_after_the_set_time(home, webhook, monkeypatch):
     monkeypatch.setenv("PERENNIAL_ALERT_URLS", webhook.url)
     monkeypatch.setenv("PERENNIAL_ALERT_AGAIN_HOURS", "12")
     alert(failed())
@@ -159,7 +159,7 @@ def age(settings: Settings, hours: int) -> None:
         )
 
 
-def test_recovery_is_told_once_when_the_step_succeeds_for_the_date(home, webhook, monkeypatch):
+def test_recovery_is_alerted_once_when_the_step_succeeds_for_the_date(home, webhook, monkeypatch):
     monkeypatch.setenv("PERENNIAL_ALERT_URLS", webhook.url)
     alert(failed())
     succeeded(seen(day="2024-02-29"))  # a success of an earlier date closes nothing
@@ -198,9 +198,7 @@ def test_shards_that_fail_are_one_cause_and_end_when_all_are_published(home, web
     assert [post["type"] for _, post in webhook.posts] == ["failure", "success"]
 
 
-def test_warnings_are_told_one_by_one_and_end_when_the_gate_finds_them_no_more(
-    home, webhook, monkeypatch
-):
+def test_warnings_are_alerted_one_by_one_and_end_with_the_gates_warning(home, webhook, monkeypatch):
     monkeypatch.setenv("PERENNIAL_ALERT_URLS", webhook.url)
     few, drift = "raw.orders: 5 of 9 days", "ops.drift.country: 1 of 40 columns"
     alert_warnings({"warnings": [few]}, seen())
@@ -220,7 +218,7 @@ def opened_titles(settings: Settings) -> list[str]:
     return [title for title, _, _, is_open in incidents(settings) if is_open]
 
 
-def test_a_gate_that_judged_nothing_ends_no_warning(home, webhook, monkeypatch):
+def test_a_gate_that_checked_nothing_ends_no_warning(home, webhook, monkeypatch):
     monkeypatch.setenv("PERENNIAL_ALERT_URLS", webhook.url)
     gate = {"dag_id": "land", "task_id": "gate_raw"}
     orders = "raw.canonical__orders: 5 of 9 rows"
@@ -279,7 +277,7 @@ def test_no_connection_left_is_named_with_who_has_them(home, webhook, monkeypatc
     assert "scorer 1 of its" in post["message"]
 
 
-def test_a_run_tells_what_none_of_its_tasks_could(home, webhook, monkeypatch):
+def test_a_run_reports_what_none_of_its_tasks_could(home, webhook, monkeypatch):
     monkeypatch.setenv("PERENNIAL_ALERT_URLS", webhook.url)
     alert(failed())
     run_failed(seen())  # its task has sent the alert
@@ -294,9 +292,7 @@ def test_a_run_tells_what_none_of_its_tasks_could(home, webhook, monkeypatch):
     )
 
 
-def test_runs_that_are_late_together_are_told_once_and_a_failed_one_is_not(
-    home, webhook, monkeypatch
-):
+def test_late_runs_are_alerted_once_and_failed_ones_are_not(home, webhook, monkeypatch):
     monkeypatch.setenv("PERENNIAL_ALERT_URLS", webhook.url)
 
     def late(dag_id: str, state: str) -> None:
@@ -382,7 +378,7 @@ def test_no_value_of_a_row_leaves_the_house(home, webhook, monkeypatch):
     assert webhook.posts[0][1]["message"].startswith("InvalidTextRepresentation")
 
 
-def test_receiver_that_refuses_is_logged_and_the_others_are_told(
+def test_receiver_that_refuses_is_logged_and_the_others_get_the_alert(
     home, mailbox, webhook, monkeypatch, caplog
 ):
     monkeypatch.setenv("PERENNIAL_ALERT_URLS", f"{mailbox.url} {webhook.url}")
@@ -415,7 +411,7 @@ def test_url_that_is_none_is_logged(home, monkeypatch, caplog):
     assert recorded(home) == [(*ROW, False)]
 
 
-def test_nobody_took_it_so_the_next_sight_is_told(home, webhook, monkeypatch):
+def test_an_undelivered_alert_is_sent_at_the_next_occurrence(home, webhook, monkeypatch):
     monkeypatch.setenv("PERENNIAL_ALERT_URLS", webhook.url)
     webhook.status = 503
     alert(failed())
@@ -443,9 +439,7 @@ def test_alert_is_sent_once_though_the_warehouse_is_down(home, webhook, monkeypa
     assert [post["type"] for _, post in webhook.posts] == ["failure", "success"]
 
 
-def test_it_is_told_each_time_where_neither_warehouse_nor_home_can_be_written(
-    home, webhook, monkeypatch
-):
+def test_every_alert_is_sent_if_neither_warehouse_nor_home_is_writable(home, webhook, monkeypatch):
     monkeypatch.setenv("PERENNIAL_ALERT_URLS", webhook.url)
     monkeypatch.setenv("PERENNIAL_HOME", "/proc/none")
     alert(failed())

@@ -125,7 +125,7 @@ def change(**fields: str) -> Callable[[Path], None]:
 
 
 @pytest.mark.parametrize(
-    ("harm", "told"),
+    ("harm", "message"),
     [
         (damage, r"1 files .* not as they were written, postgres/base\.tar\.gz"),
         (lambda folder: (folder / "home" / "shop.json").unlink(), r"home/shop\.json"),
@@ -140,11 +140,11 @@ def test_a_backup_that_is_none_is_refused_and_leaves_nothing(
     elsewhere: Settings,
     tmp_path: Path,
     harm: Callable[[Path], None],
-    told: str,
+    message: str,
 ) -> None:
     copy = shutil.copytree(taken[0], tmp_path / "copy")
     harm(copy)
-    with pytest.raises(BackupError, match=told):
+    with pytest.raises(BackupError, match=message):
         restore(elsewhere, copy)
     assert not elsewhere.home.exists()
 

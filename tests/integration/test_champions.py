@@ -122,7 +122,9 @@ def test_the_first_is_champion_and_newer_data_refresh_it(home, planted, name):
         pytest.param((0.10, 0.31), "waiting", id="close"),
     ],
 )
-def test_another_recipe_is_judged_on_the_cuts_of_the_champion(home, planted, name, gains, decision):
+def test_another_recipe_is_compared_on_the_cuts_of_the_champion(
+    home, planted, name, gains, decision
+):
     champion = serving.champion_of(home, name, JULY)
     planted.gains = gains
     outcome = contend(home, name, MONDAY)
@@ -180,7 +182,7 @@ def test_code_that_changes_no_figure_is_the_same_recipe(home, planted, name, mon
 
 
 @pytest.mark.parametrize("is_approved", [True, False], ids=["approved", "rejected"])
-def test_a_person_decides_what_is_close_and_is_asked_once(home, planted, name, is_approved):
+def test_a_person_decides_a_close_case_once(home, planted, name, is_approved):
     champion = serving.champion_of(home, name, JULY)
     planted.gains = (0.10, 0.31)
     outcome = contend(home, name, MONDAY)
@@ -188,12 +190,12 @@ def test_a_person_decides_what_is_close_and_is_asked_once(home, planted, name, i
     assert [row[1] for row in rows(home, name)] == ["trained", "waiting"]
     assert serving.champion_of(home, name, MONDAY) == champion  # serves meanwhile
     answer = {"is_approved": is_approved, "who": "ada", "why": "spring matters more"}
-    told = answered(home, json.loads(json.dumps(outcome)), answer)
+    record = answered(home, json.loads(json.dumps(outcome)), answer)
     answered(home, outcome, answer)  # a retry
-    assert told["decision"] == ("promoted" if is_approved else "kept")
-    assert "ada: spring matters more" in told["reason"]
+    assert record["decision"] == ("promoted" if is_approved else "kept")
+    assert "ada: spring matters more" in record["reason"]
     assert rows(home, name)[2:] == [
-        (MONDAY, told["decision"], "ada", MONDAY if is_approved else JULY)
+        (MONDAY, record["decision"], "ada", MONDAY if is_approved else JULY)
     ]
     assert contend(home, name, MONDAY)["decision"] == "nothing"
 
@@ -202,13 +204,13 @@ def test_no_answer_keeps_the_champion(home, planted, name):
     champion = serving.champion_of(home, name, JULY)
     planted.gains = (0.10, 0.31)
     outcome = contend(home, name, MONDAY)
-    told = answered(home, outcome, {"is_approved": False, "who": "", "why": ""})
-    assert (told["decision"], rows(home, name)[-1][2]) == ("kept", "rule")
-    assert "nobody answered" in told["reason"]
+    record = answered(home, outcome, {"is_approved": False, "who": "", "why": ""})
+    assert (record["decision"], rows(home, name)[-1][2]) == ("kept", "rule")
+    assert "nobody answered" in record["reason"]
     assert serving.champion_of(home, name, MONDAY) == champion
 
 
-def test_what_was_clear_asks_nobody(home, planted, name):
+def test_a_clear_case_needs_nobody(home, planted, name):
     serving.champion_of(home, name, JULY)
     outcome = contend(home, name, MONDAY)
     assert answered(home, outcome, {}) == outcome

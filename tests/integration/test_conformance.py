@@ -59,9 +59,9 @@ def scored(home: Settings, name: str) -> tuple[Question, TrainedModel, Frames]:
     with connect(home, "scorer") as connection:
         if why_not := offers.why_not(connection).get(name):
             pytest.skip(f"not offered: {why_not}")
-    asked, model = questions.load(name), serving.model_of(home, name, AS_OF)
+    question, model = questions.load(name), serving.model_of(home, name, AS_OF)
     with reading(home) as store:
-        return asked, model, asked.score(AS_OF, model, store)
+        return question, model, question.score(AS_OF, model, store)
 
 
 def pointer(home: Settings, name: str) -> list[tuple]:
@@ -107,16 +107,16 @@ def test_its_model_is_read_back_as_it_was_stored(home: Settings, name: str) -> N
 
 @CONTRACTED
 def test_before_the_shop_there_is_nothing_to_say(home: Settings, name: str) -> None:
-    asked = questions.load(name)
+    question = questions.load(name)
     scored(home, name)  # or it is not offered
     with reading(home) as store:
         model = (
-            asked.train(BEFORE_THE_SHOP, store, 7)
-            if asked.contract.is_trained
-            else asked.ruled(BEFORE_THE_SHOP)
+            question.train(BEFORE_THE_SHOP, store, 7)
+            if question.contract.is_trained
+            else question.ruled(BEFORE_THE_SHOP)
         )
-        frames = asked.score(BEFORE_THE_SHOP, model, store)
-    for table in asked.contract.tables:
+        frames = question.score(BEFORE_THE_SHOP, model, store)
+    for table in question.contract.tables:
         rows = checked(frames[table.name], table).to_pandas()
         assert (rows["score_status"] == "not_scored").all()
         assert rows["score_reason"].str.len().gt(0).all()
@@ -156,12 +156,12 @@ def faults(table: ScoreTable, rows: pd.DataFrame) -> Iterator[tuple[pd.DataFrame
 
 @CONTRACTED
 def test_it_is_looked_back_on_where_its_contract_says_so(home: Settings, name: str) -> None:
-    asked, _, _ = scored(home, name)
+    question, _, _ = scored(home, name)
     score_question(home, name, AS_OF, "before")
-    looked_back_on = {name: asked} if asked.contract.is_looked_back_on else {}
+    looked_back_on = {name: question} if question.contract.is_looked_back_on else {}
     with connect(home, "scorer") as connection:
         due = happened.due(connection, date(2030, 1, 1), looked_back_on)
         for one in due:
-            asked.compared(connection, one)  # whatever happened, it can be computed
-    horizons = asked.contract.horizons_days if looked_back_on else ()
+            question.compared(connection, one)  # whatever happened, it can be computed
+    horizons = question.contract.horizons_days if looked_back_on else ()
     assert sorted(one.horizon_days for one in due) == sorted(horizons)

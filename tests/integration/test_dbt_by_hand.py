@@ -106,5 +106,7 @@ def test_a_build_by_hand_has_the_homes_own_settings(home: Settings, target: Path
 
 
 def test_perennial_dbt_needs_no_environment(home: Settings) -> None:
-    told = succeed(home, "dbt", "--as-of=2018-02-01", "--", "run", "--select", "int_snapshot_dates")
-    assert "Completed successfully" in told
+    output = succeed(
+        home, "dbt", "--as-of=2018-02-01", "--", "run", "--select", "int_snapshot_dates"
+    )
+    assert "Completed successfully" in output

@@ -76,7 +76,7 @@ def recorded(
     return watch.record(home, "churn", SCORED, model, counted, run_id)
 
 
-def test_drift_is_told_and_replaced(
+def test_drift_warns_and_is_replaced(
     home: Settings, webhook: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fields = {"home": home.home, "source": home.source, "pg_port": home.pg_port}
@@ -107,11 +107,11 @@ def test_drift_is_told_and_replaced(
     assert "scores of churn are distributed as in training, but net_spend_amount 0." in warning
     assert [row[2] for row in rows(home)] == [True, False]
     with connect(home, "scorer") as connection:
-        told = connection.execute(
+        alerts = connection.execute(
             "select severity, success from ops.gate_results where gate = 'drift'"
             " and run_id = 'poor' and severity = 'warning'"
         ).fetchall()
-    assert told == [("warning", False)]
+    assert alerts == [("warning", False)]
 
     alert_warnings({"warnings": warned}, task)
     well = recorded(home, model, now, scores, "well")

@@ -178,7 +178,7 @@ def test_product_weeks_are_those_of_the_date(store):
     assert frame["avg_unit_price_amount"].tolist()[::2] == [1.5, 2.5]
 
 
-def test_a_date_in_between_is_told_from_a_later_one_without_what_came_after_it(store):
+def test_a_date_in_between_is_derived_from_a_later_one(store):
     frame = store.next_orders(date(2011, 8, 20))  # no rows for this date; 2011-09-01 has more
     assert keys(frame, "snapshot_date", "customer_id", "duration_days", "is_ordered") == [
         ("2011-05-01", "b", "3", "True"), ("2011-06-01", "b", "80", "False"),

@@ -85,8 +85,8 @@ def run(verb: str, folder: Path, settings: Settings, user: str | None) -> tuple[
 
 
 def start_and_stop(folder: Path, settings: Settings, user: str | None) -> None:
-    code, told = run("start", folder, settings, user)
-    assert code == 0, told
+    code, output = run("start", folder, settings, user)
+    assert code == 0, output
     try:
         assert postgres.is_running(settings)
     finally:
@@ -136,7 +136,7 @@ def test_a_copy_that_is_damaged_or_of_another_wheel_does_no_harm() -> None:
             postgres.remove(settings)
 
 
-def test_a_reader_whose_password_was_lost_gets_another(start_home: StartHome) -> None:
+def test_a_lost_reader_password_is_replaced(start_home: StartHome) -> None:
     settings = start_home("canonical")
     before, key = settings.dsn("bi_reader"), settings.pii_key
     psycopg.connect(before).close()
@@ -163,15 +163,15 @@ def test_a_home_that_is_moved_or_opened_keeps_its_database() -> None:
             start_and_stop(folder, moved, None)
             assert (data / "PG_VERSION").stat().st_mtime_ns == made
             shutil.copytree(moved.home, settings.home, symlinks=True)
-            code, told = run("start", folder, settings, None)
+            code, output = run("start", folder, settings, None)
             assert code == 1
-            assert "is a copy of" in told
+            assert "is a copy of" in output
             postgres.remove(settings)
             assert data.exists()  # it belongs to the other home
             data.rename(data.with_name("elsewhere"))
-            code, told = run("start", folder, moved, None)
+            code, output = run("start", folder, moved, None)
             assert code == 1
-            assert f"was in {data}, and that is gone" in told
+            assert f"was in {data}, and that is gone" in output
             assert not data.exists()
         finally:
             postgres.remove(moved)

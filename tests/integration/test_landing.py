@@ -208,7 +208,7 @@ def test_postgres_holds_what_the_csv_module_wrote(home: Settings, tmp_path: Path
     assert landed_values(home) == [tuple(text or missing for text in row) for row in records]
 
 
-def test_json_lines_keep_digits_and_tell_missing_from_empty(home: Settings, tmp_path: Path):
+def test_json_lines_keep_digits_and_distinguish_missing_from_empty(home: Settings, tmp_path: Path):
     fields = dict.fromkeys(HEADERS, "x")
     lines = [
         json.dumps(fields).encode(),
@@ -284,9 +284,11 @@ def test_other_columns_are_ignored_with_a_warning(home: Settings, tmp_path: Path
     assert landing.summary()["files"][0]["ignored_columns"] == ["Shop", "Note"]
     assert landing.summary()["rejected"] == 1
     assert landing.summary()["given"] == 2
-    (told,) = landing.summary()["warnings"]
-    assert "lines.csv: table invoice_lines has columns that nothing reads: 'Shop', 'Note'" in told
-    assert told in caplog.text
+    (warning,) = landing.summary()["warnings"]
+    assert (
+        "lines.csv: table invoice_lines has columns that nothing reads: 'Shop', 'Note'" in warning
+    )
+    assert warning in caplog.text
     (tmp_path / "more.csv").write_bytes(content.replace(b"only", b"still"))
     assert run(home, tmp_path / "more.csv").summary()["warnings"] == []
 
@@ -529,7 +531,7 @@ def test_a_packed_file_grows_like_a_plain_one(home: Settings, tmp_path: Path):
         pytest.param(b'1,85048,"LAMP\n', id="at a line end inside quotes"),
     ],
 )
-def test_a_file_that_was_landed_half_written_is_landed_anew(home, tmp_path, first):
+def test_a_file_that_landed_half_written_lands_again(home, tmp_path, first):
     whole = b'1,85048,"LAMP\n",2,d,p,c,France' if b'"' in first else line(1)
     (tmp_path / "a.csv").write_bytes(HEADER + b"\n" + line(0) + b"\n" + first)
     take(home, tmp_path / "a.csv")
@@ -579,7 +581,7 @@ def test_a_corrected_file_outdates_the_one_that_was_held(home: Settings, tmp_pat
     assert batches.status(home, held.batch_id) == "refused"
 
 
-def test_batches_are_judged_by_hand(home: Settings, tmp_path: Path):
+def test_batches_are_decided_by_hand(home: Settings, tmp_path: Path):
     def by_hand(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "command", *arguments]
         return subprocess.run(
@@ -753,7 +755,7 @@ def test_the_copy_of_a_killed_landing_is_deleted_and_that_of_a_living_one_is_not
     assert copies_of(home) == []
 
 
-def test_a_copy_left_behind_that_cannot_be_deleted_is_told(home, monkeypatch, caplog):
+def test_a_copy_left_behind_that_cannot_be_deleted_is_logged(home, monkeypatch, caplog):
     left = home.home / "landing-left"
     left.mkdir()
     (left / "copy").write_text("a@example.org")

@@ -114,7 +114,7 @@ def publish_churn(
     publish(home, [{"churn": frame}], contract, day, model, "test")
 
 
-def judged(home: Settings, day: date = KNOWN) -> dict[tuple[str, str], dict[str, Any]]:
+def compared(home: Settings, day: date = KNOWN) -> dict[tuple[str, str], dict[str, Any]]:
     with connect(home, "scorer") as connection:
         frame = read_frame(
             connection,
@@ -125,12 +125,12 @@ def judged(home: Settings, day: date = KNOWN) -> dict[tuple[str, str], dict[str,
     return {(row["metric"], row["slice"]): row for row in frame.to_dict("records")}
 
 
-def test_a_planted_outcome_is_judged_on_the_day_it_is_known(home: Settings) -> None:
+def test_a_planted_outcome_is_compared_on_the_day_it_is_known(home: Settings) -> None:
     publish_churn(home, 1 - chance(home))
     assert look_back(home, KNOWN - timedelta(days=1), "test")["row_counts"] == {"lookback": 0}
     summary = look_back(home, KNOWN, "test")
     assert summary["warnings"] == []
-    found = judged(home)
+    found = compared(home)
     # 45 % of 600 customers ordered, as predicted
     assert found["churn_rate", "all"]["value"] == pytest.approx(0.55, abs=0.002)
     assert found["mean_error", "all"]["value"] == pytest.approx(0, abs=0.002)
@@ -159,15 +159,15 @@ def test_the_future_is_not_seen_and_a_rerun_gives_the_same_rows(home: Settings) 
     assert after["publication_id"] > before["publication_id"]
 
 
-def test_scores_are_judged_once_and_only_those_in_force(home: Settings) -> None:
+def test_scores_are_compared_once_and_only_those_in_force(home: Settings) -> None:
     publish_churn(home, chance(home))  # the wrong way round, and superseded
     publish_churn(home, 1 - chance(home))
     look_back(home, KNOWN, "test")
-    assert judged(home)["auc", "all"]["value"] > 0.8
+    assert compared(home)["auc", "all"]["value"] > 0.8
     assert look_back(home, KNOWN + timedelta(days=1), "test")["row_counts"] == {"lookback": 0}
 
 
-def test_a_planted_drop_is_told(home: Settings) -> None:
+def test_a_planted_drop_warns(home: Settings) -> None:
     random = np.random.default_rng(0)
     noise = pd.Series(random.permutation(1 - chance(home)), index=chance(home).index)
     publish_churn(home, noise)
@@ -175,16 +175,16 @@ def test_a_planted_drop_is_told(home: Settings) -> None:
     assert f"churn of {SCORED}, 90 days: auc is 0." in warning
     assert "in its backtest 0.800, limit 0.7" in warning
     assert f"Its training: {WORDS.rstrip('.')}" in warning
-    assert judged(home)["auc", "all"]["is_worse"]
+    assert compared(home)["auc", "all"]["is_worse"]
     with connect(home, "scorer") as connection:
-        told = connection.execute(
+        alerts = connection.execute(
             "select severity, success from ops.gate_results where gate = 'lookback'"
             " and run_id = 'a drop' and expectation like '%%auc%%'"
         ).fetchall()
-    assert told == [("warning", False)]
+    assert alerts == [("warning", False)]
 
 
-def test_a_group_that_is_served_worse_is_told(home: Settings) -> None:
+def test_a_group_that_is_served_worse_warns(home: Settings) -> None:
     probability = 1 - chance(home)
     is_even = probability.index.astype(int) // 100 % 2 == 0
     publish_churn(home, probability.where(~is_even, (probability - 0.3).clip(lower=0)))
@@ -193,10 +193,10 @@ def test_a_group_that_is_served_worse_is_told(home: Settings) -> None:
     assert "for country: A" in warning
 
 
-def test_what_nobody_can_judge_says_so(home: Settings) -> None:
+def test_what_cannot_be_compared_has_a_reason(home: Settings) -> None:
     publish_churn(home, 1 - chance(home))
     with connect(home, "perennial") as connection:
         connection.execute("update scores.churn set score_status = 'not_scored'")
     look_back(home, KNOWN, "test")
-    ((row),) = judged(home).values()
+    ((row),) = compared(home).values()
     assert (row["metric"], row["score_status"], row["count_judged"]) == ("auc", "not_scored", 0)

@@ -127,8 +127,8 @@ def test_the_questions_pass_the_suite_of_all_questions(copy: Path) -> None:
 @pytest.mark.parametrize("entity", ["customer", "product", "covariate"])
 @pytest.mark.parametrize("kind", ["predicts", "describes", "rules"])
 def test_every_kind_and_entity_makes_valid_files(entity: str, kind: str, tmp_path: Path) -> None:
-    told = new_question("next_thing", entity, kind, tmp_path)
-    assert "next_thing" in told
+    output = new_question("next_thing", entity, kind, tmp_path)
+    assert "next_thing" in output
     for path in tmp_path.rglob("*.py"):
         compile(path.read_text(), str(path), "exec")
     assert (tmp_path / "dbt_project/models/scores/next_thing.yml").is_file()

@@ -54,13 +54,13 @@ def test_what_it_writes_is_the_canonical_source_under_another_name(copy: Path) -
 def test_its_example_comes_to_what_its_lines_say(copy: Path) -> None:
     """By hand: 3 x 4.50, a guest's 8.00, 4.50 + 2 x 7.50; 2.95 of postage; 4.50 refunded."""
     example = "dbt_project/models/staging/acme_shop/example"
-    told = run(
+    output = run(
         *(copy, sys.executable, "-m", "command", "check-source"),
         *("--source=acme_shop", f"--files={example}", "--currency=EUR"),
     )
-    assert "give 3 orders of 2 customers (1 of a guest), revenue 41.00 EUR" in told
-    assert "charges beside it 2.95, refunds 4.50" in told
-    assert "Dropped: 0 rows." in told
+    assert "give 3 orders of 2 customers (1 of a guest), revenue 41.00 EUR" in output
+    assert "charges beside it 2.95, refunds 4.50" in output
+    assert "Dropped: 0 rows." in output
     assert not (copy / "home").exists()
 
 

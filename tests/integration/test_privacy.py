@@ -236,7 +236,7 @@ def test_the_vault_is_open_to_nobody_but_the_eraser(home: Settings) -> None:
             rows(home, statement)
 
 
-def test_the_door_tells_of_an_untagged_column_and_never_a_value(
+def test_the_gate_warns_of_an_untagged_column_and_shows_no_value(
     home: Settings, tmp_path: Path
 ) -> None:
     lines = [f"{number},person{number}@example.org,2024-05-01,sale" for number in range(50)]
@@ -244,10 +244,10 @@ def test_the_door_tells_of_an_untagged_column_and_never_a_value(
     (tmp_path / "orders.csv").write_text("\n".join([header, *lines]))
     landing = land(home, DAY, str(tmp_path), "test")
     warnings = gate_raw(home, landing.batch_id, DAY, "an address for a key")["warnings"]
-    (told,) = (text for text in warnings if "personal" in text or "pii" in text)
-    assert "raw.canonical_orders.customer_id" in told
-    assert "100.0% of 50 values looked at are e-mail addresses" in told
-    assert "person" not in told.replace("personal", "")
+    (warning,) = (text for text in warnings if "personal" in text or "pii" in text)
+    assert "raw.canonical_orders.customer_id" in warning
+    assert "100.0% of 50 values looked at are e-mail addresses" in warning
+    assert "person" not in warning.replace("personal", "")
     with connect(home, "perennial") as connection:
         connection.execute("truncate raw.canonical_orders")
 
@@ -274,8 +274,8 @@ def test_a_number_is_erased_as_a_key_and_not_as_another_number(
     (tmp_path / "lines.csv").write_text("\n".join([header, *lines, "7,13085,too few"]))
     land(shop, DAY, str(tmp_path), "test")  # held, so staging lacks it; it must count all the same
     assert keys_in_staging(shop) == [plain_customer_id(key) for key in keys]
-    told = erase(shop, "13085.0", "me", "asked for it")
-    assert told["counts"] == {
+    result = erase(shop, "13085.0", "me", "asked for it")
+    assert result["counts"] == {
         "raw.online_retail_invoice_lines": 3,
         "rejected: ops.rejected_lines": 1,
     }
@@ -345,7 +345,7 @@ def test_a_word_is_found_where_it_stands_alone(home: Settings, word: str) -> Non
         assert found == (is_found, is_found), text
 
 
-def test_what_is_left_somewhere_is_told_by_its_place(home: Settings, tmp_path: Path) -> None:
+def test_what_is_left_is_reported_with_its_place(home: Settings, tmp_path: Path) -> None:
     (tmp_path / "customers.csv").write_text(f"customer_id,country,email\nleft-1,X,{MARKED}\n")
     land(home, DAY, str(tmp_path), "test")
     with connect(home, "perennial") as connection:

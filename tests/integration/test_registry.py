@@ -158,7 +158,7 @@ def test_a_changed_file_is_refused(home):
         registry.find(home, "changed", SEPTEMBER.training_date)
 
 
-def test_a_missing_file_is_told_and_a_forgotten_model_is_gone(home):
+def test_a_missing_file_is_reported_and_a_forgotten_model_is_gone(home):
     registry.add(home, "gone", SEPTEMBER)
     (trees,) = [path for path in stored_files(home, "gone") if path.name == "trees.ubj"]
     trees.unlink()

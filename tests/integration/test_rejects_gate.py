@@ -14,7 +14,7 @@ from ingest import batches
 from oncall.alerts.words import cause_of
 from perennial.warehouse import connect
 from tests.conftest import StartHome
-from tests.sql.shops import CUSTOMERS, DAY, INVOICES, ITEMS, ORDERS, Teller
+from tests.sql.shops import CUSTOMERS, DAY, INVOICES, ITEMS, ORDERS, ShopBuilder
 
 REASON = "unit_price_amount is no number"
 NEXT_DAY = DAY + timedelta(days=1)
@@ -37,7 +37,7 @@ def files(name: str, ids: range, unpriced: range = range(0)) -> dict[str, str]:
     }
 
 
-class Shop(Teller):
+class Shop(ShopBuilder):
     """A shop with batches that pass the raw gate and reach the gate of rejects after a build."""
 
     def bring(self, name: str, ids: range, unpriced: range = range(0)) -> int:
@@ -93,11 +93,11 @@ def test_a_spoilt_batch_is_held_taken_out_and_let_in_by_a_person(shop: Shop) -> 
 
     batches.accept(shop.settings, batch_id, "accept by somebody")
     shop.build()
-    (told,) = [warning for warning in shop.judge() if REASON in warning]
-    assert told.startswith(f"{TABLE}: '{REASON}' rejects too much; found: 30 of 40 orders")
-    assert "BATCH" not in told  # nothing is held
+    (warning,) = [warning for warning in shop.judge() if REASON in warning]
+    assert warning.startswith(f"{TABLE}: '{REASON}' rejects too much; found: 30 of 40 orders")
+    assert "BATCH" not in warning  # nothing is held
     # a gate that died after it stored the levels gives the same warning when retried
-    assert [warning for warning in shop.judge() if REASON in warning] == [told]
+    assert [warning for warning in shop.judge() if REASON in warning] == [warning]
     shop.build()
     assert shop.judge() == []  # it is part of the shop's past now
 
@@ -162,7 +162,7 @@ UPGRADES = {
 
 
 @pytest.mark.parametrize("statements", UPGRADES.values(), ids=UPGRADES)
-def test_an_upgrade_tells_of_the_past_and_holds_none_of_it(
+def test_an_upgrade_warns_of_the_past_and_holds_none_of_it(
     shop: Shop, statements: tuple[str, ...]
 ) -> None:
     """A fifth of all orders has no price: in one batch of a known shop that would hold."""
@@ -262,5 +262,5 @@ def test_lines_that_a_later_row_takes_away_are_lost(start_home: StartHome, tmp_p
     rows = "".join(f"1,order-{n:07},p1,0,10.00,product\n" for n in range(12))
     shop.land("b", order_items_b=ITEMS + rows)
     shop.build()
-    (told,) = [warning for warning in shop.judge() if REDUCED in warning]
-    assert "found: 12 of 100 orders (12.0%), 120.00 of 2,000.00 (6.0%)" in told
+    (warning,) = [warning for warning in shop.judge() if REDUCED in warning]
+    assert "found: 12 of 100 orders (12.0%), 120.00 of 2,000.00 (6.0%)" in warning

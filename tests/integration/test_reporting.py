@@ -179,7 +179,7 @@ def test_a_date_is_delivered_when_every_view_has_it(home: Settings) -> None:
     assert check_delivery(home, EARLIER) == of_a_date
 
 
-def test_model_health_shows_what_was_judged_last(home: Settings) -> None:
+def test_model_health_shows_the_newest_comparison(home: Settings) -> None:
     """The newest scored date of each question and horizon, whenever it was compared."""
     with connect(home, "scorer") as connection:
         for day, scored_date, days in (

@@ -83,14 +83,14 @@ def keeping(settings: Settings, **fields: int) -> Settings:
     return settings.model_copy(update=fields)
 
 
-def test_everything_is_kept_unless_told_otherwise(home: Settings) -> None:
+def test_everything_is_kept_by_default(home: Settings) -> None:
     assert expire_old(home) == {"dropped_months": [], "put_off": [], "deleted": {}}
     assert days(home, "churn_history") == MONTHS
 
 
 def test_months_before_the_newest_thirteen_are_dropped(home: Settings) -> None:
-    told = expire_old(keeping(home, keep_scores_months=13))
-    assert told["dropped_months"] == [f"churn_{day:%Y_%m}" for day in MONTHS if day not in KEPT]
+    result = expire_old(keeping(home, keep_scores_months=13))
+    assert result["dropped_months"] == [f"churn_{day:%Y_%m}" for day in MONTHS if day not in KEPT]
     assert days(home, "churn_history") == KEPT
     assert days(home, "churn") == [KEPT[-1]]
     assert partitions(home, "churn") == [f"scores.churn_{day:%Y_%m}" for day in KEPT]
@@ -117,8 +117,8 @@ def test_a_dropped_date_can_be_published_again(home: Settings) -> None:
 def test_a_reader_who_stays_puts_it_off_and_loses_nothing(home: Settings) -> None:
     with connect(home, "bi_reader") as reader:
         reader.execute("select count(*) from reporting.churn_history")
-        told = expire_old(keeping(home, keep_scores_months=13))
-        assert told == {"dropped_months": [], "put_off": ["churn"], "deleted": {}}
+        result = expire_old(keeping(home, keep_scores_months=13))
+        assert result == {"dropped_months": [], "put_off": ["churn"], "deleted": {}}
         assert days(home, "churn_history") == MONTHS
     assert expire_old(keeping(home, keep_scores_months=13))["put_off"] == []
     assert days(home, "churn_history") == KEPT
@@ -141,8 +141,8 @@ def test_not_even_the_scorer_can_drop_the_newest(home: Settings, call: str) -> N
 
 
 def test_what_was_noted_long_ago_is_deleted(home: Settings) -> None:
-    told = expire_old(keeping(home, keep_ops_days=90))
-    assert told["deleted"] == {"alerts": 0, "gate_results": 2, "drift": 0}
+    result = expire_old(keeping(home, keep_ops_days=90))
+    assert result["deleted"] == {"alerts": 0, "gate_results": 2, "drift": 0}
     with connect(home, "transformer") as connection:
         assert connection.execute("select count(*) from ops.gate_results").fetchone() == (1,)
 

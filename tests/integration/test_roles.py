@@ -558,10 +558,10 @@ def test_while_it_runs_the_warden_lets_readers_in_again_within_seconds(home: Set
         assert time.monotonic() < _change_by
         time.sleep(0.2)
     with connect(home, "watcher") as watcher:
-        told = watcher.execute(
+        mended = watcher.execute(
             "select changed from warden.mended_roles where role_name = 'bi_reader'"
         )
-        assert ("its settings in database warehouse",) in told.fetchall()
+        assert ("its settings in database warehouse",) in mended.fetchall()
 
 
 # Limits of a session ------------------------------------------------------------------------------

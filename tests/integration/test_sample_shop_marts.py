@@ -20,7 +20,7 @@ SHOP = {"seed": 21, "customers": 1_500}
 FIRST_DAYS, MORE_DAYS = 118, 4  # from 28 April across the end of the month
 
 
-def told_by_the_generator(shop: Shop) -> dict[str, tuple[int, ...]]:
+def generated_totals(shop: Shop) -> dict[str, tuple[int, ...]]:
     """Rows and cents of each mart, from the frames without oddities."""
     items = shop.order_items.merge(shop.orders, on="order_id")
     pence = (items.quantity * items.unit_price_amount * 100).round().astype(int)
@@ -88,14 +88,14 @@ def home(start_home: StartHome, files: Path) -> Settings:
 
 
 def test_marts_add_up_to_what_was_planted_first_at_once_then_day_by_day(home, files):
-    expected = told_by_the_generator(generate(**SHOP, days=FIRST_DAYS))
+    expected = generated_totals(generate(**SHOP, days=FIRST_DAYS))
     assert found_in_the_marts(home) == expected
     for _ in range(MORE_DAYS):
         as_of_date = write_next_day(files, SHOP["seed"], SHOP["customers"])
         land_files(home, as_of_date, files)
     build_marts(home, as_of_date)
     assert as_of_date == date(2023, 5, 3)
-    later = told_by_the_generator(generate(**SHOP, days=FIRST_DAYS + MORE_DAYS))
+    later = generated_totals(generate(**SHOP, days=FIRST_DAYS + MORE_DAYS))
     assert later["fct_orders"][0] > expected["fct_orders"][0]
     assert found_in_the_marts(home) == later
 

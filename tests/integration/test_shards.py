@@ -89,8 +89,8 @@ def test_the_rows_do_not_depend_on_how_many_shards_there_are(
     for question in QUESTIONS:
         if count > 1:
             for shard in reversed(range(count)):
-                told = score_shard(settings, question, AS_OF, f"run {count}", shard)
-                assert told["shard"] == f"{shard + 1} of {count}"
+                result = score_shard(settings, question, AS_OF, f"run {count}", shard)
+                assert result["shard"] == f"{shard + 1} of {count}"
             assert count_parts(home) >= count
             monkeypatch.setattr(chunks, "score_part", no_score)
         score_question(settings, question, AS_OF, f"run {count}")
@@ -200,7 +200,7 @@ def test_whoever_publishes_makes_what_is_missing_and_uses_no_other_runs_parts(
 def test_a_slow_run_puts_no_older_rows_in_force(
     home: Settings, in_one_piece: tuple, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = questions.load("churn")
+    churn = questions.load("churn")
     scored, quick = [], ["quick"]
 
     def score_and_count(*arguments: Any) -> dict[str, pd.DataFrame]:
@@ -212,9 +212,9 @@ def test_a_slow_run_puts_no_older_rows_in_force(
             score_question(home, "churn", AS_OF, quick.pop())
         return read(*arguments)
 
-    score, read = asked.score_shard, asked.inputs
-    monkeypatch.setattr(asked, "score_shard", score_and_count)
-    monkeypatch.setattr(asked, "inputs", read_while_another_publishes)
+    score, read = churn.score_shard, churn.inputs
+    monkeypatch.setattr(churn, "score_shard", score_and_count)
+    monkeypatch.setattr(churn, "inputs", read_while_another_publishes)
     score_question(home, "churn", AS_OF, "slow")
     with connect(home, "scorer") as connection:
         runs = connection.execute("select run_id from ops.publications where question = 'churn'")

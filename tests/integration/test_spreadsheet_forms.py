@@ -86,7 +86,7 @@ def test_a_form_is_read_like_the_sound_file(online_retail_home, tmp_path, spoil)
 
 
 @pytest.mark.parametrize(
-    ("spoil", "told"),
+    ("spoil", "message"),
     [
         pytest.param(
             cp1252(0.2),
@@ -131,15 +131,15 @@ def test_a_form_is_read_like_the_sound_file(online_retail_home, tmp_path, spoil)
     ],
 )
 def test_a_form_that_is_not_read_is_held_with_its_file_line_and_reason(
-    online_retail_home, tmp_path, spoil, told
+    online_retail_home, tmp_path, spoil, message
 ):
-    with pytest.raises(GateFailed, match=rf"batch \d+ is held: .*{told}"):
+    with pytest.raises(GateFailed, match=rf"batch \d+ is held: .*{message}"):
         through_the_door(online_retail_home, tmp_path, spoil)
 
 
-def test_a_few_lines_of_another_encoding_are_told_by_their_reason(online_retail_home, tmp_path):
-    _, told = through_the_door(online_retail_home, tmp_path, cp1252(0.02))
-    assert "2 can't be read: not UTF-8 (2, first on line 3): have the file written in" in told
+def test_a_few_lines_of_another_encoding_are_reported_by_their_reason(online_retail_home, tmp_path):
+    _, message = through_the_door(online_retail_home, tmp_path, cp1252(0.02))
+    assert "2 can't be read: not UTF-8 (2, first on line 3): have the file written in" in message
 
 
 def test_titles_above_the_header_and_utf_16_are_refused_in_a_sentence(online_retail_home, tmp_path):

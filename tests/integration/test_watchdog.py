@@ -291,12 +291,12 @@ def test_a_warden_that_is_gone_is_missed(home):
     wait_until(lambda: watch(home)[0] == 1, 90)  # right after a start no warden is expected
     code, lines = watch(home)
     postgres.start(home)
-    told = "the process that ends long reads does not work (it is not connected)"
-    assert (code, lines) == (1, [f"warning: reader_limit: {told}"])
+    finding = "the process that ends long reads does not work (it is not connected)"
+    assert (code, lines) == (1, [f"warning: reader_limit: {finding}"])
     wait_until(lambda: watch(home)[0] == 0, 20)
 
 
-def test_a_reader_that_changed_its_password_is_told(home):
+def test_a_reader_that_changed_its_password_is_reported(home):
     with connect(home, "bi_reader", autocommit=True) as reader:
         reader.execute("set default_transaction_read_only = off")
         reader.execute("alter role bi_reader password 'of its own'")
@@ -306,7 +306,7 @@ def test_a_reader_that_changed_its_password_is_told(home):
     assert watch(home)[0] == 0
 
 
-def test_a_finding_is_told_once_and_so_is_its_end(home, webhook):
+def test_a_finding_is_alerted_once_and_so_is_its_end(home, webhook):
     urls = {"ALERT_URLS": webhook.url}
     with planted(home, NOT_CHURN):
         assert watch(home, "--alert", **urls)[0] == 1
@@ -337,7 +337,7 @@ def test_the_command_ends_with_what_it_found(home, tmp_path):
     assert lines[0].startswith("error: PERENNIAL_ALERT_ROUTES=")
 
 
-def test_postgres_that_is_stopped_is_told_once_and_so_is_its_return(home, webhook):
+def test_a_stopped_postgres_is_alerted_once_and_so_is_its_return(home, webhook):
     urls = {"ALERT_URLS": webhook.url}
     postgres.stop(home)
     try:

@@ -91,18 +91,18 @@ def test_every_task_has_an_owner_an_alert_and_careful_retries(bag: dict[str, Any
             count_tasks += 1
             where = f"{dag_id}.{task_id}"
             assert task["owner"] in owners(), f"{where}: no owner that a route could name"
-            assert task["alerts"], f"{where}: nobody would be told"
-            assert task["recovers"], f"{where}: nobody would be told when it is over"
+            assert task["alerts"], f"{where}: no alert on failure"
+            assert task["recovers"], f"{where}: no alert when it is over"
             assert task["has_retry_policy"] or task["retries"] == 0, f"{where}: retries anything"
     assert count_tasks > 40
 
 
-def test_every_run_has_a_deadline_and_tells_when_none_of_its_tasks_could(
+def test_every_run_has_a_deadline_and_a_failure_callback(
     bag: dict[str, Any],
 ) -> None:
     for dag_id, dag in bag["dags"].items():
-        told_by = "dags.shared.alerts.deadline_missed"
-        assert dag["deadline"] == [["FirstQueued", told_by]], dag_id  # not DagRunQueuedAtDeadline
+        callback = "dags.shared.alerts.deadline_missed"
+        assert dag["deadline"] == [["FirstQueued", callback]], dag_id  # not DagRunQueuedAtDeadline
         assert dag["tells_failed_runs"], dag_id
 
 

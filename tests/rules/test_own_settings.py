@@ -47,7 +47,7 @@ def test_nobody_else_reads_time_zone_or_currency() -> None:
     assert set(readers) == {ONE_READER}, f"ask perennial.shop.own(settings): {readers}"
 
 
-def test_the_rule_sees_each_way_to_ask() -> None:
+def test_the_rule_sees_each_way_to_read() -> None:
     assert attributes_read("a = settings.time_zone or sources.load(x).time_zone") == {
         "settings.time_zone",
         "sources.load(x).time_zone",

@@ -25,7 +25,7 @@ MARTS = (
 
 
 @dataclass
-class Teller:
+class ShopBuilder:
     """Lands files into a home and builds its marts."""
 
     settings: Settings
@@ -68,7 +68,7 @@ class Step:
     """A change of the shop's files, and the expected rows of the next build."""
 
     title: str
-    happens: Callable[[Teller], object]
+    happens: Callable[[ShopBuilder], object]
     orders: set[tuple[str, str, str]]  # order_id, ordered_date, product_amount
     first_touched_date: str
 
@@ -80,8 +80,8 @@ def _lines(*lines: str) -> str:
     return "\n".join([INVOICES, *lines]) + "\n"
 
 
-def _break_off_and_change_the_mind(accepted: str, refused: str) -> Callable[[Teller], None]:
-    def happens(shop: Teller) -> None:
+def _break_off_and_change_the_mind(accepted: str, refused: str) -> Callable[[ShopBuilder], None]:
+    def happens(shop: ShopBuilder) -> None:
         shop.accept(accepted)
         shop.break_off()
         shop.refuse(refused)
@@ -303,7 +303,7 @@ CANONICAL = [
         "2024-04-02",
     ),
     Step(
-        "the orders change: one is gone and leaves its lines behind, one is told again",
+        "the orders change: one is gone and leaves its lines behind, one is sent again",
         lambda shop: shop.land(
             "may again",
             orders_1=ORDERS

@@ -263,5 +263,7 @@ def test_a_date_that_has_no_rows_any_more_loses_the_old_ones(home: Settings) -> 
 
 
 def test_unit_tests_of_the_models_that_read_marts_pass(home):
-    told = dbt(home, SCORED, "test", "--select", "test_type:unit", "--exclude", "staging", "marts")
-    assert " PASS " in told
+    output = dbt(
+        home, SCORED, "test", "--select", "test_type:unit", "--exclude", "staging", "marts"
+    )
+    assert " PASS " in output

@@ -11,14 +11,14 @@ from psycopg import sql
 from local import postgres
 from perennial.warehouse import connect, read_frame
 from tests.conftest import StartHome
-from tests.sql.shops import CANONICAL, ONLINE_RETAIL, Step, Teller
+from tests.sql.shops import CANONICAL, ONLINE_RETAIL, ShopBuilder, Step
 from tests.steps import primary_keys
 
 # Tables of a build's own state.
 MEMORY = {"stg_ops__landed_files", "int_changed_files", "int_touched_keys", "int_sent_files"}
 
 
-def relations(shop: Teller) -> dict[str, pd.DataFrame]:
+def relations(shop: ShopBuilder) -> dict[str, pd.DataFrame]:
     """Every table and view of staging, intermediate and marts, rows in a total order."""
     with connect(shop.settings, "transformer") as connection:
         names = connection.execute(
@@ -39,7 +39,7 @@ def relations(shop: Teller) -> dict[str, pd.DataFrame]:
     return frames
 
 
-def orders(shop: Teller) -> set[tuple[str, str, str]]:
+def orders(shop: ShopBuilder) -> set[tuple[str, str, str]]:
     """Orders in the mart: order_id, ordered_date, product_amount, as text."""
     with connect(shop.settings, "transformer") as connection:
         return set(
@@ -49,7 +49,7 @@ def orders(shop: Teller) -> set[tuple[str, str, str]]:
         )
 
 
-def first_touched_date(shop: Teller) -> str | None:
+def first_touched_date(shop: ShopBuilder) -> str | None:
     """First day with scores that the last build's files affect."""
     with connect(shop.settings, "transformer") as connection:
         row = connection.execute(
@@ -59,7 +59,7 @@ def first_touched_date(shop: Teller) -> str | None:
     return row[0]
 
 
-def changed_keys(shop: Teller) -> pd.DataFrame:
+def changed_keys(shop: ShopBuilder) -> pd.DataFrame:
     """The last build's keys of changed files, in a total order."""
     with connect(shop.settings, "transformer") as connection:
         query = "select * from intermediate.int_changed_keys order by 1, 2, 3, 4"
@@ -73,7 +73,7 @@ FILLED_ANEW = {
 }
 
 
-def never_vacuumed(shop: Teller) -> set[str]:
+def never_vacuumed(shop: ShopBuilder) -> set[str]:
     """Tables that autovacuum skips, however much is inserted."""
     with connect(shop.settings, "transformer") as connection:
         found = connection.execute(
@@ -97,7 +97,7 @@ def never_vacuumed(shop: Teller) -> set[str]:
 def test_file_by_file_comes_to_the_same_as_a_build_from_nothing(
     source: str, steps: list[Step], every: int, start_home: StartHome, tmp_path: Path
 ) -> None:
-    shop = Teller(start_home(source), tmp_path)
+    shop = ShopBuilder(start_home(source), tmp_path)
     for number, step in enumerate(steps, start=1):
         step.happens(shop)
         # dbt's own tests run with some builds: they take longer than the models
@@ -135,7 +135,7 @@ def test_file_by_file_comes_to_the_same_as_a_build_from_nothing(
 def test_a_build_that_goes_on_where_one_broke_off_lists_the_same_keys(
     source: str, steps: list[Step], start_home: StartHome, tmp_path: Path
 ) -> None:
-    shop = Teller(start_home(source), tmp_path)
+    shop = ShopBuilder(start_home(source), tmp_path)
     for step in steps:
         step.happens(shop)
         shop.break_off()
@@ -145,8 +145,8 @@ def test_a_build_that_goes_on_where_one_broke_off_lists_the_same_keys(
         pd.testing.assert_frame_equal(changed_keys(shop), listed, obj=step.title)
 
 
-def test_rows_of_other_rules_are_made_anew(start_home: StartHome, tmp_path: Path) -> None:
-    shop = Teller(start_home("canonical"), tmp_path)
+def test_rows_of_other_rules_are_recomputed(start_home: StartHome, tmp_path: Path) -> None:
+    shop = ShopBuilder(start_home("canonical"), tmp_path)
     CANONICAL[0].happens(shop)
     shop.build()
     right = relations(shop)
@@ -173,7 +173,7 @@ def test_rows_of_other_rules_are_made_anew(start_home: StartHome, tmp_path: Path
         assert connection.execute("select 1 from intermediate.int_changed_files").fetchall() == []
 
 
-def as_whole_numbers(shop: Teller) -> None:
+def as_whole_numbers(shop: ShopBuilder) -> None:
     """Give units the whole-number types of an earlier version's homes."""
     with connect(shop.settings, "transformer") as connection:
         connection.execute(

@@ -97,7 +97,7 @@ GATE = GateFailed(
 )
 
 
-def test_alert_tells_what_when_whose_and_what_to_do():
+def test_alert_has_what_when_whose_and_what_to_do():
     cause = failed(GATE, run_id="manual__2024-03-01T05:00:00+00:00")
     assert subject_of(cause) == (
         "Perennial critical: score_churn.publish failed for 2024-03-01 (data-platform)"
@@ -118,7 +118,7 @@ def test_alert_tells_what_when_whose_and_what_to_do():
     ]
 
 
-def test_a_cause_that_stays_tells_since_when_and_how_often():
+def test_a_cause_that_stays_has_since_when_and_how_often():
     cause = failed(GATE)
     seen = incident(cause, seen_count=12, steps=["score_churn.publish", "score_clv.publish"])
     body = body_of([(cause, seen)], 2, None)
@@ -130,7 +130,7 @@ def test_a_cause_that_stays_tells_since_when_and_how_often():
     assert "Last good: not known: the warehouse does not answer" in body
 
 
-def test_recovery_tells_what_is_over_and_how_long_it_was():
+def test_recovery_has_what_is_over_and_how_long_it_was():
     cause = failed(GATE)
     over = incident(cause, seen_count=3, closed_at=datetime(2024, 3, 1, 9, 4, tzinfo=UTC))
     assert end_of([over], "recovered", date(2024, 3, 2)) == (
@@ -261,10 +261,10 @@ def rejects(reason: str, n: int) -> str:
 
 
 def held(*batches_and_reasons: tuple[int, str]) -> GateFailed:
-    told = " | ".join(rejects(reason, n) for n, reason in batches_and_reasons)
+    text = " | ".join(rejects(reason, n) for n, reason in batches_and_reasons)
     n = batches_and_reasons[0][0]
     decide = f"`make accept BATCH={n}`, else `make refuse BATCH={n}`; then `make run` again"
-    return GateFailed(f"batch {n} is held: {told}. If it is right, {decide}")
+    return GateFailed(f"batch {n} is held: {text}. If it is right, {decide}")
 
 
 def test_too_many_rejects_of_a_reason_are_one_cause_each_day():
@@ -305,7 +305,7 @@ def test_the_alert_of_a_held_batch_is_whole():
         ("dbt.fct_orders.run", None, False),
     ],
 )
-def test_broken_dbt_build_is_told_once_and_not_by_every_model(task_id, error, expected):
+def test_broken_dbt_build_is_alerted_once_and_not_by_every_model(task_id, error, expected):
     context = FakeContext(ti=TaskInstance(task_id=task_id), exception=error).as_airflow_gives_it()
     assert only_mirrors_dbt(context) is expected
 
@@ -424,7 +424,7 @@ def test_failure_is_read_from_airflows_context():
     )
 
 
-def test_killed_task_has_no_run_and_no_exception_and_is_told_all_the_same():
+def test_killed_task_without_run_and_exception_is_reported():
     cause = failure({"ti": TaskInstance(), "task": None}, Settings())
     assert subject_of(cause) == "Perennial critical: score_churn.publish failed (data-platform)"
     assert cause.summary.startswith("the process ended without a word")
@@ -461,13 +461,13 @@ def test_why_a_process_ended_is_read_from_its_log_and_not_guessed(
     path.parent.mkdir(parents=True)
     if log is not None:
         path.write_text(log)
-    told = failure({"ti": TaskInstance(), "task": None}, settings).summary
-    assert expected in told
-    assert ("memory" in told) == (log == BY_SIGNAL)
+    text = failure({"ti": TaskInstance(), "task": None}, settings).summary
+    assert expected in text
+    assert ("memory" in text) == (log == BY_SIGNAL)
 
 
 @pytest.mark.parametrize("key", [None, "", "tomorrow"])
-def test_run_without_a_date_is_told_all_the_same(key):
+def test_run_without_a_date_is_reported(key):
     context = FakeContext(partition_key=key).as_airflow_gives_it()
     cause = failure(context, Settings())
     assert cause.as_of_date is None

@@ -22,17 +22,17 @@ def report(*cuts: dict[str, float], name: str = "m") -> dict[str, object]:
     )
 
 
-def bias_of(told: dict[str, object], name: str, figures: BiasFigures) -> Bias:
-    return bias.bias_of(Evaluation.from_report(told, name), figures)
+def bias_of(stored: dict[str, object], name: str, figures: BiasFigures) -> Bias:
+    return bias.bias_of(Evaluation.from_report(stored, name), figures)
 
 
 def test_by_hand():
-    told = report({"predicted": 13.0, "came": 10.0}, {"predicted": 15.0, "came": 10.0})
-    found = bias_of(told, "m", TOTAL)
+    stored = report({"predicted": 13.0, "came": 10.0}, {"predicted": 15.0, "came": 10.0})
+    found = bias_of(stored, "m", TOTAL)
     assert found.of_cuts == pytest.approx((0.3, 0.5))
     assert found.mean == pytest.approx(0.4)
     assert found.standard_error == pytest.approx(0.1)  # .2 / sqrt(2) / sqrt(2)
-    (warning,) = bias.warnings(told, "m", TOTAL)
+    (warning,) = bias.warnings(stored, "m", TOTAL)
     assert "too high" in warning
     assert "1.40 times" in warning
     assert "+40%, mean of 2 cuts, bound 15%" in warning
@@ -59,7 +59,7 @@ def test_a_rate_is_off_by_the_rarer_side():
                      id="+60 % and 0: as likely chance"),
     ],
 )  # fmt: skip
-def test_nothing_is_said_where_nothing_is_known(cuts):
+def test_no_warning_where_nothing_is_known(cuts):
     assert bias.warnings(report(*cuts), "m", TOTAL) == []
 
 
@@ -89,8 +89,8 @@ def test_a_model_that_is_right_is_seldom_warned_of_and_one_that_is_off_is(count)
 
 
 def test_the_report_says_it_beside_what_it_warned_of_before():
-    told = report({"predicted": 5.0, "came": 10.0}) | {"warnings": ["young"]}
-    found = with_warnings(told, "m", TOTAL)
+    stored = report({"predicted": 5.0, "came": 10.0}) | {"warnings": ["young"]}
+    found = with_warnings(stored, "m", TOTAL)
     assert found["warnings"][0] == "young"
     assert "too low" in found["warnings"][1]
     assert found["bias_rate"] == {"mean": -0.5, "of_cuts": [-0.5], "bound": bias.MAX_BIAS_RATE}

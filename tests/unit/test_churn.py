@@ -84,8 +84,8 @@ def test_probabilities_are_on_the_level_of_the_truth(shop, scores, happened):
     truth = 1 - shop.true_order_probability(happened, 90)
     assert scores["churn_probability_90d"].mean() == pytest.approx(truth.mean(), abs=0.05)
     for group in metrics.equal_count_bins(scores["churn_probability_90d"], 4):
-        said = scores["churn_probability_90d"].to_numpy()[group].mean()
-        assert said == pytest.approx(truth[group].mean(), abs=0.1)
+        predicted = scores["churn_probability_90d"].to_numpy()[group].mean()
+        assert predicted == pytest.approx(truth[group].mean(), abs=0.1)
 
 
 def test_scores_meet_the_contract(scores, shop):
@@ -130,7 +130,7 @@ def test_report_and_metrics_are_plain_json(trained):
     assert len(trained.plots) == 2
 
 
-def test_of_noise_nothing_is_told(shop, labelled):
+def test_noise_gives_the_base_rate(shop, labelled):
     rng = np.random.default_rng(0)
     noise = labelled.assign(outcome_count_orders=rng.integers(0, 2, len(labelled)))
     store = Store(shop.snapshot(SCORED_DATE), noise, shop.shop_days(SCORED_DATE))
@@ -157,7 +157,7 @@ def test_a_shop_too_young_to_test_a_model_is_scored_and_says_so(shop):
 
 
 def test_a_baseline_that_is_clearly_better_is_published(shop, monkeypatch):
-    monkeypatch.setattr(chance, "combined", lambda _, told: np.full(len(told), 0.5))
+    monkeypatch.setattr(chance, "combined", lambda _, members: np.full(len(members), 0.5))
     model = run.QUESTION.train(TRAINING_DATE, shop, seed=1)
     assert model.name in BASELINES
     assert "gives way to" in model.report["decision"]
@@ -173,8 +173,8 @@ def test_a_model_of_before_scores_as_it_did(shop, labelled):
     )
     assert run.QUESTION.reads(stored)
     scores = run.QUESTION.score(SCORED_DATE, stored, shop)["churn"]
-    said = 1 - trees.predict(shop.snapshot(SCORED_DATE))
-    assert scores["churn_probability_90d"].to_numpy() == pytest.approx(said)
+    predicted = 1 - trees.predict(shop.snapshot(SCORED_DATE))
+    assert scores["churn_probability_90d"].to_numpy() == pytest.approx(predicted)
 
 
 @pytest.mark.parametrize(
@@ -240,7 +240,7 @@ def test_bands_and_percentiles_at_their_borders():
         pytest.param(np.array([0.1, 0.1, 0.1, 0.9]), "3332", id="the highest of four"),
     ],
 )
-def test_a_relative_band_tells_customers_of_one_shop_apart(probability, bands):
+def test_a_relative_band_distinguishes_customers_of_one_shop(probability, bands):
     found = churn_bands.relative_band(probability, np.append(probability, np.nan))
     assert "".join(name[0] for name in found) == bands
     assert churn_bands.relative_band(np.array([np.nan]), probability).tolist() == [None]

@@ -31,7 +31,7 @@ def test_auc_counts_a_tie_as_half_a_win():
     assert metrics.auc([1, 0, 0], [0.5, 0.5, 0.1]) == pytest.approx((0.5 + 1) / 2)
 
 
-def test_auc_of_one_class_cannot_be_told():
+def test_auc_of_one_class_is_unknown():
     assert np.isnan(metrics.auc([1, 1], [0.2, 0.9]))
 
 
@@ -63,7 +63,7 @@ def test_gini_at_its_ends(score, expected):
     assert metrics.normalised_gini([0.0, 1.0, 5.0, 90.0], score) == pytest.approx(expected)
 
 
-def test_gini_of_equal_amounts_cannot_be_told():
+def test_gini_of_equal_amounts_is_unknown():
     assert np.isnan(metrics.normalised_gini([3.0, 3.0], [1, 2]))
 
 

@@ -48,7 +48,7 @@ def with_customers(shop: PlantedShop, days_ago: dict[str, list[int]]) -> pd.Data
     return snapshot(pd.concat([shop.orders, pd.DataFrame(orders)]), SCORED_DATE)
 
 
-def told(fitted, name: str, frame: pd.DataFrame, keys) -> dict[str, list[str]]:
+def codes_of(fitted, name: str, frame: pd.DataFrame, keys) -> dict[str, list[str]]:
     """Reason codes of each customer, by rank."""
     why = reasons.reasons(*fitted[name], frame)
     return {key: list(why.loc[why["customer_id"] == key, "reason_code"]) for key in keys}
@@ -85,7 +85,7 @@ TWENTY = {
 @pytest.mark.parametrize("name", MODELS)
 def test_twenty_customers_have_the_reasons_that_a_person_would_give(shop, fitted, name):
     days = {key: list(days) for key, (days, _) in TWENTY.items()}
-    found = told(fitted, name, with_customers(shop, days), days)
+    found = codes_of(fitted, name, with_customers(shop, days), days)
     wrong = {
         key: (found[key], expected)
         for key, (_, expected) in TWENTY.items()
@@ -107,7 +107,7 @@ def test_a_longer_silence_never_reads_as_lowering_the_risk(shop, fitted, name):
         for kind, pattern in patterns.items()
         for delay in delays
     }
-    found = told(fitted, name, with_customers(shop, days), days)
+    found = codes_of(fitted, name, with_customers(shop, days), days)
     for kind in patterns:
         series = [found[f"{kind}, {delay} days"] for delay in delays]
         first_raised = next(i for i, codes in enumerate(series) if "long_silence" in codes)
@@ -123,7 +123,7 @@ def test_more_and_more_recent_orders_never_read_as_raising_the_risk(shop, fitted
         for number in range(120)
     }
     again = {f"{key} again": [1, *days] for key, days in patterns.items()}
-    found = told(fitted, name, with_customers(shop, patterns | again), patterns | again)
+    found = codes_of(fitted, name, with_customers(shop, patterns | again), patterns | again)
     of_orders = {c for c, code in words.CODES.items() if code.group in ("silence", "frequency")}
     raising = {code for code in of_orders if words.CODES[code].is_raising}
     usual = fitted[name][1]["count_order_days"]
@@ -136,7 +136,7 @@ def test_more_and_more_recent_orders_never_read_as_raising_the_risk(shop, fitted
         assert after <= {"one_order_only", "orders_rarely"}, (key, before, after)
 
 
-def test_no_order_above_the_usual_count_is_ever_told_against_a_customer(shop, fitted):
+def test_no_order_above_the_usual_count_is_a_reason_against_a_customer(shop, fitted):
     for name in MODELS:
         frame = shop.snapshot(SCORED_DATE)
         model, usual = fitted[name]
@@ -168,7 +168,7 @@ def test_contributions_add_up_to_the_published_log_odds(shop, fitted, name):
     assert rest[0] == pytest.approx(float(np.log((1 - nobody) / nobody)[0]) + shared)
 
 
-def test_whoever_is_as_usual_is_told_so():
+def test_a_usual_customer_has_the_reason_as_usual():
     """A model of orders only: equal customers have no reason."""
 
     class Flat:
@@ -184,7 +184,7 @@ def test_whoever_is_as_usual_is_told_so():
     assert why[["feature", "feature_value", "usual_value"]].isna().all(axis=None)
 
 
-def test_what_three_in_four_share_is_told_to_nobody_for_it():
+def test_what_three_in_four_share_is_no_reason():
     """Most customers ordered once, long ago, so that is no reason for any of them."""
 
     class SilenceAlone:
@@ -254,9 +254,9 @@ def test_a_reason_in_words(shop, days_ago, code, reason, usual_value):
     known = words.CODES[code]
     raising = np.full((1, len(profile.GROUPS)), known.is_raising)
     assert words.codes(facts, raising)[0, profile.GROUPS.index(known.group)] == code
-    said = words.described(facts, np.array([code], dtype=object))
-    assert said["reason"].tolist() == [reason]
-    assert said["usual_value"].tolist() == [usual_value]
+    described = words.described(facts, np.array([code], dtype=object))
+    assert described["reason"].tolist() == [reason]
+    assert described["usual_value"].tolist() == [usual_value]
 
 
 def test_codes_are_those_of_the_contract_and_every_group_has_both_or_one_side():

@@ -126,8 +126,8 @@ def test_same_rows_in_any_order_give_the_same_model(shop, labelled):
     models = []
     for order in (frames, [frame.sample(frac=1, random_state=9) for frame in frames]):
         known = Known.of(order[0], *order[2:])
-        told = chance.predict_past(known, 1, past_dates.also(1))
-        models.append(clv.fit(known, order[1], told, seed=1)[0])
+        past = chance.predict_past(known, 1, past_dates.also(1))
+        models.append(clv.fit(known, order[1], past, seed=1)[0])
     assert models[0].parameters() == models[1].parameters()
     assert models[0].artefacts() == models[1].artefacts()
 
@@ -291,7 +291,7 @@ def test_a_shop_watched_for_less_than_half_a_year_says_nothing_of_a_year(shop, t
     assert scores["value_tier"].notna().all()
 
 
-def test_a_year_is_told_from_the_seasons_seen_and_the_card_says_so(trained):
+def test_a_year_is_predicted_from_the_seasons_seen_and_the_card_says_so(trained):
     # as many customers come in the first days as in 200 later days: the shop is older than its data
     shop = plant(count_customers=2_000, count_days=760, seed=6)
     model = run.QUESTION.train(date(2020, 11, 1), shop, seed=1)
@@ -344,12 +344,14 @@ def test_spread_of_a_planted_law_is_found():
     expected = chance * 50.0
     amount = np.where(rng.random(40_000) < chance, rng.exponential(50.0, 40_000), 0.0)
     fitted = spread.fit(chance, expected, amount)
-    said = fitted.around(np.array([0.4, 0.8, 1.0]), np.array([20.0, 40.0, 50.0]))
+    predicted = fitted.around(np.array([0.4, 0.8, 1.0]), np.array([20.0, 40.0, 50.0]))
     # exponential: the share beyond m is chance * exp(-m / 50)
-    assert said["median"] == pytest.approx([0, 50 * np.log(1.6), 50 * np.log(2)], rel=0.06, abs=0.1)
-    assert said["upper"] == pytest.approx(50 * np.log([4, 8, 10]), rel=0.08)
-    assert said["if_buying_lower"] == pytest.approx(np.full(3, 50 * np.log(10 / 9)), rel=0.12)
-    assert said["if_buying_upper"] == pytest.approx(np.full(3, 50 * np.log(10)), rel=0.08)
+    assert predicted["median"] == pytest.approx(
+        [0, 50 * np.log(1.6), 50 * np.log(2)], rel=0.06, abs=0.1
+    )
+    assert predicted["upper"] == pytest.approx(50 * np.log([4, 8, 10]), rel=0.08)
+    assert predicted["if_buying_lower"] == pytest.approx(np.full(3, 50 * np.log(10 / 9)), rel=0.12)
+    assert predicted["if_buying_upper"] == pytest.approx(np.full(3, 50 * np.log(10)), rel=0.08)
     none = fitted.around(np.array([0.05]), np.array([2.5]))
     assert (none["upper"], none["if_buying_median"] > 0) == (0, True)
 
@@ -381,8 +383,8 @@ def test_a_model_of_before_scores_as_it_did(trained, shop, scores):
     assert run.QUESTION.reads(stored)
     found = run.QUESTION.score(SCORED_DATE, stored, shop)["clv"]
     checked(found, TABLE)
-    said = trees.predict(shop.snapshot(SCORED_DATE))
-    assert found["spend_probability_90d"].to_numpy() == pytest.approx(said)
+    predicted = trees.predict(shop.snapshot(SCORED_DATE))
+    assert found["spend_probability_90d"].to_numpy() == pytest.approx(predicted)
     assert found["predicted_spend_if_buying_90d_p50"].isna().all()
 
 
@@ -487,8 +489,8 @@ def test_a_baseline_too_takes_it_as_usual(shop, spoilt, name, monkeypatch):
     sums = []
     for one in (shop, spoilt[0]):
         model = run.QUESTION.train(TRAINING_DATE, one, seed=1)
-        said = run.QUESTION.score(SCORED_DATE, model, one)["clv"]
-        sums.append(said[["predicted_spend_amount_90d", "predicted_spend_amount_365d"]].sum())
+        predicted = run.QUESTION.score(SCORED_DATE, model, one)["clv"]
+        sums.append(predicted[["predicted_spend_amount_90d", "predicted_spend_amount_365d"]].sum())
     assert sums[1].to_numpy() == pytest.approx(sums[0].to_numpy(), rel=0.02)
 
 
@@ -514,16 +516,16 @@ def test_a_frame_of_true_orders_is_left_as_it_is(shop, labelled):
 def test_an_absurd_order_counts_as_the_customers_usual_one(shop, spoilt):
     spoilt_shop, buyer = spoilt
     amounts = OrderAmounts.of(spoilt_shop.snapshot(SCORED_DATE))
-    true, told = (
+    true, tamed = (
         frame.set_index("customer_id").loc[buyer]
         for frame in (
             shop.snapshot(SCORED_DATE), amounts.believable(spoilt_shop.snapshot(SCORED_DATE)),
         )
     )  # fmt: skip
     for column in ("net_spend_amount", "gross_spend_amount", "net_spend_amount_365d"):
-        assert told[column] == pytest.approx(true[column], rel=0.35)
-    assert told["max_order_amount"] <= true["max_order_amount"] * 1.01
-    assert told["last_order_amount"] == true["last_order_amount"]
+        assert tamed[column] == pytest.approx(true[column], rel=0.35)
+    assert tamed["max_order_amount"] <= true["max_order_amount"] * 1.01
+    assert tamed["last_order_amount"] == true["last_order_amount"]
 
 
 @dataclass(frozen=True)

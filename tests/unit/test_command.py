@@ -75,11 +75,11 @@ def test_what_make_calls_exists() -> None:
     ],
 )
 def test_the_shell_completes_commands_and_values(typed: str, offered: set[str]) -> None:
-    asked = {"COMP_WORDS": typed, "COMP_CWORD": str(len(typed.split()) - 1)}
+    request = {"COMP_WORDS": typed, "COMP_CWORD": str(len(typed.split()) - 1)}
     done = subprocess.run(
         [sys.executable, "-m", "command"],
         cwd=REPOSITORY,
-        env=os.environ | asked | {"_PERENNIAL_COMPLETE": "complete_bash"},
+        env=os.environ | request | {"_PERENNIAL_COMPLETE": "complete_bash"},
         capture_output=True,
         text=True,
         check=True,

@@ -44,7 +44,7 @@ def column(**auc_by_cut: float) -> Column:
     return Column("m", {cut: {"auc": auc} for cut, auc in auc_by_cut.items()})
 
 
-def test_only_cuts_that_both_were_judged_on_count():
+def test_only_cuts_of_both_models_count():
     (found,) = compare(column(a=0.5, b=0.6, c=0.7), column(b=0.7, c=0.9, d=0.1), {"auc": HIGHER})
     assert found.count_cuts == 2
     assert found.gain == pytest.approx(0.15)

@@ -120,7 +120,7 @@ def test_a_gap_within_the_noise_of_a_group_is_none():
     assert count_found <= 0.12 * count_compared
 
 
-def test_figures_of_groups_hold_no_nan_and_gaps_are_told():
+def test_figures_of_groups_hold_no_nan_and_gaps_are_reported():
     rows = calibrated(2)
     rows["p"] = np.where(rows["country"] == "B", rows["p"] + 0.2, rows["p"])
     found = customer_groups.by_group(rows, lambda part: {**level(part), "auc": float("nan")})

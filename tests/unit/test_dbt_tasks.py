@@ -40,10 +40,10 @@ class Scripted(ModelTrigger):
         )
         self.built_for = built_for
         self.looks: Iterator[tuple[str | None, str | None]] = iter(looks)
-        self.told: str | None = None
+        self.reported: str | None = None
 
     async def _get_producer_task_status(self) -> str | None:
-        state, self.told = next(self.looks)
+        state, self.reported = next(self.looks)
         return state
 
     async def get_xcom_val(self, key: str) -> dict[str, object] | str | None:
@@ -51,7 +51,7 @@ class Scripted(ModelTrigger):
         if key == BUILT_FOR:
             return self.built_for
         is_status = key == "model__perennial__fct_orders_status"
-        return {"status": self.told, "outlet_uris": []} if is_status and self.told else None
+        return {"status": self.reported, "outlet_uris": []} if is_status and self.reported else None
 
 
 def ended(trigger: ModelTrigger) -> TriggerEvent:
@@ -105,7 +105,7 @@ def test_a_model_that_is_cleared_alone_is_built_alone(state: str) -> None:
     assert ended(Scripted(2, [(state, "success")])).payload == ALONE
 
 
-def test_a_template_that_ends_for_want_of_memory_is_told_as_that() -> None:
+def test_a_template_that_runs_out_of_memory_is_reported_as_that() -> None:
     # dbt wraps whatever ends a template in its own error
     with pytest.raises(CompilationError) as jinja, catch_jinja():
         raise MemoryError

@@ -325,10 +325,10 @@ def test_no_method_takes_the_first_sale_for_the_next_weeks():
     units = units[~np.isnan(units).all(axis=1)]
     units[0] = np.nan
     units[0, -1] = 3.0  # sold once, last week
-    told = forecasts(model.fit(panel(units), seed=1), panel(units))
+    by_method = forecasts(model.fit(panel(units), seed=1), panel(units))
     assert {
-        name: np.expm1(said[0, :, 1]).max() < 0.5 for name, said in told.items()
-    } == dict.fromkeys(told, True)
+        name: np.expm1(predicted[0, :, 1]).max() < 0.5 for name, predicted in by_method.items()
+    } == dict.fromkeys(by_method, True)
 
 
 def test_last_year_is_not_repeated_where_the_product_came_then():
@@ -400,7 +400,7 @@ def test_contract_refuses_a_mean_above_the_upper_quantile(poisson_shop, trained,
 # closures
 
 
-def test_closure_is_told_from_chance():
+def test_closure_is_distinguished_from_chance():
     rng = np.random.default_rng(28)
     units = np.vstack([rng.poisson(30, (1, 100)), rng.poisson(0.4, (200, 100))]).astype(float)
     units[0, 60:75] = 0
@@ -545,7 +545,7 @@ def test_sales_against_all_seasons_leave_no_sum_of_squares_below_nothing():
     assert np.isfinite(own_season.forecast(known, season, shares)).all()
 
 
-def test_products_whose_years_differ_from_the_shops_keep_their_own():
+def test_products_with_another_year_than_the_shops_keep_their_own():
     rng = np.random.default_rng(38)
     week, phase = np.arange(130 + STEPS), rng.uniform(0, 52, (60, 1))
     truth = np.exp(4 + 0.6 * np.sin(2 * np.pi * (week + phase) / 52.18))
@@ -708,9 +708,9 @@ def test_trees_find_a_planted_season():
     truth = rng.uniform(10, 80, (80, 1)) * season
     known, came = panel(rng.poisson(truth[:, :130]).astype(float)), truth[:, 130 : 130 + STEPS]
     flat = no_season(known.units)
-    said = boosted.forecast(known, flat, boosted.fit(known, flat, seed=1))
+    predicted = boosted.forecast(known, flat, boosted.fit(known, flat, seed=1))
     naive = np.expm1(simple(known.units)[model.MEAN][..., 1])
-    error = np.abs(np.expm1(said[..., 1]) - came).mean()
+    error = np.abs(np.expm1(predicted[..., 1]) - came).mean()
     assert error < 0.5 * np.abs(naive - came).mean()
     assert error < 0.25 * came.mean()
 
@@ -719,11 +719,11 @@ def test_trees_see_quantiles_of_what_comes():
     units = np.random.default_rng(8).poisson(20, (300, 100)).astype(float)
     known, came = panel(units[:, :91]), np.log1p(units[:, 91:100])
     flat = no_season(known.units)
-    said = boosted.forecast(known, flat, boosted.fit(known, flat, seed=1))
-    assert (np.diff(said, axis=-1) >= 0).all()
+    predicted = boosted.forecast(known, flat, boosted.fit(known, flat, seed=1))
+    assert (np.diff(predicted, axis=-1) >= 0).all()
     # exact ones of Poisson(20): P(X <= 14) = .105, P(X <= 25) = .888
-    assert (came < said[..., 0]).mean() == pytest.approx(0.1, abs=0.04)
-    assert (came > said[..., 2]).mean() == pytest.approx(0.1, abs=0.04)
+    assert (came < predicted[..., 0]).mean() == pytest.approx(0.1, abs=0.04)
+    assert (came > predicted[..., 2]).mean() == pytest.approx(0.1, abs=0.04)
 
 
 @pytest.mark.usefixtures("few_steps")
@@ -916,7 +916,7 @@ def test_quantile_loss_agrees_with_plain_loops():
     [
         pytest.param([0.9, 0.9], [0.8, 0.8], "mean_8_weeks", id="the mean"),
         pytest.param([0.7, 0.8], [1, 1], "seasonal_naive", id="last year"),
-        pytest.param([float("nan")], [0.9], "mean_8_weeks", id="one can't be told"),
+        pytest.param([float("nan")], [0.9], "mean_8_weeks", id="one is unknown"),
     ],
 )
 def test_simple_method_to_compare_with_is_the_one_that_did_best(naive, mean, simple):
@@ -1150,7 +1150,7 @@ def test_report_has_the_bias_of_what_is_published_at_every_cut(poisson_shop, tra
 
 
 @pytest.mark.usefixtures("few_steps")
-def test_shop_that_sold_ever_less_is_warned_of_its_totals_though_nothing_is_judged():
+def test_a_shrinking_shop_is_warned_of_its_totals_without_other_figures():
     rate = 0.3 * 0.93 ** np.arange(70)
     units = (np.random.default_rng(34).random((1_500, 70)) < rate).astype(float)
     trained = run.QUESTION.train(MONDAY + timedelta(days=7 * 70), Store(units), seed=7)

@@ -88,7 +88,7 @@ def test_noise_alone_keeps_its_level():
     assert np.quantile(distances, 0.999) > 0.8 * limit  # and the limit is not too wide
 
 
-def test_a_planted_shift_is_told_of_its_column_alone():
+def test_a_planted_shift_is_reported_for_its_column_only():
     random = np.random.default_rng(2)
     now = sample(random)
     assert alarms(stored(random), now.assign(x5=now["x5"] * 2)) == ["x5"]

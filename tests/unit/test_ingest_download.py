@@ -116,7 +116,9 @@ def test_a_file_is_bounded_while_it_is_downloaded(serve: Serve, tmp_path: Path, 
 
 
 @pytest.mark.parametrize("status", ["403 Forbidden", "404 Not Found", "500 Internal Server Error"])
-def test_an_error_of_the_server_is_told_in_a_sentence(serve: Serve, tmp_path: Path, status: str):
+def test_an_error_of_the_server_is_reported_in_a_sentence(
+    serve: Serve, tmp_path: Path, status: str
+):
     url = serve(f"HTTP/1.1 {status}\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx".encode())
     with pytest.raises(LandingError, match=r"orders\.csv can't be read.*(40|50|there is no)"):
         fetch(remote(url, "orders.csv"), tmp_path)

@@ -73,7 +73,7 @@ def test_what_hive_wrote_is_known_by_the_folder_above_its_keys(tmp_path: Path):
 
 
 @pytest.mark.parametrize("folder", ["archive", "orders_2024/old"])
-def test_a_folder_that_says_nothing_is_an_error_and_not_passed_over(tmp_path: Path, folder: str):
+def test_an_unknown_folder_is_an_error_and_not_skipped(tmp_path: Path, folder: str):
     write(tmp_path, "orders_2.csv", f"{folder}/orders_1.csv")
     (file, _) = sorted(find(str(tmp_path), DAY), key=lambda file: file.base_name)
     with pytest.raises(LandingError, match=r"orders_1\.csv is in a folder '(archive|old)'.*glob"):

@@ -280,13 +280,13 @@ def test_damage_anywhere_in_a_parquet_file_is_an_error_or_seen_in_the_values(tmp
     names = [f"name {number}" for number in range(50)]
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"id": range(50), "name": names}), path, compression="none")
-    whole, told = path.read_bytes(), 0
+    whole, errors = path.read_bytes(), 0
     for place in range(0, len(whole), 7):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
         try:
             chunks = parquet_rows(path)
         except LandingError:
-            told += 1
+            errors += 1
         else:
             assert sum(chunk.count + len(chunk.rejects) for chunk in chunks) == 50
-    assert told > 20
+    assert errors > 20

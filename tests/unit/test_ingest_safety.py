@@ -134,7 +134,7 @@ SECRETS = [
 
 
 @pytest.mark.parametrize("url", SECRETS)
-def test_a_secret_in_an_address_is_refused_without_being_said(url: str) -> None:
+def test_a_secret_in_an_address_is_refused_and_not_shown(url: str) -> None:
     with pytest.raises(LandingError, match="password or a signature") as landing:
         find(url, DAY)
     with pytest.raises(ValidationError, match="password or a signature") as setting:

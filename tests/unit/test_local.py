@@ -82,9 +82,11 @@ def test_time_zone_and_currency_are_stated_once_and_a_default_is_named(tmp_path:
     by_default = own_settings.defaults(settings)
     assert by_default == ["time_zone", "currency"]
     prepare(settings)
-    told = own_settings.described(settings, by_default)
-    assert told.startswith("shop online_retail: days in Europe/London, money in GBP (nobody stated")
-    assert "make shop TIME_ZONE=America/Sao_Paulo CURRENCY=BRL" in told
+    output = own_settings.described(settings, by_default)
+    assert output.startswith(
+        "shop online_retail: days in Europe/London, money in GBP (nobody stated"
+    )
+    assert "make shop TIME_ZONE=America/Sao_Paulo CURRENCY=BRL" in output
     assert own_settings.defaults(settings) == []
     assert own_settings.described(settings) == (
         "shop online_retail: days in Europe/London, money in GBP"
@@ -188,9 +190,9 @@ def test_what_can_be_known_to_be_wrong_is_found_before_anything_is_made(
     assert not home.exists()
 
 
-def test_a_step_is_told_in_one_line() -> None:
-    told = summarise({"landed": 1067371, "rejected": 0, "files": [1], "checksum": "f00"})
-    assert told == "landed 1,067,371, rejected 0"
+def test_a_step_is_summarised_in_one_line() -> None:
+    output = summarise({"landed": 1067371, "rejected": 0, "files": [1], "checksum": "f00"})
+    assert output == "landed 1,067,371, rejected 0"
     assert summarise({"row_counts": {"churn": 4892}}) == "churn 4,892"
 
 
@@ -215,7 +217,7 @@ def test_a_home_with_a_short_password_does_not_start(tmp_path: Path, content: st
         prepare(settings)
 
 
-def test_a_home_whose_passwords_others_can_read_does_not_start(tmp_path: Path) -> None:
+def test_a_home_with_readable_passwords_does_not_start(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path)
     prepare(settings)
     (settings.secrets_dir / "loader").chmod(0o644)
@@ -241,11 +243,11 @@ def test_the_embedded_server_does_not_open_to_the_network(tmp_path: Path, host: 
 
 
 def test_a_second_start_says_whom_it_waits_for_and_then_goes_on(tmp_path: Path) -> None:
-    settings, told, order = shop(tmp_path), [], []
+    settings, output, order = shop(tmp_path), [], []
     is_told = threading.Event()
 
     def tell(text: str) -> None:
-        told.append(text)
+        output.append(text)
         is_told.set()
 
     def second() -> None:
@@ -259,7 +261,7 @@ def test_a_second_start_says_whom_it_waits_for_and_then_goes_on(tmp_path: Path) 
         order.append("first")
     waiting.join(10)
     assert order == ["first", "second"]
-    assert told == [f"process {os.getpid()} does the same to {tmp_path}: waiting"]
+    assert output == [f"process {os.getpid()} does the same to {tmp_path}: waiting"]
 
 
 def test_another_process_with_the_servers_old_number_is_no_server(tmp_path: Path) -> None:
@@ -337,16 +339,16 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def test_a_silent_api_is_borne_as_long_as_its_processes_live(clock: list[float]) -> None:
-    told = io.StringIO()
+    output = io.StringIO()
 
     def answers_after_an_hour() -> str:
         if clock[0] < 4_600:
             raise NoAnswerError("busy")
         return "here"
 
-    bearer = Patience(lambda: {"api-server": True}, Console(file=told, width=1_000))
+    bearer = Patience(lambda: {"api-server": True}, Console(file=output, width=1_000))
     assert bearer.until_answered(answers_after_an_hour) == "here"
-    lines = told.getvalue().splitlines()
+    lines = output.getvalue().splitlines()
     assert 55 <= len(lines) <= 60  # one per minute
     assert "has not answered for 60 s" in lines[0]
     assert all(word in lines[0] for word in ("runs go on", "make status", "make ui"))
@@ -373,7 +375,7 @@ def test_a_silent_api_that_will_not_answer_is_given_up(
 @pytest.mark.parametrize(
     ("status", "error"), [(503, NoAnswerError), (409, ThereAlreadyError), (404, AirflowError)]
 )
-def test_an_answer_tells_what_may_be_asked_again(status: int, error: type[Exception]) -> None:
+def test_an_answer_shows_which_request_may_be_repeated(status: int, error: type[Exception]) -> None:
     with pytest.raises(AirflowError) as raised:
         airflow_api._require_success(httpx.Response(status), "GET /dags")
     assert raised.type is error

@@ -68,7 +68,7 @@ def test_survival_by_hand():
     assert found["concordance"] == pytest.approx(1.0)
 
 
-def test_survival_of_a_date_that_scored_nobody_can_not_be_judged():
+def test_survival_of_a_date_that_scored_nobody_has_no_figures():
     names = ["order_probability_30d", "expected_days_to_next_order", "happened_days"]
     found = survival.figures(pd.DataFrame(columns=names, dtype=float), 30)
     assert list(found) == ["concordance"]
@@ -85,7 +85,7 @@ def test_concordance_is_harrells(seed):
     assert ours == pytest.approx(theirs, abs=1e-12)
 
 
-def test_concordance_of_nobody_who_came_can_not_be_told():
+def test_concordance_without_an_order_is_unknown():
     assert np.isnan(metrics.concordance([99, 99], [1, 2], 30))
 
 
@@ -129,9 +129,9 @@ def test_demand_is_known_once_its_last_week_is_over():
         ("demand", 56, date(2011, 11, 7)),
         ("churn", 90, date(2011, 12, 9)),
     ):
-        asked = questions.load(name)
-        assert days in asked.contract.horizons_days
-        due = Due(name, scored, days, asked.horizon_begins(scored), *stamp)
+        question = questions.load(name)
+        assert days in question.contract.horizons_days
+        due = Due(name, scored, days, question.horizon_begins(scored), *stamp)
         assert due.known_on_date == known_on
 
 

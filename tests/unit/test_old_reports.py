@@ -114,9 +114,9 @@ def test_totals_of_demand_are_a_metric():
     assert found.winner == "blend"  # blend_mean is another
     assert found.values("blend", demand.TOTAL_BIAS) == [0.30, 0.40]
     assert found.mean("mean_8_weeks", "wrmsse") == pytest.approx(0.85)
-    asked = questions.load("demand")
-    assert bias.bias_of(found, asked.bias).of_cuts == (0.30, 0.40)
-    words = trust.in_words(DEMAND, "blend", asked.contest, asked.baselines, asked.bias)
+    question = questions.load("demand")
+    assert bias.bias_of(found, question.bias).of_cuts == (0.30, 0.40)
+    words = trust.in_words(DEMAND, "blend", question.contest, question.baselines, question.bias)
     assert words.startswith("Tested on 2 past dates; wrmsse 0.750 against 0.850 of mean_8_weeks")
 
 

@@ -29,7 +29,7 @@ def test_no_shop_is_in_two_sets_and_none_is_forgotten() -> None:
         sets.members("open")
 
 
-def test_no_code_names_a_shop_that_judges_it() -> None:
+def test_no_code_names_a_validation_or_final_shop() -> None:
     """Code may name the shops that it was tuned on, never validation or final shops."""
     judges = {shop for name in ("validation", "final") for shop in sets.members(name)[0]}
     assert len(judges) >= 8

@@ -77,11 +77,11 @@ def test_trees_find_the_season_of_last_year() -> None:
         for n in range(10)
     )
     series.loc[series.sample(frac=0.05, random_state=1).index, "y"] = np.nan  # not known
-    told = lags.forecast_by_trees(series, 8, 52)
-    assert told["week_start_date"].min() == weeks[-1] + pd.Timedelta(weeks=1)
+    forecast = lags.forecast_by_trees(series, 8, 52)
+    assert forecast["week_start_date"].min() == weeks[-1] + pd.Timedelta(weeks=1)
     expected = np.concatenate([(n + 1) * season[160:] for n in range(10)])
-    assert np.abs(told["p50"] / expected - 1).mean() < 0.1
-    assert (told["p10"] <= told["p90"]).all()
+    assert np.abs(forecast["p50"] / expected - 1).mean() < 0.1
+    assert (forecast["p10"] <= forecast["p90"]).all()
 
 
 def test_bands_of_recency_are_by_days() -> None:

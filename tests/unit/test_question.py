@@ -41,15 +41,15 @@ class Toy(Question):
 
 @pytest.mark.parametrize("name", contracts.questions())
 def test_every_question_is_complete(name):
-    asked = questions.load(name)
-    assert asked.name == name
-    assert set(asked.contest.values()) <= {HIGHER, LOWER}
-    assert bool(asked.contest) == asked.contract.is_trained
-    if asked.contract.kind == PREDICTS:
-        assert asked.baselines
-    if asked.contract.is_looked_back_on:
-        assert asked.tested_days in asked.contract.horizons_days
-        assert asked.headline
+    question = questions.load(name)
+    assert question.name == name
+    assert set(question.contest.values()) <= {HIGHER, LOWER}
+    assert bool(question.contest) == question.contract.is_trained
+    if question.contract.kind == PREDICTS:
+        assert question.baselines
+    if question.contract.is_looked_back_on:
+        assert question.tested_days in question.contract.horizons_days
+        assert question.headline
 
 
 def test_rows_of_shards_are_joined_as_they_are_unless_a_question_says_more():

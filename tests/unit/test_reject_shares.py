@@ -109,7 +109,7 @@ def _one_country(lines: pd.DataFrame) -> pd.Series:
         ),
     ],
 )
-def test_what_staging_does_not_read_is_told(
+def test_what_staging_does_not_read_is_reported(
     lines: pd.DataFrame,
     spoil: Callable[[pd.DataFrame], pd.Series],
     severity: str,
@@ -157,7 +157,7 @@ def of_reasons(sent: float, **lost: float) -> dict[Key, Level]:
     return found | {Key("all", "", name): Level(n, 10 * n) for name, n in lost.items()}
 
 
-def test_many_small_faults_are_told_as_one_large_one() -> None:
+def test_many_small_faults_are_reported_as_one_large_one() -> None:
     """A torn export falls into many reasons: seven of 1.8 % and two of 1.9 % are a sixth."""
     torn = {f"fault {n}": 18.0 for n in range(7)} | {f"fault {n}": 19.0 for n in (7, 8)}
     (found,) = findings_of(of_reasons(1_000, **torn, **{SEVERAL_FAULTS: 164}), {})
@@ -166,7 +166,7 @@ def test_many_small_faults_are_told_as_one_large_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("alone", "several", "told"),
+    ("alone", "several", "severities"),
     [
         (60, 65, {FAULT: "critical"}),  # one reason explains all
         (30, 65, {FAULT: "warning", SEVERAL_FAULTS: "critical"}),  # the sum is graver
@@ -174,9 +174,11 @@ def test_many_small_faults_are_told_as_one_large_one() -> None:
         (15, 15, {}),
     ],
 )
-def test_the_sum_of_faults_is_told_once(alone: float, several: float, told: dict[str, str]) -> None:
+def test_the_sum_of_faults_is_reported_once(
+    alone: float, several: float, severities: dict[str, str]
+) -> None:
     found = findings_of(of_reasons(1_000, **{FAULT: alone, SEVERAL_FAULTS: several}), {})
-    assert {f.reason: f.severity for f in found} == told
+    assert {f.reason: f.severity for f in found} == severities
 
 
 def test_orders_that_come_again_with_less_are_a_fault() -> None:
@@ -211,7 +213,7 @@ CANCELLED = "order was cancelled"
         (300, 70, "critical"),  # never hidden by a past that is known
     ],
 )
-def test_a_habit_far_above_the_shops_own_past_is_told(
+def test_a_habit_far_above_the_shops_own_past_warns(
     past: float, lost: float, severity: str | None
 ) -> None:
     before = of_reasons(1_000, **{CANCELLED: past})
@@ -219,7 +221,7 @@ def test_a_habit_far_above_the_shops_own_past_is_told(
     assert [f.severity for f in found] == ([severity] if severity else [])
 
 
-def test_a_habit_that_takes_a_whole_country_is_told() -> None:
+def test_a_habit_that_takes_a_whole_country_warns() -> None:
     now = of_reasons(1_000, **{CANCELLED: 40}) | {
         Key("country", "Norway", ""): Level(40, 400),
         Key("country", "Norway", CANCELLED): Level(40, 400),
@@ -281,7 +283,7 @@ def test_orders_that_counted_and_do_no_longer_are_lost_too() -> None:
     assert (found.severity, found.whole.of_orders) == ("critical", 0.3)
 
 
-def test_one_order_of_much_money_is_told_and_stops_nothing() -> None:
+def test_one_order_of_much_money_warns_and_stops_nothing() -> None:
     key = Key("all", "", FAULT)
     now = {key._replace(reason=""): Level(500, 10_000), key: Level(1, 4_000)}
     assert [f.severity for f in findings_of(now, {})] == ["warning"]

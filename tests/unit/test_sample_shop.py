@@ -339,9 +339,9 @@ def test_files_hold_the_frames_and_the_planted_oddities(tmp_path):
 def test_written_amounts_add_up_to_the_frames(tmp_path):
     shop = generate(seed=2, customers=2_000, days=59)
     write(shop, tmp_path)
-    told = pd.concat([pd.read_csv(path, dtype=str) for path in tmp_path.glob("order_items_*.csv")])
-    told = told[told.order_item_id.isin(shop.order_items.order_item_id)].drop_duplicates()
-    pence = told.quantity.astype(int) * (told.unit_price_amount.astype(float) * 100).round()
+    lines = pd.concat([pd.read_csv(path, dtype=str) for path in tmp_path.glob("order_items_*.csv")])
+    lines = lines[lines.order_item_id.isin(shop.order_items.order_item_id)].drop_duplicates()
+    pence = lines.quantity.astype(int) * (lines.unit_price_amount.astype(float) * 100).round()
     truth = shop.order_items.quantity * (shop.order_items.unit_price_amount * 100).round()
     assert pence.sum() == truth.sum()
 

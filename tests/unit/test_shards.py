@@ -88,9 +88,9 @@ class Dealt:
 
 def require_equal_rows(module: Any, model: TrainedModel, day: date, shop: Any) -> None:
     """Assert that rows in 2 and in 7 shards equal those in one, to the last digit."""
-    asked, question = module.QUESTION, contracts.load(module.NAME)
-    whole = asked.score(day, model, shop)
-    scoring = Scoring(asked, day, "test", model)
+    instance, question = module.QUESTION, contracts.load(module.NAME)
+    whole = instance.score(day, model, shop)
+    scoring = Scoring(instance, day, "test", model)
     for count in COUNTS[1:]:
         parts = [chunks.score_part(scoring, Dealt(shop, one), (), NOW) for one in shards(count)]
         sizes = [len(part.frames[module.NAME]) for part in parts]

@@ -32,7 +32,7 @@ def shop() -> PlantedShop:
     return plant(400, 710, seed=31, season_strength=0.4)
 
 
-def said(shop: PlantedShop, training_date: date = TRAINED) -> pd.DataFrame:
+def predicted(shop: PlantedShop, training_date: date = TRAINED) -> pd.DataFrame:
     """Predictions for SCORED, by customer."""
     model = run.QUESTION.train(training_date, shop, seed=1)
     assert model.name == run.MODEL
@@ -41,7 +41,7 @@ def said(shop: PlantedShop, training_date: date = TRAINED) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def plain(shop: PlantedShop) -> pd.DataFrame:
-    return said(shop)
+    return predicted(shop)
 
 
 def renamed(key: str) -> str:
@@ -53,7 +53,7 @@ def changed(shop: PlantedShop, change: Callable[[pd.DataFrame], pd.DataFrame]) -
 
 
 def test_what_customers_are_called_does_not_matter(shop, plain):
-    other = said(
+    other = predicted(
         changed(shop, lambda orders: orders.assign(customer_id=orders.customer_id.map(renamed)))
     )
     theirs = other.loc[plain.index.map(renamed)].set_axis(plain.index)
@@ -62,7 +62,7 @@ def test_what_customers_are_called_does_not_matter(shop, plain):
 
 @pytest.mark.parametrize("factor", [MONEY, 1 / MONEY])
 def test_the_unit_of_money_does_not_matter(shop, plain, factor):
-    other = said(changed(shop, lambda orders: orders.assign(amount=orders.amount * factor)))
+    other = predicted(changed(shop, lambda orders: orders.assign(amount=orders.amount * factor)))
     theirs = other.loc[plain.index]
     # trees read 24-bit floats: a rounded value may fall on the other side of a split
     assert (plain[CHANCE] - theirs[CHANCE]).abs().mean() < 1e-4
@@ -72,14 +72,14 @@ def test_the_unit_of_money_does_not_matter(shop, plain, factor):
 
 def test_without_a_twentieth_of_the_customers_the_others_move_little(shop, plain):
     kept = [key for key in plain.index if int(renamed(key), 16) % 20]
-    other = said(changed(shop, lambda orders: orders[orders.customer_id.isin(kept)]))
+    other = predicted(changed(shop, lambda orders: orders[orders.customer_id.isin(kept)]))
     ours, theirs = plain.loc[kept], other.loc[kept]
     assert (ours[CHANCE] - theirs[CHANCE]).abs().mean() < MEAN_MOVE
     assert theirs[SPEND].sum() == pytest.approx(ours[SPEND].sum(), rel=TOTAL_MOVE)
 
 
 def test_a_week_more_to_learn_from_moves_little(shop, plain):
-    theirs = said(shop, TRAINED + timedelta(weeks=1)).loc[plain.index]
+    theirs = predicted(shop, TRAINED + timedelta(weeks=1)).loc[plain.index]
     assert (plain[CHANCE] - theirs[CHANCE]).abs().mean() < MEAN_MOVE
     assert theirs[SPEND].sum() == pytest.approx(plain[SPEND].sum(), rel=TOTAL_MOVE)
     ranks = np.corrcoef(plain[SPEND].rank(), theirs[SPEND].rank())[0, 1]

@@ -148,8 +148,8 @@ def test_the_unit_of_money_moves_no_curve():
         model.fit_cox(seen, KNOWN, EVEN),
         model.fit_cox(seen.assign(**cents), KNOWN, EVEN),
     )
-    told = frame.assign(net_spend_amount_365d=frame["net_spend_amount_365d"] * 100)
-    assert np.allclose(ours.survival(frame, DAY), theirs.survival(told, DAY), atol=1e-6)
+    in_cents = frame.assign(net_spend_amount_365d=frame["net_spend_amount_365d"] * 100)
+    assert np.allclose(ours.survival(frame, DAY), theirs.survival(in_cents, DAY), atol=1e-6)
 
 
 def test_customers_who_do_not_differ_have_no_cox_model():
@@ -349,7 +349,7 @@ def test_anchoring_keeps_the_shape_and_meets_the_chance():
     assert -np.log(found) == pytest.approx(mean * np.log(2) / mean[90])
 
 
-def test_card_tells_the_check_of_proportional_hazards(trained):
+def test_card_has_the_check_of_proportional_hazards(trained):
     decision = trained.report["decision"]
     assert decision.startswith("Chance of an order within 90 days combined: pareto_nbd")
     rows = [line for line in decision.splitlines() if line.startswith("| log_")]
@@ -490,7 +490,7 @@ def test_shop_days_are_the_speeds_of_the_buying_clock():
     assert found.path(day, 90)[-1] == pytest.approx(sum(speeds[425:515]), abs=1e-3)
 
 
-def test_a_model_of_the_form_before_is_trained_anew(trained):
+def test_a_model_of_the_former_form_is_retrained(trained):
     stored = json.loads(trained.artefacts[run.MODEL_FILE])
     stored["shop_days"] = {"first_month": "2020-01-01", "levels": [0.0]}
     old = TrainedModel("cox", date(2021, 6, 1), {}, {run.MODEL_FILE: json.dumps(stored).encode()})
@@ -616,9 +616,11 @@ def test_mean_of_customers_is_the_curve_of_the_same_customers(store):
     cox = model.fit_cox(observations.known_on(known, cut), cut, shop_days)
     test = known[known["snapshot_date"] == cut]
     curve = kaplan_meier(test["days"].to_numpy(), test["is_ordered"].to_numpy())
-    said = cox.survival(test, cut).mean(axis=0)
+    mean_curve = cox.survival(test, cut).mean(axis=0)
     for day in (30, 60, 90, 180):
-        assert said[day] == pytest.approx(curve.loc[day, "survival_probability"], abs=0.05), day
+        assert mean_curve[day] == pytest.approx(curve.loc[day, "survival_probability"], abs=0.05), (
+            day
+        )
 
 
 def test_expected_days_and_chances_are_those_of_the_own_curve(store, trained):
@@ -657,5 +659,5 @@ def test_model_stored_before_strata_and_shop_days_still_scores(store):
     hazard = 0.3 * np.exp(0.5 * (np.log1p(orders) - 1))
     chances = frames["survival"]["order_probability_30d"].to_numpy()
     assert chances == pytest.approx(1 - np.exp(-hazard.to_numpy()))
-    told = checked(frames["survival_effects"], CONTRACT.table("survival_effects"))
-    assert told["score_status"].to_pylist() == ["not_scored"]
+    rows = checked(frames["survival_effects"], CONTRACT.table("survival_effects"))
+    assert rows["score_status"].to_pylist() == ["not_scored"]

@@ -44,13 +44,13 @@ def test_no_better_is_said_whichever_way_better_is():
     assert "no better" not in words(report([0.5], [0.4]), {"log_loss": HIGHER})
 
 
-def test_a_shop_too_young_is_told_so():
+def test_a_shop_too_young_has_a_text_too():
     assert words({"figures": []}) == "No past date could test combined: the shop is too young."
 
 
 def test_the_card_begins_with_it_and_a_report_of_before_has_none():
-    told = TrainedModel("combined", date(2024, 1, 1), {}, report={trust.TRUST: "Tested on 2."})
-    card = model_card("churn", told)
+    model = TrainedModel("combined", date(2024, 1, 1), {}, report={trust.TRUST: "Tested on 2."})
+    card = model_card("churn", model)
     assert "## How far to trust it\n\nTested on 2." in card
     before = TrainedModel("combined", date(2024, 1, 1), {}, report={})
     assert "How far to trust" not in model_card("churn", before)

@@ -168,7 +168,7 @@ WRONG_SETTINGS = [
 
 
 @pytest.fixture
-def assert_told(capsys: pytest.CaptureFixture[str]) -> Callable[..., None]:
+def assert_reported(capsys: pytest.CaptureFixture[str]) -> Callable[..., None]:
     """Run a command; it must fail with one plain line."""
 
     def check(arguments: list[str], says: str) -> None:
@@ -191,27 +191,27 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize(("arguments", "says"), WRONG)
-def test_a_wrong_value_is_told_and_nothing_is_made(
-    arguments: list[str], says: str, home: Path, assert_told
+def test_a_wrong_value_is_reported_and_nothing_is_created(
+    arguments: list[str], says: str, home: Path, assert_reported
 ) -> None:
-    assert_told(arguments, says)
+    assert_reported(arguments, says)
     assert not home.exists()
 
 
 @pytest.mark.parametrize(("fields", "says"), WRONG_SETTINGS)
-def test_a_wrong_setting_is_told_and_nothing_is_made(
-    fields: dict[str, str], says: str, home: Path, assert_told, monkeypatch
+def test_a_wrong_setting_is_reported_and_nothing_is_created(
+    fields: dict[str, str], says: str, home: Path, assert_reported, monkeypatch
 ) -> None:
     for name, text in fields.items():
         monkeypatch.setenv(f"PERENNIAL_{name}", text)
-    assert_told(["run"], says)
+    assert_reported(["run"], says)
     assert not home.exists()
 
 
 @pytest.mark.parametrize("batch", ["", "x", "-1", "1 or 1=1", "1.5", "9" * 30, "²"])
 @pytest.mark.parametrize("verb", ["accept", "refuse"])
-def test_a_batch_is_a_number(verb: str, batch: str, home: Path, assert_told) -> None:
-    assert_told([verb, "--", batch], f"BATCH={batch!r}")
+def test_a_batch_is_a_number(verb: str, batch: str, home: Path, assert_reported) -> None:
+    assert_reported([verb, "--", batch], f"BATCH={batch!r}")
 
 
 def test_a_command_that_fails_has_no_traceback(home: Path) -> None:

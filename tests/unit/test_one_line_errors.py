@@ -83,7 +83,7 @@ def test_a_reader_that_has_enough_ends_a_command_without_a_word(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("content", ["", '{"sou', "[]", '{"source": 7}', '"canonical"', "\xff\xfe"])
-def test_a_broken_shop_json_is_told_with_the_remedy(tmp_path: Path, content: str) -> None:
+def test_a_broken_shop_json_is_reported_with_the_remedy(tmp_path: Path, content: str) -> None:
     (tmp_path / "shop.json").write_text(content, encoding="latin1")
     with pytest.raises(SettingsError, match=r'shop\.json is broken.*backup.*\{"source"'):
         shop_of(tmp_path)
@@ -172,7 +172,7 @@ def test_a_lost_password_that_data_were_made_with_is_not_replaced(
         assert not (settings.secrets_dir / name).exists()
 
 
-def test_other_lost_passwords_are_made_anew_and_told(
+def test_other_lost_passwords_are_replaced_and_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with home_with_a_database(tmp_path) as settings:
@@ -187,7 +187,7 @@ def test_other_lost_passwords_are_made_anew_and_told(
         assert prepare(settings) == []
 
 
-def test_every_password_of_a_home_is_known_to_last_or_to_be_set_anew() -> None:
+def test_every_password_is_classified_as_permanent_or_replaceable() -> None:
     """Every new password must be classified: reset in the database, or needed to read its data."""
     set_at_each_start = {*home.ROLES, *home.AIRFLOW_SECRETS, *home.MLFLOW_SECRETS}
     assert set_at_each_start - set(LASTING_SECRETS) == {
