@@ -16,7 +16,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 # What is typed is text. Make expands nothing in it, and a recipe takes it from the environment as
 # "$$NAME", never as a piece of its own command: a quote in a value runs nothing.
 TYPED := SOURCE FILES SCHEDULE AS_OF AGAIN FROM TO EVERY QUESTION WHY ROLE BATCH ALERT ONLY DATA SHARED FINAL SEED \
-  CUSTOMER DRY FILE UPGRADE SIZES TIME_ZONE CURRENCY NAME
+  CUSTOMER DRY FILE UPGRADE SIZES TIME_ZONE CURRENCY NAME ENTITY KIND
 $(foreach name,$(TYPED),$(eval $(name) ?=))
 $(foreach name,$(TYPED) $(filter PERENNIAL_%,$(.VARIABLES)),\
   $(if $(filter command environment,$(firstword $(origin $(name)))),\
@@ -90,6 +90,10 @@ rollback: env ## take a question's newest model out of use; QUESTION= WHY=
 .PHONY: check-source
 check-source: env ## what would come of a shop's files, in seconds, nothing is kept; SOURCE= FILES= TIME_ZONE= CURRENCY=
 	@$(PERENNIAL) check-source $(FORM) --as-of="$$AS_OF"
+
+.PHONY: new-question
+new-question: env ## write the files of a question, which runs as it is; NAME= ENTITY= KIND=predicts|describes|rules
+	@$(PERENNIAL) new-question -- "$$NAME" "$$ENTITY" "$$KIND"
 
 .PHONY: new-source
 new-source: env ## write a staging folder for a shop of its own form, which builds as it is; NAME=

@@ -71,7 +71,7 @@ def _by(verb: str) -> str:
 
 
 def _say(settings: Settings, batch_id: int, state: str) -> None:
-    from perennial.alerts.tell import decided
+    from oncall.alerts.notify import decided
 
     decided(settings, state)
     print(f"batch {batch_id}: {state}. The next build takes it into account (`make run`).")

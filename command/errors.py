@@ -66,9 +66,9 @@ def _own_errors() -> tuple[type[Exception], ...]:
     from ingest.files import LandingError
     from local.backup import BackupError
     from ml_tasks.models.champions import ChampionError
-    from perennial.airflow_api import AirflowError
+    from oncall.airflow_api import AirflowError
+    from oncall.delivery import DeliveryError
     from perennial.dbt import DbtError
-    from perennial.delivery import DeliveryError
     from perennial.settings import SettingsError
     from privacy.persons import PrivacyError
 

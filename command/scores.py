@@ -146,7 +146,7 @@ def watch(
     now: Annotated[str, option("now", "Look as if it were then; ISO 8601, UTC.")] = "",
 ) -> int:
     """Check that what is due is there: a line a finding, and exit code 1. Made for cron."""
-    from perennial.watchdog.watch import watch as look_once
+    from oncall.watchdog.watch import watch as look_once
 
     return look_once(settings_of(), _moment(now), is_alert=alert)
 

@@ -35,6 +35,14 @@ def check_source(
     return check(settings, day_of(as_of))
 
 
+@command(Panel.SHOP, "new-question")
+def new_question(name: str, entity: str, kind: str) -> None:
+    """Write the files of a question, which runs as it is: what it asks is to be replaced."""
+    from local.new_question import new_question as write
+
+    print(write(name.strip(), entity.strip(), kind.strip()))
+
+
 @command(Panel.SHOP, "new-source")
 def new_source(name: str) -> None:
     """Write a staging folder for a shop of its own form, which builds as it is."""

@@ -1,6 +1,6 @@
-"""Gate behind the lookback: tells where past scores turned out worse than their model was tested.
+"""Gate behind the lookback: warns where past scores were worse than in their model's backtest.
 
-It stops nothing: what it is about was published long ago.
+The gate stops nothing: the scores were published long ago.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
-from expectations.gate import WARNING, Check, Summary, run_gate
+from expectations.gate import Summary, run_gate
+from expectations.results import WARNING
+from expectations.rules import Check, Rule, no_rows
 from perennial import contracts
 from perennial.contracts import LOOKBACK
 from perennial.warehouse import connect
 
 if TYPE_CHECKING:
-    import great_expectations.expectations as gxe
     import psycopg
 
     from perennial.settings import Settings
@@ -25,10 +26,10 @@ if TYPE_CHECKING:
 def gate_lookback(
     settings: Settings, as_of_date: date, publication_id: int, run_id: str
 ) -> Summary:
-    """Ask the rows of one publication of the lookback, as scorer.
+    """Check the rows of one publication of the lookback, with the role scorer.
 
     Returns:
-        Its `warnings` name question, figure, scored date, value and limit.
+        A summary; its `warnings` name question, figure, scored date, value and limit.
     """
     table = contracts.load(LOOKBACK).table(LOOKBACK)
     rows = sql.SQL(
@@ -53,8 +54,13 @@ def gate_lookback(
     )
 
 
-def suite(connection: psycopg.Connection[Any], rows: sql.Composed) -> list[gxe.Expectation]:
-    """A rule for each figure that has a limit, and one for each horizon's groups."""
+def suite(connection: psycopg.Connection[Any], rows: sql.Composed) -> list[Rule]:
+    """Rules for the rows: one per figure with a limit, and one per horizon with groups.
+
+    Args:
+        connection: Connection that may read scores.
+        rows: Query for the rows of the publication.
+    """
     limited = sql.SQL(
         "select question, scored_date, horizon_days, metric, value, backtest_value, backtest_limit,"
         " coalesce('. Its training: ' || rtrim(judged_model_trust, '.'), '')"
@@ -83,16 +89,14 @@ def suite(connection: psycopg.Connection[Any], rows: sql.Composed) -> list[gxe.E
             _rule(
                 (question, scored_date, days),
                 sql.SQL("value_of_others is not null"),
-                f"groups are served alike{f', but {found}' if found else ''}",
+                f"groups are served alike{f', but {gaps}' if gaps else ''}",
             )
-            for question, scored_date, days, found in connection.execute(grouped)
+            for question, scored_date, days, gaps in connection.execute(grouped)
         ),
     ]
 
 
-def _rule(key: tuple[str, date, int], is_broken: sql.Composable, text: str) -> gxe.Expectation:
-    import great_expectations.expectations as gxe
-
+def _rule(key: tuple[str, date, int], is_broken: sql.Composable, text: str) -> Rule:
     question, scored_date, days = key
     query = sql.SQL(
         "select 1 from {{batch}} where question = {question} and scored_date = {scored_date}"
@@ -103,8 +107,4 @@ def _rule(key: tuple[str, date, int], is_broken: sql.Composable, text: str) -> g
         days=sql.Literal(days),
         is_broken=is_broken,
     )
-    return gxe.UnexpectedRowsExpectation(
-        unexpected_rows_query=query.as_string(),
-        description=f"{question} of {scored_date}, {days} days: {text}",
-        severity=WARNING,
-    )
+    return no_rows(query, f"{question} of {scored_date}, {days} days: {text}", severity=WARNING)

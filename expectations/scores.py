@@ -1,6 +1,6 @@
-"""Gate behind scoring: asks the rows of one publication before the pointer is switched to them.
+"""Gate behind scoring: checks the rows of a publication before it becomes the valid one.
 
-Every rule follows from the question's contract, so that a new question has its gate with its yml.
+Every rule follows from the question's contract, so that a new question has a gate with its yml.
 """
 
 from __future__ import annotations
@@ -14,20 +14,16 @@ from typing import TYPE_CHECKING
 
 from psycopg import sql
 
-from expectations.gate import BATCH, WARNING, Check, Summary, run_gate
+from expectations import rules
+from expectations.gate import Summary, run_gate
+from expectations.results import WARNING
+from expectations.rules import BATCH, Check, Equals, Rule
 from perennial.contracts import Contract, ScoreColumn, ScoreTable
 
 if TYPE_CHECKING:
-    import great_expectations.expectations as gxe
-
     from perennial.settings import Settings
 
-# The entities that must be scored on a date, each once.
-KNOWN_ENTITIES = {
-    "customer_id": sql.SQL("select customer_id from features.customer_snapshots"),
-    "product_id": sql.SQL("select distinct product_id from features.product_weeks"),
-}
-# Below this share of scored rows somebody should look, though each row says why.
+# Warn if the share of scored rows is below this, though each other row has its reason.
 SCORED_MIN_RATE = 0.5
 
 
@@ -39,18 +35,18 @@ def gate_scores(
     run_id: str,
     row_counts: Mapping[str, int],
 ) -> Summary:
-    """Ask the rows of one publication, as scorer.
+    """Check the rows of one publication, with the role scorer.
 
     Args:
         settings: Where the warehouse is.
-        contract: What the rows must keep.
-        as_of_date: Date that was scored.
-        publication_id: The rows to look at.
-        run_id: Run that wrote them.
-        row_counts: Rows written, by table.
+        contract: Contract of the question.
+        as_of_date: The scored date.
+        publication_id: The publication.
+        run_id: Run that wrote the rows.
+        row_counts: Table -> number of rows written.
 
     Raises:
-        expectations.gate.GateFailed: If they must not be shown to readers.
+        expectations.results.GateFailed: If a critical rule failed; the rows must not be published.
     """
     checks = [
         Check(
@@ -64,7 +60,7 @@ def gate_scores(
                 publication_id=sql.Literal(publication_id),
             ),
             columns=table.column_names,
-            expectations=suite(table, as_of_date, row_counts[table.name]),
+            rules=suite(table, as_of_date, row_counts[table.name]),
             may_be_empty=table.may_be_empty,
         )
         for table in contract.tables
@@ -80,113 +76,83 @@ def gate_scores(
     )
 
 
-def suite(table: ScoreTable, as_of_date: date, row_count: int) -> list[gxe.Expectation]:
-    """Rules of one score table. That an entity has one row, its primary key sees to."""
-    import great_expectations.expectations as gxe
+def suite(table: ScoreTable, as_of_date: date, row_count: int) -> list[Rule]:
+    """Rules of one score table. Its primary key already ensures one row per entity.
 
-    key = table.entity
+    Args:
+        table: The score table's contract.
+        as_of_date: The scored date.
+        row_count: Number of rows written.
+    """
     return [
         # stop the run: readers would get wrong or missing scores
-        gxe.ExpectTableRowCountToEqual(value=row_count),
-        *(gxe.ExpectColumnValuesToNotBeNull(column=name) for name in (*key, "score_status")),
+        rules.row_count(row_count),
+        *(rules.not_null(name) for name in (*table.key, "score_status")),
         *_entities(table, as_of_date),
         *_status(table),
         *(rule for column in table.question_columns for rule in _values(column)),
         *_bands(table),
         *_bounded(table),
-        # tell a person: the scores are right but few
-        gxe.ExpectColumnValuesToBeInSet(
-            column="score_status", value_set=["scored"], mostly=SCORED_MIN_RATE, severity=WARNING
-        ),
+        # warn: the scores are right but few
+        rules.in_set("score_status", ["scored"], mostly=SCORED_MIN_RATE, severity=WARNING),
     ]
 
 
-def _entities(table: ScoreTable, as_of_date: date) -> list[gxe.Expectation]:
-    import great_expectations.expectations as gxe
-
-    entity = table.entity[0]
-    if entity not in KNOWN_ENTITIES:
+def _entities(table: ScoreTable, as_of_date: date) -> list[Rule]:
+    if table.entity.covered is None:
         return []
+    key = sql.SQL(", ").join(map(sql.Identifier, table.entity.key))
     query = sql.SQL(
-        "select 1 from (select distinct {entity} from"
-        " ({known} where as_of_date = {as_of_date}) as known"
-        " full join (select {entity} from {batch}) as given using ({entity})"
-        " where known.{entity} is null or given.{entity} is null) as differ"
+        "select 1 from ({covered}) as known"
+        " full join (select distinct {key} from {batch}) as given using ({key})"
+        " where known.{first} is null or given.{first} is null"
     ).format(
-        entity=sql.Identifier(entity),
-        known=KNOWN_ENTITIES[entity],
-        as_of_date=sql.Literal(as_of_date),
+        covered=table.entity.covered_on(sql.Literal(as_of_date)),
+        key=key,
         batch=BATCH,
+        first=sql.Identifier(table.entity.key[0]),
     )
-    return [
-        gxe.UnexpectedRowsExpectation(
-            unexpected_rows_query=query.as_string(),
-            description=f"every {entity} known on the date has a row, and no other has",
-        )
-    ]
+    text = f"every {table.entity.name} known on the date has a row, and no other has"
+    return [rules.no_rows(query, text)]
 
 
-def _status(table: ScoreTable) -> list[gxe.Expectation]:
-    import great_expectations.expectations as gxe
-    from great_expectations.expectations.row_conditions import Column
-
-    scored = Column("score_status") == "scored"
-    not_scored = Column("score_status") == "not_scored"
+def _status(table: ScoreTable) -> list[Rule]:
+    scored = Equals("score_status", "scored")
+    not_scored = Equals("score_status", "not_scored")
     required = [column for column in table.question_columns if column.is_required_when_scored]
     return [
-        gxe.ExpectColumnValuesToBeNull(column="score_reason", row_condition=scored),
-        gxe.ExpectColumnValuesToNotBeNull(column="score_reason", row_condition=not_scored),
-        *(
-            gxe.ExpectColumnValuesToNotBeNull(column=column.name, row_condition=scored)
-            for column in required
-        ),
-        *(
-            gxe.ExpectColumnValuesToBeNull(column=column.name, row_condition=not_scored)
-            for column in required
-            if not column.is_fact
-        ),
+        rules.null("score_reason", where=scored),
+        rules.not_null("score_reason", where=not_scored),
+        *(rules.not_null(column.name, where=scored) for column in required),
+        *(rules.null(column.name, where=not_scored) for column in required if not column.is_fact),
     ]
 
 
-def _values(column: ScoreColumn) -> list[gxe.Expectation]:
-    import great_expectations.expectations as gxe
-
-    rules: list[gxe.Expectation] = []
+def _values(column: ScoreColumn) -> list[Rule]:
+    result: list[Rule] = []
     if column.minimum is not None or column.maximum is not None:
-        rules.append(
-            gxe.ExpectColumnValuesToBeBetween(
-                column=column.name, min_value=column.minimum, max_value=column.maximum
-            )
-        )
+        result.append(rules.between(column.name, column.minimum, column.maximum))
     if column.values:
-        rules.append(
-            gxe.ExpectColumnValuesToBeInSet(column=column.name, value_set=list(column.values))
-        )
-    return rules
+        result.append(rules.in_set(column.name, column.values))
+    return result
 
 
-def _bands(table: ScoreTable) -> list[gxe.Expectation]:
-    """A lower quantile or bound is never above the next one: `_lower <= _p10 <= _p50 <= _upper`."""
-    import great_expectations.expectations as gxe
-
+def _bands(table: ScoreTable) -> list[Rule]:
+    """Quantiles and bounds are ascending: `_lower <= _p10 <= _p50 <= _upper`."""
     groups: dict[str, list[tuple[int, str]]] = defaultdict(list)
     for name in table.column_names:
         if match := re.fullmatch(r"(.+)_(p(\d+)|lower|upper)", name):
             place = {"lower": 0, "upper": 100}.get(match[2]) or int(match[3] or 0)
             groups[match[1]].append((place, name))
     return [
-        gxe.ExpectColumnPairValuesAToBeGreaterThanB(
-            column_A=high, column_B=low, or_equal=True, ignore_row_if="either_value_is_missing"
-        )
+        rules.at_least(high, low, ignores_nulls=True)
         for group in groups.values()
         for (_, low), (_, high) in pairwise(sorted(group))
     ]
 
 
-def _bounded(table: ScoreTable) -> list[gxe.Expectation]:
-    """A column is not above the one that its contract names, unless that one is 0."""
-    import great_expectations.expectations as gxe
-
+def _bounded(table: ScoreTable) -> list[Rule]:
+    """A column is not above the bounding column of its contract, unless the bound is 0."""
     queries = {
         column.name: sql.SQL(
             "select 1 from {batch} where {column} > {bound} and {bound} <> 0"
@@ -199,9 +165,6 @@ def _bounded(table: ScoreTable) -> list[gxe.Expectation]:
         if column.bounded_by
     }
     return [
-        gxe.UnexpectedRowsExpectation(
-            unexpected_rows_query=query.as_string(),
-            description=f"{table.name}: {name} is not above its bound, unless that is 0",
-        )
+        rules.no_rows(query, f"{table.name}: {name} is not above its bound, unless that is 0")
         for name, query in queries.items()
     ]

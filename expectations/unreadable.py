@@ -1,4 +1,4 @@
-"""What can't be read of a batch, and where it begins: records, and columns; never a value."""
+"""Sentences on unreadable records and columns of a batch, with the first line; never a value."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from psycopg import sql
 
 from ingest.csv_records import BACKSLASH_QUOTE, DELIMITER_AT_END, NOT_UTF8
 from perennial import sources
-from perennial.casts import casts
+from perennial.casts import cast_macro, value_and_cast
 from perennial.shop import own
 from perennial.text import plain
 from perennial.warehouse import connect
@@ -18,17 +18,8 @@ if TYPE_CHECKING:
 
     from perennial.settings import Settings
 
-# Kinds of columns that staging casts, and by which macro.
-CASTS = {
-    "number": "as_number",
-    "whole_number": "as_whole_number",
-    "date": "as_date",
-    "timestamp": "as_shop_time",
-}
-ORDER_TIME = "as_order_time"
-NUMBERS = ("number", "whole_number")
 SHAPES, LONGEST_SHAPE = 3, 60
-FILES, REASONS = 5, 3  # so many are named
+FILES, REASONS = 5, 3  # number of files, and of reasons per file, that are named
 WRITTEN = {
     "id": "ids as text, with all digits (spreadsheets round 12 and more)",
     "number": "numbers as 1234.50 (1,234.50 is read, 1,234 may be two numbers)",
@@ -61,61 +52,38 @@ REJECTED = """
 """
 
 
-def value_and_cast(
-    column: sources.SourceColumn, time_zone: str
-) -> tuple[sql.Composable, sql.Composable]:
-    """A raw column's value, null if it is blank, and what staging casts it to."""
-    quoted = sql.Identifier(column.name).as_string()
-    # where a value must be, NaN is an unreadable one; where none need be, it is none
-    text = (
-        f"nullif(btrim({quoted}), '')" if column.is_required else casts(time_zone).as_text(quoted)
-    )
-    value = sql.SQL("({})").format(sql.SQL(text))
-    macro = _macro(column)
-    if macro is None:
-        return value, value
-    return value, sql.SQL("({})").format(sql.SQL(getattr(casts(time_zone), macro)(quoted)))
-
-
-def _macro(column: sources.SourceColumn) -> str | None:
-    """The cast; of an id what says whether it was rounded."""
-    if column.kind == "id":
-        return "is_rounded_id"
-    return ORDER_TIME if column.is_order_time else CASTS.get(column.kind)
-
-
 def rejected_records(settings: Settings, batch_id: int) -> list[str]:
-    """A sentence for each file of a batch with records that could not be read: why, and where."""
+    """A sentence for each file of a batch with unreadable records: reasons, counts, first lines."""
     with connect(settings, "loader") as connection:
         files = connection.execute(REJECTED, [batch_id]).fetchall()
-    told = []
+    sentences = []
     for name, given, rejected, *by_reason in files[:FILES]:
-        found = list(zip(*by_reason, strict=True))
+        reasons = list(zip(*by_reason, strict=True))
         parts = [
             f"{reason} ({count:,}, first on line {line:,})"
-            for reason, count, line in found[:REASONS]
+            for reason, count, line in reasons[:REASONS]
         ]
-        if len(found) > REASONS:
-            parts.append(f"and {len(found) - REASONS} more reasons")
-        remedies = [REMEDIES[reason] for reason, *_ in found[:REASONS] if reason in REMEDIES]
-        told.append(
+        if len(reasons) > REASONS:
+            parts.append(f"and {len(reasons) - REASONS} more reasons")
+        remedies = [REMEDIES[reason] for reason, *_ in reasons[:REASONS] if reason in REMEDIES]
+        sentences.append(
             f"Of {given:,} records of {plain(name)}, {rejected:,} can't be read: "
             + "; ".join(parts)
             + (f": {', '.join(remedies)}" if remedies else "")
         )
     if len(files) > FILES:
-        told.append(f"Records of {len(files) - FILES} more files can't be read")
-    return told
+        sentences.append(f"Records of {len(files) - FILES} more files can't be read")
+    return sentences
 
 
 def unreadable_columns(settings: Settings, batch_id: int) -> list[str]:
     """A sentence for each column of a batch with values that staging will reject.
 
-    A form shows 9 for a digit, a for a letter and ? for what is neither a usual sign: it says that
-    dates have turned round, or numbers have commas, and nobody's data.
+    The sentence names forms of values: 9 for a digit, a for a letter, ? for an unusual sign. A form
+    shows that day and month are swapped or that numbers have commas, and reveals no data.
     """
     source = sources.load(settings.staging_source)
-    time_zone, told = own(settings).time_zone, []
+    time_zone, sentences = own(settings).time_zone, []
     with connect(settings, "loader") as connection:
         landed = connection.execute(
             "select table_name, array_agg(file_id) from ops.landed_files"
@@ -125,13 +93,13 @@ def unreadable_columns(settings: Settings, batch_id: int) -> list[str]:
         files = dict(landed.fetchall())
         for table in source.tables:
             for column in table.columns:
-                if _macro(column) is None or table.raw_table not in files:
+                if cast_macro(column) is None or table.raw_table not in files:
                     continue
                 query = _shapes(table, column, time_zone, files[table.raw_table])
                 shapes = connection.execute(query).fetchall()
                 if shapes:
-                    told.append(_sentence(connection, table, column, shapes))
-    return told
+                    sentences.append(_sentence(connection, table, column, shapes))
+    return sentences
 
 
 def _sentence(

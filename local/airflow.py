@@ -17,8 +17,8 @@ from pathlib import Path
 import psutil
 
 from local.home import private_file, require_free_port
+from oncall.airflow_api import AirflowError, Api, base_url, health
 from perennial import dbt, threads
-from perennial.airflow_api import AirflowError, Api, base_url, health
 from perennial.settings import REPOSITORY, Settings
 from perennial.shop import own
 
@@ -33,7 +33,9 @@ COMPONENTS = {
 }
 # For the process that tasks are forked from: the folder has its airflow_local_settings.
 PRELOAD = {"PYTHONPATH": f"{REPOSITORY}{os.pathsep}{REPOSITORY / 'local' / 'preload'}"}
-PACKAGES = ("dags", "expectations", "ingest", "ml_tasks", "perennial", "plugins", "privacy")
+PACKAGES = (
+    *("dags", "expectations", "ingest", "ml_tasks", "oncall", "perennial", "plugins", "privacy"),
+)
 START_TIMEOUT_SECONDS = 900  # as long as its processes live; on a busy machine minutes
 HUNG_SECONDS = 120  # an API server that is up and answers nothing for so long is started anew
 STOP_TIMEOUT_SECONDS = 20

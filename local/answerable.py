@@ -103,8 +103,8 @@ def summary(settings: Settings) -> Summary:
 
 def answers(found: Summary) -> list[Answer]:
     """Which questions have enough to go by, each by its own bound."""
-    from ml_tasks.churn.outcomes import MIN_ROWS_OF_A_KIND
     from ml_tasks.clv.outcomes import HORIZON_DAYS, MIN_ROWS_WITH_SPEND
+    from ml_tasks.customers.learnable import MIN_ROWS_OF_A_KIND
     from ml_tasks.demand.eligibility import MIN_WEEKS_TO_TEST
     from ml_tasks.demand.evaluate import MIN_WEEKS
     from ml_tasks.survival.recency import MIN_EVENTS, MIN_FOLLOW_UP_DAYS

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import psycopg
 
-from local import postgres, programs
+from local import postgres, programs, server_folder
 from local.home import whole_file
 from perennial.bootstrap import SUPERUSER
 from perennial.settings import REPOSITORY, Settings, SettingsError, shop_of
@@ -83,7 +83,7 @@ def backup(settings: Settings, folder: Path | None = None) -> Path:
     folder = (folder or default_folder(settings, now)).expanduser().absolute()
     if folder.exists():
         raise SettingsError(f"{folder} is there already: a backup goes into a new folder")
-    for own in (settings.home.resolve(), postgres.data_folder(settings).parent):
+    for own in (settings.home.resolve(), server_folder.data_folder(settings).parent):
         if folder.resolve().is_relative_to(own):
             raise SettingsError(
                 f"{folder} lies in {own}, which is to be backed up: name a folder outside, best on "
@@ -163,7 +163,7 @@ def _copy_database(settings: Settings, folder: Path) -> None:
 
 def _allow_replication(settings: Settings) -> None:
     """Let the superuser copy the server, over loopback and with the password."""
-    rules = postgres.data_folder(settings) / "pg_hba.conf"
+    rules = server_folder.data_folder(settings) / "pg_hba.conf"
     before = rules.read_text()
     if REPLICATION not in before:
         with whole_file(rules, 0o600) as file:

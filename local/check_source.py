@@ -11,7 +11,6 @@ import fcntl
 import re
 import shutil
 import signal
-import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -20,14 +19,15 @@ from pathlib import Path
 from typing import Any
 
 from expectations.days import gate_days
-from expectations.gate import GateFailed
 from expectations.raw import gate_raw
 from expectations.rejects import gate_rejects
+from expectations.results import GateFailed
 from ingest.batches import accept, close_build
 from ingest.files import TABLE_PREFIX
 from ingest.land import land
 from ingest.ledger import LandedFile
 from local import answerable, postgres
+from local.home import free_port
 from local.run import check_files, with_files
 from perennial import shop
 from perennial.dbt import dbt
@@ -152,7 +152,7 @@ def _throw_away_home(settings: Settings, mine: shop.Own) -> Iterator[Settings]:
             "secrets": None,
             "schedule": "off",
             "pg_host": "127.0.0.1",
-            "pg_port": _free_port(),
+            "pg_port": free_port(),
             "time_zone": mine.time_zone,
             "currency": mine.currency,
         }
@@ -205,9 +205,3 @@ def _sweep() -> None:
         with suppress(OSError), (folder / "lock").open("r+") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             _delete(Settings(home=folder))
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

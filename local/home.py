@@ -7,11 +7,12 @@ import os
 import secrets
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import TextIO
 
 from ingest import copies
+from local.server_folder import has_database
 from perennial.bootstrap import ROLES, SUPERUSER
 from perennial.settings import PII_KEY, Settings, SettingsError, shop_of
 from perennial.shop import keep, own
@@ -27,6 +28,7 @@ LASTING_SECRETS = {
     "airflow_fernet": "connections and variables that were entered in Airflow are encrypted with "
     "it (if there are none, write any text of 40 characters into it)",
 }
+PORTS = ("pg_port", "airflow_port", "mlflow_port")
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -41,8 +43,6 @@ def prepare(settings: Settings) -> list[str]:
             short, open to other users, or lost and can't be made anew; if a server would listen to
             other machines.
     """
-    from local import postgres  # which needs this module
-
     if settings.pg_host not in LOOPBACK:
         raise SettingsError(
             f"PERENNIAL_PG_HOST={settings.pg_host}: the embedded Postgres listens to this machine "
@@ -53,7 +53,7 @@ def prepare(settings: Settings) -> list[str]:
     settings.secrets_dir.mkdir(mode=0o700, exist_ok=True)
     names = (SUPERUSER, *ROLES, *AIRFLOW_SECRETS, *MLFLOW_SECRETS, PII_KEY)
     missing = [name for name in names if not (settings.secrets_dir / name).exists()]
-    lost = missing if postgres.has_database(settings) else []
+    lost = missing if has_database(settings) else []
     for name, why in LASTING_SECRETS.items():
         if name in lost:
             raise SettingsError(
@@ -167,6 +167,20 @@ def _make_secret(path: Path) -> None:
             f"{path} holds a password of fewer than {SHORTEST_SECRET} characters: "
             "write a longer one, or delete the file before the first start and one is made"
         )
+
+
+def free_ports() -> dict[str, int]:
+    """Ports for the servers of one home on which nothing listens just now, by setting."""
+    with ExitStack() as held:
+        probes = {name: held.enter_context(socket.socket()) for name in PORTS}
+        for probe in probes.values():
+            probe.bind(("127.0.0.1", 0))
+        return {name: probe.getsockname()[1] for name, probe in probes.items()}
+
+
+def free_port() -> int:
+    """A TCP port on loopback on which nothing listens just now."""
+    return free_ports()["pg_port"]
 
 
 def require_free_port(port: int, variable: str, host: str = "127.0.0.1") -> None:

@@ -146,7 +146,7 @@ def _not_scored(connection: psycopg.Connection[Any], there: dict[str, frozenset[
     parts, is_any = [], False
     for question in contracts.questions():
         table = contracts.load(question).tables[0]
-        key = table.entity[0]
+        key = table.key[0]
         if not {key, *contracts.STATUS_COLUMNS} <= there.get(table.name, frozenset()):
             continue
         is_any = True

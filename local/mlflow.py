@@ -19,7 +19,7 @@ import psutil
 from local.airflow import MARK, log_file
 from local.home import private_file, require_free_port
 from ml_tasks.models import artefacts
-from perennial.airflow_api import AirflowError
+from oncall.airflow_api import AirflowError
 from perennial.settings import REPOSITORY, Settings
 
 COMPONENT = "mlflow"

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from rich.console import Console
 
-from perennial.airflow_api import AirflowError, NoAnswerError
+from oncall.airflow_api import AirflowError, NoAnswerError
 
 ASK_AGAIN_SECONDS = 2.0
 SILENCE_SECONDS = 60.0  # until it is told, and told again

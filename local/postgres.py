@@ -4,18 +4,15 @@ By hand: `perennial postgres start | stop`.
 
 The wheel's own start() listens on a Unix socket only, trusts everybody and opens each parent
 folder of its data to all users, so this module calls initdb and pg_ctl itself. Postgres refuses
-to run as root; then it runs as a system user of its own, and where that user can't reach the
-home, its files go under /var/lib/perennial, and the home has a link to them.
+to run as root; then it runs as a system user of its own (see `server_folder.py`).
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import resource
 import shutil
 import signal
-import stat
 import subprocess
 import sys
 import time
@@ -31,11 +28,20 @@ import psycopg
 from local import programs
 from local.home import one_at_a_time, prepare, require_free_port
 from local.programs import ProgramError
+from local.server_folder import (
+    SYSTEM_FOLDER,
+    data_folder,
+    has_database,
+    link_of,
+    link_to_server_folder,
+    make_folder,
+    make_server_folder,
+    owner_of,
+)
 from perennial.bootstrap import SUPERUSER, bootstrap
 from perennial.roles import SERVER_OPTIONS
 from perennial.settings import REPOSITORY, Settings, SettingsError
 
-SYSTEM_FOLDER = Path("/var/lib/perennial")
 READER_LIMIT = "perennial.reader_limit"
 LOOPBACK_NETWORKS = ("127.0.0.1/32", "::1/128")
 # of the container that we may be in: version 2, version 1
@@ -62,10 +68,10 @@ def start(settings: Settings) -> None:
         if not _comes_up(settings):  # none runs, or one that was about to end
             _end_orphans(data)
             require_free_port(settings.pg_port, "PERENNIAL_PG_PORT", settings.pg_host)
-            _make_server_folder(settings)
+            make_server_folder(settings)
             if not has_database(settings):
                 initialise(settings)
-            _link_to_server_folder(settings)
+            link_to_server_folder(settings)
             _pg_ctl(settings, "start", "-t", str(START_TIMEOUT_SECONDS))
             if not _comes_up(settings):
                 raise SettingsError(f"Postgres ended as soon as it ran. {_log_tail(settings)}")
@@ -85,13 +91,13 @@ def stop(settings: Settings) -> None:
 
 def remove(settings: Settings) -> None:
     """Delete the stopped server's files, and end what a start that was cut short left at work."""
-    data, link = data_folder(settings), _link(settings)
+    data, link = data_folder(settings), link_of(settings)
     _end_orphans(data)
     if data == link:
         shutil.rmtree(data, ignore_errors=True)
         shutil.rmtree(_copies(settings), ignore_errors=True)
         return
-    if _owner(data) in (link, data):  # not another home's, of which this is a copy
+    if owner_of(data) in (link, data):  # not another home's, of which this is a copy
         shutil.rmtree(data.parent, ignore_errors=True)
     link.unlink(missing_ok=True)
     shutil.rmtree(SYSTEM_FOLDER / "pginstall18", ignore_errors=True)  # an earlier version left it
@@ -161,95 +167,9 @@ def wardens(settings: Settings) -> list[psutil.Process]:
     return found
 
 
-def data_folder(settings: Settings) -> Path:
-    """Where the database's files are, or will be made."""
-    link = _link(settings)
-    if link.is_symlink() or link.is_dir():
-        return link.resolve()
-    home = settings.home.resolve()
-    if os.geteuid() != 0 or _is_passable(home):
-        return link.resolve()
-    return SYSTEM_FOLDER / hashlib.sha256(str(home).encode()).hexdigest()[:12] / "postgres"
-
-
-def has_database(settings: Settings) -> bool:
-    """Whether the home's database has been made."""
-    return (data_folder(settings) / "PG_VERSION").exists()
-
-
-def _link(settings: Settings) -> Path:
-    """The database's files as the home knows them: the folder, or a link to it."""
-    return settings.home.resolve() / "postgres"
-
-
-def _make_server_folder(settings: Settings) -> None:
-    """Make the folder around the database's files, if it is not the home.
-
-    Raises:
-        SettingsError: If the home knows a database that is gone, or is another home's.
-    """
-    data, link = data_folder(settings), _link(settings)
-    if link.is_symlink() and not data.exists():
-        raise SettingsError(
-            f"the database of {settings.home} was in {data}, and that is gone: bring it back, "
-            f"or `make clean` and then `make restore FROM=<backup>`, or `make run` to begin anew"
-        )
-    owner = _owner(data)
-    if link.is_symlink() and owner != link and owner.is_symlink() and owner.resolve() == data:
-        raise SettingsError(
-            f"{settings.home} is a copy of {owner.parent} and has no database of its own: "
-            "copy a home with `make backup` and `make restore`"
-        )
-    if data != link:
-        for folder in (SYSTEM_FOLDER, data.parent):
-            folder.mkdir(parents=True, exist_ok=True)
-            folder.chmod(0o755)  # whatever our umask is
-    elif os.geteuid() == 0 and not _is_passable(data.parent):
-        raise SettingsError(
-            f"{data} can't be reached by {programs.SYSTEM_USER}, the user that Postgres runs as: "
-            "let it pass through (chmod o+x) each folder above, as when the database was made"
-        )
-
-
-def _link_to_server_folder(settings: Settings) -> None:
-    """Have the home know its database, so that it is found when the home was moved or opened."""
-    data, link = data_folder(settings), _link(settings)
-    if data != link:
-        if not link.is_symlink():
-            link.symlink_to(data)
-        (data.parent / "home").write_text(str(link))
-
-
-def _owner(data: Path) -> Path:
-    """Which home's link leads to a database that lies elsewhere."""
-    note = data.parent / "home"
-    return Path(note.read_text()) if note.exists() else data
-
-
-def _is_passable(path: Path) -> bool:
-    """Whether any system user may pass through `path` and its parents."""
-    existing = [folder for folder in (path, *path.parents) if folder.exists()]
-    return all(folder.stat().st_mode & stat.S_IXOTH for folder in existing)
-
-
-def make_data_folder(settings: Settings) -> Path:
-    """An empty folder for the database's files; what a start cut short left there is deleted."""
-    _make_server_folder(settings)
-    return _make_folder(data_folder(settings))
-
-
 def _copies(settings: Settings) -> Path:
     """Where the server's programs are copied to, if need be."""
     return data_folder(settings).with_suffix(".programs")
-
-
-def _make_folder(path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    deadline = time.monotonic() + ORPHANS_TIMEOUT_SECONDS
-    while path.exists() and time.monotonic() < deadline:
-        shutil.rmtree(path, ignore_errors=True)  # the child of a killed initdb may still write
-    path.mkdir(mode=0o700)
-    return path
 
 
 def hand_over(path: Path) -> None:
@@ -269,7 +189,7 @@ def initialise(settings: Settings, networks: Sequence[str] = LOOPBACK_NETWORKS) 
     """
     data = data_folder(settings)
     # made beside and renamed, so that an initdb that was cut short leaves nothing to start from
-    made = _make_folder(data.with_suffix(".new"))
+    made = make_folder(data.with_suffix(".new"))
     hand_over(made)
     draft = data.with_suffix(".password")
     user = programs.system_user()

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 import psycopg
 from psycopg import sql
 
-from local import postgres, programs
+from local import postgres, programs, server_folder
 from local.backup import DATABASE, FILES, MANIFEST, BackupError, Manifest, digests, version
 from ml_tasks.models import artefacts
 from perennial.settings import Settings, SettingsError
@@ -92,9 +92,10 @@ def _require_nothing(path: Path) -> None:
 
 
 def _restore_database(settings: Settings, folder: Path, manifest: Manifest) -> None:
-    _require_nothing(postgres.data_folder(settings))  # it may lie elsewhere, and outlive its home
+    # it may lie elsewhere, and outlive its home
+    _require_nothing(server_folder.data_folder(settings))
     try:
-        _unpack(postgres.make_data_folder(settings), folder)
+        _unpack(server_folder.make_data_folder(settings), folder)
         postgres.start(settings)  # brings roles and tables to what this code expects
         _move_models(settings, manifest)
         postgres.stop(settings)

@@ -27,11 +27,11 @@ from local.shown import (
     print_learnt,
 )
 from local.watch import Watch
+from oncall.airflow_api import AirflowError, Api, ThereAlreadyError, chain_of_dags
+from oncall.alerts import routes
+from oncall.delivery import check_delivery, is_published
 from perennial import dbt, shop, sources
-from perennial.airflow_api import AirflowError, Api, ThereAlreadyError, chain_of_dags
-from perennial.alerts import routes
 from perennial.days import read_day
-from perennial.delivery import check_delivery, is_published
 from perennial.settings import SAMPLE_SHOP, Settings, SettingsError, shop_of
 
 DAGS_TIMEOUT_SECONDS = 900  # a busy machine needs some of it; what can't be read is told at once

@@ -12,7 +12,7 @@ from expectations.reconciliation import kept_flows
 from local import airflow, mlflow
 from local.learnt import learnt
 from local.watch import Failure
-from perennial.delivery import delivered_views, judged_view
+from oncall.delivery import delivered_views, judged_view, not_offered
 from perennial.settings import Settings
 from perennial.text import plain, printable
 from perennial.warehouse import connect
@@ -46,6 +46,8 @@ def print_delivery(settings: Settings, day: date) -> None:
         figures = escape(plain(shown))
         table.add_row(f"reporting.{delivered.view}", f"{delivered.rows:,}", figures)
     console.print(table)
+    for question, why in not_offered(settings).items():
+        console.print(f"Not offered: {question}, {why}.", highlight=False, soft_wrap=True)
 
 
 def print_flows(settings: Settings, day: date) -> None:

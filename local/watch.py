@@ -14,7 +14,7 @@ from local.display import Display, Ended, display_on
 from local.patience import Patience, require_services
 from local.progress import Progress, seconds_of, steps_of
 from local.task_results import count_rows, log_tail, summarise
-from perennial.airflow_api import AirflowError, Api, NoAnswerError, chain_of_dags
+from oncall.airflow_api import AirflowError, Api, NoAnswerError, chain_of_dags
 
 POLL_SECONDS = 2.0
 PAGE = 100  # the most that the API gives at once

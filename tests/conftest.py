@@ -1,23 +1,22 @@
-"""Fixtures that more than one folder of tests needs: homes with a real Postgres in them.
+"""Fixtures for more than one folder of tests: homes with a real Postgres.
 
-A test marked `whole` runs in `make test-faults` alone, whichever folder it is in. How it ended goes
-to the ledger: results.md names what failed or was skipped.
+A test marked `whole` runs in `make test-faults` only, whatever its folder. Its outcome goes to the
+ledger; results.md names tests that failed or were skipped.
 """
 
 from __future__ import annotations
 
 import shutil
-import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from local import postgres
+from local.home import free_ports
 from perennial.bootstrap import SUPERUSER
 from perennial.settings import Settings
 from tests.faults import ledger
@@ -43,7 +42,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    # called where the test ran and, with xdist, once more by who collects the reports
+    # called where the test ran and, with xdist, again in the process that collects reports
     if hasattr(report, "node") or (report.when != "call" and report.passed):
         return
     reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
@@ -71,23 +70,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.write_line(line)
 
 
-def free_ports(count: int) -> list[int]:
-    """TCP ports on loopback that nothing listens on just now, each another."""
-    with ExitStack() as held:
-        probes = [held.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
-
-
-def free_port() -> int:
-    """A TCP port on loopback that nothing listens on just now."""
-    return free_ports(1)[0]
-
-
 @pytest.fixture(scope="module")
 def start_home() -> Iterator[StartHome]:
-    """Start a fresh home of a source, its Postgres running; a file of tests removes its homes."""
+    """Start a fresh home of a source with Postgres; its homes are removed after each test file."""
     started: list[Settings] = []
 
     def start(source: str, **fields: object) -> Settings:
@@ -95,7 +80,7 @@ def start_home() -> Iterator[StartHome]:
         settings = Settings(
             home=folder,
             source=source,
-            **dict(zip(("pg_port", "airflow_port", "mlflow_port"), free_ports(3), strict=True)),
+            **free_ports(),
             **fields,
         )
         started.append(settings)
@@ -109,7 +94,7 @@ def start_home() -> Iterator[StartHome]:
 
 
 def _needs_not_outlive_the_machine(settings: Settings) -> None:
-    """Leave flushing to the system: a server that is killed loses nothing by it."""
+    """Turn off fsync: a killed server loses nothing without it."""
     with psycopg.connect(settings.dsn(SUPERUSER), autocommit=True) as connection:
         connection.execute("alter system set fsync = off")
         connection.execute("select pg_reload_conf()")
@@ -135,10 +120,7 @@ def canonical_home(start_home: StartHome) -> Settings:
 
 @pytest.fixture(scope="session")
 def online_retail_file() -> Path:
-    """The real shop's file.
-
-    Tests that use it are skipped, saying so, only where it is absent.
-    """
+    """The real shop's file; tests that use it are skipped where it is absent."""
     path = REAL_DATA / "online_retail_ii" / "online_retail_II.csv.gz"
     if not path.exists():
         pytest.skip(f"the real shop's file is not there: {path.name}")

@@ -1,6 +1,7 @@
 {#
-No build with another source, time zone or currency than the warehouse's: orders of both would be mixed, or another
-shop's files taken for all there is. perennial/dbt.py sets the home's own; a dbt by hand may have none, or another home's.
+Refuses a build with another source, time zone or currency than those of the warehouse: orders of
+two shops would be mixed, or replaced by another shop's. perennial/dbt.py sets those of the home; a
+dbt called by hand may have none, or those of another home.
 #}
 {% macro require_own_settings() %}
     {% if execute %}

@@ -1,4 +1,4 @@
-"""A BI reader in a process of its own that polls every view, and what it must have seen."""
+"""A BI reader in its own process that polls every view, and the check of what it saw."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ Answer = tuple[tuple[object, ...], ...]
 
 
 def queries() -> dict[str, sql.Composable]:
-    """What is asked of each view, each in one statement, as one look at a page is."""
+    """One statement per view or question, like one look at a page."""
     of_view = "select as_of_date, publication_id, count(*) from {} group by 1, 2 order by 1, 2"
-    found = {
+    statements = {
         view: sql.SQL(of_view).format(sql.Identifier("reporting", view))
         for view in [*HISTORIES, *TABLES, "model_health", "model_health_history"]
     }
-    # the tables of a question must be of one publication in one answer
+    # all tables of a question must show the same publication in one answer
     for question in contracts.questions():
         parts = [
             sql.SQL("select as_of_date, publication_id from {} group by 1, 2").format(
@@ -44,24 +44,24 @@ def queries() -> dict[str, sql.Composable]:
             for table in contracts.load(question).tables
             if not table.may_be_empty
         ]
-        found[f"together {question}"] = sql.SQL(
+        statements[f"together {question}"] = sql.SQL(
             "select as_of_date, count(distinct publication_id), count(*) from ({}) as parts"
             " group by 1 order by 1"
         ).format(sql.SQL(" union all ").join(parts))
-    found["customer_360"] = sql.SQL(
+    statements["customer_360"] = sql.SQL(
         "select as_of_date, count(*), count(*) filter (where churn_score_status is null"
         " or clv_score_status is null or survival_score_status is null or count_orders is null)"
         " from reporting.customer_360 group by 1"
     )
-    found["scores_freshness"] = sql.SQL(
+    statements["scores_freshness"] = sql.SQL(
         "select question, as_of_date, row_count from reporting.scores_freshness order by 1"
     )
-    return found
+    return statements
 
 
 @dataclass
 class Seen:
-    """What a reader saw: of each query the answers in order, repeated ones once."""
+    """A reader's answers by query, in order, without repeats."""
 
     answers: dict[str, list[Answer]] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
@@ -78,9 +78,9 @@ class Seen:
 
 @contextmanager
 def reading(settings: Settings, seconds: float = POLL_SECONDS) -> Iterator[Callable[[], Seen]]:
-    """Poll every view, each so often, until the block ends or the given function is called.
+    """Poll every view every `seconds` until the block ends or the yielded function is called.
 
-    The connection is opened again when Postgres goes away, as a BI tool does.
+    Like a BI tool, it reconnects when Postgres goes away.
     """
     spawn = multiprocessing.get_context("spawn")
     here, there = spawn.Pipe()
@@ -106,7 +106,7 @@ def reading(settings: Settings, seconds: float = POLL_SECONDS) -> Iterator[Calla
 
 
 def _read(settings: Settings, seconds: float, pipe: Connection) -> None:
-    seen, asked = Seen(), queries()
+    seen, statements = Seen(), queries()
     connection: psycopg.Connection | None = None
     pipe.send("begun")
     begun = time.monotonic()
@@ -115,12 +115,12 @@ def _read(settings: Settings, seconds: float, pipe: Connection) -> None:
         try:
             if connection is None or connection.closed:
                 connection = psycopg.connect(settings.dsn("bi_reader"), autocommit=True)
-            for name, query in asked.items():
+            for name, query in statements.items():
                 asked_at = time.monotonic()
                 try:
                     seen.keep(name, tuple(connection.execute(query).fetchall()))
                 except psycopg.errors.UndefinedTable:
-                    if name in seen.answers:  # else the first build did not come to it yet
+                    if name in seen.answers:  # absent before the first build created the view
                         raise
                 seen.polls += 1
                 seen.longest_seconds = max(seen.longest_seconds, time.monotonic() - asked_at)
@@ -136,14 +136,14 @@ def _read(settings: Settings, seconds: float, pipe: Connection) -> None:
 
 
 class Publications:
-    """Every publication that was ever in force in a home, as ops.publications had them."""
+    """Every publication that was ever in force in a home (ops.publications)."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.rows: dict[tuple[str, date, int], dict[str, int]] = {}
 
     def note(self) -> None:
-        """Remember those in force now; after each attempt, for the next may replace one."""
+        """Store the publications in force; call it after each attempt: the next may replace one."""
         with psycopg.connect(self._settings.dsn(SUPERUSER)) as connection:
             for question, day, number, row_counts in connection.execute(
                 "select question, as_of_date, publication_id, row_counts from ops.publications"
@@ -152,7 +152,7 @@ class Publications:
 
 
 def wrong_answers(seen: Seen, publications: Publications) -> list[str]:
-    """Answers that no publication accounts for, in words; errors are not among them."""
+    """Descriptions of answers that match no publication; without errors."""
     wrong = []
     for name, answers in seen.answers.items():
         problem = _judge_of(name, publications)

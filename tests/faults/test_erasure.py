@@ -1,4 +1,4 @@
-"""Erasing while people read, killed in the middle, and asked for and approved in a real Airflow."""
+"""Erasure while readers read, killed in the middle, and requested and approved in real Airflow."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import pytest
 from psycopg import sql
 
 from local import airflow
-from perennial.airflow_api import Api
+from oncall.airflow_api import Api
 from perennial.settings import REPOSITORY, Settings
 from perennial.warehouse import connect
 from privacy import erasure
@@ -44,7 +44,7 @@ EVERY_SECONDS = 0.02
 
 @contextmanager
 def reader(settings: Settings, views: list[str]) -> Iterator[dict[str, int]]:
-    """Somebody who reads the views over and over; an error of theirs is an error of the test's."""
+    """Read the views continuously in a thread; an error there fails the test."""
     seen = {"polls": 0}
     errors: list[BaseException] = []
     ended = threading.Event()
@@ -73,7 +73,7 @@ def reader(settings: Settings, views: list[str]) -> Iterator[dict[str, int]]:
 
 
 def misfits(told: Told) -> list[tuple]:
-    """Publications whose pointer does not tell what is in the tables."""
+    """Publications with counts or checksums that differ from the tables."""
     return told.ask(
         "with found as (select as_of_date, publication_id, count(*) as n from scores.churn"
         "  group by 1, 2 union all"
@@ -85,7 +85,7 @@ def misfits(told: Told) -> list[tuple]:
 
 
 def test_killed_in_the_middle_it_is_ended_by_asking_again(shop: Told) -> None:  # noqa: F811
-    """Each kill hits another customer's erasure, at a moment drawn at random."""
+    """Each kill hits a different customer's erasure, at a random moment."""
     random = draw("erasures killed")
     customers = told_customers(shop)
     random.shuffle(customers)
@@ -129,7 +129,7 @@ def told_customers(told: Told) -> list[str]:
 
 
 def erased(settings: Settings, customer: str) -> bool:
-    """Erase; False while the dbt of one that was killed goes on, and has the lock."""
+    """Erase; return False while a killed erasure's dbt still holds the lock."""
     try:
         erasure.erase(settings, customer, "me", REASON)
     except erasure.PrivacyError as error:
@@ -141,7 +141,7 @@ def erased(settings: Settings, customer: str) -> bool:
 
 @pytest.fixture(scope="module")
 def running(shop: Told) -> Iterator[Settings]:  # noqa: F811
-    """The shop's home with Airflow on it."""
+    """The shop's home with Airflow running."""
     succeed(shop.settings, "start", f"--files={shop.files}")
     yield shop.settings
     airflow.stop(shop.settings)
@@ -183,13 +183,13 @@ def test_asked_for_and_approved_in_airflow(shop: Told, running: Settings) -> Non
     answer(passed_by, "Approve")
     assert passed_by.ended() == "success"
 
-    asked = Request(running, customer_id=customer)
-    wait_for_question(running, asked.run_id)
-    assert "| marts.fct_orders |" in asked.api.get(asked.question)["body"]
-    assert len(metadata_with(running, customer)) > 1  # what there is to be forgotten
+    request = Request(running, customer_id=customer)
+    wait_for_question(running, request.run_id)
+    assert "| marts.fct_orders |" in request.api.get(request.question)["body"]
+    assert len(metadata_with(running, customer)) > 1  # there is something to erase
     with reader(running, ["reporting.churn", "reporting.churn_history"]) as seen:
-        answer(asked, "Approve")
-        assert asked.ended() == "success"
+        answer(request, "Approve")
+        assert request.ended() == "success"
     assert other in told_customers(shop)
     who = person(running, customer)
     proof = shop.ask(
@@ -215,7 +215,7 @@ def answer(request: Request, option: str) -> None:
 
 
 def metadata_with(settings: Settings, word: str) -> list[str]:
-    """Columns of Airflow's own database in which the word stands."""
+    """Columns of Airflow's own database that contain the word."""
     found = []
     with psycopg.connect(settings.dsn("airflow", "airflow")) as connection:
         tables = connection.execute(

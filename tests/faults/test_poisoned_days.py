@@ -1,4 +1,4 @@
-"""The gate of days: a shop's own days pass; a poisoned one is held, and the message says why."""
+"""The gate of days: a shop's own days pass; a poisoned day is held, and the message says why."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from expectations.days import gate_days
-from expectations.gate import GateFailed
+from expectations.results import GateFailed
 from ingest import batches
 from ingest.sample_shop import START, Shop, generate, write
 from perennial.settings import Settings
@@ -24,13 +24,13 @@ ITEMS = "order_item_id,order_id,product_id,quantity,unit_price_amount,line_type\
 
 
 class Teller:
-    """A shop that is landed, built and judged."""
+    """A shop that is landed, built and checked by the gate of days."""
 
     def __init__(self, settings: Settings, shop: Shop, folder: Path) -> None:
         self.settings, self.shop, self.folder = settings, shop, folder
 
     def land(self, as_of_date: date) -> int:
-        """Land what is new, and build it."""
+        """Land and build what is new."""
         landing = land_files(self.settings, as_of_date, self.folder)
         self.build(as_of_date)
         return landing["batch_id"]
@@ -56,19 +56,19 @@ class Teller:
 
 @pytest.fixture(scope="module")
 def teller(start_home: StartHome, tmp_path_factory: pytest.TempPathFactory) -> Teller:
-    """The shop's first days, landed at once, and judged: they are what later ones are like."""
+    """The shop's first days, landed at once and checked: they define what is usual."""
     shop = generate(seed=7, customers=5_000, days=FIRST_DAYS + MORE_DAYS + 1)
-    told = Teller(start_home("canonical"), shop, tmp_path_factory.mktemp("shop"))
-    write(shop, told.folder, POISONED)
-    told.land(POISONED)
-    # as of a date, later days are not looked at
-    first = told.judge(START + timedelta(days=FIRST_DAYS))
-    assert first == {"judged_days": 0, "judged": [], "rule_count": 18, "warnings": []}
-    return told
+    first = Teller(start_home("canonical"), shop, tmp_path_factory.mktemp("shop"))
+    write(shop, first.folder, POISONED)
+    first.land(POISONED)
+    # as of a date, the gate ignores later days
+    result = first.judge(START + timedelta(days=FIRST_DAYS))
+    assert result == {"judged_days": 0, "judged": [], "rule_count": 18, "warnings": []}
+    return first
 
 
 def test_a_second_try_of_the_first_judgement_judges_nothing(teller: Teller) -> None:
-    """The shop's newest order is four days old: they are its first days, too."""
+    """The shop's newest order is four days old, and these are its first days."""
     first_days, four_days_later = START + timedelta(days=FIRST_DAYS), POISONED + timedelta(days=4)
     teller.forget()
     for _ in range(2):
@@ -80,8 +80,8 @@ def test_a_second_try_of_the_first_judgement_judges_nothing(teller: Teller) -> N
 
 
 def test_the_shops_next_days_pass_and_are_remembered(teller: Teller) -> None:
-    judged = teller.judge(POISONED)
-    assert (judged["judged_days"], judged["warnings"]) == (MORE_DAYS, [])
+    result = teller.judge(POISONED)
+    assert (result["judged_days"], result["warnings"]) == (MORE_DAYS, [])
     known = teller.ask("select day_date, count_orders from ops.judged_days order by 1")
     assert known == teller.ask(
         "select ordered_date, count(*) from marts.fct_orders group by 1 order by 1"
@@ -90,7 +90,7 @@ def test_the_shops_next_days_pass_and_are_remembered(teller: Teller) -> None:
 
 
 def poisoned_day(times: int) -> tuple[str, str]:
-    """Orders of one day, so many times forty, each of one line of its own."""
+    """Orders of one day, `times` times forty, with one line each."""
     orders = "".join(f"x{n},,{POISONED}T10:00:00,GB,sale,\n" for n in range(40 * times))
     items = "".join(f"1,x{n},p{n % 97},1,{1 + n % 31}.00,product\n" for n in range(40 * times))
     return ORDERS + orders, ITEMS + items
@@ -108,19 +108,19 @@ def test_a_tenfold_day_is_held_until_a_person_says_so(teller: Teller) -> None:
 
     says = rf"batch {batch_id} is held: \w+days usually bring \d+ to \d+ orders .the last 8., "
     says += rf"{POISONED} has 400.*make accept BATCH={batch_id}.*make refuse BATCH={batch_id}"
-    for _ in range(2):  # a second try is stopped again
+    for _ in range(2):  # a retry is stopped again
         with pytest.raises(GateFailed, match=says):
             teller.judge(as_of_date)
         assert batches.status(teller.settings, batch_id) == "held"
 
-    teller.build(as_of_date)  # the next build takes it out
+    teller.build(as_of_date)  # the next build removes it
     assert teller.ask("select count(*), sum(product_amount) from marts.fct_orders") == before
     assert "held" not in str(teller.judge(as_of_date)["warnings"])
 
     batches.accept(teller.settings, batch_id, "accept by somebody")
     teller.build(as_of_date)
-    told = teller.judge(as_of_date)["warnings"]
-    assert any(f"{POISONED} has 400" in warning for warning in told)
+    first = teller.judge(as_of_date)["warnings"]
+    assert any(f"{POISONED} has 400" in warning for warning in first)
     assert teller.ask(f"select is_usual from ops.judged_days where day_date = '{POISONED}'") == [
         (False,)
     ]
@@ -162,7 +162,7 @@ from marts.{table} where ordered_date = '{day}'
 
 
 def plant(teller: Teller, price_times: str) -> None:
-    """The last day again under new ids on the day after it, with other prices."""
+    """Repeat the last day on the day after it, under new ids and with other prices."""
     day = POISONED - timedelta(days=1)
     with connect(teller.settings, "transformer") as connection:
         for table in ("fct_orders", "fct_order_items"):

@@ -1,4 +1,4 @@
-"""Under a real scheduler: tasks, the scheduler, and everything at once are killed."""
+"""Under a real scheduler: kills of tasks, of the scheduler, and of everything at once."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from pathlib import Path
 import psutil
 import pytest
 
+from benchmarks.steps import DAILY, Task
 from local import airflow, postgres
 from ml_tasks.models import registry
-from perennial.airflow_api import AirflowError, Api
+from oncall.airflow_api import AirflowError, Api
 from perennial.settings import REPOSITORY, Settings
 from tests.commands import wait_until
 from tests.conftest import StartHome
 from tests.faults import chain, ledger, readers, twins, work
-from tests.faults.chain import Task
 
 pytestmark = pytest.mark.whole  # minutes of Airflow; `make test` kills the same steps without it
 
@@ -32,7 +32,7 @@ AT_WORK_SECONDS = 900
 
 
 class Make:
-    """`make run` of a home, as a process that can be looked at while it works."""
+    """A home's `make run` as a process that the test can watch."""
 
     def __init__(self, settings: Settings, *arguments: str) -> None:
         names = ("home", "source", "files", "pg_port", "airflow_port", "mlflow_port")
@@ -64,7 +64,7 @@ def run(settings: Settings, *arguments: str) -> str:
 def homes(
     start_home: StartHome, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Settings, Settings]]:
-    """A home under Airflow, and a twin whose steps are called without it. Same files, same key."""
+    """A home under Airflow, and a twin with directly called steps; same files, same key."""
     files = tmp_path_factory.mktemp("shop") / "files"
     home, twin = (start_home("canonical", files=str(files)) for _ in range(2))
     twins.share_key(home, twin)
@@ -74,19 +74,19 @@ def homes(
 
 
 def bring_files(settings: Settings, day: object) -> Task:
-    """The shop's files as of a day, and the task of that day in the twin."""
+    """Write the shop's files as of a day; return that day's task in the twin."""
     chain.write_files(chain.shop(), Path(settings.files), day)
     return Task(settings, day, settings.files)
 
 
 def undisturbed(twin: Settings, day: object) -> None:
     task = bring_files(twin, day)
-    for step in chain.DAILY:
+    for step in DAILY:
         work.run(step, task, twin.home / "logs" / "steps.log")
 
 
 def running_tasks(settings: Settings) -> list[dict]:
-    """Task instances at work now: name, try, and the number of their process."""
+    """Running task instances: name, try, and process id."""
     try:
         found = Api(settings).get("/dags/~/dagRuns/~/taskInstances", state="running", limit=100)
     except AirflowError:  # it starts, or was killed
@@ -114,7 +114,7 @@ def kill_once_each(settings: Settings, make: Make, numbers: random.Random) -> li
 
 
 def is_idle(settings: Settings) -> bool:
-    """Whether no run is under way; one that was disturbed goes on beside the one after it."""
+    """Whether no run is active; a disturbed run may go on beside the next one."""
     runs = Api(settings).get("/dags/~/dagRuns", state=["running", "queued"], limit=1)
     return not runs["total_entries"]
 
@@ -178,7 +178,7 @@ def test_a_killed_scheduler_is_told_and_make_run_goes_on(homes: tuple[Settings, 
 
 
 def kill_everything(settings: Settings, numbers: random.Random) -> int:
-    """As when the power goes: every process of a home, Postgres too, in any order."""
+    """Kill every process of a home, including Postgres, in any order, as in a power cut."""
     server = psutil.Process(int((postgres.data_folder(settings) / "postmaster.pid").read_text()
                                 .split()[0]))  # fmt: skip
     processes = [*airflow.processes_of(settings), server, *server.children(recursive=True)]

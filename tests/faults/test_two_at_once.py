@@ -1,16 +1,16 @@
-"""Two do the same at once: one wins, the other waits, and the rows are those of one alone."""
+"""Two equal steps at once: one wins, the other waits, and the rows are those of a single one."""
 
 from __future__ import annotations
 
 import pytest
 
+from benchmarks.steps import QUESTIONS, Task
 from ml_tasks.models import registry
 from perennial.bootstrap import ROLES
 from perennial.settings import Settings
 from perennial.warehouse import connect
 from tests.conftest import StartHome
 from tests.faults import chain, ledger, twins, work
-from tests.faults.chain import Task
 from tests.faults.homes import empty_home, start_apart
 from tests.faults.work import Work
 
@@ -21,9 +21,9 @@ ROUNDS = 5
 def test_three_first_starts_of_one_home_at_once_make_one_database() -> None:
     with empty_home() as settings:
         starts = [start_apart(settings) for _ in range(3)]
-        told = [start.communicate(timeout=180)[0] for start in starts]
-        assert [start.returncode for start in starts] == [0, 0, 0], told
-        for role in ROLES:  # the passwords in the home are those that the server knows
+        outputs = [start.communicate(timeout=180)[0] for start in starts]
+        assert [start.returncode for start in starts] == [0, 0, 0], outputs
+        for role in ROLES:  # the server accepts the passwords in the home
             if role not in ("airflow", "mlflow"):
                 connect(settings, role).close()
     ledger.record(
@@ -41,7 +41,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def built(settings: Settings, files: str) -> Task:
-    """The home with features of DAY, nothing trained."""
+    """The home with features of DAY and no trained model."""
     registry.initialise(settings)
     task = Task(settings, DAY, files)
     for step in ("land", "gate raw", "dbt", "close build", "gate features"):
@@ -50,7 +50,7 @@ def built(settings: Settings, files: str) -> Task:
 
 
 def at_once(step: str, *tasks: Task) -> None:
-    """The same step for each task at the same time; all must end well."""
+    """Run the step for each task at the same time; all must succeed."""
     logs = [task.settings.home / "logs" / f"{number}.log" for number, task in enumerate(tasks)]
     works = [Work(step, task, log) for task, log in zip(tasks, logs, strict=True)]
     for one in works:
@@ -63,21 +63,21 @@ def test_the_same_date_twice_at_once_is_the_date_once(start_home: StartHome, fil
     twins.share_key(*homes)
     alone, both = (built(home, files) for home in homes)
     at_once("land", both, both)  # known files: neither lands anything
-    for question in chain.QUESTIONS:
+    for question in QUESTIONS:
         for step in (f"train {question}", f"publish {question}"):
             work.run(step, alone, alone.settings.home / "logs" / "steps.log")
             for _ in range(ROUNDS):
                 at_once(step, both, both)
-    found = twins.differences(both.settings, alone.settings)
-    assert not found, "\n".join(found)
-    races = 2 * len(chain.QUESTIONS) * ROUNDS + 1
+    differences = twins.differences(both.settings, alone.settings)
+    assert not differences, "\n".join(differences)
+    races = 2 * len(QUESTIONS) * ROUNDS + 1
     ledger.record(
         "two at once",
         f"each question trained and scored twice at the same time, {ROUNDS} rounds",
         "the second waits for the first: one model, one publication in force, all rows those of "
         "a home where each ran once",
         races=races,
-        lost=len(found),
+        lost=len(differences),
     )
 
 
@@ -96,7 +96,7 @@ def test_files_landed_twice_at_once_land_once(start_home: StartHome, files: str)
     assert statuses == [("accepted",)]
     ledger.record(
         "two at once",
-        "the same files landed, and judged, by four tasks at the same time",
+        "the same files landed, and checked, by four tasks at the same time",
         "each file landed once and was accepted",
         races=2,
         lost=doubled[0],

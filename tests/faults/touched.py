@@ -38,7 +38,7 @@ TOUCHES = {
     "perennial/settings.py": ("secrets",),
     "perennial/text.py": ("injection",),
     "perennial/warehouse.py": ("injection",),
-    "perennial/watchdog/": ("watchdog",),
+    "oncall/watchdog/": ("watchdog",),
     "privacy/": ("erasure",),
 }
 

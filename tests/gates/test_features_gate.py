@@ -1,4 +1,4 @@
-"""The gate in front of the models: it passes a good shop and stops on each planted fault."""
+"""The gate in front of the models passes a good shop and stops at each planted fault."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from expectations import features
 from expectations.features import gate_features
-from expectations.gate import GateFailed
+from expectations.results import GateFailed
 from perennial import feature_models
 from perennial.settings import Settings
 from perennial.warehouse import connect
@@ -138,7 +138,7 @@ DAYS = "features.shop_days"
         (NEXT_ORDERS, "insert into {table} select * from {table} limit 1", "unique: "),
         (NEXT_ORDERS, "update {table} set is_ordered = null", "is_ordered"),
         (NEXT_ORDERS, "update {table} set duration_days = -1", "before as_of_date"),
-        # ordered on the knowledge date itself: nobody knows that yet
+        # ordered on the knowledge date itself: not known yet
         (NEXT_ORDERS, "update {table} set is_ordered = true", "before as_of_date"),
         (NEXT_ORDERS, "update {table} set duration_days = duration_days - 1", "watched until then"),
         # product weeks
@@ -174,7 +174,7 @@ def test_a_planted_fault_stops_the_run(gate_home, table, fault, rule):
     [
         (f"features.{model.name}", column)
         for model in feature_models.load()
-        # one that rules need, one that none is about
+        # one column that a rule needs, and one without a rule
         for column in (model.column_names[1], model.column_names[-1])
     ],
 )
@@ -214,7 +214,7 @@ def test_a_date_that_is_only_learnt_from_may_hold_a_sample(gate_home, monkeypatc
     run_as_transformer(
         gate_home, f"delete from {SNAPSHOTS} where customer_id = 'c3' and as_of_date < '{AS_OF}'"
     )
-    monkeypatch.setattr(features, "SAMPLE_DEVIATIONS", 0)  # 20 are known, 19 given
+    monkeypatch.setattr(features, "SAMPLE_DEVIATIONS", 0)  # 20 customers are known, 19 present
     for customers in (20, 20_000):  # no sample is needed
         small = gate_home.model_copy(update={"training_customers": customers})
         with pytest.raises(GateFailed, match="as many customers as ordered"):

@@ -1,4 +1,4 @@
-"""The gate itself: what stops, what is told, what is kept."""
+"""The gate itself: what stops, what warns, what is recorded."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import logging
 from collections.abc import Iterator
 from datetime import date
 
-import great_expectations.expectations as gxe
 import pytest
-from great_expectations.expectations.row_conditions import Column
 from psycopg import sql
 
-from expectations import gate
-from expectations.gate import Check, GateFailed, run_gate
+from expectations import validation
+from expectations.gate import Summary, run_gate
+from expectations.results import GateFailed
+from expectations.rules import Check, Equals, Rule, between, in_set, no_rows, not_null
 from perennial.settings import Settings
 from perennial.warehouse import connect
 
 AS_OF = date(2011, 9, 10)
-GOOD = gxe.ExpectColumnValuesToBeBetween(column="number", min_value=1, max_value=10)
+GOOD = between("number", 1, 10)
 
 
-def bad(severity: str) -> gxe.Expectation:
+def bad(severity: str) -> Rule:
     """A rule that 3 of the 10 rows break."""
-    return gxe.ExpectColumnValuesToBeBetween(column="number", min_value=4, severity=severity)
+    return between("number", least=4, severity=severity)
 
 
 @pytest.fixture(autouse=True)
@@ -39,17 +39,17 @@ def numbers(gate_home: Settings) -> Iterator[None]:
         connection.execute("drop table features.numbers")
 
 
-def check(*expectations: gxe.Expectation, where: str = "true", **fields: object) -> Check:
+def check(*rules: Rule, where: str = "true", **fields: object) -> Check:
     return Check(
         table="features.numbers",
         rows=sql.SQL("select * from features.numbers where {}").format(sql.SQL(where)),
         columns=["number", "email"],
-        expectations=expectations,
+        rules=rules,
         **fields,
     )
 
 
-def ask(settings: Settings, *checks: Check, run_id: str, role: str = "scorer") -> gate.Summary:
+def ask(settings: Settings, *checks: Check, run_id: str, role: str = "scorer") -> Summary:
     return run_gate(settings, role, "features", checks, as_of_date=AS_OF, run_id=run_id)
 
 
@@ -94,7 +94,7 @@ def test_an_info_is_only_recorded(gate_home, results):
 
 @pytest.mark.parametrize("severity", ["critical", "warning", "info"])
 def test_a_rule_that_can_not_be_evaluated_stops_whatever_its_severity(gate_home, results, severity):
-    rule = gxe.ExpectColumnValuesToBeUnique(column="no_such_column", severity=severity)
+    rule = Rule("ExpectColumnValuesToBeUnique", {"column": "no_such_column", "severity": severity})
     with pytest.raises(GateFailed, match=r"no_such_column.*could not be evaluated"):
         ask(gate_home, check(GOOD, rule), run_id=f"errored {severity}")
     assert (severity, "no_such_column", False) in results(
@@ -139,7 +139,7 @@ def test_one_failed_table_does_not_hide_the_others(gate_home, results):
 
 
 def test_rules_see_only_the_rows_that_they_are_about(gate_home, results):
-    rule = gxe.ExpectColumnValuesToNotBeNull(column="email", row_condition=Column("number") == 5)
+    rule = not_null("email", where=Equals("number", 5))
     ask(gate_home, check(bad("critical"), rule, where="number >= 4"), run_id="rows")
     assert [count for (count,) in results("rows", "element_count") if count] == [7, 1]
     assert "where number == 5" in results("rows", "expectation")[-1][0]
@@ -147,9 +147,9 @@ def test_rules_see_only_the_rows_that_they_are_about(gate_home, results):
 
 def test_no_personal_data_is_kept_or_told(gate_home, results, caplog):
     rules = (
-        gxe.ExpectColumnValuesToMatchRegex(column="email", regex="example.com$"),
-        gxe.ExpectColumnValuesToBeInSet(column="email", value_set=["x"]),
-        gxe.UnexpectedRowsExpectation(unexpected_rows_query="select email from {batch}"),
+        Rule("ExpectColumnValuesToMatchRegex", {"column": "email", "regex": "example.com$"}),
+        in_set("email", ["x"]),
+        no_rows("select email from {batch}"),
     )
     with pytest.raises(GateFailed) as failure:
         ask(gate_home, check(*rules), run_id="personal")
@@ -162,8 +162,8 @@ def test_the_password_is_in_no_error_and_no_log(gate_home, monkeypatch, caplog):
     caplog.set_level(logging.DEBUG)
     logging.getLogger("great_expectations").setLevel(logging.DEBUG)
     elsewhere = gate_home.model_copy(update={"pg_port": 1024})
-    monkeypatch.setattr(gate, "connect", lambda *_: connect(gate_home, "scorer"))
-    monkeypatch.setattr(gate._Connector, "__call__", lambda _: connect(elsewhere, "scorer"))
+    monkeypatch.setattr(validation, "connect", lambda *_: connect(gate_home, "scorer"))
+    monkeypatch.setattr(validation._Connector, "__call__", lambda _: connect(elsewhere, "scorer"))
     try:
         with pytest.raises(Exception, match="onnect") as failure:
             ask(gate_home, check(GOOD), run_id="unreachable")
@@ -180,7 +180,7 @@ def test_a_role_without_the_right_to_read_is_stopped(gate_home):
 
 
 def test_the_rows_are_not_read_into_memory(gate_home):
-    """GX runs the bare query to learn its column names; each row read would count one up."""
+    """GX runs the bare query for its column names; each row that is read increments a counter."""
     with connect(gate_home, "transformer") as connection:
         connection.execute("create sequence features.rows_read")
         connection.execute("grant usage, select on sequence features.rows_read to scorer")

@@ -1,4 +1,4 @@
-"""The gate behind landing: a good batch is accepted, a broken one is held."""
+"""The gate after landing: a good batch is accepted, a broken batch is held."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from datetime import date
 
 import pytest
 
-from expectations.gate import GateFailed
 from expectations.raw import gate_raw
+from expectations.results import GateFailed
 from ingest import batches
 from perennial.settings import Settings
 from perennial.warehouse import connect
@@ -143,16 +143,16 @@ def test_a_batch_much_smaller_than_usual_is_told(gate_home):
     assert "volume_ratio" in warning
 
 
-@pytest.mark.parametrize(("usual", "told"), [(5, []), (400, ["volume_ratio", "headers only"])])
-def test_a_day_without_orders_passes_once_the_shop_has_some(gate_home, usual, told):
+@pytest.mark.parametrize(("usual", "words"), [(5, []), (400, ["volume_ratio", "headers only"])])
+def test_a_day_without_orders_passes_once_the_shop_has_some(gate_home, usual, words):
     """StarRocks/starrocks#70225, microsoft/finops-toolkit#2042: a file with a header only."""
     for number in (11, 12, 13):
         land(gate_home, batch_id=number, file_id=number, rows=usual, status="accepted")
     land(gate_home, batch_id=14, file_id=14, rows=0)
     warnings = gate_raw(gate_home, 14, AS_OF, "no orders")["warnings"]
     assert batches.status(gate_home, 14) == "accepted"
-    assert len(warnings) == len(told)
-    assert all(word in warning for word, warning in zip(told, warnings, strict=True))
+    assert len(warnings) == len(words)
+    assert all(word in warning for word, warning in zip(words, warnings, strict=True))
 
 
 def test_unread_records_are_told_by_file_line_and_reason(gate_home):
@@ -162,8 +162,8 @@ def test_unread_records_are_told_by_file_line_and_reason(gate_home):
         "insert into ops.rejected_lines (file_id, line_number, reason, content) values"
         " (1, 7, 'not UTF-8', ''), (1, 5, 'not UTF-8', ''), (1, 2, '7 fields, expected 8', '')",
     )
-    _, told = gate_raw(gate_home, 1, AS_OF, "unread")["warnings"]
-    assert told == (
+    _, warning = gate_raw(gate_home, 1, AS_OF, "unread")["warnings"]
+    assert warning == (
         "Of 203 records of f1.csv, 3 can't be read: not UTF-8 (2, first on line 5); 7 fields, "
         "expected 8 (1, first on line 2): have the file written in UTF-8"
     )
@@ -171,8 +171,8 @@ def test_unread_records_are_told_by_file_line_and_reason(gate_home):
 
 def test_an_unreadable_value_is_told_with_its_file_and_line(gate_home):
     run_as_owner(gate_home, f"update {LINES} set price = '£6.95' where _line in (77, 9)")
-    _, told = gate_raw(gate_home, 1, AS_OF, "pounds")["warnings"]
-    assert told == (
+    _, warning = gate_raw(gate_home, 1, AS_OF, "pounds")["warnings"]
+    assert warning == (
         "Of 200 values of online_retail_invoice_lines.price, 2 (1.0%) are no number that staging "
         "reads; their forms: '£9.99' (2); the first is on line 9 of f1.csv: have numbers as "
         "1234.50 (1,234.50 is read, 1,234 may be two numbers) written"

@@ -1,4 +1,4 @@
-"""The gate behind scoring, for the contracts as they are: passes good rows, stops on each fault."""
+"""The gate after scoring, with the real contracts: it passes good rows and stops at each fault."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from expectations.gate import GateFailed
+from expectations.results import GateFailed
 from expectations.scores import gate_scores
 from perennial import contracts
 from perennial.settings import Settings
@@ -15,7 +15,7 @@ from perennial.warehouse import connect
 AS_OF = date(2011, 9, 10)
 PUBLICATION = 17
 
-# Customer c1 to c20 and product p1 to p3 are known on the date; c20 and p3 can't be scored.
+# Customers c1 to c20 and products p1 to p3 are known on the date; c20 and p3 cannot be scored.
 GOOD_SCORES = """
 drop table if exists features.customer_snapshots, features.product_weeks cascade;
 set local role transformer;

@@ -1,4 +1,4 @@
-"""A real scheduler takes the sample shop from files to reporting, twice, to the same rows."""
+"""A real scheduler runs the sample shop from files to reporting, twice, with the same rows."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ from ml_tasks.evaluation.contest import KEPT
 from ml_tasks.models import champions, recipe, registry
 from ml_tasks.models.champions import Champion
 from ml_tasks.trained_model import TrainedModel
+from oncall.airflow_api import Api
 from perennial import contracts
-from perennial.airflow_api import Api
 from perennial.settings import Settings
 from perennial.warehouse import connect
 from tests.commands import command, wait_for_question, wait_until
 from tests.conftest import StartHome
+from tests.planted_figures import report_of
 from tests.steps import rows, score_relations
 
 AS_OF = date(2024, 2, 10)
@@ -114,7 +115,7 @@ def test_the_same_date_again_in_two_shards_gives_the_same_rows(
         before = dict(connection.execute("select question, publication_id from ops.publications"))
     kept = {relation: rows(home, relation, AS_OF) for relation in score_relations()}
 
-    command(home, "down")  # the DAGs are read anew
+    command(home, "down")  # the next start parses the DAGs again
     two_shards = {"PERENNIAL_SHARDS": "2"}
     done = command(home, "run", "--as-of", str(AS_OF), "--again=yes", environment=two_shards)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-3000:]
@@ -134,19 +135,19 @@ def test_the_same_date_again_in_two_shards_gives_the_same_rows(
 
 
 def planted(home: Settings, day: date, recipe: str, *gains: float) -> TrainedModel:
-    """A stored model of a day long before the shop's, better than guessing by so much per cut."""
+    """A stored model of a day long before the shop's, better than guessing by `gains` per cut."""
     cuts = [
         {"cut_date": f"2019-0{month}-01", "model": model, "auc": 0.5 + own, "log_loss": 0.7 - own}
         for month, gain in enumerate(gains, start=1)
         for model, own in ((MODEL, gain), (RECENCY, 0.0))
     ]
     parameters = {"recipe": recipe, "model": {"clock": {}}, "usual": {}}
-    model = TrainedModel(MODEL, day, parameters, report={"cuts": cuts})
+    model = TrainedModel(MODEL, day, parameters, report=report_of(cuts))
     return registry.add(home, "churn", model, {registry.RECIPE: recipe})
 
 
 class Contest:
-    """A run of train_churn in which the figures of two planted models are close."""
+    """A run of train_churn with two planted models of close figures."""
 
     def __init__(self, home: Settings, day: date) -> None:
         self.champion = planted(home, day, "another", 0.10, 0.20)
@@ -168,7 +169,7 @@ class Contest:
         return {task["task_id"]: task["state"] for task in found}[task_id]
 
     def decided(self) -> Champion | None:
-        """What is recorded once the run is at its end."""
+        """The recorded decision, once the run has ended."""
         wait_until(lambda: self.state("record_answer") == "success")
         with connect(self.home, "transformer") as connection:
             return champions.decided(connection, "churn", self.day)
@@ -194,7 +195,7 @@ def test_a_person_decides_between_two_close_models(home: Settings, first_run: ob
 
 def test_nobody_answers_and_the_champion_stays(home: Settings, first_run: object) -> None:
     contest = Contest(home, A_MONTH_LATER)
-    with psycopg.connect(home.dsn("airflow", "airflow")) as connection:  # the days pass at once
+    with psycopg.connect(home.dsn("airflow", "airflow")) as connection:  # skip the days of waiting
         connection.execute(
             "update task_instance set trigger_timeout = now() - interval '1 second'"
             " where run_id = %s and task_id = 'approve'",
@@ -247,11 +248,11 @@ def test_airflow_tells_nothing_to_who_has_not_logged_in(home: Settings, first_ru
         not in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN)
     }
     assert len(routes) > 80
-    # whether it is well, what it is, and the way in
+    # health, version, and login
     assert told == OPEN_ROUTES
     for path in ("/ui/dags", "/ui/config", "/execution/connections/x", "/execution/variables/x"):
         assert httpx.get(base + path).status_code == httpx.codes.UNAUTHORIZED
-    # the pages that plugins add: Cosmos has one for dbt's docs, and no project to show in it
+    # the plugins' pages: Cosmos has one for dbt's docs, without a project here
     assert httpx.get(f"{base}/cosmos/").status_code == httpx.codes.NOT_FOUND
     for guess in ("", "admin", "password"):
         login = {"username": "admin", "password": guess}

@@ -1,4 +1,4 @@
-"""Alerts arrive once a cause: at a real SMTP server, at a real HTTP server, and in ops."""
+"""One alert per cause arrives at a real SMTP server, at a real HTTP server, and in ops."""
 
 import asyncio
 import json
@@ -12,23 +12,23 @@ import psycopg
 import pytest
 
 from command.app import main
-from dags.shared.alerts import alert, deadline_missed, run_failed, succeeded, tell_warnings
-from perennial.alerts import routes
+from dags.shared.alerts import alert, alert_warnings, deadline_missed, run_failed, succeeded
+from local.home import free_port
+from oncall.alerts import routes
 from perennial.bootstrap import bootstrap
 from perennial.settings import Settings, SettingsError
 from perennial.warehouse import connect
-from tests.conftest import free_port
 
 RUN_ID = "manual__2024-03-01T05:00:00+00:00"
 
 
 class GateFailed(RuntimeError):
-    __module__ = "expectations.gate"  # one of our own errors: its words are shown
+    __module__ = "expectations.results"  # one of our own errors: its text is shown
 
 
 @pytest.fixture
 def home(canonical_home, monkeypatch) -> Settings:
-    """A running home without an alert in it; the environment points at it, as in a task."""
+    """A running home without alerts; the environment points to it, as in a task."""
     monkeypatch.setenv("PERENNIAL_HOME", str(canonical_home.home))
     monkeypatch.setenv("PERENNIAL_SOURCE", canonical_home.source)
     monkeypatch.setenv("PERENNIAL_PG_PORT", str(canonical_home.pg_port))
@@ -57,7 +57,7 @@ def incidents(settings: Settings) -> list[tuple]:
 
 
 class Task:
-    """As far as a callback asks: its owner and what stands before and after it."""
+    """The attributes that a callback reads: owner, upstream and downstream tasks."""
 
     owner = "data-platform"
 
@@ -151,7 +151,7 @@ def test_a_cause_that_stays_is_told_again_after_the_set_time(home, webhook, monk
 
 
 def age(settings: Settings, hours: int) -> None:
-    """Let hours pass for what was told."""
+    """Date the incidents and alerts back by `hours`."""
     with connect(settings, "perennial") as connection:
         connection.execute(
             "update ops.incidents set last_told_at = last_told_at - make_interval(hours => %s)",
@@ -162,7 +162,7 @@ def age(settings: Settings, hours: int) -> None:
 def test_recovery_is_told_once_when_the_step_succeeds_for_the_date(home, webhook, monkeypatch):
     monkeypatch.setenv("PERENNIAL_ALERT_URLS", webhook.url)
     alert(failed())
-    succeeded(seen(day="2024-02-29"))  # an earlier date says nothing of this one
+    succeeded(seen(day="2024-02-29"))  # a success of an earlier date closes nothing
     succeeded(seen(dag_id="score_clv"))  # nor does another question
     assert len(webhook.posts) == 1
     succeeded(seen())
@@ -171,7 +171,7 @@ def test_recovery_is_told_once_when_the_step_succeeds_for_the_date(home, webhook
         ("Perennial recovered: score_churn.publish failed (data-platform)", "success")
     ]
     assert [row[3] for row in incidents(home)] == [False]
-    alert(failed())  # and if it comes back, that is news
+    alert(failed())  # a return of the cause is alerted again
     assert len(webhook.posts) == 3
 
 
@@ -181,7 +181,7 @@ def test_a_shared_cause_is_over_when_its_last_step_succeeds(home, webhook, monke
     alert(failed(GONE, dag_id="score_clv", task_id="train"))
     succeeded(seen())
     assert len(webhook.posts) == 1
-    succeeded(seen(dag_id="score_clv"))  # publish stands behind train
+    succeeded(seen(dag_id="score_clv"))  # publish runs after train
     assert [post["type"] for _, post in webhook.posts] == ["failure", "success"]
 
 
@@ -192,7 +192,7 @@ def test_shards_that_fail_are_one_cause_and_end_when_all_are_published(home, web
     assert [post["title"] for _, post in webhook.posts] == [
         "Perennial critical: score_churn.score failed for 2024-03-01 (data-platform)"
     ]
-    succeeded(seen(task_id="score", shard=3))  # says nothing of the second and the fifth
+    succeeded(seen(task_id="score", shard=3))  # does not close the second and the fifth
     assert len(webhook.posts) == 1
     succeeded(seen())
     assert [post["type"] for _, post in webhook.posts] == ["failure", "success"]
@@ -203,14 +203,14 @@ def test_warnings_are_told_one_by_one_and_end_when_the_gate_finds_them_no_more(
 ):
     monkeypatch.setenv("PERENNIAL_ALERT_URLS", webhook.url)
     few, drift = "raw.orders: 5 of 9 days", "ops.drift.country: 1 of 40 columns"
-    tell_warnings({"warnings": [few]}, seen())
-    tell_warnings({"warnings": [few]}, seen(day="2024-03-02"))
-    tell_warnings({"warnings": [few, drift]}, seen(day="2024-03-03"))
+    alert_warnings({"warnings": [few]}, seen())
+    alert_warnings({"warnings": [few]}, seen(day="2024-03-02"))
+    alert_warnings({"warnings": [few, drift]}, seen(day="2024-03-03"))
     succeeded(seen(day="2024-03-03"))  # the step succeeded, and warned
     assert [post["type"] for _, post in webhook.posts] == ["warning", "warning"]
     assert drift in webhook.posts[1][1]["message"]
-    assert "(1 more, told before and still open)" in webhook.posts[1][1]["message"]
-    tell_warnings({"warnings": []}, seen(day="2024-03-04"))
+    assert "(1 more, reported before and still open)" in webhook.posts[1][1]["message"]
+    alert_warnings({"warnings": []}, seen(day="2024-03-04"))
     assert webhook.posts[2][1]["title"] == (
         "Perennial recovered: score_churn.publish warns and 1 more (data-platform)"
     )
@@ -224,20 +224,20 @@ def test_a_gate_that_judged_nothing_ends_no_warning(home, webhook, monkeypatch):
     monkeypatch.setenv("PERENNIAL_ALERT_URLS", webhook.url)
     gate = {"dag_id": "land", "task_id": "gate_raw"}
     orders = "raw.canonical__orders: 5 of 9 rows"
-    tell_warnings({"warnings": [orders], "judged": ["raw.canonical__orders"]}, seen(**gate))
-    tell_warnings({"warnings": [], "judged": []}, seen(**gate))  # nothing was landed
+    alert_warnings({"warnings": [orders], "judged": ["raw.canonical__orders"]}, seen(**gate))
+    alert_warnings({"warnings": [], "judged": []}, seen(**gate))  # nothing was landed
     succeeded(seen(**gate))
-    tell_warnings({"warnings": [], "judged": ["raw.canonical__customers"]}, seen(**gate))
+    alert_warnings({"warnings": [], "judged": ["raw.canonical__customers"]}, seen(**gate))
     assert opened_titles(home) == ["land.gate_raw warns"]
     assert len(webhook.posts) == 1
-    tell_warnings({"warnings": [], "judged": ["raw.canonical__orders"]}, seen(**gate))
+    alert_warnings({"warnings": [], "judged": ["raw.canonical__orders"]}, seen(**gate))
     assert opened_titles(home) == []
     assert [post["type"] for _, post in webhook.posts] == ["warning", "success"]
 
 
 @pytest.fixture
 def held(home) -> Iterator[psycopg.Connection]:
-    """A connection that holds batch 7, which is gone at the end."""
+    """A connection; batch 7 is held, and deleted at the end."""
     with psycopg.connect(home.dsn("loader"), autocommit=True) as connection:
         connection.execute(
             "insert into ops.landed_files (batch_id, source, table_name, file_name, content_sha256,"
@@ -256,7 +256,7 @@ def test_a_held_batch_is_over_when_a_person_decides_and_not_before(
     monkeypatch.setenv("PERENNIAL_ALERT_URLS", webhook.url)
     gate = {"dag_id": "land", "task_id": "gate_raw"}
     alert(failed(GateFailed("batch 7 is held: raw.canonical__orders: 5 of 9 rows"), **gate))
-    succeeded(seen(day="2024-03-02", **gate))  # another batch came through
+    succeeded(seen(day="2024-03-02", **gate))  # another batch passed
     assert opened_titles(home) == ["land.gate_raw failed"]
     main([verb, "7"])
     assert opened_titles(home) == []
@@ -282,7 +282,7 @@ def test_no_connection_left_is_named_with_who_has_them(home, webhook, monkeypatc
 def test_a_run_tells_what_none_of_its_tasks_could(home, webhook, monkeypatch):
     monkeypatch.setenv("PERENNIAL_ALERT_URLS", webhook.url)
     alert(failed())
-    run_failed(seen())  # its task told it
+    run_failed(seen())  # its task has sent the alert
     assert len(webhook.posts) == 1
     run_failed(seen(dag_id="score_clv") | {"reason": "task_failure"})  # the process was killed
     title = "Perennial critical: score_clv.publish failed for 2024-03-01 (data-platform)"
@@ -336,7 +336,7 @@ def test_routes_by_severity_and_owner(home, webhook, monkeypatch, tmp_path):
     monkeypatch.setenv("PERENNIAL_ALERT_URLS", to("everybody"))
     alert(failed())
     alert(failed(GateFailed("reporting.clv has no rows"), dag_id="report"))
-    tell_warnings({"warnings": ["raw.orders: 5 of 9 days"]}, seen())
+    alert_warnings({"warnings": ["raw.orders: 5 of 9 days"]}, seen())
     assert [path for path, _ in webhook.posts] == ["/pager", "/analysts", "/everybody"]
     succeeded(seen(dag_id="report"))
     assert webhook.posts[-1][0] == "/analysts"
@@ -387,7 +387,7 @@ def test_receiver_that_refuses_is_logged_and_the_others_are_told(
 ):
     monkeypatch.setenv("PERENNIAL_ALERT_URLS", f"{mailbox.url} {webhook.url}")
     mailbox.is_full = True
-    with caplog.at_level(logging.ERROR, logger="perennial.alerts"):
+    with caplog.at_level(logging.ERROR, logger="oncall.alerts"):
         alert(failed())
     assert "NOT delivered to all: number 1 (mailto) did not" in caplog.text
     assert len(webhook.posts) == 1
@@ -402,14 +402,14 @@ def test_webhook_that_answers_an_error_is_logged_without_its_secret(
     monkeypatch.setenv("PERENNIAL_ALERT_URLS", secret_url)
     with caplog.at_level(logging.INFO):
         alert(failed())
-    assert "number 1 (json) did not take it" in caplog.text
+    assert "number 1 (json) did not accept it" in caplog.text
     assert "s3cret" not in caplog.text
     assert recorded(home) == [(*ROW, False)]
 
 
 def test_url_that_is_none_is_logged(home, monkeypatch, caplog):
     monkeypatch.setenv("PERENNIAL_ALERT_URLS", "ops@example.org")
-    with caplog.at_level(logging.ERROR, logger="perennial.alerts"):
+    with caplog.at_level(logging.ERROR, logger="oncall.alerts"):
         alert(failed())
     assert "number 1 (no URL) is not understood by Apprise" in caplog.text
     assert recorded(home) == [(*ROW, False)]
@@ -435,7 +435,7 @@ def test_alert_is_sent_once_though_the_warehouse_is_down(home, webhook, monkeypa
     [(_, post)] = webhook.posts
     assert "Last good: not known: the warehouse does not answer" in post["message"]
     assert incidents(home) == []
-    alert(failed(GONE, dag_id="score_demand"))  # it answers again, and keeps what the home kept
+    alert(failed(GONE, dag_id="score_demand"))  # it answers again, and takes over the home's list
     assert len(webhook.posts) == 1
     assert [row[1] for row in incidents(home)] == [3]
     for question in ("churn", "clv", "demand"):

@@ -14,12 +14,13 @@ import pytest
 
 from local import postgres
 from local.backup import BackupError, backup
+from local.home import free_port
 from local.restore import restore
 from ml_tasks.models import registry
 from ml_tasks.trained_model import TrainedModel
 from perennial.settings import Settings, SettingsError
 from perennial.warehouse import connect
-from tests.conftest import StartHome, free_port
+from tests.conftest import StartHome
 
 DAY = date(2024, 1, 1)
 MODEL = TrainedModel("coin", DAY, {"seed": 7}, artefacts={"weights.json": b"[1]"})
@@ -35,7 +36,7 @@ def home(start_home: StartHome) -> Settings:
 
 @pytest.fixture(scope="module")
 def taken(home: Settings, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
-    """A backup taken while rows are written without a pause, and how many were there before."""
+    """A backup taken during continuous writes, and the number of rows before it."""
     stop = threading.Event()
     writer = threading.Thread(target=write_rows, args=(home, stop))
     writer.start()
@@ -59,7 +60,7 @@ def elsewhere(tmp_path: Path) -> Iterator[Settings]:
 
 
 def write_rows(settings: Settings, stop: threading.Event) -> None:
-    """Numbers one after the other, each a transaction."""
+    """Insert consecutive numbers, one per transaction, until stopped."""
     with connect(settings, "loader", autocommit=True) as connection:
         while not stop.is_set():
             connection.execute(
@@ -90,7 +91,7 @@ def test_a_restored_home_has_all_of_it_at_another_place(
     for role in ("bi_reader", "scorer", "airflow_fernet"):
         assert elsewhere.password(role) == home.password(role)
 
-    shutil.move(home.home / "mlflow", home.home / "mlflow.away")  # its models are its own
+    shutil.move(home.home / "mlflow", home.home / "mlflow.away")  # the restored home has copies
     try:
         assert registry.find(elsewhere, "churn", DAY, MODEL.model_version) == MODEL
         later = TrainedModel("coin", date(2024, 2, 1), {"seed": 8})

@@ -1,4 +1,4 @@
-"""`make check-source`: what it says of a shop's files, and that nothing of it stays."""
+"""`make check-source`: its figures of a shop's files, and that it leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from local import check_source as module
-from local import postgres
+from local import postgres, server_folder
 from local.check_source import PREFIX, check_source
 from perennial.settings import REPOSITORY, Settings
 
@@ -24,13 +24,13 @@ BASE = Path(__file__).parent.parent / "cases" / "00-base"
 
 @pytest.fixture
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of temporary files of our own, so that what is left can be seen."""
+    """A separate folder for temporary files, so that leftovers are visible."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     return tmp_path
 
 
 def data_folders(temporary: Path) -> set[Path]:
-    """Where the servers of checks have their files."""
+    """Data folders of the checks' servers."""
     return {postgres.data_folder(Settings(home=folder)) for folder in temporary.glob(f"{PREFIX}*")}
 
 
@@ -44,7 +44,7 @@ def at_work_on(folders: set[Path]) -> list[int]:
 
 
 def test_a_sound_shop_is_told_in_figures_and_nothing_is_kept(temporary: Path) -> None:
-    """The figures are those that the case's README states of its files."""
+    """The figures equal those in the case's README."""
     home, told, seen = temporary / "home", [], set()
 
     def tell(line: str) -> None:
@@ -169,7 +169,7 @@ def test_what_a_killed_check_left_is_deleted_by_the_next(temporary: Path) -> Non
     for folder in (left, at_work):
         folder.mkdir()
         (folder / "lock").touch()
-        postgres.make_data_folder(Settings(home=folder))
+        server_folder.make_data_folder(Settings(home=folder))
     outside = postgres.data_folder(Settings(home=left))
     with (at_work / "lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

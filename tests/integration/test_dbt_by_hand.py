@@ -1,4 +1,4 @@
-"""dbt as a person or an editor calls it in dbt_project/, with the environment of a fresh shell."""
+"""dbt called by a person or an editor in dbt_project/, with the environment of a new shell."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MODEL = "fct_orders"
 
 @pytest.fixture(scope="module")
 def home(start_home: StartHome) -> Settings:
-    """A shop whose days are not those that dbt would take by default."""
+    """A shop with other days than dbt's defaults would give."""
     settings = start_home("canonical", time_zone="America/Sao_Paulo", currency="BRL")
     land_files(settings, DAY, CASE)
     return settings
@@ -35,7 +35,7 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def in_a_shell(target: Path, script: str) -> subprocess.CompletedProcess[str]:
-    """Run it in dbt_project/ with nothing set but where dbt writes."""
+    """Run the script in dbt_project/ with only dbt's target folder set."""
     return subprocess.run(
         ["bash", "-euc", script],
         cwd=DBT_PROJECT,

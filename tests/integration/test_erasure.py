@@ -1,4 +1,4 @@
-"""A customer is erased: nothing of them is left, nobody else has changed, no build undoes it."""
+"""Erasing a customer leaves none of their data, changes no other customer, and is permanent."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ from psycopg.types.json import Json
 from ingest.batches import close_build
 from ingest.land import land
 from ingest.sample_shop import generate, write
-from ml_tasks.engine.publish import checksum_in_force, clean_superseded, publish
+from ml_tasks.engine.checksum import checksum_in_force
+from ml_tasks.engine.cleanup import clean_superseded
+from ml_tasks.engine.publish import publish
 from ml_tasks.models import registry
 from ml_tasks.trained_model import TrainedModel
 from perennial import contracts
@@ -38,9 +40,9 @@ MODELS = ("--select", "staging", "intermediate", "marts", "features", "reporting
 ADDRESS = "Marked.Person-7f3a@example.org"
 REASON = "asked for it by letter 17/4"
 CHURN = contracts.load("churn")
-OLD = TrainedModel("coin", date(2022, 12, 1), {"seed": 7})  # of before the shop's first order
+OLD = TrainedModel("coin", date(2022, 12, 1), {"seed": 7})  # before the shop's first order
 MODEL = TrainedModel("coin", date(2023, 6, 1), {"seed": 7})
-# What a build works on and remembers, and what counts customers without naming any.
+# Tables of a build's own state, and tables that count customers without naming any.
 MEMORY = {"stg_ops__landed_files", "int_changed_files", "int_touched_keys"}
 MEMORY |= {"stg_canonical__changed_keys", "shop_days", "int_snapshot_dates"}
 
@@ -92,7 +94,7 @@ def equal(found: dict[str, pd.DataFrame], expected: dict[str, pd.DataFrame]) -> 
 
 
 def publish_coin(settings: Settings, day: date, also: Sequence[str] = ()) -> str:
-    """Scores of everybody who was known on a date, and others: this is not about models."""
+    """Publish constant scores of the customers known on a date, and of `also`; no model needed."""
     with connect(settings, "scorer") as connection:
         known = read_frame(
             connection,
@@ -116,7 +118,7 @@ def publish_coin(settings: Settings, day: date, also: Sequence[str] = ()) -> str
 
 
 def write_files(folder: Path) -> str:
-    """The sample shop's files, with addresses, and one line of orders that can't be read."""
+    """Write the sample shop's files, with addresses and one unreadable line of orders."""
     made = generate(seed=5, customers=1_500, days=181)
     write(made, folder)
     before = made.orders[made.orders.ordered_at < str(EARLIER)]
@@ -158,10 +160,10 @@ def shop(start_home: StartHome, tmp_path_factory: pytest.TempPathFactory) -> Tol
 def test_nobody_is_found_before_anything_is_done(shop: Told) -> None:
     before = shop.tables("raw", "vault", "marts", "features", "scores", "ops")
     for given, told in {
-        "C9999999": "nobody has that key",
-        shop.customer.lower(): "nobody has that key",
+        "C9999999": "no customer has that key",
+        shop.customer.lower(): "no customer has that key",
         "": "CUSTOMER is empty",
-        "' or true --": "nobody has that key",
+        "' or true --": "no customer has that key",
     }.items():
         for ask in (
             lambda key: erasure.erase(shop.settings, key, "me", REASON),
@@ -236,14 +238,14 @@ def test_a_build_under_way_is_waited_for(shop: Told) -> None:
 
 @pytest.fixture(scope="module")
 def before(shop: Told) -> dict[str, pd.DataFrame]:
-    """All tables, as they were before the erasure."""
+    """All tables before the erasure."""
     clean_superseded(shop.settings)  # too young to go
     return shop.tables("raw", "marts", "features", "scores")
 
 
 @pytest.fixture(scope="module")
 def waiting(shop: Told) -> Iterator[psycopg.Connection]:
-    """Airflow's tables as far as they hold what a run was asked: one waits, one is of another."""
+    """Airflow's tables with parameters of two runs: one waits, one is about another customer."""
     mine, other = f" {shop.customer}", "C9999998"
     with psycopg.connect(shop.settings.dsn("airflow", "airflow"), autocommit=True) as connection:
         connection.execute("create table dag_run (dag_id varchar, state varchar, conf json)")
@@ -321,7 +323,7 @@ def test_the_proof_names_nobody(shop: Told, erased: dict[str, Any]) -> None:
 def test_a_run_that_waits_for_an_answer_forgets_whom_it_asked_about(
     shop: Told, erased: dict[str, Any], waiting: psycopg.Connection
 ) -> None:
-    """By `make erase`, too, which no run asked for."""
+    """Also when `make erase` erases the customer outside of any run."""
     keys = waiting.execute("select conf ->> 'customer_id' from dag_run order by 1").fetchall()
     logged = waiting.execute(
         "select extra::json #>> '{conf,customer_id}' from log where event <> 'cli' order by 1"
@@ -352,7 +354,7 @@ def test_nothing_is_found_by_looking_everywhere(shop: Told, erased: dict[str, An
     for path in shop.settings.home.rglob("*"):
         if path.is_file() and "postgres" not in path.parts:
             assert shop.customer.encode() not in path.read_bytes(), path
-    # a record that only looks alike is still there
+    # a similar record is still there
     assert shop.ask(
         "select count(*) from ops.rejected_lines where encode(content, 'escape') = %s",
         f"O2,X{shop.customer}",
@@ -363,7 +365,7 @@ def test_nothing_is_found_by_looking_everywhere(shop: Told, erased: dict[str, An
 
 def test_no_build_brings_them_back(shop: Told, erased: dict[str, Any]) -> None:
     after = shop.tables("marts")
-    # incremental, with dbt's own tests: the erasure itself has built from nothing
+    # incremental, with dbt's own tests: the erasure itself was a full build
     dbt(shop.settings, AS_OF, "build", *MODELS, "--exclude", "resource_type:unit_test")
     close_build(shop.settings)
     equal(shop.tables("marts"), after)

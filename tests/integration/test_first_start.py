@@ -1,4 +1,4 @@
-"""A first start: whoever starts it, wherever the clone and the home lie."""
+"""First starts by different users, with clone and home in different places."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ import psycopg
 import pytest
 
 from local import postgres, programs
+from local.home import free_port
 from perennial.settings import REPOSITORY, Settings
-from tests.conftest import StartHome, free_port
+from tests.conftest import StartHome
 
 IS_ROOT = os.geteuid() == 0
-ORDINARY = "nobody"  # somebody who is not root, if we are
+ORDINARY = "nobody"  # a user who is not root, if we are
 PRIVATE, OPEN = 0o700, 0o755
 needs_root = pytest.mark.skipif(not IS_ROOT, reason="only root's server runs as another user")
 USERS = [pytest.param(None, id="us"), pytest.param(ORDINARY, id="ordinary", marks=needs_root)]
 
 
 def python_of(user: str | None) -> str:
-    """A Python 3.11 that the user can run: ours may lie in a folder of our own."""
+    """A Python 3.11 that the user can run: ours may lie in a private folder."""
     reads = subprocess.run(["test", "-r", str(REPOSITORY / "Makefile")], user=user, cwd="/")
     if reads.returncode:
         pytest.skip(f"{user} may not enter this clone, so it can start nothing of it")
@@ -40,7 +41,7 @@ def python_of(user: str | None) -> str:
 
 @contextmanager
 def clone(mode: int, user: str | None, name: str = "clone") -> Iterator[Path]:
-    """A folder of somebody's with a wheel of its own in it, as a clone with its .venv is."""
+    """A folder of the user with its own wheel, like a clone with its .venv."""
     top = Path(tempfile.mkdtemp(prefix="perennial-test-"))
     folder = top / name
     try:
@@ -60,7 +61,7 @@ def clone(mode: int, user: str | None, name: str = "clone") -> Iterator[Path]:
 
 
 def run(verb: str, folder: Path, settings: Settings, user: str | None) -> tuple[int, str]:
-    """`perennial postgres` in that clone; its exit code and what it said."""
+    """Run `perennial postgres` in that clone; return exit code and output."""
     done = subprocess.run(
         [python_of(user), "-m", "command", "postgres", verb],
         cwd=REPOSITORY,
@@ -108,7 +109,7 @@ def test_a_home_starts_first_and_again(mode: int, user: str | None) -> None:
         finally:
             postgres.remove(settings)
         assert not copies.exists()
-        assert stat.S_IMODE(folder.parent.stat().st_mode) == mode  # nothing was opened up
+        assert stat.S_IMODE(folder.parent.stat().st_mode) == mode  # no folder was opened to others
 
 
 @needs_root
@@ -126,7 +127,9 @@ def test_a_copy_that_is_damaged_or_of_another_wheel_does_no_harm() -> None:
             os.truncate(library, 1_000)
             start_and_stop(folder, settings, None)
             assert library.stat().st_size == size
-            shutil.rmtree(whole / programs.PARTS[1])  # all that a copy of an earlier version lacked
+            shutil.rmtree(
+                whole / programs.PARTS[1]
+            )  # copies of an earlier version lacked this part
             start_and_stop(folder, settings, None)
             assert library.exists()
         finally:
@@ -164,7 +167,7 @@ def test_a_home_that_is_moved_or_opened_keeps_its_database() -> None:
             assert code == 1
             assert "is a copy of" in told
             postgres.remove(settings)
-            assert data.exists()  # it is the other home's
+            assert data.exists()  # it belongs to the other home
             data.rename(data.with_name("elsewhere"))
             code, told = run("start", folder, moved, None)
             assert code == 1

@@ -1,4 +1,4 @@
-"""Past scores against what happened, in a warehouse whose rows are planted by hand."""
+"""Past scores against what happened, in a warehouse with planted rows."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from ml_tasks.trained_model import TrainedModel
 from perennial import contracts
 from perennial.settings import Settings
 from perennial.warehouse import connect, read_frame
+from tests.planted_figures import report_of
 
 SCORED = date(2024, 3, 10)
 KNOWN = SCORED + timedelta(days=90)
@@ -36,7 +37,7 @@ create table intermediate.int_customer_days (
 
 @pytest.fixture(scope="module")
 def home(start_home: Callable[..., Settings]) -> Settings:
-    """A warehouse with the two tables that say what was known and what happened."""
+    """A warehouse with two tables: what was known, and what happened."""
     settings = start_home("canonical")
     with connect(settings, "perennial") as connection:
         connection.execute(TABLES)
@@ -46,7 +47,7 @@ def home(start_home: Callable[..., Settings]) -> Settings:
 
 @pytest.fixture(autouse=True)
 def planted(home: Settings) -> Iterator[None]:
-    """Customers whose number in the hundred is their chance of an order; it comes on day 90."""
+    """Each customer's number modulo 100 is the probability of an order, in percent, on day 90."""
     with connect(home, "perennial") as connection:
         connection.execute(
             "insert into features.customer_snapshots"
@@ -69,7 +70,7 @@ def planted(home: Settings) -> Iterator[None]:
 
 
 WORDS = "Tested on 3 past dates; combined of a 60%, b 40%."
-# Of ten customers in a row with the same chance in tenths, that many order.
+# Of ten consecutive customers with the same probability in tenths, so many order.
 ORDERED = "mod(customer_id::int / 10, 10) > mod(customer_id::int, 10)"
 
 
@@ -85,7 +86,8 @@ def chance(home: Settings) -> pd.Series:
 def churn_model(auc: float, training_date: date) -> TrainedModel:
     steps = {"2023-06-01": -0.01, "2023-09-01": 0.0, "2023-12-01": 0.01}
     cuts = [{"cut_date": day, "model": "trees", "auc": auc + step} for day, step in steps.items()]
-    return TrainedModel("trees", training_date, {"auc": auc}, report={"cuts": cuts, TRUST: WORDS})
+    report = report_of(cuts, **{TRUST: WORDS})
+    return TrainedModel("trees", training_date, {"auc": auc}, report=report)
 
 
 def publish_churn(
@@ -105,9 +107,9 @@ def publish_churn(
         }
     )
     contract = contracts.load("churn")
-    contract = replace(contract, tables=contract.tables[:1])  # why is not judged
+    contract = replace(contract, tables=contract.tables[:1])  # reasons are not compared
     for column in contract.table("churn").question_columns:
-        if column.name not in frame:  # further ones are not judged
+        if column.name not in frame:  # other columns are not compared
             frame[column.name] = None
     publish(home, [{"churn": frame}], contract, day, model, "test")
 
@@ -129,7 +131,7 @@ def test_a_planted_outcome_is_judged_on_the_day_it_is_known(home: Settings) -> N
     summary = look_back(home, KNOWN, "test")
     assert summary["warnings"] == []
     found = judged(home)
-    # of 600 customers 45 % ordered, as many as their chances say
+    # 45 % of 600 customers ordered, as predicted
     assert found["churn_rate", "all"]["value"] == pytest.approx(0.55, abs=0.002)
     assert found["mean_error", "all"]["value"] == pytest.approx(0, abs=0.002)
     p = np.arange(10) / 10

@@ -79,7 +79,7 @@ def test_the_date_to_score_is_the_day_after_and_never_after_tomorrow(canonical_h
 
 
 def test_an_order_of_tomorrow_is_as_new_as_may_be(canonical_home, tmp_path):
-    """Staging takes one of a zone in which it is tomorrow already; no date lies after tomorrow."""
+    """Staging accepts an order from a zone where it is already tomorrow, and none after that."""
     tomorrow = datetime.now(UTC).date() + timedelta(days=1)
     text = (CASES / "10-offset" / "orders.csv").read_text()
     (tmp_path / "orders.csv").write_text(text.replace("2024-05-31", str(tomorrow)))

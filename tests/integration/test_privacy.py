@@ -1,4 +1,4 @@
-"""Personal data on a real Postgres: hashed on its way in, kept in the vault for a time only."""
+"""Personal data on a real Postgres: hashed when it lands, kept in the vault for a limited time."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def rows(settings: Settings, query: str, role: str = "eraser") -> list[tuple]:
 
 
 def places_of(settings: Settings, text: str) -> list[str]:
-    """Tables of the whole cluster whose rows have the text in them, bytes read as Latin-1."""
+    """Tables of the whole cluster with rows that contain the text, bytes read as Latin-1."""
     found = []
     with connect(settings, "postgres", autocommit=True) as connection:
         databases = connection.execute("select datname from pg_database where datallowconn")
@@ -272,7 +272,7 @@ def test_a_number_is_erased_as_a_key_and_not_as_another_number(
     keys = ["13085.0", "13085", " 13085.0 ", "13086.0", "", "113085", "13085.5"]
     lines = [f"{n},17003,13085,17003,2011-01-01,2,{key},France" for n, key in enumerate(keys)]
     (tmp_path / "lines.csv").write_text("\n".join([header, *lines, "7,13085,too few"]))
-    land(shop, DAY, str(tmp_path), "test")  # held: staging does not know it, and it counts
+    land(shop, DAY, str(tmp_path), "test")  # held, so staging lacks it; it must count all the same
     assert keys_in_staging(shop) == [plain_customer_id(key) for key in keys]
     told = erase(shop, "13085.0", "me", "asked for it")
     assert told["counts"] == {
@@ -287,12 +287,12 @@ def test_a_number_is_erased_as_a_key_and_not_as_another_number(
     assert rows(shop, "select verified_at is not null from ops.erasures") == [(True,)]
     with pytest.raises(PrivacyError, match="was erased on"):
         erase(shop, "13085", "me", "asked for it")
-    with pytest.raises(PrivacyError, match="nobody has that key"):
+    with pytest.raises(PrivacyError, match="no customer has that key"):
         erase(shop, "17003", "me", "asked for it")
 
 
 def keys_in_staging(settings: Settings) -> list[str]:
-    """Customer keys of raw as the staging model writes them: its own SQL, on the raw table."""
+    """Customer keys of raw as the staging model writes them: its SQL applied to the raw table."""
     macros = [sources.DBT_PROJECT / "macros" / name for name in ("casts.sql", "online_retail.sql")]
     text = "".join(path.read_text() for path in macros)
     keys = jinja2.Template(text + "{{ online_retail_keys() }}").render()
@@ -303,8 +303,8 @@ def keys_in_staging(settings: Settings) -> list[str]:
 HOLDS_AND_DIES = """
 import os, pathlib, signal, subprocess, sys
 from perennial.settings import Settings
-from privacy.erasure import _alone
-with _alone(Settings(home=pathlib.Path(sys.argv[1]))) as lock:
+from privacy.erasure import _locked
+with _locked(Settings(home=pathlib.Path(sys.argv[1]))) as lock:
     print(subprocess.Popen(["sleep", "60"], pass_fds=[lock], stdout=2).pid, flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 """

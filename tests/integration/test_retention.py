@@ -1,4 +1,4 @@
-"""Old months of scores go whole, on a stated day; what is in force and what readers see stays."""
+"""Old months of scores are dropped whole, on a given day; what readers see stays."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.conftest import StartHome
 
 MONTHS = [date(2022 + month // 12, month % 12 + 1, 1) for month in range(30)]  # to June 2024
 KEPT = [day for day in MONTHS if day >= date(2023, 6, 1)]
-DAYS = [0, 100, 400]  # how long ago something was noted
+DAYS = [0, 100, 400]  # ages of the rows in ops
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def home(start_home: StartHome) -> Settings:
 
 @pytest.fixture(autouse=True)
 def _published(home: Settings) -> None:
-    """A customer's churn on the first of thirty months; value on one old day only."""
+    """Publish a customer's churn on the first of thirty months, and value on one old day."""
     with connect(home, "perennial") as owner:
         owner.execute("truncate scores.churn, scores.clv, ops.publications, ops.gate_results")
         for number, day in enumerate(MONTHS, start=1):

@@ -1,6 +1,6 @@
-"""Files as spreadsheets, databases and hand-made exports write them: read, or told with the line.
+"""Files of spreadsheets, databases and manual exports: read, or reported with the line.
 
-Forms after public reports; each is a sound file of a hundred invoice lines that is spoilt.
+Forms from public bug reports, each applied to a sound file of a hundred invoice lines.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from expectations.gate import GateFailed
 from expectations.raw import gate_raw
+from expectations.results import GateFailed
 from ingest.files import LandingError
 from ingest.land import land
 from perennial.settings import Settings
@@ -30,7 +30,7 @@ Spoil = Callable[[list[str]], list[str] | bytes]
 
 
 def some(share: float, change: Callable[[str], str]) -> Spoil:
-    """Change that share of the lines, from the third line of the file on; not the header."""
+    """Change a share of the lines, from the third line of the file on; never the header."""
     every = round(1 / share)
     return lambda lines: [
         change(line) if number and number % every == 1 % every + (every > 1) else line
@@ -54,7 +54,7 @@ def empty(online_retail_home: Settings) -> None:
 
 
 def through_the_door(settings: Settings, folder: Path, spoil: Spoil) -> list[str]:
-    """Warnings of the file, once it is in."""
+    """Land the file and run the raw gate; return the warnings."""
     content = spoil([HEADER, *LINES])
     if not isinstance(content, bytes):
         content = "\r\n".join(content).encode()
@@ -157,7 +157,7 @@ def test_headers_only_are_no_first_load(online_retail_home):
 
 
 def test_a_day_without_orders_is_built_for_like_any_other(start_home, tmp_path):
-    """Files with a header only, after a sound shop's: no order is lost, no gate stops the date."""
+    """Header-only files after a sound shop's: no order is lost, no gate stops the date."""
     home = start_home("canonical")
     land_files(home, date(2024, 12, 31), CASES / "00-base")
     build(home, date(2024, 12, 31))

@@ -12,21 +12,12 @@ from typing import Any
 import pytest
 
 from dags.shared.pools import HEAVY_POOL
+from dags.shared.tags import IMPACTS, STEPS
+from oncall.alerts.causes import owners
 from perennial import contracts
-from perennial.alerts.causes import owners
 from perennial.settings import REPOSITORY
 
 DAG_FILES = sorted((REPOSITORY / "dags").glob("[!_]*.py"))
-TAGS = {
-    "impact:tier-1",
-    "impact:tier-2",
-    "step:land",
-    "step:build",
-    "step:train",
-    "step:score",
-    "step:report",
-    "step:erase",
-}
 MAX_LINES = 120
 
 
@@ -82,11 +73,15 @@ def test_every_dag_says_what_to_do(bag: dict[str, Any]) -> None:
             assert heading in dag["doc"], f"{dag_id}: its docstring lacks {heading}"
 
 
-def test_tags_come_from_the_closed_vocabulary(bag: dict[str, Any]) -> None:
+def test_tags_come_from_the_closed_vocabulary_and_agree_with_the_page(bag: dict[str, Any]) -> None:
     for dag_id, dag in bag["dags"].items():
-        assert set(dag["tags"]) <= TAGS, f"{dag_id}: unknown tag"
-        kinds = sorted(tag.split(":")[0] for tag in dag["tags"])
-        assert kinds == ["impact", "step"], f"{dag_id}: one impact tag and one step tag"
+        impact, step = sorted(dag["tags"])
+        assert impact in IMPACTS, f"{dag_id}: {impact} is not in dags/shared/tags.py"
+        assert step in STEPS, f"{dag_id}: {step} is not in dags/shared/tags.py"
+        tier = impact.removeprefix("impact:").replace("-", " ")
+        assert f"**Impact** {tier}:" in dag["doc"], f"{dag_id}: its page says another impact"
+    used = {tag for dag in bag["dags"].values() for tag in dag["tags"]}
+    assert used == {*IMPACTS, *STEPS}, "a tag that no DAG has"
 
 
 def test_every_task_has_an_owner_an_alert_and_careful_retries(bag: dict[str, Any]) -> None:
@@ -165,7 +160,7 @@ def test_a_model_needs_no_worker_and_waits_for_few_layers(bag: dict[str, Any]) -
     assert 3 <= max(layers(name) for name in models) <= 6
     before = set(tasks["close_build"]["upstream"])
     ends = models - {up for name in models for up in tasks[name]["upstream"]}
-    assert ends <= before  # nothing goes on before the last model
+    assert ends <= before  # no later task starts before the last model
 
 
 # DAG files read the number of shards when they are imported.

@@ -1,4 +1,4 @@
-"""The shop's own settings have one reader: whoever asks elsewhere forgets what the home has."""
+"""The shop's own settings have one reader; other readers would miss what the home stores."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ PACKAGES = (
         "ingest",
         "local",
         "ml_tasks",
+        "oncall",
         "perennial",
         "plugins",
     ),
@@ -25,7 +26,7 @@ PACKAGES = (
 
 
 def attributes_read(text: str) -> set[str]:
-    """`settings.x`, `run.settings.x`, `_settings.x`, `sources.load(...).x`, `source.x`."""
+    """Attributes read by code: `settings.x`, `run.settings.x`, `_settings.x`, `source.x`."""
     found = set()
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Attribute) and node.attr in OWN:

@@ -1,4 +1,4 @@
-"""Whatever order files come, go and change in, the marts are those of a build from nothing."""
+"""In whatever order files come, go and change, the marts equal those of a full build."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.conftest import StartHome
 from tests.sql.shops import CANONICAL, ONLINE_RETAIL, Step, Teller
 from tests.steps import primary_keys
 
-# What a build works on and remembers, not what it makes.
+# Tables of a build's own state.
 MEMORY = {"stg_ops__landed_files", "int_changed_files", "int_touched_keys", "int_sent_files"}
 
 
@@ -50,7 +50,7 @@ def orders(shop: Teller) -> set[tuple[str, str, str]]:
 
 
 def first_touched_date(shop: Teller) -> str | None:
-    """First day whose scores the last build's files touch."""
+    """First day with scores that the last build's files affect."""
     with connect(shop.settings, "transformer") as connection:
         row = connection.execute(
             "select min(first_touched_date)::text from intermediate.int_changed_files"
@@ -60,13 +60,13 @@ def first_touched_date(shop: Teller) -> str | None:
 
 
 def changed_keys(shop: Teller) -> pd.DataFrame:
-    """The last build's list of keys in files that changed, in a total order."""
+    """The last build's keys of changed files, in a total order."""
     with connect(shop.settings, "transformer") as connection:
         query = "select * from intermediate.int_changed_keys order by 1, 2, 3, 4"
         return read_frame(connection, query)
 
 
-# Tables of rejects that each build empties and fills.
+# Tables of rejects that each build truncates and fills.
 FILLED_ANEW = {
     "online_retail": ["rows_rejected"],
     "canonical": ["orders_rejected", "order_items_rejected"],
@@ -74,7 +74,7 @@ FILLED_ANEW = {
 
 
 def never_vacuumed(shop: Teller) -> set[str]:
-    """Tables that autovacuum leaves alone, however much is inserted."""
+    """Tables that autovacuum skips, however much is inserted."""
     with connect(shop.settings, "transformer") as connection:
         found = connection.execute(
             "select relname from pg_class"
@@ -84,7 +84,7 @@ def never_vacuumed(shop: Teller) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "every",  # so many steps are built before the marts are compared
+    "every",  # number of steps between comparisons of the marts
     [pytest.param(4, id="fourth"), pytest.param(2, id="second", marks=pytest.mark.whole)],
 )
 @pytest.mark.parametrize(
@@ -151,8 +151,8 @@ def test_rows_of_other_rules_are_made_anew(start_home: StartHome, tmp_path: Path
     shop.build()
     right = relations(shop)
     as_whole_numbers(shop)
-    postgres.start(shop.settings)  # as every start does: it brings tables up to date
-    # units of the old rules, in a mart that nothing touches
+    postgres.start(shop.settings)  # a start upgrades the tables
+    # units of the old rules, in a mart that no file touches
     with connect(shop.settings, "transformer") as connection:
         connection.execute("drop view reporting.own_view")
         connection.execute("update marts.fct_order_items set units = 99")
@@ -174,7 +174,7 @@ def test_rows_of_other_rules_are_made_anew(start_home: StartHome, tmp_path: Path
 
 
 def as_whole_numbers(shop: Teller) -> None:
-    """Give units the types that they had in homes of an earlier version."""
+    """Give units the whole-number types of an earlier version's homes."""
     with connect(shop.settings, "transformer") as connection:
         connection.execute(
             "drop view intermediate.int_order_lines, staging.stg_canonical__order_items;"
@@ -188,6 +188,6 @@ def as_whole_numbers(shop: Teller) -> None:
             " select units from staging.stg_canonical__order_items;"
             "alter table marts.fct_order_items alter units type integer;"
             "alter table marts.fct_orders alter units type bigint;"
-            # a shop's own, on another column: it hinders nobody
+            # a shop's own view on another column must not block the upgrade
             "create view reporting.own_view as select product_id from marts.fct_order_items"
         )

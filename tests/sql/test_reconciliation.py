@@ -1,4 +1,4 @@
-"""All that is sent is in the marts or among the rejects: rows, orders and money, to the cent."""
+"""All that is sent is in the marts or rejected: rows, orders and money, to the cent."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from expectations.gate import GateFailed
 from expectations.reconciliation import Flow, as_table, kept_flows, reconcile, reconciliation
+from expectations.results import GateFailed
 from ingest.batches import accept, refuse
 from ingest.land import land
 from perennial.warehouse import connect
@@ -29,7 +29,7 @@ def land_spoilt(shop: Teller, name: str, sent: Sent) -> None:
 
 
 def sums(flows: list[Flow]) -> dict[str, tuple[int, int, Decimal]]:
-    """Rows, orders and money of each place, reasons together."""
+    """Rows, orders and money of each place, summed over reasons."""
     found: dict[str, tuple[int, int, Decimal]] = {}
     for flow in flows:
         rows, orders, amount = found.get(flow.place, (0, 0, Decimal(0)))
@@ -88,7 +88,7 @@ FIRST_CHARGE = "select min(charge_id) from marts.fct_charges"
 
 
 def lose(shop: Teller, raw: Flow) -> None:
-    """A line whose money changes, or that is dropped, is told with its figure."""
+    """Change a line's money, and drop a line: each error names the difference."""
     for change, says in {
         f"{CHANGE_ITEM.format('+ 7.25')} ({FIRST_ITEM})": r"0 rows, 0 orders and -7.25 of",
         f"{CHANGE_ITEM.format('- 7.25')} ({FIRST_ITEM})": "",

@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from local import watch
-from perennial.airflow_api import AirflowError, chain_of_dags
+from oncall.airflow_api import AirflowError, chain_of_dags
 
 DAY = date(2024, 3, 1)
 BEGAN = datetime.now(UTC)

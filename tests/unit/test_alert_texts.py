@@ -1,4 +1,4 @@
-"""What an alert says: the failure in words, and nothing of anybody's data."""
+"""Texts of alerts: the failure in words, without anybody's data."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import pytest
 from airflow.sdk.exceptions import AirflowException
 
 from dags.shared.alerts import Seen, failure, only_mirrors_dbt
-from perennial.alerts import killed
-from perennial.alerts.causes import Cause, Incident, owner_of, stale_views
-from perennial.alerts.messages import body_of, end_of, subject_of
-from perennial.alerts.words import (
+from oncall.alerts import killed
+from oncall.alerts.causes import Cause, Incident, owner_of, stale_views
+from oncall.alerts.messages import body_of, end_of, subject_of
+from oncall.alerts.words import (
     DISK_FULL,
     NO_CONNECTION,
     NO_MEMORY,
     WAREHOUSE_GONE,
     cause_of,
-    everywhere,
     fingerprint,
+    shared_cause,
     table_in,
 )
 from perennial.settings import Settings, SettingsError
@@ -31,7 +31,7 @@ MORNING = datetime(2024, 3, 1, 5, 3, tzinfo=UTC)
 
 
 class GateFailed(RuntimeError):
-    __module__ = "expectations.gate"  # one of our own errors: its words are shown
+    __module__ = "expectations.results"  # one of our own errors: its text is shown
 
 
 class CosmosDbtRunError(AirflowException):
@@ -63,7 +63,7 @@ class FakeContext:
 
 
 def incident(cause: Cause, **fields) -> Incident:
-    """As it is kept when it is first seen."""
+    """The incident as stored at its first occurrence."""
     given = {
         "incident_id": 1,
         "cause": cause.key,
@@ -126,7 +126,7 @@ def test_a_cause_that_stays_tells_since_when_and_how_often():
         "  open since 2024-03-01 05:03 UTC, seen 12 times, by score_churn.publish, "
         "score_clv.publish" in body.splitlines()
     )
-    assert "(2 more, told before and still open)" in body
+    assert "(2 more, reported before and still open)" in body
     assert "Last good: not known: the warehouse does not answer" in body
 
 
@@ -213,7 +213,7 @@ def raised_from(cause: BaseException) -> BaseException:
     ],
 )
 def test_what_every_step_stands_on_is_one_cause_wherever_it_shows(error, expected):
-    assert everywhere(error) == expected
+    assert shared_cause(error) == expected
     if expected:
         assert failed(error, task_id="train").key == failed(error, dag_id="land").key
         assert failed(error).entry == expected
@@ -250,7 +250,7 @@ def test_fingerprint_keeps_rules_and_drops_counts():
 
 
 def rejects(reason: str, n: int) -> str:
-    """What the gate of rejects says on the n-th day, with as much in it as there can be."""
+    """The longest possible message of the gate of rejects on the n-th day."""
     where = "; ".join(f"product {letter * 40} ({n}% of {n},000)" for letter in "abc")
     rows = ", ".join(f"A{n}{i}...ZZ (orders_2024-05-{n}_north.csv line {n})" for i in range(3))
     return (
@@ -329,7 +329,7 @@ def test_question_holds_up_its_own_views_and_those_that_join_all():
         stale
     )
     assert not {"reporting.churn", "reporting.demand", "reporting.clv"} & set(stale)
-    assert "reporting.scores_freshness" not in stale  # it tells that they are stale
+    assert "reporting.scores_freshness" not in stale  # this view reports stale views
 
 
 @pytest.mark.parametrize("dag_id", ["land", "build_warehouse"])
@@ -447,7 +447,7 @@ GIVEN_UP = (
         pytest.param(BY_SIGNAL, "", "most likely for want of memory", id="a kernel that is mute"),
         pytest.param(BY_SIGNAL.replace("KILL", "TERM"), "", "from outside (SIGTERM)", id="ended"),
         pytest.param(GIVEN_UP + BY_SIGNAL, "oom_kill 9", "API server", id="given up by Airflow"),
-        pytest.param('{"event": "training"}', "oom_kill 9", "whoever watched", id="all at once"),
+        pytest.param('{"event": "training"}', "oom_kill 9", "its supervisor", id="all at once"),
         pytest.param(None, "oom_kill 9", "try 3 never began", id="no log of this try"),
     ],
 )

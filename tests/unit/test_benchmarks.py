@@ -1,4 +1,4 @@
-"""The benchmark's judge by hand-computed figures; peers see nothing of the cut or later."""
+"""The benchmark's judge against figures computed by hand; peers see nothing from the cut on."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def days_of(*rows: tuple[str, str, int, float]) -> pd.DataFrame:
 
 @pytest.fixture
 def days() -> pd.DataFrame:
-    """Four known customers: two order again within 90 days; one is new; one only comes later."""
+    """Four known customers, of whom two order again within 90 days and one too late; one is new."""
     return days_of(
         ("a", "2024-02-01", 1, 10.0),
         ("b", "2024-02-02", 1, 20.0),
@@ -72,8 +72,8 @@ def test_churn_figures_by_hand(days: pd.DataFrame) -> None:
         }
     )
     figures = judge.churn(said, days, CUT).figures.loc["m"]
-    # d is unscored and counts at the base rate: of the one customer known 90 days before, d
-    # themself, none ordered, so 0. Events: a, b. Pairs won: a>c, a>d, b>d; lost: b<c.
+    # d is unscored and counts at the base rate, which is 0: the one customer known 90 days before
+    # (d) did not order. Events: a, b. Pairs won: a>c, a>d, b>d; lost: b<c.
     assert figures["unscored"] == 1
     assert figures["auc"] == pytest.approx(3 / 4)
     brier = (0.1**2 + 0.6**2 + 0.6**2 + 0) / 4
@@ -103,10 +103,10 @@ def test_clv_figures_by_hand(days: pd.DataFrame) -> None:
     assert figures["mae"] == pytest.approx(1 / 4)  # of the median
     assert figures["total_error"] == pytest.approx(10 / 5 - 1)  # of the mean
     assert figures["coverage"] == pytest.approx(2 / 3)  # b's 0 lies below .5; d has no band
-    # a alone spends, 5: below what it would be if buying
+    # only a spends: 5, which is below the band of spend if buying
     assert figures["coverage_if_buying"] == 0
     assert figures["spend_calibration"] == pytest.approx((0.1 + 0.4 + 0 + 0.1) / 4)
-    # a model is compared by the median where it has one; without a mean it has no Gini
+    # a model with a median is compared by it; without a mean it has no Gini
     assert told["mae_of"].to_dict() == {"m": "median", "mean": "mean", "band": "median"}
     assert told.loc["mean", "mae"] == pytest.approx((3 + 1 + 0 + 1) / 4)
     assert told.loc["band", "mae"] == pytest.approx(1 / 4)
@@ -202,7 +202,7 @@ def test_a_week_that_is_not_known_is_not_judged() -> None:
     assert left_out["coverage"] == 1
     # the only step between two known weeks is 1
     assert demand_weeks.judged(weeks, origin, known).mean_step == pytest.approx([1.0])
-    # whose eight weeks are all unknown is not judged at all
+    # a product with eight unknown weeks is not compared at all
     assert demand_weeks.judged(weeks, origin, known[:3]).product_ids.empty
 
 

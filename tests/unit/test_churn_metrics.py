@@ -1,4 +1,4 @@
-"""Metrics against other libraries, naive twins and closed forms."""
+"""Metrics against other libraries, naive implementations and closed forms."""
 
 import itertools
 
@@ -77,7 +77,7 @@ def test_gini_of_events_is_the_auc_stretched(rows):
 
 
 def test_calibration_error_is_the_shift_of_a_shifted_probability():
-    # a hundred rows at each of ten probabilities, of which exactly that share happened
+    # a hundred rows at each of ten probabilities, with exactly that share of events
     share = np.repeat(np.arange(10) / 10, 100)
     is_event = np.concatenate([np.arange(100) < 100 * s / 10 for s in range(10)])
     assert metrics.calibration_error(is_event, share) == pytest.approx(0.0)

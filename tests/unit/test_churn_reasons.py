@@ -1,4 +1,4 @@
-"""Reasons for churn are what a person would say: properties, and twenty customers by hand."""
+"""Reasons for churn agree with a person's: properties, and twenty customers by hand."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ def shop():
 
 @pytest.fixture(scope="module")
 def fitted(shop):
-    """Each model that may be published, and what is usual beside it."""
+    """Each model that may be published, and its usual customer."""
     labelled, now = shop.labelled_snapshots(TRAINING_DATE, 90), shop.snapshot(TRAINING_DATE)
     known = Known.of(labelled, now, shop.shop_days(TRAINING_DATE))
     models = {name: fit(known) for name, fit in BASELINES.items()}
-    models[MODEL] = chance.fit(known, chance.tell(known, 1), 1)[0]
+    models[MODEL] = chance.fit(known, chance.predict_past(known, 1), 1)[0]
     return {name: (model, reasons.usual_of(model, now)) for name, model in models.items()}
 
 
 def with_customers(shop: PlantedShop, days_ago: dict[str, list[int]]) -> pd.DataFrame:
-    """The shop's snapshot and the invented customers of it: their orders, days before the date."""
+    """The shop's snapshot with invented customers, given by their orders' days before the date."""
     orders = [
         {"customer_id": key, "amount": 20.0, "ordered_date": SCORED_DATE - pd.Timedelta(days=day)}
         for key, days in days_ago.items()
@@ -49,13 +49,13 @@ def with_customers(shop: PlantedShop, days_ago: dict[str, list[int]]) -> pd.Data
 
 
 def told(fitted, name: str, frame: pd.DataFrame, keys) -> dict[str, list[str]]:
-    """Codes of each customer, by rank."""
+    """Reason codes of each customer, by rank."""
     why = reasons.reasons(*fitted[name], frame)
     return {key: list(why.loc[why["customer_id"] == key, "reason_code"]) for key in keys}
 
 
-# A shop whose customers stay 300 days and order every 33; days before the date of each order, and
-# what a person would say: first, and then, or nothing about it.
+# Customers of this shop stay 300 days and order every 33. Each entry: the orders' days before the
+# date, and the reasons that a person would give, the first one first.
 TWENTY = {
     "weekly, for two years, last week": (range(5, 700, 7), ["orders_often", "recent_order"]),
     "weekly, and gone half a year": (range(180, 700, 7), ["long_silence", "orders_often"]),
@@ -93,7 +93,7 @@ def test_twenty_customers_have_the_reasons_that_a_person_would_give(shop, fitted
     }
     if name == MODEL:
         assert wrong == {}
-    # the baselines know less: what they tell must be among it, the first of it need not be told
+    # the baselines know less: their reasons must be among these, but need not include the first
     contradicted = {key: two for key, two in wrong.items() if not set(two[0]) <= set(two[1])}
     assert {k: v for k, v in contradicted.items() if v[0] != [words.AS_USUAL]} == {}
 
@@ -132,7 +132,7 @@ def test_more_and_more_recent_orders_never_read_as_raising_the_risk(shop, fitted
         assert "long_silence" not in after, key
         if len(days) + 1 > usual:
             assert not after, (key, after)
-        # who had fewer orders than usual may have fewer still, and was told so before
+        # a customer with fewer orders than usual may get even fewer, and had that reason before
         assert after <= {"one_order_only", "orders_rarely"}, (key, before, after)
 
 
@@ -162,14 +162,14 @@ def test_contributions_add_up_to_the_published_log_odds(shop, fitted, name):
     chance = np.clip(model.predict(frame), 1e-5, 1 - 1e-5)
     rest = np.log((1 - chance) / chance) - by_group.sum(axis=1).to_numpy()
     assert np.ptp(rest) < 1e-6
-    # that rest is the usual customer, who is nobody's own, and what most share
+    # the rest is the usual customer's part, and what most customers share
     shared = sum(value for key, value in usual.items() if key.startswith("shared_"))
     nobody = model.predict(profile.mixed(frame.head(1), usual, ()))
     assert rest[0] == pytest.approx(float(np.log((1 - nobody) / nobody)[0]) + shared)
 
 
 def test_whoever_is_as_usual_is_told_so():
-    """A model that knows orders only: of equal customers there is nothing to tell."""
+    """A model of orders only: equal customers have no reason."""
 
     class Flat:
         def predict(self, frame):
@@ -185,7 +185,7 @@ def test_whoever_is_as_usual_is_told_so():
 
 
 def test_what_three_in_four_share_is_told_to_nobody_for_it():
-    """All but some ordered once, long ago: that is no news of anybody who did."""
+    """Most customers ordered once, long ago, so that is no reason for any of them."""
 
     class SilenceAlone:
         def predict(self, frame):

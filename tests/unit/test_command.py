@@ -1,4 +1,4 @@
-"""The command: help at once, every name that `make` calls, completion, and its installation."""
+"""The command: fast help, every name that `make` calls, completion, and its installation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from command import app
 from perennial.settings import REPOSITORY
 
 HELP_CPU_SECONDS = 0.5
-# what takes long to import, and no help or completion needs
+# slow imports that help and completion do not need
 HEAVY = {"airflow", "pandas", "numpy", "psycopg", "pydantic", "local.run", "ml_tasks"}
 MEASURE = """
 import json, resource, sys

@@ -1,4 +1,4 @@
-"""Whatever the shop or a person wrote is shown as it stands: no link, no tag, no colour."""
+"""Texts of the shop or a person are shown literally: no link, no tag, no colour."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from ml_tasks.models.card import model_card
 from perennial.settings import Settings
 from perennial.text import markdown, plain, printable
 from tests.faults.bad_files import TEXTS
+from tests.planted_figures import report_of
 from tests.unit.test_model_card import MODEL
 
 NASTY = [
@@ -58,7 +59,7 @@ def test_so_is_any_other(text: str) -> None:
 @pytest.mark.parametrize("text", NASTY)
 def test_a_model_card_holds_no_markup_but_its_own(text: str) -> None:
     cuts = [{"cut_date": "2011-06-01", "model": text, "auc": 0.8}]
-    report = {"decision": text, "warnings": [f"auc of country: {text}"], "cuts": cuts}
+    report = report_of(cuts, decision=text, warnings=[f"auc of country: {text}"])
     model = replace(MODEL, report=report, parameters={"largest country": text})
     page = PAGE.render(model_card("churn", model, {"reason": text}))
     ours = PAGE.render(model_card("churn", MODEL, {"reason": "x"}))

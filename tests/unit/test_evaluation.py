@@ -1,4 +1,4 @@
-"""Weights, levels and origins: against closed forms, planted models and hand-made dates."""
+"""Weights, levels and origins: against closed forms, planted models and dates by hand."""
 
 import numpy as np
 import pandas as pd
@@ -11,11 +11,11 @@ PRIOR = np.full(2, 0.5)
 
 
 def planted(count_dates: int, rows: int, seed: int = 1):
-    """Two models' log odds, the first the truth, the second noise, and what happened."""
+    """Two models' log odds (the first is true, the second noise), and the outcomes."""
     random = np.random.default_rng(seed)
     date = np.repeat(np.arange(count_dates), rows)
     truth, noise = random.normal(0, 1.5, (2, count_dates * rows))
-    level = random.normal(0, 1.0, count_dates)[date]  # a season that neither knows
+    level = random.normal(0, 1.0, count_dates)[date]  # a season that neither model knows
     happened = (random.random(len(date)) < 1 / (1 + np.exp(-truth - level))).astype(float)
     return np.column_stack([truth, noise]), happened, date
 
@@ -25,7 +25,7 @@ def test_the_model_that_is_right_gets_the_weight_as_dates_add_up():
     right, wrong = np.array(found).T
     assert right.tolist() == sorted(right)
     assert wrong[0] > 0.1 > wrong[1:].max()
-    # the truth counts once, noise not at all, whatever the levels of the dates
+    # the true model has weight 1, noise 0, whatever the levels of the dates
     assert found[-1] == pytest.approx([1.0, 0.0], abs=0.05)
 
 
@@ -74,7 +74,7 @@ def test_what_is_missed_each_time_is_corrected_and_what_comes_and_goes_is_not():
     assert found.correction[0] == pytest.approx(-2.0, abs=0.05)
     assert found.correction[1] == pytest.approx(0.0, abs=0.01)
     assert found.weight.sum() == pytest.approx(1)
-    assert found.weight[0] > found.weight[1]  # once it is put right it misses nothing
+    assert found.weight[0] > found.weight[1]  # after the correction it misses nothing
 
 
 def test_one_date_corrects_only_what_no_surprise_explains():
@@ -115,7 +115,7 @@ def test_origins_lie_three_dates_apart_and_end_with_the_newest(count, first_date
     found = origins_of(pd.DataFrame({"as_of_date": dates}), pd.Timestamp("2024-01-15"))
     assert [str(origin.date.date()) for origin in found] == first_dates
     if found:
-        assert found[-1].asked[-1] == dates[-1]
-        asked = [day for origin in found for day in origin.asked]
+        assert found[-1].predicted_dates[-1] == dates[-1]
+        asked = [day for origin in found for day in origin.predicted_dates]
         assert asked == sorted(set(asked))
         assert asked[0] >= pd.Timestamp("2024-01-15") + pd.Timedelta(days=60)

@@ -1,4 +1,4 @@
-"""results.md adds up what the ledger holds."""
+"""results.md adds up the ledger's lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the gate checks of a feature model follows from its properties, and from nothing else."""
+"""The gate's checks of a feature model follow from its properties only."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from expectations.features import ACROSS, column_rules
+from expectations.rules import between, not_null, unique
 from perennial import feature_models
 from perennial.feature_models import FEATURES, FeatureModelError
 
@@ -32,13 +33,11 @@ def test_a_new_model_is_checked_by_its_properties_alone(tmp_path):
     (model,) = feature_models.load(written(tmp_path))
     assert (model.name, model.key) == ("gaps", ("as_of_date", "customer_id"))
     assert model.gated_on == ("scored_date",)
-    unique, required, between = column_rules(model)
-    assert unique.description == "unique: as_of_date, customer_id"
-    assert (required.expectation_type, required.column) == (
-        "expect_column_values_to_not_be_null",
-        "customer_id",
-    )
-    assert (between.column, between.min_value, between.max_value) == ("gap_days", 1, 400)
+    assert column_rules(model) == [
+        unique("as_of_date", "customer_id"),
+        not_null("customer_id"),
+        between("gap_days", 1, 400),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The local runner: dates, homes, ports, and what it tells while it runs."""
+"""The local runner: dates, homes, ports, and its output while it runs."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from local.patience import Patience
 from local.run import check_files, date_range, parse_dates, with_files
 from local.task_results import log_tail, summarise
 from local.watch import Watch
-from perennial import airflow_api
+from oncall import airflow_api
+from oncall.airflow_api import AirflowError, NoAnswerError, ThereAlreadyError
 from perennial import shop as own_settings
-from perennial.airflow_api import AirflowError, NoAnswerError, ThereAlreadyError
 from perennial.settings import Settings, SettingsError, shop_of
 
 
@@ -104,7 +104,7 @@ def test_what_is_stated_at_the_first_start_is_no_default(tmp_path: Path) -> None
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
-    """What `run` prints where nothing is really started."""
+    """Output of `run` with nothing started."""
     from ml_tasks.models import registry
 
     for module, name in (
@@ -203,7 +203,7 @@ def test_the_end_of_a_log_has_the_error_and_no_frames() -> None:
     assert log_tail(events) == ["landing", "failed", "LandingError: no file"]
 
 
-# Passwords and doors ------------------------------------------------------------------------------
+# Passwords and ports ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("content", ["", "\n", "admin\n", "password", "fifteen letters"])
@@ -329,7 +329,7 @@ def test_following_ends_when_a_process_that_runs_need_has_gone() -> None:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Seconds on a clock that sleeping moves."""
+    """A fake clock in seconds that sleeping advances."""
     now = [1_000.0]
     monkeypatch.setattr(patience.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(patience.time, "sleep", lambda seconds: now.append(now.pop() + seconds))
@@ -347,7 +347,7 @@ def test_a_silent_api_is_borne_as_long_as_its_processes_live(clock: list[float])
     bearer = Patience(lambda: {"api-server": True}, Console(file=told, width=1_000))
     assert bearer.until_answered(answers_after_an_hour) == "here"
     lines = told.getvalue().splitlines()
-    assert 55 <= len(lines) <= 60  # one a minute
+    assert 55 <= len(lines) <= 60  # one per minute
     assert "has not answered for 60 s" in lines[0]
     assert all(word in lines[0] for word in ("runs go on", "make status", "make ui"))
 

@@ -1,4 +1,4 @@
-"""Personal values: hashed before they land, and found where nobody tagged them."""
+"""Personal values: hashed before they land, and detected in untagged columns."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def screen(table: sources.SourceTable, columns: list[str], *erased: str) -> Scre
 
 
 def values(data: bytes, n_columns: int) -> list[tuple[bytes, ...]]:
-    """Fields behind the trace, as COPY gets them."""
+    """Fields after the trace columns, as COPY gets them."""
     starts, ends = field_bounds(data, b",", n_columns + len(Trace.columns))
     return [
         tuple(data[s:e] for s, e in zip(*pair, strict=True))[len(Trace.columns) :]

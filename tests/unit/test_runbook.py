@@ -1,4 +1,4 @@
-"""Whoever gets an alert finds its step in the runbook."""
+"""The runbook has an entry for every step and cause of alerts."""
 
 import ast
 import re
@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from dags.shared.alerts import LATE, step_of
-from perennial.alerts import words
-from perennial.alerts.causes import RUNBOOK
-from perennial.alerts.messages import anchor
-from perennial.watchdog import findings
+from oncall.alerts import words
+from oncall.alerts.causes import RUNBOOK
+from oncall.alerts.messages import anchor
+from oncall.watchdog import findings
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -1,6 +1,6 @@
-"""The sample shop: always the same, point in time, and with the planted truth inside.
+"""The sample shop: always the same, point in time, and with its planted truth.
 
-The expected numbers are what ingest/sample_shop/README.md promises, or closed forms of it.
+The expected numbers come from ingest/sample_shop/README.md, or are closed forms of it.
 """
 
 import subprocess
@@ -34,7 +34,7 @@ def shop():
 
 @pytest.fixture(scope="module")
 def sold(shop):
-    """Order lines with their order's columns."""
+    """Order lines joined with their order's columns."""
     return shop.order_items.merge(shop.orders, on="order_id")
 
 
@@ -224,7 +224,7 @@ def test_customers_buy_at_their_own_rate_while_they_are_there(shop):
     repeat = sales.reindex(truth.index) - 1
     alive_days = (truth.left_at.clip(upper=end) - truth.arrived_at).dt.total_seconds() / 86_400
     expected = truth.orders_per_day * alive_days
-    # Promotions, and two Christmas seasons for most, lift it a little above the average day.
+    # Promotions, and two Christmas seasons for most customers, lift it above the average day.
     assert repeat.sum() / expected.sum() == pytest.approx(1.06, abs=0.06)
     busy = truth.orders_per_day > truth.orders_per_day.median()
     assert repeat[busy].sum() / expected[busy].sum() == pytest.approx(1.06, abs=0.06)

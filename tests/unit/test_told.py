@@ -1,4 +1,4 @@
-"""What a command says in one line: a full disk, Ctrl-C, a broken file, a lost password."""
+"""Errors that a command prints in one line: full disk, Ctrl-C, broken file, lost password."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_a_reader_that_has_enough_ends_a_command_without_a_word(tmp_path: Path) 
     assert (done.returncode, done.stderr) == (141, "")
 
 
-# shop.json and whatever else is written into a home -----------------------------------------------
+# Files of a home ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("content", ["", '{"sou', "[]", '{"source": 7}', '"canonical"', "\xff\xfe"])
@@ -141,12 +141,12 @@ def test_a_backup_into_its_own_home_is_refused(tmp_path: Path, inside: str) -> N
     assert sorted(settings.home.rglob("*")) == before
 
 
-# Passwords that were lost -------------------------------------------------------------------------
+# Lost passwords -----------------------------------------------------------------------------------
 
 
 @contextmanager
 def home_with_a_database(folder: Path) -> Iterator[Settings]:
-    """A home whose database was made; no server is needed to see that."""
+    """A home with a database folder; no server is needed."""
     settings = Settings(home=folder)
     assert prepare(settings) == []  # a first start has lost nothing
     data = postgres.data_folder(settings)
@@ -188,7 +188,7 @@ def test_other_lost_passwords_are_made_anew_and_told(
 
 
 def test_every_password_of_a_home_is_known_to_last_or_to_be_set_anew() -> None:
-    """A new one has to be sorted: is it in the database, or in what the database holds?"""
+    """Every new password must be classified: reset in the database, or needed to read its data."""
     set_at_each_start = {*home.ROLES, *home.AIRFLOW_SECRETS, *home.MLFLOW_SECRETS}
     assert set_at_each_start - set(LASTING_SECRETS) == {
         *("perennial", "loader", "transformer", "scorer", "eraser", "watcher", "bi_reader"),

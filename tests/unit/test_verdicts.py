@@ -21,7 +21,7 @@ def random() -> np.random.Generator:
 
 
 def repeated(counts: np.ndarray, *arrays: np.ndarray) -> list[np.ndarray]:
-    """What a draw stands for: each row as often as it was drawn."""
+    """The arrays of a draw: each row repeated as often as it was drawn."""
     rows = np.repeat(np.arange(len(counts)), counts.astype(int))
     return [array[rows] for array in arrays]
 
@@ -137,7 +137,7 @@ def test_cuts_together_are_as_sure_as_their_sum() -> None:
 
 
 def test_signs_over_shops() -> None:
-    # five of five: 2 / 2 ** 5; a shop where both are equal says nothing
+    # five of five: 2 / 2 ** 5; a shop with equal figures does not count
     assert judge.decide_signs(pd.Series([1.0, 2, 3, 1, 1, 0, np.nan])) == (5, 5, 2 / 32)
     assert judge.decide_signs(pd.Series([1.0, -1])) == (1, 2, 1.0)
 
@@ -154,7 +154,7 @@ def test_a_perfect_model_stays_below_its_limit_nineteen_times_in_twenty(
 
 
 def test_places_in_a_true_distribution_are_uniform(random: np.random.Generator) -> None:
-    """Spend is 0 or exponential; chance and mean differ from customer to customer."""
+    """Spend is 0 or exponential; probability and mean differ between customers."""
     n = 5_000
     chance, mean = random.beta(1, 1, n), random.gamma(2, 20, n)
     actual = np.where(random.random(n) < chance, random.exponential(mean), 0.0)

@@ -1,4 +1,4 @@
-"""What is typed wrong is told in one line before anything starts, and is never run."""
+"""Wrong parameters give an error of one line before anything starts, and are never run as code."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dags.shared.run import Run
 from perennial.days import read_day
 from perennial.settings import REPOSITORY, Settings, SettingsError
 
-# Stands for .venv/bin/python: writes down what it was given.
+# Replaces .venv/bin/python: writes its arguments to a file.
 STUB = """#!/bin/sh
 shift 2
 printf '%s\\0' "$@" > "$(dirname "$0")/seen"
@@ -61,16 +61,16 @@ TAKES = {
 
 @pytest.fixture
 def stub(tmp_path: Path) -> Path:
-    """A folder like .venv/bin whose python writes down what it was given."""
+    """A folder like .venv/bin with a python that writes its arguments to a file."""
     (tmp_path / "python").write_text(STUB)
     (tmp_path / "python").chmod(0o755)
     return tmp_path
 
 
 def make(folder: Path | str, *arguments: str, **environment: str) -> tuple[int, str, list[str]]:
-    """Exit code, standard error, and what the folder's python was given."""
+    """Run make; return exit code, standard error, and the stub python's arguments."""
     done = subprocess.run(
-        # the environment is there already
+        # the environment exists already
         ["make", f"BIN={folder}", *MADE.format(folder).split(), *arguments],
         cwd=REPOSITORY,
         env={k: v for k, v in os.environ.items() if not k.startswith("MAKE")} | environment,
@@ -101,7 +101,7 @@ def test_what_the_environment_says_is_not_run_either(stub: Path) -> None:
 
 
 WRONG = [
-    # what is typed after `make`; a word of the one line that must come
+    # arguments of `make`; a word that the error line must contain
     pytest.param(["run", "--as-of=2011-02-30"], "AS_OF='2011-02-30'", id="no such day"),
     pytest.param(["run", "--as-of=yesterday"], "write it as 2011-09-10", id="no date"),
     pytest.param(["run", "--as-of=20110910"], "write it as 2011-09-10", id="another form"),
@@ -185,7 +185,7 @@ def assert_told(capsys: pytest.CaptureFixture[str]) -> Callable[..., None]:
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home that must not come to be."""
+    """A home that must not be created."""
     monkeypatch.setenv("PERENNIAL_HOME", str(tmp_path / "home"))
     return tmp_path / "home"
 
@@ -238,7 +238,7 @@ def test_a_start_needs_a_port_for_each(tmp_path: Path) -> None:
 def run_of(
     partition_key: str | None, training_date: str | None = None, typed: str | None = None
 ) -> Run:
-    """What a task of a run of 2024-02-10 knows."""
+    """The context of a task in a run of 2024-02-10."""
     dag_run = SimpleNamespace(
         dag_id="land", run_id="r", partition_key=partition_key, run_after=datetime(2024, 2, 10)
     )
