@@ -174,6 +174,11 @@ SLOWEST := $(addprefix tests/,integration/test_point_in_time.py integration/test
 SLOWEST_FIRST := $(SLOWEST) $(filter-out $(SLOWEST),$(wildcard tests/sql/test_*.py tests/integration/test_*.py)) \
   tests/faults tests/gates tests/rules tests/unit
 
+# Two processes, in less than two minutes where both cores are quiet; each prints when it has ended.
+.PHONY: check
+check: env ## lint, types, SQL lint and the quick tests, side by side, before each commit
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint test-quick
+
 .PHONY: test
 test: env ## every test: quick ones, and a real scheduler from files to reports
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(SLOWEST_FIRST)
@@ -187,8 +192,8 @@ test-containers: env image ## the set in containers, two workers, one of them ki
 	@COMPOSE="$(COMPOSE)" ENGINE="$(ENGINE)" $(BIN)/python -m pytest -v -s tests/containers
 
 .PHONY: test-quick
-test-quick: env ## the tests that need no service
-	@$(BIN)/python -m pytest tests/unit tests/rules
+test-quick: env ## the tests that need no service, but for the slow ones of them
+	@$(BIN)/python -m pytest -m "not slow" tests/unit tests/rules
 
 # What a user would pick instead, in a lock and an environment of its own.
 .venv-bench/.made-from-lock: benchmarks/requirements.txt
@@ -207,13 +212,15 @@ bench: env .venv-bench/.made-from-lock ## us beside the peers; ONLY=churn,cost D
 bench-scale: env ## the daily chain at 1, 10 and 50 million order lines (hours); SIZES="1000000 10000000"
 	@$(BIN)/python -m benchmarks.scale $$SIZES
 
-.PHONY: lint
-lint: env ## ruff, mypy, sqlfluff; warns of benchmark figures of older models
+.PHONY: lint lint-python lint-sql
+lint: lint-python lint-sql ## ruff, mypy, sqlfluff; warns of benchmark figures of older models
+lint-python: env
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check -q . || { echo "make fmt would change files" >&2; exit 1; }
 	@$(BIN)/mypy
-	@$(BIN)/sqlfluff lint -q dbt_project/models
 	@$(BIN)/python -m benchmarks.code
+lint-sql: env
+	@$(BIN)/sqlfluff lint -q dbt_project/models
 
 .PHONY: fmt
 fmt: env ## format and mend what can be mended

@@ -21,6 +21,7 @@ from perennial.bootstrap import SUPERUSER
 from perennial.settings import Settings
 from tests.faults import ledger
 from tests.receivers import mailbox, webhook  # noqa: F401  # fixtures
+from tests.seconds import by_folder, table
 
 REAL_DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 
@@ -29,6 +30,7 @@ StartHome = Callable[..., Settings]
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "whole: too long for `make test`; only `make test-faults`")
+    config.addinivalue_line("markers", "slow: of the tests without services; not in `make check`")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -52,6 +54,20 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
         seconds=round(report.duration, 1),
         why="" if report.passed else reason.strip().splitlines()[-1] if reason.strip() else "",
     )
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = [
+        report
+        for of_one_outcome in terminalreporter.stats.values()
+        for report in of_one_outcome
+        if isinstance(report, pytest.TestReport)
+    ]
+    rows = by_folder(reports)
+    if len(rows) > 1:
+        terminalreporter.section("seconds by folder, processes added up")
+        for line in table(rows):
+            terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="module")
