@@ -16,7 +16,7 @@ from psycopg import sql
 # Digits 9 to 16 of the MD5 of the key's UTF-8 bytes. The first eight say who is in a sample of a
 # large shop: whoever sampled by them and dealt by them would deal all of it to one shard.
 FIRST_DIGIT, COUNT_DIGITS = 9, 8
-COUNT_HASHES = 16**COUNT_DIGITS
+COUNT_HASHES = 16**COUNT_DIGITS  # docs/decisions/workers.md: why ranges of a hash
 
 
 @dataclass(frozen=True)
