@@ -64,5 +64,5 @@ def score_dag(question: str):
     return scoring()
 
 
-for name in contracts.questions():
+for name in contracts.questions():  # docs/decisions/questions.md: one DAG per question
     globals()[f"score_{name}"] = score_dag(name)

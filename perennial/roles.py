@@ -134,7 +134,7 @@ def _connection_limits(connection: psycopg.Connection) -> dict[str, int]:
         raise SettingsError(
             f"max_connections of this Postgres is {of_server}: set at least {LEAST_OF_SERVER}"
         )
-    return {
+    return {  # docs/decisions/security.md: why shares of max_connections
         role: max(LEAST_CONNECTIONS, free * share // 100)
         for role, share in CONNECTION_SHARES.items()
     }

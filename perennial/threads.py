@@ -20,7 +20,7 @@ def prepare() -> None:
         OSError: If no thread can be started.
     """
     libc = ctypes.CDLL(None)
-    thread = ctypes.c_ulong()
+    thread = ctypes.c_ulong()  # docs/decisions/security.md: what happens without this thread
     code = libc.pthread_create(ctypes.byref(thread), None, libc.pthread_exit, None)
     if code:
         raise OSError(code, "no thread can be started")

@@ -43,7 +43,7 @@ COLUMNS = (
 ORDERS: tuple[tuple[str, ...], ...] = (
     ("season", "beginning", "returns", "amount", "frequency", "silence"),
     ("frequency", "silence", "amount", "returns", "beginning", "season"),
-)
+)  # docs/decisions/customer_models.md: why Owen values of groups
 
 
 class Model(Protocol):

@@ -70,6 +70,7 @@ class QuarterNews:
         own = np.log(np.maximum(orders, LEAST_ORDERS))
         own -= _log_orders(members, snapshot, HORIZON_DAYS) + self.orders
         expected = _log_orders(members, snapshot, YEAR_HORIZON_DAYS, HORIZON_DAYS)
+        # docs/decisions/customer_models.md: why a quarter of the rank is kept
         return np.exp(expected + self.orders + NEWS_KEPT * own)
 
     def year_log_odds(

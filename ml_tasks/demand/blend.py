@@ -110,7 +110,7 @@ def _share_of_mean(loss: np.ndarray) -> np.ndarray:
 
 
 def _falling(loss: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    raw = shares * loss**-POWER
+    raw = shares * loss**-POWER  # docs/decisions/demand.md: other powers were tried
     return raw / raw.sum(axis=-1, keepdims=True)
 
 

@@ -43,6 +43,7 @@ def count_chunks(scoring: Scoring, store: FeatureStore, shard_count: int) -> int
     if counted is None:
         return 1
     rows = store.count(counted, scoring.as_of_date) * contract.tables[0].rows_per_entity
+    # docs/decisions/workers.md: a date is never in memory as a whole
     return max(1, math.ceil(rows / shard_count / MAX_ROWS_AT_ONCE))
 
 

@@ -16,7 +16,7 @@ from psycopg import sql
 # Hash of a key: hex digits 9 to 16 of the MD5 of its UTF-8 bytes. The first eight select the sample
 # of a large shop; if they selected the shard too, one shard would hold the whole sample.
 FIRST_DIGIT, COUNT_DIGITS = 9, 8
-COUNT_HASHES = 16**COUNT_DIGITS
+COUNT_HASHES = 16**COUNT_DIGITS  # docs/decisions/workers.md: why ranges of a hash
 
 
 @dataclass(frozen=True)

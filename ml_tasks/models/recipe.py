@@ -29,7 +29,7 @@ def recipe_of(question: str) -> str:
     digest = hashlib.sha256((REPOSITORY / "requirements.txt").read_bytes())
     for path, tree in sorted(_imported(question).items()):
         digest.update(f"\n{path.relative_to(REPOSITORY)}\n{ast.dump(tree)}".encode())
-    return digest.hexdigest()[:12]
+    return digest.hexdigest()[:12]  # docs/decisions/questions.md: why not all code
 
 
 def _imported(question: str) -> dict[Path, ast.Module]:
