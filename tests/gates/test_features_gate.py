@@ -140,7 +140,7 @@ DAYS = "features.shop_days"
         (NEXT_ORDERS, "update {table} set duration_days = -1", "before as_of_date"),
         # ordered on the knowledge date itself: not known yet
         (NEXT_ORDERS, "update {table} set is_ordered = true", "before as_of_date"),
-        (NEXT_ORDERS, "update {table} set duration_days = duration_days - 1", "watched until then"),
+        (NEXT_ORDERS, "update {table} set duration_days = duration_days - 1", "observed until"),
         # product weeks
         (WEEKS, "delete from {table} where as_of_date = '2011-09-10'", "row_count"),
         (WEEKS, "delete from {table} where as_of_date = '2011-09-01'", "row_count"),
