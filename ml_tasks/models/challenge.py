@@ -18,7 +18,7 @@ from ml_tasks.models.champions import REFRESHED, RULE, Champion, ChampionError
 from ml_tasks.models.decision import NOTHING, challenger_of, decide
 from ml_tasks.models.serving import champion_of, name_champion
 from ml_tasks.trained_model import training_date_of
-from perennial import contracts, offers
+from perennial import offers
 from perennial.contracts import WEEK
 from perennial.text import markdown
 from perennial.warehouse import connect
@@ -170,7 +170,7 @@ def newest_training_date(settings: Settings, question: str) -> date:
     newest: date | None = row[0] if row else None
     if newest is None:
         raise ChampionError(f"{question} was never scored: `make run` first")
-    if contracts.load(question).trained_each == WEEK:
+    if questions.load(question).contract.trained_each == WEEK:
         return newest - timedelta(days=newest.weekday())
     return training_date_of(newest)
 

@@ -12,7 +12,6 @@ from ml_tasks.models import champions, registry
 from ml_tasks.models import recipe as recipes
 from ml_tasks.models.champions import REFRESHED, Champion
 from ml_tasks.models.serving import train_model
-from perennial import contracts
 from perennial.contracts import DESCRIBES
 from perennial.warehouse import connect
 
@@ -29,7 +28,7 @@ def challenger_of(
     settings: Settings, question: str, training_date: date, champion: TrainedModel
 ) -> TrainedModel:
     """The model of today's recipe for a training date; trained if it does not exist yet."""
-    previous = champion if contracts.load(question).kind == DESCRIBES else None
+    previous = champion if questions.load(question).contract.kind == DESCRIBES else None
     recipe = recipes.recipe_of(question)
     with registry.training_lock(settings, question, training_date):
         return registry.find(settings, question, training_date, recipe=recipe) or train_model(
@@ -83,7 +82,7 @@ def _contest(
 
     A description is never refreshed: it is replaced only if the new one is clearly better.
     """
-    if contracts.load(question).kind == DESCRIBES:
+    if questions.load(question).contract.kind == DESCRIBES:
         return *_clearly_better(question, columns), columns
     retrained = _challenger_at(settings, question, champion)
     of_cuts = _columns(settings, question, champion, retrained)
@@ -119,7 +118,7 @@ def _untested(
         return PROMOTED, f"{challenger.name} beat its baseline, {champion.name} was never tested"
     if columns["champion"].figures:
         return KEPT, f"{challenger.name} could not be tested"
-    if contracts.load(question).kind == DESCRIBES:
+    if questions.load(question).contract.kind == DESCRIBES:
         return KEPT, "neither could be tested"
     if challenger.name == champion.name:
         return REFRESHED, "neither could be tested: newer data"

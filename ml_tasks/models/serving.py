@@ -14,7 +14,7 @@ from ml_tasks.features.store import FeatureStore
 from ml_tasks.models import champions, registry
 from ml_tasks.models import recipe as recipes
 from ml_tasks.trained_model import TrainedModel, training_date_of
-from perennial import contracts, offers
+from perennial import offers
 from perennial.warehouse import connect
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def model_of(settings: Settings, question: str, as_of_date: date) -> TrainedMode
 
     A version that was rolled back is not used again. For a question with rules: the rules.
     """
-    if not contracts.load(question).is_trained:
+    if not questions.load(question).contract.is_trained:
         return questions.load(question).ruled(as_of_date)
     published = _published(settings, question, as_of_date)
     model = _readable(question, published and registry.find(settings, question, *published))
@@ -98,7 +98,7 @@ def _readable(question: str, model: TrainedModel | None) -> TrainedModel | None:
 
 def report_of(settings: Settings, question: str, model: TrainedModel) -> Mapping[str, Any]:
     """The training report of a stored model; empty for a question that is not trained."""
-    if not contracts.load(question).is_trained:
+    if not questions.load(question).contract.is_trained:
         return {}
     return registry.report_of(settings, question, model.training_date, model.model_version)
 

@@ -17,6 +17,7 @@ from ml_tasks.models.challenge import answered, contend
 from ml_tasks.models.champions import ChampionError
 from ml_tasks.question import Question
 from ml_tasks.trained_model import TrainedModel
+from perennial.contracts import PREDICTS, Contract
 from perennial.settings import Settings
 from perennial.warehouse import connect
 from tests.planted_figures import old_report_by_cut, old_report_by_model, report_of
@@ -39,6 +40,11 @@ class Planted(Question):
         self.trained: list[date] = []
         self.published_name = "planted"
         self.report = report_of
+
+    @property
+    def contract(self) -> Contract:
+        """It predicts; it has no yml."""
+        return Contract(self.name, PREDICTS, ())
 
     def train(self, training_date: date, store: object, seed: int) -> TrainedModel:
         self.trained.append(training_date)

@@ -200,7 +200,6 @@ TOLD_HALF = (
             NOON,
             [
                 "critical: reporting.churn: 100 rows of 2024-03-01, 200 were published",
-                "critical: reporting.customer_360: 100 of 200 customers known on 2024-03-01",
             ],
             id="half of the rows were deleted",
         ),
@@ -209,7 +208,6 @@ TOLD_HALF = (
             NOON,
             [
                 "critical: reporting.churn: 100 of 200 customers known on 2024-03-01",
-                "critical: reporting.customer_360: 100 of 200 customers known on 2024-03-01",
             ],
             id="half of the customers were never published",
         ),
@@ -221,7 +219,6 @@ TOLD_HALF = (
             NOON,
             [
                 "critical: reporting.churn: it has no rows; due 2024-03-01",
-                "critical: reporting.customer_360: it has no rows; due 2024-03-01",
             ],
             id="no rows at all",
         ),
