@@ -128,9 +128,7 @@ def test_the_first_is_champion_and_newer_data_refresh_it(home, planted, name):
         pytest.param((0.10, 0.31), "waiting", id="close"),
     ],
 )
-def test_another_recipe_is_compared_on_the_cuts_of_the_champion(
-    home, planted, name, gains, decision
-):
+def test_another_recipe_is_compared_on_equal_cuts(home, planted, name, gains, decision):
     champion = serving.champion_of(home, name, JULY)
     planted.gains = gains
     outcome = contend(home, name, MONDAY)
