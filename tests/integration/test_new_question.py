@@ -18,7 +18,7 @@ from local.new_question import new_question
 from perennial.settings import REPOSITORY, SettingsError
 
 PROGRAMS = Path(sys.executable).parent
-LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "target", "logs", "benchmarks", "results.md")
+LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "target", "logs", "results.md")
 TOYS = REPOSITORY / "tests" / "toys"
 # Files that an author adds to those that the command writes.
 ADDED = {
@@ -85,6 +85,8 @@ def need_events(root: Path) -> None:
     models = root / "dbt_project" / "models"
     for path, old, new in (
         ("scores/visits.yml", "kind: describes", "kind: describes, needs: [events]"),
+        # dbt lets no exposure depend on a model that is disabled
+        ("scores/visits.yml", "depends_on: [ref('visits_facts')]", "depends_on: []"),
         (
             "features/visits_facts.yml",
             "      meta: {entity: session,",

@@ -25,7 +25,7 @@ def test_every_dag_is_there(bag: dict[str, Any]) -> None:
     assert bag["errors"] == {}
     expected = {"land", "build_warehouse", "report", "lookback", "erase_customer"}
     expected |= {f"score_{question}" for question in contracts.questions()}
-    expected |= {f"train_{question}" for question in contracts.questions()}
+    expected |= {f"train_{question}" for question in contracts.trained()}
     assert set(bag["dags"]) == expected
     assert len(expected) >= 12
     assert len(DAG_FILES) == 8
@@ -118,7 +118,7 @@ def test_one_date_at_a_time_but_for_scores_and_nothing_on_its_own(bag: dict[str,
 
 def test_forms_ask_for_a_date_and_demand_nothing_that_is_optional(bag: dict[str, Any]) -> None:
     assert bag["dags"]["land"]["params"]["as_of_date"] == ["null", "string"]
-    for question in contracts.questions():
+    for question in contracts.trained():
         params = bag["dags"][f"train_{question}"]["params"]
         assert params == {"training_date": ["null", "string"], "reason": ["null", "string"]}
 
@@ -194,7 +194,7 @@ def test_scoring_fans_out_over_as_many_shards_as_are_set(
 
 
 def test_training_asks_for_its_date_and_starts_nothing_by_itself(bag: dict[str, Any]) -> None:
-    for question in contracts.questions():
+    for question in contracts.trained():
         dag = bag["dags"][f"train_{question}"]
         assert {"training_date", "reason"} <= set(dag["params"])
         assert dag["timetable"] == "NullTimetable"
