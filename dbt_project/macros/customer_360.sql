@@ -52,3 +52,8 @@
     {{ expression }} as {{ name }}{{ ',' if not loop.last }}
     {%- endfor -%}
 {%- endmacro %}
+
+{# Names of the questions as SQL text, with an empty one, for there may be none while dbt parses. #}
+{% macro quoted_names(questions) -%}
+    '' {%- for one in questions %}, '{{ one.question }}' {%- endfor %}
+{%- endmacro %}

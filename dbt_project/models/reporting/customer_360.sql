@@ -1,6 +1,6 @@
--- One row per customer known on the newest date that every question shown here has published. A question that is not
--- offered at this shop, or was never published, is not waited for. What is known of a customer is of the same date:
--- nothing of that day or later.
+-- One row per customer known on the newest date that every question shown here has published.
+-- A question that is not offered at this shop, or was never published, is not waited for. What is
+-- known of a customer is of the same date: nothing of that day or later.
 {%- set questions = questions_in_customer_360() %}
 with
 
@@ -15,17 +15,17 @@ in_force as (
     inner join {{ source('ops', 'offers') }} as offers using (question)
     where
         offers.is_offered
-        and publications.question in ('' {%- for one in questions %}, '{{ one.question }}' {%- endfor %})
+        and publications.question in ({{ quoted_names(questions) }})
 
 ),
 
 newest_date as (
 
-    select as_of_date
-    from in_force
-    group by as_of_date
-    having count(*) = (select count(distinct question) from in_force)
-    order by as_of_date desc
+    select dates.as_of_date
+    from in_force as dates
+    group by dates.as_of_date
+    having count(*) = (select count(distinct every.question) from in_force as every)
+    order by dates.as_of_date desc
     limit 1
 
 ),
@@ -37,12 +37,12 @@ newest_date as (
     from {{ source('scores', one.table) }}
     where (as_of_date, publication_id) = (
         select
-            as_of_date,
-            publication_id
+            published.as_of_date,
+            published.publication_id
 
-        from in_force
+        from in_force as published
         inner join newest_date using (as_of_date)
-        where question = '{{ one.question }}'
+        where published.question = '{{ one.question }}'
     )
 
 ),
