@@ -410,7 +410,7 @@ def file_holding(name: str, content: bytes) -> Callable[[Path], str]:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        pytest.param(nothing, r"there is no .*missing\.csv: mind the spelling", id="no file"),
+        pytest.param(nothing, r"there is no .*missing\.csv: check the spelling", id="no file"),
         pytest.param(nothing_on_that_day, r"no .*lines_2011-09-10\.csv", id="no file that day"),
         pytest.param(empty_folder, "holds no files", id="empty folder"),
         pytest.param(no_match, r"no file matches .*\*\.csv", id="glob matches nothing"),
@@ -760,7 +760,7 @@ def test_a_copy_left_behind_that_cannot_be_deleted_is_told(home, monkeypatch, ca
     with monkeypatch.context() as patched:
         patched.setattr(os, "unlink", lambda *_, **__: (_ for _ in ()).throw(PermissionError))
         make_folders(home)
-    assert f"{left} holds copies in clear" in caplog.text
+    assert f"{left} can't be deleted: delete it by hand" in caplog.text
     assert list(search._files(home, ["a@example.org"])) == [str(left / "copy")]
     caplog.clear()
     make_folders(home)
