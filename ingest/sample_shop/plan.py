@@ -50,7 +50,7 @@ class Family:
     extra_units: float
     peak_day_of_year: int
     season_strength: float  # demand on the best day is exp(2 x this) times that of the worst
-    return_rate: float  # share of lines of which something comes back
+    return_rate: float  # share of lines with a return
     nouns: tuple[str, ...]
 
 
