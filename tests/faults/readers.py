@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from multiprocessing.connection import Connection
+from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -23,6 +24,7 @@ TABLES = {
     for question in contracts.questions()
     for table in contracts.load(question).tables
 }
+OF_CUSTOMERS = ["churn", "clv", "survival"]  # in customer_360
 HISTORIES = {f"{table}_history": (question, table) for table, question in TABLES.items()}
 
 Answer = tuple[tuple[object, ...], ...]
@@ -48,11 +50,16 @@ def queries() -> dict[str, sql.Composable]:
             "select as_of_date, count(distinct publication_id), count(*) from ({}) as parts"
             " group by 1 order by 1"
         ).format(sql.SQL(" union all ").join(parts))
+    missing = [
+        sql.SQL("count(*) filter (where {} is null)").format(
+            sql.Identifier(f"{question}_score_status")
+        )
+        for question in OF_CUSTOMERS
+    ]
     statements["customer_360"] = sql.SQL(
-        "select as_of_date, count(*), count(*) filter (where churn_score_status is null"
-        " or clv_score_status is null or survival_score_status is null or count_orders is null)"
+        "select as_of_date, count(*), count(*) filter (where count_orders is null), {}"
         " from reporting.customer_360 group by 1"
-    )
+    ).format(sql.SQL(", ").join(missing))
     statements["scores_freshness"] = sql.SQL(
         "select question, as_of_date, row_count from reporting.scores_freshness order by 1"
     )
@@ -188,17 +195,39 @@ def _judge_of(name: str, publications: Publications) -> Callable[[Answer], str]:
         expected = (1, sum(not table.may_be_empty for table in tables))
         return lambda answer: "" if all(row[1:] == expected for row in answer) else "mixed"
     if name == "customer_360":
-        known = {(day, rows["churn"]) for (q, day, _), rows in publications.rows.items()
-                 if q == "churn"}  # fmt: skip
         return lambda answer: (
             ""
-            if len(answer) <= 1 and all(row[:2] in known and row[2] == 0 for row in answer)
+            if len(answer) <= 1 and all(_is_whole(row, publications) for row in answer)
             else "partial or mixed"
         )
     if name == "scores_freshness":
         counts = {(q, day, sum(rows.values())) for (q, day, _), rows in publications.rows.items()}
         return lambda answer: "" if set(answer) <= counts else "no such publication"
     return lambda answer: _mixed(answer, is_one_date=False)
+
+
+def _is_whole(row: tuple[Any, ...], publications: Publications) -> bool:
+    """Whether customer_360 shows each question of a date, except those not yet published by then.
+
+    Args:
+        row: Date, customers, customers without orders, then those without a status by question.
+        publications: Those that were in force.
+    """
+    day, customers, without_orders, *missing = row
+    first_days: dict[str, date] = {}
+    for question, published, _ in publications.rows:
+        first_days[question] = min(published, first_days.get(question, published))
+    return (
+        any(
+            (question, published, rows.get("churn")) == ("churn", day, customers)
+            for (question, published, _), rows in publications.rows.items()
+        )
+        and without_orders == 0
+        and all(
+            count == 0 or (count == customers and day <= first_days.get(question, day))
+            for question, count in zip(OF_CUSTOMERS, missing, strict=True)
+        )
+    )
 
 
 def _mixed(answer: Answer, is_one_date: bool) -> str:

@@ -30,6 +30,7 @@ STAMPS = {
         "passed_at",
         "landed_at",
         "_loaded_at",
+        "applied_at",
     ),
     *("_batch_id", "batch_id", "_file_id", "file_id", "supersedes_file_id", "continues_file_id"),
     *("landing_id", "build", "champion_id", "gate_result_id", "alert_id", "status_reason"),

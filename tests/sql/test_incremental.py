@@ -9,6 +9,7 @@ import pytest
 from psycopg import sql
 
 from local import postgres
+from perennial.bootstrap import SUPERUSER
 from perennial.warehouse import connect, read_frame
 from tests.conftest import StartHome
 from tests.sql.shops import CANONICAL, ONLINE_RETAIL, ShopBuilder, Step
@@ -174,7 +175,9 @@ def test_rows_of_other_rules_are_recomputed(start_home: StartHome, tmp_path: Pat
 
 
 def as_whole_numbers(shop: ShopBuilder) -> None:
-    """Give units the whole-number types of an earlier version's homes."""
+    """Give units the whole-number types of an earlier version's homes, which had no upgrades."""
+    with connect(shop.settings, SUPERUSER) as connection:
+        connection.execute("drop table ops.schema_upgrades")
     with connect(shop.settings, "transformer") as connection:
         connection.execute(
             "drop view intermediate.int_order_lines, staging.stg_canonical__order_items;"
