@@ -5,6 +5,8 @@ SHELL := bash
 
 PYTHON ?= python3.11
 BIN := .venv/bin
+# The command of this very clone, whichever one .venv was made in.
+PERENNIAL := $(BIN)/python -m command
 EVERY ?= month
 ROLE ?= bi_reader
 # Processes work side by side; threads of one would wait for each other longer than they work.
@@ -14,13 +16,14 @@ export OPENBLAS_NUM_THREADS ?= 1
 # What is typed is text. Make expands nothing in it, and a recipe takes it from the environment as
 # "$$NAME", never as a piece of its own command: a quote in a value runs nothing.
 TYPED := SOURCE FILES SCHEDULE AS_OF AGAIN FROM TO EVERY QUESTION WHY ROLE BATCH ALERT ONLY DATA SHARED FINAL SEED \
-  CUSTOMER DRY FILE UPGRADE SIZES TIME_ZONE CURRENCY NAME
+  CUSTOMER DRY FILE UPGRADE SIZES TIME_ZONE CURRENCY NAME ENTITY KIND
 $(foreach name,$(TYPED),$(eval $(name) ?=))
 $(foreach name,$(TYPED) $(filter PERENNIAL_%,$(.VARIABLES)),\
   $(if $(filter command environment,$(firstword $(origin $(name)))),\
     $(eval override $(name) := $$(value $(name)))))
 export $(TYPED)
-SHOP := --source="$$SOURCE" --files="$$FILES" --schedule="$$SCHEDULE" --time-zone="$$TIME_ZONE" --currency="$$CURRENCY"
+FORM := --source="$$SOURCE" --files="$$FILES" --time-zone="$$TIME_ZONE" --currency="$$CURRENCY"
+SHOP := $(FORM) --schedule="$$SCHEDULE"
 
 .PHONY: help
 help: ## print this
@@ -41,8 +44,12 @@ $(BIN)/.made-from-lock: requirements-dev.txt
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check $$(grep '^torch==' $<)
 	@touch $@
 
+# `perennial` for the shell. Editable, not a wheel: dags/ and tests/ belong to a deployment.
+$(BIN)/perennial: | $(BIN)/.made-from-lock
+	@$(BIN)/python -m pip install -qq --no-deps --no-build-isolation --disable-pip-version-check -e .
+
 .PHONY: env
-env: $(BIN)/.made-from-lock ## make the environment, .venv
+env: $(BIN)/.made-from-lock $(BIN)/perennial ## make the environment, .venv, and in it the command perennial
 
 LOCK = $(BIN)/uv pip compile -q pyproject.toml --python-version 3.11 --no-header --no-annotate \
   $${PIP_FIND_LINKS:+--find-links $$PIP_FIND_LINKS}
@@ -66,67 +73,75 @@ sbom: env ## write the bill of materials of the lock (CycloneDX), sbom.cdx.json
 
 .PHONY: run
 run: env ## land, build, score and report; SOURCE= FILES= AS_OF=date[,date] TIME_ZONE= CURRENCY= AGAIN=yes SCHEDULE=on
-	@$(BIN)/python -m local run $(SHOP) --as-of="$$AS_OF" --again="$$AGAIN"
+	@$(PERENNIAL) run $(SHOP) --as-of="$$AS_OF" --again="$$AGAIN"
 
 .PHONY: backfill
 backfill: env ## score a range of dates; FROM= TO= EVERY=days|month, SOURCE= FILES=
-	@$(BIN)/python -m local backfill $(SHOP) --from="$$FROM" --to="$$TO" --every="$$EVERY"
+	@$(PERENNIAL) backfill $(SHOP) --from="$$FROM" --to="$$TO" --every="$$EVERY"
 
 .PHONY: ui
 ui: env ## start Airflow and, beside it, MLflow: models, figures, cards
-	@$(BIN)/python -m local ui $(SHOP)
+	@$(PERENNIAL) ui $(SHOP)
 
 .PHONY: rollback
 rollback: env ## take a question's newest model out of use; QUESTION= WHY=
-	@$(BIN)/python -m local rollback "$$QUESTION" "$$WHY"
+	@$(PERENNIAL) rollback -- "$$QUESTION" "$$WHY"
 
 .PHONY: check-source
 check-source: env ## what would come of a shop's files, in seconds, nothing is kept; SOURCE= FILES= TIME_ZONE= CURRENCY=
-	@$(BIN)/python -m local check-source $(SHOP) --as-of="$$AS_OF"
+	@$(PERENNIAL) check-source $(FORM) --as-of="$$AS_OF"
+
+.PHONY: new-question
+new-question: env ## write the files of a question, which runs as it is; NAME= ENTITY= KIND=predicts|describes|rules
+	@$(PERENNIAL) new-question -- "$$NAME" "$$ENTITY" "$$KIND"
 
 .PHONY: new-source
 new-source: env ## write a staging folder for a shop of its own form, which builds as it is; NAME=
-	@$(BIN)/python -m local new-source "$$NAME"
+	@$(PERENNIAL) new-source -- "$$NAME"
 
 .PHONY: shop
 shop: env ## print the shop's time zone and currency; TIME_ZONE= CURRENCY= change them on purpose
-	@$(BIN)/python -m local shop --new-time-zone="$$TIME_ZONE" --new-currency="$$CURRENCY"
+	@$(PERENNIAL) shop --new-time-zone="$$TIME_ZONE" --new-currency="$$CURRENCY"
 
 .PHONY: watch
 watch: env ## is what is due there? a line a finding, exit code 1; for cron: ALERT=yes
-	@PERENNIAL_SCHEDULE="$${SCHEDULE:-$${PERENNIAL_SCHEDULE:-off}}" $(BIN)/python -m oncall.watchdog $${ALERT:+--alert}
+	@PERENNIAL_SCHEDULE="$${SCHEDULE:-$${PERENNIAL_SCHEDULE:-off}}" $(PERENNIAL) watch $${ALERT:+--alert}
 
 .PHONY: down status logs dsn clean
 down: env ## stop everything; the state stays
-	@$(BIN)/python -m local down
+	@$(PERENNIAL) down
 status: env ## what runs, and the newest scores
-	@$(BIN)/python -m local status
+	@$(PERENNIAL) status
 logs: env ## where the logs are, and the end of each
-	@$(BIN)/python -m local logs
+	@$(PERENNIAL) logs
 dsn: env ## print a connection URL and nothing else; ROLE=bi_reader
-	@$(BIN)/python -m local dsn --role="$$ROLE"
+	@$(PERENNIAL) dsn --role="$$ROLE"
 clean: env ## stop everything and delete the home, scores and all
-	@$(BIN)/python -m local clean
+	@$(PERENNIAL) clean
+
+.PHONY: dbt-env
+dbt-env: env ## print the settings of a dbt by hand: eval "$(make dbt-env)"; AS_OF=date
+	@$(PERENNIAL) dbt-env --as-of="$$AS_OF"
 
 .PHONY: backup restore
 backup: env ## copy the home, database, models and passwords, into a new folder; TO=folder
-	@$(BIN)/python -m local backup --to="$$TO"
+	@$(PERENNIAL) backup --to="$$TO"
 restore: env ## make the home anew out of a backup; FROM=folder
-	@$(BIN)/python -m local restore --from="$$FROM"
+	@$(PERENNIAL) restore --from="$$FROM"
 
 .PHONY: accept refuse batches
 accept: env ## let a held batch into staging; BATCH=
-	@$(BIN)/python -m ingest.batches accept "$$BATCH"
+	@$(PERENNIAL) accept -- "$$BATCH"
 refuse: env ## keep a batch out of staging, or take it out again; BATCH=
-	@$(BIN)/python -m ingest.batches refuse "$$BATCH"
+	@$(PERENNIAL) refuse -- "$$BATCH"
 batches: env ## list the batches and their status
-	@$(BIN)/python -m ingest.batches list
+	@$(PERENNIAL) batches
 
 .PHONY: export erase
 export: env ## print all that is known of a customer as JSON; CUSTOMER= FILE=new file
-	@$(BIN)/python -m local export "$$CUSTOMER" --to="$$FILE"
+	@$(PERENNIAL) export --to="$$FILE" -- "$$CUSTOMER"
 erase: env ## erase a customer, see docs/privacy.md; CUSTOMER= WHY= DRY=yes
-	@$(BIN)/python -m local erase "$$CUSTOMER" "$$WHY" --dry="$$DRY"
+	@$(PERENNIAL) erase --dry="$$DRY" -- "$$CUSTOMER" "$$WHY"
 
 # Containers ----------------------------------------------------------------------------------
 
@@ -159,6 +174,11 @@ SLOWEST := $(addprefix tests/,integration/test_point_in_time.py integration/test
 SLOWEST_FIRST := $(SLOWEST) $(filter-out $(SLOWEST),$(wildcard tests/sql/test_*.py tests/integration/test_*.py)) \
   tests/faults tests/gates tests/rules tests/unit
 
+# Two processes, in less than two minutes where both cores are quiet; each prints when it has ended.
+.PHONY: check
+check: env ## lint, types, SQL lint and the quick tests, side by side, before each commit
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint test-quick
+
 .PHONY: test
 test: env ## every test: quick ones, and a real scheduler from files to reports
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(SLOWEST_FIRST)
@@ -172,8 +192,8 @@ test-containers: env image ## the set in containers, two workers, one of them ki
 	@COMPOSE="$(COMPOSE)" ENGINE="$(ENGINE)" $(BIN)/python -m pytest -v -s tests/containers
 
 .PHONY: test-quick
-test-quick: env ## the tests that need no service
-	@$(BIN)/python -m pytest tests/unit tests/rules
+test-quick: env ## the tests that need no service, but for the slow ones of them
+	@$(BIN)/python -m pytest -m "not slow" tests/unit tests/rules
 
 # What a user would pick instead, in a lock and an environment of its own.
 .venv-bench/.made-from-lock: benchmarks/requirements.txt
@@ -192,13 +212,15 @@ bench: env .venv-bench/.made-from-lock ## us beside the peers; ONLY=churn,cost D
 bench-scale: env ## the daily chain at 1, 10 and 50 million order lines (hours); SIZES="1000000 10000000"
 	@$(BIN)/python -m benchmarks.scale $$SIZES
 
-.PHONY: lint
-lint: env ## ruff, mypy, sqlfluff; warns of benchmark figures of older models
+.PHONY: lint lint-python lint-sql
+lint: lint-python lint-sql ## ruff, mypy, sqlfluff; warns of benchmark figures of older models
+lint-python: env
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check -q . || { echo "make fmt would change files" >&2; exit 1; }
 	@$(BIN)/mypy
-	@$(BIN)/sqlfluff lint -q dbt_project/models
 	@$(BIN)/python -m benchmarks.code
+lint-sql: env
+	@$(BIN)/sqlfluff lint -q dbt_project/models
 
 .PHONY: fmt
 fmt: env ## format and mend what can be mended

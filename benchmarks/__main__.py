@@ -1,9 +1,9 @@
-"""Us beside what a user would pick instead, out of time, in one run: `make bench`.
+"""Compare Perennial with the alternatives, out of time, in one run: `make bench`.
 
-Each part can be run alone (`ONLY=churn`), on a shop of one's own (`DATA=folder`, in the canonical
-form), on a set of the panel of shops (`PANEL=tuning`, `validation` with `WHY=`, `final`);
-`FINAL=yes` opens the reserved cuts and seeds. What was computed before by the same code from
-the same data is taken from the workspace, `.bench/`; delete it to have everything computed again.
+Each part can be run alone (`ONLY=churn`), on your own shop (`DATA=folder`, in the canonical form),
+or on a set of the panel of shops (`PANEL=tuning`, `validation` with `WHY=`, `final`). `FINAL=yes`
+opens the reserved cuts and seeds. Results of the same code and data are reused from the workspace,
+`.bench/`; delete it to compute everything again.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ from benchmarks.results import FIGURES, WORKSPACE
 from benchmarks.summary import summary
 from benchmarks.tables import OURS
 from benchmarks.warehouse import Home
+from perennial import contracts
 from perennial.settings import REPOSITORY
 
 PEERS = REPOSITORY / ".venv-bench" / "bin" / "python"
-QUESTIONS = ("churn", "clv", "survival", "demand")
 OTHERS = ("cdnow", "cost", "probability", "landing", "publishing", "chain", "chain_dbt", "workers")
 # Module of the peers of each question; churn's and value's share their fits.
 PEER_MODULES = {
@@ -50,13 +50,18 @@ PEER_MODULES = {
     "demand": "demand",
 }
 
+# A question without peers has no table yet: a run says so.
+QUESTIONS = tuple(PEER_MODULES)
+
 console = Console()
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the parts asked for and write results.md."""
+    """Run the selected parts and write results.md."""
     given = _parse(arguments)
     questions = [name for name in QUESTIONS if not given.only or name in given.only]
+    if missing := sorted(set(contracts.questions()) - set(QUESTIONS)):
+        console.print(f"No peers yet, so no table: {', '.join(missing)}")
     started = time.monotonic()
     if questions:
         _compare(questions, given)
@@ -93,7 +98,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def _compare(questions: list[str], given: argparse.Namespace) -> None:
-    """Judge the questions on every shop and keep the figures in the workspace."""
+    """Compare the questions on every shop and store the figures in the workspace."""
     WORKSPACE.mkdir(exist_ok=True)
     if given.panel:
         looks.note(
@@ -133,7 +138,7 @@ def _shops(given: argparse.Namespace) -> list[Data]:
 
 
 def _is_there(data: Data, shared: Path) -> bool:
-    """Whether the shop's files are there; those that can be made are made."""
+    """True if the shop's files exist; generated shops are written first."""
     if data.seed is not None:
         from ingest.sample_shop.files import write_plan
         from ingest.sample_shop.plan import Plan
@@ -158,7 +163,7 @@ def _cuts(data: Data, question: str) -> tuple[date, ...]:
 
 
 def _judge(home: Home, questions: list[str]) -> dict[str, pd.DataFrame]:
-    """Build, run both sides, judge; a frame of figures a table."""
+    """Build the home, run both sides, compare them; one frame of figures per table."""
     dates = sorted({cut for question in questions for cut in _cuts(home.data, question)})
     for number, day in enumerate(dates, 1):
         started = time.monotonic()
@@ -175,17 +180,17 @@ def _judge(home: Home, questions: list[str]) -> dict[str, pd.DataFrame]:
         for cut in cuts:
             label = cut if home.data.seed is None else f"seed {home.data.seed} {cut}"
             of_cut = {"shop": home.data.name, "group": home.data.group, "cut": label}
-            for name, judged in _judgements(home.data, question, cut, happened, sides).items():
-                told = judged.figures.rename_axis("model").reset_index()
-                told = told.assign(**of_cut, **_source(question))
-                compared = judge.paired(judged, OURS).assign(**of_cut)
-                figures.setdefault(name, []).append(told)
+            for name, judgement in _judgements(home.data, question, cut, happened, sides).items():
+                rows_of_cut = judgement.figures.rename_axis("model").reset_index()
+                rows_of_cut = rows_of_cut.assign(**of_cut, **_source(question))
+                compared = judge.paired(judgement, OURS).assign(**of_cut)
+                figures.setdefault(name, []).append(rows_of_cut)
                 figures.setdefault(f"{name}.verdicts", []).append(compared)
     return {name: pd.concat(frames, ignore_index=True) for name, frames in figures.items()}
 
 
 def _source(question: str) -> dict[str, str]:
-    """When, where, of what code and by which command a figure was computed."""
+    """Date, machine, code version and command of a figure."""
     gigabytes = psutil.virtual_memory().total / 2**30
     return {
         "source": f"{datetime.now(UTC):%Y-%m-%d} UTC, commit {commit()}, "
@@ -196,7 +201,7 @@ def _source(question: str) -> dict[str, str]:
 
 
 def _without_folder(arguments: list[str]) -> list[str]:
-    """What was asked for, without where the public data sets lie on this machine."""
+    """The command's arguments, without this machine's folder of public data sets."""
     is_folder = [False, *(argument == "--shared" for argument in arguments)]
     return [
         argument
@@ -206,7 +211,7 @@ def _without_folder(arguments: list[str]) -> list[str]:
 
 
 def _run_sides(home: Home, question: str, cuts: list[str]) -> list[Path]:
-    """Run what is not in the workspace yet; stems of both sides' files, `{cut}` to be filled."""
+    """Run the cuts missing in the workspace; return both sides' file stems with a `{cut}` field."""
     module = PEER_MODULES[question]
     folder = REPOSITORY / "benchmarks"
     peer_code = imported([folder / "peers" / f"{module}.py"], "benchmarks.peers")
@@ -241,13 +246,13 @@ def _run_sides(home: Home, question: str, cuts: list[str]) -> list[Path]:
 
 
 def _is_done(stem: Path, stamp: str) -> bool:
-    """Whether a side's file is whole and was computed from this."""
+    """True if a side's file is complete and has this stamp of code and data."""
     files = [stem.with_name(f"{stem.name}.{suffix}") for suffix in ("json", "of")]
     return all(file.exists() for file in files) and files[1].read_text() == stamp
 
 
 def _environment(home: Home, *, is_peer: bool) -> dict[str, str]:
-    """Ours is told where its home is; a peer is not."""
+    """Environment of a side: ours includes its home, a peer's does not."""
     quiet = {"PYTHONWARNINGS": "ignore", "NIXTLA_ID_AS_COL": "1"}
     if is_peer:
         return quiet
@@ -262,9 +267,11 @@ def _environment(home: Home, *, is_peer: bool) -> dict[str, str]:
 def _judgements(
     data: Data, question: str, cut: str, happened: dict[str, pd.DataFrame], sides: Iterable[Path]
 ) -> dict[str, Judgement]:
-    """What the judge says of one cut, by table, with the seconds of each model."""
+    """Judgements of one cut by table, with each model's seconds."""
     stems = [str(side).format(cut=cut) for side in sides]
-    said = pd.concat([pd.read_parquet(f"{stem}.parquet") for stem in stems], ignore_index=True)
+    predictions = pd.concat(
+        [pd.read_parquet(f"{stem}.parquet") for stem in stems], ignore_index=True
+    )
     seconds: dict[str, float] = {}
     for stem in stems:
         seconds |= json.loads(Path(f"{stem}.json").read_text())["seconds"]
@@ -272,35 +279,35 @@ def _judgements(
     tables = {}
     match question:
         case "churn":
-            tables["churn"] = judge.churn(said[said["horizon_days"] == 0], days, day)
+            tables["churn"] = judge.churn(predictions[predictions["horizon_days"] == 0], days, day)
         case "clv":
             for name, horizon, cuts in (("clv", 90, data.cuts), ("clv_365", 365, data.year_cuts)):
                 if day.date() in cuts:
-                    of_horizon = said[said["horizon_days"] == horizon]
+                    of_horizon = predictions[predictions["horizon_days"] == horizon]
                     tables[name] = judge.clv(of_horizon, days, day, horizon)
         case "survival":
             known_days = (days["day_date"].max() - day).days + 1
-            tables["survival"] = judge.survival(said, days, day, known_days)
+            tables["survival"] = judge.survival(predictions, days, day, known_days)
         case "demand":
             known = happened.get("known_weeks")
-            tables["demand"] = judge.demand(said, happened["product_weeks"], day, known)
-            counts = said.dropna(subset="p50").groupby("model")["product_id"].nunique()
+            tables["demand"] = judge.demand(predictions, happened["product_weeks"], day, known)
+            counts = predictions.dropna(subset="p50").groupby("model")["product_id"].nunique()
             seconds = {name: s * 1_000 / counts.get(name, 1_000) for name, s in seconds.items()}
     return {
-        name: Judgement(judged.figures.assign(seconds=pd.Series(seconds)), judged.measures)
-        for name, judged in tables.items()
+        name: Judgement(judgement.figures.assign(seconds=pd.Series(seconds)), judgement.measures)
+        for name, judgement in tables.items()
     }
 
 
 def _keep(name: str, rows: pd.DataFrame, given: argparse.Namespace) -> None:
-    """Store a table's figures, or verdicts, for results.md; those of other shops stay."""
+    """Store a table's figures or verdicts for results.md; rows of other shops stay."""
     kind = "final" if given.final else f"own-{given.data.name}" if given.data else "open"
     kind = f"panel-{given.panel}" if given.panel else kind
     FIGURES.mkdir(exist_ok=True)
     path = FIGURES / f"{kind}.{name}.parquet"
     if path.exists():
         before = pd.read_parquet(path)
-        # a made shop of the panel has another name with another seed
+        # a generated shop of the panel has a different name for each seed
         by = "group" if given.panel else "shop"
         if by in before:
             rows = pd.concat([before[~before[by].isin(rows[by])], rows], ignore_index=True)
@@ -308,7 +315,7 @@ def _keep(name: str, rows: pd.DataFrame, given: argparse.Namespace) -> None:
 
 
 def write_results() -> None:
-    """results.md out of everything in the workspace."""
+    """Write results.md from everything in the workspace."""
     lines = [HEAD, *_versions(), ""]
     kinds = {"open": OPEN, "final": _reserved()} | PANELS
     own = sorted({path.name.split(".")[0] for path in FIGURES.glob("own-*.parquet")})
@@ -329,7 +336,7 @@ def write_results() -> None:
 
 
 def _kept(kind: str) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
-    """Figures and decided verdicts of each table that is in the workspace."""
+    """Figures and decided verdicts of each table in the workspace."""
     tables = {}
     for name in TABLES:
         figures, verdicts = (

@@ -1,6 +1,7 @@
 """The CDNOW sample: our parameters beside the published ones, and the weeks that followed.
 
-`python -m benchmarks.cdnow [CDNOW_sample.txt]`. Weeks; calibrated until 1997-09-30, as the papers.
+`python -m benchmarks.cdnow [CDNOW_sample.txt]`. In weeks, calibrated until 1997-09-30 as in the
+papers.
 
 Source:
     Fader, Hardie and Lee (2005), Marketing Science 24:275-284; Fader and Hardie (2013), "The
@@ -30,7 +31,7 @@ PUBLISHED = {
     "Pareto/NBD": {"r": 0.553, "alpha": 10.578, "s": 0.606, "beta": 11.669},
     "Gamma-Gamma": {"p": 6.25, "q": 3.74, "gamma": 15.44},
 }
-# A published parameter is right to its last printed digit, and a little more for their optimiser.
+# Relative tolerance: rounding of the printed digits, plus a little for the papers' optimiser.
 TOLERANCE = 0.002
 
 
@@ -42,7 +43,7 @@ def order_days(path: Path) -> pd.DataFrame:
 
 
 def histories(days: pd.DataFrame) -> pd.DataFrame:
-    """What was known at the end of the calibration: columns of `probability.rfm`, in weeks."""
+    """Histories at the end of the calibration: columns of `probability.rfm`, in weeks."""
     days = days[days["date"] <= CALIBRATION_END]
     first = days.groupby("customer")["date"].transform("min")
     dates = days.groupby("customer")["date"].agg(["min", "max", "size"])
@@ -58,7 +59,7 @@ def histories(days: pd.DataFrame) -> pd.DataFrame:
 
 
 def main(path: Path = CDNOW) -> int:
-    """Print the table; 1 if a parameter is not the published one."""
+    """Print the table; return 1 if a parameter differs from the published one."""
     if not path.exists():
         Console().print(f"the CDNOW sample is not at {path}, left out")
         return 0
@@ -72,17 +73,18 @@ def main(path: Path = CDNOW) -> int:
     is_good = True
     for name, published in PUBLISHED.items():
         model = MODELS[name].fit(known)
-        found = asdict(model)
+        fitted = asdict(model)
         is_of_orders = MODELS[name] is not gamma_gamma
         expected = model.expected_orders(known, HOLDOUT_WEEKS).sum() if is_of_orders else None
         table.add_row(
             name,
             ", ".join(f"{parameter} {value:g}" for parameter, value in published.items()),
-            ", ".join(f"{parameter} {found[parameter]:.4g}" for parameter in published),
+            ", ".join(f"{parameter} {fitted[parameter]:.4g}" for parameter in published),
             "–" if expected is None else f"{expected:,.0f}",
         )
         is_good &= all(
-            abs(found[parameter] / value - 1) <= TOLERANCE for parameter, value in published.items()
+            abs(fitted[parameter] / value - 1) <= TOLERANCE
+            for parameter, value in published.items()
         )
     Console().print(table)
     keep_part("cdnow", "CDNOW", table)

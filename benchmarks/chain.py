@@ -1,12 +1,12 @@
 """The daily chain under Airflow, and its dbt beside `dbt build` on the command line, in one run.
 
-`python -m benchmarks.chain [FILE.csv.gz] [ROUNDS]`; the file is Online Retail II unless said. After
-a first date, which lands the file and trains the models, dates take turns: Airflow scores one, and
-`dbt build` alone builds the next. What Airflow adds to a step is read from its database and the
-step's log: how long nothing had ended before the step was started (hop), and how long its process
-took to be the step (start: process, DAG file, settings). What a step imports is part of its start
-and of its work, unless whoever starts the processes has imported it before (local/preload). One
-more day tells how much that is: Python's clock of imports runs, which slows them down.
+`python -m benchmarks.chain [FILE.csv.gz] [ROUNDS]`; the default file is Online Retail II. A first
+date lands the file and trains the models. Then dates alternate: Airflow scores one, and
+`dbt build` alone builds the next. Airflow's overhead per step is read from its database and the
+step's log. "hop" is the time from the end of the previous task to the step's start; "start" is the
+time until its process runs the step (process, DAG file, settings). A step's imports count in its
+start and its work, unless the process that forks tasks has imported them (local/preload). One
+more day measures imports with Python's import clock, which slows them down.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ ROUNDS = 3
 MAX_TIMES_BARE = 2.0  # of dbt through Airflow
 FIRST = date(2011, 9, 10)
 GROUP, END_OF_GROUP = "dbt.", "close_build"
-STARTED = "::endgroup::"  # the first in a task's log: from here on it works
+STARTED = "::endgroup::"  # the first such line in a task's log: from here on the task works
 IMPORT_CLOCK = {"PYTHONPROFILEIMPORTTIME": "1"}
 IMPORT = re.compile(r"\s*import time:\s*(\d+) \|")  # of a module alone, in microseconds
 TASKS = (
@@ -54,7 +54,7 @@ console = Console()
 
 
 def main(file: Path = ONLINE_RETAIL, rounds: int = ROUNDS) -> int:
-    """Print the tables; 1 if dbt takes longer through Airflow than it may."""
+    """Print the tables; return 1 if dbt through Airflow exceeds its limit."""
     folder = WORKSPACE / "chain"
     if folder.exists():  # of a run that was cut short
         remove(folder)
@@ -102,7 +102,7 @@ def _compare(home: Settings, rounds: int) -> int:
 
 
 def _score(home: Settings, day: date, environment: Mapping[str, str] | None = None) -> datetime:
-    """Score a date as `make run` does; returns when it began."""
+    """Score a date as `make run` does; return the start time."""
     console.print(f"{day}: scoring")
     began = datetime.now().astimezone()  # Airflow and its database run on this machine
     _command(home, "run", f"--as-of={day}", environment=environment)
@@ -110,10 +110,10 @@ def _score(home: Settings, day: date, environment: Mapping[str, str] | None = No
 
 
 def _command(home: Settings, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
-    """A command of the home in a process of its own; one that fails ends the benchmark."""
+    """Run a command of the home in a new process; a failure ends the benchmark."""
     given = {f"PERENNIAL_{n.upper()}": str(getattr(home, n)) for n in home.model_fields_set}
     done = subprocess.run(
-        [sys.executable, "-m", "local", *arguments],
+        [sys.executable, "-m", "command", *arguments],
         cwd=REPOSITORY,
         env=os.environ | given | dict(environment or {}),
         capture_output=True,
@@ -125,28 +125,28 @@ def _command(home: Settings, *arguments: str, environment: Mapping[str, str] | N
 
 
 def _tasks(home: Settings, began: datetime) -> pd.DataFrame:
-    """Every task of the runs since: seconds of hop, start, imports and work, as they started."""
+    """Every task of the runs since `began`, in order: seconds of hop, start, imports and work."""
     with psycopg.connect(home.dsn("airflow", "airflow")) as connection:
         cursor = connection.execute(TASKS, [began])
         names = [column.name for column in cursor.description or ()]
         tasks = pd.DataFrame(cursor.fetchall(), columns=names).sort_values("start_date")
     ends = tasks["end_date"].sort_values()
-    before = ends.searchsorted(tasks["start_date"]) - 1  # what ended last before it began
+    before = ends.searchsorted(tasks["start_date"]) - 1  # the last task to end before it began
     last = pd.Series([ends.iloc[i] if i >= 0 else pd.NaT for i in before], index=tasks.index)
     tasks["hop"] = (tasks["start_date"] - last).dt.total_seconds()
-    told = [_told(home, task) for task in tasks.to_dict("records")]
-    works = pd.Series([began for began, _ in told], tasks.index)
+    figures = [_start_and_imports(home, task) for task in tasks.to_dict("records")]
+    works = pd.Series([began for began, _ in figures], tasks.index)
     tasks["start"] = (works - tasks["start_date"]).dt.total_seconds()
-    tasks["imports"] = [imports for _, imports in told]
+    tasks["imports"] = [imports for _, imports in figures]
     tasks["work"] = (tasks["end_date"] - works).dt.total_seconds()
     tasks["step"] = tasks["dag_id"] + "." + tasks["task_id"]
     return tasks
 
 
-def _told(home: Settings, task: dict[str, Any]) -> tuple[datetime | None, float]:
-    """What a task's log tells: when its process was the step, and its imports in seconds.
+def _start_and_imports(home: Settings, task: dict[str, Any]) -> tuple[datetime | None, float]:
+    """Read a task's log: when the step itself began, and its imports in seconds.
 
-    None and 0 of a task that had no process.
+    Returns None and 0 for a task without a process.
     """
     log = (
         home.home / "logs" / "tasks" / f"dag_id={task['dag_id']}" / f"run_id={task['run_id']}"
@@ -159,16 +159,16 @@ def _told(home: Settings, task: dict[str, Any]) -> tuple[datetime | None, float]
         return None, 0.0
     began, imports = None, 0.0
     for line in log.read_text().splitlines():
-        told = json.loads(line)
-        if began is None and told["event"] == STARTED:
-            began = datetime.fromisoformat(re.sub("Z$", "+00:00", told["timestamp"]))
-        elif found := IMPORT.match(told["event"]):
-            imports += int(found[1]) / 1e6
+        entry = json.loads(line)
+        if began is None and entry["event"] == STARTED:
+            began = datetime.fromisoformat(re.sub("Z$", "+00:00", entry["timestamp"]))
+        elif match := IMPORT.match(entry["event"]):
+            imports += int(match[1]) / 1e6
     return began, imports
 
 
 def _group_seconds(tasks: pd.DataFrame) -> float:
-    """From the first start of dbt's tasks to the start of what follows them."""
+    """Seconds from the first start of dbt's tasks to the start of the task after them."""
     first = tasks.loc[tasks["task_id"].str.startswith(GROUP), "start_date"].min()
     after = tasks.loc[tasks["task_id"] == END_OF_GROUP, "start_date"].min()
     return float((after - first).total_seconds())
@@ -182,7 +182,7 @@ def _keep_steps(tasks: pd.DataFrame, with_import_clock: pd.DataFrame, rounds: in
     steps = of_processes[["hop", "start", "work"]].median()
     steps["imports"] = with_import_clock.groupby("step")["imports"].sum()
     for step, row in steps.iterrows():
-        # nothing ended before the first
+        # the first task has no previous end
         table.add_row(str(step), *("–" if math.isnan(value) else f"{value:.1f}" for value in row))
     table.add_row("all", *(f"{value:.1f}" for value in steps.sum()))
     console.print(table)

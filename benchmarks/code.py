@@ -1,6 +1,6 @@
-"""Which code a figure comes from: digests of files, of a question's models, and the commit.
+"""The code version of a figure: digests of files and of a question's models, and the commit.
 
-`python -m benchmarks.code` warns of model code that has changed since results.md was made.
+`python -m benchmarks.code` warns if model code has changed since results.md was written.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ SCALE = REPOSITORY / "benchmarks" / "scale.md"
 LOOKS = REPOSITORY / "benchmarks" / "panel" / "looks.md"
 CODE = {".py", ".sql", ".yml"}
 DATA_OF_MODELS = {".json", ".toml", ".csv"}  # defaults that were learnt are model code, too
-TOLD = re.compile(r"^\*(\w+): .*commit (\S+), model code ([0-9a-f]{12})", re.MULTILINE)
+VERSION = re.compile(r"^\*(\w+): .*commit (\S+), model code ([0-9a-f]{12})", re.MULTILINE)
 
 
 def code(*folders: str) -> list[Path]:
-    """Files of code in folders of the repository, in order."""
+    """Code files in folders of the repository, sorted."""
     return [
         path
         for folder in folders
@@ -33,11 +33,11 @@ def code(*folders: str) -> list[Path]:
 
 
 def imported(files: list[Path], package: str) -> list[Path]:
-    """The files and what they import of a package, and so on, in order.
+    """The files and all that they import from a package, directly or not, sorted.
 
     Args:
         files: Where to begin.
-        package: Dotted; what lies outside it is not followed.
+        package: Dotted name; imports from outside it are not followed.
     """
     known, waiting = set[Path](), set(files)
     while waiting:
@@ -58,13 +58,13 @@ def _imports(file: Path) -> Iterator[str]:
 
 
 def model_code(question: str) -> list[Path]:
-    """Files of a question's models, what they import of ml_tasks, and defaults that were learnt."""
+    """Files of a question's models, their imports from ml_tasks, and files of learnt defaults."""
     data = [path for path in (REPOSITORY / "ml_tasks").rglob("*") if path.suffix in DATA_OF_MODELS]
     return [*imported(code(f"ml_tasks/{question}"), "ml_tasks"), *sorted(data)]
 
 
 def digest(paths: list[Path]) -> str:
-    """Twelve hex digits of the files' contents; of a data file or folder, its sizes."""
+    """Twelve hex digits of the files' contents; for a data file or folder, of its sizes."""
     total = hashlib.sha256()
     for path in paths:
         if path.suffix in {*CODE, ".txt", ".parquet", *DATA_OF_MODELS} and path.is_file():
@@ -76,7 +76,7 @@ def digest(paths: list[Path]) -> str:
 
 
 def commit() -> str:
-    """What is measured; -dirty if it was changed since, the figures' own files and looks aside."""
+    """The commit, with `-dirty` if other files than the results and looks have changed since."""
 
     def git(*command: str) -> str:
         return subprocess.run(
@@ -89,18 +89,18 @@ def commit() -> str:
 
 
 def changed_since(results: str) -> list[str]:
-    """A warning for each question whose models are no longer those of its figures.
+    """Warnings for questions with model code that changed since their figures were computed.
 
     Args:
         results: Text of results.md.
     """
-    told: dict[str, set[tuple[str, str]]] = {}
-    for question, of_commit, of_code in TOLD.findall(results):
-        told.setdefault(question, set()).add((of_code, of_commit))
-    if not told:
-        return ["no figure in benchmarks/results.md says of which models it is: make bench"]
+    versions: dict[str, set[tuple[str, str]]] = {}
+    for question, of_commit, of_code in VERSION.findall(results):
+        versions.setdefault(question, set()).add((of_code, of_commit))
+    if not versions:
+        return ["no figure in benchmarks/results.md names its model code: make bench"]
     warnings = []
-    for question, known in sorted(told.items()):
+    for question, known in sorted(versions.items()):
         now = digest(model_code(question))
         old = sorted(of_commit for of_code, of_commit in known if of_code != now)
         if old:

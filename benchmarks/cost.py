@@ -1,8 +1,8 @@
-"""What training and scoring cost, and how that grows: sample shops of 5, 50 and 500 thousand.
+"""The cost of training and scoring, and its growth: sample shops of 5, 50 and 500 thousand.
 
-`python -m benchmarks.cost [CUSTOMERS ...]`; each shop is landed and built in a home of its own,
-each question trained and scored in a process of its own. One size after the other: what is done is
-written at once, and a size that does not end in time leaves the ones before it standing.
+`python -m benchmarks.cost [CUSTOMERS ...]`. Each shop is landed and built in a home of its own, and
+each question is trained and scored in a new process. Sizes run one after the other, and each is
+written as soon as it is done, so a size that does not end loses none of the others.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from ml_tasks import question as questions
 from ml_tasks.features.store import FeatureStore
 from ml_tasks.models.serving import SEED
 from ml_tasks.trained_model import training_date_of
+from perennial import contracts
 from perennial.settings import REPOSITORY, Settings
 from perennial.warehouse import connect
 
@@ -38,7 +39,7 @@ SIZES = (5_000, 50_000, 500_000)
 SHOP_SEED = 21
 DAYS = 730
 DAY = START + timedelta(days=DAYS)
-QUESTIONS = ("churn", "clv", "survival", "demand")
+QUESTIONS = contracts.trained()
 
 console = Console()
 
@@ -62,12 +63,12 @@ def _shop(customers: int) -> list[dict[str, Any]]:
         warehouse.remove(measured_before)
     rows: list[dict[str, Any]] = []
 
-    def told(
+    def record(
         step: str,
         seconds: float,
         processor_seconds: float = math.nan,
         peak_mb: float = math.nan,
-        said: str = "",
+        note: str = "",
     ) -> None:
         figures = {
             "seconds": seconds,
@@ -77,7 +78,7 @@ def _shop(customers: int) -> list[dict[str, Any]]:
         rows.append({"customers": customers, "step": step, **figures})
         console.print(
             f"{customers:,} customers: {step} {seconds:.1f} s, {processor_seconds:.1f} s of"
-            f" processor time, {peak_mb:.0f} MB {said}"
+            f" processor time, {peak_mb:.0f} MB {note}"
         )
 
     started = time.perf_counter()
@@ -85,11 +86,11 @@ def _shop(customers: int) -> list[dict[str, Any]]:
         landed = time.perf_counter() - started
         started = time.perf_counter()
         home.build(DAY)
-        told("land", landed)
-        told("marts and features", time.perf_counter() - started)
+        record("land", landed)
+        record("marts and features", time.perf_counter() - started)
         for question in QUESTIONS:
             for step, figures in _measured(home, question).items():
-                told(f"{question}: {step}", **figures)
+                record(f"{question}: {step}", **figures)
     warehouse.remove(home.folder)
     return rows
 
@@ -110,19 +111,19 @@ def _measured(home: warehouse.Home, question: str) -> dict[str, dict[str, Any]]:
     )
     if done.returncode:
         console.print(f"{question} failed: {done.stderr[-500:]}")
-        return {"train": {"seconds": math.nan, "said": "failed"}}
+        return {"train": {"seconds": math.nan, "note": "failed"}}
     return json.loads(done.stdout.splitlines()[-1])
 
 
 def measure(question: str, day: date) -> dict[str, dict[str, Any]]:
     """Train and score in this process."""
-    asked = questions.load(question)
+    loaded = questions.load(question)
     with connect(Settings(), "scorer") as connection:
         sample, whole = FeatureStore(connection, for_training=True), FeatureStore(connection)
-        model, train = _with_peak(lambda: asked.train(training_date_of(day), sample, SEED))
-        frames, score = _with_peak(lambda: asked.score(day, model, whole))
-    score["said"] = f"{len(frames[question]):,} rows"
-    return {"train": train | {"said": model.name}, "score": score}
+        model, train = _with_peak(lambda: loaded.train(training_date_of(day), sample, SEED))
+        frames, score = _with_peak(lambda: loaded.score(day, model, whole))
+    score["note"] = f"{len(frames[question]):,} rows"
+    return {"train": train | {"note": model.name}, "score": score}
 
 
 def _with_peak(step: Callable[[], Any]) -> tuple[Any, dict[str, Any]]:
@@ -151,7 +152,7 @@ class _Timed:
 
 
 def _write(rows: pd.DataFrame) -> None:
-    """The part of results.md: a row a step, a pair of columns a size, and the growth."""
+    """Write the part of results.md: one row per step, two columns per size, and the growth."""
     sizes = sorted(rows["customers"].unique())
     cells = (f"{size:,}: s (processor), MB" for size in sizes)
     heads = ["step", *cells, "seconds grow with customers to the"]
@@ -180,7 +181,7 @@ def _cell(by_size: pd.DataFrame, size: int) -> str:
 
 
 def growth(seconds: pd.Series) -> str:
-    """The power of the count of customers that the seconds follow, over the two largest sizes."""
+    """Exponent of the seconds' growth with the number of customers, over the two largest sizes."""
     known = seconds.dropna().sort_index()
     if len(known) < 2:
         return "–"

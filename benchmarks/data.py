@@ -1,8 +1,8 @@
-"""The data that both sides are judged on, and the dates they are judged at.
+"""The data and dates on which both sides are compared.
 
-Every date here is fixed before anything is fitted. The open ones were tuned on. RESERVED ones are
-neither built nor exported nor judged unless `FINAL=yes`; their windows lie inside open ones, so
-they show no more than that nothing was fitted to a single date. Shops that judge are the panel's.
+Every date here is fixed before anything is fitted. The open dates were used for tuning. RESERVED
+dates are neither built nor exported nor compared unless `FINAL=yes`; their windows lie inside open
+ones, so they only show that nothing was fitted to a single date. Unseen shops are in the panel.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ MAX_ORIGINS = 6
 
 @dataclass(frozen=True)
 class Data:
-    """One shop and the dates to judge it at.
+    """One shop and its evaluation dates.
 
     Attributes:
-        name: Of its folder in the workspace.
+        name: Name of its folder in the workspace.
         group: Shops of one group share a table; each of their cuts is a cut of the table.
         source: Folder in dbt_project/models/staging.
         files: What is landed: a file, or a folder in the canonical form.
-        cuts: Judged over the next 90 days, and as far as known beyond.
-        year_cuts: Judged over the next 365 days.
-        origins: First day of the first of 8 forecast weeks, Mondays.
-        seed: Of a sample shop, whose files are made first.
-        known_weeks: File of product_id and week_start_date of the weeks that are known, beside
-            `files`; None where all are.
+        cuts: Dates evaluated over the next 90 days, and further as far as known.
+        year_cuts: Dates evaluated over the next 365 days.
+        origins: Mondays, each the first day of 8 forecast weeks.
+        seed: Seed of a sample shop, which is written first.
+        known_weeks: File of product_id and week_start_date of the known weeks, beside `files`;
+            None if all weeks are known.
     """
 
     name: str
@@ -75,7 +75,7 @@ ROSSMANN_ORIGINS = _days("2014-11-03", "2015-01-05", "2015-03-02", "2015-04-13",
 
 
 def shops(workspace: Path, shared: Path, *, final: bool) -> list[Data]:
-    """What is judged; with `final` the reserved cuts and seeds, and those alone."""
+    """The shops to compare; with `final`, only the reserved cuts and seeds."""
     retail = Data(
         "online_retail",
         "Online Retail II",
@@ -108,12 +108,12 @@ def shops(workspace: Path, shared: Path, *, final: bool) -> list[Data]:
 
 
 def share_inside(windows: Sequence[date], others: Sequence[date], days: int) -> float:
-    """Share of the windows' days that lie inside one of the others, in [0, 1].
+    """Share of the windows' days that lie inside one of the other windows, in [0, 1].
 
     Args:
-        windows: First day of each, `days` long.
-        others: The same of those that were looked at before.
-        days: Length of a window.
+        windows: First day of each window.
+        others: First day of each window that was looked at before.
+        days: Length of a window, in days.
     """
 
     def covered(firsts: Sequence[date]) -> set[date]:
@@ -124,12 +124,12 @@ def share_inside(windows: Sequence[date], others: Sequence[date], days: int) -> 
 
 
 def dated(folder: Path, first_day: date, end: date) -> Data:
-    """A user's folder, with dates chosen by its length: the newest ones that can be judged.
+    """A user's folder with the newest dates that can be evaluated, chosen by its length.
 
     Args:
         folder: Files in the canonical form.
-        first_day: Of the first order.
-        end: The day after the newest order; nothing is known of it.
+        first_day: Day of the first order.
+        end: The day after the newest order, with nothing known about it.
     """
     begin = first_day + timedelta(days=2 * HORIZON_DAYS)
     newest = end - timedelta(days=HORIZON_DAYS)

@@ -1,9 +1,9 @@
 """Landing beside a bare COPY of the same uncompressed file into the same text columns, in one run.
 
-`python -m benchmarks.landing [FILE.csv.gz] [ROUNDS]`; the file is Online Retail II unless said.
+`python -m benchmarks.landing [FILE.csv.gz] [ROUNDS]`; the default file is Online Retail II.
 
-A bare COPY is the least that loading a file can cost: it keeps no file, line or time, rejects
-nothing (one broken line stops it), counts nothing and would load the same file twice.
+A bare COPY is the cheapest way to load a file: it stores no file, line or time, rejects nothing
+(one broken line stops it), counts nothing and would load the same file twice.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ BARE = sql.Identifier("raw", "bare_copy")
 
 
 def main(compressed: Path = ONLINE_RETAIL, rounds: int = ROUNDS) -> int:
-    """Print the table; 1 if landing is slower than it has to be."""
+    """Print the table; return 1 if landing exceeds its limit."""
     folder = WORKSPACE / "landing"
     with fresh_home(folder, "online_retail") as settings:
         file = folder / "invoice_lines.csv"
@@ -67,7 +67,7 @@ def _compare(settings: Settings, file: Path, rounds: int) -> int:
 
 
 def _empty(settings: Settings, raw_table: str, columns: list[str]) -> None:
-    """Both sides begin with empty tables and nothing left to be written to disk."""
+    """Empty the tables and flush Postgres, so that both sides begin alike."""
     with connect(settings, "perennial") as connection:
         connection.execute(sql.SQL("drop table if exists {}").format(BARE))
         definitions = sql.SQL(", ").join(

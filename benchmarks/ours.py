@@ -1,6 +1,6 @@
-"""Our side: what the product would publish for each cut.
+"""Our side: the scores that the product would publish for each cut.
 
-The model of a cut is the one of its training date, the first of the month, as in the product.
+As in the product, the model of a cut is that of its training date, the first of the month.
 """
 
 from __future__ import annotations
@@ -26,28 +26,28 @@ SURVIVAL_DAYS = (30, 60, 90, 180)
 def predict(question: str, folder: Path, cut: pd.Timestamp) -> Predictions:
     """Train and score as the product does; the features are in the home, not in the folder."""
     del folder
-    asked, day = questions.load(question), cut.date()
-    said = Predictions()
+    loaded, day = questions.load(question), cut.date()
+    predictions = Predictions()
     with connect(Settings(), "scorer") as connection:
-        with said.timed("train"):
+        with predictions.timed("train"):
             store = FeatureStore(connection, for_training=True)
-            model = asked.train(training_date_of(day), store, SEED)
-        with said.timed("score"):
-            scores = asked.score(day, model, FeatureStore(connection))[question]
-    SHAPES[question](said, scores.reset_index(drop=True))
-    said.seconds[OURS] = said.seconds["train"] + said.seconds["score"]
+            model = loaded.train(training_date_of(day), store, SEED)
+        with predictions.timed("score"):
+            scores = loaded.score(day, model, FeatureStore(connection))[question]
+    SHAPES[question](predictions, scores.reset_index(drop=True))
+    predictions.seconds[OURS] = predictions.seconds["train"] + predictions.seconds["score"]
     print(model.name, end=" ")
-    return said
+    return predictions
 
 
-def churn(said: Predictions, scores: pd.DataFrame) -> None:
-    """The chance of an order is what is left of the chance of churn."""
+def churn(predictions: Predictions, scores: pd.DataFrame) -> None:
+    """Add the probability of an order: 1 less that of churn."""
     ids = {"customer_id": scores["customer_id"], "horizon_days": 0}
-    said.add(OURS, ids, order_probability=1 - scores["churn_probability_90d"].astype(float))
+    predictions.add(OURS, ids, order_probability=1 - scores["churn_probability_90d"].astype(float))
 
 
-def clv(said: Predictions, scores: pd.DataFrame) -> None:
-    """Mean, and where the contract has them, chance, median and bands, of both horizons."""
+def clv(predictions: Predictions, scores: pd.DataFrame) -> None:
+    """Add the means of both horizons, and probability, median and bands where there are any."""
     for horizon in (90, 365):
         ids = {"customer_id": scores["customer_id"], "horizon_days": horizon}
         columns = {
@@ -64,12 +64,12 @@ def clv(said: Predictions, scores: pd.DataFrame) -> None:
             )
             if column in scores
         }
-        said.add(OURS, ids, **columns)
+        predictions.add(OURS, ids, **columns)
 
 
-def survival(said: Predictions, scores: pd.DataFrame) -> None:
-    """Chances of no order yet, and the expected wait."""
-    said.add(
+def survival(predictions: Predictions, scores: pd.DataFrame) -> None:
+    """Add the probabilities of no order and the expected wait."""
+    predictions.add(
         OURS,
         {"customer_id": scores["customer_id"]},
         wait=scores["expected_days_to_next_order"].astype(float),
@@ -77,10 +77,10 @@ def survival(said: Predictions, scores: pd.DataFrame) -> None:
     )
 
 
-def demand(said: Predictions, scores: pd.DataFrame) -> None:
-    """The published mean, where there is one, else the median; and the band."""
+def demand(predictions: Predictions, scores: pd.DataFrame) -> None:
+    """Add the published mean (the median where there is none) and the band."""
     mean = "demand_units_mean" if "demand_units_mean" in scores else "demand_units_p50"
-    said.add(
+    predictions.add(
         OURS,
         {"product_id": scores["product_id"], "week_start_date": scores["week_start_date"]},
         mean=scores[mean],

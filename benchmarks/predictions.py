@@ -1,4 +1,4 @@
-"""What every side writes, ours and the peers': rows a model, and what they cost. No product code.
+"""The output of every side, ours and the peers': rows per model, and their cost. No product code.
 
 A side is a command, `python -m <module> INPUTS OUTPUTS NAME CUT...`. For each cut it reads
 `INPUTS/<cut>/` and writes `OUTPUTS/<cut>/NAME.parquet` and `NAME.json`.
@@ -18,7 +18,7 @@ import pandas as pd
 
 
 class Predictions:
-    """Collects one cut's predictions, a frame a model, and how long each took."""
+    """One cut's predictions, a frame per model, and the seconds of each."""
 
     def __init__(self) -> None:
         self.frames: list[pd.DataFrame] = []
@@ -26,9 +26,9 @@ class Predictions:
 
     @contextmanager
     def timed(self, step: str) -> Iterator[None]:
-        """Add what the block takes to a model's, or a part's, seconds of CPU, all threads'.
+        """Add the block's CPU seconds, of all threads, to those of a model or a step.
 
-        Not of the clock: what else the machine does at the time would count.
+        Wall-clock time would include what else the machine does.
         """
         started = time.process_time()
         yield
@@ -36,15 +36,15 @@ class Predictions:
         self.seconds[step] = self.seconds.get(step, 0.0) + taken
 
     def add(self, model: str, ids: dict[str, Any], **columns: Any) -> None:
-        """Keep a model's rows; a column that it has nothing to say about may be left out."""
+        """Add a model's rows; columns that it does not predict may be left out."""
         self.frames.append(pd.DataFrame({"model": model, **ids, **columns}))
 
     def write(self, folder: Path, name: str) -> None:
-        """Write `<name>.parquet` and, last, `<name>.json`: the frame is whole if both are there."""
+        """Write `<name>.parquet`, then `<name>.json`: with both files the frame is complete."""
         pd.concat(self.frames, ignore_index=True).to_parquet(folder / f"{name}.parquet")
         peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        said = {"seconds": self.seconds, "peak_mb": round(peak_mb)}
-        (folder / f"{name}.json").write_text(json.dumps(said))
+        costs = {"seconds": self.seconds, "peak_mb": round(peak_mb)}
+        (folder / f"{name}.json").write_text(json.dumps(costs))
 
 
 def for_each_cut(

@@ -1,7 +1,7 @@
 """The probability models' cost, beside the published formulas with scipy, in one run.
 
-`python -m benchmarks.probability [CUSTOMERS]`; a thousandth, a tenth and all of one million unless
-said. Each row is a process of its own, so that its peak memory is its own.
+`python -m benchmarks.probability [CUSTOMERS]`; by default a thousandth, a tenth and all of one
+million. Each row is a new process, so that its peak memory is its own.
 
 The published side is what an analyst would write: the log likelihood of the papers over all
 customers, maximised by Nelder and Mead, and their closed form of the expected orders.
@@ -30,13 +30,13 @@ CUSTOMERS = 1_000_000
 SHARES = (0.001, 0.1, 1.0)
 HORIZON_DAYS = 90
 AGE_DAYS = 730
-# Nelder and Mead over a million rows would take half an hour and tell nothing more.
+# Nelder and Mead over a million rows would take half an hour and add nothing.
 MAX_PUBLISHED = 100_000
 LIMIT_SECONDS = 60.0
 
 
 def simulated(count: int, seed: int = 1) -> pd.DataFrame:
-    """Histories of customers who joined over two years, most of them once; times in whole days."""
+    """Histories of customers who joined over two years, most with one order; in whole days."""
     rng = np.random.default_rng(seed)
     age = rng.integers(1, AGE_DAYS, count)
     rate = rng.gamma(0.7, 1 / 65.0, count)
@@ -62,7 +62,7 @@ def simulated(count: int, seed: int = 1) -> pd.DataFrame:
 
 
 def _ours(module: ModuleType, histories: pd.DataFrame) -> dict[str, float]:
-    """Seconds to fit and to make all predictions."""
+    """Seconds to fit and to compute all predictions."""
     started = time.perf_counter()
     model = module.fit(histories)
     fitted = time.perf_counter()
@@ -83,7 +83,7 @@ def _ours(module: ModuleType, histories: pd.DataFrame) -> dict[str, float]:
 
 
 def _published_bg_nbd(histories: pd.DataFrame) -> dict[str, float]:
-    """Seconds to fit by Nelder and Mead, and for the expected orders by equation 10 as printed."""
+    """Seconds to fit by Nelder and Mead, and to compute expected orders by printed equation 10."""
     x, t_x, t = (histories[name].to_numpy() for name in ("count_repeats", "recency", "age"))
     repeats = np.maximum(x, 1)
 
@@ -98,8 +98,8 @@ def _published_bg_nbd(histories: pd.DataFrame) -> dict[str, float]:
 
     started = time.perf_counter()
     start = np.log([1.0, t.mean(), 1.0, 1.0])
-    found = optimize.minimize(loss, start, method="Nelder-Mead", options={"maxiter": 2000})
-    r, alpha, a, b = np.exp(found.x)
+    fit = optimize.minimize(loss, start, method="Nelder-Mead", options={"maxiter": 2000})
+    r, alpha, a, b = np.exp(fit.x)
     fitted = time.perf_counter()
     c = a + b + x - 1
     with np.errstate(all="ignore"):
@@ -121,14 +121,14 @@ SIDES: dict[str, Callable[[pd.DataFrame], dict[str, float]]] = {
 
 
 def _measure(side: str, count: int) -> dict[str, float]:
-    """One row of the table; to be run in a fresh process."""
+    """One row of the table; run it in a new process."""
     histories = simulated(count)
     figures = SIDES[side](histories)
     return {**figures, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
 
 
 def main(customers: int = CUSTOMERS) -> int:
-    """Print the table; 1 if a model takes longer than a minute or leaves a customer unscored."""
+    """Print the table; return 1 if a model takes over a minute or leaves a customer unscored."""
     table = Table(title=f"Fit, and predictions {HORIZON_DAYS} days ahead")
     for heading in ("", "customers", "fit, s", "score, s", "peak, MB", "not finite"):
         table.add_column(heading, justify="right" if heading else "left")

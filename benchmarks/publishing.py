@@ -1,8 +1,8 @@
 """Publishing scores beside a bare COPY of the same rows into an equally indexed table, in one run.
 
-`python -m benchmarks.publishing [ROWS] [ROUNDS]`; the tables are churn's, and come in the slices in
-which a large shop is scored. A bare COPY checks nothing, proves nothing (no checksum, no gate) and
-shows readers what it has so far.
+`python -m benchmarks.publishing [ROWS] [ROUNDS]`; the tables are churn's, in the chunks in which a
+large shop is scored. A bare COPY checks nothing, has no checksum and no gate, and shows readers
+what it has so far.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from psycopg import sql
 from benchmarks.results import WORKSPACE, keep_speeds
 from benchmarks.warehouse import fresh_home
 from local import postgres
-from ml_tasks.engine.chunks import MAX_CUSTOMERS_AT_ONCE
+from ml_tasks.engine.chunks import MAX_ROWS_AT_ONCE
 from ml_tasks.engine.publish import publish
 from ml_tasks.trained_model import TrainedModel
 from perennial import contracts
@@ -38,14 +38,14 @@ TABLES = [table.name for table in CHURN.tables]
 
 
 def main(rows: int = ROWS, rounds: int = ROUNDS) -> int:
-    """Print the table; 1 if publishing is slower than it has to be."""
+    """Print the table; return 1 if publishing exceeds its limit."""
     with fresh_home(WORKSPACE / "publishing", "canonical") as settings:
         return _compare(settings, rows, rounds)
 
 
 def _compare(settings: Settings, rows: int, rounds: int) -> int:
     parts = _parts(rows)
-    with connect(settings, "transformer") as connection:  # whom the gate wants to be scored
+    with connect(settings, "transformer") as connection:  # customers that the gate requires
         connection.execute(
             f"create table features.customer_snapshots as select date '{DAY}' as as_of_date,"
             " 'C' || to_char(n, 'FM00000000') as customer_id, true as is_in_sample"
@@ -74,7 +74,7 @@ def _compare(settings: Settings, rows: int, rounds: int) -> int:
 
 
 def _parts(rows: int) -> list[dict[str, pd.DataFrame]]:
-    """Scores of so many customers, and a reason for each, in slices."""
+    """Scores of `rows` customers, with one reason each, in chunks."""
     draw = np.random.default_rng(7)
     churn = pd.DataFrame({"customer_id": [f"C{number:08d}" for number in range(rows)]})
     churn["churn_probability_90d"] = draw.uniform(0.01, 0.99, rows)
@@ -91,13 +91,13 @@ def _parts(rows: int) -> list[dict[str, pd.DataFrame]]:
     reasons = reasons.assign(reason_code="long_silence", usual_value=21.0)
     frames = {"churn": churn, "churn_reasons": reasons}
     return [
-        {name: frame[start : start + MAX_CUSTOMERS_AT_ONCE] for name, frame in frames.items()}
-        for start in range(0, rows, MAX_CUSTOMERS_AT_ONCE)
+        {name: frame[start : start + MAX_ROWS_AT_ONCE] for name, frame in frames.items()}
+        for start in range(0, rows, MAX_ROWS_AT_ONCE)
     ]
 
 
 def _begin(settings: Settings) -> None:
-    """Both sides begin with empty tables and nothing left to be written to disk."""
+    """Empty the tables and flush Postgres, so that both sides begin alike."""
     with psycopg.connect(settings.dsn(postgres.SUPERUSER), autocommit=True) as connection:
         for table in TABLES:
             connection.execute(sql.SQL("truncate {}").format(sql.Identifier("scores", table)))

@@ -1,4 +1,4 @@
-"""The tables of results.md: columns, what is wanted, how the figures are to be read, recipes."""
+"""The tables of results.md: columns, goals, how to read the figures, the peers' recipes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pandas as pd
 
 from benchmarks import wanted
 from benchmarks.tables import Figure
-from benchmarks.wanted import Told
+from benchmarks.wanted import Goal
 
 
 @dataclass(frozen=True)
@@ -18,14 +18,14 @@ class Question:
 
     Attributes:
         name: Heading.
-        figures: Columns; the first sorts the rows and is told cut by cut.
-        wants: Lines that follow from one shop's figures and verdicts.
-        note: How the figures are to be read.
+        figures: Columns; the first sorts the rows and is shown cut by cut.
+        wants: Computes the goals from one shop's figures and verdicts.
+        note: How to read the figures.
     """
 
     name: str
     figures: tuple[Figure, ...]
-    wants: Callable[[pd.DataFrame, pd.DataFrame], list[Told]]
+    wants: Callable[[pd.DataFrame, pd.DataFrame], list[Goal]]
     note: str
 
 

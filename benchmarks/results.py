@@ -1,4 +1,4 @@
-"""benchmarks/results.md out of the figures: a part a question, and the panel's table."""
+"""Text of benchmarks/results.md: one part per question, and the panel's table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.table import Table
 from benchmarks.judge import BETTER, goodness
 from benchmarks.questions import RECIPES, Question
 from benchmarks.tables import OURS, Figure, by_cut, header, number, row
-from benchmarks.wanted import Told
+from benchmarks.wanted import Goal
 from perennial.settings import REPOSITORY
 
 WORKSPACE = REPOSITORY / ".bench"
@@ -20,22 +20,22 @@ FIGURES = WORKSPACE / "figures"
 
 
 def section(name: str, question: Question, rows: pd.DataFrame, verdicts: pd.DataFrame) -> list[str]:
-    """Lines of a question's part: for each group of shops the table, what was wanted, the cuts.
+    """Lines of a question's part: for each group of shops the table, the goals, the cuts.
 
     Args:
-        name: Of the table, a key of QUESTIONS.
-        question: What the table is made of.
-        rows: Figures, with group, cut, model, and where they come from (`source`).
-        verdicts: Decided, with group, cut, measure, peer.
+        name: Name of the table, a key of QUESTIONS.
+        question: The table's columns, goals and note.
+        rows: Figures, with columns group, cut, model, and their origin (`source`).
+        verdicts: Decided verdicts, with columns group, cut, measure, peer.
     """
     lines = [f"## {question.name}", "", question.note, ""]
     for group, of_group in rows.groupby("group", sort=False):
-        told = verdicts[verdicts["group"] == group] if len(verdicts) else verdicts
+        of_verdicts = verdicts[verdicts["group"] == group] if len(verdicts) else verdicts
         cuts = sorted(of_group["cut"].unique())
         lines += [f"### {question.name}: {group}", "", f"Cuts: {', '.join(cuts)}.", ""]
-        lines += _main_table(question, of_group, told)
+        lines += _main_table(question, of_group, of_verdicts)
         if OURS in set(of_group["model"]):
-            lines += _wants_table(question.wants(of_group, told))
+            lines += _wants_table(question.wants(of_group, of_verdicts))
         lines += _cut_table(question.figures[0], of_group)
         lines += [f"*{name}: {source}*" for source in sorted(of_group["source"].unique())]
         lines += [""]
@@ -58,7 +58,7 @@ def _main_table(question: Question, rows: pd.DataFrame, verdicts: pd.DataFrame) 
 
 
 def _cell(figure: Figure, rows: pd.DataFrame, verdicts: pd.DataFrame, model: str) -> str:
-    """Mean ± spread over the cuts; for a peer at how many ours is better, a tie, worse."""
+    """Mean ± spread over the cuts; for a peer also the numbers of better, tie and worse cuts."""
     values = rows[figure.name].dropna()
     if values.empty:
         return "–"
@@ -74,15 +74,15 @@ def _cell(figure: Figure, rows: pd.DataFrame, verdicts: pd.DataFrame, model: str
 
 
 def balance(verdicts: pd.DataFrame) -> str:
-    """How often ours is better, a tie, worse."""
+    """Numbers of verdicts: better, tie, worse."""
     counts = verdicts["verdict"].value_counts()
     return "–".join(str(counts.get(name, 0)) for name in ("better", "tie", "worse"))
 
 
-def _wants_table(told: list[Told]) -> list[str]:
+def _wants_table(goals: list[Goal]) -> list[str]:
     words = {True: "met", False: "**not met**", None: "not judged"}
     lines = header(["wanted", "", "figures"])
-    lines += [row([one.wanted, words[one.is_met], one.said]) for one in told]
+    lines += [row([one.wanted, words[one.is_met], one.figures]) for one in goals]
     return [*lines, ""]
 
 
@@ -106,14 +106,14 @@ def _recipes(rows: pd.DataFrame) -> list[str]:
 def keep_speeds(
     part: str, title: str, seconds: Mapping[str, Sequence[float]], count: int, unit: str
 ) -> None:
-    """Print and keep what each way took for the same, beside the first, a bare COPY.
+    """Print and store the speed of each method beside that of the first, a bare COPY.
 
     Args:
         part: Name of the benchmark.
         title: What was done.
-        seconds: Of each round, by way.
-        count: How many of the unit each round did.
-        unit: Rows, records ...
+        seconds: Seconds of each round, by method.
+        count: Units processed per round.
+        unit: Name of the unit: rows, records ...
     """
     table = Table(title=title)
     for heading in ("", "best, s", "median, s", f"{unit}/s", "speed of bare COPY"):
@@ -128,7 +128,7 @@ def keep_speeds(
 
 
 def keep_part(name: str, heading: str, table: Table) -> None:
-    """Keep another benchmark's printed table for results.md."""
+    """Store another benchmark's printed table for results.md."""
     cells = [[str(cell) for cell in column.cells] for column in table.columns]
     lines = header([str(column.header) for column in table.columns])
     lines += [row(list(values)) for values in zip(*cells, strict=True)]

@@ -1,6 +1,6 @@
-"""Rossmann's store sales in the canonical form: a store is a product, a day's sales its units.
+"""Rossmann's store sales in the canonical form: a store is a product, its sales are units.
 
-Guests' orders, one a week and store, on the week's Monday: the forecast is of weeks.
+Each store's week is one guest's order on its Monday, since forecasts are weekly.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-# Every k-th store: 1,115 would take an hour of AutoARIMA, and tell nothing more.
+# Every k-th store: all 1,115 would take an hour of AutoARIMA and add nothing.
 EVERY_STORE = 4
 
 
@@ -18,7 +18,7 @@ def write(raw: Path, folder: Path) -> None:
 
     Args:
         raw: Folder with `train.csv.gz` and `store.csv`.
-        folder: Appears once it is complete.
+        folder: Target; it appears once it is complete.
     """
     sales = pd.read_csv(raw / "train.csv.gz", usecols=["Store", "Date", "Sales"],
                         parse_dates=["Date"])  # fmt: skip
@@ -29,7 +29,7 @@ def write(raw: Path, folder: Path) -> None:
     stores = pd.read_csv(raw / "store.csv")
     stores = stores[stores["Store"] % EVERY_STORE == 0]
     tables = {
-        # one who never orders: the gate does not believe in a shop without any
+        # a customer without orders: the gate stops a shop without customers
         "customers": pd.DataFrame(
             [{"customer_id": "C1", "registered_at": "2013-01-01T00:00:00", "country": "Germany"}]
         ),

@@ -1,12 +1,11 @@
 """The daily chain on sample shops of 1, 10 and 50 million order lines: `make bench-scale`.
 
 `python -m benchmarks.scale [LINES ...]`. Each shop is landed, built, trained and scored for one
-date, and then for the next: one more day. Each step runs in a process of its own, as a task does.
-Seconds are of the step without its process' start; memory is the most that the process held;
-written is what Postgres wrote for it: tables and indexes, its log, and what spilled to disk. A size
-is written to benchmarks/scale.md as soon as it is through. One that is broken off goes on where it
-was: its shop stays in the workspace, and the step that was broken off is run again without
-a figure, for it may find what it had made by then.
+date, and then for the next: one more day. Each step runs in a new process, as a task does. Seconds
+exclude the start of the process; memory is the process's peak; written is what Postgres wrote:
+tables and indexes, its log, and what spilled to disk. A size is written to benchmarks/scale.md as
+soon as it is done. An interrupted size continues: its shop stays in the workspace, and the
+interrupted step runs again without a figure, because part of its work may be done already.
 """
 
 from __future__ import annotations
@@ -47,14 +46,14 @@ from perennial.settings import REPOSITORY, Settings
 LINES = (1_000_000, 10_000_000, 50_000_000)
 SHOP_SEED = 21
 DAYS = 730
-LINES_PER_CUSTOMER = 14.0  # of the sample shop's first 730 days
+LINES_PER_CUSTOMER = 14.0  # in the sample shop's first 730 days
 DATES = tuple(START + timedelta(days=days) for days in (DAYS, DAYS + 1))
 
 console = Console()
 
 
 def main(sizes: list[int]) -> int:
-    """Measure size after size; what was measured before by the same code stays."""
+    """Measure size after size; measurements of the same code stay."""
     folder = WORKSPACE / "scale"
     folder.mkdir(parents=True, exist_ok=True)
     for lines in sizes:
@@ -66,7 +65,7 @@ def main(sizes: list[int]) -> int:
 
 
 def _shop(lines: int, folder: Path, begun: Path) -> None:
-    """Measure every step of the two dates that is not among those begun; then delete the shop."""
+    """Measure the steps of both dates that have no row yet; then delete the shop."""
     customers = round(lines / LINES_PER_CUSTOMER)
     files = WORKSPACE / "files" / f"scale_{lines}"
     console.rule(f"{lines:,} order lines, {customers:,} customers")
@@ -83,8 +82,8 @@ def _shop(lines: int, folder: Path, begun: Path) -> None:
                 row = {"lines": lines, "date": str(day), "step": step, "commit": commit()}
                 run = partial(_measured, settings, step, day, str(files))
                 figures = _figures(rows, begun, row, run)
-                told = ", ".join(f"{name} {value:,.1f}" for name, value in figures.items())
-                console.print(f"{day} {step}: {told}")
+                text = ", ".join(f"{name} {value:,.1f}" for name, value in figures.items())
+                console.print(f"{day} {step}: {text}")
     remove(folder)
     shutil.rmtree(files)
 
@@ -95,9 +94,9 @@ def _figures(
     row: dict[str, Any],
     run: Callable[[], dict[str, float]],
 ) -> dict[str, float]:
-    """Run a step and add its row; without figures if it was broken off before.
+    """Run a step and add its row; without figures if the step was interrupted before.
 
-    A row is kept before its step begins, so that the next run sees where this one ended.
+    The row is stored before its step begins, so that the next run sees where this one ended.
     """
     was_broken_off = bool(rows) and "seconds" not in rows[-1]
     if not was_broken_off:
@@ -112,18 +111,18 @@ def _figures(
 
 
 def _write_files(folder: Path, customers: int, day: date) -> None:
-    """The shop's files as they stand on a day; of those a run before left, the last month anew."""
+    """Write the shop's files as of a day; of files from an earlier run, rewrite the last month."""
     plan = Plan(SHOP_SEED, customers, (day - START).days)
     if folder.exists():
         write_plan(plan, folder, first_month=plan.months - 1)
         return
-    beside = folder.with_name(f"{folder.name}.part")  # a folder that is there is whole
+    beside = folder.with_name(f"{folder.name}.part")  # an existing folder is complete
     write_plan(plan, beside)
     beside.rename(folder)
 
 
 def _measured(settings: Settings, step: str, day: date, files: str) -> dict[str, float]:
-    """Run a step in a process of its own; a step that fails ends the benchmark.
+    """Run a step in a new process; a failure ends the benchmark.
 
     Returns:
         seconds, peak_mb of the process, written_mb by Postgres.
@@ -152,8 +151,8 @@ def _measured(settings: Settings, step: str, day: date, files: str) -> dict[str,
 
 @contextmanager
 def _written(settings: Settings) -> Iterator[dict[str, float]]:
-    """Filled at the end with the MB that Postgres wrote in the block, files of its log included."""
-    told: dict[str, float] = {}
+    """Yield a dict that gets the MB written by Postgres in the block, its log included."""
+    figures: dict[str, float] = {}
     with psycopg.connect(settings.dsn(postgres.SUPERUSER), autocommit=True) as connection:
         query = (
             "select (select sum(write_bytes + coalesce(extend_bytes, 0)) from pg_stat_io)"
@@ -167,8 +166,8 @@ def _written(settings: Settings) -> Iterator[dict[str, float]]:
             return float(total)
 
         before = now()
-        yield told
-        told["written_mb"] = (now() - before) / 1e6
+        yield figures
+        figures["written_mb"] = (now() - before) / 1e6
 
 
 def measure(step: str, day: date, files: str) -> dict[str, float]:
@@ -184,9 +183,9 @@ def measure(step: str, day: date, files: str) -> dict[str, float]:
 
 
 def _write(folder: Path) -> None:
-    """benchmarks/scale.md: a row a step, of the first date and of one more day."""
-    found = [json.loads(path.read_text()) for path in folder.glob("*.json")]
-    rows = pd.DataFrame([row for rows in found for row in rows])
+    """Write benchmarks/scale.md: one row per step, for the first date and for one more day."""
+    contents = [json.loads(path.read_text()) for path in folder.glob("*.json")]
+    rows = pd.DataFrame([row for rows in contents for row in rows])
     sizes = sorted(rows["lines"].unique())
     first, more = (rows[rows["date"] == str(day)] for day in DATES)
     text = [
@@ -230,19 +229,19 @@ def _table(
         by_size = of_step.set_index("lines")
         cells = [_cell(by_size.loc[size]) if size in by_size.index else "–" for size in sizes]
         compared = compare(by_size["seconds"].sort_index().iloc[-2:])
-        told = "–" if math.isnan(compared) else f"{compared:.2f}"
-        lines.append("| " + " | ".join([str(step), *cells, told]) + " |")
+        text = "–" if math.isnan(compared) else f"{compared:.2f}"
+        lines.append("| " + " | ".join([str(step), *cells, text]) + " |")
     return lines
 
 
 def _cell(row: pd.Series) -> str:
-    if row.isna().any():  # broken off
+    if row.isna().any():  # interrupted
         return "–"
     return f"{row['seconds']:,.1f}, {row['peak_mb']:,.0f}, {row['written_mb']:,.0f}"
 
 
 def _growth(seconds: pd.Series) -> float:
-    """The power of the count of lines that the seconds follow between the two largest sizes."""
+    """Exponent of the seconds' growth with the number of lines, over the two largest sizes."""
     if len(seconds) < 2:
         return math.nan
     (few, short), (many, long) = seconds.items()
@@ -250,7 +249,7 @@ def _growth(seconds: pd.Series) -> float:
 
 
 def _of_a_day(seconds: pd.Series) -> float:
-    """How much more a line of the day costs in the larger of the two largest shops."""
+    """Cost of a day's line in the largest shop, relative to the second largest."""
     if len(seconds) < 2:
         return math.nan
     (few, short), (many, long) = seconds.items()

@@ -1,7 +1,7 @@
 """The daily chain as steps that can be run one by one.
 
-Each step calls what the task of the same name in dags/ calls, and hands nothing to the next: where
-Airflow would hand on the landing's batch, a task that was killed after its commit has lost it too.
+Each step calls what the task of the same name in dags/ calls, and passes nothing to the next.
+Airflow passes on the landing's batch, but a task killed after its commit loses that, too.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ QUESTIONS = contracts.questions()
 
 @dataclass(frozen=True)
 class Task:
-    """What a step works on: a home, a date, the shop's files."""
+    """The input of a step: a home, a date, the shop's files."""
 
     settings: Settings
     as_of_date: date
@@ -42,24 +42,21 @@ def _gate_raw(task: Task) -> None:
 
 
 def dbt(task: Task, *more: str) -> None:
-    """Run dbt in this very process, as Cosmos does, so that a kill hits dbt and no bystander."""
-    import json
-
+    """Run dbt in this process, as Cosmos does, so that a kill hits dbt."""
     from dbt.cli.main import dbtRunner
 
-    from perennial.dbt import AS_OF_DATE, BUILD, environment, variables
+    from perennial.dbt import BUILD, environment_of
 
-    os.environ |= environment(task.settings) | {AS_OF_DATE: str(task.as_of_date)}
+    os.environ |= environment_of(task.settings, task.as_of_date)
     done = dbtRunner().invoke(
         [
             *BUILD,
             *more,
             *("--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT)),
-            *("--vars", json.dumps(variables(task.settings))),
         ]
     )
     if not done.success:
-        results: Any = done.result or ()  # of a build: one a model and test
+        results: Any = done.result or ()  # of a build: one per model and test
         failed = [f"{r.node.name}: {r.message}" for r in results if r.status != "success"]
         raise RuntimeError(f"dbt failed: {done.exception!r} {failed}") from done.exception
 
@@ -95,7 +92,7 @@ def _train(question: str, task: Task) -> None:
 
 
 def _score(question: str, task: Task) -> None:
-    """The tasks of all shards, one after the other; none where there is one shard."""
+    """Run the tasks of all shards one after the other; none if there is one shard."""
     from ml_tasks.engine.scoring import score_shard
 
     if task.settings.shards > 1:
@@ -110,11 +107,11 @@ def _publish(question: str, task: Task) -> None:
 
 
 def _report(task: Task) -> None:
-    from ml_tasks.engine.publish import clean_superseded
+    from ml_tasks.engine.cleanup import clean_superseded
     from oncall.delivery import check_delivery
 
     check_delivery(task.settings, task.as_of_date)
-    # at once, not after hours: whatever a killed publish left behind must be safe to delete
+    # at once, not after hours: what a killed publish left must be safe to delete
     clean_superseded(task.settings, timedelta(0))
 
 
@@ -124,7 +121,7 @@ def _lookback(task: Task) -> None:
     look_back(task.settings, task.as_of_date, task.run_id)
 
 
-# In the order of the DAGs.
+# Steps in the order of the DAGs.
 DAILY: dict[str, Callable[[Task], None]] = {
     "land": _land,
     "gate raw": _gate_raw,
@@ -133,7 +130,7 @@ DAILY: dict[str, Callable[[Task], None]] = {
     "gate rejects": _gate_rejects,
     "gate days": _gate_days,
     "gate features": _gate_features,
-    **{f"train {question}": partial(_train, question) for question in QUESTIONS},
+    **{f"train {question}": partial(_train, question) for question in contracts.trained()},
     **{f"score {question}": partial(_score, question) for question in QUESTIONS},
     **{f"publish {question}": partial(_publish, question) for question in QUESTIONS},
     "report": _report,

@@ -1,4 +1,4 @@
-"""The panel's table: shops by questions, better, tie and worse, and over shops by sign."""
+"""The panel's tables: verdicts by shop and question, goals, and signs over shops."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmarks.results import balance
 from benchmarks.tables import OURS, Figure, best_on_average, by_cut, header, number, row
 from benchmarks.wanted import like_with_like, met
 
-# Table of figures -> of verdicts, both with group, cut; of one set.
+# Name of a question's table -> its figures and its verdicts, both with columns group and cut.
 Tables = Mapping[str, tuple[pd.DataFrame, pd.DataFrame]]
 
 
@@ -32,8 +32,8 @@ def summary(tables: Tables) -> list[str]:
 
 
 def _of_shop(name: str, group: str, rows: pd.DataFrame, verdicts: pd.DataFrame) -> pd.DataFrame:
-    """A row per measure: ours and the best peer's mean, and the balance over cuts and peers."""
-    told = []
+    """One row per measure: our mean and the best peer's, and the verdicts of all cuts and peers."""
+    rows_of_shop = []
     of_group = verdicts[verdicts["group"] == group] if len(verdicts) else verdicts
     for figure in QUESTIONS[name].figures:
         if figure.name not in BETTER or figure.name not in rows:
@@ -45,7 +45,7 @@ def _of_shop(name: str, group: str, rows: pd.DataFrame, verdicts: pd.DataFrame) 
         best = best_on_average(table, figure.better)
         both = table[[OURS, best]].dropna()
         ours, theirs = both[OURS].mean(), both[best].mean()
-        told.append(
+        rows_of_shop.append(
             {
                 "group": group, "question": QUESTIONS[name].name, "figure": figure,
                 "balance": balance(of_measure), "best": best, "ours": ours, "theirs": theirs,
@@ -53,11 +53,11 @@ def _of_shop(name: str, group: str, rows: pd.DataFrame, verdicts: pd.DataFrame) 
                 "p_value": pooled(of_measure[of_measure["peer"] == best]),
             }
         )  # fmt: skip
-    return pd.DataFrame(told)
+    return pd.DataFrame(rows_of_shop)
 
 
 def ahead_share(ours: float, theirs: float, better: str) -> float:
-    """By which share of the peer's figure ours is better; NaN if the peer's is 0."""
+    """How much better ours is, as a share of the peer's figure; 0 if the peer's is 0."""
     return (goodness(ours, better) - goodness(theirs, better)) / abs(theirs) if theirs else 0.0
 
 
@@ -68,8 +68,14 @@ def _shops_table(beside: pd.DataFrame) -> list[str]:
     for one in beside.to_dict("records"):
         figure: Figure = one["figure"]
         numbers = [number(one[name], figure.digits) for name in ("ours", "theirs")]
-        told = [numbers[0], f"{numbers[1]} {one['best']}", _share(one["share"], one["p_value"])]
-        lines.append(row([one["group"], one["question"], figure.heading, one["balance"], *told]))
+        own_cells = [
+            numbers[0],
+            f"{numbers[1]} {one['best']}",
+            _share(one["share"], one["p_value"]),
+        ]
+        lines.append(
+            row([one["group"], one["question"], figure.heading, one["balance"], *own_cells])
+        )
     note = (
         "Better, tie and worse count cuts and peers: paired bootstrap of 1,000 draws, Holm over a"
         " shop's cuts and peers at 5 %. The last column is by how much ours is better on average,"
@@ -83,7 +89,7 @@ def _share(share: float, p_value: float) -> str:
 
 
 def _wanted_table(tables: Tables) -> list[str]:
-    """Shops by questions: how many of what is wanted is met, and what is not."""
+    """Shops by questions: the number of goals met, and the goals not met."""
     groups = list(dict.fromkeys(g for figures, _ in tables.values() for g in figures["group"]))
     lines = header(["shop", *(QUESTIONS[name].name for name in tables)])
     for group in groups:
@@ -96,14 +102,14 @@ def _wanted(question: Question, group: str, figures: pd.DataFrame, verdicts: pd.
     rows = figures[figures["group"] == group]
     if OURS not in set(rows["model"]):
         return "–"
-    told = question.wants(rows, verdicts[verdicts["group"] == group])
-    count, known = met(told)
-    missed = [one.wanted for one in told if one.is_met is False]
+    goals = question.wants(rows, verdicts[verdicts["group"] == group])
+    count, known = met(goals)
+    missed = [one.wanted for one in goals if one.is_met is False]
     return f"{count} of {known} met" + (f"; **not**: {'; '.join(missed)}" if missed else "")
 
 
 def _signs_table(beside: pd.DataFrame, tables: Tables) -> list[str]:
-    """Over shops: beside each shop's best peer, and beside every peer alone."""
+    """Signs over shops: beside each shop's best peer, and beside every single peer."""
     lines = header(
         ["question", "measure", "ahead of each shop's best peer", "mean",
          "ahead of a peer, at shops that have it"]
@@ -115,15 +121,15 @@ def _signs_table(beside: pd.DataFrame, tables: Tables) -> list[str]:
             if shares.empty:
                 continue
             each = _beside_each_peer(figures, figure.name)
-            told = "; ".join(f"{peer} {_signs(apart)}" for peer, apart in each.items())
-            cells = [_signs(shares), f"{shares.mean():+.1%}", told]
+            by_peer = "; ".join(f"{peer} {_signs(apart)}" for peer, apart in each.items())
+            cells = [_signs(shares), f"{shares.mean():+.1%}", by_peer]
             lines.append(row([QUESTIONS[name].name, figure.heading, *cells]))
     note = "Ahead at so many shops of so many; p is the two-sided sign test's."
     return ["## Over shops, by sign", "", note, "", *lines, ""]
 
 
 def _beside_each_peer(figures: pd.DataFrame, measure: str) -> dict[str, pd.Series]:
-    """Of each peer the mean differences over cuts, a shop each."""
+    """Each peer's mean difference over cuts, one per shop."""
     apart: dict[str, list[float]] = {}
     for _, rows in like_with_like(figures, measure).groupby("group"):
         table = by_cut(rows, measure)

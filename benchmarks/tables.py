@@ -14,7 +14,7 @@ OURS = "perennial"
 
 @dataclass(frozen=True)
 class Figure:
-    """A column: its name in the judge's rows, its heading, which way is better, how it is told."""
+    """A column: its name in the judge's rows, its heading, its better direction, its format."""
 
     name: str
     heading: str
@@ -33,7 +33,7 @@ def peers_of(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def best_on_average(table: pd.DataFrame, better: str) -> str:
-    """The peer whose mean over the cuts is best; one without a figure at most cuts is none."""
+    """The peer with the best mean over the cuts, among peers with a figure at most cuts."""
     peers = peers_of(table)
     often = peers.loc[:, peers.notna().mean() > 0.5]
     means = (often if not often.empty else peers).mean()
@@ -41,7 +41,7 @@ def best_on_average(table: pd.DataFrame, better: str) -> str:
 
 
 def number(value: float, digits: int) -> str:
-    """As few signs as tell it."""
+    """The number with so many digits, without a leading 0; a dash if it is not finite."""
     if not math.isfinite(value):
         return "–"
     text = f"{value:,.{digits}f}"

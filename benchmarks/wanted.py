@@ -1,4 +1,4 @@
-"""What is wanted of each question on every shop, and whether it was met."""
+"""The goals of each question on every shop, and whether they are met."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from benchmarks.judge.waits import CALIBRATED_DAYS
 from benchmarks.tables import OURS, best_on_average, by_cut, number, peers_of
 
 LEAST_CALIBRATION_ERROR = 0.03
-COMBINED = ("median_of_all",)  # of demand's peers: no single method
+COMBINED = ("median_of_all",)  # demand's peers that are no single method
 ITEMS_TOLD = 4
 
 
 @dataclass(frozen=True)
-class Told:
-    """What was wanted, whether it was met (None: can't be told), and by which figures."""
+class Goal:
+    """A goal, whether it is met (None: unknown), and the figures that decide."""
 
     wanted: str
     is_met: bool | None
-    said: str
+    figures: str
 
 
-def churn(rows: pd.DataFrame, verdicts: pd.DataFrame) -> list[Told]:
+def churn(rows: pd.DataFrame, verdicts: pd.DataFrame) -> list[Goal]:
     """Ranking, Brier, calibration; `rows` and `verdicts` are of one shop."""
     return [
         never_worse(verdicts, "auc", "AUC never significantly below a peer's"),
@@ -38,8 +38,8 @@ def churn(rows: pd.DataFrame, verdicts: pd.DataFrame) -> list[Told]:
     ]
 
 
-def clv(rows: pd.DataFrame, verdicts: pd.DataFrame) -> list[Told]:
-    """Ranking, total, median, chance and bands."""
+def clv(rows: pd.DataFrame, verdicts: pd.DataFrame) -> list[Goal]:
+    """Ranking, total, median, probability and bands."""
     of_medians = like_with_like(rows, "mae")
     of_medians = of_medians[of_medians["model"] != "all_zero"]
     of_nothing = rows[rows["model"].isin([OURS, "all_zero"])]
@@ -53,13 +53,13 @@ def clv(rows: pd.DataFrame, verdicts: pd.DataFrame) -> list[Told]:
     ]
 
 
-def clv_90(rows: pd.DataFrame, verdicts: pd.DataFrame) -> list[Told]:
-    """The same, and quantiles given spend."""
+def clv_90(rows: pd.DataFrame, verdicts: pd.DataFrame) -> list[Goal]:
+    """As `clv`, plus the quantiles given spend."""
     wanted = "quantiles given spend hold 75-85 % of those who buy"
     return [*clv(rows, verdicts), within(rows, "coverage_if_buying", wanted)]
 
 
-def survival(rows: pd.DataFrame, verdicts: pd.DataFrame) -> list[Told]:
+def survival(rows: pd.DataFrame, verdicts: pd.DataFrame) -> list[Goal]:
     """Ranking and Brier beside Cox's and Pareto/NBD's, calibration."""
     named = ("cox", "pareto_nbd")
     beside = rows[rows["model"].isin([OURS, *named])]
@@ -73,7 +73,7 @@ def survival(rows: pd.DataFrame, verdicts: pd.DataFrame) -> list[Told]:
     ]  # fmt: skip
 
 
-def demand(rows: pd.DataFrame, verdicts: pd.DataFrame) -> list[Told]:
+def demand(rows: pd.DataFrame, verdicts: pd.DataFrame) -> list[Goal]:
     """WRMSSE, MASE, total, bands."""
     del verdicts
     single = rows[~rows["model"].isin(COMBINED)]
@@ -87,123 +87,123 @@ def demand(rows: pd.DataFrame, verdicts: pd.DataFrame) -> list[Told]:
 
 
 def like_with_like(rows: pd.DataFrame, measure: str) -> pd.DataFrame:
-    """Ours, and the peers that say the same: an MAE is compared with that of medians."""
+    """Our rows and comparable peers': an MAE is compared with that of medians only."""
     if measure != "mae":
         return rows
     return rows[(rows["mae_of"] == "median") | (rows["model"] == OURS)]
 
 
-def published(rows: pd.DataFrame, figure: str, wanted: str) -> pd.Series | Told:
-    """Ours by cut. Where only peers have the figure, what is wanted is not met."""
+def published(rows: pd.DataFrame, figure: str, wanted: str) -> pd.Series | Goal:
+    """Our figure by cut. Where only peers have it, the goal is not met."""
     known = rows.dropna(subset=figure) if figure in rows else rows[:0]
     ours = known[known["model"] == OURS]
     if ours.empty:
         is_met = None if known.empty else False
-        return Told(wanted, is_met, "not known" if known.empty else "not published")
+        return Goal(wanted, is_met, "not known" if known.empty else "not published")
     return ours.set_index("cut")[figure]
 
 
 def never_worse(
     verdicts: pd.DataFrame, measure: str, wanted: str, peers: Sequence[str] = ()
-) -> Told:
+) -> Goal:
     """No `worse` in a paired bootstrap, after Holm's correction over cuts and peers."""
     of_measure = verdicts[verdicts["measure"] == measure] if len(verdicts) else verdicts
     if peers and len(of_measure):
         of_measure = decide(of_measure[of_measure["peer"].isin(peers)], ["measure"])
     if of_measure.empty:
-        return Told(wanted, None, "not known")
+        return Goal(wanted, None, "not known")
     counts = of_measure["verdict"].value_counts()
     worse = of_measure[of_measure["verdict"] == "worse"].sort_values("difference")
     items = [f"{one['peer']} at {one['cut']} ({one['difference']:+.3f})"
              for one in worse.to_dict("records")]  # fmt: skip
-    said = ", ".join(f"{counts.get(name, 0)} {name}" for name in ("better", "tie", "worse"))
-    return Told(wanted, worse.empty, said + (f": {_some(items)}" if items else ""))
+    figures = ", ".join(f"{counts.get(name, 0)} {name}" for name in ("better", "tie", "worse"))
+    return Goal(wanted, worse.empty, figures + (f": {_some(items)}" if items else ""))
 
 
-def on_average(rows: pd.DataFrame, measure: str, wanted: str, at: str = "") -> Told:
-    """Ours on the right side of the peer that is best on average; with at="level", or level."""
+def on_average(rows: pd.DataFrame, measure: str, wanted: str, at: str = "") -> Goal:
+    """Ours beats the peer that is best on average; with at="level", a draw is enough."""
     table = by_cut(rows, measure) if measure in rows else pd.DataFrame()
     if OURS not in table or table[OURS].isna().all() or peers_of(table).empty:
-        return Told(wanted, None, "not known")
+        return Goal(wanted, None, "not known")
     best = best_on_average(table, BETTER[measure])
     both = table[[OURS, best]].dropna()
     if both.empty:
-        return Told(wanted, None, f"{best} and ours have no cut in common")
+        return Goal(wanted, None, f"{best} and ours have no cut in common")
     ours, theirs = both[OURS].mean(), both[best].mean()
     ahead = both.map(lambda value: goodness(value, BETTER[measure]))
     apart = goodness(ours, BETTER[measure]) - goodness(theirs, BETTER[measure])
     digits = {"mae": 1, "brier": 4, "integrated_brier": 4}.get(measure, 3)
-    said = (
+    figures = (
         f"{number(ours, digits)} against {number(theirs, digits)} of {best}; ahead at "
         f"{(ahead[OURS] > ahead[best]).sum()} of {len(both)}"
     )
-    return Told(wanted, bool(apart >= 0 if at == "level" else apart > 0), said)
+    return Goal(wanted, bool(apart >= 0 if at == "level" else apart > 0), figures)
 
 
-def calibrated(rows: pd.DataFrame, figure: str, name: str) -> Told:
-    """At every cut at most .03, or the 95 % point of a perfect model where that is more."""
+def calibrated(rows: pd.DataFrame, figure: str, name: str) -> Goal:
+    """At every cut at most .03, or a perfect model's 95 % point where that is larger."""
     wanted = f"{name}: error at most .03, or a perfect model's 95 % point where that is more"
     known = published(rows, figure, wanted)
-    if isinstance(known, Told):
+    if isinstance(known, Goal):
         return known
     limit = rows[rows["model"] == OURS].set_index("cut")[f"{figure}_limit"]
     bound = limit[known.index].clip(lower=LEAST_CALIBRATION_ERROR)
     over = known.index[known > bound]
     items = [f"{cut} {known[cut]:.3f} (bound {bound[cut]:.3f})" for cut in over]
-    said = f"{known.mean():.3f} on average"
-    return Told(wanted, not items, said + (f"; over at {_some(items)}" if items else ""))
+    figures = f"{known.mean():.3f} on average"
+    return Goal(wanted, not items, figures + (f"; over at {_some(items)}" if items else ""))
 
 
-def total(rows: pd.DataFrame, wanted: str) -> Told:
-    """Error of the total: at most 15 % at all dates, or at two thirds and 25 % at all."""
+def total(rows: pd.DataFrame, wanted: str) -> Goal:
+    """Error of the total: at most 15 % at all dates, or 15 % at two thirds and 25 % at all."""
     errors = rows[rows["model"] == OURS].set_index("cut")["total_error"].dropna()
     wanted = f"total {wanted}"
     if errors.empty:
-        return Told(wanted, None, "not known")
+        return Goal(wanted, None, "not known")
     close = (errors.abs() <= 0.15).mean()
     is_met = close >= 2 / 3 and errors.abs().max() <= 0.25 if "thirds" in wanted else close == 1
-    said = ", ".join(f"{cut} {error:+.0%}" for cut, error in errors.items())
-    return Told(wanted, bool(is_met), said)
+    figures = ", ".join(f"{cut} {error:+.0%}" for cut, error in errors.items())
+    return Goal(wanted, bool(is_met), figures)
 
 
-def within(rows: pd.DataFrame, figure: str, wanted: str) -> Told:
+def within(rows: pd.DataFrame, figure: str, wanted: str) -> Goal:
     """A coverage of 75 to 85 %, on average over the cuts."""
     held = published(rows, figure, wanted)
-    if isinstance(held, Told):
+    if isinstance(held, Goal):
         return held
-    said = f"{held.mean():.1%} on average, {held.min():.1%} to {held.max():.1%}"
-    return Told(wanted, bool(0.75 <= held.mean() <= 0.85), said)
+    figures = f"{held.mean():.1%} on average, {held.min():.1%} to {held.max():.1%}"
+    return Goal(wanted, bool(0.75 <= held.mean() <= 0.85), figures)
 
 
-def uniform(rows: pd.DataFrame) -> Told:
+def uniform(rows: pd.DataFrame) -> Goal:
     """The band's randomised PIT is uniform: no date's p-value below .05, by Holm over dates."""
     wanted = "randomised PIT of the band uniform within its sampling error"
     p_values = published(rows, "pit_p", wanted)
-    if isinstance(p_values, Told):
+    if isinstance(p_values, Goal):
         return p_values
     adjusted = holm(p_values)
     distance = rows[rows["model"] == OURS].set_index("cut")["pit_distance"]
     items = [f"{cut} {distance[cut]:.3f} (p {adjusted[cut]:.1g})" for cut in adjusted.index]
     is_met = bool((adjusted >= NOT_BY_CHANCE).all())
-    return Told(wanted, is_met, "distance to uniform " + ", ".join(items))
+    return Goal(wanted, is_met, "distance to uniform " + ", ".join(items))
 
 
-def near_the_best(rows: pd.DataFrame, figure: str) -> Told:
+def near_the_best(rows: pd.DataFrame, figure: str) -> Goal:
     """Within 3 % of the best of all peers on average, and within 10 % of each origin's best."""
     wanted = f"{figure.upper()} within 3 % of the best of all on average, 10 % at each origin"
     table = by_cut(rows, figure)
     if OURS not in table or table[OURS].isna().all() or peers_of(table).empty:
-        return Told(wanted, None, "not known")
+        return Goal(wanted, None, "not known")
     best = best_on_average(table, "low")
     share = table[OURS].mean() / table[best].mean() - 1
     each = table[OURS] / peers_of(table).min(axis=1) - 1
-    said = f"{share:+.1%} of {best}; worst origin {each.max():+.1%} ({each.idxmax()})"
-    return Told(wanted, bool(share <= 0.03 and each.max() <= 0.10), said)
+    figures = f"{share:+.1%} of {best}; worst origin {each.max():+.1%} ({each.idxmax()})"
+    return Goal(wanted, bool(share <= 0.03 and each.max() <= 0.10), figures)
 
 
-def met(told: Sequence[Told]) -> tuple[int, int]:
-    """How many are met, of how many that can be told."""
-    known = [one.is_met for one in told if one.is_met is not None]
+def met(goals: Sequence[Goal]) -> tuple[int, int]:
+    """Number of goals met, and number of goals with a known result."""
+    known = [one.is_met for one in goals if one.is_met is not None]
     return sum(known), len(known)
 
 

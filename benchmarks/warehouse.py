@@ -1,7 +1,8 @@
-"""A home of its own for a shop: landed, built by dbt for the wanted dates, as the product does.
+"""A separate home for each shop, landed and built by dbt for its dates, as in the product.
 
-It stays in the workspace for the next run, under a name made of what it was built from; a change
-of the data, of dbt_project/ up to features or of ingest/ makes a new one and deletes the old.
+The home stays in the workspace for the next run. Its name contains a digest of what it was built
+from: a change of the data, of dbt_project/ up to features, or of ingest/ builds a new home and
+deletes the old one.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ RUN_ID = "benchmark"
 LAYERS = ("staging", "intermediate", "marts", "features")
 BUILT_BY = ("ingest", "dbt_project/macros", *(f"dbt_project/models/{layer}" for layer in LAYERS))
 WEEK = pd.Timedelta(weeks=1)
-LANDED_ON = date(2100, 1, 1)  # after every order; nothing that is measured depends on it
+LANDED_ON = date(2100, 1, 1)  # after every order; no measurement depends on it
 CUSTOMER_DAYS = sql.SQL(
     "select customer_id, day_date, count_orders, gross_spend_amount, net_amount"
     ' from intermediate.int_customer_days order by customer_id collate "C", day_date'
@@ -51,15 +52,15 @@ class Home:
 
     @property
     def inputs(self) -> Path:
-        """What was known before each cut, a folder a cut: all that a peer is shown."""
+        """Folder of what was known before each cut, one folder per cut: all that a peer sees."""
         return self.folder / "inputs"
 
     def input_digest(self, cut: str) -> str:
-        """Hex digits of what a peer is shown of a cut."""
+        """Hex digest of a cut's inputs for peers."""
         return digest(sorted((self.inputs / cut).glob("*.parquet")))
 
     def build(self, as_of_date: date) -> bool:
-        """Make the marts and features of a date; whether there was anything to do."""
+        """Build the marts and features of a date; return False if they were built already."""
         done = self.folder / "built" / str(as_of_date)
         if done.exists():
             return False
@@ -70,9 +71,9 @@ class Home:
         return True
 
     def outcomes(self) -> dict[str, pd.DataFrame]:
-        """Everything that happened, for the judge alone: `customer_days` and `product_weeks`.
+        """Everything that happened, for the judge only: `customer_days` and `product_weeks`.
 
-        Where not every week is known, `known_weeks` too.
+        Includes `known_weeks` where not every week is known.
         """
         with connect(self.settings, "scorer") as connection:
             store = FeatureStore(connection)
@@ -93,7 +94,7 @@ class Home:
 
 
 def before(happened: dict[str, pd.DataFrame], cut: date) -> dict[str, pd.DataFrame]:
-    """The days before a cut, and the weeks that were over by then."""
+    """The days before a cut, and the weeks that had ended by then."""
     start = pd.Timestamp(cut)
     newest = {"day_date": start - pd.Timedelta(days=1), "week_start_date": start - WEEK}
     seen = {}
@@ -105,10 +106,10 @@ def before(happened: dict[str, pd.DataFrame], cut: date) -> dict[str, pd.DataFra
 
 @contextmanager
 def home(data: Data, workspace: Path) -> Iterator[Home]:
-    """A shop's home, landed, its Postgres running; stopped at the end."""
+    """Yield a shop's home, landed, with Postgres running; stop it at the end."""
     folder = workspace / f"{data.name}-{digest([data.files, *code(*BUILT_BY)])}"
     for other in workspace.glob(f"{data.name}-*"):
-        if other != folder or not (folder / "landed").exists():  # broken off, or held by the gate
+        if other != folder or not (folder / "landed").exists():  # interrupted, or held by the gate
             remove(other)
     with home_at(folder, data.source) as settings:
         landed = folder / "landed"
@@ -132,8 +133,8 @@ def order_days(settings: Settings) -> tuple[date, date]:
 
 @contextmanager
 def fresh_home(folder: Path, source: str) -> Iterator[Settings]:
-    """An empty home in the folder, its Postgres running; the folder is deleted before and after."""
-    if folder.exists():  # of a run that was cut short
+    """Yield an empty home with Postgres running; the folder is deleted before and after."""
+    if folder.exists():  # left by an interrupted run
         remove(folder)
     try:
         with home_at(folder, source) as settings:
@@ -144,9 +145,9 @@ def fresh_home(folder: Path, source: str) -> Iterator[Settings]:
 
 @contextmanager
 def home_at(folder: Path, source: str) -> Iterator[Settings]:
-    """The home in the folder, made if there is none, its Postgres running; stopped at the end."""
+    """Yield the folder's home, created if missing, with Postgres running; stop it at the end."""
     settings = _settings(folder, source)
-    if postgres.is_running(settings):  # left by a run that was cut short
+    if postgres.is_running(settings):  # left by an interrupted run
         postgres.stop(settings)
     postgres.start(settings)
     try:

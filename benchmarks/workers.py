@@ -1,8 +1,8 @@
-"""What fans out, by one worker and by two, in one run: `python -m benchmarks.workers [CUSTOMERS]`.
+"""Scoring by one worker and by two, in one run: `python -m benchmarks.workers [CUSTOMERS]`.
 
-A sample shop is scored in four shards by every question. A worker is a process on one core that
-takes shards as long as there are any, as a Celery worker of concurrency 1 does; what starts it is
-not measured, and the shards' parts are all that is made. Both sides take the same shards.
+Every question scores a sample shop in four shards. A worker is a process on one core that takes
+shards as long as there are any, like a Celery worker of concurrency 1. The start of workers is not
+measured, and only the shards' parts are computed. Both sides score the same shards.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ DAY: date = START + timedelta(days=DAYS)
 
 
 def main(customers: int = CUSTOMERS) -> int:
-    """Print the table; 1 if a second worker brings less than it should."""
+    """Print the table; return 1 if a second worker saves less time than required."""
     os.environ |= threads.ONE_EACH
     folder = WORKSPACE / "workers"
     with fresh_home(folder, "canonical") as home:
@@ -51,7 +51,7 @@ def main(customers: int = CUSTOMERS) -> int:
 
 
 def _compared(settings: Settings, question: str) -> dict[str, object]:
-    """Best of some rounds for one and for two workers, seconds."""
+    """Best seconds of several rounds, for one and for two workers."""
     seconds: dict[int, list[float]] = {1: [], 2: []}
     for _ in range(ROUNDS):
         for workers, taken in seconds.items():

@@ -1,1 +1,1 @@
-"""What runs when. No logic: a DAG file names steps, and its docstring is its page in the UI."""
+"""What runs when. A DAG file has no logic: it names steps; its docstring is its page in the UI."""

@@ -3,11 +3,11 @@
 **Impact** tier 1: no question is scored for this date until it succeeds. Published scores stay.
 
 **If a dbt test fails** its task names the model; `ops` and the model's `*_rejected` sibling
-have the rows. The marts keep what they had where dbt had not come yet.
+have the rows. Tables that dbt had not reached yet keep their earlier rows.
 
 **If a gate fails** its log names the rule, the table and the count; nothing after it has run. The
-gate of rejects holds a batch of which staging rejects too many orders or too much money, the gate
-of days one that brought a day beyond all bounds: `make accept` or `make refuse`.
+gate of rejects holds a batch if staging rejects too many of its orders or too much of its money;
+the gate of days holds a batch with a day beyond all bounds: `make accept` or `make refuse`.
 
 **If a task fails** clear it: each step replaces exactly its own rows, so a rerun is safe.
 
@@ -16,7 +16,7 @@ of days one that brought a day beyond all bounds: `make accept` or `make refuse`
 
 from airflow.sdk import PartitionedAssetTimetable, chain, dag, task
 
-from dags.shared.alerts import tell_warnings
+from dags.shared.alerts import alert_warnings
 from dags.shared.assets import FEATURES, RAW
 from dags.shared.dbt import dbt_build
 from dags.shared.defaults import dag_defaults
@@ -40,21 +40,21 @@ def build_warehouse():
         from expectations.rejects import gate_rejects
 
         run = Run()
-        return tell_warnings(gate_rejects(run.settings, run.as_of_date, run.run_id), run.context)
+        return alert_warnings(gate_rejects(run.settings, run.as_of_date, run.run_id), run.context)
 
     @task
     def gate_days() -> dict:
         from expectations.days import gate_days
 
         run = Run()
-        return tell_warnings(gate_days(run.settings, run.as_of_date, run.run_id), run.context)
+        return alert_warnings(gate_days(run.settings, run.as_of_date, run.run_id), run.context)
 
     @task(outlets=[FEATURES])
     def gate_features() -> dict:
         from expectations.features import gate_features
 
         run = Run()
-        return tell_warnings(gate_features(run.settings, run.as_of_date, run.run_id), run.context)
+        return alert_warnings(gate_features(run.settings, run.as_of_date, run.run_id), run.context)
 
     chain(dbt_build(), close_build(), gate_rejects(), gate_days(), gate_features())
 

@@ -2,16 +2,16 @@
 
 The first task counts what would go and shows it; a person approves or not; no answer within five
 days changes nothing. Orders stay as a guest's, so that revenue and demand add up as before. The
-proof is in `ops.erasures`, without personal data; docs/privacy.md tells what is not covered.
+proof is in `ops.erasures`, without personal data; docs/privacy.md lists what is not covered.
 
 **Impact** tier 2: scores of everybody else stay as they are, and readers notice nothing.
 
-**If a task fails** clear it. `erase` does each step again; it fails loudly, and names the places,
-if the customer is still found anywhere.
+**If a task fails** clear it. `erase` repeats each step; it fails, and names the places, if the
+customer is still anywhere.
 
-**By hand** `customer_id`: the key as the shop writes it; taken out of the run's parameters once it
-is erased. `reason`: kept as proof, so it names nobody. `dry_run`: count, show, and stop. Or
-`make erase CUSTOMER= WHY=`.
+**By hand** `customer_id`: the key as the shop writes it; deleted from the run's parameters once it
+is erased. `reason`: kept as proof, so it must not name the customer. `dry_run`: count, show, and
+stop. Or `make erase CUSTOMER= WHY=`.
 
 **Owner** data-platform
 """
@@ -57,8 +57,8 @@ def erase_customer():
         from privacy.erasure import preview
 
         run = Run()
-        asked = run.params
-        return preview(run.settings, asked["customer_id"], asked["reason"], asked["dry_run"])
+        given = run.params
+        return preview(run.settings, given["customer_id"], given["reason"], given["dry_run"])
 
     # all slots: no build, training or scoring beside it
     @task(**hard("erase"), pool_slots=HEAVY_SLOTS)

@@ -1,4 +1,4 @@
-"""Take the shop's files into raw, and let them through only if the gate at that door agrees.
+"""Land the shop's files in raw, and accept them only if the gate of raw passes.
 
 **Impact** tier 1: nothing is scored for this date until it succeeds. Published scores stay.
 
@@ -7,8 +7,8 @@
 
 **If a task fails** clear it: a file lands once, by content, so a rerun adds nothing twice.
 
-**By hand** `as_of_date`: the date to score; nothing of that day or later is seen, and
-`{as_of_date}` in `files` becomes it. It may be given as the run's partition key instead, as
+**By hand** `as_of_date`: the date to score; nothing of that day or later is read, and
+`{as_of_date}` in `files` becomes that date. It may be given as the run's partition key instead, as
 `make run`, the API and the clock do.
 
 **Owner** data-platform
@@ -16,7 +16,7 @@
 
 from airflow.sdk import Param, dag, task
 
-from dags.shared.alerts import tell_warnings
+from dags.shared.alerts import alert_warnings
 from dags.shared.assets import RAW
 from dags.shared.defaults import dag_defaults
 from dags.shared.run import Run, add_partition
@@ -25,7 +25,7 @@ from perennial.settings import Settings
 
 settings = Settings()
 
-WITHOUT_PASSWORD = "^(?!.*://[^/?#@]*:[^/?#]*@)"  # what is typed here is kept for all to see
+WITHOUT_PASSWORD = "^(?!.*://[^/?#@]*:[^/?#]*@)"  # all users of the UI can read a run's parameters
 
 
 @dag(
@@ -36,8 +36,8 @@ WITHOUT_PASSWORD = "^(?!.*://[^/?#@]*:[^/?#]*@)"  # what is typed here is kept f
             type=["null", "string"],
             format="date",
             title="Date to score",
-            description_md="Nothing of that day or later is seen. Needed, but with a partition "
-            "key.",
+            description_md="Nothing of that day or later is read. Required unless the run has a "
+            "partition key.",
         ),
         "files": Param(
             settings.files,
@@ -58,16 +58,16 @@ def land():
 
         run = Run()
         landing = land(run.settings, run.as_of_date, run.params["files"], run.run_id)
-        return tell_warnings(landing.summary(), run.context)
+        return alert_warnings(landing.summary(), run.context)
 
     @task(outlets=[RAW])
     def gate_raw(landing: dict) -> dict:
         from expectations.raw import gate_raw
 
         run = Run()
-        judged = gate_raw(run.settings, landing["batch_id"], run.as_of_date, run.run_id)
-        add_partition(RAW, run.as_of_date)  # which a date from the form is not by itself
-        return tell_warnings(judged, run.context)
+        result = gate_raw(run.settings, landing["batch_id"], run.as_of_date, run.run_id)
+        add_partition(RAW, run.as_of_date)  # a date from the form does not become a partition key
+        return alert_warnings(result, run.context)
 
     gate_raw(land_files())
 

@@ -1,18 +1,18 @@
-"""Once a date is reported: judge the past scores whose horizon has ended by then.
+"""Once a date is reported: compare past scores with what happened, where the horizon has ended.
 
-**Impact** tier 2: `reporting.model_health` keeps what was judged last; no score is touched.
+**Impact** tier 2: `reporting.model_health` keeps its last figures; no score is changed.
 
-**If it warns** a model did worse than its own backtest let one expect, or a group of customers is
-served unlike the others: the message has figure, value and limit.
+**If it warns** a model did worse than its own backtest, beyond chance, or a group of customers is
+served worse than the others: the message has figure, value and limit.
 
-**If a task fails** clear it: what was not judged yet is judged then, to the same rows.
+**If a task fails** clear it: a rerun computes the missing figures, as the same rows.
 
 **Owner** data-platform
 """
 
 from airflow.sdk import PartitionedAssetTimetable, dag, task
 
-from dags.shared.alerts import tell_warnings
+from dags.shared.alerts import alert_warnings
 from dags.shared.assets import REPORTING
 from dags.shared.defaults import dag_defaults
 from dags.shared.pools import hard
@@ -30,7 +30,7 @@ def lookback():
         from ml_tasks.lookback.run import look_back
 
         run = Run()
-        return tell_warnings(look_back(run.settings, run.as_of_date, run.run_id), run.context)
+        return alert_warnings(look_back(run.settings, run.as_of_date, run.run_id), run.context)
 
     look_back()
 

@@ -1,9 +1,9 @@
 """Once all questions of a date are published: read every reporting view as a BI tool would.
 
-**Impact** tier 2: analysts read the views all the same; this proves that they find the date there.
+**Impact** tier 2: analysts can read the views all the same; this checks that the date is there.
 
-**If a task fails** its log names the view that lacks the date, or that `bi_reader` has no right to.
-Clear the question's DAG for the date, or grant what is missing; then clear this task.
+**If a task fails** its log names the view that lacks the date, or that `bi_reader` may not read.
+Clear the question's DAG for the date, or grant the missing right; then clear this task.
 
 **Owner** data-platform
 """
@@ -30,7 +30,7 @@ def report():
 
     @task
     def clean_superseded() -> dict:
-        from ml_tasks.engine.publish import clean_superseded
+        from ml_tasks.engine.cleanup import clean_superseded
 
         return clean_superseded(Run().settings)
 

@@ -1,8 +1,8 @@
 """Make the sample shop's next day, which lands and is scored. Only where SOURCE is the sample shop.
 
-**Impact** tier 2: the sample shop stands still until it succeeds.
+**Impact** tier 2: the sample shop has no new day until it succeeds.
 
-**If a task fails** clear it: it goes on from the newest day in the shop's files. A day that was
+**If a task fails** clear it: it continues from the newest day in the shop's files. A day that was
 written before the failure lands with the next one; `make run AS_OF=` scores it by itself.
 
 **Owner** data-platform

@@ -1,18 +1,18 @@
-"""One DAG a question: a challenger is trained and contends with the champion.
+"""One DAG a question: train a challenger and compare it with the champion.
 
-It is compared with the champion and the baseline on the same past cuts, none of which the models
-had seen. Clearly better: promoted. Clearly worse: kept as a version and not used. In between the
-task `approve` shows the figures and waits for a person; no answer within five days keeps the
-champion. `ops.champions` has every decision, with who and why; `make rollback QUESTION= WHY=`
-undoes the newest.
+Challenger, champion and baseline are compared on the same past cuts, which no model has seen. A
+clearly better challenger is promoted; a clearly worse one is kept as a version and not used. In
+between, the task `approve` shows the figures and waits for a person; without an answer within five
+days the champion stays. `ops.champions` has every decision, with person and reason;
+`make rollback QUESTION= WHY=` undoes the newest.
 
-**Impact** tier 2: the champion of before scores until this succeeds, and while it waits.
+**Impact** tier 2: the present champion scores until this succeeds, and while it waits.
 
 **If a task fails** clear it: a challenger is trained once, and a decision is recorded once.
 
-**By hand** `training_date`: the challenger sees what was known by then; empty: the newest date that
-there is something new to learn for (Mondays for demand, else firsts of months). The clock starts it
-on Mondays, only with SCHEDULE=on.
+**By hand** `training_date`: the challenger is trained on what was known by then; empty: the newest
+date with new training rows (Mondays for demand, else firsts of months). The clock starts it on
+Mondays, only with SCHEDULE=on.
 
 **Owner** data-platform
 """
@@ -28,7 +28,7 @@ from perennial import contracts
 
 
 def train_dag(question: str):
-    """The DAG of one question; everything that differs comes from its folder."""
+    """Make the DAG of a question; all differences come from the question's folder."""
 
     @dag(
         dag_id=f"train_{question}",
@@ -39,7 +39,7 @@ def train_dag(question: str):
                 type=["null", "string"],
                 format="date",
                 title="Training date",
-                description_md="What was known by then is learnt from. Empty: the newest.",
+                description_md="The model is trained on what was known by then. Empty: the newest.",
             ),
             "reason": Param(
                 None,
@@ -73,5 +73,5 @@ def train_dag(question: str):
     return train()
 
 
-for name in contracts.questions():
+for name in contracts.trained():
     globals()[f"train_{name}"] = train_dag(name)

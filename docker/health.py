@@ -1,6 +1,6 @@
-"""Is this container well? `python docker/health.py ROLE`: 0, or 1 and a line that says why not.
+"""Check the health of a container: `python docker/health.py ROLE` exits with 0, or 1 and a reason.
 
-It runs all day beside every role, so it imports no more than it needs.
+The check runs all day beside every role, so it imports as little as possible.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 TIMEOUT_SECONDS = 10
 REDIS = ("redis", 6379)
-# What Airflow calls its parts.
+# Role -> the name of the component in Airflow's health report.
 PARTS = {
     "api-server": "metadatabase",
     "scheduler": "scheduler",
@@ -29,11 +29,11 @@ PARTS = {
 
 
 class Unwell(Exception):
-    """The role does not do what it is there for; the message says what was seen."""
+    """The role does not work; the message contains what the check saw."""
 
 
 def main() -> int:
-    """Check the role that is named on the command line."""
+    """Check the role named on the command line and return the exit code."""
     try:
         CHECKS[sys.argv[1]]()
     except (Unwell, OSError, subprocess.CalledProcessError) as error:
@@ -43,12 +43,12 @@ def main() -> int:
 
 
 def secret(name: str) -> str:
-    """A password of this container."""
+    """Read a secret of this container by its file name."""
     return (Path(os.environ["PERENNIAL_SECRETS"]) / name).read_text().strip()
 
 
 def redis_url() -> str:
-    """Where the queue of tasks is, password included: never log it."""
+    """URL of the queue of tasks. Contains the password: never log it."""
     host, port = REDIS
     return f"redis://:{quote(secret('redis'), safe='')}@{host}:{port}/0"
 
@@ -65,16 +65,16 @@ def _postgres() -> None:
 def _redis() -> None:
     with socket.create_connection(("127.0.0.1", REDIS[1]), TIMEOUT_SECONDS) as connection:
         connection.sendall(f"AUTH {secret('redis')}\r\nPING\r\n".encode())
-        answer = b""
-        while answer.count(b"\r\n") < 2 and (part := connection.recv(1024)):
-            answer += part
-    if answer != b"+OK\r\n+PONG\r\n":
-        raise Unwell(f"Redis answers {answer!r}")
+        response = b""
+        while response.count(b"\r\n") < 2 and (part := connection.recv(1024)):
+            response += part
+    if response != b"+OK\r\n+PONG\r\n":
+        raise Unwell(f"Redis answers {response!r}")
 
 
 def _get(url: str) -> bytes:
-    with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310  # http: it is
-        return answer.read()
+    with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as response:  # noqa: S310  # http only
+        return response.read()
 
 
 def _airflow(part: str) -> None:
@@ -101,8 +101,8 @@ def _reader_limit() -> None:
     with connect(Settings(), WARDEN) as connection:
         query = "select count(*) from pg_stat_activity where usename = current_user"
         (sessions,) = connection.execute(query).fetchone() or (0,)
-    if sessions < 2:  # one of them is ours
-        raise Unwell("nobody looks on")
+    if sessions < 2:  # one session is this check's own
+        raise Unwell("the process that ends long reads is not connected")
 
 
 def _mlflow() -> None:

@@ -1,8 +1,9 @@
 """Start one role of the set, inside its container: `python docker/start.py ROLE`.
 
-A role is a process that takes this one's place, in the environment that it has on one machine
-(local/), but for what several machines change: tasks wait in Redis, workers take them from there.
-`init` makes and migrates, and ends. Any other words are a command, run in a task's environment.
+This process is replaced by the role's own (exec). Its environment is the same as on one machine
+(local/), except that tasks wait in Redis and workers on any machine take them from there. The role
+`init` creates and migrates everything, then ends. Any other arguments are a command, which runs in
+a task's environment.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ from typing import NoReturn
 from health import REDIS, redis_url, secret
 from waiting import mark, wait_for_database, wait_for_init
 
+from command.errors import exit_code
 from dags.shared.pools import HEAVY_POOL
 from local import airflow, mlflow, postgres, programs, server_folder
-from local.__main__ import told
 from local.home import make_folders, one_at_a_time, private_file
 from local.run import POOL_TEXT, check_files, day_after_newest_order, parse_dates, score
+from local.shown import print_learnt
 from oncall.alerts import routes
 from perennial import dbt, shop
 from perennial.bootstrap import bootstrap
@@ -29,21 +31,21 @@ from perennial.reader_limit import WARDEN
 from perennial.roles import SERVER_OPTIONS
 from perennial.settings import SAMPLE_SHOP, WAREHOUSE, Settings
 
-EVERYBODY = "0.0.0.0"  # noqa: S104  # of the set's own network; compose.yaml publishes on loopback
+EVERYBODY = "0.0.0.0"  # noqa: S104  # the set's own network; compose.yaml publishes on loopback
 MORE_SETTINGS = "settings.env"  # KEY=VALUE lines, beside the passwords
-PRIVATE = Path("/tmp")  # of this container, in memory
+PRIVATE = Path("/tmp")  # this container's own, in memory
 USERS, MLFLOW_AUTH = PRIVATE / "airflow_users.json", PRIVATE / "mlflow_auth.ini"
-# A machine that is gone without a word would hold its locks for two hours.
+# By default, a machine that has vanished would keep its locks for two hours.
 NOTICES_LOST_CLIENTS = (
     *("-c", "tcp_keepalives_idle=30", "-c", "tcp_keepalives_interval=10"),
     *("-c", "tcp_keepalives_count=3"),
 )
-# Longer than any task: what was taken and not done by then is given out again.
+# Longer than any task: Redis gives a task that is not done by then to another worker.
 VISIBILITY_SECONDS = 86_400
 
 
 def main() -> int:
-    """Become the role that is named on the command line, or run the command."""
+    """Run the role or the command that the command line names."""
     role, *arguments = sys.argv[1:]
     os.environ.update(_more_settings())
     settings = Settings()
@@ -56,7 +58,7 @@ def main() -> int:
 
 
 def environment(settings: Settings, *, calls_dbt: bool = True) -> dict[str, str]:
-    """Environment of every Airflow process of the set. Holds passwords: never print it."""
+    """Environment of every Airflow process of the set. Contains passwords: never print it."""
     slots = os.environ.get("PERENNIAL_WORKER_SLOTS", "4")
     differs = {
         "core__executor": "CeleryExecutor",
@@ -65,7 +67,7 @@ def environment(settings: Settings, *, calls_dbt: bool = True) -> dict[str, str]
         "core__simple_auth_manager_passwords_file": str(USERS),
         "api__host": EVERYBODY,
         "api__base_url": settings.alert_base_url or f"http://127.0.0.1:{settings.airflow_port}",
-        # where a task's log is asked for; the name of a pod is known to nobody else
+        # the API server fetches a task's log from this address; names of pods can't be resolved
         "core__hostname_callable": "airflow.utils.net.get_host_ip_address",
         "celery__broker_url": redis_url() if _has("redis") else "",
         "celery__worker_concurrency": slots,
@@ -76,9 +78,9 @@ def environment(settings: Settings, *, calls_dbt: bool = True) -> dict[str, str]
 
 
 def _init(settings: Settings) -> int:
-    """Bring everything that lasts to what this version of the code expects. Safe to run again."""
+    """Create or migrate all state that this version of the code needs. Idempotent."""
     routes.check(settings)
-    by_default = shop.defaults(settings)  # an unknown shop must not claim the home
+    by_default = shop.defaults(settings)  # before make_folders: raises if the shop is unknown
     make_folders(settings)
     wait_for_database(settings)
     bootstrap(settings)
@@ -107,12 +109,15 @@ def _make_sample_shop(settings: Settings) -> None:
 
 
 def _score(settings: Settings, dates: str = "") -> int:
-    """Have the set score dates, comma-separated; empty: the day after the shop's newest order."""
+    """Score dates, comma-separated, with the set; empty: the day after the shop's newest order."""
     make_folders(settings)
     print(shop.described(settings), flush=True)
     days = parse_dates(dates) or [day_after_newest_order(settings)]
     check_files(settings, days)
-    return score(settings, days, services=dict)
+    code = score(settings, days, services=dict)
+    if code == 0:
+        print_learnt(settings)
+    return code
 
 
 def _postgres(settings: Settings) -> NoReturn:
@@ -128,7 +133,7 @@ def _postgres(settings: Settings) -> NoReturn:
 
 
 def _redis(_: Settings) -> NoReturn:
-    """The queue, in memory: what it loses, the scheduler finds waiting too long and sends again."""
+    """Run the queue, in memory: the scheduler sends lost tasks again after a time-out."""
     path = PRIVATE / "redis.conf"
     with private_file(path) as file:
         file.write(f"port {REDIS[1]}\ndir /tmp\nsave ''\nrequirepass {secret('redis')}\n")
@@ -149,12 +154,12 @@ def _reader_limit(settings: Settings) -> NoReturn:
 def _airflow(
     *arguments: str, reads_dags: bool = False, more: dict[str, str] | None = None
 ) -> Callable[[Settings], NoReturn]:
-    """A part of Airflow as a role.
+    """Make the start function of a role that runs a component of Airflow.
 
     Args:
-        arguments: Of the command `airflow`.
-        reads_dags: It imports DAG files, so it needs dbt's manifest and password.
-        more: Of its environment.
+        arguments: Arguments of the command `airflow`.
+        reads_dags: Whether the component imports DAG files, which need dbt's manifest and password.
+        more: Further variables of the component's environment.
     """
 
     def start(settings: Settings) -> NoReturn:
@@ -199,4 +204,4 @@ ROLES: dict[str, Callable[[Settings], int]] = {
 }
 
 if __name__ == "__main__":
-    sys.exit(told(main))
+    sys.exit(exit_code(main))

@@ -1,4 +1,4 @@
-"""Who waits for whom: every role for Postgres and for the `init` of its own code."""
+"""Wait for Postgres, and for the `init` of the same code version."""
 
 from __future__ import annotations
 
@@ -14,37 +14,46 @@ from perennial.bootstrap import SUPERUSER
 from perennial.settings import REPOSITORY, Settings
 
 DATABASE_TIMEOUT_SECONDS = 120
-INIT_TIMEOUT_SECONDS = 900  # of a migration; a restart waits again
+INIT_TIMEOUT_SECONDS = 900  # time for a migration; a restarted role waits again
 
 
 def mark(settings: Settings) -> None:
-    """Leave word that the `init` of this code is through: a comment of Airflow's database."""
+    """Record that the `init` of this code version has finished, as a comment on a database."""
     with psycopg.connect(settings.dsn(SUPERUSER, "postgres")) as connection:
         comment = sql.SQL("comment on database airflow is {}").format(sql.Literal(_code()))
         connection.execute(comment)
 
 
 def wait_for_init(settings: Settings, role: str = "airflow", database: str = "airflow") -> None:
-    """Wait until `init` of this very code has been through; as a role that this one may be."""
+    """Block until the `init` of this code version has finished.
+
+    Args:
+        settings: Settings of the home.
+        role: Role of Postgres to connect as; one that this container has the password of.
+        database: Database to connect to.
+
+    Raises:
+        AirflowError: If `init` has not finished after INIT_TIMEOUT_SECONDS.
+    """
     code = _code()
     _wait_until(lambda: _made_by(settings, role, database) == code, INIT_TIMEOUT_SECONDS)
 
 
 def _made_by(settings: Settings, role: str, database: str) -> str:
-    """Digest of the code whose `init` was through last; empty: none was."""
+    """Digest of the code version of the last finished `init`; empty if there is none."""
     query = (
         "select shobj_description(oid, 'pg_database') from pg_database where datname = 'airflow'"
     )
     try:
         with psycopg.connect(settings.dsn(role, database), connect_timeout=2) as connection:
             (made_by,) = connection.execute(query).fetchone() or (None,)
-    except psycopg.OperationalError:  # Postgres starts, or does not know the role yet
+    except psycopg.OperationalError:  # Postgres is starting, or the role does not exist yet
         return ""
     return made_by or ""
 
 
 def _code() -> str:
-    """Digest of all that is in the image but libraries, and of their lock."""
+    """Digest of all files of the image except libraries, whose lock file is included."""
     digest = hashlib.sha256()
     for path in sorted(REPOSITORY.rglob("*")):
         if path.is_file() and path.suffix != ".pyc":
@@ -53,7 +62,11 @@ def _code() -> str:
 
 
 def wait_for_database(settings: Settings) -> None:
-    """Wait until Postgres lets its superuser in."""
+    """Block until Postgres accepts a connection of its superuser.
+
+    Raises:
+        AirflowError: If it does not after DATABASE_TIMEOUT_SECONDS.
+    """
     _wait_until(lambda: _answers(settings), DATABASE_TIMEOUT_SECONDS)
 
 
@@ -66,9 +79,9 @@ def _answers(settings: Settings) -> bool:
     return True
 
 
-def _wait_until(is_so: Callable[[], bool], seconds: float) -> None:
+def _wait_until(is_ready: Callable[[], bool], seconds: float) -> None:
     deadline = time.monotonic() + seconds
-    while not is_so():
+    while not is_ready():
         if time.monotonic() > deadline:
-            raise AirflowError(f"what this role waits for is not there after {seconds} s: see init")
+            raise AirflowError(f"Postgres or init is not ready after {seconds} s: see init's log")
         time.sleep(1)

@@ -1,8 +1,8 @@
-"""Orders beyond any doubt, on a shop's first load too: price times quantity times quantity.
+"""Absurd orders, for example with price times quantity times quantity; on a first load too.
 
-Days are compared with days before, and a first load has none. A single order can be judged by
-itself: beside the median of all orders, on a log scale (perennial/amounts.py), where a mistake of
-some digits stands apart from the largest true order, and moves neither median nor spread.
+Days are compared with earlier days, and a first load has none. A single order is compared with the
+median of all orders on a log scale (perennial/amounts.py). There a mistake of some digits stands
+apart from the largest true order, and changes neither median nor spread.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 RULE = "amounts"
 MAX_NAMED = 3
-# Fewer orders show no spread.
+# With fewer orders the spread is unknown.
 MIN_ORDERS = 30
 USUAL = """
 with amounts as (
@@ -44,27 +44,27 @@ order by product_amount desc, order_id
 
 
 def absurd_orders(connection: psycopg.Connection[Any], as_of_date: date) -> list[Finding]:
-    """A finding, as long as an order before a date is larger than any order of the shop may be.
+    """One finding if any order before a date is larger than believable in this shop, else none.
 
     Args:
-        connection: Reads marts.
-        as_of_date: Orders of that day or later are not looked at.
+        connection: Connection that may read marts.
+        as_of_date: Orders of this day or later are not read.
     """
     ((count, median, deviation),) = connection.execute(USUAL, {"as_of_date": as_of_date})
     if count < MIN_ORDERS:
         return []
-    asked = {"largest": largest_believable(median, deviation), "as_of_date": as_of_date}
-    found = connection.execute(LARGE, asked).fetchall()
-    if not found:
+    parameters = {"largest": largest_believable(median, deviation), "as_of_date": as_of_date}
+    rows = connection.execute(LARGE, parameters).fetchall()
+    if not rows:
         return []
     named = "; ".join(
-        f"{masked(order_id)} of {day}: {amount:,.2f}" for order_id, day, amount in found[:MAX_NAMED]
+        f"{masked(order_id)} of {day}: {amount:,.2f}" for order_id, day, amount in rows[:MAX_NAMED]
     )
-    more = f" and {len(found) - MAX_NAMED} more" if len(found) > MAX_NAMED else ""
+    more = f" and {len(rows) - MAX_NAMED} more" if len(rows) > MAX_NAMED else ""
     text = (
-        f"{len(found)} of {count:,} orders of marts.fct_orders can't be true beside the "
-        f"{median:,.2f} that is usual ({named}{more}). Predictions of spend take such "
-        "an order as a usual one; sums and what was spent so far do not. If it is a mistake, "
+        f"{len(rows)} of {count:,} orders of marts.fct_orders can't be true beside the "
+        f"{median:,.2f} that is usual ({named}{more}). Predictions of spend read such "
+        "an order as a usual one; totals and past spend keep its amount. If it is a mistake, "
         "land it corrected"
     )
-    return [Finding(RULE, WARNING, found[0][1], text)]
+    return [Finding(RULE, WARNING, rows[0][1], text)]

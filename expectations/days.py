@@ -1,10 +1,10 @@
-"""Gate behind the build: the shop's new days, before any feature is let out.
+"""Gate behind the build: checks the shop's new days before any feature is published.
 
-A day is judged once its orders are in the marts, where every source has the same form and days are
-the shop's. What it is compared with are the days judged before (ops.judged_days), whatever way they
-came: as whole dumps, growing files or day by day, only days whose orders are new are judged. (An
-order that no shop can have is told as long as it is there: `expectations/absurd_orders.py`.) No
-score is made from a day that is stopped: its batch is held, and the next build takes it out again.
+A day is checked once its orders are in the marts, where every source has the same form and days are
+in the shop's time zone. It is compared with the days checked before (ops.judged_days). Whether
+files are whole dumps, growing files or single days, only days with new orders are checked. (Absurd
+orders are reported as long as they are in the marts: `expectations/absurd_orders.py`.) No score is
+computed from a stopped day: its batch is held, and the next build removes its rows.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from expectations.absurd_orders import absurd_orders
 from expectations.gate import run_gate
 from expectations.results import CRITICAL, WARNING, GateFailed
 from expectations.rules import Check, Rule, no_rows
-from expectations.shop_days import Finding, ShopDay, judge, lost, reconcile
+from expectations.shop_days import Finding, ShopDay, findings_of, lost, reconcile
 from perennial import sources
 from perennial.casts import casts
 from perennial.shop import own
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from perennial.settings import Settings
 
 TABLE = "marts.fct_orders"
-NEW_DAYS = 35  # more at once are a shop's past: they are remembered, and not judged
-PRICE_DAYS = 56  # the weeks before that say what a product usually costs
-QUIET_DAYS = 7  # so many days after the newest order are days without one; more is gate_features'
+NEW_DAYS = 35  # of more new days at once, the older ones are the shop's past: stored, not checked
+PRICE_DAYS = 56  # days before the first new day that give a product's usual price
+QUIET_DAYS = 7  # days without an order after the newest one are checked; gate_features warns later
 FINDING_COLUMNS = ("day", "rule", "severity")
 RULES = ("orders", "sales", "prices", "repeats", "guests", "lost", "totals", ABSURD)
 TOTALS = "totals"
@@ -45,27 +45,28 @@ QUERIES = Path(__file__).parent / "days.sql"
 
 
 def gate_days(settings: Settings, as_of_date: date, run_id: str) -> dict[str, Any]:
-    """Judge the days before a date whose orders are new; hold the batches of one that is stopped.
+    """Check the new days before a date; hold the batches of a day that is stopped.
 
     Returns:
-        JSON-able: judged_days, rule_count, warnings, and the table judged, if any day was new.
+        JSON-able: judged_days, their number; rule_count; warnings; judged, the table checked if
+        any day was new.
 
     Raises:
-        GateFailed: If a day is stopped; the message says what is usual and how to overrule it.
+        GateFailed: If a day is stopped; the message contains what is usual and how to overrule it.
     """
     with connect(settings, "transformer") as connection:
-        judged = _judged(connection)
-        days = _days(connection, as_of_date, judged)
-        new = _with_facts(connection, _new(days, judged, as_of_date) if judged else [])
-        new, findings = _judge_in_turn(new, [*judged, *days])
-        findings += _lost(connection, [day for day in judged if day.day < as_of_date], days)
+        known = _known_days(connection)
+        days = _days(connection, as_of_date, known)
+        new = _with_facts(connection, _new(days, known, as_of_date) if known else [])
+        new, findings = _check_in_turn(new, [*known, *days])
+        findings += _lost(connection, [day for day in known if day.day < as_of_date], days)
         findings += absurd_orders(connection, as_of_date)
-    # a shop's first days are taken as they are, those without an order, too
-    quiet_at_first = _new(days, days, as_of_date) if days and not judged else []
+    # a shop's first days are accepted unchecked, also days without an order
+    quiet_at_first = _new(days, days, as_of_date) if days and not known else []
     quiet_days = {day.day for day in new if not day.count_orders}
     findings = _quiet_days_as_one(findings, quiet_days) + _off_totals(settings, as_of_date, days)
     batch_ids = _batches(settings, [f.day for f in findings if f.severity == CRITICAL])
-    if not batch_ids:  # whoever could be held was let in by a person, who knows
+    if not batch_ids:  # nothing to hold: a person accepted every batch of these days
         findings = [replace(finding, severity=WARNING) for finding in findings]
     try:
         summary = run_gate(
@@ -74,7 +75,7 @@ def gate_days(settings: Settings, as_of_date: date, run_id: str) -> dict[str, An
     except GateFailed as failure:
         raise _held(settings, batch_ids, findings, run_id) from failure
     with connect(settings, "transformer") as connection:
-        _remember(connection, judged, [*days, *quiet_at_first], new)
+        _store(connection, known, [*days, *quiet_at_first], new)
     warnings = [finding.text for finding in findings]
     return {
         "judged_days": len(new),
@@ -101,7 +102,7 @@ def _held(
 
 
 def _check(findings: Sequence[Finding]) -> Check:
-    """The findings as rows, and a rule for each kind that says what it found."""
+    """The findings as rows, and a rule per kind with the findings in its description."""
     rows: list[sql.Composable] = [
         sql.SQL("({}::date, {}, {})").format(
             sql.Literal(f.day), sql.Literal(f.rule), sql.Literal(f.severity)
@@ -126,12 +127,12 @@ def _rules(findings: Sequence[Finding]) -> Iterable[Rule]:
 
 
 def _query(name: str) -> str:
-    """A statement of days.sql, by the name in the comment above it."""
+    """The statement of days.sql with this name in the comment above it."""
     parts = QUERIES.read_text().split("-- name: ")[1:]
     return {part.split("\n", 1)[0].strip(): part.split("\n", 1)[1] for part in parts}[name]
 
 
-def _judged(connection: psycopg.Connection[Any]) -> list[ShopDay]:
+def _known_days(connection: psycopg.Connection[Any]) -> list[ShopDay]:
     rows = connection.execute(_query("judged"))
     return [
         ShopDay(day, orders, guests, amount, is_usual=is_usual)
@@ -140,49 +141,49 @@ def _judged(connection: psycopg.Connection[Any]) -> list[ShopDay]:
 
 
 def _days(
-    connection: psycopg.Connection[Any], as_of_date: date, judged: Sequence[ShopDay]
+    connection: psycopg.Connection[Any], as_of_date: date, known: Sequence[ShopDay]
 ) -> list[ShopDay]:
-    """Days that this build may have changed, and those since the last that was judged."""
-    newest = max((day.day for day in judged), default=date.min)
+    """Days that this build may have changed, and the days since the last one checked."""
+    newest = max((day.day for day in known), default=date.min)
     since = min(newest, as_of_date - timedelta(days=NEW_DAYS))
     rows = connection.execute(_query("days"), {"since": since, "as_of_date": as_of_date})
     return [ShopDay(*row) for row in rows]
 
 
-def _new(days: Sequence[ShopDay], judged: Sequence[ShopDay], as_of_date: date) -> list[ShopDay]:
-    """Days with orders that they had not when they were judged, and days that should have some."""
-    before = {day.day: day.count_orders for day in judged}
-    found = {day.day: day for day in days}
-    newest = max([*before, *found])
+def _new(days: Sequence[ShopDay], known: Sequence[ShopDay], as_of_date: date) -> list[ShopDay]:
+    """Days with more orders than when they were checked, and unchecked days with none."""
+    before = {day.day: day.count_orders for day in known}
+    now = {day.day: day for day in days}
+    newest = max([*before, *now])
     first = max(min(before), as_of_date - timedelta(days=NEW_DAYS))
     last = min(as_of_date, newest + timedelta(days=QUIET_DAYS + 1))
     all_days = (first + timedelta(days=n) for n in range((last - first).days))
     return [
-        found.get(day, ShopDay(day, 0))
+        now.get(day, ShopDay(day, 0))
         for day in all_days
-        if (day in found and found[day].count_orders > before.get(day, 0)) or day not in before
+        if (day in now and now[day].count_orders > before.get(day, 0)) or day not in before
     ]
 
 
-def _judge_in_turn(
+def _check_in_turn(
     new: Sequence[ShopDay], known: Sequence[ShopDay]
 ) -> tuple[list[ShopDay], list[Finding]]:
-    """Judge day by day, each beside those before it, of which the odd ones don't count."""
-    history = {day.day: day for day in reversed(known)}  # as they were judged, if they were
+    """Check each new day against the usual days before it."""
+    history = {day.day: day for day in reversed(known)}  # as stored, where a day was checked before
     for day in new:
         history.pop(day.day, None)
-    judged, findings = [], []
+    checked, findings = [], []
     for day in new:
-        found = judge(day, list(history.values()))
-        is_odd = any(f.severity == CRITICAL and f.rule in ("orders", "sales") for f in found)
+        of_day = findings_of(day, list(history.values()))
+        is_odd = any(f.severity == CRITICAL and f.rule in ("orders", "sales") for f in of_day)
         history[day.day] = replace(day, is_usual=not is_odd)
-        judged.append(history[day.day])
-        findings += found
-    return judged, findings
+        checked.append(history[day.day])
+        findings += of_day
+    return checked, findings
 
 
 def _with_facts(connection: psycopg.Connection[Any], new: Sequence[ShopDay]) -> list[ShopDay]:
-    """The days with how their prices stand, and which earlier day they repeat."""
+    """Add each day's price level, and the earlier day that it repeats most."""
     if not new:
         return []
     bounds = {"first": new[0].day, "days": [day.day for day in new]}
@@ -204,18 +205,18 @@ def _with_facts(connection: psycopg.Connection[Any], new: Sequence[ShopDay]) -> 
 
 
 def _lost(
-    connection: psycopg.Connection[Any], judged: Sequence[ShopDay], days: Sequence[ShopDay]
+    connection: psycopg.Connection[Any], known: Sequence[ShopDay], days: Sequence[ShopDay]
 ) -> list[Finding]:
-    """Orders that are gone since their days were judged, unless somebody took a file out."""
-    if not judged or connection.execute(_query("refused")).fetchone() != (0,):
+    """Findings on orders lost since their days were checked; none if a file was refused."""
+    if not known or connection.execute(_query("refused")).fetchone() != (0,):
         return []
     first = min((day.day for day in days), default=date.max)
-    before = {day.day: day.count_orders for day in judged if day.day >= first}
+    before = {day.day: day.count_orders for day in known if day.day >= first}
     return lost(before, {day.day: day.count_orders for day in days})
 
 
 def _off_totals(settings: Settings, as_of_date: date, days: Sequence[ShopDay]) -> list[Finding]:
-    """Days on which the shop's own totals, if it sends any, are not those of the marts."""
+    """Findings on days where the shop's own totals, if it sends any, differ from the marts."""
     source = sources.load(settings.staging_source)
     table = next((table for table in source.tables if table.name == TOTALS), None)
     if table is None or not days:
@@ -229,16 +230,16 @@ def _off_totals(settings: Settings, as_of_date: date, days: Sequence[ShopDay]) -
     )
     span = {"first": min(day.day for day in days), "as_of_date": as_of_date}
     with connect(settings, "loader") as connection:
-        told = {row[0]: (row[1], float(row[2])) for row in connection.execute(query, span)}
-    if not told:
+        totals = {row[0]: (row[1], float(row[2])) for row in connection.execute(query, span)}
+    if not totals:
         return []
     with connect(settings, "transformer") as connection:
         rows = connection.execute(_query("gross"), span)
-        return reconcile(told, {row[0]: (row[1], float(row[2])) for row in rows})
+        return reconcile(totals, {row[0]: (row[1], float(row[2])) for row in rows})
 
 
 def _quiet_days_as_one(findings: Sequence[Finding], quiet_days: Collection[date]) -> list[Finding]:
-    """Days without an order one after the other are one finding, not one each."""
+    """Merge the findings on consecutive days without an order into one."""
     quiet = [f for f in findings if f.rule == "orders" and f.day in quiet_days]
     kept = [f for f in findings if f not in quiet]
     runs = groupby(enumerate(quiet), key=lambda item: item[1].day.toordinal() - item[0])
@@ -250,7 +251,7 @@ def _quiet_days_as_one(findings: Sequence[Finding], quiet_days: Collection[date]
 
 
 def _batches(settings: Settings, stopped: Sequence[date]) -> list[int]:
-    """Batches that the raw gate let in, not a person, and that brought something to the days."""
+    """Batches with rows of the stopped days that the raw gate accepted, not a person."""
     if not stopped:
         return []
     with connect(settings, "transformer") as connection:
@@ -258,20 +259,20 @@ def _batches(settings: Settings, stopped: Sequence[date]) -> list[int]:
         return [batch_id for (batch_id,) in rows]
 
 
-def _remember(
+def _store(
     connection: psycopg.Connection[Any],
-    judged: Sequence[ShopDay],
+    known: Sequence[ShopDay],
     days: Sequence[ShopDay],
     new: Sequence[ShopDay],
 ) -> None:
-    was_usual = {day.day: day.is_usual for day in judged}
-    known = {day.day: replace(day, is_usual=was_usual.get(day.day, True)) for day in days}
-    known |= {day.day: day for day in new}
+    was_usual = {day.day: day.is_usual for day in known}
+    stored = {day.day: replace(day, is_usual=was_usual.get(day.day, True)) for day in days}
+    stored |= {day.day: day for day in new}
     with connection.cursor() as cursor:
         cursor.executemany(
             _query("remember"),
             [
                 (d.day, d.count_orders, d.count_guest_orders, d.product_amount, d.is_usual)
-                for d in known.values()
+                for d in stored.values()
             ],
         )

@@ -1,4 +1,4 @@
--- What expectations/days.py asks the warehouse, a statement each.
+-- Statements of expectations/days.py, each under its name.
 
 -- name: judged
 select day_date, count_orders, count_guest_orders, product_amount::double precision, is_usual
@@ -6,7 +6,7 @@ from ops.judged_days
 order by day_date
 
 -- name: days
--- Sales by day: of the last weeks, and from the first day on that a file of this build touched.
+-- Sales by day: the last weeks, and all days from the first that a file of this build touched.
 select
     ordered_date,
     count(*),
@@ -23,7 +23,7 @@ group by ordered_date
 order by ordered_date
 
 -- name: prices
--- How a day's orders are priced: median over its orders of the median over an order's lines.
+-- Price level of a day: the median over its orders of the median over an order's lines.
 with
 
 usual_prices as (
@@ -59,8 +59,8 @@ group by ordered_date
 having count(*) >= 5
 
 -- name: repeats
--- For each new day the earlier day that has most of its baskets, too. Orders of one line say
--- nothing: many buy the same single thing.
+-- For each new day, the earlier day with most of the same baskets. Orders with one line are left
+-- out: many customers buy the same single product.
 with
 
 baskets as (
@@ -109,14 +109,14 @@ from shared
 order by ordered_date, rate desc, repeated_date desc
 
 -- name: refused
--- Files that a person, or this gate, took out in this build.
+-- Number of files that a person or this gate has removed in this build.
 select count(*)
 from intermediate.int_changed_files as changed
 inner join ops.landed_files as files on changed.file_id = files.file_id
 where not changed.is_accepted and files.status in ('refused', 'held')
 
 -- name: totals
--- The shop's own totals of days, the one that was landed last for each.
+-- The shop's own totals by day; if a day was landed several times, the last one.
 select distinct on ({day}) {day}, {orders}, {amount}
 from {table}
 inner join ops.landed_files on landed_files.file_id = _file_id

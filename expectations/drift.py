@@ -1,6 +1,6 @@
-"""Gate behind scoring: tells which inputs and scores are not distributed as in training any more.
+"""Gate behind scoring: warns of inputs and scores with another distribution than in training.
 
-It stops nothing: the scores may be right all the same, and are published.
+The gate stops nothing: the scores may still be right, and are published.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ NAMED = 5
 
 
 def gate_drift(settings: Settings, question: str, as_of_date: date, run_id: str) -> Summary:
-    """Ask the rows of ops.drift of one question and date, as scorer.
+    """Check the rows of ops.drift of one question and date, with the role scorer.
 
     Returns:
-        Its one warning names the columns that are furthest beyond their threshold.
+        A summary with at most one warning, which names the columns furthest above their threshold.
     """
     rows = sql.SQL(
         "select * from ops.drift where question = {question} and as_of_date = {as_of_date}"
@@ -43,7 +43,7 @@ def gate_drift(settings: Settings, question: str, as_of_date: date, run_id: str)
     rest = f" and {len(drifted) - NAMED} more" if len(drifted) > NAMED else ""
     rule = no_rows(
         "select 1 from {batch} where value > threshold",
-        f"{question} is fed and answers as in training"
+        f"inputs and scores of {question} are distributed as in training"
         + (f", but {named}{rest}" if drifted else ""),
         severity=WARNING,
     )

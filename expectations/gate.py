@@ -1,8 +1,8 @@
-"""Run the rules of a gate, keep each result as a row, and stop the run or warn by severity.
+"""Evaluate the rules of a gate, store each result as a row, and stop the run or warn by severity.
 
-critical stops the run; warning lets it pass and is reported; info is recorded only. A rule that
-could not be evaluated stops the run whatever its severity, and so do a missing column and an empty
-table: on those, rules about column values pass or vanish instead of failing.
+A critical rule stops the run; a warning lets the run pass and is reported. A rule that could not be
+evaluated stops the run whatever its severity. So do a missing column and an empty table: on those,
+rules about column values would pass or vanish instead of failing.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Summary:
-    """A gate that let the run pass: how many rules it evaluated, and its warnings in words."""
+    """A gate that let the run pass: the number of its rules, and the warnings as texts."""
 
     gate: str
     rule_count: int
@@ -42,14 +42,23 @@ def run_gate(
     run_id: str,
     publication_id: int | None = None,
 ) -> Summary:
-    """Evaluate all rules of a door, as the role of the step that it guards.
+    """Evaluate all rules of a gate and record the results.
+
+    Args:
+        settings: Where the warehouse is.
+        role: Role of the warehouse that reads the rows: that of the guarded step.
+        gate: Name of the gate.
+        checks: Rules, by table.
+        as_of_date: Date of the run.
+        run_id: The run.
+        publication_id: The checked publication, if the gate checks scores.
 
     Returns:
-        Its `warnings` are the failed rules that did not stop the run.
+        A summary with the failed rules that did not stop the run as `warnings`.
 
     Raises:
-        GateFailed: If a critical rule failed or any rule could not be evaluated. All results are
-            in ops.gate_results all the same.
+        GateFailed: If a critical rule failed or any rule could not be evaluated. The results are
+            recorded in ops.gate_results before.
     """
     from expectations.validation import evaluate  # loads Great Expectations, which takes seconds
 

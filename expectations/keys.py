@@ -1,4 +1,4 @@
-"""Whether a batch's ids tell its orders apart: rows that replace others of their own file."""
+"""Check that a batch's ids are distinct per order: rows must not replace rows of their own file."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ if TYPE_CHECKING:
     from perennial.settings import Settings
     from perennial.sources import SourceTable
 
-# Shares of a file's rows, and of its money, that a later row of the same key in it replaces.
+# Share of a file's rows, or of its money, that a later row of the same key in it may replace.
 REPLACED_MAX_RATE = 0.01
-FEW_ROWS = 2  # so many stop nothing, however small the file
+FEW_ROWS = 2  # so few rows stop nothing, however small the file
 COLUMNS = ("file_id", "count_rows", "count_replaced", "replaced_rate", "replaced_money_rate")
 EXAMPLES = 2
 
 
 def replaced_check(table: SourceTable, file_ids: list[int]) -> Check:
-    """Rule: a file's rows replace next to none of its own."""
+    """Check that hardly any row of a file is replaced by a later row of the same file."""
     return Check(f"raw.{table.raw_table}", _replaced(table, file_ids), COLUMNS, replaced_suite())
 
 
 def replaced_suite() -> list[Rule]:
-    """Rules of what a file replaces of itself."""
+    """Rules on the rows and money that a file replaces of its own."""
     columns = ("replaced_rate", "replaced_money_rate")
     return [
         # stop the run: different orders share an id
         *(between(name, most=REPLACED_MAX_RATE) for name in columns),
-        # warn: some may
+        # warn: some orders may share an id
         between("count_replaced", most=0, severity=WARNING),
     ]
 
 
-def told(settings: Settings, table: SourceTable, file_ids: list[int]) -> list[str]:
-    """A sentence for each file that replaces rows of its own, with ids that stand in most rows.
+def sentences(settings: Settings, table: SourceTable, file_ids: list[int]) -> list[str]:
+    """A sentence for each file that replaces rows of its own, with the most repeated ids.
 
-    The ids are those of orders and lines, never a customer's.
+    The ids are those of orders and lines, never of customers.
     """
     query = sql.SQL(
         "with replaced as ({replaced}), examples as ("
@@ -61,14 +61,14 @@ def told(settings: Settings, table: SourceTable, file_ids: list[int]) -> list[st
         examples=sql.Literal(EXAMPLES),
     )
     with connect(settings, "loader") as connection:
-        found = connection.execute(query).fetchall()
+        files = connection.execute(query).fetchall()
     key = ", ".join(column.name for column in table.key_columns)
     return [
         f"{plain(name)}: {replaced:,} of {rows:,} rows of {table.raw_table}"
         f"{f' ({money:.1%} of their money)' if table.amount else ''} are replaced by a later row "
         f"of the same {key}, such as {plain(keys)}. Do different orders share an id? "
         "Spreadsheets round numbers of 12 digits and more: export ids as text"
-        for name, _, rows, replaced, _, money, keys in found
+        for name, _, rows, replaced, _, money, keys in files
     ]
 
 
@@ -78,7 +78,7 @@ def _key(table: SourceTable) -> sql.Composable:
 
 
 def _repeated(table: SourceTable, file_ids: list[int]) -> sql.Composed:
-    """Rows whose key stands in more than one row of their file: key, content, amount, line."""
+    """Query for rows with a key that their file repeats: key, content, amount, line."""
     amounts = [casts("UTC").as_number(sql.Identifier(name).as_string()) for name in table.amount]
     content = sql.SQL(", ").join(sql.Identifier(column.name) for column in table.columns)
     return sql.SQL(
@@ -98,7 +98,7 @@ def _repeated(table: SourceTable, file_ids: list[int]) -> sql.Composed:
 
 
 def _replaced(table: SourceTable, file_ids: list[int]) -> sql.Composed:
-    """One row a file: its rows, those that a later row of it replaces, and shares of both."""
+    """Query for a row per file: number of rows, of replaced rows, and shares of rows and money."""
     amounts = [casts("UTC").as_number(sql.Identifier(name).as_string()) for name in table.amount]
     return sql.SQL(
         "with repeated as ({rows}), following as ("

@@ -1,6 +1,6 @@
-"""Gate behind the lookback: tells where past scores turned out worse than their model was tested.
+"""Gate behind the lookback: warns where past scores were worse than in their model's backtest.
 
-It stops nothing: what it is about was published long ago.
+The gate stops nothing: the scores were published long ago.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 def gate_lookback(
     settings: Settings, as_of_date: date, publication_id: int, run_id: str
 ) -> Summary:
-    """Ask the rows of one publication of the lookback, as scorer.
+    """Check the rows of one publication of the lookback, with the role scorer.
 
     Returns:
-        Its `warnings` name question, figure, scored date, value and limit.
+        A summary; its `warnings` name question, figure, scored date, value and limit.
     """
     table = contracts.load(LOOKBACK).table(LOOKBACK)
     rows = sql.SQL(
@@ -55,7 +55,12 @@ def gate_lookback(
 
 
 def suite(connection: psycopg.Connection[Any], rows: sql.Composed) -> list[Rule]:
-    """A rule for each figure that has a limit, and one for each horizon's groups."""
+    """Rules for the rows: one per figure with a limit, and one per horizon with groups.
+
+    Args:
+        connection: Connection that may read scores.
+        rows: Query for the rows of the publication.
+    """
     limited = sql.SQL(
         "select question, scored_date, horizon_days, metric, value, backtest_value, backtest_limit,"
         " coalesce('. Its training: ' || rtrim(judged_model_trust, '.'), '')"
@@ -84,9 +89,9 @@ def suite(connection: psycopg.Connection[Any], rows: sql.Composed) -> list[Rule]
             _rule(
                 (question, scored_date, days),
                 sql.SQL("value_of_others is not null"),
-                f"groups are served alike{f', but {found}' if found else ''}",
+                f"groups are served alike{f', but {gaps}' if gaps else ''}",
             )
-            for question, scored_date, days, found in connection.execute(grouped)
+            for question, scored_date, days, gaps in connection.execute(grouped)
         ),
     ]
 

@@ -1,7 +1,7 @@
-"""Does an untagged column look personal? A look at a sample of what landed, values never told.
+"""Detect untagged columns that look personal, from a sample of landed rows; no value is reported.
 
-It can't know a person's name from a product's, so names go by the column's header; addresses,
-telephone, bank and card numbers by their form and, where there is one, their check digit.
+Names of persons look like names of products, so names are detected by the column's header. E-mail
+addresses, telephone, bank and card numbers are detected by their form and check digit.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ CARD = re.compile(r"\d{13,19}")
 
 @dataclass(frozen=True)
 class Finding:
-    """What a column's values look like, and how many of them, in [0, 1]."""
+    """What a column's values look like, and the share of such values, in [0, 1]."""
 
     what: str
     share: float
 
 
 def is_phone(text: str) -> bool:
-    """Whether it is written as telephone numbers are; bare digits are codes more often."""
+    """True if a text has the form of a telephone number; bare digits count as a code."""
     digits = re.sub(r"\D", "", text)
     is_marked = text[:1] == "+" or any(character in " ()/-" for character in text)
     return bool(PHONE.fullmatch(text)) and 8 <= len(digits) <= 15 and is_marked
 
 
 def is_iban(text: str) -> bool:
-    """Whether it is a bank account's number, check digits (ISO 7064, mod 97-10) included."""
+    """True if a text is a bank account number with valid check digits (ISO 7064, mod 97-10)."""
     plain = text.replace(" ", "").upper()
     if not IBAN.fullmatch(plain):
         return False
@@ -58,7 +58,7 @@ def is_iban(text: str) -> bool:
 
 
 def is_card(text: str) -> bool:
-    """Whether it is a card's number, check digit (Luhn) included."""
+    """True if a text is a card number with a valid check digit (Luhn)."""
     plain = re.sub(r"[ -]", "", text)
     if not CARD.fullmatch(plain):
         return False
@@ -66,8 +66,8 @@ def is_card(text: str) -> bool:
     return (sum(doubled) + sum(map(int, plain[-1::-2]))) % 10 == 0
 
 
-# What it looks like, how to tell, and the share of values from which on it is told. A check digit
-# fits one code in ten, or in ninety-seven, by chance.
+# Kind of value, test of a value, and least share of such values to warn. By chance a check digit
+# fits one code in ten, or one in ninety-seven.
 KINDS = (
     ("e-mail addresses", lambda text: bool(EMAIL.search(text)), 0.001),
     ("bank account numbers", is_iban, 0.05),
@@ -77,11 +77,11 @@ KINDS = (
 
 
 def looks_personal(header: str, values: Sequence[str]) -> Finding | None:
-    """What a column seems to hold; None: nothing personal.
+    """The personal data that a column seems to contain; None if there is none.
 
     Args:
-        header: Its name in the shop's files.
-        values: A sample of what it holds, blank ones left out.
+        header: Name of the column in the shop's files.
+        values: A sample of its values, without blank ones.
     """
     for what, matches, least in KINDS:
         share = sum(map(matches, values)) / len(values) if values else 0.0
@@ -93,8 +93,15 @@ def looks_personal(header: str, values: Sequence[str]) -> Finding | None:
 def personal_check(
     connection: psycopg.Connection[Any], source: str, table: SourceTable, file_ids: list[int]
 ) -> Check:
-    """The rule that no untagged text column of these files looks personal: it warns."""
-    there = _columns(connection, table)  # what is not stops the run by a rule of its own
+    """Check that no untagged text column of these files looks personal; a failure warns.
+
+    Args:
+        connection: Connection that may read raw and ops.
+        source: Name of the source.
+        table: The table of the source.
+        file_ids: Landed files to sample.
+    """
+    there = _columns(connection, table)  # another rule stops the run for a missing column
     names = [
         (column.name, column.header)
         for column in table.columns
@@ -104,19 +111,20 @@ def personal_check(
     shares, rules = [], []
     for index, (name, header) in enumerate(names):
         values = [text for row in rows if (text := (row[index] or "").strip())]
-        found = looks_personal(header, values)
-        told = "no value looks personal"
-        if found:
-            told = (
-                f"{found.share:.1%} of {len(values)} values looked at are {found.what}: tag it "
-                f"`pii: true` in {source}__sources.yml, or leave it out (docs/privacy.md)"
+        finding = looks_personal(header, values)
+        description = "no value looks personal"
+        if finding:
+            description = (
+                f"{finding.share:.1%} of {len(values)} values looked at are {finding.what}: tag "
+                f"the column `pii: true` in {source}__sources.yml, or leave it out "
+                "(docs/privacy.md)"
             )
         shares.append(
             sql.SQL("{}::double precision as {}").format(
-                sql.Literal(found.share if found else 0.0), sql.Identifier(name)
+                sql.Literal(finding.share if finding else 0.0), sql.Identifier(name)
             )
         )
-        rules.append(between(name, most=0, severity=WARNING, description=told))
+        rules.append(between(name, most=0, severity=WARNING, description=description))
     query = sql.SQL("select {}").format(sql.SQL(", ").join(shares))
     return Check(f"raw.{table.raw_table}", query, [name for name, _ in names], rules)
 
@@ -136,7 +144,7 @@ def _sample(
     names: Sequence[str],
     file_ids: list[int],
 ) -> list[tuple[str | None, ...]]:
-    """Some rows of the files, from all over them."""
+    """A sample of rows, spread evenly over the files."""
     row = connection.execute(
         "select coalesce(sum(landed_count), 0) from ops.landed_files where file_id = any(%s)",
         [file_ids],

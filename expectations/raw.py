@@ -1,6 +1,6 @@
-"""Gate behind landing: the files of one batch, before staging reads a line of them.
+"""Gate behind landing: checks the files of one batch before staging reads them.
 
-A batch that passes is accepted; one that does not is held until a person accepts or refuses it.
+A batch that passes is accepted; another is held until a person accepts or refuses it.
 """
 
 from __future__ import annotations
@@ -27,22 +27,21 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Shares of a file's records; staging keeps what it can't use in its *_rejected models.
+# Shares of a file's records; staging stores rows that it cannot use in its *_rejected models.
 REJECTED_MAX_RATE = 0.05
-# So few bad rows stop nothing, however small the batch: one of a quiet day's ten is no broken file.
+# So few bad rows stop nothing, however small the batch: one bad row in ten is no broken file.
 FEW_ROWS = 2
 REJECTED_USUAL_RATE = 0.001
 PARSABLE_MIN_RATE = 0.95
 PARSABLE_USUAL_RATE = 0.999
-EXACT_MIN_RATE = 0.99  # of ids; the others were rounded
+EXACT_MIN_RATE = 0.99  # of ids; others were rounded by a spreadsheet
 FILLED_MIN_RATE = 1e-9  # anything above 0: guests have no customer_id
-# A batch this many times larger or smaller than the usual one makes one ask what was sent.
+# Warn if a batch is this many times larger or smaller than usual.
 VOLUME_MAX_RATIO = 10
 VOLUME_MIN_BATCHES = 3
 
-ZERO_MAX_RATE = (
-    0.5  # of a number that every record must have: half of it zero is an export gone wrong
-)
+# Share of zeros in a required number: with more of them the export is broken.
+ZERO_MAX_RATE = 0.5
 FILE_COLUMNS = (
     *("file_id", "record_count", "landed_count", "rejected_count", "rejected_rate"),
     "rejected_rate_of_several",
@@ -53,25 +52,25 @@ BATCH_COLUMNS = ("record_count", "records_so_far", "volume_ratio")
 def gate_raw(
     settings: Settings, batch_id: int | None, as_of_date: date, run_id: str
 ) -> dict[str, Any]:
-    """Ask a batch as loader; accept it if the rules hold, else leave it held.
+    """Check a batch with the role loader; accept the batch if the rules hold, else hold it.
 
     Args:
-        settings: Which shop this is and where its warehouse is.
-        batch_id: The batch; None when nothing new was landed: then whatever is still held, so
-            that a second try of a run that was stopped here is stopped here again.
+        settings: The shop, and where its warehouse is.
+        batch_id: The batch. None if nothing new was landed: then all held batches are checked, so
+            that a retry of a stopped run stops here again.
         as_of_date: Date of the run.
         run_id: The run.
 
     Returns:
-        JSON-able: batch_ids that were accepted, rule_count, warnings, and the tables judged.
+        JSON-able: batch_ids, those accepted; rule_count; warnings; judged, the tables checked.
 
     Raises:
-        GateFailed: If a critical rule failed; the message says how to overrule it.
+        GateFailed: If a critical rule failed; the message contains how to overrule it.
     """
     from ingest.batches import accept, hold
 
     result: dict[str, Any] = {"gate": "raw", "batch_ids": [], "rule_count": 0, "warnings": []}
-    judged: set[str] = set()
+    checked: set[str] = set()
     for held_batch_id in _held(settings, batch_id):
         checks = batch_checks(settings, held_batch_id)
         try:
@@ -80,31 +79,31 @@ def gate_raw(
             )
         except GateFailed as failure:
             hold(settings, held_batch_id, f"the gate stopped it in run {run_id}")
-            told = [str(failure), *_details(settings, held_batch_id)]
+            texts = [str(failure), *_details(settings, held_batch_id)]
             raise GateFailed(
-                f"batch {held_batch_id} is held: {'. '.join(told)}. Look at ops.gate_results and "
+                f"batch {held_batch_id} is held: {'. '.join(texts)}. Look at ops.gate_results and "
                 f"ops.rejected_lines, then `make accept BATCH={held_batch_id}` or "
                 f"`make refuse BATCH={held_batch_id}`"
             ) from None
         accept(settings, held_batch_id, f"passed the gate in run {run_id}")
         result["batch_ids"].append(held_batch_id)
-        judged |= {check.table for check in checks}
+        checked |= {check.table for check in checks}
         result["rule_count"] += summary.rule_count
         result["warnings"] += summary.warnings
         if summary.warnings:
             result["warnings"] += _details(settings, held_batch_id)
-        # last, after a line for each of the batch's files
+        # logged last, after a line for each of the batch's files
         log.info(
             "gate raw let batch %s in: %s rules, %s warnings",
             held_batch_id,
             summary.rule_count,
             len(result["warnings"]),
         )
-    return result | {"judged": sorted(judged)}
+    return result | {"judged": sorted(checked)}
 
 
 def _details(settings: Settings, batch_id: int) -> list[str]:
-    """What of the batch can't be read, and where it begins."""
+    """Sentences on what cannot be read in the batch, with the first file and line."""
     with connect(settings, "loader") as connection:
         (count,) = connection.execute(
             "select sum(record_count) from ops.landed_files where batch_id = %s", [batch_id]
@@ -114,12 +113,12 @@ def _details(settings: Settings, batch_id: int) -> list[str]:
             " where batch_id = %s group by table_name",
             [batch_id],
         ).fetchall()
-    told = rejected_records(settings, batch_id) + unreadable_columns(settings, batch_id)
+    texts = rejected_records(settings, batch_id) + unreadable_columns(settings, batch_id)
     files = dict(landed)
     for table in sources.load(settings.staging_source).tables:
         if table.raw_table in files and table.key_columns:
-            told += keys.told(settings, table, files[table.raw_table])
-    return told if count else ["The files hold headers only: is the export done?", *told]
+            texts += keys.sentences(settings, table, files[table.raw_table])
+    return texts if count else ["The files hold headers only: is the export done?", *texts]
 
 
 def batch_checks(settings: Settings, batch_id: int) -> list[Check]:
@@ -147,7 +146,7 @@ def batch_checks(settings: Settings, batch_id: int) -> list[Check]:
                 _raw_rows(table, files[table.raw_table], own(settings).time_zone),
                 [column.name for column in table.columns],
                 raw_suite(table, row_counts[table.raw_table]),
-                may_be_empty=row_counts[table.raw_table] == 0,  # a header only: none came that day
+                may_be_empty=row_counts[table.raw_table] == 0,  # only a header: a day without rows
             )
             for table in tables
             if table.raw_table in files
@@ -162,19 +161,19 @@ def batch_checks(settings: Settings, batch_id: int) -> list[Check]:
 
 
 def file_suite() -> list[Rule]:
-    """Rules of a batch's files: how much of each could be read."""
+    """Rules on each file of a batch: the share of records that could not be read."""
     return [
         # stop the run: the file is broken
         rules.between("rejected_rate_of_several", most=REJECTED_MAX_RATE),
-        # warn: a few lines are
+        # warn: a few lines are broken
         rules.between("rejected_rate", most=REJECTED_USUAL_RATE, severity=WARNING),
     ]
 
 
 def batch_suite() -> list[Rule]:
-    """Rules of a batch as a whole: its size beside the median of those accepted before."""
+    """Rules on a batch as a whole: its size beside the median of the batches accepted before."""
     return [
-        # stop the run: headers only are a day without orders, but no shop begins with one
+        # stop the run: a file with a header only is a day without orders, but no shop's first day
         rules.between("records_so_far", least=1),
         # warn: much more or much less than usual
         rules.between("volume_ratio", 1 / VOLUME_MAX_RATIO, VOLUME_MAX_RATIO, severity=WARNING),
@@ -182,20 +181,20 @@ def batch_suite() -> list[Rule]:
 
 
 def raw_suite(table: sources.SourceTable, row_count: int) -> list[Rule]:
-    """Rules of a raw table's rows: required columns are filled, and staging can read the values.
+    """Rules on the rows of a raw table: required columns are filled, and values can be read.
 
     Args:
-        table: Which.
-        row_count: Rows of the batch in it.
+        table: The table.
+        row_count: Number of the batch's rows in it.
     """
     few_rate = 1 - FEW_ROWS / max(row_count, 1)
     parsable_min_rate = max(0.0, min(PARSABLE_MIN_RATE, few_rate))
     exact_min_rate = max(0.0, min(EXACT_MIN_RATE, few_rate))
-    found: list[Rule] = []
+    result: list[Rule] = []
     for column in table.columns:
         if column.kind in CASTS:
             parsable = f"{column.name}_is_{column.kind}"
-            found += [
+            result += [
                 # stop the run: the columns have moved, or their form has changed
                 rules.in_set(parsable, [True], mostly=parsable_min_rate),
                 # warn: staging will reject a few rows
@@ -203,25 +202,25 @@ def raw_suite(table: sources.SourceTable, row_count: int) -> list[Rule]:
             ]
         if column.kind == "id":
             exact = f"{column.name}_is_exact"
-            found += [
-                # stop the run: a spreadsheet has made one id of many
+            result += [
+                # stop the run: a spreadsheet has rounded many ids to one
                 rules.in_set(exact, [True], mostly=exact_min_rate),
-                # warn: of a few ids
+                # warn: a few ids are rounded
                 rules.in_set(exact, [True], severity=WARNING),
             ]
         if column.is_required:
-            # an empty column is a missing one in disguise: stop where it makes rows useless
+            # an empty column is as good as missing: stop the run where rows are useless without
             severity: Severity = CRITICAL if column.kind in CASTS else WARNING
             filled = f"{column.name}_filled"
-            found.append(rules.not_null(filled, mostly=FILLED_MIN_RATE, severity=severity))
+            result.append(rules.not_null(filled, mostly=FILLED_MIN_RATE, severity=severity))
         if column.is_required and column.kind in NUMBERS:
             # stop the run: all prices zero would look like a day without orders
-            found.append(rules.in_set(f"{column.name}_is_zero", [False], mostly=1 - ZERO_MAX_RATE))
-    return found
+            result.append(rules.in_set(f"{column.name}_is_zero", [False], mostly=1 - ZERO_MAX_RATE))
+    return result
 
 
 def _held(settings: Settings, batch_id: int | None) -> list[int]:
-    """Held batches among those asked for: what a person has decided stays decided."""
+    """The batch if it is held, or all held batches; never one that a person has decided on."""
     with connect(settings, "loader") as connection:
         rows = connection.execute(
             "select distinct batch_id from ops.landed_files where status = 'held'"
@@ -258,29 +257,29 @@ def _batch_rows(batch_id: int) -> sql.Composed:
         " select batches.record_count,"
         " (select sum(record_count)::bigint from batches"
         "  where is_accepted or batch_id = {batch_id}) as records_so_far,"
-        # none is taken for one: days without orders are usual where there are few
+        # 0 records count as 1: days without orders are usual in a shop with few orders
         "  greatest(batches.record_count, 1) / usual.record_count as volume_ratio"
         " from batches left join usual on true where batches.batch_id = {batch_id}"
     ).format(batch_id=sql.Literal(batch_id), min_batches=sql.Literal(VOLUME_MIN_BATCHES))
 
 
 def _raw_rows(table: sources.SourceTable, file_ids: list[int], time_zone: str) -> sql.Composed:
-    """A raw table's rows; beside them, which values are there and what staging makes of them."""
+    """Query for the rows of a raw table, with columns on how staging reads each value."""
     columns: list[sql.Composable] = [sql.SQL("*")]
     for column in table.columns:
         value, cast = value_and_cast(column, time_zone)
-        found = {"filled": value}
+        facts = {"filled": value}
         if column.kind in CASTS:
-            # null where there is nothing to read
+            # null where there is no value
             read = sql.SQL("case when {} is not null then {} is not null end").format(value, cast)
-            found[f"is_{column.kind}"] = read
+            facts[f"is_{column.kind}"] = read
         if column.kind == "id":
-            found["is_exact"] = sql.SQL("not {}").format(cast)
+            facts["is_exact"] = sql.SQL("not {}").format(cast)
         if column.kind in NUMBERS:
-            found["is_zero"] = sql.SQL("{} = 0").format(cast)
+            facts["is_zero"] = sql.SQL("{} = 0").format(cast)
         columns += [
             sql.SQL("{} as {}").format(expression, sql.Identifier(f"{column.name}_{ending}"))
-            for ending, expression in found.items()
+            for ending, expression in facts.items()
         ]
     return sql.SQL("select {columns} from {table} where _file_id = any({file_ids})").format(
         columns=sql.SQL(", ").join(columns),

@@ -1,7 +1,8 @@
-"""Reconcile a build: the rows, orders and money of all accepted files are in marts or in rejects.
+"""Reconcile a build: rows, orders and money of all accepted files are in the marts or the rejects.
 
-What was sent is counted apart from staging: rows as landing counted them, money by a lenient sum
-over raw. What is in neither is a fault of ours, whatever the data: it stops the run.
+Sent rows and money are counted independently of staging: rows as landing counted them, money by a
+lenient sum over raw. Rows or money in neither place are a bug in a model, whatever the data, and
+stop the run.
 """
 
 from __future__ import annotations
@@ -22,22 +23,22 @@ if TYPE_CHECKING:
     from perennial.settings import Settings
 
 QUERY = Path(__file__).with_suffix(".sql")
-CENT = Decimal("0.005")  # staging may round a price of many decimals
+CENT = Decimal("0.005")  # tolerance: staging may round a price with many decimals
 REJECTED = "rejected"
-LONGEST_REASON = 60  # characters, in the table that people read
+LONGEST_REASON = 60  # characters, in the printed table
 
 
 @dataclass(frozen=True)
 class Flow:
-    """How much of what was sent went to one place.
+    """Rows, orders and money that went to one place.
 
     Attributes:
         place: in raw, customers, guests, refunds, charges, rejected or not accounted for.
-        reason: Why it was rejected; empty at the other places.
+        reason: Reason of a reject; empty at the other places.
         count_rows: Rows of orders and of their lines.
-        count_orders: Orders and refunds; each has one place.
-        amount: Money of the lines, without sign, in the shop's currency; of rejected ones that
-            staging can't read an estimate.
+        count_orders: Orders and refunds; each counts at one place.
+        amount: Money of the lines without sign, shop currency; an estimate for rejected lines
+            that staging cannot read.
     """
 
     place: str
@@ -48,10 +49,10 @@ class Flow:
 
 
 def reconciliation(settings: Settings) -> list[Flow]:
-    """Where everything is, as the last dbt build left it. Writes nothing.
+    """Read where rows, orders and money are after the last dbt build; write nothing.
 
     Returns:
-        What is in raw first, then where it went, and last what is in none of these places.
+        First the flow in raw, then the places it went to, last what is in none of these places.
     """
     with connect(settings, "transformer") as connection:
         rows = connection.execute(QUERY.read_text(), {"sent_again": sent_again_pattern()})
@@ -59,13 +60,13 @@ def reconciliation(settings: Settings) -> list[Flow]:
 
 
 def kept_flows(settings: Settings, as_of_date: date) -> list[Flow]:
-    """Where everything was when the newest build of a date ended; empty if none was reconciled."""
+    """The stored flows of the newest build of a date; empty if no build was reconciled."""
     with connect(settings, "transformer") as connection:
         rows = connection.execute(_KEPT, {"as_of_date": as_of_date})
         return [Flow(*row) for row in rows]
 
 
-# In the order in which they were found: places, and reasons by their money.
+# Ordered by place, then by money.
 _KEPT = """
     select place, reason, count_rows, count_orders, amount
     from ops.reconciliations
@@ -82,10 +83,10 @@ _KEPT = """
 
 
 def reconcile(settings: Settings, as_of_date: date, run_id: str) -> list[Flow]:
-    """Keep where everything is in ops.reconciliations.
+    """Store the flows in ops.reconciliations, and check that nothing is unaccounted for.
 
     Raises:
-        GateFailed: If something of what was sent is in no place: the message has the figures.
+        GateFailed: If rows, orders or money are in no place; the message contains the figures.
     """
     flows = reconciliation(settings)
     with connect(settings, "transformer") as connection, connection.cursor() as cursor:
@@ -101,7 +102,7 @@ def reconcile(settings: Settings, as_of_date: date, run_id: str) -> list[Flow]:
     residual = flows[-1]
     is_whole = not (residual.count_rows or residual.count_orders or abs(residual.amount) >= CENT)
     rule = "rows, orders and money in raw = customers + guests + refunds + charges + rejected"
-    found = (
+    observed = (
         f"{residual.count_rows:,} rows, {residual.count_orders:,} orders and {residual.amount:,.2f}"
         f" of {flows[0].amount:,.2f} are in neither"
     )
@@ -111,7 +112,7 @@ def reconcile(settings: Settings, as_of_date: date, run_id: str) -> list[Flow]:
         column_name=None,
         severity=CRITICAL,
         success=is_whole,
-        observed=found,
+        observed=observed,
         element_count=flows[0].count_rows,
         unexpected_count=abs(residual.count_rows),
         is_error=False,
@@ -121,14 +122,14 @@ def reconcile(settings: Settings, as_of_date: date, run_id: str) -> list[Flow]:
         record(connection, [result], where | {"publication_id": None})
     if not is_whole:
         raise GateFailed(
-            f"the build does not add up: {found} the marts nor the rejects; staging or a mart "
+            f"the build does not add up: {observed} the marts nor the rejects; staging or a mart "
             "drops or doubles rows: correct the model that changed last (see ops.reconciliations)"
         )
     return flows
 
 
 def as_table(flows: Sequence[Flow]) -> list[str]:
-    """The flows as lines of text: a header, then one line a place."""
+    """The flows as lines of text: a header, then a line per place."""
     rows = [("", "rows", "orders", "money")]
     for flow in flows:
         reason = plain(flow.reason)

@@ -1,6 +1,6 @@
--- Where the rows, the orders and the money of all accepted files are. What was sent is counted by
--- landing (ops.landed_files) and read from raw apart from staging (int_sent_*). Money is without
--- sign: a refund is positive in one shop's lines and negative in another's.
+-- Where the rows, orders and money of all accepted files are. Sent rows are counted by landing
+-- (ops.landed_files); sent orders and money are read from raw, independently of staging
+-- (int_sent_*). Money has no sign: refund lines are positive in some shops, negative in others.
 with
 
 files as (

@@ -1,6 +1,6 @@
-"""Orders that a later landing left with less: nobody rejected the money, yet it counts no more.
+"""Orders that a later landing left with less money: nothing was rejected, but the rest is lost.
 
-Pure. The rows that were replaced are in another row by right; what the new one lacks is not.
+Pure functions. A replaced row is rightly not counted; the money that its replacement lacks is lost.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from expectations.reject_shares import SENT, WHOLE, Key, Level
 
 
 class Reduced(NamedTuple):
-    """An order, with the money that it had once and has no more, in the shop's currency."""
+    """An order, and the money that it had before and lost, shop currency."""
 
     order_id: str
     country: str | None
@@ -22,7 +22,7 @@ class Reduced(NamedTuple):
 
 
 def add_reduced(levels: dict[Key, Level], orders: Iterable[Reduced]) -> None:
-    """Add the orders to the levels, as a reason of its own; what they lost was sent, too."""
+    """Add the lost money to `levels` as rejects with the reason REDUCED, and as sent money."""
     for order in orders:
         groups = [WHOLE, ("country", order.country), ("month", order.month)]
         for dimension, group in groups:

@@ -1,7 +1,7 @@
-"""Reasons why staging rejects rows: which of them are normal, and how much of each is.
+"""Reasons why staging rejects rows: which reasons are normal, and up to which share.
 
-The one place that knows. A reason is looked up by how it begins; one that nobody has listed here
-counts as a fault.
+This module is the only list of reasons. A reason is looked up by its beginning; a reason that is
+not listed counts as a fault.
 """
 
 from __future__ import annotations
@@ -11,28 +11,28 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Bounds:
-    """Shares, in [0, 1], of a reason among what the shop sent; 1.01: no bound.
+    """Bounds on the share of sent orders, or of money, rejected for a reason, in [0, 1].
 
     Attributes:
-        told: Share of orders, or of money, above which a person is told.
-        stops: Share of orders, or of money, above which the batch is held.
-        told_of_group: The same of a group (country, product, month).
-        stops_of_group: The same of a group.
+        warns: Above this share the gate warns; NO_BOUND: never.
+        stops: Above this share the batch is held.
+        warns_of_group: As `warns`, within a group (country, product, month).
+        stops_of_group: As `stops`, within a group.
     """
 
-    told: float
+    warns: float
     stops: float
-    told_of_group: float
+    warns_of_group: float
     stops_of_group: float
 
 
 @dataclass(frozen=True)
 class Kind:
-    """How rows of a reason are judged.
+    """A kind of reason.
 
     Attributes:
-        bounds: When there is too much of it.
-        is_sent_again: Whether the row's orders and money stand in another row that counts.
+        bounds: Shares above which the gate warns or stops.
+        is_sent_again: True if another row, which counts, has the order and money of the row.
         remedy: What to change in the export.
     """
 
@@ -42,17 +42,17 @@ class Kind:
 
 
 NO_BOUND = 1.01
-# A row that can't be used, or belongs to nobody: a sound shop has hardly any.
-FAULT = Bounds(told=0.02, stops=0.05, told_of_group=0.1, stops_of_group=0.25)
-# Rows that the shop writes on purpose and that are no sale: their number is the shop's habit, and
-# told from less on where the shop's past is known.
-HABIT = Bounds(told=1 / 3, stops=2 / 3, told_of_group=0.5, stops_of_group=NO_BOUND)
-# Rows that another one replaces: growing exports send most orders again.
-AGAIN = Bounds(told=0.5, stops=NO_BOUND, told_of_group=NO_BOUND, stops_of_group=NO_BOUND)
+# Rows that cannot be used, or have no customer: a sound shop has hardly any.
+FAULT = Bounds(warns=0.02, stops=0.05, warns_of_group=0.1, stops_of_group=0.25)
+# Rows that the shop writes on purpose and that are no sale. Their number is the shop's habit; where
+# the shop's past is known, the gate warns at a smaller share.
+HABIT = Bounds(warns=1 / 3, stops=2 / 3, warns_of_group=0.5, stops_of_group=NO_BOUND)
+# Rows that another row replaces: growing exports send most orders again.
+AGAIN = Bounds(warns=0.5, stops=NO_BOUND, warns_of_group=NO_BOUND, stops_of_group=NO_BOUND)
 
-# Orders and money that any fault took, whichever: many small ones are a large one.
+# Orders and money rejected by any fault: many small faults together are a large one.
 SEVERAL_FAULTS = "several faults"
-# Of no row: an order that came again with less money than it had.
+# Not a reason of a row: an order that was sent again with less money than before.
 REDUCED = "came again with less"
 
 NUMBERS = "write numbers without thousands separators, units and currency signs"
@@ -80,7 +80,7 @@ KINDS: dict[str, Kind] = {
 
 
 def kind_of(reason: str) -> Kind:
-    """How a reason is judged: as the longest beginning of it that is listed, else as a fault."""
+    """The kind of a reason: that of its longest listed beginning, else a fault."""
     known = [begins for begins in KINDS if reason.startswith(begins)]
     if known:
         return KINDS[max(known, key=len)]
@@ -92,12 +92,12 @@ def kind_of(reason: str) -> Kind:
 
 
 def sent_again_pattern() -> str:
-    """Pattern of the reasons of rows whose orders and money another row has; for Postgres."""
+    """Postgres pattern of the reasons of rows that were sent again."""
     begins = [begins for begins, kind in KINDS.items() if kind.is_sent_again]
     return f"^({'|'.join(begins)})"
 
 
 def no_fault_pattern() -> str:
-    """Pattern of the reasons that are no fault: habits, and rows sent again; for Postgres."""
+    """Postgres pattern of the reasons that are no fault: habits, and rows sent again."""
     begins = [begins for begins, kind in KINDS.items() if kind.bounds is not FAULT]
     return f"^({'|'.join(begins)})"

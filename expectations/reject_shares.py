@@ -1,8 +1,8 @@
-"""Whether staging rejects more than it should: by orders and by money, by reason and by group.
+"""Find rejects above the usual share of orders or money, by reason and by group.
 
-Pure: levels in, findings out. A level is how many orders, and how much money, of a group counted
-or were rejected when a build ended. What a build brought is the difference of two levels, in
-whatever form the files came: as whole dumps, growing files or day by day.
+Pure functions: levels in, findings out. A level is the number of orders, and the money, of a group
+that were sent or rejected by the end of a build. The difference of two levels is what a build
+brought, whether files are whole dumps, growing files or single days.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from typing import NamedTuple
 from expectations.reject_reasons import FAULT, HABIT, SEVERAL_FAULTS, kind_of
 from expectations.results import CRITICAL, WARNING, Severity
 
-# A group counts from so many orders, or such a share of the money, on.
+# A group is checked from this many orders, or this share of the shop's money, on.
 GROUP_MIN_ORDERS, GROUP_MIN_MONEY_RATE = 30, 0.02
-# Fewer rejected orders than this say nothing but by their money; fewer than SEVERAL stop nothing
-# unless most of what came is among them.
+# Fewer than FEW rejected orders count by their money only. Fewer than SEVERAL stop nothing, unless
+# they are more than the share MOST of the sent orders.
 FEW, SEVERAL, MOST = 3, 10, 0.5
-ONE_ORDERS_MONEY_RATE = 0.2  # of the money: told, be it a single order
+ONE_ORDERS_MONEY_RATE = 0.2  # above this share of the money even a single order warns
 TIMES_OWN_PAST = 3.0
-TIMES_THE_WHOLE = 2.0  # a group that loses so much more than the shop is named
+TIMES_THE_WHOLE = 2.0  # a group with this many times the shop's share of rejects is named
 POISSON_DEVIATIONS = 4.0
 
 WHOLE = ("all", "")  # the group that is the whole shop
-SENT = ""  # reason of the rows that hold what was sent, whatever became of it
+SENT = ""  # the reason of levels of all sent orders, rejected or not
 
 
 class Key(NamedTuple):
-    """A group of the shop, and why rows of it are rejected; the reason SENT: all that was sent."""
+    """A group of the shop, and a reason of rejects; the reason SENT stands for all sent orders."""
 
     dimension: str
     group: str
@@ -38,7 +38,7 @@ class Key(NamedTuple):
 
 
 class Level(NamedTuple):
-    """Orders (of a table: rows; of a product: lines), and their money in the shop's currency."""
+    """Number of orders (of a table: rows, of a product: lines), and their money, shop currency."""
 
     orders: float = 0
     amount: float = 0
@@ -49,13 +49,13 @@ Levels = Mapping[Key, Level]
 
 @dataclass(frozen=True)
 class Share:
-    """What of a group is rejected for a reason.
+    """Rejects of a group for a reason, beside all that was sent.
 
     Attributes:
         dimension: all, country, product, month or table.
-        group: Which of them.
-        lost: Rejected.
-        sent: All that came, rejected or not.
+        group: Name of the group.
+        lost: Rejected orders and money.
+        sent: All sent orders and money, rejected or not.
     """
 
     dimension: str
@@ -65,23 +65,23 @@ class Share:
 
     @property
     def of_orders(self) -> float:
-        """In [0, 1], but for rows that are sent again and again."""
+        """Share of orders, in [0, 1]; above 1 only if rows are sent again and again."""
         return self.lost.orders / self.sent.orders if self.sent.orders > 0 else 0.0
 
     @property
     def of_money(self) -> float:
-        """In [0, 1], but for rows that are sent again and again."""
+        """Share of money, in [0, 1]; above 1 only if rows are sent again and again."""
         return self.lost.amount / self.sent.amount if self.sent.amount > 0 else 0.0
 
     @property
     def rate(self) -> float:
-        """Of orders, or of money if that is more."""
+        """Share of orders, or of money if that is larger."""
         return max(self.of_orders, self.of_money)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Too much is rejected for a reason: of the whole shop, of groups, or of both."""
+    """Too many rejects for a reason: in the whole shop, in groups, or in both."""
 
     reason: str
     severity: Severity
@@ -89,34 +89,34 @@ class Finding:
     groups: list[Share] = field(default_factory=list)
 
 
-def judge(now: Levels, before: Levels) -> list[Finding]:
-    """Compare what was rejected since `before` with what was sent since.
+def findings_of(now: Levels, before: Levels) -> list[Finding]:
+    """Compare the rejects since `before` with the orders and money sent since.
 
     Args:
         now: Levels at the end of this build.
-        before: Levels at the end of the build to compare with; empty on a first load: then all
-            that was sent is judged, by the bounds alone.
+        before: Levels at the end of the build to compare with. Empty on a first load: then all
+            sent orders are checked, by the bounds alone.
 
     Returns:
-        A finding for each reason with too much, the gravest and the largest first.
+        A finding per reason with too many rejects: critical before warning, then largest first.
     """
     shares = _shares(now, before)
     findings = []
     for reason in sorted({key.reason for key in shares}):
         of_reason = {key: share for key, share in shares.items() if key.reason == reason}
         whole = of_reason.get(Key(*WHOLE, reason)) or _largest(of_reason.values())
-        told: dict[Severity, list[Share]] = {CRITICAL: [], WARNING: []}
+        excess: dict[Severity, list[Share]] = {CRITICAL: [], WARNING: []}
         for key, share in of_reason.items():
             severity = _severity(share, reason, _past(key, before))
             if severity and _counts(share, shares, reason):
-                told[severity].append(share)
+                excess[severity].append(share)
         for dimension in ("product",):
             pool = _nearly_gone([s for s in of_reason.values() if s.dimension == dimension])
             if pool and _is_heavy(pool, whole) and kind_of(reason).bounds.stops_of_group <= 1:
-                told[CRITICAL] += pool
-        severity = CRITICAL if told[CRITICAL] else WARNING if told[WARNING] else None
+                excess[CRITICAL] += pool
+        severity = CRITICAL if excess[CRITICAL] else WARNING if excess[WARNING] else None
         if severity:
-            groups = {(s.dimension, s.group): s for s in told[severity] if _stands_out(s, whole)}
+            groups = {(s.dimension, s.group): s for s in excess[severity] if _stands_out(s, whole)}
             named = sorted(groups.values(), key=lambda s: (-s.lost.amount, -s.lost.orders, s.group))
             findings.append(Finding(reason, severity, whole, named))
     return sorted(
@@ -126,7 +126,7 @@ def judge(now: Levels, before: Levels) -> list[Finding]:
 
 
 def _each_once(findings: list[Finding]) -> list[Finding]:
-    """Without the sum of faults, where those told by themselves, as grave, are most of it."""
+    """Drop the finding SEVERAL_FAULTS if findings on single faults, as severe, are most of it."""
     several = next((f for f in findings if f.reason == SEVERAL_FAULTS), None)
     if several is None:
         return findings
@@ -138,13 +138,13 @@ def _each_once(findings: list[Finding]) -> list[Finding]:
     ]
     orders, amount = (sum(level.orders for level in same), sum(level.amount for level in same))
     lost = several.whole.lost
-    is_told = same and orders >= MOST * lost.orders and amount >= MOST * lost.amount
-    return rest if is_told else findings
+    is_covered = same and orders >= MOST * lost.orders and amount >= MOST * lost.amount
+    return rest if is_covered else findings
 
 
 def _shares(now: Levels, before: Levels) -> dict[Key, Share]:
-    """What is rejected now and was not before, beside what is there now and was not before."""
-    found = {}
+    """Rejects since `before`, beside the orders and money sent since."""
+    shares = {}
     for key, level in now.items():
         if key.reason == SENT:
             continue
@@ -154,10 +154,10 @@ def _shares(now: Levels, before: Levels) -> dict[Key, Share]:
             continue
         all_sent = now.get(sent_key, Level())
         new = _more(all_sent, before.get(sent_key, Level()))
-        # more is lost than came: what counted before does no longer, and is part of the whole
+        # more lost than sent: orders that counted before no longer do, so compare with all sent
         sent = Level(*(n if n >= k else a for n, k, a in zip(new, lost, all_sent, strict=True)))
-        found[key] = Share(key.dimension, key.group, lost, sent)
-    return found
+        shares[key] = Share(key.dimension, key.group, lost, sent)
+    return shares
 
 
 def _more(level: Level, before: Level) -> Level:
@@ -165,9 +165,9 @@ def _more(level: Level, before: Level) -> Level:
 
 
 def _past(key: Key, before: Levels) -> float | None:
-    """The share of orders, or of money if that is more, that the shop lost so until now.
+    """The share of orders, or of money if larger, rejected for the key's reason until now.
 
-    None if the shop sent too little until now to say.
+    None if the shop has sent too few orders until now.
     """
     rates = []
     for group in (key, Key(*WHOLE, key.reason)):
@@ -183,36 +183,36 @@ def _severity(share: Share, reason: str, known_past: float | None) -> Severity |
     past = known_past or 0.0
     bounds = kind_of(reason).bounds
     is_whole = (share.dimension, share.group) == WHOLE
-    told, stops = (
-        (bounds.told, bounds.stops) if is_whole else (bounds.told_of_group, bounds.stops_of_group)
+    warns, stops = (
+        (bounds.warns, bounds.stops) if is_whole else (bounds.warns_of_group, bounds.stops_of_group)
     )
     lost = share.lost.orders
     expected = past * share.sent.orders
     is_chance = lost <= expected + POISSON_DEVIATIONS * math.sqrt(expected)
     rate = share.rate
     if lost < FEW:
-        is_told = is_whole and told <= 1 and share.of_money > max(ONE_ORDERS_MONEY_RATE, told)
-        return WARNING if is_told and rate > _own(told, past) else None
+        is_much = is_whole and warns <= 1 and share.of_money > max(ONE_ORDERS_MONEY_RATE, warns)
+        return WARNING if is_much and rate > _own(warns, past) else None
     is_known = known_past is not None and lost >= SEVERAL and not is_chance
-    if bounds is HABIT and is_whole and is_known:  # the past lowers what a habit may be
-        told = min(told, max(FAULT.told, TIMES_OWN_PAST * past))
-    if is_chance and share.of_money <= _own(told, past):
+    if bounds is HABIT and is_whole and is_known:  # a known past lowers the bound of a habit
+        warns = min(warns, max(FAULT.warns, TIMES_OWN_PAST * past))
+    if is_chance and share.of_money <= _own(warns, past):
         return None
     if rate > _own(stops, past) and (lost >= SEVERAL or rate > max(MOST, stops)):
         return CRITICAL
-    return WARNING if rate > _own(told, past) else None
+    return WARNING if rate > _own(warns, past) else None
 
 
 def _own(bound: float, past: float) -> float:
-    """The bound, or what is unusual for a shop that always had more: three times as much.
+    """The bound, raised for a shop with a large share in the past: to three times that share.
 
-    A shop that lost 40 % all along can't lose three times that: then half of what it had left.
+    A shop that always lost 40 % cannot lose three times as much; its bound is half way to 1.
     """
     return max(bound, min(TIMES_OWN_PAST * past, (1 + past) / 2)) if bound <= 1 else bound
 
 
 def _counts(share: Share, shares: Mapping[Key, Share], reason: str) -> bool:
-    """Whether a group is large enough to be judged by itself."""
+    """True if a group is large enough to be checked on its own."""
     if (share.dimension, share.group) == WHOLE or share.sent.orders >= GROUP_MIN_ORDERS:
         return True
     whole = shares.get(Key(*WHOLE, reason))
@@ -220,7 +220,7 @@ def _counts(share: Share, shares: Mapping[Key, Share], reason: str) -> bool:
 
 
 def _is_heavy(groups: list[Share], whole: Share) -> bool:
-    """Whether groups are together large enough to be judged, though none may be so alone."""
+    """True if the groups together are large enough to be checked."""
     orders = sum(share.sent.orders for share in groups)
     amount = sum(share.sent.amount for share in groups)
     return orders >= GROUP_MIN_ORDERS or (
@@ -229,12 +229,12 @@ def _is_heavy(groups: list[Share], whole: Share) -> bool:
 
 
 def _stands_out(share: Share, whole: Share) -> bool:
-    """Whether a group loses more than the shop does, so that its name helps to find the cause."""
+    """True if a group loses clearly more than the shop, so that its name points to the cause."""
     return share is not whole and share.rate >= TIMES_THE_WHOLE * min(whole.rate, 0.5)
 
 
 def _nearly_gone(groups: list[Share]) -> list[Share]:
-    """Groups of which most is rejected: goods that are sold by weight, in quantities of .75."""
+    """Groups with most orders rejected, such as goods sold by weight, in quantities of 0.75."""
     return [s for s in groups if s.lost.orders >= FEW and s.of_orders > MOST]
 
 

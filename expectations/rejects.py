@@ -1,7 +1,7 @@
-"""Gate behind the build: what staging rejected, by orders and by money, before days are judged.
+"""Gate behind the build: checks what staging rejected, by orders and by money, before the days.
 
-Rows that staging can't use are in intermediate.int_rejected_rows, with the reason. The gate
-compares what this build rejected with what it sent, and with what builds before it had rejected
+Rows that staging cannot use are in intermediate.int_rejected_rows, with the reason. The gate
+compares this build's rejects with what was sent, and with the rejects of earlier builds
 (ops.reject_levels): for the whole shop, and for each country, product and month.
 """
 
@@ -22,7 +22,7 @@ from expectations.reject_reasons import (
     no_fault_pattern,
     sent_again_pattern,
 )
-from expectations.reject_shares import WHOLE, Finding, Key, Level, Levels, Share, judge
+from expectations.reject_shares import WHOLE, Finding, Key, Level, Levels, Share, findings_of
 from expectations.results import CRITICAL, WARNING, GateFailed, Result, record
 from perennial.text import plain
 from perennial.warehouse import connect
@@ -36,25 +36,26 @@ log = logging.getLogger(__name__)
 
 QUERIES = Path(__file__).with_suffix(".sql")
 TABLE = "intermediate.int_rejected_rows"
-LAST, MONTH = "last", "month"  # builds that a build is compared with
+LAST, MONTH = "last", "month"  # anchors: builds that a build is compared with
 MONTH_DAYS = 28
-FOUND = "; found: "  # behind it stands what is no part of an alert's cause
+FOUND = "; found: "  # the text after it is not part of an alert's cause
 EXAMPLES, GROUPS_NAMED, REASONS_NAMED, LONGEST_NAME = 3, 3, 3, 40
 
 
 def gate_rejects(settings: Settings, as_of_date: date, run_id: str) -> dict[str, Any]:
-    """Reconcile the build, then judge what it rejected; hold the batches that brought too much.
+    """Reconcile the build, then check its rejects; hold the batches that brought too many.
 
-    Where the shop's past is not known as these rules make it (the first build of another version,
-    or after a change of staging), nobody's batch is at fault: then too much is told, and kept as
-    the past that later builds are compared with.
+    After the first build of another version, or a change of staging, the stored levels are not
+    comparable and no batch is at fault: too many rejects then give a warning, and become the past
+    that later builds are compared with.
 
     Returns:
-        JSON-able: rule_count, warnings, the tables judged, reconciliation (lines of a table).
+        JSON-able: rule_count; warnings; judged, the tables checked; reconciliation, the lines of a
+        table.
 
     Raises:
-        GateFailed: If something sent is neither in the marts nor rejected, or if too much is
-            rejected; the message says what, how much, and how to overrule it.
+        GateFailed: If sent rows are neither in the marts nor rejected, or if too many are rejected;
+            the message contains the reason, the figures and how to overrule it.
     """
     flows = reconcile(settings, as_of_date, run_id)
     for line in as_table(flows):
@@ -67,106 +68,108 @@ def gate_rejects(settings: Settings, as_of_date: date, run_id: str) -> dict[str,
         since = {LAST: None, MONTH: _anchored(connection, month)}
         is_changed = connection.execute(_query("changed")).fetchone() == (True,)
         is_comparable = connection.execute(_query("comparable")).fetchone() == (True,)
-        judged = _judge(now, before)
-        findings = [finding for finding, _ in judged]
-        told = {
-            f.reason: _told(f, since[anchor], _examples(connection, f.reason))
-            for f, anchor in judged
+        anchored = _findings(now, before)
+        findings = [finding for finding, _ in anchored]
+        sentences = {
+            f.reason: _sentence(f, since[anchor], _examples(connection, f.reason))
+            for f, anchor in anchored
         }
         stops = [f.reason for f in findings if f.severity == CRITICAL]
         batch_ids = _at_fault(connection, stops) if stops and is_comparable else []
-    is_held = bool(batch_ids)  # what a person let in is told only
-    _record(settings, findings, told, is_held=is_held, where=(as_of_date, run_id))
+    is_held = bool(batch_ids)  # batches that a person accepted only give a warning
+    _record(settings, findings, sentences, is_held=is_held, where=(as_of_date, run_id))
     if is_held:
-        raise _held(settings, batch_ids, [told[reason] for reason in stops], run_id)
+        raise _held(settings, batch_ids, [sentences[reason] for reason in stops], run_id)
     with connect(settings, "transformer") as connection:
         is_new_past = bool(stops) or not is_comparable
-        _remember(connection, now, as_of_date, build, is_new_past=is_new_past)
+        _store(connection, now, as_of_date, build, is_new_past=is_new_past)
     return {
         "rule_count": 1 + max(1, len(findings)),
-        "warnings": list(told.values()),
+        "warnings": list(sentences.values()),
         "judged": [TABLE] if is_changed else [],
         "reconciliation": as_table(flows),
     }
 
 
-def _judge(now: Levels, before: dict[str, Levels]) -> list[tuple[Finding, str]]:
-    """Findings of this build, and those of weeks that no single build shows, with their anchor.
+def _findings(now: Levels, before: dict[str, Levels]) -> list[tuple[Finding, str]]:
+    """Findings since the last build and since some weeks ago, one per reason, with their anchor.
 
-    One a reason: that of the weeks if it alone is critical.
+    The finding since the last build is used, unless only that of the weeks is critical.
     """
-    found = {f.reason: (f, LAST) for f in judge(now, before[LAST])}
-    for finding in judge(now, before[MONTH]) if before[MONTH] else []:
-        of_build, _ = found.get(finding.reason, (None, LAST))
+    by_reason = {f.reason: (f, LAST) for f in findings_of(now, before[LAST])}
+    for finding in findings_of(now, before[MONTH]) if before[MONTH] else []:
+        of_build, _ = by_reason.get(finding.reason, (None, LAST))
         if of_build is None or finding.severity < of_build.severity:  # critical before warning
-            found[finding.reason] = (finding, MONTH)
+            by_reason[finding.reason] = (finding, MONTH)
     return sorted(
-        found.values(), key=lambda one: (one[0].severity, -one[0].whole.of_money, one[0].reason)
+        by_reason.values(), key=lambda one: (one[0].severity, -one[0].whole.of_money, one[0].reason)
     )
 
 
 def _at_fault(connection: psycopg.Connection[Any], reasons: Sequence[str]) -> list[int]:
-    """New batches that have rows of the reasons, all new ones if none has; not a person's.
+    """New batches with rows rejected for the reasons, without those that a person accepted.
 
-    None has where old rows fell: orders of customers who are missing from a new dump.
+    If no new batch has such rows, all new batches are at fault: rows of old batches may be rejected
+    because a new dump lacks their customers.
     """
-    asked = {"reasons": list(reasons), **_faults()}
-    new = connection.execute(_query("batches"), asked).fetchall()
+    parameters = {"reasons": list(reasons), **_faults()}
+    new = connection.execute(_query("batches"), parameters).fetchall()
     at_fault = [batch for batch in new if batch[-1]] or new
     return [batch_id for batch_id, is_by_gate, _ in at_fault if is_by_gate]
 
 
 def _held(
-    settings: Settings, batch_ids: Sequence[int], told: Sequence[str], run_id: str
+    settings: Settings, batch_ids: Sequence[int], sentences: Sequence[str], run_id: str
 ) -> GateFailed:
     from ingest.batches import take_back
 
     for batch_id in batch_ids:
         take_back(settings, batch_id, f"the gate of rejects stopped it in run {run_id}")
     named = ", ".join(map(str, batch_ids))
-    more = [f"{len(told) - REASONS_NAMED} more reasons"] if len(told) > REASONS_NAMED else []
+    count_more = len(sentences) - REASONS_NAMED
+    more = [f"{count_more} more reasons"] if count_more > 0 else []
     accept, refuse = (
         ", ".join(f"`make {verb} BATCH={batch_id}`" for batch_id in batch_ids)
         for verb in ("accept", "refuse")
     )
     return GateFailed(
-        f"batch {named} is held: {' | '.join([*told[:REASONS_NAMED], *more])}. "
+        f"batch {named} is held: {' | '.join([*sentences[:REASONS_NAMED], *more])}. "
         f"If it is right, {accept}, else {refuse}; then `make run` for the date again"
     )
 
 
 def _examples(connection: psycopg.Connection[Any], reason: str) -> str:
-    """Three orders, masked, and where their rows stand."""
+    """Up to three orders with masked ids, and the file and line of their rows."""
     if reason == REDUCED:
         orders = _reduced(connection)[:EXAMPLES]
         return ", ".join(f"{masked(o.order_id)} ({o.amount:,.2f} less)" for o in orders)
-    asked = {"reason": reason, "count": EXAMPLES, **_faults()}
-    rows = connection.execute(_query("examples"), asked).fetchall()
+    parameters = {"reason": reason, "count": EXAMPLES, **_faults()}
+    rows = connection.execute(_query("examples"), parameters).fetchall()
     return ", ".join(
         f"{masked(order or product or '')} ({plain(file)[-LONGEST_NAME:]} line {line})"
         for order, product, file, line in rows
     )
 
 
-def _told(finding: Finding, since: date | None, examples: str) -> str:
-    """The finding in a sentence: reason, and behind `; found: ` what differs from day to day.
+def _sentence(finding: Finding, since: date | None, examples: str) -> str:
+    """The finding as a sentence: the reason, and after FOUND what differs from day to day.
 
     Args:
-        finding: What is told.
-        since: Date of the build that it is compared with, unless that was the last.
-        examples: Orders of it, masked.
+        finding: The finding.
+        since: Date of the build compared with, unless it was the last build.
+        examples: Rejected orders with masked ids.
     """
     whole, groups = finding.whole, finding.groups
     what = "orders" if (whole.dimension, whole.group) == WHOLE else f"rows of {whole.group}"
-    found = _shares(whole, what)
+    details = _shares(whole, what)
     if since:
-        found += f" since {since}"
+        details += f" since {since}"
     if groups:
         more = f" and {len(groups) - GROUPS_NAMED} more" if len(groups) > GROUPS_NAMED else ""
-        found += f", most in {'; '.join(map(_group, groups[:GROUPS_NAMED]))}{more}"
-    found += f". Remedy: {kind_of(finding.reason).remedy}; e.g. {examples}"
-    found = found.replace(" | ", " / ")  # which parts reasons
-    return f"{TABLE}: {finding.reason!r} rejects too much{FOUND}{found}"
+        details += f", most in {'; '.join(map(_group, groups[:GROUPS_NAMED]))}{more}"
+    details += f". Remedy: {kind_of(finding.reason).remedy}; e.g. {examples}"
+    details = details.replace(" | ", " / ")  # " | " separates reasons
+    return f"{TABLE}: {finding.reason!r} rejects too much{FOUND}{details}"
 
 
 def _shares(share: Share, what: str) -> str:
@@ -182,7 +185,7 @@ def _group(share: Share) -> str:
 
 
 def masked(key: str) -> str:
-    """An id whose middle is hidden: enough to find it in a list, too little to tell it abroad."""
+    """An id with its middle hidden: enough to find it in a list, too little to identify it."""
     key = plain(key)
     shown = min(3, len(key) // 3)
     return f"{key[:shown]}...{key[len(key) - shown :]}" if key else "row"
@@ -191,12 +194,12 @@ def masked(key: str) -> str:
 def _record(
     settings: Settings,
     findings: Sequence[Finding],
-    told: dict[str, str],
+    sentences: dict[str, str],
     *,
     is_held: bool,
     where: tuple[date, str],
 ) -> None:
-    """Keep what was found in ops.gate_results: a row a reason, or one that says all is well."""
+    """Record the findings in ops.gate_results: a row per reason, or one row if there are none."""
     results = [
         Result(
             table_name=TABLE,
@@ -204,7 +207,7 @@ def _record(
             column_name=None,
             severity=CRITICAL if is_held and finding.severity == CRITICAL else WARNING,
             success=False,
-            observed=told[finding.reason].partition(FOUND)[-1],
+            observed=sentences[finding.reason].partition(FOUND)[-1],
             element_count=int(finding.whole.sent.orders),
             unexpected_count=int(finding.whole.lost.orders),
             is_error=False,
@@ -221,7 +224,7 @@ def _record(
 
 
 def _levels_now(connection: psycopg.Connection[Any]) -> Levels:
-    """What was sent and rejected of all accepted files, as this build left it."""
+    """Levels of sent and rejected orders over all accepted files, after this build."""
     levels: dict[Key, Level] = {}
     for dimension, group, orders, amount in connection.execute(_query("sent")):
         levels[Key(dimension, group, "")] = Level(float(orders), float(amount))
@@ -237,30 +240,30 @@ def _levels_now(connection: psycopg.Connection[Any]) -> Levels:
 
 
 def _reduced(connection: psycopg.Connection[Any]) -> list[Reduced]:
-    """Orders that came again with less, most money first."""
+    """Orders sent again with less money, most lost money first."""
     return [Reduced(*row) for row in connection.execute(_query("reduced"))]
 
 
 def _faults() -> dict[str, str]:
-    """Parameters of queries that ask for all faults together."""
+    """Parameters of the queries that count all faults together."""
     return {"several": SEVERAL_FAULTS, "no_fault": no_fault_pattern()}
 
 
 def _build(connection: psycopg.Connection[Any], as_of_date: date) -> str:
-    """Which build this is: the same where a gate that died is asked again."""
+    """Identity of this build: the same if the gate died and runs again."""
     row = connection.execute(_query("build"), {"as_of_date": str(as_of_date)}).fetchone()
     assert row is not None
     return row[0]
 
 
 def _is_of(connection: psycopg.Connection[Any], anchor: str, build: str) -> bool:
-    """Whether this build's own levels stand at the anchor: it was judged before."""
-    asked = {"anchor": anchor, "build": build}
-    return connection.execute(_query("is of build"), asked).fetchone() == (True,)
+    """True if the anchor has this build's own levels: the gate ran for it before."""
+    parameters = {"anchor": anchor, "build": build}
+    return connection.execute(_query("is of build"), parameters).fetchone() == (True,)
 
 
 def _before(connection: psycopg.Connection[Any], anchor: str, build: str) -> str:
-    """The anchor that a build is compared with; judged again, what its own levels replaced."""
+    """The anchor to compare with; if it has this build's own levels, the ones they replaced."""
     return f"before {anchor}" if _is_of(connection, anchor, build) else anchor
 
 
@@ -269,7 +272,7 @@ def _levels(connection: psycopg.Connection[Any], anchor: str) -> Levels:
     return {Key(*row[:3]): Level(*row[3:]) for row in rows}
 
 
-def _remember(
+def _store(
     connection: psycopg.Connection[Any],
     now: Levels,
     as_of_date: date,
@@ -277,10 +280,10 @@ def _remember(
     *,
     is_new_past: bool,
 ) -> None:
-    """What later builds are compared with: the last, and one of up to four weeks before.
+    """Store the levels that later builds are compared with: the last, and one up to 4 weeks old.
 
-    What a person let pass is part of both, so that it does not stop the builds after it; so is all
-    that other rules made.
+    Rejects that a person accepted, and all levels computed by other rules, replace both, so that
+    they do not stop later builds.
     """
     connection.execute(_query("passed"))
     if _is_of(connection, LAST, build):
@@ -303,13 +306,13 @@ def _remember(
 
 
 def _anchored(connection: psycopg.Connection[Any], anchor: str) -> date | None:
-    """Date of the build whose levels stand at the anchor."""
+    """Date of the build with its levels at the anchor; None if there is none."""
     row = connection.execute(_query("anchored"), {"anchor": anchor}).fetchone()
     return row[0] if row else None
 
 
 def _query(name: str) -> str:
-    """A statement of rejects.sql, by the name in the comment above it."""
+    """The statement of rejects.sql with this name in the comment above it."""
     parts = QUERIES.read_text().split("-- name: ")[1:]
     named = {part.split("\n", 1)[0].strip(): part.split("\n", 1)[1] for part in parts}
     return named[name]

@@ -1,7 +1,7 @@
--- What expectations/rejects.py asks the warehouse, a statement each.
+-- Statements of expectations/rejects.py, each under its name.
 
 -- name: sent
--- What counts, by group: orders, refunds too, and their money; of a product its lines.
+-- Orders and refunds that count, and their money, by group; for products the number of lines.
 with
 
 orders as (
@@ -66,9 +66,9 @@ where seen.is_accepted
 group by files.source, files.table_name
 
 -- name: rejected
--- What does not count, by group and reason (what stands before its colon), and by all faults. The
--- reason '' has what was sent nowhere else: orders that are in no mart, and the money of all rows but
--- those that were sent again.
+-- Rejected orders and money, by group and reason (without the details after its colon), and over
+-- all faults. The reason '' has sent orders and money that are nowhere else: orders in no mart, and
+-- the money of all rejected rows except those sent again.
 with
 
 counted_orders as (
@@ -138,7 +138,7 @@ group by grouping sets ((table_name, rejected_reason), (table_name, is_fault))
 having grouping(is_fault) = 1 or is_fault
 
 -- name: examples
--- Rejected rows of a reason: those of the newest files, lines before orders, most money first.
+-- Rejected rows of a reason: newest files first, lines before orders, most money first.
 select
     rejects.order_id,
     rejects.product_id,
@@ -158,8 +158,8 @@ order by
 limit %(count)s
 
 -- name: batches
--- Batches that came since this gate let a build pass; whether the raw gate, not a person, let them
--- in; and whether rows of them are rejected for one of the reasons.
+-- Batches landed since this gate last let a build pass; whether the raw gate, not a person,
+-- accepted the batch; and whether any of its rows is rejected for one of the reasons.
 select
     files.batch_id,
     bool_and(files.status = 'held' or files.status_reason like 'passed the gate%%') as is_by_gate,
@@ -178,7 +178,7 @@ group by files.batch_id
 order by files.batch_id
 
 -- name: comparable
--- Whether the shop's past is known, as these rules make it; of a first load there is none to know.
+-- True if the stored levels were computed by the same rules, or if this is a first load.
 select case
     when exists (select from ops.reject_levels)
         then not exists (
@@ -200,7 +200,7 @@ where anchor = %(anchor)s
 select max(as_of_date) from ops.reject_levels where anchor = %(anchor)s
 
 -- name: build
--- The build that is judged: its files as they were built, and its date.
+-- Identity of the build to check: its files as they were built, and its date.
 select coalesce(md5(string_agg(file_id || ' ' || built_at, ',' order by file_id)), 'none') || ' ' || %(as_of_date)s
 from ops.built_files
 
@@ -221,7 +221,7 @@ select min(rules) from staging.stg_ops__landed_files
 update ops.built_files set passed_at = now() where passed_at is null
 
 -- name: reduced
--- Orders that came again with less money than they had, most money first.
+-- Orders that were sent again with less money than before, most lost money first.
 select order_id, country, to_char(ordered_date, 'YYYY-MM'), reduced_amount::double precision
 from intermediate.int_reduced_orders
 order by reduced_amount desc, order_id

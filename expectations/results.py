@@ -1,4 +1,4 @@
-"""What became of each rule of a gate, as kept in ops.gate_results."""
+"""Results of a gate's rules, as stored in ops.gate_results."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 if TYPE_CHECKING:
     import psycopg
 
-# A broken rule of the first stops the run; one of the second lets it pass with a warning.
+# A failed critical rule stops the run; a failed warning lets the run pass.
 Severity = Literal["critical", "warning"]
 CRITICAL: Final = "critical"
 WARNING: Final = "warning"
@@ -21,7 +21,7 @@ class GateFailed(Exception):
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one rule; as in ops.gate_results."""
+    """Result of one rule, with the columns of ops.gate_results."""
 
     table_name: str
     expectation: str
@@ -35,7 +35,7 @@ class Result:
 
     @property
     def stops(self) -> bool:
-        """Whether nothing after the gate may start."""
+        """True if nothing after the gate may start."""
         return self.is_error or (not self.success and self.severity == CRITICAL)
 
     def __str__(self) -> str:
@@ -47,7 +47,13 @@ class Result:
 def record(
     connection: psycopg.Connection[Any], results: Sequence[Result], run: dict[str, Any]
 ) -> None:
-    """Keep the results of a gate of a run."""
+    """Write the results of a gate to ops.gate_results.
+
+    Args:
+        connection: Connection that may write ops.gate_results.
+        results: Results of all rules.
+        run: run_id, gate, as_of_date and publication_id, added to each row.
+    """
     with connection.cursor() as cursor:
         cursor.executemany(
             "insert into ops.gate_results (run_id, gate, as_of_date, publication_id, table_name,"

@@ -14,7 +14,7 @@ from psycopg import sql
 
 from expectations.results import CRITICAL, Severity
 
-BATCH = sql.SQL("{batch}")  # stands in a query for the rows that are checked
+BATCH = sql.SQL("{batch}")  # placeholder in a query for the checked rows
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,12 @@ class Equals:
 
 @dataclass(frozen=True)
 class Rule:
-    """What must hold of rows.
+    """A rule on rows.
 
     Attributes:
         name: Class in great_expectations.expectations.
-        arguments: Its arguments; those that are None are left out.
-        where: Which rows it checks; None: all.
+        arguments: Arguments of the class, without those that are None.
+        where: Condition on the checked rows; None: all rows.
     """
 
     name: str
@@ -45,11 +45,11 @@ class Check:
     """The rules of one table.
 
     Attributes:
-        table: Its name, with schema.
-        rows: Query for the rows that the rules are about, and no others.
-        columns: What the query must return, at least.
-        rules: Rules beside the two that every table has: it has its columns and rows.
-        may_be_empty: Whether having no rows is fine.
+        table: Name of the table, with schema.
+        rows: Query for exactly the rows to check.
+        columns: Columns that the query must return at least.
+        rules: Rules besides the two that every table gets: `has_columns`, `has_rows`.
+        may_be_empty: True if there may be no rows.
     """
 
     table: str
@@ -65,7 +65,7 @@ def has_columns(names: Collection[str]) -> Rule:
 
 
 def has_rows() -> Rule:
-    """There is at least one row: on none, rules about values pass or vanish instead of failing."""
+    """There is at least one row; without rows, rules on values pass instead of failing."""
     return _rule("ExpectTableRowCountToBeBetween", min_value=1)
 
 
@@ -131,7 +131,7 @@ def at_least(larger: str, smaller: str, *, ignores_nulls: bool = False) -> Rule:
     Args:
         larger: Name of a column.
         smaller: Name of a column.
-        ignores_nulls: Whether rows where either is null pass; else only rows where both are.
+        ignores_nulls: If True, rows with either column null pass; else rows with both null pass.
     """
     return _rule(
         "ExpectColumnPairValuesAToBeGreaterThanB",
@@ -148,8 +148,8 @@ def no_rows(
     """A query returns no rows.
 
     Args:
-        query: Reads the rows that are checked from `{batch}`; a composed one, from BATCH.
-        description: What is true while it returns none.
+        query: Query that reads the checked rows from `{batch}` (if composed, from BATCH).
+        description: The fact that holds if the query returns no rows.
         severity: CRITICAL or WARNING.
     """
     text = query if isinstance(query, str) else query.as_string()
@@ -164,9 +164,8 @@ def no_rows(
 def unique(*columns: str) -> Rule:
     """No two rows share these columns.
 
-    The rule of Great Expectations for several columns joins the rows with themselves. On rows that
-    were just written, of which Postgres has no statistics yet, that took minutes for some ten
-    thousand.
+    Great Expectations' own rule for several columns joins the rows with themselves. On rows just
+    written, for which Postgres has no statistics yet, that took minutes for ten thousand rows.
     """
     query = sql.SQL("select 1 from {batch} group by {columns} having count(*) > 1").format(
         batch=BATCH, columns=sql.SQL(", ").join(map(sql.Identifier, columns))

@@ -1,6 +1,6 @@
-"""Gate behind scoring: asks the rows of one publication before the pointer is switched to them.
+"""Gate behind scoring: checks the rows of a publication before it becomes the valid one.
 
-Every rule follows from the question's contract, so that a new question has its gate with its yml.
+Every rule follows from the question's contract, so that a new question has a gate with its yml.
 """
 
 from __future__ import annotations
@@ -23,12 +23,7 @@ from perennial.contracts import Contract, ScoreColumn, ScoreTable
 if TYPE_CHECKING:
     from perennial.settings import Settings
 
-# The entities that must be scored on a date, each once.
-KNOWN_ENTITIES = {
-    "customer_id": sql.SQL("select customer_id from features.customer_snapshots"),
-    "product_id": sql.SQL("select distinct product_id from features.product_weeks"),
-}
-# Below this share of scored rows somebody should look, though each row says why.
+# Warn if the share of scored rows is below this, though each other row has its reason.
 SCORED_MIN_RATE = 0.5
 
 
@@ -40,18 +35,18 @@ def gate_scores(
     run_id: str,
     row_counts: Mapping[str, int],
 ) -> Summary:
-    """Ask the rows of one publication, as scorer.
+    """Check the rows of one publication, with the role scorer.
 
     Args:
         settings: Where the warehouse is.
-        contract: What the rows must keep.
-        as_of_date: Date that was scored.
-        publication_id: The rows to look at.
-        run_id: Run that wrote them.
-        row_counts: Rows written, by table.
+        contract: Contract of the question.
+        as_of_date: The scored date.
+        publication_id: The publication.
+        run_id: Run that wrote the rows.
+        row_counts: Table -> number of rows written.
 
     Raises:
-        expectations.results.GateFailed: If they must not be shown to readers.
+        expectations.results.GateFailed: If a critical rule failed; the rows must not be published.
     """
     checks = [
         Check(
@@ -82,11 +77,17 @@ def gate_scores(
 
 
 def suite(table: ScoreTable, as_of_date: date, row_count: int) -> list[Rule]:
-    """Rules of one score table. That an entity has one row, its primary key sees to."""
+    """Rules of one score table. Its primary key already ensures one row per entity.
+
+    Args:
+        table: The score table's contract.
+        as_of_date: The scored date.
+        row_count: Number of rows written.
+    """
     return [
         # stop the run: readers would get wrong or missing scores
         rules.row_count(row_count),
-        *(rules.not_null(name) for name in (*table.entity, "score_status")),
+        *(rules.not_null(name) for name in (*table.key, "score_status")),
         *_entities(table, as_of_date),
         *_status(table),
         *(rule for column in table.question_columns for rule in _values(column)),
@@ -98,21 +99,21 @@ def suite(table: ScoreTable, as_of_date: date, row_count: int) -> list[Rule]:
 
 
 def _entities(table: ScoreTable, as_of_date: date) -> list[Rule]:
-    entity = table.entity[0]
-    if entity not in KNOWN_ENTITIES:
+    if table.entity.covered is None:
         return []
+    key = sql.SQL(", ").join(map(sql.Identifier, table.entity.key))
     query = sql.SQL(
-        "select 1 from (select distinct {entity} from"
-        " ({known} where as_of_date = {as_of_date}) as known"
-        " full join (select {entity} from {batch}) as given using ({entity})"
-        " where known.{entity} is null or given.{entity} is null) as differ"
+        "select 1 from ({covered}) as known"
+        " full join (select distinct {key} from {batch}) as given using ({key})"
+        " where known.{first} is null or given.{first} is null"
     ).format(
-        entity=sql.Identifier(entity),
-        known=KNOWN_ENTITIES[entity],
-        as_of_date=sql.Literal(as_of_date),
+        covered=table.entity.covered_on(sql.Literal(as_of_date)),
+        key=key,
         batch=BATCH,
+        first=sql.Identifier(table.entity.key[0]),
     )
-    return [rules.no_rows(query, f"every {entity} known on the date has a row, and no other has")]
+    text = f"every {table.entity.name} known on the date has a row, and no other has"
+    return [rules.no_rows(query, text)]
 
 
 def _status(table: ScoreTable) -> list[Rule]:
@@ -128,16 +129,16 @@ def _status(table: ScoreTable) -> list[Rule]:
 
 
 def _values(column: ScoreColumn) -> list[Rule]:
-    found: list[Rule] = []
+    result: list[Rule] = []
     if column.minimum is not None or column.maximum is not None:
-        found.append(rules.between(column.name, column.minimum, column.maximum))
+        result.append(rules.between(column.name, column.minimum, column.maximum))
     if column.values:
-        found.append(rules.in_set(column.name, column.values))
-    return found
+        result.append(rules.in_set(column.name, column.values))
+    return result
 
 
 def _bands(table: ScoreTable) -> list[Rule]:
-    """A lower quantile or bound is never above the next one: `_lower <= _p10 <= _p50 <= _upper`."""
+    """Quantiles and bounds are ascending: `_lower <= _p10 <= _p50 <= _upper`."""
     groups: dict[str, list[tuple[int, str]]] = defaultdict(list)
     for name in table.column_names:
         if match := re.fullmatch(r"(.+)_(p(\d+)|lower|upper)", name):
@@ -151,7 +152,7 @@ def _bands(table: ScoreTable) -> list[Rule]:
 
 
 def _bounded(table: ScoreTable) -> list[Rule]:
-    """A column is not above the one that its contract names, unless that one is 0."""
+    """A column is not above the bounding column of its contract, unless the bound is 0."""
     queries = {
         column.name: sql.SQL(
             "select 1 from {batch} where {column} > {bound} and {bound} <> 0"

@@ -1,8 +1,8 @@
-"""What a day of a shop usually is, learnt from its past days, and whether a new day is one.
+"""Compare a shop's new day with its usual days, learnt from past days.
 
-Pure: facts of days in, findings out. Orders follow the week and a trend, so a day is compared with
-the same weekdays of the last eight weeks; how far days stray from that is learnt from the last
-twelve weeks, robustly, for a day that was odd must not make odd days usual.
+Pure functions: facts of days in, findings out. Orders follow the weekday and a trend, so a day is
+compared with the same weekdays of the last eight weeks. The usual deviation is estimated from the
+last twelve weeks with a robust method, so that an odd day does not make odd days usual.
 """
 
 from __future__ import annotations
@@ -17,41 +17,41 @@ from expectations.results import CRITICAL, WARNING, Severity
 
 HISTORY_DAYS = 84
 SAME_WEEKDAYS = 8
-MIN_SAME_WEEKDAYS = 4  # fewer, and nobody knows what is usual
+MIN_SAME_WEEKDAYS = 4  # with fewer days, what is usual is unknown
 
-# Robust standard deviations that a day may stray, on a log scale. Over two years of each, 4 tells
-# of orders on a quiet or busy day once in 40 to 80 days; 3 would tell twice as often.
+# Robust standard deviations, log scale, that a day may deviate. Over two years of each shop, 4
+# warned of orders once in 40 to 80 days; 3 would warn twice as often.
 USUAL_DEVIATIONS = 4.0
-LEAST_DEVIATION = 0.12  # a shop whose days are all alike may have another one, too
-# Beyond both it is no day of a shop: so many times the usual, so many times the busiest.
+LEAST_DEVIATION = 0.12  # least deviation, for a shop with nearly equal days
+# A day above both, so many times the usual and so many times the busiest day, stops the run.
 STOP_TIMES_USUAL, STOP_TIMES_BUSIEST = 5.0, 1.5
-MIN_ORDERS = 10  # days of fewer say little
+MIN_ORDERS = 10  # days with fewer orders are not compared
 
-# Prices against each product's usual one; median over the day's orders. It is 1 on all days of
-# Online Retail II; offers of the sample shop take it to .80.
+# Prices over each product's usual price; median over the day's orders. The median is 1 on all days
+# of Online Retail II; offers in the sample shop lower it to .80.
 PRICES_RAISED, PRICES_LOWERED, PRICES_OTHER_UNIT = 1.1, 0.93, 0.5
-# Share of a day's baskets that one single earlier day has, too: at most .09 and .17 in both shops.
+# Share of a day's baskets that one earlier day has too: at most .09 and .17 in the two shops.
 REPEATED_MAX_RATE, REPEATED_USUAL_RATE = 0.5, 0.25
 GUESTS_MAX_RATE, GUESTS_USUAL_RATE = 0.9, 0.6
-LOST_MAX_RATE, LOST_USUAL_RATE = 0.05, 0.005  # of the orders of days that had been judged
-TOTALS_MAX_RATE = 0.01  # off the shop's own totals
+LOST_MAX_RATE, LOST_USUAL_RATE = 0.05, 0.005  # share of lost orders of days checked before
+TOTALS_MAX_RATE = 0.01  # relative difference from the shop's own totals
 
 WEEKDAYS = ("Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays", "Sundays")
 
 
 @dataclass(frozen=True)
 class ShopDay:
-    """A day of the shop, as the marts have it.
+    """A day of the shop, as in the marts.
 
     Attributes:
-        day: Shop-local.
-        count_orders: Sales, guests' too.
-        count_guest_orders: Of nobody the shop knows.
-        product_amount: Of products sold, the shop's currency.
-        price_level: Median of prices over the products' usual ones; None: too little to compare.
-        repeated_rate: Share of its baskets that `repeated_day` has, too, in [0, 1].
-        repeated_day: The earlier day most like it.
-        is_usual: Whether later days may be compared with it; one that was stopped is not.
+        day: Date in the shop's time zone.
+        count_orders: Number of sales, those of guests too.
+        count_guest_orders: Number of sales without a known customer.
+        product_amount: Sales of products, shop currency.
+        price_level: Median of prices over the products' usual prices; None: too few to compare.
+        repeated_rate: Share of the day's baskets that `repeated_day` has too, in [0, 1].
+        repeated_day: The earlier day with most of the same baskets.
+        is_usual: True if later days may be compared with this day; False for a stopped day.
     """
 
     day: date
@@ -66,7 +66,7 @@ class ShopDay:
 
 @dataclass(frozen=True)
 class Finding:
-    """What is odd about a day, in a sentence that says what is usual."""
+    """Something unusual about a day, with a sentence that contains the usual figures."""
 
     rule: str
     severity: Severity
@@ -76,7 +76,14 @@ class Finding:
 
 @dataclass(frozen=True)
 class Usual:
-    """What a weekday usually brings: between low and high, of which most bring about `middle`."""
+    """Usual amount of a weekday.
+
+    Attributes:
+        low, high: Range of usual amounts.
+        middle: Median of the same weekdays.
+        busiest: Largest amount of any day in the history.
+        count_days: Number of same weekdays compared with.
+    """
 
     low: float
     middle: float
@@ -86,16 +93,16 @@ class Usual:
 
     @property
     def stop(self) -> float:
-        """More than this is no day of the shop."""
+        """A larger amount stops the run."""
         return max(STOP_TIMES_USUAL * self.middle, STOP_TIMES_BUSIEST * self.busiest)
 
 
 def usual(amounts: Mapping[date, float], day: date) -> Usual | None:
-    """What is usual on a day, from what the days before it brought; None: too few of them.
+    """The usual amount for a day, from the days before it; None if there are too few.
 
     Args:
-        amounts: By day; a day that is missing between others brought nothing.
-        day: The day to be judged; it and later ones are not looked at.
+        amounts: Day -> amount; a day missing between others had none.
+        day: The day to compare; amounts of this day and later are not read.
     """
     past = [day - timedelta(days=n) for n in range(1, HISTORY_DAYS + 1)]
     first = min(amounts, default=day)
@@ -105,7 +112,7 @@ def usual(amounts: Mapping[date, float], day: date) -> Usual | None:
         return None
     middle = median(same)
     spread = USUAL_DEVIATIONS * max(_spread(history), LEAST_DEVIATION)
-    # one closed day among them does not make nothing usual
+    # the second smallest, so that one closed day does not make 0 usual
     return Usual(
         low=min(middle * math.exp(-spread), sorted(same)[1]),
         middle=middle,
@@ -121,23 +128,23 @@ def _spread(history: Mapping[date, float]) -> float:
     for day, amount in history.items():
         by_weekday.setdefault(day.weekday(), []).append(amount)
     medians = {weekday: median(amounts) for weekday, amounts in by_weekday.items()}
-    strayed = [
+    deviations = [
         math.log((amount + 0.5) / (medians[day.weekday()] + 0.5))
         for day, amount in history.items()
         if medians[day.weekday()] > 0
     ]
-    if not strayed:
+    if not deviations:
         return 0.0
-    middle = median(strayed)
-    return 1.4826 * median([abs(value - middle) for value in strayed])
+    middle = median(deviations)
+    return 1.4826 * median([abs(value - middle) for value in deviations])
 
 
-def judge(day: ShopDay, history: Sequence[ShopDay]) -> list[Finding]:
-    """What is odd about a new day.
+def findings_of(day: ShopDay, history: Sequence[ShopDay]) -> list[Finding]:
+    """Findings on a new day: unusual orders, sales, prices, repeated baskets or guests.
 
     Args:
-        day: The day.
-        history: Days before it that were judged; those that were not usual are left out.
+        day: The new day.
+        history: Days checked before; days that are not usual are ignored.
     """
     before = [past for past in history if past.is_usual and past.day < day.day]
     return [
@@ -152,20 +159,20 @@ def judge(day: ShopDay, history: Sequence[ShopDay]) -> list[Finding]:
 def _volume(
     day: ShopDay, before: Sequence[ShopDay], what: str, amounts: Mapping[date, float]
 ) -> list[Finding]:
-    found = usual(amounts, day.day)
+    normal = usual(amounts, day.day)
     orders = usual({past.day: float(past.count_orders) for past in before}, day.day)
-    if found is None or orders is None or max(orders.middle, day.count_orders) < MIN_ORDERS:
+    if normal is None or orders is None or max(orders.middle, day.count_orders) < MIN_ORDERS:
         return []
-    brings = day.count_orders if what == "orders" else day.product_amount
+    amount = day.count_orders if what == "orders" else day.product_amount
     text = (
-        f"{WEEKDAYS[day.day.weekday()]} usually bring {found.low:,.0f} to {found.high:,.0f} {what} "
-        f"(the last {found.count_days}), {day.day} has {brings:,.0f}"
+        f"{WEEKDAYS[day.day.weekday()]} usually bring {normal.low:,.0f} to {normal.high:,.0f} "
+        f"{what} (the last {normal.count_days}), {day.day} has {amount:,.0f}"
     )
-    if brings > found.stop:
+    if amount > normal.stop:
         return [Finding(what, CRITICAL, day.day, text)]
-    # few sales of few orders are told once
-    is_low = brings < found.low and (what == "orders" or day.count_orders >= orders.low)
-    return [Finding(what, WARNING, day.day, text)] if is_low or brings > found.high else []
+    # low sales that follow from few orders are reported once, as few orders
+    is_low = amount < normal.low and (what == "orders" or day.count_orders >= orders.low)
+    return [Finding(what, WARNING, day.day, text)] if is_low or amount > normal.high else []
 
 
 def _prices(day: ShopDay) -> list[Finding]:
@@ -206,15 +213,20 @@ def _guests(day: ShopDay, before: Sequence[ShopDay]) -> list[Finding]:
     return [Finding("guests", CRITICAL, day.day, text)]
 
 
-def lost(judged: Mapping[date, int], now: Mapping[date, int]) -> list[Finding]:
-    """Whether days that were judged have lost orders since: a dump that broke off, dates moved."""
-    gone = {day: count - now.get(day, 0) for day, count in judged.items()}
+def lost(before: Mapping[date, int], now: Mapping[date, int]) -> list[Finding]:
+    """A finding if days have lost orders since they were checked: a truncated dump, moved dates.
+
+    Args:
+        before: Day -> number of orders when it was checked.
+        now: Day -> number of orders in the marts.
+    """
+    gone = {day: count - now.get(day, 0) for day, count in before.items()}
     fewer = {day: count for day, count in gone.items() if count > 0}
-    rate = sum(fewer.values()) / max(sum(judged.values()), 1)
+    rate = sum(fewer.values()) / max(sum(before.values()), 1)
     if not fewer or rate <= LOST_USUAL_RATE:
         return []
     text = (
-        f"{sum(fewer.values()):,} of {sum(judged.values()):,} orders of {min(fewer)} to "
+        f"{sum(fewer.values()):,} of {sum(before.values()):,} orders of {min(fewer)} to "
         f"{max(fewer)} are gone: did a file come again without them?"
     )
     return [Finding("lost", CRITICAL if rate > LOST_MAX_RATE else WARNING, min(fewer), text)]
@@ -223,17 +235,22 @@ def lost(judged: Mapping[date, int], now: Mapping[date, int]) -> list[Finding]:
 def reconcile(
     totals: Mapping[date, tuple[int, float]], now: Mapping[date, tuple[int, float]]
 ) -> list[Finding]:
-    """Days on which the marts and the shop's own totals differ: orders, gross amount."""
+    """Findings on days where the marts differ from the shop's own totals.
+
+    Args:
+        totals: Day -> orders and gross amount by the shop.
+        now: Day -> orders and gross amount in the marts.
+    """
     findings = []
     for day, (orders, amount) in sorted(totals.items()):
-        found_orders, found_amount = now.get(day, (0, 0.0))
-        orders_off, amount_off = abs(found_orders - orders), abs(found_amount - amount)
+        mart_orders, mart_amount = now.get(day, (0, 0.0))
+        orders_off, amount_off = abs(mart_orders - orders), abs(mart_amount - amount)
         if orders_off == 0 and amount_off < 0.005:
             continue
         is_far = orders_off > TOTALS_MAX_RATE * orders or amount_off > TOTALS_MAX_RATE * abs(amount)
         text = (
             f"the shop's own totals of {day} say {orders:,} orders and {amount:,.2f}, the "
-            f"marts have {found_orders:,} and {found_amount:,.2f}"
+            f"marts have {mart_orders:,} and {mart_amount:,.2f}"
         )
         findings.append(Finding("totals", CRITICAL if is_far else WARNING, day, text))
     return findings

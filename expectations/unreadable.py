@@ -1,4 +1,4 @@
-"""What can't be read of a batch, and where it begins: records, and columns; never a value."""
+"""Sentences on unreadable records and columns of a batch, with the first line; never a value."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from perennial.settings import Settings
 
 SHAPES, LONGEST_SHAPE = 3, 60
-FILES, REASONS = 5, 3  # so many are named
+FILES, REASONS = 5, 3  # number of files, and of reasons per file, that are named
 WRITTEN = {
     "id": "ids as text, with all digits (spreadsheets round 12 and more)",
     "number": "numbers as 1234.50 (1,234.50 is read, 1,234 may be two numbers)",
@@ -53,37 +53,37 @@ REJECTED = """
 
 
 def rejected_records(settings: Settings, batch_id: int) -> list[str]:
-    """A sentence for each file of a batch with records that could not be read: why, and where."""
+    """A sentence for each file of a batch with unreadable records: reasons, counts, first lines."""
     with connect(settings, "loader") as connection:
         files = connection.execute(REJECTED, [batch_id]).fetchall()
-    told = []
+    sentences = []
     for name, given, rejected, *by_reason in files[:FILES]:
-        found = list(zip(*by_reason, strict=True))
+        reasons = list(zip(*by_reason, strict=True))
         parts = [
             f"{reason} ({count:,}, first on line {line:,})"
-            for reason, count, line in found[:REASONS]
+            for reason, count, line in reasons[:REASONS]
         ]
-        if len(found) > REASONS:
-            parts.append(f"and {len(found) - REASONS} more reasons")
-        remedies = [REMEDIES[reason] for reason, *_ in found[:REASONS] if reason in REMEDIES]
-        told.append(
+        if len(reasons) > REASONS:
+            parts.append(f"and {len(reasons) - REASONS} more reasons")
+        remedies = [REMEDIES[reason] for reason, *_ in reasons[:REASONS] if reason in REMEDIES]
+        sentences.append(
             f"Of {given:,} records of {plain(name)}, {rejected:,} can't be read: "
             + "; ".join(parts)
             + (f": {', '.join(remedies)}" if remedies else "")
         )
     if len(files) > FILES:
-        told.append(f"Records of {len(files) - FILES} more files can't be read")
-    return told
+        sentences.append(f"Records of {len(files) - FILES} more files can't be read")
+    return sentences
 
 
 def unreadable_columns(settings: Settings, batch_id: int) -> list[str]:
     """A sentence for each column of a batch with values that staging will reject.
 
-    A form shows 9 for a digit, a for a letter and ? for what is neither a usual sign: it says that
-    dates have turned round, or numbers have commas, and nobody's data.
+    The sentence names forms of values: 9 for a digit, a for a letter, ? for an unusual sign. A form
+    shows that day and month are swapped or that numbers have commas, and reveals no data.
     """
     source = sources.load(settings.staging_source)
-    time_zone, told = own(settings).time_zone, []
+    time_zone, sentences = own(settings).time_zone, []
     with connect(settings, "loader") as connection:
         landed = connection.execute(
             "select table_name, array_agg(file_id) from ops.landed_files"
@@ -98,8 +98,8 @@ def unreadable_columns(settings: Settings, batch_id: int) -> list[str]:
                 query = _shapes(table, column, time_zone, files[table.raw_table])
                 shapes = connection.execute(query).fetchall()
                 if shapes:
-                    told.append(_sentence(connection, table, column, shapes))
-    return told
+                    sentences.append(_sentence(connection, table, column, shapes))
+    return sentences
 
 
 def _sentence(

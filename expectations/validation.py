@@ -1,6 +1,6 @@
-"""Evaluate rules with Great Expectations, and read its results.
+"""Evaluate rules with Great Expectations, and convert its results.
 
-The one module that imports Great Expectations, which takes seconds.
+Only this module imports Great Expectations, because the import takes seconds.
 """
 
 from __future__ import annotations
@@ -30,12 +30,15 @@ if TYPE_CHECKING:
 
 OBSERVED_MAX_CHARACTERS = 300
 ROWS = "select /* the rows of a gate */ * from ({query}) as rows"
-# What GX runs for names of columns, and, having counted them, for rows that break a rule of ours.
+# GX runs such statements to read names of columns, and again for rows that it has counted already.
 BARE_ROWS = re.compile(r"\s*select (/\* the rows of a gate|1 from)", re.IGNORECASE)
 
 
 def evaluate(settings: Settings, role: str, checks: Sequence[Check]) -> list[Result]:
-    """Results of all rules, in their order, as a role of the warehouse.
+    """Evaluate all rules, with a role of the warehouse.
+
+    Returns:
+        A result per rule, in the order of the checks.
 
     Raises:
         GateFailed: If Great Expectations left out a rule.
@@ -45,10 +48,10 @@ def evaluate(settings: Settings, role: str, checks: Sequence[Check]) -> list[Res
 
 
 def expectation(rule: Rule) -> gxe.Expectation:
-    """The rule as Great Expectations has it.
+    """The rule as an expectation of Great Expectations.
 
     Raises:
-        ValueError: If it does not take these arguments.
+        ValueError: If the expectation does not accept the arguments.
     """
     arguments = dict(rule.arguments)
     if rule.where:
@@ -58,18 +61,18 @@ def expectation(rule: Rule) -> gxe.Expectation:
 
 @contextmanager
 def _source(settings: Settings, role: str) -> Iterator[PostgresDatasource]:
-    # sets its own level; would log a folder for pages that nobody asked for
+    # this logger sets its own level, and would log the folder of unused documentation pages
     logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.WARNING)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}  # type: ignore[assignment]
     source = context.data_sources.add_postgres(  # type: ignore[call-arg]  # its stub lacks kwargs
         role,
-        # says who and where, and no password: GX shows it in errors and logs
+        # without a password, because GX shows the string in errors and logs
         connection_string=f"postgresql+psycopg://{role}@{settings.pg_host}/{WAREHOUSE}",
         kwargs={"creator": _Connector(settings, role), "pool_size": 1},
     )
     engine = source.get_execution_engine().engine
-    event.listen(engine, "before_cursor_execute", _ask_for_names_only, retval=True)
+    event.listen(engine, "before_cursor_execute", _read_names_only, retval=True)
     try:
         yield source
     finally:
@@ -77,13 +80,14 @@ def _source(settings: Settings, role: str) -> Iterator[PostgresDatasource]:
         source.get_engine().dispose()
 
 
-def _ask_for_names_only(
+def _read_names_only(
     _connection: object, _cursor: object, statement: str, parameters: object, *_: object
 ) -> tuple[str, object]:
-    """Let GX learn the names of a query's columns without its rows.
+    """Limit the statements that GX runs for column names or for unused rows to 0 rows.
 
-    It runs the bare query for that, three times a table, and would read all of it into memory; and
-    each `unexpected_rows_query` a second time, for rows of which we take only the count.
+    GX runs the bare query three times a table to read the names of its columns, with all rows in
+    memory. It also runs each `unexpected_rows_query` a second time to read rows, of which only the
+    count is used.
     """
     if BARE_ROWS.match(statement):
         statement += " limit 0"
@@ -91,7 +95,7 @@ def _ask_for_names_only(
 
 
 class _Connector:
-    """Opens GX's connections, so that its configuration need not hold the password."""
+    """Opens connections for GX, so that its configuration does not contain the password."""
 
     def __init__(self, settings: Settings, role: str) -> None:
         self._settings = settings
@@ -115,7 +119,7 @@ def _evaluate(source: PostgresDatasource, check: Check) -> list[Result]:
     )
     outcome = batch.validate(
         suite,
-        # counts only: the values that broke a rule may be somebody's
+        # counts only: values that break a rule may be personal data
         result_format={"result_format": "BASIC", "partial_unexpected_count": 0},
     )
     results = [_result(check.table, item) for item in outcome.results]
@@ -127,7 +131,7 @@ def _evaluate(source: PostgresDatasource, check: Check) -> list[Result]:
 
 
 def _result(table_name: str, item: ExpectationValidationResult) -> Result:
-    """A validation result in our words: counts, never the values that broke a rule."""
+    """Convert a validation result; it contains counts, never values that break a rule."""
     config = item.expectation_config
     assert config is not None  # GX types it optional; a validated rule has one
     error = _error(item)
@@ -149,8 +153,8 @@ def _result(table_name: str, item: ExpectationValidationResult) -> Result:
 
 
 def _error(item: ExpectationValidationResult) -> str | None:
-    """First line of why a rule could not be evaluated; None if it could."""
-    # flat when all is well, nested by metric when a metric raised
+    """First line of the error if a rule could not be evaluated, else None."""
+    # exception_info is flat without an error, and nested by metric if a metric raised
     info = item.exception_info or {}
     for details in (info, *info.values()):
         if isinstance(details, dict) and details.get("raised_exception"):

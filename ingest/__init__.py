@@ -1,1 +1,1 @@
-"""How orders reach raw: readers, landing, batches, and the sample shop."""
+"""Land the shop's files in raw: readers, landing, batches, and the sample shop."""

@@ -1,17 +1,13 @@
-"""Batches: accepted, held or refused, by the gate or by a person; and what a build has taken in.
+"""Batches of landed files: accept, hold or refuse them, and record which files a build used.
 
-Run by hand: `python -m ingest.batches accept | refuse | list [BATCH]`.
-
-A batch is what was landed together. A version of a file is in force while it is accepted; a file
-that only grew is in force in parts, each of them a version that continues the one before.
+A batch is the set of files that one landing took in. The gate or a person sets its status. A build
+reads the accepted versions of a file: the newest alone, or, for a file that only grew, a chain of
+versions of which each continues the one before.
 """
 
 from __future__ import annotations
 
-import getpass
 import logging
-import re
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,9 +15,7 @@ import psycopg
 
 from ingest.files import LandingError
 from ingest.ledger import landing_transaction
-from oncall.alerts.tell import decided
-from perennial.settings import Settings, SettingsError
-from perennial.text import plain
+from perennial.settings import Settings
 from perennial.warehouse import connect
 
 log = logging.getLogger(__name__)
@@ -30,10 +24,10 @@ Connection = psycopg.Connection[Any]
 
 
 def accept(settings: Settings, batch_id: int, reason: str) -> None:
-    """Let a batch in. Versions that its files replace are superseded.
+    """Accept a batch. Versions that its files replace are superseded.
 
     Raises:
-        LandingError: If there is no such batch.
+        LandingError: If the batch does not exist.
     """
     with landing_transaction(settings) as connection:
         for file_id in _files(connection, batch_id):
@@ -42,19 +36,23 @@ def accept(settings: Settings, batch_id: int, reason: str) -> None:
 
 
 def refuse(settings: Settings, batch_id: int, reason: str) -> None:
-    """Keep a batch out, or take it out again at the next build; what it had replaced comes back.
+    """Refuse a batch. If it was accepted, the versions that it had replaced are accepted again.
+
+    The next build removes the rows of a refused batch.
 
     Raises:
-        LandingError: If there is no such batch.
+        LandingError: If the batch does not exist.
     """
     _take_out(settings, batch_id, "refused", reason)
 
 
 def take_back(settings: Settings, batch_id: int, reason: str) -> None:
-    """Hold a batch that had been let in; the next build takes it out, until a person judges it.
+    """Hold a batch that had been accepted, until a person accepts or refuses it.
+
+    The next build removes its rows; the versions that it had replaced are accepted again.
 
     Raises:
-        LandingError: If there is no such batch.
+        LandingError: If the batch does not exist.
     """
     _take_out(settings, batch_id, "held", reason)
 
@@ -69,10 +67,10 @@ def _take_out(settings: Settings, batch_id: int, status: str, reason: str) -> No
 
 
 def hold(settings: Settings, batch_id: int, reason: str) -> None:
-    """Say why a batch waits for a person. One that was judged already stays as it was judged.
+    """Record why a batch waits for a person. Files that are no longer held keep their status.
 
     Raises:
-        LandingError: If there is no such batch.
+        LandingError: If the batch does not exist.
     """
     with landing_transaction(settings) as connection:
         waiting = [
@@ -84,35 +82,35 @@ def hold(settings: Settings, batch_id: int, reason: str) -> None:
 
 
 def status(settings: Settings, batch_id: int) -> str:
-    """The batch's status: that of its files, `held` before the others if they differ.
+    """Status of a batch. If its files differ: the first of held, accepted, refused, superseded.
 
     Raises:
-        LandingError: If there is no such batch.
+        LandingError: If the batch does not exist.
     """
     with landing_transaction(settings) as connection:
-        found = {_status(connection, file_id) for file_id in _files(connection, batch_id)}
-    return next(name for name in ("held", "accepted", "refused", "superseded") if name in found)
+        statuses = {_status(connection, file_id) for file_id in _files(connection, batch_id)}
+    return next(name for name in ("held", "accepted", "refused", "superseded") if name in statuses)
 
 
 def close_build(settings: Settings) -> dict[str, Any]:
-    """After a successful dbt build: note which published dates it touched, and what it took in.
+    """Record which files a successful dbt build used, and which published dates it touched.
 
-    A file that came in, or that was taken out, touches every published date after its first order
-    day: their scores did not, or should not, know it.
+    A file that was added or removed since the last build touches every published date after the
+    file's first order day: the scores of those dates were computed without the change.
 
     Returns:
-        `files_added`, `files_removed` and `late_dates`, counts.
+        Counts `files_added`, `files_removed` and `late_dates`.
     """
     with connect(settings, "transformer") as connection:
         late_dates = connection.execute(_NOTE_LATE_DATES).rowcount
         removed = connection.execute(_REMOVE_BUILT).rowcount
         added = connection.execute(_ADD_BUILT).rowcount
-        # dbt tells builds apart by these times, also those that only undid an unfinished one
+        # dbt identifies builds by these times, including a build that only undid an unfinished one
         connection.execute(_STAMP_BUILT)
     return {"files_added": added, "files_removed": removed, "late_dates": late_dates}
 
 
-# What the build saw, not what holds by now: a batch may have been judged since it began.
+# These read the statuses that the build read: a batch may have been accepted or refused since.
 _NOTE_LATE_DATES = """
     insert into ops.late_dates (question, as_of_date, file_id, first_touched_date)
     select
@@ -149,7 +147,7 @@ def _files(connection: Connection, batch_id: int) -> list[int]:
         "select file_id from ops.landed_files where batch_id = %s order by file_id", [batch_id]
     ).fetchall()
     if not rows:
-        raise LandingError(f"there is no batch {batch_id}: `make batches` lists those there are")
+        raise LandingError(f"there is no batch {batch_id}: `make batches` lists all batches")
     return [file_id for (file_id,) in rows]
 
 
@@ -171,7 +169,7 @@ def _set(connection: Connection, file_ids: Sequence[int], new_status: str, reaso
     log.info("files %s: %s (%s)", file_ids, new_status, reason)
 
 
-# Versions that belong together: what a version continues, and what continues it.
+# `parts`: the versions that a version continues (directly or not), and those that continue it.
 _PARTS = """
     with recursive before as (
         select file_id, continues_file_id from ops.landed_files where file_id = %(file_id)s
@@ -206,13 +204,13 @@ _OTHERS = (
 
 
 def _supersede_others(connection: Connection, file_id: int) -> None:
-    """Put aside every version that is no part of this one; its own earlier parts count again."""
+    """Supersede or refuse the file's other versions; accept again the parts it continues."""
     key = {"file_id": file_id}
     reason = f"file {file_id}, another version, was accepted"
     others = connection.execute(_OTHERS, key).fetchall()
     _set(connection, [other for other, was in others if was == "accepted"], "superseded", reason)
     outdated = [other for other, was in others if was == "held" and other < file_id]
-    _set(connection, outdated, "refused", f"{reason} before this one was judged")
+    _set(connection, outdated, "refused", f"{reason} before this one was decided on")
     parts = connection.execute(
         _PARTS + "select file_id from ops.landed_files join before using (file_id)"
         " where status = 'superseded'",
@@ -222,7 +220,7 @@ def _supersede_others(connection: Connection, file_id: int) -> None:
 
 
 def _bring_back(connection: Connection, file_id: int) -> None:
-    """Put the newest superseded version in force again, unless a part of this one still is."""
+    """Accept the newest superseded version again, unless a part of this one is still accepted."""
     key = {"file_id": file_id}
     in_force = connection.execute(
         _PARTS + "select file_id from ops.landed_files join before using (file_id)"
@@ -242,7 +240,12 @@ def _bring_back(connection: Connection, file_id: int) -> None:
 
 
 def batches(settings: Settings) -> list[tuple[Any, ...]]:
-    """One row a batch, newest first: id, date, status, files, landed, rejected, reason."""
+    """List batches, newest first.
+
+    Returns:
+        One tuple a batch: id, as_of_date, status, count of files, rows landed, records rejected,
+        reason of the status.
+    """
     with connect(settings, "loader") as connection:
         return connection.execute(
             """
@@ -254,30 +257,3 @@ def batches(settings: Settings) -> list[tuple[Any, ...]]:
             order by batch_id desc
             """
         ).fetchall()
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Judge a batch by hand, or list them all."""
-    settings = Settings()
-    match arguments:
-        case ["list"]:
-            print(f"{'batch':>6} {'as of':<10} {'files':>6} {'landed':>11} {'rejected':>9}  status")
-            for batch_id, as_of_date, state, files, landed, rejected, reason in batches(settings):
-                counts = f"{files:>6} {landed:>11,} {rejected:>9,}"
-                print(f"{batch_id:>6} {as_of_date} {counts}  {state}: {plain(reason)}")
-        case ["accept" | "refuse" as verb, batch]:
-            if not re.fullmatch("[0-9]{1,18}", batch.strip()):
-                raise LandingError(f"BATCH={batch!r} is no batch: `make batches` lists them")
-            judge = accept if verb == "accept" else refuse
-            judge(settings, int(batch), f"{verb} by {getpass.getuser()}")
-            decided(settings, "accepted" if verb == "accept" else "refused")
-            print(f"batch {batch}: {verb}ed. The next build takes it into account (`make run`).")
-        case _:
-            raise SettingsError("say accept BATCH, refuse BATCH or list")
-    return 0
-
-
-if __name__ == "__main__":
-    from local.__main__ import told
-
-    sys.exit(told(lambda: main(sys.argv[1:])))

@@ -1,7 +1,8 @@
-"""Copies of remote files while they are read: in the home, and gone when the reading ends.
+"""Temporary copies of remote files in the home, deleted when they have been read.
 
-They hold what the shop sent in clear. A reading that is killed leaves its copy behind, so the next
-one, and the next start, delete the copies that no living process holds, and log which they can't.
+The copies hold the shop's data in clear text. A killed process leaves its copies behind, so the
+next landing and the next start delete the copies that no living process holds, and log an error
+for each that can't be deleted.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ LOCK = "landing.lock"
 
 @contextmanager
 def copies(settings: Settings) -> Iterator[Path]:
-    """A folder for copies, that of no other process; deleted at the end."""
+    """Yield a new folder for copies, locked by this process and deleted at the end."""
     with _one_at_a_time(settings):
         _remove_left(settings)
         folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=settings.home))
-        handle = _held(folder)
+        handle = _locked(folder)
     try:
         yield folder
     finally:
@@ -48,8 +49,8 @@ def remove_left(settings: Settings) -> None:
 
 
 def folders(settings: Settings) -> list[Path]:
-    """Where copies are just now."""
-    older = "newest-*"  # as versions before this one named some
+    """Folders that hold copies now, in order of path."""
+    older = "newest-*"  # a name that earlier versions used
     return sorted(
         p for name in (f"{PREFIX}*", older) for p in settings.home.glob(name) if p.is_dir()
     )
@@ -57,20 +58,24 @@ def folders(settings: Settings) -> list[Path]:
 
 def _remove_left(settings: Settings) -> None:
     for folder in folders(settings):
-        handle = _held(folder)
+        handle = _locked(folder)
         if handle is not None:
-            shutil.rmtree(folder, ignore_errors=True)  # as much of it as goes
+            shutil.rmtree(folder, ignore_errors=True)  # deletes as much as possible
             os.close(handle)
             if folder.exists():
                 log.error(
-                    "%s holds copies in clear of files that the shop sent, left by a landing that "
-                    "was killed, and can't be deleted: delete it by hand",
+                    "%s can't be deleted: delete it by hand. It holds clear-text copies of the "
+                    "shop's files, left by a landing that was killed",
                     folder,
                 )
 
 
-def _held(folder: Path) -> int | None:
-    """The folder, locked until the handle is closed or this process ends; None: another has it."""
+def _locked(folder: Path) -> int | None:
+    """Lock a folder until the handle is closed or this process ends.
+
+    Returns:
+        The open handle; None if another process holds the lock or the folder is gone.
+    """
     with suppress(FileNotFoundError):
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -84,8 +89,8 @@ def _held(folder: Path) -> int | None:
 
 @contextmanager
 def _one_at_a_time(settings: Settings) -> Iterator[None]:
-    """So that nobody takes a folder for left that was made a moment ago."""
-    folder = settings.home / "run"  # which is in no backup
+    """Exclude other processes, which would delete a new folder before its lock is set."""
+    folder = settings.home / "run"  # not backed up
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOCK).open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

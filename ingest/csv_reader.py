@@ -1,8 +1,8 @@
-"""CSV to rows for COPY, as a stream.
+"""Stream CSV to rows for COPY.
 
-The fields are not taken apart: a record whose structure has been checked goes to COPY byte for
-byte behind its trace fields. So `""` stays an empty string and nothing stays a missing value, as
-Postgres reads CSV the same way, and Postgres counts the rows a second time.
+Fields are not parsed. The structure of a record is checked, and the record goes to COPY byte for
+byte behind its trace fields. Postgres reads CSV by the same rules: `""` is an empty string, an
+empty field a missing value. Postgres also counts the rows a second time.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ingest.rows import Layout, Rows, match_columns
 from perennial.sources import SourceTable
 
 BLOCK_BYTES = 1 << 20
-AFTER_BROKEN_BYTES = 1 << 12  # what is looked at together after a broken quote
+AFTER_BROKEN_BYTES = 1 << 12  # block size after a broken quote
 HEAD_BYTES = 1 << 20
 DELIMITERS = b",;\t|"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -29,15 +29,15 @@ UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
 def layout(file: ShopFile, table: SourceTable, head: bytes) -> Layout:
-    """Read the header, the first line that is not blank.
+    """Read the header: the first line that is not blank.
 
     Args:
         file: The file, for messages.
-        table: Table that it holds.
+        table: Table that the file holds.
         head: The first HEAD_BYTES of the content.
 
     Raises:
-        LandingError: If it can't be read or lacks a column.
+        LandingError: If the header can't be read or lacks a required column.
     """
     if head.startswith(UTF16_MARKS):
         raise LandingError(f"{file.name} is UTF-16: have it saved as UTF-8")
@@ -59,7 +59,7 @@ def layout(file: ShopFile, table: SourceTable, head: bytes) -> Layout:
 def _with_place_of_header(
     error: LandingError, lines: list[bytes], table: SourceTable, delimiter: bytes
 ) -> LandingError:
-    """The error about missing columns; if a later line has them, as under a report's title, so."""
+    """The error about missing columns, with the line that has them if they come under a title."""
     needed = {column.header.encode() for column in table.columns if column.is_required}
     for number, line in enumerate(lines[:MOST_TITLE_LINES], start=1):
         for sign in (delimiter, *(bytes([code]) for code in DELIMITERS)):
@@ -71,7 +71,7 @@ def _with_place_of_header(
 
 
 def _delimiter(lines: list[bytes], table: SourceTable) -> bytes:
-    """The delimiter that splits the header into the names we look for; a comma if none does."""
+    """The delimiter that yields most of the table's column names; a comma if none yields any."""
     header = next((line for line in lines if line.strip()), b"")
     names = {column.header.encode() for column in table.columns}
 
@@ -82,7 +82,7 @@ def _delimiter(lines: list[bytes], table: SourceTable) -> bytes:
 
 
 def _header(file: ShopFile, lines: list[bytes], delimiter: bytes) -> tuple[tuple[str, ...], int]:
-    """The header's names, and how many lines go before the records."""
+    """The header's names, and the number of lines before the records."""
     reader = csv.reader(
         (line.decode() for line in lines), delimiter=delimiter.decode(), strict=True
     )
@@ -100,25 +100,31 @@ def _header(file: ShopFile, lines: list[bytes], delimiter: bytes) -> tuple[tuple
 
 def rows(
     file: ShopFile,
-    found: Layout,
+    file_layout: Layout,
     read: Callable[[int], bytes],
     first_line: int,
     stamp: bytes,
     block_bytes: int = BLOCK_BYTES,
 ) -> Iterator[Rows]:
-    """Read records to the end of the file. What comes out does not depend on `block_bytes`.
+    """Read records to the end of the file. The rows do not depend on `block_bytes`.
 
     Args:
         file: The file, for messages.
-        found: Its layout.
-        read: Gives the next bytes of the body, which begins where a record begins.
-        first_line: Line on which that is.
+        file_layout: Layout of the file.
+        read: Returns the next bytes of the body; the first byte begins a record.
+        first_line: Line of the file, from 1, on which the body begins.
         stamp: Format of a row, see Trace.
-        block_bytes: Bytes looked at together.
+        block_bytes: Bytes that are parsed at once.
+
+    Yields:
+        The rows and rejects of a block.
+
+    Raises:
+        LandingError: If a line is longer than any record may be.
     """
     buffer, position, is_last = b"", 0, False
     size, line = block_bytes, first_line
-    has_ignored = bool(found.ignored)
+    has_ignored = bool(file_layout.ignored)
     while True:
         while not is_last and len(buffer) - position < size:
             block = read(max(block_bytes, size))
@@ -129,8 +135,8 @@ def rows(
         try:
             records = find_records(
                 view,
-                len(found.headers),
-                found.delimiter,
+                len(file_layout.headers),
+                file_layout.delimiter,
                 line,
                 is_last=is_last and position + len(view) == len(buffer),
                 with_delimiters=has_ignored,
@@ -140,26 +146,26 @@ def rows(
                 f"{file.name}, after line {line}: {error}. Is it CSV, with line ends?"
             ) from error
         if records.consumed:
-            yield _rows(view, records, found, stamp)
+            yield _rows(view, records, file_layout, stamp)
             position, line = position + records.consumed, line + records.line_count
         if records.is_broken:
             size = min(size, AFTER_BROKEN_BYTES)  # broken quotes seldom come alone
         elif records.consumed:
             size = min(4 * size, block_bytes)
         else:
-            size *= 4  # a record that is longer than what was looked at
+            size *= 4  # the record is longer than the view
 
 
-def _rows(block: bytes, records: Records, found: Layout, stamp: bytes) -> Rows:
+def _rows(block: bytes, records: Records, file_layout: Layout, stamp: bytes) -> Rows:
     starts, ends = records.starts, records.ends
     if records.delimiters is None:
         data = _stamped(block, records.lines, starts, ends, stamp)
         inner_count = count_lines(data) - len(starts)
     else:
-        # counted before a field is dropped that may hold some
+        # count line ends before dropping fields, which may contain some
         whole = _stamped(block, records.lines, starts, ends, b"%d%b\n")
         inner_count = count_lines(whole) - len(starts)
-        data = _stamped(*_without_ignored(block, records, found), stamp)
+        data = _stamped(*_without_ignored(block, records, file_layout), stamp)
     inner_count += sum(count_lines(reject.content) for reject in records.rejects)
     return Rows(data, len(starts), records.rejects, records.blank_count, inner_count)
 
@@ -172,21 +178,25 @@ def _stamped(
 
 
 def _without_ignored(
-    block: bytes, records: Records, found: Layout
+    block: bytes, records: Records, file_layout: Layout
 ) -> tuple[bytes, Positions, Positions, Positions]:
-    """The records with their landed fields only: new bytes, lines, starts and ends."""
+    """Keep the landed fields of the records.
+
+    Returns:
+        The new bytes; lines, starts and ends of the records in them, each of shape (n_records,).
+    """
     assert records.delimiters is not None
     starts, ends = records.starts[:, None], records.ends[:, None]
     field_starts = np.hstack([starts, records.delimiters + 1])
     field_ends = np.hstack([records.delimiters, ends])
-    kept = [index for index, column in enumerate(found.columns) if column is not None]
-    # each kept field with the byte after it, which becomes a delimiter
+    kept = [index for index, column in enumerate(file_layout.columns) if column is not None]
+    # mark each kept field and the byte after it, which becomes a delimiter
     depth = np.zeros(len(block) + 2, np.int8)
     np.add.at(depth, field_starts[:, kept], 1)
     np.add.at(depth, field_ends[:, kept] + 1, -1)
     is_kept = np.cumsum(depth, dtype=np.int8)[: len(block) + 1] > 0
     data = np.frombuffer(block + b"\n", np.uint8).copy()
-    data[field_ends[:, kept]] = found.delimiter[0]
+    data[field_ends[:, kept]] = file_layout.delimiter[0]
     lengths = (field_ends[:, kept] + 1 - field_starts[:, kept]).sum(axis=1)
     new_ends = np.cumsum(lengths)
     return data[is_kept].tobytes(), records.lines, new_ends - lengths, new_ends - 1

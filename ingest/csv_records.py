@@ -5,8 +5,8 @@ ends with LF, CR LF or CR, in any mixture. Blank lines are no records. Where quo
 nobody can know what was meant, so the line on which that record begins is rejected and reading
 goes on with the next line: a broken quote costs the lines around it, not the file.
 
-It is done with array operations over the block, a few nanoseconds a byte; what is found does not
-depend on how the file was cut into blocks.
+Records are located with array operations over a block, at a few nanoseconds a byte. The result does
+not depend on how the file was cut into blocks.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Bytes = NDArray[np.uint8]
 
 QUOTE, LF, CR = b'"\n\r'
 
-# A quote that is still open after that much is taken for broken; no record of a shop is longer.
+# A quote that is still open after this many bytes counts as broken: no shop's record is longer.
 MAX_RECORD_BYTES = 1 << 20
 
 UNCLOSED = "quote never closed"
@@ -39,7 +39,10 @@ class LineTooLongError(ValueError):
 
 @dataclass(frozen=True)
 class Reject:
-    """A record that can't be read, without its line end; `line` is the one it begins on."""
+    """A record that can't be read: its first line's number, the reason, its bytes.
+
+    The bytes are without the line end.
+    """
 
     line: int
     reason: str
@@ -48,18 +51,20 @@ class Reject:
 
 @dataclass(frozen=True)
 class Records:
-    """What a block holds.
+    """The records of a block.
 
     Attributes:
-        consumed: Bytes of the block that are dealt with; the rest belongs to the next block.
-        line_count: Lines in them.
-        blank_count: Blank lines among those.
+        consumed: Bytes of the block that were read; the rest belongs to the next block.
+        line_count: Lines in the consumed bytes.
+        blank_count: Blank lines in the consumed bytes.
         starts: First byte of each sound record, int64 of shape (n_records,).
-        ends: Byte after its last one, line end excluded; same shape.
-        lines: Line on which it begins; same shape.
-        delimiters: Its delimiters outside quotes, shape (n_records, n_columns - 1); only if asked.
-        rejects: Records that can't be read, by line.
-        is_broken: Whether reading stopped at a broken quote; the last reject is its line.
+        ends: Byte after each record's last byte, line end excluded; shape (n_records,).
+        lines: Line of the file on which each record begins; shape (n_records,).
+        delimiters: Position of each record's delimiters outside quotes, shape
+            (n_records, n_columns - 1); None unless requested.
+        rejects: Records that can't be read, in order of line.
+        is_broken: Whether reading stopped at a broken quote. The last reject is then the line with
+            that quote.
     """
 
     consumed: int
@@ -74,7 +79,7 @@ class Records:
 
 
 def count_lines(data: bytes) -> int:
-    """Line ends in the data, LF, CR LF and CR alike."""
+    """Count line ends: LF, CR LF and CR count one each."""
     if b"\r" not in data:
         return data.count(b"\n")
     return data.count(b"\n") + data.count(b"\r") - data.count(b"\r\n")
@@ -93,11 +98,11 @@ def find_records(
 
     Args:
         block: Bytes of the file.
-        n_columns: Fields that a record must have.
+        n_columns: Number of fields that a record must have.
         delimiter: One byte.
         first_line: Line of the file, from 1, on which the block begins.
         is_last: Whether the file ends with the block.
-        with_delimiters: Whether to return where each sound record's delimiters are.
+        with_delimiters: Whether to return the positions of each sound record's delimiters.
 
     Raises:
         LineTooLongError: If a line is longer than MAX_RECORD_BYTES.
@@ -139,7 +144,7 @@ def find_records(
 
 
 def _line_ends(data: Bytes, is_last: bool) -> Positions:
-    """Position of each line end; of CR LF, that of LF."""
+    """Position of each line end; for CR LF the position of LF."""
     is_end = data == LF
     is_return = data == CR
     if is_return.any():
@@ -152,7 +157,7 @@ def _line_ends(data: Bytes, is_last: bool) -> Positions:
 
 @dataclass(frozen=True)
 class _Broken:
-    """The first line of a record whose quotes are broken: block[start:end], then next_start."""
+    """First line of a record with broken quotes: block[start:end]; next_start is the line after."""
 
     start: int
     end: int
@@ -214,7 +219,7 @@ def _first_bad_quote(data: Bytes, quotes: Positions, delimiter: bytes) -> tuple[
     text_after = inner[~np.isin(data[inner + 1], [*edge, QUOTE])]
     first_stray = int(stray[0]) if len(stray) else len(data)
     first_text = int(text_after[0]) if len(text_after) else len(data)
-    if first_stray == first_text:  # none of either
+    if first_stray == first_text:  # neither exists
         return None, ""
     return min((first_stray, STRAY_QUOTE), (first_text, TEXT_AFTER_QUOTE))
 
@@ -238,7 +243,7 @@ def _sound_records(
     delimiter: bytes,
     with_delimiters: bool,
 ) -> _Sound:
-    """Sort records whose quotes are right into sound ones, blank lines and rejects."""
+    """Split records with correct quotes into sound records, blank lines and rejects."""
     starts, ends, lines = records
     if not len(ends):
         return _Sound(0, starts, ends, lines, ends.reshape(0, n_columns - 1), [])
@@ -284,7 +289,12 @@ def _is_crlf(data: Bytes, starts: Positions, ends: Positions) -> NDArray[np.bool
 
 
 def outside_quotes(positions: Positions, quotes: Positions) -> Positions:
-    """Those of the sorted positions that are not between an opening and a closing quote."""
+    """Positions that are not between an opening and a closing quote.
+
+    Args:
+        positions: Sorted positions, shape (n_positions,).
+        quotes: Sorted positions of all quotes, an even number.
+    """
     if not len(quotes):
         return positions
     bounds = np.searchsorted(positions, quotes).reshape(-1, 2)

@@ -1,4 +1,4 @@
-"""A file on this machine: itself, or a copy of a remote one that is known to be whole."""
+"""Fetch a file to this machine: the local file itself, or a complete copy of a remote one."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from ingest.files import LandingError, ShopFile, emptiness, require_bounded
 from ingest.listing import protocols
 
 BLOCK_BYTES = 1 << 20
-CONNECT_SECONDS, SILENT_SECONDS = 60, 300  # a download may last, a server that says nothing not
+CONNECT_SECONDS, SILENT_SECONDS = 60, 300  # a download may take longer; silence may not
 
 
 def fetch(file: ShopFile, folder: Path) -> Path:
-    """The file on this machine: itself, or a copy in `folder`.
+    """Path of the file on this machine: the local file itself, or a copy in `folder`.
 
     Raises:
-        LandingError: If it can't be read, is empty, or longer than it may be; if it was broken off
-            on the way, or might have been.
+        LandingError: If the file can't be read, is empty or too long, or if the download may be
+            incomplete.
     """
     local = Path(file.path)
     try:
@@ -52,7 +52,7 @@ def _download(file: ShopFile, copy: BinaryIO) -> None:
 
 
 class _Bounded:
-    """A copy that ends where no honest file goes on."""
+    """A copy that raises LandingError once it is longer than any real export."""
 
     def __init__(self, file: ShopFile, copy: BinaryIO) -> None:
         self._file, self._copy = file, copy
@@ -69,7 +69,7 @@ def _download_http(file: ShopFile, copy: _Bounded) -> None:
     from fsspec.asyn import sync
 
     try:
-        sync(file.filesystem.loop, _copy_answer, file, copy)
+        sync(file.filesystem.loop, _copy_response, file, copy)
     except (ClientError, TimeoutError) as error:
         raise LandingError(
             f"{file.name} can't be read, or broke off after {copy.byte_count:,} bytes: {error}. "
@@ -77,25 +77,25 @@ def _download_http(file: ShopFile, copy: _Bounded) -> None:
         ) from error
 
 
-async def _copy_answer(file: ShopFile, copy: _Bounded) -> None:
-    """Copy what the server sends; its HTTP library raises where a known end is not reached."""
+async def _copy_response(file: ShopFile, copy: _Bounded) -> None:
+    """Copy the server's response; aiohttp raises if a declared end is not reached."""
     from aiohttp import ClientTimeout
 
     filesystem: Any = file.filesystem
     timeout = ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENT_SECONDS)
     session = await filesystem.set_session()
     url = filesystem.encode_url(file.path)
-    async with session.get(url, timeout=timeout, **filesystem.kwargs) as answer:
-        if answer.status == 404:
+    async with session.get(url, timeout=timeout, **filesystem.kwargs) as response:
+        if response.status == 404:
             raise FileNotFoundError(f"there is no {file.path}")
-        answer.raise_for_status()
-        is_chunked = "chunked" in answer.headers.get("Transfer-Encoding", "").lower()
-        says_its_end = answer.content_length is not None or is_chunked
-        if not (says_its_end or file.is_gzip or file.format == "parquet"):
+        response.raise_for_status()
+        is_chunked = "chunked" in response.headers.get("Transfer-Encoding", "").lower()
+        declares_end = response.content_length is not None or is_chunked
+        if not (declares_end or file.is_gzip or file.format == "parquet"):
             raise LandingError(
-                f"{file.name}: its server says neither how long it is nor where it ends, so an "
-                "answer that broke off would pass for whole: have it sent with Content-Length, "
-                "gzipped (.gz) or as Parquet, which end with a mark"
+                f"{file.name}: its server sends neither the length nor the end of the file, so a "
+                "download that broke off would pass for complete. Send it with Content-Length, "
+                "gzipped (.gz) or as Parquet: those formats mark their end"
             )
-        async for block in answer.content.iter_chunked(BLOCK_BYTES):
+        async for block in response.content.iter_chunked(BLOCK_BYTES):
             copy.write(block)

@@ -1,4 +1,4 @@
-"""What a landing says when it can't be done."""
+"""The error that a landing raises."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from perennial.text import plain
 class LandingError(ValueError):
     """Nothing was landed; the message names the file, the likely cause and the remedy.
 
-    It may hold names that the shop gave, so it is kept to one line without control characters.
+    The message may contain names from the shop's files, so it is reduced to one line without
+    control characters.
     """
 
     def __init__(self, message: str) -> None:

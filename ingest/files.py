@@ -1,7 +1,7 @@
-"""The shop's files: which ones FILES means, how they are opened, what is in them.
+"""The shop's files: list the files that FILES names, open them, read their digest and lines.
 
-A remote file is copied beside the home first: it is read twice, and a network that breaks in the
-middle of a landing would cost the whole landing.
+A remote file is copied into the home first: it is read twice, and a network fault in the middle of
+a landing would undo the whole landing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from ingest.csv_records import count_lines
 from ingest.errors import LandingError
-from ingest.listing import FORMATS, Found, format_of, listed, protocols, require_inside
+from ingest.listing import FORMATS, ListedPath, format_of, listed, protocols, require_inside
 from ingest.order import natural_key
 from perennial.settings import SECRET_REMEDY
 from perennial.text import holds_secret
@@ -27,24 +27,32 @@ if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
 TABLE_PREFIX = "table:"
-# Of fsspec's, those that lead to files somebody put there: no archives, caches, references, code.
+# The schemes of fsspec that name plain files: no archives, caches, references or code.
 SCHEMES = {
     *("file", "local", "memory", "http", "https", "ftp", "sftp", "ssh", "smb", "hdfs", "webhdfs"),
     *("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl"),
 }
 GB = 10**9
 DEFAULT_LIMIT_BYTES = 50 * GB
-# No real export packs so well. A small file may: it can't do harm.
+# No real export compresses by a factor of more than MOST_PACKED. Below PACKED_HARMLESS_BYTES
+# uncompressed, a file may: it can't fill the disk.
 MOST_PACKED, PACKED_HARMLESS_BYTES = 300, GB // 10
 BLOCK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
 class ShopFile:
-    """A file of the shop: its full path or URL, its format, how to open it, how long it may be.
+    """A file of the shop.
 
     Attributes:
-        folders: Names of the folders on the way to it that FILES does not name itself.
+        name: Full path or URL, for messages.
+        base_name: Name without its folders.
+        format: As in ingest.listing.FORMATS.
+        is_gzip: Whether the content is compressed.
+        filesystem: Where it is.
+        path: Path in the file system.
+        limit_bytes: Maximum length of the uncompressed content.
+        folders: Names of the folders between the place that FILES names and the file.
     """
 
     name: str
@@ -58,20 +66,21 @@ class ShopFile:
 
     @property
     def is_local(self) -> bool:
-        """Whether it is on this machine."""
+        """Whether the file is on this machine."""
         return "file" in protocols(self.filesystem)
 
 
 @dataclass(frozen=True)
 class Content:
-    """What the first reading found out about the uncompressed content.
+    """Digest and counts of a file's uncompressed content, from the first reading.
 
     Attributes:
-        sha256: Of all of it, hexadecimal.
-        byte_count: Its length.
-        line_count: Lines, counted from line ends alone; a last line without one counts.
-        prefix_sha256: Of its first `prefix_bytes`; None if it is not longer than those.
-        prefix_line_count: Lines in them; None unless they end with a line feed.
+        sha256: Digest of the whole content, hexadecimal.
+        byte_count: Length of the content.
+        line_count: Lines, counted by line ends; a last line without a line end counts.
+        prefix_sha256: Digest of the first `prefix_bytes`; None if the content is not longer.
+        prefix_line_count: Lines in the first `prefix_bytes`; None unless the prefix ends with a
+            line feed.
     """
 
     sha256: str
@@ -82,16 +91,16 @@ class Content:
 
 
 def find(files: str, as_of_date: date, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> list[ShopFile]:
-    """The files that FILES means on a date, in natural order of name.
+    """List the files that FILES names on a date, in natural order of path.
 
     Args:
         files: Path, folder, glob or fsspec URL; `{as_of_date}` becomes the date.
         as_of_date: Date of the run.
-        limit_bytes: So long may a file's uncompressed content be.
+        limit_bytes: Maximum length of a file's uncompressed content.
 
     Raises:
-        LandingError: If there is nothing there, or a file's format is not known; if a file lies
-            outside the folder that is named, or the address has a secret in it.
+        LandingError: If there are no files, or a file's format is unknown; if a file lies outside
+            the folder that FILES names, or FILES contains a secret.
     """
     import fsspec
 
@@ -104,17 +113,17 @@ def find(files: str, as_of_date: date, limit_bytes: int = DEFAULT_LIMIT_BYTES) -
     except (ImportError, ValueError) as error:
         raise LandingError(f"{named} can't be opened: {error}") from error
     try:
-        found = listed(filesystem, path, named)
+        paths = listed(filesystem, path, named)
     except OSError as error:
         raise LandingError(f"{named} can't be listed: {error}") from error
     if "file" in protocols(filesystem):
-        require_inside([each.path for each in found], path)
-    shop_files = [_shop_file(filesystem, each, limit_bytes) for each in found]
+        require_inside([each.path for each in paths], path)
+    shop_files = [_shop_file(filesystem, each, limit_bytes) for each in paths]
     return sorted(shop_files, key=lambda file: natural_key(file.path))
 
 
 def _require_plain(named: str) -> None:
-    """Refuse addresses that hold a secret, and those of which fsspec makes more than files."""
+    """Refuse addresses that contain a secret, and those that fsspec opens as more than files."""
     if holds_secret(named):
         raise LandingError(f"FILES: {SECRET_REMEDY}")
     scheme = named.partition("://")[0] if "://" in named else "file"
@@ -125,8 +134,10 @@ def _require_plain(named: str) -> None:
         )
 
 
-def _shop_file(filesystem: AbstractFileSystem, found: Found, limit_bytes: int) -> ShopFile:
-    path = found.path
+def _shop_file(
+    filesystem: AbstractFileSystem, listed_path: ListedPath, limit_bytes: int
+) -> ShopFile:
+    path = listed_path.path
     name = path if "file" in protocols(filesystem) else filesystem.unstrip_protocol(path)
     kind = format_of(path)
     if kind is None:
@@ -136,11 +147,12 @@ def _shop_file(filesystem: AbstractFileSystem, found: Found, limit_bytes: int) -
         )
     base_name = PurePosixPath(path).name.split("?")[0]
     is_gzip = base_name.lower().endswith(".gz")
-    return ShopFile(name, base_name, kind, is_gzip, filesystem, path, limit_bytes, found.folders)
+    folders = listed_path.folders
+    return ShopFile(name, base_name, kind, is_gzip, filesystem, path, limit_bytes, folders)
 
 
 def emptiness(file: ShopFile) -> str:
-    """What is said of a file that is empty."""
+    """The error message for an empty file."""
     return (
         f"{file.name} is empty: the export broke off, or is still being written. A day without "
         "orders is a file with a header and no records"
@@ -149,10 +161,10 @@ def emptiness(file: ShopFile) -> str:
 
 @contextmanager
 def opened(file: ShopFile, local: Path) -> Iterator[BinaryIO]:
-    """The uncompressed content as a stream.
+    """Open the uncompressed content as a stream.
 
     Raises:
-        LandingError: If it is compressed and damaged, or longer than it may be.
+        LandingError: If the compressed content is damaged, or the content is too long.
     """
     try:
         with gzip.open(local) if file.is_gzip else local.open("rb") as stream:
@@ -164,7 +176,10 @@ def opened(file: ShopFile, local: Path) -> Iterator[BinaryIO]:
 
 
 class _Bounded:
-    """A stream that ends where no honest file goes on: a small archive may hold a disk full."""
+    """A stream that raises LandingError once it is longer than any real export.
+
+    A small archive may unpack to more than the disk holds.
+    """
 
     def __init__(self, stream: BinaryIO, file: ShopFile, local: Path) -> None:
         self._stream, self._file = stream, file
@@ -183,10 +198,10 @@ class _Bounded:
 
 
 def require_bounded(file: ShopFile, byte_count: int, limit_bytes: int) -> None:
-    """Check that a file is not longer than it may be.
+    """Check that `byte_count` of a file's content is within `limit_bytes`.
 
     Raises:
-        LandingError: If it is.
+        LandingError: If it is more.
     """
     if byte_count > limit_bytes:
         raise LandingError(
@@ -197,18 +212,21 @@ def require_bounded(file: ShopFile, byte_count: int, limit_bytes: int) -> None:
 
 
 def examine(file: ShopFile, local: Path, prefix_bytes: int = 0) -> Content:
-    """Read the content once, for its digest and its number of lines.
+    """Read the content once and return its digest, length and number of lines.
 
     Args:
         file: The file.
-        local: Where it is on this machine.
-        prefix_bytes: Length of an earlier version, which this one may begin with.
+        local: Its path on this machine.
+        prefix_bytes: Length of an earlier version that the content may begin with.
+
+    Raises:
+        LandingError: If the content is empty, damaged or too long.
     """
     with opened(file, local) as stream:
         prefix = _Tally()
-        prefix.take(stream, prefix_bytes)
+        prefix.read(stream, prefix_bytes)
         whole = prefix.copy()
-        whole.take(stream)
+        whole.read(stream)
     if not whole.byte_count:
         raise LandingError(emptiness(file))
     has_grown = bool(prefix_bytes) and whole.byte_count > prefix_bytes
@@ -222,7 +240,7 @@ def examine(file: ShopFile, local: Path, prefix_bytes: int = 0) -> Content:
 
 
 class _Tally:
-    """Digest, bytes and line ends of what went by."""
+    """Digest, bytes and line ends of the blocks added so far."""
 
     def __init__(self) -> None:
         self.digest = hashlib.sha256()
@@ -248,14 +266,14 @@ class _Tally:
         self.line_count += count_lines(block) - split
         self.last = block[-1:]
 
-    def take(self, stream: BinaryIO, limit: int | None = None) -> None:
-        """Read the stream to its end, or `limit` bytes of it."""
+    def read(self, stream: BinaryIO, limit: int | None = None) -> None:
+        """Add the stream to its end, or `limit` bytes of it."""
         for block in blocks(stream.read, limit):
             self.add(block)
 
 
 def blocks(read: Callable[[int], bytes], limit: int | None = None) -> Iterator[bytes]:
-    """What `read` gives, in blocks, at most `limit` bytes of it."""
+    """Yield what `read` returns in blocks, at most `limit` bytes in all."""
     left = limit
     while left is None or left > 0:
         block = read(BLOCK_BYTES if left is None else min(BLOCK_BYTES, left))
@@ -267,7 +285,7 @@ def blocks(read: Callable[[int], bytes], limit: int | None = None) -> Iterator[b
 
 
 class CheckedStream:
-    """A stream that knows, at its end, the digest of all that was read from it."""
+    """A stream that computes the digest of the bytes read from it."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
@@ -281,5 +299,5 @@ class CheckedStream:
 
     @property
     def sha256(self) -> str:
-        """Digest of what was read so far, hexadecimal."""
+        """Digest of the bytes read so far, hexadecimal."""
         return self._tally.digest.hexdigest()

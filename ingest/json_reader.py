@@ -1,7 +1,7 @@
-"""JSON lines to rows for COPY, as a stream: one object a line, its fields as columns.
+"""Stream JSON lines to rows for COPY: one object a line, its fields as columns.
 
-Numbers keep the digits they were written with (`6.950` stays `6.950`). A field that is null or
-absent is a missing value; an object or a list inside a field lands as JSON.
+Numbers keep their digits as written (`6.950` stays `6.950`). A field that is null or absent is a
+missing value; an object or a list inside a field lands as JSON.
 """
 
 from __future__ import annotations
@@ -40,26 +40,26 @@ _decode = json.JSONDecoder(
 
 
 def layout(file: ShopFile, table: SourceTable, head: bytes) -> Layout:
-    """Gather the fields of the objects at the beginning.
+    """Collect the fields of the objects at the beginning of the file.
 
     Args:
         file: The file, for messages.
-        table: Table that it holds.
+        table: Table that the file holds.
         head: The first HEAD_BYTES of the content.
 
     Raises:
-        LandingError: If there is no object, or none of them has a required field.
+        LandingError: If the head contains no object, or no object has a required field.
     """
     mark = len(BYTE_ORDER_MARK) if head.startswith(BYTE_ORDER_MARK) else 0
     whole = head[mark:]
     if len(head) == HEAD_BYTES:
-        whole = whole[: whole.rfind(b"\n") + 1]  # the last line may be cut
+        whole = whole[: whole.rfind(b"\n") + 1]  # the last line may be cut off
     headers: dict[str, None] = {}
     for line in whole.splitlines():
         try:
             record = _decode(line.decode())
         except (ValueError, RecursionError):
-            continue  # rejected, with its reason, when the rows are read
+            continue  # reading the rows rejects the line with its reason
         if isinstance(record, dict):
             headers |= dict.fromkeys(record)
     if not headers:
@@ -75,7 +75,7 @@ def layout(file: ShopFile, table: SourceTable, head: bytes) -> Layout:
 
 def rows(
     file: ShopFile,
-    found: Layout,
+    file_layout: Layout,
     read: Callable[[int], bytes],
     first_line: int,
     stamp: bytes,
@@ -84,7 +84,7 @@ def rows(
     """Read records to the end of the file; arguments as for ingest.csv_reader.rows."""
     landed = [
         header
-        for header, column in zip(found.headers, found.columns, strict=True)
+        for header, column in zip(file_layout.headers, file_layout.columns, strict=True)
         if column is not None
     ]
     rest, line, is_last = b"", first_line, False
@@ -94,7 +94,7 @@ def rows(
         lines = (rest + block).splitlines(keepends=True)
         rest = b""
         if lines and not is_last and not lines[-1].endswith(b"\n"):
-            rest = lines.pop()  # cut by the block, or a CR whose LF comes with the next one
+            rest = lines.pop()  # cut off by the block; or its CR has its LF in the next block
         if max(map(len, [rest, *lines])) > MAX_RECORD_BYTES:
             raise LandingError(
                 f"{file.name}, after line {line}: a line is longer than {MAX_RECORD_BYTES:,} "
@@ -119,7 +119,7 @@ def _rows(lines: list[bytes], first_line: int, landed: list[str], stamp: bytes) 
 
 
 def _values(content: bytes, landed: list[str]) -> tuple[str, bytes]:
-    """Why the record can't be read, or its values as CSV."""
+    """Reason why the record can't be read (empty: none), and its values as CSV."""
     try:
         record = _decode(content.decode())
         if not isinstance(record, dict):
@@ -129,7 +129,7 @@ def _values(content: bytes, landed: list[str]) -> tuple[str, bytes]:
         return NOT_UTF8, b""
     except _FieldTwiceError:
         return FIELD_TWICE, b""
-    except (ValueError, RecursionError):  # no JSON, or too deep to be read or written
+    except (ValueError, RecursionError):  # no JSON, or nested too deeply to be read or written
         return NOT_JSON, b""
     if "\0" in text:
         return NUL_BYTE, b""

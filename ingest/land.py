@@ -1,9 +1,9 @@
-"""Landing: the shop's files become rows of raw, each once, all of a landing in one transaction.
+"""Land the shop's files as rows of raw: each content once, each landing in one transaction.
 
-What can be known to be wrong beforehand is an error before anything is touched. Then every file is
-read twice: for its digest and its lines, and for its rows. Landed rows (as Postgres counts them)
-and rejected records must add up to the records given (as the first reading counts them), or the
-whole landing is undone. What was landed is `held` until the gate behind it has judged it.
+All files are checked before the first row is written. Then every file is read twice: for its digest
+and number of lines, and for its rows. Landed rows (counted by Postgres) and rejected records must
+add up to the records given (counted by the first reading); otherwise the whole landing is rolled
+back. A landed batch is `held` until the gate of raw has validated it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from ingest.reading import Candidate, prepare, read_rows, table_of
 from ingest.rows import Layout, Rows, Trace, csv_field
 from ingest.schema_change import kept_names, note_columns
 from ingest.tables import land_tables, tables_have_news
-from ingest.versions import APPENDABLE, Verdict, judge
+from ingest.versions import APPENDABLE, Verdict, compare
 from perennial import sources
 from perennial.settings import Settings
 from perennial.sources import Source
@@ -54,10 +54,13 @@ def land(settings: Settings, as_of_date: date, files: str, run_id: str) -> Landi
     """Land what is new in the shop's files.
 
     Args:
-        settings: Which shop, which warehouse.
+        settings: Settings of the home: shop, source and warehouse.
         as_of_date: Date of the run; replaces `{as_of_date}` in `files`.
         files: Path, folder, glob, fsspec URL, or `table:SCHEMA`.
         run_id: Run that lands.
+
+    Returns:
+        The batch and a report of each file.
 
     Raises:
         LandingError: If a file is missing, empty, damaged, belongs to no table or lacks a column,
@@ -93,7 +96,7 @@ def has_news(settings: Settings, as_of_date: date, files: str) -> bool:
 def _candidates(
     settings: Settings, source: Source, named: str, as_of_date: date
 ) -> Iterator[list[Candidate]]:
-    """Check every file before anything is touched; copies of remote ones last as long as this."""
+    """Check every file before the first row is written; delete remote copies at the end."""
     files = find(named, as_of_date, settings.max_file_bytes)
     tables = [table_of(source, file) for file in files]
     with copies(settings) as folder:
@@ -127,8 +130,8 @@ def _land_all(
         file = _land_file(connection, candidate, content, verdict, trace, screening)
         place = (source, candidate.table, candidate.file.name, file_id)
         is_sparse = candidate.file.format == "json_lines"
-        told = note_columns(connection, place, candidate.layout.headers, is_sparse=is_sparse)
-        landed.append(replace(file, warnings=told))
+        warnings = note_columns(connection, place, candidate.layout.headers, is_sparse=is_sparse)
+        landed.append(replace(file, warnings=warnings))
     return Landing(batch_id, tuple(landed))
 
 
@@ -141,7 +144,7 @@ def _examine(
     prefix_bytes = current.byte_count if current is not None and is_appendable else 0
     content = examine(file, candidate.local, prefix_bytes)
     same = same_content(connection, source, table, content.sha256)
-    return content, judge(file.name, file.format, content, current, same)
+    return content, compare(file.name, file.format, content, current, same)
 
 
 def _land_file(
@@ -189,7 +192,7 @@ def _land_file(
 
 @dataclass
 class _Tally:
-    """Lines that are no records: blank ones, and those inside records that span lines."""
+    """Counts of lines that begin no record: blank lines, and lines inside longer records."""
 
     blank_lines: int = 0
     inner_lines: int = 0
@@ -198,7 +201,7 @@ class _Tally:
 def _split(
     chunks: Iterable[Rows], tally: _Tally, spool: Any, file_id: int, screen: Screen | None
 ) -> Iterator[bytes]:
-    """Pass the rows on; put rejects aside, because a COPY leaves the connection to nothing else."""
+    """Yield the rows; spool the rejects, because a running COPY occupies the connection."""
     for chunk in chunks:
         tally.blank_lines += chunk.blank_count
         tally.inner_lines += chunk.inner_count
@@ -225,9 +228,9 @@ def _copy_rows(
         return copy_in(connection, statement, chunks)
     except psycopg.DataError as error:
         raise LandingError(
-            f"{candidate.file.name}: Postgres could not read a record that had passed for sound "
+            f"{candidate.file.name}: Postgres could not read a record that the reader had accepted "
             f"({error.diag.message_primary}), so nothing was landed: keep the file and report it"
-        ) from None  # the cause quotes the record, and logs hold nobody's data
+        ) from None  # the cause quotes the record; logs must hold no personal data
 
 
 def _copy_rejects(connection: psycopg.Connection[Any], chunks: Iterator[bytes]) -> int:

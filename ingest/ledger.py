@@ -1,4 +1,4 @@
-"""The ledger of landings, ops.landed_files: what is known of a file, what became of it."""
+"""Read and write ops.landed_files, the ledger of landings: one row for each version of a file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,19 @@ LOCK = "perennial.land"
 
 @dataclass(frozen=True)
 class LandedFile:
-    """What became of a file: given = landed + rejected; file_id is None if it was known already."""
+    """The report of one file in a landing.
+
+    Attributes:
+        name: Full path, URL or table.
+        table: Table of the source that the file holds.
+        file_id: Key in ops.landed_files; None if this content was landed before.
+        given: Records in the file; equals `landed` + `rejected`.
+        landed: Rows added to raw.
+        rejected: Records that can't be read.
+        ignored_columns: Columns of the file that the table does not have.
+        note: Outcome in words.
+        warnings: Changes of the columns, in sentences.
+    """
 
     name: str
     table: str
@@ -40,13 +52,13 @@ class LandedFile:
 
 @dataclass(frozen=True)
 class Landing:
-    """A landing; `batch_id` is None when every file was known already."""
+    """A landing; `batch_id` is None when every file had been landed before."""
 
     batch_id: int | None
     files: tuple[LandedFile, ...]
 
     def summary(self) -> dict[str, Any]:
-        """Counts of the landing and of each file, fit for JSON."""
+        """Counts of the landing and of each file, JSON-able."""
         return {
             "batch_id": self.batch_id,
             "given": sum(file.given for file in self.files),
@@ -60,9 +72,9 @@ class Landing:
 
 @contextmanager
 def landing_transaction(settings: Settings) -> Iterator[psycopg.Connection[Any]]:
-    """One transaction as loader, while no other landing or judgement is under way."""
+    """Open a transaction as loader that excludes every other landing and change of status."""
     with connect(settings, "loader", autocommit=True) as connection:
-        # taken outside the transaction, whose snapshot must be younger than the last landing
+        # lock before the transaction begins: its snapshot must be newer than the last landing
         connection.execute("select pg_advisory_lock(hashtext(%s))", [LOCK])
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         with connection.transaction():
@@ -70,7 +82,7 @@ def landing_transaction(settings: Settings) -> Iterator[psycopg.Connection[Any]]
 
 
 def next_batch_id(connection: psycopg.Connection[Any]) -> int:
-    """The number of a new batch."""
+    """Draw the id of a new batch."""
     row = connection.execute("select nextval('ops.batch_id_seq')").fetchone()
     assert row is not None
     return row[0]
@@ -111,7 +123,7 @@ def current_version(
 def same_content(
     connection: psycopg.Connection[Any], source: str, table: str, content_sha256: str
 ) -> list[Version]:
-    """Landings of this very content, newest first."""
+    """Landings of the same content, newest first."""
     rows = connection.execute(
         _VERSION + "content_sha256 = %(sha256)s order by file_id desc",
         {"source": source, "table": table, "sha256": content_sha256, "unclosed": UNCLOSED},
@@ -125,13 +137,13 @@ def register(
     content: tuple[str, int, Verdict],
     run: tuple[date, str],
 ) -> int:
-    """Enter a new version in ops.landed_files, its counts still 0.
+    """Insert a new version into ops.landed_files, with counts of 0, and return its file_id.
 
     Args:
-        connection: In the landing's transaction.
-        place: Batch, source, raw table, file name.
-        content: Digest, length in bytes, and the verdict on it.
-        run: Its date and id.
+        connection: Connection in the landing's transaction.
+        place: Batch id, source, raw table, file name.
+        content: Digest, length in bytes, and the verdict on the content.
+        run: The run's date and id.
     """
     sha256, byte_count, verdict = content
     row = connection.execute(
@@ -164,10 +176,10 @@ def enter_counts(
     landed: int,
     rejected: int,
 ) -> None:
-    """Write the counts of a file.
+    """Write the counts of a file to ops.landed_files.
 
     Raises:
-        LandingError: If they don't add up.
+        LandingError: If `landed` and `rejected` don't add up to `given`.
     """
     if landed + rejected != given:
         raise LandingError(

@@ -1,6 +1,6 @@
 """The newest order in the shop's files: the day after it is the date to score by default.
 
-What is an order's time, staging alone says: Postgres is asked, with staging's own cast.
+Order times are parsed by Postgres with staging's own cast, so that this module and a build agree.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ if TYPE_CHECKING:
     import psycopg
 
 PLACEHOLDER = "{as_of_date}"
-VALUES_AT_ONCE = 50_000  # different ones that are sent to Postgres together
+VALUES_AT_ONCE = 50_000  # distinct values that one query parses
 
 
 @dataclass(frozen=True)
 class OrderTimes:
-    """What staging makes of the order times of files.
+    """The order times of files, as staging parses them.
 
     Attributes:
-        newest_at: Time of the newest order; None if no order has one.
-        newest_date: Its day in the shop's time zone.
-        given_count: Orders, or their lines, that say a time.
-        unreadable_count: Those of them whose time staging rejects.
-        latest_unreadable: The latest date that such a time begins with; empty if none does.
+        newest_at: Time of the newest order; None if no order has a time.
+        newest_date: Day of the newest order in the shop's time zone.
+        given_count: Orders, or order lines, with a time.
+        unreadable_count: Orders, or order lines, with a time that staging rejects.
+        latest_unreadable: The latest date that a rejected time begins with; empty if none does.
     """
 
     newest_at: datetime | None = None
@@ -54,7 +54,7 @@ class OrderTimes:
     latest_unreadable: str = ""
 
     def __or__(self, other: OrderTimes) -> OrderTimes:
-        """Of both together."""
+        """The order times of both sets of files together."""
         newer = max((self, other), key=lambda t: t.newest_at.timestamp() if t.newest_at else 0)
         return OrderTimes(
             newer.newest_at,
@@ -66,20 +66,22 @@ class OrderTimes:
 
     @property
     def passed_over(self) -> str:
-        """A sentence on the times that were passed over; empty if there are none."""
+        """A clause on the times that staging rejects; empty if there are none."""
         if not self.unreadable_count:
             return ""
         latest = f", the latest of {self.latest_unreadable}" if self.latest_unreadable else ""
         return (
             f"{self.unreadable_count:,} of {self.given_count:,} order times are passed over"
-            f"{latest}: staging reads no such time, or it lies before 1990 or in the future"
+            f"{latest}: staging can't read them, or they lie before 1990 or in the future"
         )
 
 
 def newest_orders(settings: Settings) -> tuple[date, str]:
-    """Shop-local day of the newest order in FILES, and what was passed over, in words.
+    """Find the newest order in FILES; Postgres must run.
 
-    Postgres must run.
+    Returns:
+        The shop-local day of the newest order, and a clause on order times that staging rejects
+        (empty if there are none).
 
     Raises:
         LandingError: If no order has a time that staging reads.
@@ -88,26 +90,26 @@ def newest_orders(settings: Settings) -> tuple[date, str]:
     table, column = order_time_of(source)
     with connect(settings, "loader") as connection:
         if settings.files.startswith(TABLE_PREFIX):
-            found = _of_table(connection, settings, table, column)
+            times = _of_table(connection, settings, table, column)
         else:
-            found = OrderTimes()
+            times = OrderTimes()
             with copies(settings) as folder:
                 for file in find(settings.files, date.min, settings.max_file_bytes):
                     if table_of(source, file) == table:
                         candidate = prepare(file, table, folder)
-                        found |= order_times(connection, settings, candidate, column)
-    if found.newest_date is None:
-        told = found.passed_over or f"column {column.header!r} is empty, or has no rows"
+                        times |= order_times(connection, settings, candidate, column)
+    if times.newest_date is None:
+        cause = times.passed_over or f"column {column.header!r} is empty, or has no rows"
         raise LandingError(
-            f"{settings.files} has no order whose time staging reads, so the newest order's day is "
-            f"not known ({told}): write times like 2011-09-10 08:00:00 in column "
-            f"{column.header!r}, or say which date to score, AS_OF=2011-09-10"
+            f"{settings.files} has no order with a time that staging can read, so the day of the "
+            f"newest order is not known ({cause}): write times like 2011-09-10 08:00:00 in column "
+            f"{column.header!r}, or give the date to score, AS_OF=2011-09-10"
         )
-    return found.newest_date, found.passed_over
+    return times.newest_date, times.passed_over
 
 
 def order_time_of(source: Source) -> tuple[SourceTable, SourceColumn]:
-    """The column that says when an order was placed, and its table."""
+    """The table and column that hold the time of an order."""
     ((table, column),) = (
         (table, column)
         for table in source.tables
@@ -123,21 +125,21 @@ def order_times(
     candidate: Candidate,
     column: SourceColumn,
 ) -> OrderTimes:
-    """What staging makes of a file's order times; the file is read as a stream."""
+    """Read a file's order times as a stream and parse them as staging does."""
     layout = candidate.layout
     columns = tuple(name if name == column.name else None for name in layout.columns)
     stamp = b"%d" + layout.delimiter + b"%b\n"
     chunks = read_rows(candidate, replace(layout, columns=columns), stamp)
     query = sql.SQL("select key as {}, value::bigint as count from json_each_text(%s::json)")
     given = query.format(sql.Identifier(column.name))
-    found = OrderTimes()
+    times = OrderTimes()
     for counts in _counted(_values(chunk.data, layout.delimiter) for chunk in chunks):
-        found |= _asked(connection, settings, column, given, [json.dumps(counts)])
-    return found
+        times |= _query_times(connection, settings, column, given, [json.dumps(counts)])
+    return times
 
 
 def _values(rows: bytes, delimiter: bytes) -> list[str]:
-    """What stands behind the line's number in each row."""
+    """The value behind the line number of each row."""
     text, sign = rows.decode(), delimiter.decode()
     if '"' not in text:
         return [row.partition(sign)[2] for row in text.split("\n")[:-1]]
@@ -148,12 +150,12 @@ def _values(rows: bytes, delimiter: bytes) -> list[str]:
 def in_landing_order(
     settings: Settings, source: Source, candidates: Iterable[Candidate]
 ) -> list[Candidate]:
-    """The files in the order in which they land, table by table: the later one counts.
+    """Sort the files, table by table, in the order in which they land: the later one counts.
 
     Args:
-        settings: Which warehouse is asked for staging's reading.
-        source: The shop's form.
-        candidates: Its files.
+        settings: Settings of the home; its warehouse parses order times.
+        source: Source of the files.
+        candidates: The files.
     """
     order_table, column = order_time_of(source)
     by_table = {table.name: [c for c in candidates if c.table == table] for table in source.tables}
@@ -175,14 +177,14 @@ def in_landing_order(
 
 
 def _rest_of_name(candidate: Candidate) -> str:
-    """What a file's name has behind the part that says its table: `_b` of `orders_b.csv`."""
+    """The part of a file's name behind the table's name: `_b` for `orders_b.csv`."""
     name = candidate.file.base_name.lower()
     fixed = max((pattern.partition("*")[0] for pattern in candidate.table.files), key=len)
     return name.removeprefix(fixed).partition(".")[0]
 
 
 def _counted(chunks: Iterable[list[str]]) -> Iterator[Counter[str]]:
-    """The different values and how often they stand, so many at once."""
+    """Yield distinct values with their counts, about VALUES_AT_ONCE at a time."""
     counts: Counter[str] = Counter()
     for values in chunks:
         counts.update(values)
@@ -204,17 +206,25 @@ def _of_table(
         sql.Identifier(column.name),
         sql.Identifier(schema, table.name),
     )
-    return _asked(connection, settings, column, given, [])
+    return _query_times(connection, settings, column, given, [])
 
 
-def _asked(
+def _query_times(
     connection: psycopg.Connection[Any],
     settings: Settings,
     column: SourceColumn,
     given: sql.Composable,
     values: list[Any],
 ) -> OrderTimes:
-    """Ask Postgres, as if what is given were landed now."""
+    """Let Postgres parse the given times with staging's cast, as if they were landed now.
+
+    Args:
+        connection: Connection as loader.
+        settings: Settings of the home: source and time zone.
+        column: Column of the order time.
+        given: Query of the times: the column's name (text), and count.
+        values: Parameters of `given`.
+    """
     time_zone = own(settings).time_zone
     value, cast = value_and_cast(column, time_zone)
     day = sql.SQL(casts(time_zone).shop_date("ordered_at"))
@@ -229,7 +239,7 @@ def _asked(
         "  and value ~ '^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}'), '')"
         " from read"
     ).format(value=value, cast=cast, day=day)
-    as_written = sql.SQL(query.as_string().replace("%", "%%"))  # no place of a value
+    as_written = sql.SQL(query.as_string().replace("%", "%%"))  # % is no placeholder in it
     row = connection.execute(
         sql.SQL("with given as ({}), {}").format(given, as_written), values
     ).fetchone()

@@ -1,8 +1,8 @@
-"""In which order files that land together count: of two rows of one key, the later file's does.
+"""Sort files that land together: of two rows with one key, the row of the later file counts.
 
-Names say it where they can: by the dates in them, or by their numbers where they differ in nothing
-else. Else the newest order time in each says it: of the table of orders, and of the files of other
-tables whose names go on in the same way (`orders_b.csv`, `order_items_b.csv`).
+Files are sorted by the dates in their names, or by the numbers if the names differ in nothing else.
+Otherwise they are sorted by the newest order time in them. A file of another table takes the time
+of the orders file with the same rest of its name (`order_items_b.csv` that of `orders_b.csv`).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _NAME = "".join(rf"(?P<m{number}>{name})|" for number, name in enumerate(MONTHS,
 DAY_OR_MONTH_FIRST = re.compile(
     rf"(?<!\d)(?P<a>\d\d?)(?P<sep>[-_. ])(?P<b>\d\d?)(?P=sep){_YEAR}(?!\d)"
 )
-# The first that a name holds: 2024-05-31, 2024-5; 20240531, 202405; 05-2024; May 2024; 2024 May.
+# Forms of a date in a name: 2024-05-31, 2024-5; 20240531, 202405; 05-2024; May 2024; 2024 May.
 DATES = [
     re.compile(pattern)
     for pattern in (
@@ -41,7 +41,7 @@ DATES = [
 
 
 def natural_key(path: str) -> tuple[Any, ...]:
-    """Sorts `orders_2` before `orders_10`."""
+    """Sort key of a path that puts `orders_2` before `orders_10`."""
     parts = re.split(r"(\d+)", path)
     return (
         [int(part) if number % 2 else part for number, part in enumerate(parts)],
@@ -54,18 +54,18 @@ def in_order(
     path_of: Callable[[T], str],
     newest_order: Callable[[T], datetime | None],
 ) -> list[T]:
-    """The files of one table, oldest first; files that nothing tells apart go by name.
+    """Sort the files of one table, oldest first; ties are sorted by name.
 
     Args:
-        files: What is to be put in order.
-        path_of: Its path; folders that all are in don't count.
-        newest_order: Time of its newest order, None if there is none; asked only where names
-            don't say the order.
+        files: Files to sort.
+        path_of: Returns the path of a file. Folders that hold all files don't count.
+        newest_order: Returns the time of a file's newest order, None if there is none. Called only
+            if the names don't determine the order.
     """
     if len(files) < 2:
         return list(files)
     paths = [path_of(file) for file in files]
-    keys = _said_by_names(_apart(paths))
+    keys = _keys_of_names(_without_common_folders(paths))
     if keys is None:
         keys = [newest_order(file) or EARLIEST for file in files]
     ranked = sorted(
@@ -74,8 +74,8 @@ def in_order(
     return [files[number] for number in ranked]
 
 
-def _apart(paths: list[str]) -> list[str]:
-    """The paths, in lower case, without the folders that all of them are in."""
+def _without_common_folders(paths: list[str]) -> list[str]:
+    """The paths in lower case, without the leading folders that they share."""
     folders = [path.split("/") for path in paths]
     common = 0
     while common < min(map(len, folders)) - 1 and len({parts[common] for parts in folders}) == 1:
@@ -83,8 +83,8 @@ def _apart(paths: list[str]) -> list[str]:
     return ["/".join(parts[common:]).lower() for parts in folders]
 
 
-def _said_by_names(names: list[str]) -> list[Any] | None:
-    """What sorts the names by what they say; None if they don't say it."""
+def _keys_of_names(names: list[str]) -> list[Any] | None:
+    """Sort keys from the dates or numbers in the names; None if the names don't determine them."""
     pairs = [
         (int(match["a"]), int(match["b"]))
         for name in names
@@ -92,7 +92,7 @@ def _said_by_names(names: list[str]) -> list[Any] | None:
     ]
     is_day_first = any(first > 12 for first, _ in pairs)
     if pairs and is_day_first == any(second > 12 for _, second in pairs):
-        return None  # 01-02-2024 may be in January or in February
+        return None  # 01-02-2024 may be January or February
     dates = [_date(name, is_day_first) for name in names]
     if all(dates):
         return dates
@@ -108,9 +108,9 @@ def _date(name: str, is_day_first: bool) -> tuple[int, int, int] | None:
         return (int(match["y"]), *((second, first) if is_day_first else (first, second)))
     for pattern in DATES:
         for match in pattern.finditer(name):
-            found = {key: text for key, text in match.groupdict().items() if text}
-            month = int(found.get("m") or next(key[1:] for key in found if key[1:].isdigit()))
-            day = int(found.get("d", 0))
+            parts = {key: text for key, text in match.groupdict().items() if text}
+            month = int(parts.get("m") or next(key[1:] for key in parts if key[1:].isdigit()))
+            day = int(parts.get("d", 0))
             if 1 <= month <= 12 and day <= 31:
-                return int(found["y"]), month, day
+                return int(parts["y"]), month, day
     return None

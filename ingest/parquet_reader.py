@@ -1,7 +1,7 @@
-"""Parquet to rows for COPY, a batch of rows at a time, each value as text.
+"""Convert Parquet to rows for COPY, a batch of rows at a time, each value as text.
 
-Text says what the value is, in its shortest exact form: a whole float without its `.0`, a time
-without empty fractions of a second. A null is a missing value.
+Text is the value's shortest exact form: a whole float without its `.0`, a time without empty
+fractions of a second. A null is a missing value.
 """
 
 from __future__ import annotations
@@ -29,16 +29,17 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-BATCH_ROWS, BATCH_BYTES = 16_384, 1 << 24  # at most, of values that are looked at together
+BATCH_ROWS, BATCH_BYTES = 16_384, 1 << 24  # upper bounds of the values converted at once
 READ_BYTES = 1 << 20
 TIME_UNITS = ("s", "ms", "us", "ns")
 
 
 def layout(file: ShopFile, table: SourceTable, local: Path) -> tuple[Layout, int]:
-    """The columns, and the number of rows that the file says it holds.
+    """Read the columns, and the number of rows that the file declares.
 
     Raises:
-        LandingError: If it can't be read, lacks a column or holds in one what is no text.
+        LandingError: If the file can't be read, lacks a column, or a column holds values that
+            can't be written as text.
     """
     with _opened(file, local) as parquet:
         schema = parquet.schema_arrow
@@ -52,9 +53,13 @@ def layout(file: ShopFile, table: SourceTable, local: Path) -> tuple[Layout, int
         return Layout(tuple(schema.names), columns), parquet.metadata.num_rows
 
 
-def rows(file: ShopFile, found: Layout, local: Path, stamp: bytes) -> Iterator[Rows]:
-    """Read the rows; the line of a row is its number, from 1."""
-    pairs = zip(found.headers, found.columns, strict=True)
+def rows(file: ShopFile, file_layout: Layout, local: Path, stamp: bytes) -> Iterator[Rows]:
+    """Read the rows; the line of a row is its number, from 1.
+
+    Raises:
+        LandingError: If the file is damaged or too long.
+    """
+    pairs = zip(file_layout.headers, file_layout.columns, strict=True)
     landed = [header for header, column in pairs if column is not None]
     first_row = 1
     with _opened(file, local) as parquet:
@@ -63,19 +68,19 @@ def rows(file: ShopFile, found: Layout, local: Path, stamp: bytes) -> Iterator[R
     with _opened(file, local, texts) as parquet:
         batches = parquet.iter_batches(batch_rows, columns=landed, use_threads=False)
         while (batch := _read(file, lambda: next(batches, None))) is not None:
-            # arrow hands columns over in the file's order, as landed has them
+            # arrow returns columns in the file's order, which is also the order of `landed`
             for part in _read(file, partial(_parts, batch)):
                 yield _read(file, partial(_rows, part, first_row, stamp))
                 first_row += part.num_rows
         if first_row - 1 != parquet.metadata.num_rows:
             raise LandingError(
-                f"{file.name} says that it holds {parquet.metadata.num_rows} rows and holds "
+                f"{file.name} declares {parquet.metadata.num_rows} rows and holds "
                 f"{first_row - 1}: it is damaged, have it sent again"
             )
 
 
 def _opened(file: ShopFile, local: Path, texts: Sequence[str] = ()) -> pq.ParquetFile:
-    """The file; columns `texts` stay as they are packed, each of their values once."""
+    """Open the file; columns `texts` stay dictionary-encoded, which keeps each value once."""
     import pyarrow.parquet as pq
 
     read = partial(pq.ParquetFile, local, buffer_size=READ_BYTES, read_dictionary=list(texts))
@@ -90,10 +95,10 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def _batch_rows(file: ShopFile, metadata: pq.FileMetaData, landed: Sequence[str]) -> int:
-    """So many rows at once, as the file declares its sizes.
+    """Number of rows a batch, by the sizes that the file declares.
 
     Raises:
-        LandingError: If it declares that it unfolds as no export does.
+        LandingError: If the declared size is too long, or compressed more than any real export.
     """
     batch_rows = BATCH_ROWS
     for number in range(metadata.num_row_groups):
@@ -109,7 +114,7 @@ def _batch_rows(file: ShopFile, metadata: pq.FileMetaData, landed: Sequence[str]
 
 
 def _parts(batch: pa.RecordBatch) -> list[pa.RecordBatch]:
-    """The batch in parts whose values are of BATCH_BYTES, or of one row."""
+    """Split the batch into parts of at most BATCH_BYTES of values, or of one row."""
     import numpy as np
 
     sizes = np.zeros(batch.num_rows, np.int64)
@@ -126,7 +131,10 @@ def _parts(batch: pa.RecordBatch) -> list[pa.RecordBatch]:
 
 
 def _sizes(column: pa.Array) -> Any:
-    """Bytes of each value of a column of texts, without unpacking them; 0 of other columns."""
+    """Bytes of each value of a text column, shape (n_rows,); 0 for columns of other types.
+
+    Dictionary-encoded values are not decoded.
+    """
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -142,7 +150,7 @@ def _sizes(column: pa.Array) -> Any:
 
 
 def _read(file: ShopFile, step: Callable[[], T]) -> T:
-    """Take a step of reading: in a damaged file any may be the one that comes upon the damage."""
+    """Run one step of reading; in a damaged file any step may raise."""
     import pyarrow as pa
 
     try:
@@ -154,14 +162,14 @@ def _read(file: ShopFile, step: Callable[[], T]) -> T:
 
 
 def _has_text(kind: pa.DataType) -> bool:
-    """Whether values of the type can be written as text; an unknown time zone can't."""
+    """Whether values of the type can be written as text; times of unknown time zones can't."""
     import pyarrow as pa
 
-    tried = pa.nulls(1, kind)
+    example = pa.nulls(1, kind)
     if pa.types.is_timestamp(kind):
-        tried = pa.array([0], pa.int64()).cast(kind)
+        example = pa.array([0], pa.int64()).cast(kind)
     try:
-        _text(pa.chunked_array([_plain(tried)]))
+        _text(pa.chunked_array([_plain(example)]))
     except pa.ArrowException:
         return False
     return True
@@ -191,12 +199,12 @@ def _rows(batch: pa.RecordBatch, first_row: int, stamp: bytes) -> Rows:
 
 
 def _plain(column: pa.Array) -> pa.Array:
-    """Texts and bytes of whatever type as bytes, not yet known to be UTF-8; others as they are."""
+    """Convert texts and bytes of any type to bytes, unchecked for UTF-8; keep other columns."""
     import pyarrow as pa
 
     kind = column.type
     if pa.types.is_dictionary(kind):
-        # arrow checks the texts as it takes them out, bytes it does not
+        # `take` checks that texts are UTF-8; it does not check bytes
         values = _plain(column.dictionary)
         return _plain(values.take(column.indices))
     if pa.types.is_string_view(kind) or pa.types.is_binary_view(kind):
@@ -211,7 +219,7 @@ def _plain(column: pa.Array) -> pa.Array:
 
 
 def _quoted(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """A CSV field: `""` for an empty text, nothing for a null."""
+    """Each value as a CSV field: `""` for an empty text, nothing for a null."""
     import pyarrow.compute as pc
 
     doubled = pc.replace_substring(column, '"', '""')
@@ -228,7 +236,7 @@ def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:
             try:
                 return pc.cast(column.cast(pa.timestamp(unit, kind.tz)), pa.string())
             except pa.ArrowInvalid:
-                continue  # it has finer fractions than this unit
+                continue  # some value has finer fractions than this unit
     text = pc.cast(column, pa.string())
     if pa.types.is_decimal(kind) and pc.any(pc.match_substring(text, "E")).as_py():
         digits = [None if value is None else f"{value:f}" for value in column.to_pylist()]
@@ -237,7 +245,7 @@ def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _unreadable(columns: list[pa.Array]) -> dict[int, str]:
-    """Rows of the batch whose text Postgres can't hold, with the reason."""
+    """Rows of the batch with a text that Postgres can't store, with the reason."""
     import pyarrow as pa
 
     reasons: dict[int, str] = {}
@@ -251,7 +259,7 @@ def _unreadable(columns: list[pa.Array]) -> dict[int, str]:
 
 
 def _suspicious(values: pa.Array) -> list[int]:
-    """Rows that are looked at one by one: all if any byte is NUL or no ASCII, else none."""
+    """Rows to check one by one: all rows if any byte is NUL or not ASCII, else none."""
     buffer = values.buffers()[2]
     content = b"" if buffer is None else buffer.to_pybytes()
     if content.isascii() and 0 not in content:
@@ -270,7 +278,7 @@ def _reason(value: bytes) -> str | None:
 
 
 def _content(names: list[str], columns: list[pa.Array], row: int) -> bytes:
-    """The row as JSON, with the very bytes of its texts."""
+    """The row as JSON, with the bytes of its texts unchanged."""
     import pyarrow as pa
 
     record: dict[str, str | None] = {}

@@ -1,8 +1,8 @@
-"""Personal values on their way to raw: a keyed hash goes in, the original goes to the vault.
+"""Replace personal values before they reach raw: raw holds a keyed hash, the vault the original.
 
-It works on rows that are ready for COPY, so it is the same for every reader. Tables without a
-personal column never come here, unless somebody was erased: an erased customer's key is emptied
-again in whatever the shop sends later.
+The replacement works on rows that are ready for COPY, so it is the same for every reader. Tables
+without a personal column pass unchanged, unless a customer was erased: the customer's key is then
+emptied in every row that the shop sends later.
 """
 
 from __future__ import annotations
@@ -24,43 +24,43 @@ from perennial.ids import is_nobody, plain_customer_id, plain_id
 from perennial.settings import Settings
 from perennial.sources import SourceTable
 
-HASH_CHARACTERS = 32  # 128 bits: two values of a shop never share one
-WHOLE_RECORD = "*"  # stands in the vault for the column's name where a record could not be read
+HASH_CHARACTERS = 32  # 128 bits: two values of a shop never share a hash
+WHOLE_RECORD = "*"  # column name in the vault for a record that could not be read
 IN_THE_VAULT = b"in the vault: "
 SPOOL_BYTES = 1 << 20
 VAULT_ROWS = 10_000  # inserted together
 
 
 def keyed_hash(key: bytes, value: bytes) -> str:
-    """HMAC-SHA256, hexadecimal, its first half."""
+    """First half of the HMAC-SHA256 of the value, hexadecimal."""
     return hmac.digest(key, value, "sha256").hex()[:HASH_CHARACTERS]
 
 
 def hashed(key: bytes, value: str) -> str:
-    """What raw holds for a personal value; a blank one stays as it is.
+    """Hash that raw holds for a personal value; a blank value is returned unchanged.
 
-    Blanks around it and case don't count: people write one address in several ways.
+    Surrounding blanks and case don't count: people write one address in several ways.
     """
     plain = value.strip().casefold()
     return keyed_hash(key, plain.encode()) if plain else value
 
 
 def hashed_id(key: bytes, value: str) -> str:
-    """What raw holds for a personal id: one hash for `17` and `17.0`; a guest's 0 stays."""
+    """Hash that raw holds for a personal id: `17` and `17.0` share it; a guest's 0 is kept."""
     return value if is_nobody(value) else hashed(key, plain_id(value))
 
 
 @dataclass
 class Screen:
-    """What rows of a table pass on their way to COPY.
+    """Replaces personal values in the rows of a table, before COPY.
 
     Attributes:
-        key: Of the hashes.
+        key: Key of the hashes.
         table: Table that the rows are for.
-        columns: Its columns that they fill, behind the trace, in order.
-        delimiter: Between fields.
-        erased: Keyed hashes of customers who were erased.
-        originals: What goes to the vault once the COPY is over.
+        columns: Columns that the rows fill, behind the trace fields, in order.
+        delimiter: Delimiter between fields, one byte.
+        erased: Keyed hashes of erased customers.
+        originals: Spool of the original values, written to the vault after the COPY.
     """
 
     key: bytes
@@ -84,21 +84,21 @@ class Screen:
             self._emptied = sorted({*self._personal, self._owner_place} - {-1})
 
     def rows(self, data: bytes) -> bytes:
-        """The rows with hashes in the place of personal values."""
+        """Replace personal values by hashes in rows of CSV, and spool the originals."""
         if not self._personal and not self._owner:
             return data
         starts, ends = field_bounds(data, self.delimiter, len(Trace.columns) + len(self.columns))
-        found: dict[tuple[str, str], bytes] = {}
+        originals: dict[tuple[str, str], bytes] = {}
         pieces, position = [], 0
         for bounds in zip(starts.tolist(), ends.tolist(), strict=True):
-            for place, value in self._replaced(data, bounds, found):
+            for place, value in self._replaced(data, bounds, originals):
                 pieces += [data[position : bounds[0][place]], value]
                 position = bounds[1][place]
-        self._keep(found)
+        self._keep(originals)
         return b"".join([*pieces, data[position:]])
 
     def reject(self, reject: Reject) -> Reject:
-        """The record as ops may show it: nobody knows which of its bytes are personal."""
+        """Replace an unreadable record by its hash: any of its bytes may be personal."""
         if not self.table.pii_columns:
             return reject
         digest = keyed_hash(self.key, reject.content)
@@ -106,7 +106,7 @@ class Screen:
         return Reject(reject.line, reject.reason, IN_THE_VAULT + digest.encode())
 
     def fill_vault(self, connection: psycopg.Connection[Any], file_id: int) -> None:
-        """Write the originals of the file into the vault, each once a month."""
+        """Write the spooled originals of the file into the vault, each value once a month."""
         self.originals.seek(0)
         lines = iter(self.originals.readline, b"")
         while batch := [json.loads(line) for line in islice(lines, VAULT_ROWS)]:
@@ -125,9 +125,9 @@ class Screen:
         self,
         data: bytes,
         bounds: tuple[list[int], list[int]],
-        found: dict[tuple[str, str], bytes],
+        originals: dict[tuple[str, str], bytes],
     ) -> Iterator[tuple[int, bytes]]:
-        """Fields of a row that change, in order, and what they become; originals go to `found`."""
+        """Yield the changed fields of a row in order, place and new value; add to `originals`."""
         values = {
             place: field_text(data[bounds[0][place] : bounds[1][place]])
             for place in {*self._personal, self._owner_place} - {-1}
@@ -143,14 +143,14 @@ class Screen:
                 return
         for place, name in self._personal.items():
             if hashes[place] != values[place]:
-                found.setdefault((name, hashes[place]), values[place].encode())
+                originals.setdefault((name, hashes[place]), values[place].encode())
                 yield place, hashes[place].encode()
 
     def _is_erased(self, value: str) -> bool:
         return keyed_hash(self.key, plain_customer_id(value).encode()) in self.erased
 
-    def _keep(self, found: dict[tuple[str, str], bytes]) -> None:
-        for (name, digest), value in found.items():
+    def _keep(self, originals: dict[tuple[str, str], bytes]) -> None:
+        for (name, digest), value in originals.items():
             self.originals.write(json.dumps([name, digest, value.hex()]).encode() + b"\n")
 
 
@@ -158,7 +158,7 @@ Screening = Callable[[SourceTable, Layout], Screen | None]
 
 
 def screening_of(settings: Settings, connection: psycopg.Connection[Any]) -> Screening:
-    """What gives each table its screen in a landing; None where rows may pass as they are."""
+    """Return a function that makes each table's Screen, or None if its rows pass unchanged."""
     rows = connection.execute("select keyed_hash from ops.erasures").fetchall()
     erased = frozenset(value for (value,) in rows)
 
@@ -171,12 +171,15 @@ def screening_of(settings: Settings, connection: psycopg.Connection[Any]) -> Scr
 
 
 def field_bounds(data: bytes, delimiter: bytes, n_columns: int) -> tuple[Positions, Positions]:
-    """Where the fields of sound rows begin and end, each of shape (n_rows, n_columns).
+    """Positions at which the fields of sound rows begin and end.
 
     Args:
         data: Rows of CSV, each ended by a line feed.
         delimiter: One byte.
-        n_columns: Fields of each row.
+        n_columns: Number of fields in each row.
+
+    Returns:
+        Starts and ends (exclusive), each of shape (n_rows, n_columns).
     """
     codes = np.frombuffer(data, np.uint8)
     quotes = np.flatnonzero(codes == QUOTE)
@@ -188,7 +191,7 @@ def field_bounds(data: bytes, delimiter: bytes, n_columns: int) -> tuple[Positio
 
 
 def field_text(content: bytes) -> str:
-    """The text of a CSV field; empty for a missing value, too."""
+    """Decode a CSV field; a missing value is decoded as an empty text."""
     if content[:1] == b'"':
         content = content[1:-1].replace(b'""', b'"')
     return content.decode()

@@ -1,4 +1,4 @@
-"""Files to rows, whatever their format: which reader, how the columns stand, and then the rows."""
+"""Read files of any format: choose the table and the reader, read the layout, then the rows."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ from ingest.files import (
 from ingest.rows import Layout, Rows
 from perennial.sources import Source, SourceTable
 
-# Folders that say of when, or of what part, their files are: 2024, 2024-05, ordered_month=2024-05.
+# Names of folders that hold a period or a part of a table: 2024, 2024-05, ordered_month=2024-05.
 PART_FOLDER = re.compile(r"[0-9]+(?:[-_.][0-9]+)*|[^=]+=.*")
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A file whose table, place on this machine and layout are known."""
+    """A file with its table, its path on this machine and its layout."""
 
     file: ShopFile
     table: SourceTable
     local: Path
     layout: Layout
-    row_count: int | None  # what a Parquet file says; lines are counted for the others
+    row_count: int | None  # as a Parquet file declares; None for formats with countable lines
 
 
 def table_of(source: Source, file: ShopFile) -> SourceTable:
-    """The table that a file holds: by its name, else by that of the folder it is in.
+    """The table that a file holds, by the file's name, else by its folder's name.
 
     Raises:
-        LandingError: If it is none, or may be several; if the file is in a folder whose name does
-            not say that its files count.
+        LandingError: If no table or several tables match; if the file is in a folder that is
+            neither a table, a period nor key=value, so whether its files count is not known.
     """
     parts = PurePosixPath(file.path).parts[:-1]
     folders = [name for name in parts if not PART_FOLDER.fullmatch(name)]
@@ -53,8 +53,8 @@ def table_of(source: Source, file: ShopFile) -> SourceTable:
     if len(tables) != 1:
         fault = "belongs to more than one table" if tables else "belongs to no table"
         raise LandingError(
-            f"{file.name} {fault} of source {source.name!r}, which goes by the names of files and "
-            f"their folders ({known}): rename it, move it away, or name the files with a glob"
+            f"{file.name} {fault} of source {source.name!r}, by its name or its folder's name "
+            f"({known}): rename it, move it away, or name the files with a glob"
         )
     for name in file.folders:
         if PART_FOLDER.fullmatch(name) or any(t.is_named_by(name) for t in source.tables):
@@ -68,10 +68,10 @@ def table_of(source: Source, file: ShopFile) -> SourceTable:
 
 
 def prepare(file: ShopFile, table: SourceTable, folder: Path) -> Candidate:
-    """Fetch a file and read its layout; a copy of a remote one is put into `folder`.
+    """Fetch a file and read its layout; a remote file is copied into `folder`.
 
     Raises:
-        LandingError: If it can't be read or lacks a column.
+        LandingError: If the file can't be read or lacks a column.
     """
     local = fetch(file, folder)
     if file.format == "parquet":
@@ -82,14 +82,14 @@ def prepare(file: ShopFile, table: SourceTable, folder: Path) -> Candidate:
     with opened(file, local) as stream:
         head = b"".join(blocks(stream.read, reader.HEAD_BYTES))
     if not head:
-        examine(file, local)  # says that it is empty
+        examine(file, local)  # raises: the file is empty
     layout = reader.layout(file, table, head)
     _require_no_column_in_folders(file, table, layout)
     return Candidate(file, table, local, layout, None)
 
 
 def _require_no_column_in_folders(file: ShopFile, table: SourceTable, layout: Layout) -> None:
-    """Check that no column of the table stands in a folder's name (key=value) only."""
+    """Raise LandingError if a column of the table is only in a folder's name (key=value)."""
     keys = {name.partition("=")[0] for name in PurePosixPath(file.path).parts[:-1] if "=" in name}
     lost = [c for c in table.columns if c.header in keys and c.name not in layout.columns]
     for column in lost:
@@ -102,10 +102,16 @@ def _require_no_column_in_folders(file: ShopFile, table: SourceTable, layout: La
 def read_rows(
     candidate: Candidate, layout: Layout, stamp: bytes, expected: Content | None = None
 ) -> Iterator[Rows]:
-    """Read a file's rows from where the layout says its body begins.
+    """Read a file's rows, from the layout's `body_start` on.
+
+    Args:
+        candidate: The file.
+        layout: Layout to read with: the candidate's, or one that begins later.
+        stamp: Format of a row, see ingest.rows.Trace.
+        expected: Content that the first reading saw; None to skip the comparison.
 
     Raises:
-        LandingError: If its content is not the expected one.
+        LandingError: If the content has changed since the first reading.
     """
     file = candidate.file
     if file.format == "parquet":

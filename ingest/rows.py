@@ -1,4 +1,4 @@
-"""What every reader hands to the landing: the columns it found, and rows ready for COPY."""
+"""What every reader returns to the landing: the columns of a file, and rows ready for COPY."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from ingest.files import LandingError, ShopFile
 from perennial.sources import SourceTable
 from perennial.text import plain
 
-LONGEST_NAME, MOST_NAMES = 60, 40  # characters, columns: what a message shows
+LONGEST_NAME, MOST_NAMES = 60, 40  # characters and columns that a message shows
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How a file holds its table.
+    """The columns of a file, and where its records begin.
 
     Attributes:
-        headers: Fields of a record as the file names them, in its order.
-        columns: For each field the raw column it lands in; None: the table has no such column.
-        delimiter: Between fields, in the file (CSV) and on the way to COPY; one byte.
+        headers: Fields of a record as the file names them, in the file's order.
+        columns: Raw column of each field; None if the table has no such column.
+        delimiter: Delimiter of the fields in the file (CSV) and in COPY; one byte.
         body_start: Byte of the uncompressed content at which the records begin.
-        body_line: Line, from 1, on which they begin.
+        body_line: Line, from 1, on which the records begin.
     """
 
     headers: tuple[str, ...]
@@ -35,26 +35,26 @@ class Layout:
 
     @property
     def landed_columns(self) -> list[str]:
-        """Raw columns that the file fills, in its order."""
+        """Raw columns that the file fills, in the file's order."""
         return [column for column in self.columns if column is not None]
 
     @property
     def ignored(self) -> list[str]:
-        """Fields that the table has no column for."""
+        """Fields of the file without a column in the table."""
         pairs = zip(self.headers, self.columns, strict=True)
         return [header for header, column in pairs if column is None]
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows for COPY in CSV: trace fields first, nothing for a missing value, `""` for an empty one.
+    """Rows of CSV for COPY, trace fields first; a missing value is empty, an empty text is `""`.
 
     Attributes:
         data: The rows, each ended by a line feed.
-        count: How many.
-        rejects: Records beside them that can't be read.
-        blank_count: Blank lines beside them.
-        inner_count: Line ends inside records, landed or rejected: lines that begin no record.
+        count: Number of rows.
+        rejects: Records of the same block that can't be read.
+        blank_count: Blank lines of the same block.
+        inner_count: Line ends inside records, landed or rejected.
     """
 
     data: bytes
@@ -66,7 +66,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Trace:
-    """Where a file's rows came from; the line is added to each row."""
+    """The origin of a file's rows. Each row also carries its own line number."""
 
     batch_id: int
     file_id: int
@@ -74,23 +74,23 @@ class Trace:
     columns = ("_line", "_batch_id", "_file_id", "_loaded_at")
 
     def stamp(self, delimiter: bytes) -> bytes:
-        """Format of a row: `stamp % (line, values)`. Postgres reads `now` as the landing's time."""
+        """Format of a row, for `stamp % (line, values)`; Postgres reads `now` as landing time."""
         fields = b"%d", b"%d" % self.batch_id, b"%d" % self.file_id, b"now", b"%b\n"
         return delimiter.join(fields)
 
 
 def csv_field(text: str | None) -> str:
-    """A text as a CSV field: nothing for a missing value, quotes around any other."""
+    """Write a text as a CSV field: quoted, or empty for a missing value (None)."""
     return "" if text is None else '"' + text.replace('"', '""') + '"'
 
 
 def match_columns(
     file: ShopFile, table: SourceTable, headers: Sequence[str]
 ) -> tuple[str | None, ...]:
-    """The raw column of each field of the file.
+    """The raw column of each field of the file; None for fields that the table does not have.
 
     Raises:
-        LandingError: If a required column is missing, or stands in the file twice.
+        LandingError: If a required column is missing, or the file has a known column twice.
     """
     by_header = {column.header: column.name for column in table.columns}
     missing = missing_columns(table, headers)
@@ -99,14 +99,14 @@ def match_columns(
     twice = [name for name, count in Counter(headers).items() if count > 1 and name in by_header]
     if twice:
         raise LandingError(
-            f"{file.name} has more than one column named {listed(twice)}: which one holds the "
-            "values can't be known, so rename the other in the export"
+            f"{file.name} has more than one column named {listed(twice)}, so which one holds the "
+            "values is not known: rename the other in the export"
         )
     return tuple(by_header.get(header) for header in headers)
 
 
 def missing_columns(table: SourceTable, headers: Sequence[str]) -> list[str]:
-    """Required columns of the table, as files name them, that are not among the headers."""
+    """Required columns of the table that the headers lack, as files name them."""
     return [
         column.header
         for column in table.columns
@@ -115,7 +115,7 @@ def missing_columns(table: SourceTable, headers: Sequence[str]) -> list[str]:
 
 
 def listed(names: Sequence[str]) -> str:
-    """Columns' names for a message: text of the shop's own, so in quotes and not too long."""
+    """Format column names for a message: quoted and shortened, since the shop chose them."""
     shown = [
         repr(name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}...") for name in names
     ]
@@ -129,10 +129,10 @@ def _explain_missing(
 ) -> str:
     known = {column.header for column in table.columns}
     unknown = [header for header in headers if header not in known]
-    hints = [f"{listed([found])} may be {listed([name])}"
-             for name in missing if (found := closest(name, unknown))]  # fmt: skip
+    hints = [f"{listed([other])} may be {listed([name])}"
+             for name in missing if (other := closest(name, unknown))]  # fmt: skip
     if not hints and len(missing) == len(unknown) == 1:
-        hints = [f"{listed(unknown)}, the one that nobody knows, may be {listed(missing)}"]
+        hints = [f"{listed(unknown)}, the only unknown column, may be {listed(missing)}"]
     return (
         f"{file.name} lacks the column{'s' if len(missing) > 1 else ''} "
         f"{listed(missing)} of table {table.name}; it has {listed(headers)}. "
@@ -143,7 +143,7 @@ def _explain_missing(
 
 
 def closest(name: str, others: Sequence[str]) -> str | None:
-    """The one of the other names that is most like it, whatever the case; None if none is."""
+    """The other name most similar to `name`, ignoring case; None if no name is similar."""
     lowered = {other.lower(): other for other in others}
-    found = difflib.get_close_matches(name.lower(), lowered, n=1)
-    return lowered[found[0]] if found else None
+    matches = difflib.get_close_matches(name.lower(), lowered, n=1)
+    return lowered[matches[0]] if matches else None

@@ -1,7 +1,7 @@
-"""What changed in a table's columns since its last file: told once, by the file that brings it.
+"""Warn when a table's columns changed since its last file: once, when the first such file lands.
 
-A column that we need and can't find is an error before this (ingest.rows); here is what a landing
-survives and somebody should know all the same.
+A missing required column is an error (ingest.rows). This module warns of the changes with which a
+landing can go on.
 """
 
 from __future__ import annotations
@@ -28,13 +28,16 @@ def note_columns(
     *,
     is_sparse: bool = False,
 ) -> list[str]:
-    """Keep a file's columns in ops.landed_files, and say how they differ from the last file's.
+    """Store a file's columns in ops.landed_files, and log how they differ from the last file's.
 
     Args:
-        connection: In the landing's transaction.
+        connection: Connection in the landing's transaction.
         place: Source, table, file name, file id.
         headers: Columns as the file names them.
-        is_sparse: Whether records may leave out fields, so that a missing one says nothing.
+        is_sparse: Whether records may omit fields, so that a missing column means nothing.
+
+    Returns:
+        One warning, a sentence, for each change.
     """
     source, table, name, file_id = place
     now = kept_names(headers)
@@ -47,43 +50,43 @@ def note_columns(
     connection.execute(
         "update ops.landed_files set column_names = %s where file_id = %s", [now, file_id]
     )
-    # a first file shows what the shop has: what may be missing was never there to go
+    # the first file of a table can't lack an optional column that an earlier file had
     needed = [column.header for column in table.columns if column.is_required]
     before = row[0] if row else needed
-    told = [f"{plain(name)}: {change}" for change in changes(table, before, now, is_sparse)]
-    for line in told:
+    warnings = [f"{plain(name)}: {change}" for change in changes(table, before, now, is_sparse)]
+    for line in warnings:
         log.warning("%s", line)
-    return told
+    return warnings
 
 
 def kept_names(headers: Sequence[str]) -> list[str]:
-    """Columns' names as JSON and Postgres can keep them."""
+    """Column names in the form in which JSON and Postgres can store them."""
     return [plain(header)[:LONGEST_KEPT] for header in headers]
 
 
 def changes(
     table: SourceTable, before: Sequence[str], now: Sequence[str], is_sparse: bool = False
 ) -> list[str]:
-    """New columns, and known ones that are gone, in sentences that say what to do.
+    """Describe new columns and missing known columns, each in sentences with the remedy.
 
-    The order of columns is nobody's concern: they are read by name.
+    The order of columns does not matter: they are read by name.
     """
     known = {column.header for column in table.columns}
     new = [name for name in now if name not in before and name not in known]
     gone = [] if is_sparse else [name for name in before if name in known and name not in now]
-    told = []
+    sentences = []
     for name in gone:
         renamed = closest(name, [other for other in now if other not in known])
-        told.append(
-            f"table {table.name} no longer has the column {listed([name])}, which may be missing: "
-            "its rows land without it."
+        sentences.append(
+            f"table {table.name} no longer has the column {listed([name])}, which is optional: "
+            "rows land without it."
             + (f" Perhaps it is called {listed([renamed])} now." if renamed else "")
-            + f" Have it back, or give its new name as meta.header in {table.raw_table} of the "
-            "source yml"
+            + f" Restore it in the export, or give its new name as meta.header in "
+            f"{table.raw_table} of the source yml"
         )
     if new:
-        told.append(
+        sentences.append(
             f"table {table.name} has columns that nothing reads: {listed(new)}. They are left out; "
             f"to use one, add it to {table.raw_table} of the source yml"
         )
-    return told
+    return sentences

@@ -1,7 +1,8 @@
-"""Landing from tables that are in the warehouse already: `table:SCHEMA`, one for each of ours.
+"""Land from tables that are in the warehouse already: FILES=table:SCHEMA.
 
-Rows go from table to table inside Postgres. Their digest stands for the file's: the sum of two
-hashes of each row, which does not depend on the order that a table gives its rows in.
+Each table of the source has a table or view of the same name in that schema. Rows are copied inside
+Postgres. The digest of a table, which stands for a file's digest, is built from sums of two hashes
+of each row, so it does not depend on the order of the rows.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from ingest.ledger import (
 from ingest.personal import Screen, screening_of
 from ingest.rows import Layout, Trace, csv_field, listed, missing_columns
 from ingest.schema_change import kept_names, note_columns
-from ingest.versions import Verdict, judge
+from ingest.versions import Verdict, compare
 from perennial.settings import Settings
 from perennial.sources import Source, SourceTable
 from perennial.warehouse import copy_in
@@ -42,7 +43,7 @@ ROWS_AT_ONCE = 10_000
 
 @dataclass(frozen=True)
 class _Relation:
-    """A table or view of the shop's own that holds one of ours."""
+    """A table or view of the shop that holds a table of the source."""
 
     schema: str
     table: SourceTable
@@ -58,7 +59,7 @@ class _Relation:
 
     @property
     def landed(self) -> list[tuple[str, str]]:
-        """Its columns that land: name there, name in raw."""
+        """Columns that land: name in the shop's table, name in raw."""
         return [
             (column.header, column.name)
             for column in self.table.columns
@@ -67,7 +68,7 @@ class _Relation:
 
     @property
     def layout(self) -> Layout:
-        """Its landed columns, as a file of them would have it."""
+        """Layout of a file with the landed columns."""
         headers, names = zip(*self.landed, strict=True)
         return Layout(headers, names)
 
@@ -104,8 +105,8 @@ def land_tables(
                 count = _copy_screened(connection, relation, trace, screen)
             enter_counts(connection, relation.name, file_id, row_count, count, 0)
             place = (source.name, relation.table, relation.name, file_id)
-            told = note_columns(connection, place, relation.columns)
-            landed.append(replace(_report(relation, file_id, count, verdict), warnings=told))
+            warnings = note_columns(connection, place, relation.columns)
+            landed.append(replace(_report(relation, file_id, count, verdict), warnings=warnings))
     return Landing(batch_id, tuple(landed))
 
 
@@ -121,21 +122,21 @@ def tables_have_news(settings: Settings, source: Source, as_of_date: date, files
 def _relations(
     connection: psycopg.Connection[Any], source: Source, files: str, as_of_date: date
 ) -> list[_Relation]:
-    """Check every table before anything is touched.
+    """Check every table before the first row is written; leave out missing optional tables.
 
     Raises:
-        LandingError: If one is missing, may not be read or lacks a column.
+        LandingError: If a table is missing, may not be read or lacks a column.
     """
     schema = files.removeprefix(TABLE_PREFIX).replace("{as_of_date}", as_of_date.isoformat())
-    found = [_relation(connection, schema, table) for table in source.tables]
-    return [relation for relation in found if relation is not None]
+    relations = [_relation(connection, schema, table) for table in source.tables]
+    return [relation for relation in relations if relation is not None]
 
 
 def _relation(
     connection: psycopg.Connection[Any], schema: str, table: SourceTable
 ) -> _Relation | None:
     name = f"{TABLE_PREFIX}{schema}.{table.name}"
-    found = connection.execute(
+    row = connection.execute(
         """
         select
             pg_class.oid,
@@ -147,14 +148,14 @@ def _relation(
         """,
         [schema, table.name],
     ).fetchone()
-    if found is None and table.is_optional:
+    if row is None and table.is_optional:
         return None
-    if found is None:
+    if row is None:
         raise LandingError(
             f"{name}: there is no such table or view in the warehouse. FILES={TABLE_PREFIX}SCHEMA "
             "needs one for each table of the source; a view over your own tables will do"
         )
-    oid, may_read = found
+    oid, may_read = row
     if not may_read:
         raise LandingError(
             f"{name}: role loader may not read it. As its owner: grant usage on schema {schema} to "
@@ -170,7 +171,7 @@ def _relation(
     if missing:
         raise LandingError(
             f"{name} lacks the columns {listed(missing)}; it has "
-            f"{listed(names)}. Put a view with our names over it"
+            f"{listed(names)}. Create a view with the source's column names over it"
         )
     return _Relation(schema, table, names)
 
@@ -198,7 +199,7 @@ def _examine(
     table = relation.table.raw_table
     current = current_version(connection, source, table, relation.name)
     same = same_content(connection, source, table, digest)
-    return content, row_count, judge(relation.name, "table", content, current, same)
+    return content, row_count, compare(relation.name, "table", content, current, same)
 
 
 def _copy_rows(connection: psycopg.Connection[Any], relation: _Relation, trace: Trace) -> int:
@@ -220,7 +221,7 @@ def _copy_rows(connection: psycopg.Connection[Any], relation: _Relation, trace: 
 def _copy_screened(
     connection: psycopg.Connection[Any], relation: _Relation, trace: Trace, screen: Screen
 ) -> int:
-    """The same by way of this process, which alone has the key of the hashes."""
+    """Copy the rows through this process, which alone has the key of the hashes."""
     layout = relation.layout
     statement = sql.SQL("copy {} ({}) from stdin (format csv)").format(
         sql.Identifier("raw", relation.table.raw_table),

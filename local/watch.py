@@ -1,4 +1,4 @@
-"""Follow the runs of some dates through Airflow's API, and say what each step did."""
+"""Follow the runs of some dates through Airflow's API, and have shown what each step does."""
 
 from __future__ import annotations
 
@@ -9,22 +9,18 @@ from datetime import date, datetime
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 
+from local.display import Display, Ended, display_on
 from local.patience import Patience, require_services
+from local.progress import Progress, seconds_of, steps_of
+from local.task_results import count_rows, log_tail, summarise
 from oncall.airflow_api import AirflowError, Api, NoAnswerError, chain_of_dags
-from perennial.text import plain
 
 POLL_SECONDS = 2.0
 PAGE = 100  # the most that the API gives at once
-HEARTBEAT_SECONDS = 15.0
 DBT_GROUP = "dbt."
 DBT_PRODUCER = "dbt.dbt_producer_watcher"
 DONE = ("success", "failed", "skipped", "upstream_failed", "removed")
-LOG_LINES = 25
-# What a line says anyway, or what nobody reads while waiting.
-TOLD_ELSEWHERE = {"as_of_date", "checksum", "gate", "not_scored_counts", "question", "seconds"}
-LOG_FRAME = ("::group::", "::endgroup::")
 
 
 @dataclass
@@ -39,10 +35,12 @@ class Failure:
 
 @dataclass
 class Watch:
-    """Prints each step's end once; `follow` returns when every date is through or one failed.
+    """Follows runs; `follow` returns when every date is through or one failed.
 
     Attributes:
         services: Says which of the processes that the runs need are alive.
+        seen: Tasks whose end was shown.
+        progress: By DAG and date, of the runs that began.
     """
 
     api: Api
@@ -50,6 +48,7 @@ class Watch:
     started_at: datetime
     services: Callable[[], dict[str, bool]]
     seen: set[tuple[str, str, str, int]] = field(default_factory=set)
+    progress: dict[tuple[str, str], Progress] = field(default_factory=dict)
 
     def follow(self, dates: Iterable[date]) -> Failure | None:
         """Wait for the dates' runs of all DAGs.
@@ -61,40 +60,48 @@ class Watch:
             AirflowError: If a process that the runs need has ended.
         """
         waiting = {(dag_id, str(day)) for day in dates for dag_id in chain_of_dags()}
-        last_line = time.monotonic()
         patience = Patience(self.services, self.console)
-        while waiting:
-            before = len(self.seen)
-            at_work: list[str] = []
-            try:
-                failure = self._look(waiting, at_work)
-            except NoAnswerError as error:
-                patience.bear(error)
-            else:
-                patience.is_answered()
-                if failure:
-                    return failure
-            require_services(self.services())
-            if len(self.seen) != before:
-                last_line = time.monotonic()
-            elif time.monotonic() - last_line > HEARTBEAT_SECONDS:
-                working = ", ".join(at_work) or "waiting"
-                self.console.print(f"[dim]{' ' * 12}… {working}[/dim]", soft_wrap=True)
-                last_line = time.monotonic()
-            time.sleep(POLL_SECONDS)
+        order: dict[str, tuple[str, ...]] = {}
+        with display_on(self.console) as display:
+            while waiting:
+                try:
+                    order = order or self._order()
+                    failure = self._look(waiting, display)
+                except NoAnswerError as error:
+                    patience.bear(error)
+                else:
+                    patience.is_answered()
+                    display.show(steps_of(self.progress, {dag_id for dag_id, _ in waiting}, order))
+                    if failure:
+                        return failure
+                require_services(self.services())
+                if waiting:
+                    time.sleep(POLL_SECONDS)
         return None
 
-    def _look(self, waiting: set[tuple[str, str]], at_work: list[str]) -> Failure | None:
-        """Tell what has ended; take what is through from `waiting`, add what runs to `at_work`."""
+    def _order(self) -> dict[str, tuple[str, ...]]:
+        """By DAG those whose assets it waits for."""
+        before: dict[str, set[str]] = {dag_id: set() for dag_id in chain_of_dags()}
+        for asset in self._every("/assets", "assets"):
+            makers = {task["dag_id"] for task in asset["producing_tasks"]}
+            for reader in asset["scheduled_dags"]:
+                if reader["dag_id"] in before:
+                    before[reader["dag_id"]] |= makers & set(before)
+        return {dag_id: tuple(sorted(makers)) for dag_id, makers in before.items()}
+
+    def _look(self, waiting: set[tuple[str, str]], display: Display) -> Failure | None:
+        """Have shown what has ended; take what is through from `waiting`."""
         for run in self._runs():
-            if (run["dag_id"], run["partition_key"]) not in waiting:
+            key = (run["dag_id"], run["partition_key"])
+            if key not in waiting:
                 continue
             day = date.fromisoformat(run["partition_key"])
-            failed = self._steps(run, day, at_work)
+            failed = self._tasks(run, day, display)
             if run["state"] == "failed":
+                self.progress[key].has_failed = True
                 return self._failure(run, failed, day)
             if run["state"] == "success":
-                waiting.discard((run["dag_id"], run["partition_key"]))
+                waiting.discard(key)
         return None
 
     def _runs(self) -> list[dict[str, Any]]:
@@ -116,29 +123,37 @@ class Watch:
             if len(page) < PAGE:
                 return found
 
-    def _steps(self, run: dict[str, Any], day: date, at_work: list[str]) -> list[dict[str, Any]]:
-        """Print what ended since the last look; return the tasks that failed."""
+    def _tasks(self, run: dict[str, Any], day: date, display: Display) -> list[dict[str, Any]]:
+        """Have shown what ended since the last look; return the tasks that failed."""
         path = f"/dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}/taskInstances"
         tasks = self._every(path, "task_instances")
-        models = [t for t in tasks if t["task_id"].startswith(DBT_GROUP)]
-        count_built = sum(t["state"] in DONE for t in models)
+        models = [task for task in tasks if task["task_id"].startswith(DBT_GROUP)]
+        progress = self.progress.setdefault((run["dag_id"], run["partition_key"]), Progress())
+        progress.count_tasks = len(tasks)
+        progress.count_done = sum(task["state"] in DONE for task in tasks)
+        progress.seconds = seconds_of(run)
+        progress.at_work = []
         for task in tasks:
-            name = f"{run['dag_id']}.{task['task_id']}"
-            is_model = task in models and task["task_id"] != DBT_PRODUCER
+            name = task["task_id"]
+            is_model = task in models and name != DBT_PRODUCER
             if task["state"] == "running" and not is_model:
+                count_built = sum(model["state"] in DONE for model in models)
                 built = f" ({count_built} of {len(models)} tasks)" if task in models else ""
-                at_work.append(name + built)
-            key = (run["dag_run_id"], run["dag_id"], task["task_id"], task["map_index"])
+                progress.at_work.append(name + built)
+            key = (run["dag_run_id"], run["dag_id"], name, task["map_index"])
             if task["state"] not in DONE or key in self.seen or is_model:
                 continue
-            wrote = self._wrote(path, task, models)
+            value = self._wrote(path, task, models)
             self.seen.add(key)
-            self._print(day, name, task, wrote)
+            progress.rows = progress.rows or count_rows(value)
+            seconds = task["duration"] or 0.0
+            display.end(Ended(day, run["dag_id"], name, task["state"], seconds, summarise(value)))
         return [task for task in tasks if task["state"] == "failed"]
 
-    def _wrote(self, path: str, task: dict[str, Any], models: list[dict[str, Any]]) -> str:
+    def _wrote(self, path: str, task: dict[str, Any], models: list[dict[str, Any]]) -> Any:
+        """What a task returned; None: nothing."""
         if task["state"] != "success":
-            return ""
+            return None
         if task["task_id"] == DBT_PRODUCER:
             return f"{len(models) - 2} models built and tested"  # two of its tasks are no models
         try:
@@ -148,18 +163,8 @@ class Watch:
         except NoAnswerError:
             raise
         except AirflowError:
-            return ""  # a step that returns nothing
-        return summarise(entry["value"])
-
-    def _print(self, day: date, name: str, task: dict[str, Any], wrote: str) -> None:
-        colour = {"success": "green", "failed": "red"}.get(task["state"], "yellow")
-        seconds = f"{task['duration'] or 0:7.1f} s"
-        wrote = escape(plain(wrote))
-        self.console.print(
-            f"{day}  [{colour}]{task['state']:<8}[/{colour}] {name:<42} {seconds}  {wrote}",
-            highlight=False,
-            soft_wrap=True,
-        )
+            return None  # a step that returns nothing
+        return entry["value"]
 
     def _failure(self, run: dict[str, Any], failed: list[dict[str, Any]], day: date) -> Failure:
         if not failed:
@@ -175,34 +180,3 @@ class Watch:
             full_content=True,
         )
         return Failure(run["dag_id"], task["task_id"], day, log_tail(log["content"]))
-
-
-def summarise(value: Any) -> str:
-    """A step's result in one line: `given 1,067,371, landed 1,067,371, rejected 0`."""
-    if not isinstance(value, dict):
-        return "" if value is None else str(value)
-    parts = []
-    for key, item in value.items():
-        if key in TOLD_ELSEWHERE:
-            continue
-        if isinstance(item, dict):  # rows by table
-            parts += [f"{name} {count:,}" for name, count in item.items() if isinstance(count, int)]
-        elif isinstance(item, int) and not isinstance(item, bool):
-            parts.append(f"{key.replace('_', ' ')} {item:,}")
-        elif isinstance(item, str):
-            parts.append(f"{key.replace('_', ' ')} {item}")
-    return ", ".join(parts)
-
-
-def log_tail(content: Any) -> list[str]:
-    """The last lines of a task's log as Airflow's API gives it: structured events, or text."""
-    if isinstance(content, str):
-        return content.splitlines()[-LOG_LINES:]
-    lines = []
-    for event in content:
-        text = str(event.get("event", event))
-        if not text.startswith(LOG_FRAME):
-            lines.append(text)
-        for error in event.get("error_detail") or []:
-            lines.append(f"{error.get('exc_type')}: {error.get('exc_value')}")
-    return lines[-LOG_LINES:]

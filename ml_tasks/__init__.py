@@ -1,1 +1,1 @@
-"""The questions, a folder each, and the rooms of what they have in common: see README.md."""
+"""The questions, one folder each, and the folders that questions share: see README.md."""

@@ -1,7 +1,7 @@
-"""What a question is: one class with every hook that training, scoring and lookback use.
+"""The base class of all questions, with every hook that training, scoring and lookback call.
 
-A question is a subclass in `ml_tasks/<name>/run.py`; its only instance is called QUESTION there.
-Its tables, columns and bounds are in its contract, `dbt_project/models/scores/<name>.yml`.
+A question is a subclass in `ml_tasks/<name>/run.py`, with one instance named QUESTION. The contract
+`dbt_project/models/scores/<name>.yml` holds kind, tables, columns, bounds and horizons.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from ml_tasks.evaluation import customer_groups
 from ml_tasks.lookback import happened
+from ml_tasks.trained_model import TrainedModel
+from perennial import contracts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -25,107 +27,149 @@ if TYPE_CHECKING:
     from ml_tasks.evaluation.customer_groups import Group
     from ml_tasks.features.store import FeatureStore
     from ml_tasks.lookback.happened import Due
-    from ml_tasks.trained_model import TrainedModel
+    from perennial.contracts import Contract
 
 Frames = dict[str, "pd.DataFrame"]  # score table -> rows
-Parts = Collection[Mapping[str, "pd.DataFrame"]]  # of all shards; may be gone through several times
-MONTH, WEEK = "month", "week"
+Parts = Collection[Mapping[str, "pd.DataFrame"]]  # one per shard; may be iterated several times
 
 
 class Question:
-    """Base of all questions. Only what says so must be overridden.
+    """Base class of all questions. A hook that must be overridden says so.
+
+    The kind in the contract decides which hooks are called:
+
+    - predicts: `train`, `score_shard`, and `figures` once a horizon has passed;
+    - describes: `train`, `matched`, `score_shard`;
+    - rules: `rules`, `score_shard`.
 
     Attributes:
-        name: Folder, contract, table and DAGs are called so. Must be set.
-        contest: Figures of the report that decide between two models -> `contest.LOWER` or
-            `contest.HIGHER` is better. Must be set.
-        baselines: Names of the simple methods in the report's cuts. Must be set.
-        bias: Where the report has what was predicted in all and what came; None: nowhere.
-        trained_each: How often there is something new to learn, MONTH or WEEK.
-        horizons_days: Horizons that past scores are compared on with what happened, days; empty:
-            past scores are not compared.
-        tested_days: The horizon whose figures the report has.
-        headline: The figure that stands for the question where nothing can be compared.
+        name: Name of the folder, contract, table and DAGs. Must be set.
+        contest: Figure of the report that decides between two models -> `contest.LOWER` or
+            `contest.HIGHER`, whichever is better. Must be set if the question is trained.
+        baselines: Names of the baselines in the report.
+        bias: Metrics of the report with predicted and actual totals; None if there are none.
+        tested_days: Horizon of the report's figures, days.
+        headline: Figure that lookback reports if nothing can be compared.
+        features: Feature table that the model reads, one row per entity; drift is measured on it.
     """
 
     name: ClassVar[str]
-    contest: ClassVar[Mapping[str, str]]
-    baselines: ClassVar[Collection[str]]
+    contest: ClassVar[Mapping[str, str]] = {}
+    baselines: ClassVar[Collection[str]] = ()
     bias: ClassVar[BiasFigures | None] = None
-    trained_each: ClassVar[str] = MONTH
-    horizons_days: ClassVar[tuple[int, ...]] = ()
     tested_days: ClassVar[int | None] = None
     headline: ClassVar[str] = ""
+    features: ClassVar[str] = "customer_snapshots"
+
+    @property
+    def contract(self) -> Contract:
+        """The question's contract."""
+        return contracts.load(self.name)
 
     def train(self, training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
-        """Fit on what was known by a date, and evaluate out of time. Must be overridden."""
+        """Fit to what was known by a date, and evaluate out of time.
+
+        Must be overridden, except by a question with rules.
+
+        Args:
+            training_date: Nothing of this day or later is known.
+            store: Reads all shards.
+            seed: Random seed of the fit.
+        """
         raise NotImplementedError
 
-    def score_shard(self, as_of_date: date, model: TrainedModel, store: FeatureStore) -> Frames:
-        """Rows of each score table, of the entities that the store holds. Must be overridden.
+    def rules(self) -> Mapping[str, Any]:
+        """The rules as JSON. The entry `version` is a text that changes whenever the rules do.
 
-        Rows must not depend on which other entities the store holds: see `joined`.
+        Must be overridden by a question with rules; not called for any other.
+        """
+        raise NotImplementedError
+
+    def matched(self, model: TrainedModel, previous: TrainedModel) -> TrainedModel:
+        """The new model, with its parts named like the same parts of the previous model.
+
+        Called for a question that describes, so that names keep their meaning: segment 3 holds the
+        same kind of customers next month.
+        """
+        del previous
+        return model
+
+    def score_shard(self, as_of_date: date, model: TrainedModel, store: FeatureStore) -> Frames:
+        """Score the entities of the store's shard: score table -> rows. Must be overridden.
+
+        A row must not depend on which other entities the shard holds: see `joined`.
         """
         raise NotImplementedError
 
     def joined(
         self, parts: Parts, as_of_date: date, model: TrainedModel, store: FeatureStore
     ) -> Iterator[Frames]:
-        """The rows of all shards, one by one, with what depends on all of them (ranks, totals).
+        """The rows of each shard in turn, with the columns that depend on all (ranks, totals).
 
         Args:
-            parts: Of `score_shard`, one per shard.
+            parts: From `score_shard`, one per shard.
             as_of_date: The scored date.
-            model: What scored.
-            store: Reads everybody.
+            model: The model that scored.
+            store: Reads all shards.
         """
         del as_of_date, model, store
         return (dict(part) for part in parts)
 
     def score(self, as_of_date: date, model: TrainedModel, store: FeatureStore) -> Frames:
-        """All rows of a date in one piece."""
+        """All rows of a date at once: score table -> rows. The store reads all shards."""
         part = self.score_shard(as_of_date, model, store)
         return next(self.joined([part], as_of_date, model, store))
 
     def reads(self, model: TrainedModel) -> bool:
-        """Whether this code can score with a stored model; else it is trained again."""
+        """Whether this code can score with a stored model. If not, the model is trained again."""
         del model
         return True
 
     def inputs(self, as_of_date: date, store: FeatureStore) -> pd.DataFrame:
-        """What the model reads on a date, a row per entity: drift is measured on it."""
-        return store.snapshot(as_of_date)
+        """The model's inputs on a date, one row per entity; drift is measured on them."""
+        if self.features == Question.features:
+            return store.snapshot(as_of_date)
+        return store.features(self.features, as_of_date)
 
     def past_inputs(
         self, training_date: date, months: Iterable[date], store: FeatureStore
     ) -> Iterator[pd.DataFrame]:
-        """The inputs on past dates, as known on the training date, one at a time."""
+        """The inputs of past dates, as known on the training date, one date at a time."""
         del training_date
-        return (store.snapshot(month) for month in months)
+        return (self.inputs(month, store) for month in months)
 
     def horizon_begins(self, scored_date: date) -> date:
         """First day of every horizon of a scored date."""
         return scored_date
 
     def figures(self, rows: pd.DataFrame, horizon_days: int) -> dict[str, float]:
-        """How good past scores of customers were. Must be overridden if `horizons_days` is set.
+        """Figure -> value for past scores of customers. Must be overridden if there is lookback.
 
         Args:
-            rows: Of `happened.customers`.
-            horizon_days: One of `horizons_days`.
+            rows: From `happened.customers`.
+            horizon_days: One of the contract's `horizons_days`.
         """
         raise NotImplementedError
 
     def compared(self, connection: psycopg.Connection[Any], due: Due) -> list[Group]:
-        """Figures of past scores, of all entities and by group, once a horizon has passed."""
-        told = partial(self.figures, horizon_days=due.horizon_days)
-        return customer_groups.by_group(happened.customers(connection, due), told)
+        """Figures of past scores for all entities and by group, once a horizon has passed."""
+        figures = partial(self.figures, horizon_days=due.horizon_days)
+        return customer_groups.by_group(happened.customers(connection, due), figures)
+
+    def ruled(self, as_of_date: date) -> TrainedModel:
+        """The model of a question with rules: the rules, as of the scored date."""
+        rules = dict(self.rules())
+        return TrainedModel(contracts.RULES, as_of_date, rules, version=str(rules["version"]))
 
 
 def load(name: str) -> Question:
-    """The question of a folder.
+    """The question with a name.
 
     Raises:
         ModuleNotFoundError: If there is no `ml_tasks/<name>/run.py`.
+
+    Example:
+        >>> load("churn").tested_days
+        90
     """
     return cast(Question, import_module(f"ml_tasks.{name}.run").QUESTION)

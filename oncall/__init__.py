@@ -1,1 +1,1 @@
-"""What a person on call needs: alerts, incidents, the watchdog, and whether readers got a date."""
+"""Alerts, incidents, the watchdog, and checks of delivery, for the person on call."""

@@ -1,4 +1,4 @@
-"""Airflow from outside: its REST API, and whether its parts are well."""
+"""Client of Airflow's REST API, and the health of Airflow's components."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ PARTS = ("metadatabase", "scheduler", "triggerer", "dag_processor")
 
 
 def chain_of_dags() -> list[str]:
-    """The DAGs that a date passes through, in order; the score DAGs run side by side."""
+    """The DAGs that a date passes through, in order; the score DAGs run in parallel."""
     questions = (f"score_{question}" for question in contracts.questions())
     return ["land", "build_warehouse", *questions, "report", "lookback"]
 
 
 class AirflowError(RuntimeError):
-    """Airflow did not start or does not answer; the message says where to look."""
+    """Airflow did not start or does not answer; the message names the place to look at."""
 
 
 class NoAnswerError(AirflowError):
-    """The API is busy, hung or down: the same may be answered later."""
+    """The API is busy, hung or down: the same request may succeed later."""
 
 
 class ThereAlreadyError(AirflowError):
-    """What was to be made is there already."""
+    """The object to create exists already."""
 
 
 def base_url(settings: Settings) -> str:
-    """Where the UI and the API are."""
+    """URL of the UI and the API, without a slash at the end."""
     return f"http://{settings.airflow_host}:{settings.airflow_port}"
 
 
 def health(settings: Settings) -> dict[str, str]:
-    """What Airflow says of its parts, without a login; empty: it does not answer."""
+    """State of each component as Airflow reports it, without a login; empty if it is down."""
     try:
         parts = httpx.get(f"{base_url(settings)}/api/v2/monitor/health", timeout=5).json()
         return {part: str((parts.get(part) or {}).get("status")) for part in PARTS}
@@ -54,11 +54,11 @@ class Api:
 
     def _login(self) -> None:
         body = {"username": "admin", "password": self._settings.password("airflow_admin")}
-        answer = self._ask("POST", f"{base_url(self._settings)}/auth/token", json=body)
-        _require_success(answer, "logging in to Airflow")
-        self._client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+        response = self._send("POST", f"{base_url(self._settings)}/auth/token", json=body)
+        _require_success(response, "logging in to Airflow")
+        self._client.headers["Authorization"] = f"Bearer {response.json()['access_token']}"
 
-    def _ask(self, verb: str, path: str, **kwargs: Any) -> httpx.Response:
+    def _send(self, verb: str, path: str, **kwargs: Any) -> httpx.Response:
         try:
             return self._client.request(verb, path, **kwargs)
         except httpx.HTTPError as error:
@@ -68,15 +68,16 @@ class Api:
         """Call the API and return its JSON.
 
         Raises:
-            NoAnswerError: On no answer, or one that tells of a server that is not well.
-            AirflowError: On any other but success; the message has Airflow's own.
+            NoAnswerError: If there is no response, or a server error (5xx).
+            ThereAlreadyError: If the object to create exists already (409).
+            AirflowError: On any other error; the message contains Airflow's own.
         """
-        answer = self._ask(verb, path, **kwargs)
-        if answer.status_code == httpx.codes.UNAUTHORIZED:  # the token has run out
+        response = self._send(verb, path, **kwargs)
+        if response.status_code == httpx.codes.UNAUTHORIZED:  # the token has expired
             self._login()
-            answer = self._ask(verb, path, **kwargs)
-        _require_success(answer, f"{verb} {path}")
-        return answer.json() if answer.content else None
+            response = self._send(verb, path, **kwargs)
+        _require_success(response, f"{verb} {path}")
+        return response.json() if response.content else None
 
     def get(self, path: str, **params: Any) -> Any:
         """GET, with query parameters."""
@@ -87,8 +88,8 @@ class Api:
         return self.request("POST", path, json=body)
 
 
-def _require_success(answer: httpx.Response, what: str) -> None:
-    if answer.is_error:
-        kind = ThereAlreadyError if answer.status_code == httpx.codes.CONFLICT else AirflowError
-        kind = NoAnswerError if answer.is_server_error else kind
-        raise kind(f"{what}: {answer.status_code} {answer.text[:500]}")
+def _require_success(response: httpx.Response, what: str) -> None:
+    if response.is_error:
+        kind = ThereAlreadyError if response.status_code == httpx.codes.CONFLICT else AirflowError
+        kind = NoAnswerError if response.is_server_error else kind
+        raise kind(f"{what}: {response.status_code} {response.text[:500]}")

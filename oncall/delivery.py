@@ -1,4 +1,4 @@
-"""What a reader finds: the reporting views of a date, with the rights of `bi_reader` alone."""
+"""Read the reporting views of a date as a reader does, with no more rights than `bi_reader`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from perennial import contracts
+from perennial import contracts, offers
 from perennial.roles import CHECKER
 from perennial.settings import Settings
 from perennial.warehouse import connect
@@ -24,7 +24,7 @@ class DeliveryError(RuntimeError):
 
 @dataclass(frozen=True)
 class Delivered:
-    """One view's rows of a date, and its headline figures by label."""
+    """A view, its number of rows for a date, and its headline figures by label."""
 
     view: str
     rows: int
@@ -32,38 +32,52 @@ class Delivered:
 
 
 def check_delivery(settings: Settings, as_of_date: date) -> dict[str, int]:
-    """Rows of each reporting view for a date.
+    """Check that each reporting view has rows for a date, and return their number by view.
 
     Raises:
-        DeliveryError: If a view has none, or the newest date's views are older than `as_of_date`.
+        DeliveryError: If a view has none.
     """
-    found = {delivered.view: delivered.rows for delivered in delivered_views(settings, as_of_date)}
-    empty = [view for view, rows in found.items() if not rows]
+    rows_of = {view.view: view.rows for view in delivered_views(settings, as_of_date)}
+    may_be_empty = {
+        table.name
+        for question in contracts.questions()
+        for table in contracts.load(question).tables
+        if table.may_be_empty
+    }
+    empty = [view for view, rows in rows_of.items() if not rows and view not in may_be_empty]
     if empty:
         raise DeliveryError(
             f"no rows of {as_of_date} in reporting.{', reporting.'.join(empty)}: the question was "
             f"not published for that date; look at its score DAG and at ops.publications"
         )
-    return found
+    return rows_of
 
 
 def delivered_views(settings: Settings, as_of_date: date) -> list[Delivered]:
-    """What each reporting view has for a date; 0 rows where it has none."""
+    """Query each reporting view of the offered questions for a date; a view may have 0 rows."""
+    missing = not_offered(settings)
     with connect(settings, CHECKER) as connection:
         views = [
             _view(connection, f"{table.name}_history", table.headlines, as_of_date)
             for question in contracts.questions()
+            if question not in missing
             for table in contracts.load(question).tables
         ]
-        # of one date, all of it
+        # customer_360 holds one date only; skip it if that date is later than `as_of_date`
         newest = connection.execute("select as_of_date from reporting.customer_360 limit 1")
         if any(of_view <= as_of_date for (of_view,) in newest):
             views.append(_view(connection, CUSTOMER_360, {}, as_of_date))
         return views
 
 
+def not_offered(settings: Settings) -> dict[str, str]:
+    """Questions that are not offered at this shop, with the reason of each."""
+    with connect(settings, "scorer") as connection:
+        return offers.why_not(connection)
+
+
 def judged_view(settings: Settings, as_of_date: date) -> Delivered:
-    """What the lookback of a date judged; 0 rows where no horizon had ended."""
+    """Query the lookback figures of a date; 0 rows if no horizon had ended."""
     headlines = contracts.load(contracts.LOOKBACK).tables[0].headlines
     with connect(settings, CHECKER) as connection:
         return _view(connection, f"{MODEL_HEALTH}_history", headlines, as_of_date)
@@ -73,7 +87,7 @@ def _view(
     connection: psycopg.Connection[Any], view: str, headlines: dict[str, str], as_of_date: date
 ) -> Delivered:
     figures = sql.SQL(", ").join(
-        # expressions come from the contract, which is our own code
+        # the expressions are from the contract, not from users
         [sql.SQL("count(*)"), *(sql.SQL(expression) for expression in headlines.values())]
     )
     query = sql.SQL("select {} from {} where as_of_date = %s").format(
@@ -86,8 +100,9 @@ def _view(
 
 
 def is_published(settings: Settings, as_of_date: date) -> bool:
-    """Whether the date has all its publications, and nothing landed late touches it."""
+    """Whether all offered questions and the lookback are published, untouched by late files."""
     with connect(settings, "transformer") as connection:
+        offered = offers.offered(connection)
         row = connection.execute(
             "select array(select question from ops.publications where as_of_date = %(date)s),"
             " exists(select from ops.late_dates where as_of_date = %(date)s)",
@@ -95,4 +110,4 @@ def is_published(settings: Settings, as_of_date: date) -> bool:
         ).fetchone()
     assert row is not None
     published, is_late = row
-    return set(contracts.published()) <= set(published) and not is_late
+    return {*offered, contracts.LOOKBACK} <= set(published) and not is_late

@@ -1,1 +1,1 @@
-"""What every step shares: settings, connections, and the source and score contracts."""
+"""Code that every step shares: settings, connections, and the source and score contracts."""

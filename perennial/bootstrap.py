@@ -6,12 +6,21 @@ a password file for each role.
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Mapping
 
 import psycopg
 from psycopg import sql
 
-from perennial import contracts, public_rights, roles, shop, sources
+from perennial import (
+    contracts,
+    offers,
+    public_rights,
+    roles,
+    schema,
+    score_tables,
+    shop,
+    sources,
+)
 from perennial.reader_limit import READER, WARDEN
 from perennial.roles import CHECKER, OWNER, ROLES, SERVICES, STEP_ROLES, SUPERUSER
 from perennial.settings import WAREHOUSE, Settings
@@ -29,7 +38,11 @@ RAW_TRACE_COLUMNS = {
 
 
 def bootstrap(settings: Settings) -> None:
-    """Bring roles, databases and tables to what this version of the code expects."""
+    """Bring roles, databases and tables to what this version of the code expects.
+
+    Raises:
+        SettingsError: If the home is of a newer version, belongs to another shop, or is in use.
+    """
     # two starts at once would race in `create ... if not exists`; the locks go with the connections
     lock = "select pg_advisory_lock(hashtext('perennial.bootstrap'))"
     with psycopg.connect(settings.dsn(SUPERUSER, "postgres"), autocommit=True) as connection:
@@ -38,6 +51,7 @@ def bootstrap(settings: Settings) -> None:
         _create_databases(connection)
     with psycopg.connect(settings.dsn(SUPERUSER), autocommit=True) as connection:
         connection.execute(lock)
+        schema.missing(connection, schema.upgrades())  # a newer home is refused as it is
         roles.reset(connection, settings)
         # an erasure waits for builds to end; the watchdog says who has all connections
         watchers = (WARDEN, "eraser", "watcher")
@@ -47,14 +61,14 @@ def bootstrap(settings: Settings) -> None:
         )
     with connect(settings, OWNER, autocommit=True) as connection:
         connection.execute(lock)
-        with connection.transaction():
-            connection.execute((Path(__file__).parent / "schema.sql").read_text())
+        schema.bring_up_to_date(connection)
         shop.bind(connection, settings)
         for table in sources.load(settings.staging_source).tables:
             _create_raw_table(connection, table)
         for question in contracts.published():
             for score_table in contracts.load(question).tables:
                 _create_score_table(connection, score_table)
+        offers.note_questions(connection)
 
 
 def _create_databases(connection: psycopg.Connection) -> None:
@@ -96,11 +110,7 @@ def _create_raw_table(connection: psycopg.Connection, table: sources.SourceTable
             sql.Identifier(f"{table.raw_table}_by_file"), relation
         )
     )
-    for column in table.columns:
-        connection.execute(
-            "call ops.add_column(%s, %s, 'text')",
-            [relation.as_string(connection), column.name],
-        )
+    _add_missing(connection, relation, {column.name: "text" for column in table.columns})
     comments = {name: text for name, (_, text) in RAW_TRACE_COLUMNS.items()}
     comments |= {column.name: column.description for column in table.columns}
     with connection.transaction():
@@ -116,12 +126,32 @@ def _create_raw_table(connection: psycopg.Connection, table: sources.SourceTable
 
 
 def _create_score_table(connection: psycopg.Connection, table: contracts.ScoreTable) -> None:
-    connection.execute(contracts.creation(table))
-    for column in table.columns:
-        connection.execute(
-            "call ops.add_column(%s, %s, %s)",
-            [table.relation.as_string(connection), column.name, column.data_type],
-        )
+    connection.execute(score_tables.creation(table))
+    types = {column.name: column.data_type for column in table.columns}
+    _add_missing(connection, table.relation, types)
     with connection.transaction():
-        for statement in contracts.comments(table):
+        for statement in score_tables.comments(table):
             connection.execute(statement)
+
+
+def _add_missing(
+    connection: psycopg.Connection, relation: sql.Identifier, types: Mapping[str, str]
+) -> None:
+    """Append the columns (name -> type) that a table lacks."""
+    name = relation.as_string(connection)
+    found = connection.execute(
+        "select attname from pg_attribute"
+        " where attrelid = %s::regclass and attnum > 0 and not attisdropped",
+        [name],
+    ).fetchall()
+    there = {column for (column,) in found}
+    additions = [
+        sql.SQL("add column {} {}").format(sql.Identifier(column), sql.SQL(kind))
+        for column, kind in types.items()
+        if column not in there
+    ]
+    if additions:
+        statement = sql.SQL("alter table {} {}").format(relation, sql.SQL(", ").join(additions))
+        schema.when_free(
+            connection, f"a new column of {name}", lambda: connection.execute(statement)
+        )

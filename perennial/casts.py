@@ -1,4 +1,4 @@
-"""The casts of staging (dbt_project/macros/casts.sql), for steps that must read as staging does."""
+"""The casts of staging (dbt_project/macros/casts.sql), for steps that parse as staging does."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from psycopg import sql
 from perennial.settings import DBT_PROJECT
 from perennial.sources import SourceColumn
 
-# Kinds of columns that staging casts, and by which macro.
+# Kind of a column -> the macro with which staging casts it.
 CASTS = {
     "number": "as_number",
     "whole_number": "as_whole_number",
@@ -23,10 +23,10 @@ NUMBERS = ("number", "whole_number")
 
 @cache
 def casts(time_zone: str) -> Any:
-    """The macros as functions of a column, quoted as SQL wants it; each gives an SQL expression.
+    """The macros as functions: each maps a column, quoted for SQL, to an SQL expression.
 
     Args:
-        time_zone: The shop's, IANA.
+        time_zone: Time zone of the shop, IANA.
     """
     from jinja2 import Environment
 
@@ -37,9 +37,9 @@ def casts(time_zone: str) -> Any:
 
 
 def value_and_cast(column: SourceColumn, time_zone: str) -> tuple[sql.Composable, sql.Composable]:
-    """A raw column's value, null if it is blank, and what staging casts it to."""
+    """SQL of a raw column's value (null if it is blank), and of the value as staging casts it."""
     quoted = sql.Identifier(column.name).as_string()
-    # where a value must be, NaN is an unreadable one; where none need be, it is none
+    # NaN is an unreadable value in a required column, and a missing value in an optional one
     text = (
         f"nullif(btrim({quoted}), '')" if column.is_required else casts(time_zone).as_text(quoted)
     )
@@ -51,9 +51,9 @@ def value_and_cast(column: SourceColumn, time_zone: str) -> tuple[sql.Composable
 
 
 def cast_macro(column: SourceColumn) -> str | None:
-    """Name of the macro that casts a column, of an id the one that says whether it was rounded.
+    """Name of the macro that casts a column; None if staging does not cast it.
 
-    None: staging takes the column as it is.
+    For an id, the macro that checks whether a spreadsheet rounded it.
     """
     if column.kind == "id":
         return "is_rounded_id"

@@ -1,4 +1,4 @@
-"""Who has the server's connections, for an alert that says that there are none left."""
+"""List the roles that hold the server's connections, for an alert that none are left."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import psycopg
 from perennial.settings import Settings
 from perennial.warehouse import connect
 
-ROLE = "watcher"  # has connections that nobody else can take
+ROLE = "watcher"  # has reserved connections
 NAMED = 3
 
 TAKEN = """
@@ -19,17 +19,17 @@ TAKEN = """
 
 
 def holders(settings: Settings) -> str:
-    """Roles with most connections, in words.
+    """The roles with the most connections, in words.
 
     Raises:
-        psycopg.OperationalError: If not even whoever watches is let in.
+        psycopg.OperationalError: If even ROLE can't connect.
     """
     with connect(settings, ROLE) as connection:
         return described(connection)
 
 
 def described(connection: psycopg.Connection) -> str:
-    """The same, asked over an open connection of the role that watches."""
+    """The roles with the most connections, queried over an open connection of ROLE."""
     rows = connection.execute(TAKEN).fetchall()
     taken = sum(count for _, count, *_ in rows)
     named = ", ".join(

@@ -1,4 +1,4 @@
-"""Days as people write them in a command, a form or a partition key."""
+"""Parse a day that a person wrote in a command, a form or a partition key."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from datetime import date
 from perennial.settings import SettingsError
 
 WRITTEN = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-FIRST_YEAR = 1990  # nobody sold anything online before
+FIRST_YEAR = 1990  # there were no online shops before
 
 
 def read_day(text: str, name: str) -> date:
-    """`2011-09-10` as a date, and nothing else: Python's own reading knows weeks and bare digits.
+    """Parse a day of the form `2011-09-10`; Python's own parser also accepts other ISO forms.
 
     Args:
-        text: As it was typed; outer blanks don't count.
-        name: What the error calls it.
+        text: Text as typed; outer blanks don't count.
+        name: Name of the setting or field, for the error.
 
     Raises:
-        SettingsError: If there is no such day, or no shop could have had orders before it.
+        SettingsError: If the text is not an existing day, or the day is before FIRST_YEAR.
     """
     try:
         if not WRITTEN.fullmatch(text.strip()):
-            raise ValueError("not of that form")
+            raise ValueError("another form")
         day = date.fromisoformat(text.strip())
     except ValueError as error:
         raise SettingsError(

@@ -1,7 +1,7 @@
-"""Feature models as their dbt properties describe them: columns, key, bounds, dates to check.
+"""Read feature models from their dbt properties: columns, key, bounds, dates to check.
 
-One place says it: `dbt_project/models/features/<model>.yml`. The gate of the features follows from
-it, so a new feature model is checked without a line of Python.
+The properties are in `dbt_project/models/features/<model>.yml`, and nowhere else. The gate of the
+features is derived from them, so a new feature model is checked without a line of Python.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from perennial.settings import DBT_PROJECT
 
 FEATURES = DBT_PROJECT / "models" / "features"
 AS_OF_DATE = "as_of_date"
-# Which rows the gate checks: those of the scored date, of its training date (the first of its
-# month), of the newest grid date whose outcomes are known.
+# Dates of the rows that the gate checks: the scored date; its training date (the first of its
+# month); the newest grid date with known outcomes.
 SCORED_DATE, TRAINING_DATE, GRID_DATE = "scored_date", "training_date", "grid_date"
-COLUMN_META, MODEL_META = {"min", "max", "required"}, {"gated_on"}
+COLUMN_META, MODEL_META = {"min", "max", "required"}, {"gated_on", "entity", "needs"}
 
 
 class FeatureModelError(ValueError):
@@ -29,16 +29,18 @@ class FeatureModelError(ValueError):
 
 @dataclass(frozen=True)
 class FeatureColumn:
-    """A column and the values it may hold.
+    """A column and its permitted values.
 
     Attributes:
-        name: Its name.
-        is_required: Whether it must not be null.
+        name: Name of the column.
+        data_type: Type, as Postgres names it.
+        is_required: Whether the column must not be null.
         minimum: Least value; None: no bound.
         maximum: Largest value; None: no bound.
     """
 
     name: str
+    data_type: str = "text"
     is_required: bool = False
     minimum: float | None = None
     maximum: float | None = None
@@ -49,20 +51,26 @@ class FeatureModel:
     """A table of features.
 
     Attributes:
-        name: Of the table, without schema.
-        key: Columns of its primary key.
-        columns: All of them, in order.
-        gated_on: SCORED_DATE, TRAINING_DATE, GRID_DATE: whose rows the gate checks.
+        name: Name of the table, without schema.
+        key: Columns of the primary key.
+        columns: All columns, in order.
+        gated_on: Dates of the rows that the gate checks: SCORED_DATE, TRAINING_DATE, GRID_DATE.
+        entity: What a row is about, a name in perennial/entities; empty: the shop. A question reads
+            the rows of its own shard.
+        needs: Optional tables of the source that the model requires; it is built and gated only if
+            the shop's source has them.
     """
 
     name: str
     key: tuple[str, ...]
     columns: tuple[FeatureColumn, ...]
     gated_on: tuple[str, ...] = (SCORED_DATE,)
+    entity: str = ""
+    needs: tuple[str, ...] = ()
 
     @property
     def column_names(self) -> list[str]:
-        """Names, in order."""
+        """Names of all columns, in order."""
         return [column.name for column in self.columns]
 
 
@@ -71,13 +79,13 @@ def load(folder: Path = FEATURES) -> tuple[FeatureModel, ...]:
     """All feature models, ascending by name.
 
     Raises:
-        FeatureModelError: If one lacks a key or has an unknown entry.
+        FeatureModelError: If a model lacks a key or has an unknown entry.
     """
-    found = []
+    models = []
     for path in sorted(folder.glob("*.yml")):
         content = yaml.safe_load(path.read_text())
-        found += [_model(entry, path.name) for entry in content.get("models", [])]
-    return tuple(sorted(found, key=lambda model: model.name))
+        models += [_model(entry, path.name) for entry in content.get("models", [])]
+    return tuple(sorted(models, key=lambda model: model.name))
 
 
 def _model(entry: dict[str, Any], where: str) -> FeatureModel:
@@ -90,7 +98,14 @@ def _model(entry: dict[str, Any], where: str) -> FeatureModel:
         raise FeatureModelError(f"{where}: lacks a primary_key constraint of its columns")
     if unknown := set(gated_on) - {SCORED_DATE, TRAINING_DATE, GRID_DATE}:
         raise FeatureModelError(f"{where}: gated_on has {', '.join(sorted(unknown))}")
-    return FeatureModel(entry["name"], tuple(keys[0]), columns, gated_on)
+    return FeatureModel(
+        name=entry["name"],
+        key=tuple(keys[0]),
+        columns=columns,
+        gated_on=gated_on,
+        entity=meta.get("entity", ""),
+        needs=tuple(meta.get("needs", ())),
+    )
 
 
 def _column(entry: dict[str, Any], where: str) -> FeatureColumn:
@@ -98,6 +113,7 @@ def _column(entry: dict[str, Any], where: str) -> FeatureColumn:
     has_constraint = any(c["type"] == "not_null" for c in entry.get("constraints", []))
     return FeatureColumn(
         entry["name"],
+        data_type=entry["data_type"],
         is_required=has_constraint or bool(meta.get("required", False)),
         minimum=meta.get("min"),
         maximum=meta.get("max"),

@@ -1,7 +1,7 @@
-"""How a shop's ids are written: the twin of `as_id` and its kin in dbt_project/macros/casts.sql.
+"""Normalise a shop's ids: the Python twin of `as_id` and its kin in dbt_project/macros/casts.sql.
 
-Landing hashes personal ids before staging sees them, and erasure is given an id by a person; both
-have to mean the id that staging would read. tests/sql/test_casts.py holds the two to each other.
+Landing hashes personal ids before staging reads them, and a person types the id of an erasure; both
+must give the id that staging gives. tests/sql/test_casts.py compares the two implementations.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
-MAX_CHARACTERS = 201  # one more than an id may have, so that it can be seen
+MAX_CHARACTERS = 201  # one more than an id may have, so that a longer id can be detected
 FLOAT = re.compile(r"(-?[0-9]+)\.0*")
 SCIENTIFIC = re.compile(r"[1-9](?:\.[0-9]{1,10})?[eE]\+(?:0?[0-9]|10)")
 WORDS_FOR_NOBODY = {
@@ -20,21 +20,21 @@ GUEST_CODE = re.compile(r"(?:[0-]*0[0-]*|-1)(?:\.0*)?|guest|anonymous|unknown")
 
 
 def plain_id(text: str) -> str:
-    """An id written one way: no outer blanks, `17` for `17.0`, `100000` for `1e+05`."""
+    """An id in its normal form: no outer blanks, `17` for `17.0`, `100000` for `1e+05`."""
     trimmed = text.strip(" ")
-    if found := FLOAT.fullmatch(trimmed):
-        return found[1][:MAX_CHARACTERS]
+    if match := FLOAT.fullmatch(trimmed):
+        return match[1][:MAX_CHARACTERS]
     if SCIENTIFIC.fullmatch(trimmed) and (number := Decimal(trimmed)) == int(number):
         return str(int(number))
     return trimmed[:MAX_CHARACTERS]
 
 
 def plain_customer_id(text: str) -> str:
-    """The same of a customer's id; empty for a guest."""
+    """A customer's id in its normal form; empty for a word that means no customer."""
     return "" if text.strip(" ").lower() in WORDS_FOR_NOBODY else plain_id(text)
 
 
 def is_nobody(text: str) -> bool:
-    """Whether it is no customer's id, or what a shop without a null writes for a guest."""
+    """Whether the text is blank, a word for no customer, or a code that shops use for guests."""
     plain = text.strip(" ").lower()
     return not plain or plain in WORDS_FOR_NOBODY or GUEST_CODE.fullmatch(plain) is not None

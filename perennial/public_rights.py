@@ -1,9 +1,9 @@
-"""What Postgres lets every role do unless told otherwise, taken back in the warehouse.
+"""Revoke what Postgres by default lets every role do, in the warehouse.
 
-None of it is in a table's grants: large objects and messages in the log of changes, which fill the
-disk; advisory locks, with which a reader could hold up each publication; blocks of code, which
-catch their own end and fill the memory; the other sessions of one's own role, their statements and
-their end.
+These rights are not in a table's grants: large objects and messages in the log of changes, which
+can fill the disk; advisory locks, with which a reader could block each publication; blocks of code,
+which can catch their own cancellation and fill the memory; the view of other sessions of the same
+role, their statements, and the right to end them.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from psycopg import sql
 
 LARGE_OBJECTS = "lo_creat|lo_create|lo_from_bytea"
 MESSAGES = "pg_logical_emit_message|pg_notify"
-SNAPSHOTS = "pg_export_snapshot|pg_current_xact_id|txid_current"  # a file, a number that runs out
+SNAPSHOTS = "pg_export_snapshot|pg_current_xact_id|txid_current"  # use up files and transaction ids
 LOCKS = "pg_(try_)?advisory_(xact_)?lock(_shared)?"
-ENDS = "pg_cancel_backend|pg_terminate_backend"  # of one's own role's sessions: dbt ends its own
+ENDS = "pg_cancel_backend|pg_terminate_backend"  # for sessions of the same role; dbt uses them
 SESSIONS = "pg_stat_get_activity"
 STATEMENTS = "pg_stat_get_backend_activity"
 ACTIVITY = sql.Identifier("pg_catalog", "pg_stat_activity")
@@ -32,15 +32,16 @@ def take_back(
     watchers: Sequence[str],
     databases: Sequence[str],
 ) -> None:
-    """Leave of the public rights what somebody needs; safe to run again.
+    """Revoke every PUBLIC privilege that no role of the warehouse needs. Idempotent.
 
     Args:
-        connection: A superuser's, to the warehouse: functions' rights are a database's own.
-        coders: Roles that make functions, or run blocks of code, as dbt does.
-        steps: Roles that take locks: those that write, and the owner.
+        connection: Connection of a superuser to the warehouse; each database has its own rights on
+            functions.
+        coders: Roles that create functions or run blocks of code, as dbt does.
+        steps: Roles that take advisory locks: the writing roles and the owner.
         warden: Role that ends sessions.
-        watchers: Roles that see who else is connected, the warden among them.
-        databases: Where nobody but their owner has anything to do.
+        watchers: Roles that see all sessions, including the warden.
+        databases: Databases that only their owner may connect to.
     """
     allowed = {
         LARGE_OBJECTS: [],
@@ -81,7 +82,7 @@ def take_back(
 
 
 def _functions(connection: psycopg.Connection[Any], pattern: str) -> list[sql.SQL]:
-    """Postgres' own functions of that name, with their arguments, as SQL names them."""
+    """Built-in functions with a name that matches, each with its argument types, as SQL."""
     rows = connection.execute(
         "select oid::regprocedure::text from pg_proc"
         " where pronamespace = 'pg_catalog'::regnamespace and proname ~ %s order by 1",

@@ -1,9 +1,10 @@
-"""The warden: holds `bi_reader` to its limits, `python -m perennial.reader_limit`.
+"""The warden enforces the limits of `bi_reader`: `python -m perennial.reader_limit`.
 
-A role's statement_timeout or work_mem is a default only: whoever is logged in may set another, or
-make another the role's own. So a process of its own looks on each second, under a role that may do
-what bi_reader may, end its sessions, set roles back to what a start made them, and no more. It
-starts with the server and ends with it; of its two processes each starts the other one again.
+A role's statement_timeout or work_mem is only a default: each session may set another value, and a
+role may change its own default. So a separate process checks the sessions each second. Its role has
+the rights of bi_reader, and may end bi_reader's sessions and reset roles to their state at start,
+nothing else. The warden starts and ends with the server. It consists of two processes, each of
+which restarts the other.
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ READER, WARDEN = "bi_reader", "reader_limit"
 STATEMENT_LIMIT = timedelta(seconds=60)
 TRANSACTION_LIMIT = timedelta(hours=1)
 IDLE_LIMIT = timedelta(hours=1)
-GRACE = timedelta(seconds=5)  # its own timeout, which says why, comes first
-# Where more of its connections are taken, the longest idle end, once they are idle for so long.
+GRACE = timedelta(seconds=5)  # the role's own timeout comes first: its error names the reason
+# While the reader has more than this share of its connections in use, the sessions idle for longest
+# are ended, if they have been idle for at least CROWDED_IDLE_LIMIT.
 CROWDED_RATE = 0.75
 CROWDED_IDLE_LIMIT = timedelta(minutes=1)
 LOOK_SECONDS = 1.0
@@ -45,9 +47,12 @@ def end_overdue(
     transaction_limit: timedelta = TRANSACTION_LIMIT + GRACE,
     idle_limit: timedelta = IDLE_LIMIT + GRACE,
 ) -> int:
-    """End the reader's sessions whose statement, transaction or idleness is too old; how many.
+    """End the reader's sessions with a statement, transaction or idle time over its limit.
 
-    Ended, not cancelled: a statement can catch its cancellation and go on.
+    Sessions are ended, not cancelled: a statement can catch its cancellation and go on.
+
+    Returns:
+        Number of ended sessions.
     """
     (ended,) = connection.execute(
         "select count(pg_terminate_backend(pid)) from pg_stat_activity"
@@ -68,7 +73,11 @@ def end_overdue(
 def make_room(
     connection: psycopg.Connection[Any], idle_limit: timedelta = CROWDED_IDLE_LIMIT
 ) -> int:
-    """End idle sessions of the reader, the longest idle first, while it has nearly all it may."""
+    """End idle sessions of the reader, longest idle first, while few connections are left to it.
+
+    Returns:
+        Number of ended sessions.
+    """
     (ended,) = connection.execute(
         "with sessions as ("
         "  select pid, state, state_change, count(*) over () as taken from pg_stat_activity"
@@ -89,15 +98,15 @@ def end_largest(
     budget_bytes: int,
     memory_of: Callable[[int], int],
 ) -> int:
-    """End the reader's sessions with most memory until the others have what all may have.
+    """End the reader's largest sessions until the rest are within the memory budget.
 
     Args:
-        connection: As the warden.
-        budget_bytes: What readers may have together.
-        memory_of: A process' own memory by its number, bytes.
+        connection: Connection as the warden.
+        budget_bytes: Maximum memory of all readers together.
+        memory_of: Returns the memory of a process, in bytes, for its process id.
 
     Returns:
-        How many were ended.
+        Number of ended sessions.
     """
     rows = connection.execute(
         "select coalesce(leader_pid, pid), array_agg(pid) from pg_stat_activity"
@@ -116,12 +125,18 @@ def end_largest(
 
 
 def mend_roles(connection: psycopg.Connection[Any]) -> list[str]:
-    """Set back what roles have changed of themselves; returns it in words."""
+    """Reset what roles have changed about themselves; return the changes in words."""
     return [words for (words,) in connection.execute("select warden.mend()").fetchall()]
 
 
 def own_memory(shared_bytes: int) -> Callable[[int], int]:
-    """A process' memory but for what all of them share, by its number; of one that ended 0."""
+    """Return a function that measures a process, by its id, without shared memory, in bytes.
+
+    The function returns 0 for a process that has ended.
+
+    Args:
+        shared_bytes: Size of the memory that all processes of the server share.
+    """
 
     def measure(pid: int) -> int:
         try:
@@ -136,7 +151,7 @@ def own_memory(shared_bytes: int) -> Callable[[int], int]:
 def look(
     connection: psycopg.Connection[Any], budget_bytes: int, memory_of: Callable[[int], int]
 ) -> None:
-    """Hold readers to their limits once, and log what was done."""
+    """Enforce the limits once, and log what was done."""
     for words in mend_roles(connection):
         log.warning("%s: set back", words)
     for ended, why in (
@@ -151,13 +166,13 @@ def look(
 
 
 def watch(settings: Settings, budget_bytes: int, each_time: Callable[[], None]) -> None:
-    """Look on until the server is gone for longer than a restart takes.
+    """Poll until Postgres has been unreachable for longer than a restart takes.
 
     Args:
-        settings: Where the server is.
-        budget_bytes: Memory that readers may have together; 0: it is not looked at, for the
-            server's processes are on another machine or in another container.
-        each_time: Called before each look.
+        settings: Settings with the server's address.
+        budget_bytes: Maximum memory of all readers together; 0: not checked, because the server's
+            processes are on another machine or in another container.
+        each_time: Called before each check.
     """
     lost_at: float | None = None
     while lost_at is None or time.monotonic() - lost_at < RECONNECT_SECONDS:
@@ -172,19 +187,19 @@ def watch(settings: Settings, budget_bytes: int, each_time: Callable[[], None]) 
                     look(connection, budget_bytes, memory_of)
                     lost_at = None
                     time.sleep(LOOK_SECONDS)
-        except psycopg.Error as error:  # it looks on, whatever a reader does at the same moment
+        except psycopg.Error as error:  # e.g. a conflict with a reader's statement: go on
             lost_at = lost_at or time.monotonic()
-            log.info("once more: %s", error)
+            log.info("trying again: %s", error)
             each_time()
             time.sleep(LOOK_SECONDS)
 
 
 def stay(work: Callable[[Callable[[], None]], None]) -> None:
-    """Do the work in a child, again whenever it is killed, until it ends by itself.
+    """Run `work` in a child process, and restart the child when it is killed, until it ends.
 
     Args:
-        work: Calls what it is given now and then: where this process was killed, the child takes
-            its place and has a child of its own.
+        work: Gets a function to call regularly. If the parent was killed, that function turns the
+            child into the parent, which starts a child of its own.
     """
     parent = os.getpid()
     while True:
@@ -197,13 +212,13 @@ def stay(work: Callable[[Callable[[], None]], None]) -> None:
         _, status = os.waitpid(child, 0)
         if status == 0:
             return
-        log.warning("it was ended (%d) and is started again", os.waitstatus_to_exitcode(status))
+        log.warning("the worker ended (%d): restarting", os.waitstatus_to_exitcode(status))
         time.sleep(LOOK_SECONDS)
 
 
 def _take_place_of(parent: int) -> None:
     if os.getppid() != parent:
-        log.warning("what starts it again was killed, and is started again")
+        log.warning("the parent process was killed: restarting it")
         os.execv(sys.executable, [sys.executable, "-m", "perennial.reader_limit", *sys.argv[1:]])
 
 
@@ -213,7 +228,7 @@ def _end_with(child: int) -> NoReturn:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Look on until the server is gone."""
+    """Run the warden until the server is gone."""
     parser = argparse.ArgumentParser(prog="python -m perennial.reader_limit", description=__doc__)
     parser.add_argument("--memory-mb", type=int, default=0, help="of all readers; 0: any")
     given = parser.parse_args(arguments)

@@ -1,7 +1,7 @@
-"""What is kept how long: months of scores, and what ops tells of past runs.
+"""Delete old months of scores, and old rows of ops about past runs.
 
-Raw, marts and features stay whole: scores are made of them, a rebuild starts from them. Customers'
-originals have a time of their own (privacy/vault.py).
+Raw, marts and features are kept whole, since scores and rebuilds need them. The originals of
+personal values have a retention of their own (privacy/vault.py).
 """
 
 from __future__ import annotations
@@ -21,13 +21,15 @@ log = logging.getLogger(__name__)
 
 
 def expire_old(settings: Settings) -> dict[str, list[str] | dict[str, int]]:
-    """Drop the months of scores, and delete what ops tells of runs, that are no longer kept.
+    """Drop months of scores and delete rows of ops that are older than their retention.
 
-    Months are counted back from a question's newest published date, not from today: a shop that
-    stands still loses nothing. A question whose tables a reader holds is left for the next day.
+    Months are counted back from a question's newest published date, not from today: a shop without
+    new orders loses nothing. If a reader has locked a question's tables, the question is put off to
+    the next run.
 
     Returns:
-        JSON-able: partitions dropped, questions put off, rows deleted of ops by table.
+        JSON-able: `dropped_months` (partitions), `put_off` (questions), `deleted` (rows of ops by
+        table).
     """
     dropped: list[str] = []
     put_off: list[str] = []

@@ -1,8 +1,8 @@
-"""The warehouse's login roles: passwords, settings and connections, made anew at each start.
+"""The warehouse's login roles: passwords, settings and connection limits, reset at each start.
 
-A role may change its own password and its own settings, of all databases or of one, and Postgres
-can't forbid it. So each start takes all of it back, and keeps what it set in a table of the
-superuser's, beside which the warden holds the roles every second (perennial/warden.sql).
+A role may change its own password, and its own settings for all databases or for one; Postgres
+can't forbid that. So each start resets the roles, and stores their state in a table of the
+superuser. The warden compares the roles with that table every second (perennial/warden.sql).
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from perennial.settings import Settings, SettingsError
 SUPERUSER = "postgres"
 OWNER = "perennial"
 STEP_ROLES = ("loader", "transformer", "scorer", "eraser", "watcher")
-CHECKER = "reader_check"  # reads what the reader may, over a connection that readers can't take
+CHECKER = "reader_check"  # has the reader's rights, and a reserved connection
 SERVICES = ("airflow", "mlflow")  # each has a database of its own name
 ROLES = (OWNER, *STEP_ROLES, READER, CHECKER, WARDEN, *SERVICES)
 
-# Options of the server, which take effect when it starts. Whoever watches has connections that
-# nobody else can take; what readers notify each other of fills 8 MB of the disk and not 8 GB.
+# Options of the server, which take effect at its start. WATCHERS have reserved connections; the
+# queue of notifications is limited to 8 MB of disk instead of 8 GB.
 SERVER_OPTIONS = {"reserved_connections": "6", "max_notify_queue_pages": "1024"}
 WATCHERS = ("watcher", CHECKER, WARDEN)
 
@@ -41,46 +41,46 @@ CONNECTION_SHARES = {
 LEAST_CONNECTIONS = 3
 LEAST_OF_SERVER = 100
 
-# Defaults, which a session may change, but for the last three: those only the superuser can.
-# perennial/reader_limit.py holds readers to the others.
+# A session may change these defaults, except the last three, which only the superuser can change.
+# perennial/reader_limit.py enforces the others.
 READER_SETTINGS = {
     "statement_timeout": f"{STATEMENT_LIMIT.total_seconds():.0f}s",
     "idle_in_transaction_session_timeout": f"{TRANSACTION_LIMIT.total_seconds():.0f}s",
     "idle_session_timeout": f"{IDLE_LIMIT.total_seconds():.0f}s",
     "default_transaction_read_only": "on",
     "search_path": "reporting",
-    "temp_file_limit": "1GB",  # a process' sorts and hashes on disk
-    # a reader's mistakes, of any length, would fill the server's log and hold personal data
+    "temp_file_limit": "1GB",  # sorts and hashes of a process on disk
+    # readers' erroneous statements would fill the server's log, and may contain personal data
     "log_min_messages": "fatal",
     "log_min_error_statement": "panic",
 }
 
 
 def create_missing(connection: psycopg.Connection) -> None:
-    """Create the roles that are not there, so that databases and grants can name them."""
+    """Create missing roles, so that databases and grants can name them."""
     for role in ROLES:
         if not connection.execute("select 1 from pg_roles where rolname = %s", [role]).fetchone():
             connection.execute(sql.SQL("create role {}").format(sql.Identifier(role)))
 
 
 def reset(connection: psycopg.Connection, settings: Settings) -> None:
-    """Set the roles anew, whatever they were or made of themselves, and have the warden hold them.
+    """Reset all roles, and store their state for the warden. Idempotent.
 
     Args:
-        connection: A superuser's to the warehouse, in autocommit.
-        settings: Whose passwords.
+        connection: Connection of a superuser to the warehouse, in autocommit.
+        settings: Settings of the home with the passwords.
 
     Raises:
         SettingsError: If the server allows too few connections.
     """
     limits = _connection_limits(connection)
-    # the warden sees all of it or nothing, and does not take it for a change by the role itself
+    # one transaction: otherwise the warden would see changes without their stored state
     with connection.transaction():
         for role in ROLES:
             _reset(connection, role, settings.password(role), limits[role])
-        # the owner makes schemas for the transformer and sets its default privileges
+        # the owner creates schemas for the transformer and sets its default privileges
         _grant(connection, "transformer", OWNER)
-        # who may do what the reader may, may end its sessions
+        # a member of the reader's role may end the reader's sessions
         _grant(connection, READER, WARDEN)
         _grant(connection, READER, CHECKER)
         for role in WATCHERS:
@@ -121,7 +121,7 @@ def _grant(connection: psycopg.Connection, role: str, member: str) -> None:
 
 
 def _connection_limits(connection: psycopg.Connection) -> dict[str, int]:
-    """How many connections each role may have: all together no more than there are."""
+    """Maximum connections of each role; together no more than the server has."""
     row = connection.execute(
         "select current_setting('max_connections')::int,"
         " current_setting('max_connections')::int"
@@ -134,7 +134,7 @@ def _connection_limits(connection: psycopg.Connection) -> dict[str, int]:
         raise SettingsError(
             f"max_connections of this Postgres is {of_server}: set at least {LEAST_OF_SERVER}"
         )
-    return {
+    return {  # docs/decisions/security.md: why shares of max_connections
         role: max(LEAST_CONNECTIONS, free * share // 100)
         for role, share in CONNECTION_SHARES.items()
     }

@@ -1,4 +1,6 @@
--- Schemas, ops tables and grants of the warehouse. Run by the owner; safe to run again.
+-- Schemas, ops tables and grants of the warehouse, in their newest state. The owner runs this file at every start:
+-- it makes what is missing, and replaces functions, comments and grants. What it can't change in a table that
+-- an older home has already, a numbered file in perennial/upgrades/ changes first.
 -- The roles themselves and their passwords are made by perennial/bootstrap.py.
 --
 -- role          raw           vault           staging to features   scores           reporting   ops
@@ -27,80 +29,6 @@ create schema if not exists reporting authorization transformer;
 
 revoke all on schema public from public;
 
--- A column that a table lacks. To add one Postgres waits for every transaction that has read the table, and
--- readers that come later wait behind it: so it is tried for an instant at a time, and only if it is not there.
-create or replace procedure ops.add_column(relation text, column_name text, definition text)
-language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '100ms' as $$
-begin
-    for attempt in 1..300 loop
-        if exists (
-            select from pg_attribute
-            where attrelid = relation::regclass and attname = column_name and not attisdropped
-        ) then return; end if;
-        begin
-            execute format('alter table %s add column %I %s', relation::regclass, column_name, definition);
-        exception when lock_not_available then
-            perform pg_sleep(0.1);
-        end;
-    end loop;
-    raise lock_not_available using message = format(
-        '%s can''t get its column %s: for a minute a transaction that has read the table was open. '
-        'Start again once it has ended; bi_reader''s end by themselves after an hour', relation, column_name
-    );
-end $$;
-revoke all on procedure ops.add_column from public;
-
--- Units were whole numbers once. Views of staging and intermediate that stand on such a column are dropped: the next build
--- makes them anew, and nobody but a build reads them. A view of reporting stops it. Views on other columns stay.
-create or replace procedure ops.widen_units(relation text, column_name text)
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-    view_name regclass;
-begin
-    if not exists (
-        select from pg_attribute
-        where attrelid = to_regclass(relation) and attname = column_name
-        and atttypid in ('integer'::regtype, 'bigint'::regtype)
-    ) then return; end if;
-    for view_name in
-        with recursive views as (
-            select pg_rewrite.ev_class, 1 as depth from pg_depend
-            join pg_rewrite on pg_rewrite.oid = pg_depend.objid and pg_depend.classid = 'pg_rewrite'::regclass
-            where pg_depend.refclassid = 'pg_class'::regclass
-                and pg_depend.refobjid = relation::regclass and pg_rewrite.ev_class <> relation::regclass
-                and pg_depend.refobjsubid = (
-                    select attnum from pg_attribute
-                    where attrelid = relation::regclass and attname = column_name
-                )
-            union
-            select pg_rewrite.ev_class, views.depth + 1 from views
-            join pg_depend on pg_depend.refobjid = views.ev_class
-            join pg_rewrite on pg_rewrite.oid = pg_depend.objid and pg_depend.classid = 'pg_rewrite'::regclass
-            where pg_rewrite.ev_class <> views.ev_class
-        )
-        select ev_class from views group by ev_class order by max(depth) desc
-    loop
-        if (select relnamespace from pg_class where oid = view_name) not in (
-            'staging'::regnamespace, 'intermediate'::regnamespace
-        ) then
-            raise exception '% stands on %, whose % are to hold fractions: drop that view and start again',
-                view_name, relation, column_name;
-        end if;
-        execute format('drop view %s', view_name);
-    end loop;
-    execute format('alter table %s alter column %I type numeric', relation::regclass, column_name);
-end $$;
-revoke all on procedure ops.widen_units from public;
-call ops.widen_units('staging.stg_canonical__order_items_judged', 'quantity');
-call ops.widen_units('staging.stg_online_retail__invoice_lines', 'quantity');
-call ops.widen_units('intermediate.int_customer_days', 'units');
-call ops.widen_units('marts.fct_order_items', 'units');
-call ops.widen_units('marts.fct_refunds', 'units');
-call ops.widen_units('marts.fct_orders', 'units');
-call ops.widen_units('marts.fct_demand_weekly', 'sold_units');
-call ops.widen_units('marts.dim_products', 'lifetime_units');
-call ops.widen_units('features.product_weeks', 'sold_units');
-
 -- ops: what happened ---------------------------------------------------------------------------
 
 create table if not exists ops.landed_files (
@@ -123,6 +51,7 @@ create table if not exists ops.landed_files (
     as_of_date date,
     run_id text not null,
     landed_at timestamptz not null default now(),
+    column_names text[],
     check (landed_count + rejected_count = record_count)
 );
 comment on table ops.landed_files is
@@ -147,7 +76,6 @@ comment on column ops.landed_files.continues_file_id is 'The version whose conte
 comment on column ops.landed_files.as_of_date is 'Date of the run that landed it.';
 comment on column ops.landed_files.run_id is 'Run that landed it.';
 comment on column ops.landed_files.landed_at is 'When it was landed, UTC.';
-call ops.add_column('ops.landed_files', 'column_names', 'text[]');
 comment on column ops.landed_files.column_names is
 'The file''s columns as it names them: the next file''s are compared with them. Null: landed before they were kept.';
 create sequence if not exists ops.batch_id_seq;
@@ -168,6 +96,47 @@ comment on column ops.shop.currency is 'ISO 4217; the one currency of every amou
 comment on column ops.shop.bound_at is 'When the warehouse was bound to it, UTC.';
 comment on column ops.shop.is_the_one is 'Always true: there is one row.';
 
+create table if not exists ops.questions (
+    question text primary key,
+    kind text not null,
+    description text not null,
+    needs text [] not null
+);
+comment on table ops.questions is 'The questions that this version of the code has, as their contracts describe them.';
+comment on column ops.questions.question is 'Name.';
+comment on column ops.questions.kind is 'predicts, describes, or rules: trains nothing.';
+comment on column ops.questions.description is 'What it asks.';
+comment on column ops.questions.needs is 'Tables that a shop may leave out and that the question can''t do without.';
+
+-- Read with the owner's rights: every step may know what is offered, not every one which files there are. Made where it
+-- is not: to replace it would wait for every reader of reporting.questions.
+do $$ begin
+    if to_regclass('ops.offers') is not null then return; end if;
+    create view ops.offers as
+    select
+        questions.question,
+        questions.kind,
+        questions.description,
+        missing.names is null as is_offered,
+        'no file of ' || missing.names || ' was landed' as why_not_offered
+    from ops.questions
+    cross join lateral (
+        select string_agg(need, ', ' order by need) as names
+        from unnest(questions.needs) as need
+        where not exists (
+            select from ops.landed_files
+            where landed_files.status = 'accepted' and landed_files.table_name = landed_files.source || '_' || need
+        )
+    ) as missing;
+end $$;
+comment on view ops.offers is
+'Whether each question is offered: whether the shop has sent what it needs. One that is not offered holds up nothing.';
+comment on column ops.offers.question is 'Name.';
+comment on column ops.offers.kind is 'predicts, describes, or rules: trains nothing.';
+comment on column ops.offers.description is 'What it asks.';
+comment on column ops.offers.is_offered is 'Whether it is scored at this shop.';
+comment on column ops.offers.why_not_offered is 'Which files are missing; null: it is offered.';
+
 create table if not exists ops.rejected_lines (
     file_id bigint not null references ops.landed_files,
     line_number bigint not null,
@@ -187,16 +156,16 @@ comment on column ops.rejected_lines.rejected_at is 'When it was rejected, UTC.'
 
 create table if not exists ops.built_files (
     file_id bigint primary key references ops.landed_files,
-    built_at timestamptz not null default now()
+    built_at timestamptz not null default now(),
+    rules text,
+    passed_at timestamptz
 );
 comment on table ops.built_files is
 'Files whose rows are in the marts. What differs from the accepted files is what the next build works on.';
 comment on column ops.built_files.file_id is 'File version.';
 comment on column ops.built_files.built_at is 'When the last build ended, UTC.';
-call ops.add_column('ops.built_files', 'rules', 'text');
 comment on column ops.built_files.rules is
 'Digest of the rules of staging to marts that its rows were made by. A build with other rules makes all rows anew. Null: made before digests were kept.';
-call ops.add_column('ops.built_files', 'passed_at', 'timestamptz');
 comment on column ops.built_files.passed_at is
 'When it first was in a build that the gate of rejects let pass, UTC. Null: not yet, so that gate may hold its batch.';
 
@@ -276,11 +245,12 @@ create table if not exists ops.reject_levels (
     amount numeric not null,
     as_of_date date not null,
     noted_at timestamptz not null default now(),
+    build text,
+    rules text,
     primary key (anchor, dimension, group_name, reason)
 );
 comment on table ops.reject_levels is
 'How much the shop had sent, and staging rejected, when the gate of rejects let a build pass: later ones are compared with it. One row per anchor, group and reason.';
-alter table ops.reject_levels drop constraint if exists reject_levels_anchor_check;
 comment on column ops.reject_levels.anchor is
 'last: the last build that passed; month: one of up to four weeks before; before last, before month: what the last build took the place of.';
 comment on column ops.reject_levels.dimension is 'What the groups are: all (the whole shop), country, product, month, or table.';
@@ -290,10 +260,8 @@ comment on column ops.reject_levels.count_orders is 'Orders; of a product its or
 comment on column ops.reject_levels.amount is 'Money of their lines, the shop''s currency; of rejected ones as sent, an estimate.';
 comment on column ops.reject_levels.as_of_date is 'Date of that build.';
 comment on column ops.reject_levels.noted_at is 'When it was noted, UTC.';
-call ops.add_column('ops.reject_levels', 'build', 'text');
 comment on column ops.reject_levels.build is
 'Which build it was: a digest of its files. One that is judged again is compared with what it was compared with before.';
-call ops.add_column('ops.reject_levels', 'rules', 'text');
 comment on column ops.reject_levels.rules is
 'Digest of the rules of staging to marts that the build was made by: a build with other rules is told of, and holds nothing.';
 
@@ -335,6 +303,7 @@ create table if not exists ops.publications (
     row_counts jsonb not null,
     checksum text not null,
     published_at timestamptz not null default now(),
+    erased_count bigint not null default 0,
     primary key (question, as_of_date)
 );
 comment on table ops.publications is
@@ -349,7 +318,6 @@ comment on column ops.publications.training_date is 'Date that the model was tra
 comment on column ops.publications.row_count is 'Rows in force, all tables of the question.';
 comment on column ops.publications.row_counts is 'Rows in force, by table.';
 comment on column ops.publications.checksum is 'Digest of the rows without run_id, publication_id and scored_at: equal runs, equal digest.';
-call ops.add_column('ops.publications', 'erased_count', 'bigint not null default 0');
 comment on column ops.publications.erased_count is
 'Rows taken out since by erasures of customers; row_count, row_counts and checksum are of what is left.';
 comment on column ops.publications.published_at is 'When the pointer was switched, UTC.';
@@ -365,11 +333,11 @@ create table if not exists ops.score_parts (
     model_version text not null,
     late_file_ids bigint[] not null,
     content bytea not null,
+    feature_counts jsonb,
     read_at timestamptz not null default now(),
     primary key (run_id, question, as_of_date, shard_count, shard_number, table_name),
     check (shard_number between 0 and shard_count - 1)
 );
-alter table ops.score_parts add column if not exists feature_counts jsonb;
 comment on table ops.score_parts is
 'Rows scored by one of several shards, until the run publishes them; empty between runs. One row per shard and score table.';
 comment on column ops.score_parts.run_id is 'Run that scored, and will publish; with a time once it has begun to.';
@@ -502,13 +470,10 @@ create table if not exists ops.alerts (
     as_of_date date,
     subject text not null,
     is_delivered boolean not null,
-    alerted_at timestamptz not null default now()
+    alerted_at timestamptz not null default now(),
+    incident_id bigint references ops.incidents,
+    event text
 );
-alter table ops.alerts alter column dag_id drop not null;
-alter table ops.alerts alter column task_id drop not null;
-alter table ops.alerts alter column run_id drop not null;
-alter table ops.alerts add column if not exists incident_id bigint references ops.incidents;
-alter table ops.alerts add column if not exists event text;
 comment on table ops.alerts is 'Messages about incidents, delivered or not: one row per incident and message.';
 comment on column ops.alerts.alert_id is 'Key.';
 comment on column ops.alerts.dag_id is 'DAG that met it; null: seen from outside.';
@@ -739,6 +704,7 @@ grant select, insert, update on ops.landed_files to loader;
 grant select, insert on ops.rejected_lines, ops.gate_results to loader;
 grant usage on sequence ops.batch_id_seq to loader;
 grant select on all tables in schema ops to transformer;
+grant select on ops.offers to loader, scorer, watcher;
 grant insert, update, delete on ops.late_dates, ops.built_files to transformer;
 grant insert, update on ops.judged_days to transformer;
 grant insert, delete on ops.reject_levels, ops.reconciliations to transformer;
@@ -748,7 +714,6 @@ grant select, delete on ops.late_dates to scorer;
 grant select, insert, delete on ops.drift to scorer;
 grant select, insert, update, delete on ops.score_parts to scorer;
 grant usage on sequence ops.publication_id_seq to scorer;
-revoke insert on ops.alerts from loader, transformer, scorer; -- they had it once
 grant select, insert, update on ops.incidents to watcher;
 grant insert on ops.alerts to watcher;
 grant select (status, as_of_date, landed_at) on ops.landed_files to watcher;

@@ -1,7 +1,7 @@
-"""All settings, in one frozen object that is handed down. Nothing else reads the environment.
+"""All settings, in one frozen object that is passed on. No other module reads the environment.
 
 Every field is an environment variable with the prefix PERENNIAL_ (`PERENNIAL_PG_PORT=5433`).
-Passwords are files, one a role, in `secrets_dir`; they are made at first start.
+Passwords are files, one per role, in `secrets_dir`; the first start creates them.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ WAREHOUSE = "warehouse"
 LAYERS = ("raw", "staging", "intermediate", "marts", "features", "scores", "reporting")
 
 PII_KEY = "pii_key"  # a file in secrets_dir
-# Asks for the landing each day, shop-local: with the schedule on, a date is due from then on.
+# Hour of the daily landing, shop-local: with the schedule on, a date is due some time after it.
 LANDING_HOUR = 5
 
-# FILES and the place of models' files are kept in databases, logs and pages.
+# FILES and the URL of models' files are stored in databases, logs and pages.
 SECRET_REMEDY = (
-    "there is a password or a signature in the address, and it would be kept where many can read "
-    "it: leave it out, and give it in the environment as fsspec reads it, such as FSSPEC_HTTP or "
+    "there is a password or a signature in the address, and it would be stored where many can read "
+    "it: leave it out, and set it in an environment variable of fsspec, such as FSSPEC_HTTP or "
     "AWS_SECRET_ACCESS_KEY (docs/operations.md)"
 )
 
@@ -43,7 +43,7 @@ class SettingsError(ValueError):
 
 
 def explained(error: ValidationError) -> str:
-    """Which settings are wrong and why, in one line."""
+    """One line with the wrong settings and the fault of each."""
     faults = (
         f"PERENNIAL_{'_'.join(map(str, fault['loc'])).upper()}: {fault['msg']}"
         if fault["loc"]
@@ -53,14 +53,17 @@ def explained(error: ValidationError) -> str:
     return "; ".join(faults)
 
 
-SHOP_FILE = "shop.json"  # in a home: which shop's it is, and the shop's own settings
+SHOP_FILE = "shop.json"  # in a home: its SOURCE, and the shop's own settings
 
 
 def shop_file(home: Path) -> dict[str, str]:
-    """What the home says of its shop; empty if it was never started, of old ones SOURCE alone.
+    """Read the home's shop.json: `source`, `time_zone` and `currency`.
+
+    Returns:
+        Empty if the home was never started; `source` alone if an old version started it.
 
     Raises:
-        SettingsError: If it can't be read.
+        SettingsError: If the file is broken.
     """
     path = home / SHOP_FILE
     try:
@@ -72,20 +75,20 @@ def shop_file(home: Path) -> dict[str, str]:
     is_sound = isinstance(kept, dict) and all(isinstance(value, str) for value in kept.values())
     if not is_sound or "source" not in kept:
         raise SettingsError(
-            f"{path} is broken, which says whose shop the home is: take it from a backup "
-            f'(<backup>/home/{SHOP_FILE}), or write {{"source": "..."}} into it, the SOURCE that '
-            f"the home was started with ({SAMPLE_SHOP}: without one)"
+            f"{path} is broken, and it names the home's shop: restore it from a backup "
+            f'(<backup>/home/{SHOP_FILE}), or write {{"source": "..."}} into it, with the SOURCE '
+            f"that the home was started with ({SAMPLE_SHOP} if without one)"
         )
     return kept
 
 
 def shop_of(home: Path) -> str | None:
-    """SOURCE of the shop that the home belongs to; None if it was never started."""
+    """SOURCE of the home's shop; None if the home was never started."""
     return shop_file(home).get("source")
 
 
 class Settings(BaseSettings):
-    """Where things are and which shop this is. Build once per process, pass it on."""
+    """Settings of a home: its shop, its addresses, its limits. Build once per process, pass on."""
 
     model_config = SettingsConfigDict(
         env_prefix="PERENNIAL_", frozen=True, extra="ignore", hide_input_in_errors=True
@@ -95,19 +98,19 @@ class Settings(BaseSettings):
     source: str = Field(SAMPLE_SHOP, description="Folder in dbt_project/models/staging, or sample.")
     files: str = Field("", description="Path, folder, glob or URL; may contain {as_of_date}.")
     max_file_gb: float = Field(
-        50, gt=0, description="A file's content, uncompressed, may be so large; in 10^9 bytes."
+        50, gt=0, description="Maximum length of a file, uncompressed, in 10^9 bytes."
     )
     schedule: str = Field("off", pattern="^(on|off)$")
-    secrets: Path | None = Field(None, description="Folder of the passwords; not set: in the home.")
+    secrets: Path | None = Field(None, description="Folder of the passwords; unset: in the home.")
 
     pg_host: str = "127.0.0.1"
     pg_port: int = Field(54320, ge=1024, le=65535)
-    airflow_host: str = Field("127.0.0.1", description="Where Airflow's API server is asked.")
+    airflow_host: str = Field("127.0.0.1", description="Host of Airflow's API server.")
     airflow_port: int = Field(8080, ge=1024, le=65535)
     mlflow_port: int = Field(5000, ge=1024, le=65535)
 
     cores: int = Field(
-        2, ge=1, description="So many tasks that work hard run at once; of all workers together."
+        2, ge=1, description="Maximum number of heavy tasks at once, on all workers together."
     )
 
     artefacts: str = Field(
@@ -116,55 +119,56 @@ class Settings(BaseSettings):
         description="fsspec URL of models' files; empty: in the home.",
     )
 
-    # The home's from its first start on; nobody reads these but perennial/shop.py.
+    # Fixed for a home by its first start. Only perennial/shop.py reads these two.
     time_zone: str = Field(
-        "", description="IANA name; empty: the home's own, at its first start what the yml says."
+        "", description="IANA name; empty: the home's own, at the first start the source's default."
     )
     currency: str = Field("", pattern="^([A-Z]{3})?$", description="ISO 4217; empty: likewise.")
 
     alert_urls: str = Field("", description="Apprise URLs, blank-separated; empty: no alerts.")
     alert_routes: str = Field(
         "",
-        description="JSON file, a list of {urls, severity, owner}: who gets which alerts; "
-        "what fits none goes to alert_urls.",
+        description="JSON file, a list of {urls, severity, owner}: receivers of alerts; an alert "
+        "that matches no entry goes to alert_urls.",
     )
     alert_again_hours: float = Field(
-        24, gt=0, description="A cause that stays is told again after so many hours."
+        24, gt=0, description="Hours after which an alert is repeated while its cause stays."
     )
     due_hours: float = Field(
-        4, gt=0, description="A date is late so many hours after its landing; so is a DAG's run."
+        4, gt=0, description="Hours after its landing at which a date is late; also for DAG runs."
     )
     alert_base_url: str = Field("", description="Base of the links in alerts; empty: this Airflow.")
 
     training_customers: int = Field(
         20_000,
         ge=1,
-        description="A date that is only learnt from holds about so many customers; one that is "
-        "made already keeps its sample.",
+        description="Approximate number of sampled customers on a date that is only used for "
+        "training; existing dates keep their sample.",
     )
 
     shards: int = Field(
         1,
         ge=1,
         le=1_000,
-        description="Scoring is dealt to so many tasks, which any workers take; one machine needs "
-        "one. The rows do not depend on it.",
+        description="Number of tasks that scoring is dealt to, on any workers; 1 for one machine. "
+        "The scores do not depend on it.",
     )
 
     vault_days: int = Field(
-        90, ge=1, description="Originals of personal values are kept so long after they landed."
+        90, ge=1, description="Days for which originals of personal values are kept after landing."
     )
 
     keep_scores_months: int = Field(
         0,
         ge=0,
-        description="So many months of scores are kept, the newest among them; 0: all. At least "
-        "13: the lookback judges scores a year later.",
+        description="Months of scores to keep, including the newest; 0: all. At least 13: the "
+        "lookback reads scores a year later.",
     )
     keep_ops_days: int = Field(
         0,
         ge=0,
-        description="Gates' results, drift and alerts are kept so long; 0: for ever. At least 90.",
+        description="Days for which results of gates, drift and alerts are kept; 0: for ever. At "
+        "least 90.",
     )
 
     sample_customers: int = Field(5_000, ge=1)
@@ -208,12 +212,12 @@ class Settings(BaseSettings):
 
     @cached_property
     def staging_source(self) -> str:
-        """The folder in dbt_project/models/staging that knows this shop's form."""
+        """Name of the folder in dbt_project/models/staging that reads this shop's files."""
         return "canonical" if self.source == SAMPLE_SHOP else self.source
 
     @property
     def max_file_bytes(self) -> int:
-        """So long may a file's uncompressed content be."""
+        """Maximum length of a file's uncompressed content, in bytes."""
         return int(self.max_file_gb * 10**9)
 
     @property
@@ -223,14 +227,14 @@ class Settings(BaseSettings):
 
     @property
     def pii_key(self) -> bytes:
-        """Key of the hashes that stand for personal values: never log it, nor hand it to dbt."""
+        """Key of the hashes of personal values: never log it, and never pass it to dbt."""
         return self.password(PII_KEY).encode()
 
     def password(self, role: str) -> str:
-        """The role's password.
+        """Read the role's password.
 
         Raises:
-            SettingsError: If it was never made, that is, if nothing was started in this home.
+            SettingsError: If it does not exist, because the home was never started.
         """
         path = self.secrets_dir / role
         try:
@@ -238,11 +242,11 @@ class Settings(BaseSettings):
         except FileNotFoundError:
             raise SettingsError(
                 f"no password for role {role!r} at {path}: start this home first (`make run`), "
-                "or point PERENNIAL_HOME at the one that is running"
+                "or set PERENNIAL_HOME to the home that is running"
             ) from None
 
     def dsn(self, role: str, database: str = WAREHOUSE, scheme: str = "postgresql") -> str:
-        """Connection URL of a role, password included: never log it."""
+        """Connection URL of a role. Contains the password: never log it."""
         return (
             f"{scheme}://{role}:{quote(self.password(role), safe='')}"
             f"@{self.pg_host}:{self.pg_port}/{database}"

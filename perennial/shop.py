@@ -1,18 +1,16 @@
-"""The shop's own settings, time zone and currency: the home's from its first start on.
+"""The shop's own settings, time zone and currency: fixed for a home by its first start.
 
-A build in one time zone and the next in another would put orders into each other's days, without
-a word. So they are kept in the home (`shop.json`) and in its warehouse (`ops.shop`): who sets
-nothing later has the home's own, and who sets another is refused. Everybody asks `own`.
+If two builds had different time zones, orders would silently fall into wrong days. So both settings
+are stored in the home (`shop.json`) and in its warehouse (`ops.shop`). A later start without them
+uses the stored ones; a start with other values is refused. All code reads them with `own`.
 
-Change them on purpose: `make shop TIME_ZONE= CURRENCY=`; in containers
-`python -m perennial.shop --time-zone= --currency=`.
+To change them on purpose: `make shop TIME_ZONE= CURRENCY=`; in containers
+`perennial shop --in-containers --new-time-zone= --new-currency=`.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -26,8 +24,8 @@ if TYPE_CHECKING:
     import psycopg
 
 COSTS = {
-    "time_zone": "all orders are then built anew",
-    "currency": "a name alone: nothing is converted",
+    "time_zone": "all orders are then built again",
+    "currency": "only a name: no amount is converted",
 }
 
 
@@ -40,33 +38,33 @@ class Own:
 
 
 def own(settings: Settings) -> Own:
-    """The shop's own settings: the home's; before its first start as set, else its source's.
+    """The shop's own settings: those stored in the home, else those set, else the source's.
 
     Raises:
-        SettingsError: If another is set than the home has.
+        SettingsError: If a value is set that differs from the home's.
     """
     kept, source = _kept(settings), sources.load(settings.staging_source)
-    found = Own(
+    mine = Own(
         kept.get("time_zone") or settings.time_zone or source.time_zone,
         kept.get("currency") or settings.currency or source.currency,
     )
-    _check(settings, found)
-    return found
+    _check(settings, mine)
+    return mine
 
 
 def defaults(settings: Settings) -> list[str]:
-    """Names of those that nobody has stated: neither the home has them, nor are they set."""
+    """Names of the settings that have the source's default: neither stored in the home nor set."""
     kept = _kept(settings)
     given = {name: getattr(settings, name) for name in asdict(own(settings))}
     return [name for name, value in given.items() if not value and not kept.get(name)]
 
 
 def described(settings: Settings, by_default: Sequence[str] = ()) -> str:
-    """The shop, its time zone and its currency, in one line.
+    """One line with the shop, its time zone and its currency.
 
     Args:
-        settings: Of its home.
-        by_default: Those that nobody had stated before the start, named as defaults.
+        settings: Settings of the home.
+        by_default: Names of settings to mark as defaults that nobody stated.
     """
     mine = own(settings)
     line = f"shop {settings.source}: days in {mine.time_zone}, money in {mine.currency}"
@@ -81,7 +79,7 @@ def described(settings: Settings, by_default: Sequence[str] = ()) -> str:
 
 
 def keep(settings: Settings, mine: Own) -> None:
-    """Write them into the home, whole or not at all."""
+    """Write the settings into the home's shop.json, by an atomic rename."""
     path = settings.home / SHOP_FILE
     draft = path.with_suffix(".new")
     draft.write_text(json.dumps({"source": settings.source, **asdict(mine)}) + "\n")
@@ -89,59 +87,62 @@ def keep(settings: Settings, mine: Own) -> None:
 
 
 def bind(connection: psycopg.Connection[Any], settings: Settings) -> None:
-    """Bind a warehouse to them. One of an earlier version adopts what its orders were built with.
+    """Store the settings in a warehouse, unless it has them, and copy the warehouse's to the home.
+
+    A warehouse of an earlier version adopts the time zone with which its orders were built.
 
     Args:
-        connection: Of the owner.
-        settings: Of the home that the warehouse belongs to, or of one of several homes.
+        connection: Connection of the owner.
+        settings: Settings of the warehouse's home, or of one of its homes.
 
     Raises:
-        SettingsError: If the warehouse has another time zone or currency than is set.
+        SettingsError: If a value is set that differs from the warehouse's.
     """
     row = connection.execute("select time_zone, currency from ops.shop").fetchone()
     if row:
-        found = Own(*row)
+        theirs = Own(*row)
     else:
         built = _built_time_zone(connection)
         mine = own(settings.model_copy(update={"time_zone": ""})) if built else own(settings)
-        found = Own(built or mine.time_zone, mine.currency)
-    _check(settings, found)
+        theirs = Own(built or mine.time_zone, mine.currency)
+    _check(settings, theirs)
     if not row:
         connection.execute(
             "insert into ops.shop (source, time_zone, currency) values (%s, %s, %s)",
-            [settings.source, found.time_zone, found.currency],
+            [settings.source, theirs.time_zone, theirs.currency],
         )
-    if _kept(settings) != {"source": settings.source, **asdict(found)}:
-        keep(settings, found)
+    if _kept(settings) != {"source": settings.source, **asdict(theirs)}:
+        keep(settings, theirs)
 
 
 def change(settings: Settings, mine: Own) -> bool:
-    """Change them on purpose; the next build makes all orders anew in another time zone.
+    """Change the shop's settings. After a new time zone, the next build makes all orders again.
 
-    Whole or not at all: cut short between home and warehouse, the next start has the old ones.
+    The change is atomic: if it is interrupted between home and warehouse, the next start has the
+    old settings.
 
     Args:
-        settings: Of a home whose warehouse answers and where no step is at work.
-        mine: The new ones.
+        settings: Settings of a home with a running warehouse and no running step.
+        mine: The new settings.
 
     Returns:
-        Whether all orders are to be built anew: not for a currency, which is a name alone.
+        Whether all orders will be built again; a new currency alone needs no build.
 
     Raises:
-        SettingsError: If the currency or time zone is none, or a step is at work.
+        SettingsError: If the currency or time zone is not valid, or a step is running.
     """
-    Settings(**asdict(mine))  # is there such a zone?
+    Settings(**asdict(mine))  # validates both
     before = own(settings.model_copy(update={"time_zone": "", "currency": ""}))
-    is_built_anew = mine.time_zone != before.time_zone
+    is_rebuilt = mine.time_zone != before.time_zone
     _require_quiet(settings)
     with connect(settings, OWNER) as connection:
         connection.execute(
             "update ops.shop set time_zone = %s, currency = %s", [mine.time_zone, mine.currency]
         )
-        if is_built_anew:  # every file counts as changed, so the next build reads them all
+        if is_rebuilt:  # every file counts as changed, so the next build reads them all
             connection.execute("delete from ops.built_files")
-        keep(settings, mine)  # before the commit: what can't be written changes nothing
-    return is_built_anew
+        keep(settings, mine)  # before the commit: if it fails, the warehouse is rolled back
+    return is_rebuilt
 
 
 def _kept(settings: Settings) -> dict[str, str]:
@@ -149,58 +150,36 @@ def _kept(settings: Settings) -> dict[str, str]:
     return kept if kept.get("source") == settings.source else {}
 
 
-def _check(settings: Settings, found: Own) -> None:
-    for name, theirs in asdict(found).items():
+def _check(settings: Settings, kept: Own) -> None:
+    for name, theirs in asdict(kept).items():
         given = getattr(settings, name)
         if given and given != theirs:
             setting = name.upper()
             raise SettingsError(
                 f"{setting}={given}: {settings.home} has {setting}={theirs}, and orders of both "
-                "would be mixed. Leave the setting out to go on with the home's; to change the "
+                "would be mixed. Leave the setting out to use the home's; to change the "
                 f"home's on purpose: make shop {setting}={given} ({COSTS[name]})"
             )
 
 
 def _require_quiet(settings: Settings) -> None:
-    """Check that no step is at work: its rows would be of the old ones."""
-    with connect(settings, "eraser") as connection:  # who may see others' sessions
+    """Check that no step is running: its rows would have the old settings."""
+    with connect(settings, "eraser") as connection:  # this role sees others' sessions
         (busy,) = connection.execute(
             "select string_agg(distinct usename, ', ') from pg_stat_activity"
             " where datname = current_database() and usename in ('loader', 'transformer', 'scorer')"
         ).fetchone() or (None,)
     if busy:
         raise SettingsError(
-            f"a step is at work ({busy} is connected): nothing was changed; try again after it"
+            f"a step is at work ({busy} is connected): nothing was changed; try again when it has "
+            "ended"
         )
 
 
 def _built_time_zone(connection: psycopg.Connection[Any]) -> str | None:
-    """The time zone of the last build, out of the view that gives each order its day."""
+    """Time zone of the last build, read from the view that assigns each order its day."""
     (zone,) = connection.execute(
         "select substring(pg_get_viewdef(to_regclass('intermediate.int_orders')) "
         " from '(?i)at time zone ''([^'']+)''')"
     ).fetchone() or (None,)
     return zone
-
-
-def main() -> int:
-    """Print the shop's own settings, or change them."""
-    parser = argparse.ArgumentParser(prog="python -m perennial.shop", description=__doc__)
-    parser.add_argument("--time-zone", default="")
-    parser.add_argument("--currency", default="")
-    arguments = parser.parse_args()
-    settings = Settings().model_copy(update={"time_zone": "", "currency": ""})
-    owner = shop_file(settings.home).get("source", settings.source)
-    settings = settings.model_copy(update={"source": owner})
-    mine = own(settings)
-    wanted = Own(arguments.time_zone or mine.time_zone, arguments.currency or mine.currency)
-    if wanted != mine:
-        change(settings, wanted)
-    print(described(settings))
-    return 0
-
-
-if __name__ == "__main__":
-    from local.__main__ import told
-
-    sys.exit(told(main))

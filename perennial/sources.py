@@ -1,7 +1,8 @@
-"""Source definitions: which raw tables a shop's files become, read from the dbt source yml.
+"""Read the definition of a source, the raw tables of a shop's files, from the dbt source yml.
 
-One place says it: `dbt_project/models/staging/<source>/<source>__sources.yml`. Landing, the raw
-tables and dbt all follow from that file.
+A source is defined in `dbt_project/models/staging/<source>/<source>__sources.yml`, and nowhere
+else: landing, the raw tables and dbt are derived from that file. A further table may have a file of
+its own beside it, `<source>__<table>__sources.yml`.
 """
 
 from __future__ import annotations
@@ -20,15 +21,19 @@ STAGING = DBT_PROJECT / "models" / "staging"
 
 @dataclass(frozen=True)
 class SourceColumn:
-    """A text column of a raw table and its name in the shop's files.
-
-    Its kind says what staging will make of it: `text`, `id`, `number`, `whole_number`, `date` or
-    `timestamp`. The one that is the order time says how new a file's orders are.
+    """A text column of a raw table.
 
     Attributes:
-        is_key: Whether it is, or is a part of, what tells the table's rows apart.
+        name: Name in raw.
+        header: Name in the shop's files.
+        description: Description in a sentence.
+        is_required: Whether every file must have the column.
+        kind: Type to which staging casts it: `text`, `id`, `number`, `whole_number`, `date` or
+            `timestamp`.
+        is_order_time: Whether it holds the time of an order.
+        is_key: Whether it is the table's key, or a part of it.
         is_pii: Whether it is personal: raw then holds a keyed hash, and the vault the original.
-        is_customer_key: Whether it says whose the row is; erasure and export go by it.
+        is_customer_key: Whether it names the row's customer; erasure and export use it.
     """
 
     name: str
@@ -44,30 +49,30 @@ class SourceColumn:
 
 @dataclass(frozen=True)
 class SourceTable:
-    """A table of the shop: its files, its columns, and which of them multiply to money."""
+    """A table of the shop: its files, its columns, and the columns with money as their product."""
 
     name: str
     raw_table: str
     files: tuple[str, ...]
     description: str
     columns: tuple[SourceColumn, ...]
-    describes_customers: bool = False  # a row is a customer, not something that one did
-    is_optional: bool = False  # the shop may send none
+    describes_customers: bool = False  # a row is a customer, not an act of a customer
+    is_optional: bool = False  # the shop may leave it out
     amount: tuple[str, ...] = ()
 
     @property
     def key_columns(self) -> tuple[SourceColumn, ...]:
-        """Columns of which a later row replaces an earlier one; none: rows add up."""
+        """Key columns: a later row replaces an earlier one of the same key; empty: rows add up."""
         return tuple(column for column in self.columns if column.is_key)
 
     @property
     def pii_columns(self) -> tuple[SourceColumn, ...]:
-        """Columns whose values land as keyed hashes."""
+        """Personal columns: their values land as keyed hashes."""
         return tuple(column for column in self.columns if column.is_pii)
 
     @property
     def customer_key(self) -> SourceColumn | None:
-        """The column that says whose a row is; None: rows are nobody's."""
+        """The column that names a row's customer; None if the table has none."""
         return next((column for column in self.columns if column.is_customer_key), None)
 
     def holds(self, file_name: str) -> bool:
@@ -75,16 +80,16 @@ class SourceTable:
         return any(fnmatch(Path(file_name).name.lower(), pattern) for pattern in self.files)
 
     def is_named_by(self, folder_name: str) -> bool:
-        """Whether a folder of this name holds this table: a pattern that takes all names none."""
+        """Whether a folder of this name holds this table; a pattern that matches all is ignored."""
         patterns = [pattern for pattern in self.files if pattern.strip("*?")]
         return any(fnmatch(folder_name.lower(), pattern) for pattern in patterns)
 
 
 @dataclass(frozen=True)
 class Source:
-    """A shop's form: its tables, and the default of time zone (IANA) and currency (ISO 4217).
+    """The form of a shop's files: its tables, default time zone (IANA) and currency (ISO 4217).
 
-    The shop's own are perennial/shop.py's to say.
+    perennial/shop.py reads the shop's own time zone and currency.
     """
 
     name: str
@@ -95,35 +100,43 @@ class Source:
 
 def available() -> list[str]:
     """Names of the sources that can be landed."""
-    return sorted(path.parent.name for path in STAGING.glob("*/*__sources.yml"))
+    paths = STAGING.glob("*/*__sources.yml")
+    return sorted(
+        {path.parent.name for path in paths if path.stem == f"{path.parent.name}__sources"}
+    )
 
 
 def load(source: str) -> Source:
     """Read a source's definition.
 
     Raises:
-        SettingsError: If there is no such source; the message lists those there are.
+        SettingsError: If the source does not exist; the message lists all sources.
     """
-    path = STAGING / source / f"{source}__sources.yml"
     if source not in available():
         raise SettingsError(
             f"unknown SOURCE {source!r}: it is no folder of dbt_project/models/staging; "
             f"choose one of {', '.join([*available(), 'sample'])}, "
-            "or add your own as dbt_project/models/staging/README.md tells"
+            "or add your own as dbt_project/models/staging/README.md describes"
         )
-    (definition,) = yaml.safe_load(path.read_text())["sources"]
-    meta = definition["config"]["meta"]
-    tables = tuple(_table(source, table) for table in definition["tables"])
+    own, *others = [yaml.safe_load(path.read_text())["sources"][0] for path in _files(source)]
+    meta = own["config"]["meta"]
+    tables = tuple(_table(source, table) for one in (own, *others) for table in one["tables"])
     check_pii_tags(source, tables)
     return Source(source, meta["time_zone"], meta["currency"], tables)
+
+
+def _files(source: str) -> list[Path]:
+    """The source's own file, then the files of further tables, `<source>__<table>__sources.yml`."""
+    folder = STAGING / source
+    return [folder / f"{source}__sources.yml", *sorted(folder.glob(f"{source}__*__sources.yml"))]
 
 
 def check_pii_tags(source: str, tables: Sequence[SourceTable]) -> None:
     """Check that personal columns can be hashed, and that hashes can be joined.
 
     Raises:
-        SettingsError: If a personal column is a number or a time, which a hash is not; or if a
-            column of one name, or the customer key, is personal in one table and bare in another.
+        SettingsError: If a personal column is a number or a time, since a hash is text; or if
+            columns of the same name, or the customer keys, are personal in one table only.
     """
     where = f"{source}__sources.yml"
     tagged: dict[str, dict[bool, str]] = {}
@@ -141,7 +154,7 @@ def check_pii_tags(source: str, tables: Sequence[SourceTable]) -> None:
         if len(places) > 1:
             raise SettingsError(
                 f"{where}: {name} is tagged pii in {places[True]} and not in {places[False]}: "
-                "hashed values would find no bare ones, so tag both or neither"
+                "hashed values can't be joined with plain ones, so tag both or neither"
             )
 
 

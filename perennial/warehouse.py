@@ -1,4 +1,4 @@
-"""Connections to the warehouse, one role each. See the table of roles in schema.sql."""
+"""Connect to the warehouse as a role, copy rows in, read frames. schema.sql lists the roles."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def connect(settings: Settings, role: str, *, autocommit: bool = False) -> psyco
 def copy_in(
     connection: psycopg.Connection[Any], statement: sql.Composed, chunks: Iterable[bytes]
 ) -> int:
-    """Send the chunks to a COPY from stdin; returns the number of rows, as Postgres counts them.
+    """Send the chunks to a COPY from stdin; return the number of rows, as Postgres counts them.
 
-    A thread sends one while the next is made: Postgres and we are at work at the same time.
+    A thread sends a chunk while this one makes the next.
     """
     with connection.cursor() as cursor:
         with cursor.copy(statement, writer=QueuedLibpqWriter(cursor)) as stream:
@@ -47,7 +47,10 @@ def read_frame(
     query: Query,
     params: Mapping[str, Any] | Sequence[Any] | None = None,
 ) -> pd.DataFrame:
-    """Run a query and return its rows. Give it an ORDER BY that is total: models depend on it."""
+    """Run a query and return its rows as a frame, with the query's columns.
+
+    The query needs a total ORDER BY: models depend on the order of rows.
+    """
     import pandas as pd
 
     with connection.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""Airflow takes a deadline's reference from a plugin."""
+"""Register the deadline reference: Airflow loads references from plugins only."""
 
 from typing import ClassVar
 
@@ -8,7 +8,7 @@ from dags.shared.deadlines import FirstQueued
 
 
 class Deadlines(AirflowPlugin):
-    """Perennial's."""
+    """Perennial's deadline references."""
 
     name = "perennial_deadlines"
     deadline_references: ClassVar = [FirstQueued]

@@ -1,1 +1,1 @@
-"""Personal data: the vault's expiry, a customer's export and erasure. See docs/privacy.md."""
+"""Personal data: expire the vault, export a customer, erase a customer. See docs/privacy.md."""

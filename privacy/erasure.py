@@ -1,9 +1,9 @@
-"""Erase a customer: their rows become nobody's, from raw to every score ever published.
+"""Erase a customer from every table, from raw to every score ever published.
 
-Orders stay as a guest's, so revenue and demand add up as before; what is only about the customer
-goes. Raw is changed first, staging to marts are made anew from it, so that no later build brings
-anybody back; landing empties the key again if the shop sends it once more. Each step may be done
-twice: an erasure that broke off is ended by asking for it again.
+Orders stay as a guest's orders, so revenue and demand add up as before; rows that describe only the
+customer are deleted. Raw is changed first, then staging to marts are rebuilt from raw, so that no
+later build restores the customer; landing empties the key again if the shop sends it again. Each
+step is idempotent: run an interrupted erasure again to complete it.
 """
 
 from __future__ import annotations
@@ -35,18 +35,25 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-WAITING, DRY_RUN = "waiting", "dry run"  # the first is what dags/shared/approval.py waits for
+WAITING, DRY_RUN = "waiting", "dry run"  # WAITING: dags/shared/approval.py requests approval
 
 
 def preview(settings: Settings, given: str, reason: str, is_dry_run: bool) -> dict[str, Any]:
-    """What an erasure would do; nothing is changed.
+    """Count what an erasure would change, without changing anything.
+
+    Args:
+        settings: Settings of the home.
+        given: The customer's key as the shop writes it, or the e-mail address if that is the key.
+        reason: Reason of the erasure; it is kept, so it must not name the customer.
+        is_dry_run: Whether to report only, without a request for approval.
 
     Returns:
-        JSON-able and without personal data: decision (`waiting` for a person, or `dry run`),
-        counts of rows by table, models, and subject, reason, body and meanwhile to ask with.
+        JSON-able and without personal data: `decision` (`waiting` for a person, or `dry run`),
+        `counts` of rows by table, `models` trained on the customer, and the texts of the request
+        for approval (`subject`, `reason`, `body`, `meanwhile`).
 
     Raises:
-        PrivacyError: If nobody has that key, or no reason is given for more than a dry run.
+        PrivacyError: If no customer has that key, or an erasure has no valid reason.
     """
     who = person(settings, given)
     if not is_dry_run:
@@ -63,33 +70,34 @@ def preview(settings: Settings, given: str, reason: str, is_dry_run: bool) -> di
         "models": models,
         "subject": f"Erase customer {who.keyed_hash[:8]}… for good?",
         "reason": plain(reason),
-        "meanwhile": "Nothing was changed yet; no answer in time leaves it so.",
+        "meanwhile": "Nothing was changed yet; without an answer in time, nothing will be.",
         "body": f"{plain(reason)}\n\n| table | rows |\n|---|---|\n{table}\n\n"
-        f"Models that learnt from them: {learnt or 'none'}.\n\n"
+        f"Models trained on these orders: {learnt or 'none'}.\n\n"
         "*Approve* erases; it can't be undone. *Reject*, or no answer in time, changes nothing.",
     }
 
 
 def erase(settings: Settings, given: str, requested_by: str, reason: str) -> dict[str, Any]:
-    """Erase a customer and look whether anything is left.
+    """Erase a customer, then check that nothing is left.
 
     Args:
-        settings: Which home.
-        given: The customer's key as the shop writes it, or their address if that is the key.
-        requested_by: Who wants it, or approved it; kept.
-        reason: Why; kept, so it says nothing personal.
+        settings: Settings of the home.
+        given: The customer's key as the shop writes it, or the e-mail address if that is the key.
+        requested_by: Person who requested or approved the erasure; kept as proof.
+        reason: Reason; kept as proof, so it must not name the customer.
 
     Returns:
-        JSON-able: keyed_hash, counts of rows by table, models that learnt from the customer.
+        JSON-able: `keyed_hash`, `counts` of rows by table, `models` trained on the customer.
 
     Raises:
-        PrivacyError: If nobody has that key (nothing was done), a build or a publication is under
-            way (nothing was done), or the customer is still found somewhere; it names the places.
+        PrivacyError: If no customer has that key, or a build or a publication is running (nothing
+            was changed in either case); or if the customer is still somewhere: the message lists
+            the places.
     """
     who = person(settings, given)
     _check_reason(reason, [given, who.customer_id])
     with (
-        _alone(settings) as lock,
+        _locked(settings) as lock,
         connect(settings, "eraser", autocommit=True) as connection,
     ):
         counts = _count(connection, settings, who)
@@ -104,7 +112,7 @@ def erase(settings: Settings, given: str, requested_by: str, reason: str) -> dic
         day = _newest_day(connection)
         if day is not None:
             _rebuild(settings, day, lock)
-        # a run that asked keeps its parameters until all else is done: it may be cleared
+        # Delete the key from Airflow's runs last: until then the run can be cleared and retried.
         _require_nothing_left(
             who, [place for place in places(settings, who, gone) if not place.startswith(AIRFLOW)]
         )
@@ -123,20 +131,23 @@ def erase_if_approved(
     outcome: Mapping[str, Any],
     answer: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Do what a person said about a preview.
+    """Erase the customer if a person approved the preview.
 
     Args:
-        settings: Which home.
+        settings: Settings of the home.
         params: `customer_id` and `reason`.
-        outcome: Of `preview`.
-        answer: `is_approved`, `who`; empty for a dry run, when nobody was asked.
+        outcome: Result of `preview`.
+        answer: `is_approved` and `who`; empty for a dry run, which needs no approval.
+
+    Returns:
+        `erased`, whether the customer was erased; if so, also the result of `erase`.
     """
     if not answer or not answer["is_approved"]:
-        said = f"rejected by {answer['who']}" if answer and answer["who"] else outcome["decision"]
-        log.info("nothing was erased: %s", said)
+        cause = f"rejected by {answer['who']}" if answer and answer["who"] else outcome["decision"]
+        log.info("nothing was erased: %s", cause)
         return {"erased": False}
     if params["customer_id"] == rows.FORGOTTEN:
-        log.info("nothing was erased: the customer was, while this run waited for an answer")
+        log.info("nothing was erased: another run erased the customer while this one waited")
         return {"erased": False}
     erased = erase(settings, params["customer_id"], answer["who"], params["reason"])
     return {"erased": True, **erased}
@@ -146,7 +157,7 @@ def _require_nothing_left(who: Person, left: Sequence[str]) -> None:
     if left:
         raise PrivacyError(
             f"customer {who.keyed_hash} was erased and is still in {', '.join(left)}: "
-            "remove it there, then erase the customer once more (docs/runbook.md, erase)"
+            "delete the key there, then erase the customer again (docs/runbook.md, erase)"
         )
 
 
@@ -157,7 +168,7 @@ def _count(connection: psycopg.Connection[Any], settings: Settings, who: Person)
 def _require_somebody(
     connection: psycopg.Connection[Any], who: Person, counts: Mapping[str, int]
 ) -> None:
-    """Check that there is somebody to erase, or an erasure that did not end."""
+    """Check that the customer has rows, or that an earlier erasure was interrupted."""
     row = connection.execute(
         "select verified_at, erased_at::date from ops.erasures where keyed_hash = %s",
         [who.keyed_hash],
@@ -167,25 +178,28 @@ def _require_somebody(
     if row is None:
         raise PrivacyError(f"{NOBODY}. Nothing was changed")
     if row[0] is not None:
-        raise PrivacyError(f"that customer was erased on {row[1]} already. Nothing was changed")
+        raise PrivacyError(f"this customer was erased on {row[1]} already. Nothing was changed")
 
 
 @contextmanager
-def _alone(settings: Settings) -> Iterator[int]:
-    """Hold the lock of a home's erasures; the build of one that was killed may hold it still."""
+def _locked(settings: Settings) -> Iterator[int]:
+    """Hold the home's lock of erasures; yield its descriptor, which the build inherits.
+
+    The build of a killed erasure keeps the lock until it ends.
+    """
     with (settings.home / "run" / "erasure.lock").open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise PrivacyError(
                 "another erasure is under way, or the build of one that broke off: nothing was "
-                "changed; ask again after it"
+                "changed; try again when it has ended"
             ) from None
         yield file.fileno()
 
 
 def _require_quiet(connection: psycopg.Connection[Any]) -> None:
-    """Check that nobody is making rows from what is about to change."""
+    """Check that no build or scoring reads the rows that the erasure changes."""
     row = connection.execute(
         "select string_agg(distinct usename, ', ') from pg_stat_activity"
         " where datname = current_database() and usename in ('transformer', 'scorer')"
@@ -193,35 +207,35 @@ def _require_quiet(connection: psycopg.Connection[Any]) -> None:
     if row and row[0]:
         raise PrivacyError(
             f"a build or a scoring is under way ({row[0]} is connected): nothing was changed; "
-            "ask again once it is over"
+            "try again when it has ended"
         )
 
 
 def _check_reason(reason: str, keys: list[str]) -> None:
     if not reason.strip():
-        raise PrivacyError("no reason is given: it is kept as proof, so say why (WHY=)")
+        raise PrivacyError("no reason is given: it is kept as proof, so give one (WHY=)")
     if "@" in reason or any(key.strip().lower() in reason.lower() for key in keys):
-        raise PrivacyError("the reason names the customer: it is kept, so leave that out")
+        raise PrivacyError("the reason names the customer: it is kept, so leave the name out")
 
 
 def _enter(
     connection: psycopg.Connection[Any],
     who: Person,
-    said: tuple[str, str],
+    request: tuple[str, str],
     counts: Mapping[str, int],
     models: Mapping[str, list[str]],
 ) -> None:
-    """The proof, and from now on the order to landing and publishing to bring nobody back."""
+    """Record the erasure in ops.erasures: as proof, and so that landing and publishing obey it."""
     connection.execute(
         "insert into ops.erasures (keyed_hash, requested_by, reason, counts, models)"
         " values (%s, %s, %s, %s, %s)"
         " on conflict (keyed_hash) do update set verified_at = null",
-        [who.keyed_hash, said[0], plain(said[1]), Jsonb(counts), Jsonb(models)],
+        [who.keyed_hash, request[0], plain(request[1]), Jsonb(counts), Jsonb(models)],
     )
 
 
 def _newest_day(connection: psycopg.Connection[Any]) -> date | None:
-    """The date to build for: the newest that was; None if nothing was built."""
+    """Date to build for: the newest that was landed or published; None if nothing was built."""
     if not tables_behind(connection, BUILT):
         return None
     row = connection.execute(
@@ -232,8 +246,8 @@ def _newest_day(connection: psycopg.Connection[Any]) -> date | None:
 
 
 def _rebuild(settings: Settings, day: date, lock: int) -> None:
-    """Staging, intermediate and marts from raw; readers see the old rows or the new ones."""
-    with tempfile.TemporaryDirectory() as folder:  # Airflow reads the home's own
+    """Rebuild staging, intermediate and marts; readers see the old rows or the new ones."""
+    with tempfile.TemporaryDirectory() as folder:  # Airflow reads the home's target folder
         dbt(
             *(settings, day, "run", "--full-refresh", "--target-path", folder),
             *("--select", *BUILT),

@@ -1,4 +1,4 @@
-"""All that is known of a customer, as JSON: what one who asks for their data is given."""
+"""Export all data about a customer as JSON, to answer the customer's request for it."""
 
 from __future__ import annotations
 
@@ -28,10 +28,13 @@ if TYPE_CHECKING:
 
 
 def export_customer(settings: Settings, given: str) -> dict[str, Any]:
-    """A customer's rows by table, from raw to scores, and their originals in the vault.
+    """Read a customer's rows by table, from raw to scores, and the originals in the vault.
+
+    Returns:
+        `customer_id`, and `tables`: lists of rows by table name, tables without rows left out.
 
     Raises:
-        PrivacyError: If nobody has that key.
+        PrivacyError: If no customer has that key.
     """
     who = person(settings, given)
     key = {"customer_id": who.customer_id}
@@ -52,17 +55,17 @@ def export_customer(settings: Settings, given: str) -> dict[str, Any]:
             tables[f"{schema}.{name}"] = _rows(
                 connection, query.format(sql.Identifier(schema, name)), key
             )
-    found = {name: rows for name, rows in tables.items() if rows}
-    if not found:
+    with_rows = {name: rows for name, rows in tables.items() if rows}
+    if not with_rows:
         raise PrivacyError(NOBODY)
-    return {"customer_id": who.customer_id, "tables": found}
+    return {"customer_id": who.customer_id, "tables": with_rows}
 
 
 def write_export(settings: Settings, given: str, path: Path) -> int:
-    """Write an export into a new file that only its owner may read; returns the number of rows.
+    """Write an export into a new file that only its owner may read; return the number of rows.
 
     Raises:
-        PrivacyError: If nobody has that key, or the file is there already.
+        PrivacyError: If no customer has that key, or the file exists already.
     """
     exported = export_customer(settings, given)
     try:
@@ -75,7 +78,7 @@ def write_export(settings: Settings, given: str, path: Path) -> int:
 
 
 def as_text(exported: dict[str, Any]) -> str:
-    """An export as JSON that a person can read."""
+    """An export as indented JSON."""
     return json.dumps(exported, indent=2, ensure_ascii=False) + "\n"
 
 

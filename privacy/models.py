@@ -1,4 +1,4 @@
-"""Which stored models have learnt from a customer."""
+"""List the stored models that were trained on a customer's orders."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 def models_of(
     connection: psycopg.Connection[Any], settings: Settings, who: Person
 ) -> dict[str, list[str]]:
-    """Versions by question that were trained after the customer's first order; none: empty.
+    """Model versions by question that may have been trained on the customer; empty if none.
 
-    A model of customers sees all who had ordered before its training date, or a sample of them.
+    A model of customers is trained on all customers with an order before its training date, or on
+    a sample of them; so every version with a later training date than the first order counts.
     """
     row = connection.execute("select to_regclass('marts.fct_orders')").fetchone()
     if row == (None,):
@@ -30,11 +31,11 @@ def models_of(
     ).fetchone()
     if first is None or first[0] is None:
         return {}
-    found: dict[str, list[str]] = {}
+    versions: dict[str, list[str]] = {}
     for question, version in _versions(settings, first[0]):
         if question in contracts.questions() and _is_about_customers(question):
-            found.setdefault(question, []).append(version)
-    return found
+            versions.setdefault(question, []).append(version)
+    return versions
 
 
 def _is_about_customers(question: str) -> bool:

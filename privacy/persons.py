@@ -1,8 +1,8 @@
-"""Whom one means, and where a customer's rows are.
+"""Resolve a customer's key, and list the tables with rows of customers.
 
-Up to raw the source's contract says which column is the customer key, and how it may be written.
-Behind it every table calls the key `customer_id`; so tables are found by that name, and a new
-question's tables need nothing here.
+In raw, the source's yml marks the column with the customer key, and how it may be written. From
+staging on, every table calls the key `customer_id`, so tables are looked up by that name and the
+tables of a new question need no change here.
 """
 
 from __future__ import annotations
@@ -23,32 +23,37 @@ from perennial.sources import SourceTable
 
 BUILT = ("staging", "intermediate", "marts")
 LAYERS = (*BUILT, "features", "scores")
-NOBODY = "nobody has that key: mind upper and lower case, and that the shop's own key is meant"
+NOBODY = "no customer has that key: check upper and lower case, and that it is the shop's own key"
 
 
 class PrivacyError(ValueError):
-    """Nothing was done, or something is left; the message names no customer."""
+    """Nothing was changed, or some data is left; the message does not name the customer."""
 
 
 @dataclass(frozen=True)
 class Person:
-    """A customer, by the key as staging and all behind it have it, and by that key's keyed hash."""
+    """A customer: the key as in staging and all later tables, and the keyed hash of that key."""
 
     customer_id: str
     keyed_hash: str
 
 
 def person(settings: Settings, given: str) -> Person:
-    """Whom a key means; a shop whose key is an e-mail address may be given the address.
+    """Resolve a key to a customer, who need not exist.
+
+    Args:
+        settings: Settings of the home.
+        given: The key as the shop writes it; where raw holds hashed e-mail addresses as keys, the
+            address or its hash.
 
     Raises:
-        PrivacyError: If no key was given, or the source does not say which column is the key.
+        PrivacyError: If the key is empty, or no column of the source is marked as the key.
     """
     columns = [table.customer_key for table in keyed_tables(settings) if table.customer_key]
     if not columns:
         raise PrivacyError(
-            f"no column of {settings.staging_source}__sources.yml has `customer_key: true`, so "
-            "nobody knows whose a row is (docs/privacy.md)"
+            f"no column of {settings.staging_source}__sources.yml has `customer_key: true`, so the "
+            "customer of a row is not known (docs/privacy.md)"
         )
     column = columns[0]
     key = plain_customer_id(given)
@@ -60,17 +65,17 @@ def person(settings: Settings, given: str) -> Person:
 
 
 def keyed_tables(settings: Settings) -> list[SourceTable]:
-    """The shop's tables whose rows are somebody's."""
+    """The source's tables with a customer key."""
     return [t for t in sources.load(settings.staging_source).tables if t.customer_key]
 
 
 def relation(table: SourceTable) -> sql.Identifier:
-    """A shop's table in raw."""
+    """Identifier of a source's table in raw."""
     return sql.Identifier("raw", table.raw_table)
 
 
 def is_theirs(table: SourceTable) -> sql.Composed:
-    """Condition on a row of raw; takes the key as `%(customer_id)s`."""
+    """SQL condition that a row of raw is the customer's, with parameter `%(customer_id)s`."""
     column = table.customer_key
     assert column is not None
     plain = casts("UTC").as_customer_id(sql.Identifier(column.name).as_string())
@@ -80,7 +85,7 @@ def is_theirs(table: SourceTable) -> sql.Composed:
 def tables_behind(
     connection: psycopg.Connection[Any], schemas: tuple[str, ...] = LAYERS
 ) -> list[tuple[str, str]]:
-    """Schema and name of each table from staging to scores whose rows are somebody's."""
+    """Schema and name of each table of `schemas` with a column customer_id."""
     return connection.execute(
         """
         select nspname, relname
@@ -99,7 +104,7 @@ def tables_behind(
 def count_rows(
     connection: psycopg.Connection[Any], settings: Settings, who: Person
 ) -> dict[str, int]:
-    """The customer's rows by table, tables without any left out."""
+    """Count the customer's rows by table; tables without any are left out."""
     key = {"customer_id": who.customer_id}
     counts = {}
     for table in keyed_tables(settings):
@@ -118,27 +123,27 @@ def count_rows(
 def personal_values(
     connection: psycopg.Connection[Any], settings: Settings, who: Person
 ) -> dict[tuple[str, str], list[str]]:
-    """The hashes that stand in the customer's rows of raw, by table and column."""
-    found = {}
+    """Hashes of personal values in the customer's rows of raw, by raw table and column."""
+    hashes = {}
     for table in keyed_tables(settings):
         for column in table.pii_columns:
             query = sql.SQL("select distinct {0} from {1} where {2} and {0} <> ''").format(
                 sql.Identifier(column.name), relation(table), is_theirs(table)
             )
             rows = connection.execute(query, {"customer_id": who.customer_id}).fetchall()
-            found[table.raw_table, column.name] = sorted(value for (value,) in rows)
-    return found
+            hashes[table.raw_table, column.name] = sorted(value for (value,) in rows)
+    return hashes
 
 
 def originals(
     connection: psycopg.Connection[Any], settings: Settings, who: Person
 ) -> list[dict[str, Any]]:
-    """What the shop wrote where raw has the customer's hashes, as far as it has not expired.
+    """Read the original values of the customer's hashes in raw, unless they have expired.
 
     Returns:
-        table_name, column_name, keyed_hash, value and landed_at of each, fit for JSON.
+        One dict a value, JSON-able: table_name, column_name, keyed_hash, value, landed_at.
     """
-    found: list[dict[str, Any]] = []
+    values: list[dict[str, Any]] = []
     for (table, column), hashes in personal_values(connection, settings, who).items():
         rows = connection.execute(
             "select jsonb_build_object('table_name', table_name, 'column_name', column_name,"
@@ -148,8 +153,8 @@ def originals(
             " order by landed_at, keyed_hash",
             [table, column, hashes],
         )
-        found += [row for (row,) in rows]
-    return found
+        values += [row for (row,) in rows]
+    return values
 
 
 def _one(connection: psycopg.Connection[Any], query: sql.Composed, values: dict[str, str]) -> int:

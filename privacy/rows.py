@@ -1,4 +1,4 @@
-"""An erased customer's rows, table by table."""
+"""Erase a customer's rows, table by table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from psycopg.types.json import Jsonb
 
 from ingest.ledger import LOCK
 from ingest.personal import WHOLE_RECORD
-from ml_tasks.engine.publish import checksum_in_force, one_publish_at_a_time
+from ml_tasks.engine.checksum import checksum_in_force
+from ml_tasks.engine.lock import one_publish_at_a_time
 from perennial import contracts
 from perennial.contracts import CUSTOMER_KEY
 from privacy.persons import (
@@ -37,26 +38,26 @@ if TYPE_CHECKING:
 REJECTED = "rejected:"
 ERASED = b"erased"
 DAG = "erase_customer"
-FORGOTTEN = "erased"  # stands in a run's parameters where the key was
+FORGOTTEN = "erased"  # replaces the key in a run's parameters
 
 
 @contextmanager
 def no_landing(connection: psycopg.Connection[Any]) -> Iterator[None]:
-    """One transaction in which nothing lands and no batch is judged."""
+    """Open a transaction that excludes landings and changes of a batch's status."""
     with connection.transaction():
         connection.execute("select pg_advisory_xact_lock(hashtext(%s))", [LOCK])
         yield
 
 
 def in_clear(connection: psycopg.Connection[Any], settings: Settings, who: Person) -> list[str]:
-    """The customer's addresses and the like, as far as the vault still has them."""
+    """The customer's personal values in clear text (such as addresses) that the vault still has."""
     return sorted({row["value"].strip() for row in originals(connection, settings, who)})
 
 
 def count_rejected(
     connection: psycopg.Connection[Any], settings: Settings, who: Person
 ) -> dict[str, int]:
-    """Records that could not be read and have the customer's key, or address, in them."""
+    """Count unreadable records that contain the customer's key or a personal value, by table."""
     pattern = as_bytes_pattern([who.customer_id, *in_clear(connection, settings, who)])
     counts = {}
     for name, query in {
@@ -76,13 +77,14 @@ def erase_raw(
     settings: Settings,
     who: Person,
 ) -> list[str]:
-    """Empty the customer's key and personal columns in raw, and delete what the vault has.
+    """Empty the customer's key and personal columns in raw, and delete the originals in the vault.
 
-    A row of a table that describes customers is emptied whole. Rows stay, so that a file's rows
-    are as many as ops.landed_files says. An original goes unless somebody else has the same.
+    In tables that describe customers, every column is emptied. Rows stay, so that their number
+    still equals the count in ops.landed_files. An original is kept if another customer has the
+    same value.
 
     Returns:
-        The originals that went.
+        The deleted originals.
     """
     key = {"customer_id": who.customer_id}
     personal = personal_values(connection, settings, who)
@@ -127,7 +129,7 @@ def erase_raw(
 
 
 def erase_features(connection: psycopg.Connection[Any], who: Person) -> None:
-    """Delete the customer's features and outcomes of every date."""
+    """Delete the customer's features and outcomes of all dates."""
     for schema, name in tables_behind(connection, ("features",)):
         connection.execute(
             sql.SQL("delete from {} where customer_id = %s").format(sql.Identifier(schema, name)),
@@ -136,10 +138,10 @@ def erase_features(connection: psycopg.Connection[Any], who: Person) -> None:
 
 
 def erase_scores(connection: psycopg.Connection[Any], who: Person) -> None:
-    """Delete the customer's rows of every publication, in force or superseded.
+    """Delete the customer's rows from every publication, valid or superseded.
 
-    Each publication is one transaction, and its pointer tells at once what is left of it. Parts
-    that wait for theirs go whole: who publishes makes them again.
+    Each date is one transaction, which also corrects the counts in ops.publications. Score parts
+    that are not published yet are deleted as a whole; the publishing task makes them again.
     """
     connection.execute("delete from ops.score_parts")
     for question in contracts.published():
@@ -199,27 +201,27 @@ def _erase_date(
 
 
 def forget_parameters(settings: Settings, who: Person) -> None:
-    """Take the key out of what Airflow keeps of the runs that asked for the customer.
+    """Replace the key in Airflow's database, in the parameters of runs about the customer.
 
-    However it was written there: a dry run may have been given another spelling. And whatever
-    became of the run: one may wait for an answer while the customer is erased by `make erase`.
+    All spellings of the key are replaced, since a dry run may have had another one; and in runs of
+    any state, since one may still wait for an answer when `make erase` erases the customer.
     """
     with psycopg.connect(settings.dsn("airflow", "airflow")) as connection:
         if connection.execute("select to_regclass('public.dag_run')").fetchone() == (None,):
             return  # Airflow never ran in this home
-        asked = connection.execute(
+        used = connection.execute(
             "select conf::jsonb ->> 'customer_id' from dag_run where dag_id = %(dag)s"
             " union select extra::jsonb #>> '{conf,customer_id}' from log where dag_id = %(dag)s"
             " and pg_input_is_valid(extra, 'jsonb')",
             {"dag": DAG},
         ).fetchall()
-        keys = [key for (key,) in asked if key and _means(settings, key, who)]
+        keys = [key for (key,) in used if key and _means(settings, key, who)]
         connection.execute(
             "update dag_run set conf = conf::jsonb || jsonb_build_object('customer_id', %s::text)"
             " where dag_id = %s and conf::jsonb ->> 'customer_id' = any(%s)",
             [FORGOTTEN, DAG, keys],
         )
-        # the log of who did what has the request's body
+        # Airflow's audit log contains the request's body
         connection.execute(
             "update log set extra ="
             " jsonb_set(extra::jsonb, '{conf,customer_id}', to_jsonb(%s::text))"
@@ -232,5 +234,5 @@ def forget_parameters(settings: Settings, who: Person) -> None:
 def _means(settings: Settings, key: str, who: Person) -> bool:
     try:
         return person(settings, key) == who
-    except PrivacyError:  # nobody's key: blanks
+    except PrivacyError:  # a key of blanks
         return False

@@ -1,8 +1,8 @@
-"""Is a customer left anywhere? The key, and their addresses, looked for as words, everywhere.
+"""Search for an erased customer: the key and the personal values, as whole words, everywhere.
 
-A key of digits alone stands in a thousand places by chance: as a price, a count, another thing's
-number. Such a key is looked for in columns that hold customers' keys, any other one in every
-column that holds text and in the home's files.
+A key of digits alone occurs in many places by chance: as a price, a count, another thing's number.
+Such a key is searched for in columns of customer keys only; any other key is searched for in every
+column of text and in the home's files.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from privacy.persons import Person
 
 SCHEMAS = ("raw", "vault", *LAYERS, "ops")
-FOLDERS = ("dbt", "logs", "run")  # of the home; models' files are wherever they are kept
-DATABASE = "postgres"  # of the home: the database's files, or a link to them
+FOLDERS = ("dbt", "logs", "run")  # of the home; the files of models may be elsewhere
+DATABASE = "postgres"  # in the home: the database's files, or a link to them
 SERVER_LOG = "postgres.log"  # beside the database's files
 BLOCK_BYTES = 1 << 22
-AIRFLOW = "airflow."  # begins a place in Airflow's database
+AIRFLOW = "airflow."  # prefix of places in Airflow's database
 GZIP_MARK = b"\x1f\x8b"
 COLUMNS = """
     select nspname, relname, array_agg(attname::text order by attnum), atttypid::regtype::text
@@ -50,13 +50,13 @@ TYPES = ("text", "text[]", "character varying", "json", "jsonb", "bytea", "uuid"
 
 
 def as_pattern(texts: Sequence[str]) -> str:
-    """Finds one of the texts where it stands alone, as Postgres reads patterns."""
+    """Pattern for Postgres that matches any of the texts as a whole word."""
     escaped = (re.sub(r"([^\w\s])", r"\\\1", text, flags=re.ASCII) for text in texts)
     return "|".join(rf"(?:^|[^[:alnum:]]){text}(?:[^[:alnum:]]|$)" for text in escaped)
 
 
 def as_bytes_pattern(texts: Sequence[str]) -> str:
-    """The same for bytes as `encode(..., 'escape')` writes them."""
+    """Pattern for Postgres that matches any of the texts in the output of `encode(…, 'escape')`."""
     return as_pattern(["".join(map(_escaped, text.encode())) for text in texts])
 
 
@@ -66,39 +66,45 @@ def _escaped(byte: int) -> str:
     return "\\\\" if byte == ord("\\") else chr(byte)
 
 
-def is_telling(word: str) -> bool:
-    """Whether a word can only be the customer's: a number alone may be anything's."""
+def is_unambiguous(word: str) -> bool:
+    """Whether a word identifies the customer: a number alone may mean anything."""
     return bool(re.search(r"[^\d.]", word))
 
 
 def places(settings: Settings, who: Person, others: Sequence[str] = ()) -> list[str]:
-    """Tables, columns and files in which the customer is still found.
+    """List the columns and files that still contain the customer.
 
     Args:
-        settings: Which home.
+        settings: Settings of the home.
         who: The customer.
-        others: Their addresses and the like, in clear.
+        others: The customer's personal values in clear text, such as addresses.
+
+    Returns:
+        `schema.table.column` or path of each; empty if the customer is nowhere.
     """
-    words = [word for word in (who.customer_id, *others) if is_telling(word)]
+    words = [word for word in (who.customer_id, *others) if is_unambiguous(word)]
     with connect(settings, "eraser") as connection:
-        found = [*_of_the_key(connection, settings, who)]
-        found += _of_words(connection, SCHEMAS, words)
+        columns = [*_with_key(connection, settings, who)]
+        columns += _with_words(connection, SCHEMAS, words)
     with psycopg.connect(settings.dsn("mlflow", "mlflow")) as connection:
-        found += [f"mlflow.{place}" for place in _of_words(connection, ("public",), words)]
-    return [*dict.fromkeys(found), *_files(settings, words), *in_airflow(settings, who, others)]
+        columns += [f"mlflow.{place}" for place in _with_words(connection, ("public",), words)]
+    return [*dict.fromkeys(columns), *_files(settings, words), *in_airflow(settings, who, others)]
 
 
 def in_airflow(settings: Settings, who: Person, others: Sequence[str] = ()) -> list[str]:
-    """The same in Airflow's own database: runs' parameters, questions, results, its log."""
-    words = [word for word in (who.customer_id, *others) if is_telling(word)]
+    """List the columns of Airflow's database that still contain the customer.
+
+    Airflow keeps runs' parameters, requests for approval, results of tasks and an audit log.
+    """
+    words = [word for word in (who.customer_id, *others) if is_unambiguous(word)]
     with psycopg.connect(settings.dsn("airflow", "airflow")) as connection:
-        return [f"{AIRFLOW}{place}" for place in _of_words(connection, ("public",), words)]
+        return [f"{AIRFLOW}{place}" for place in _with_words(connection, ("public",), words)]
 
 
-def _of_the_key(
+def _with_key(
     connection: psycopg.Connection[Any], settings: Settings, who: Person
 ) -> Iterator[str]:
-    """Columns that hold customers' keys, and have this one."""
+    """Yield the columns of customer keys that contain the customer's key."""
     key = {"customer_id": who.customer_id}
     conditions = [
         (("raw", table.raw_table), relation(table), is_theirs(table))
@@ -113,10 +119,10 @@ def _of_the_key(
             yield f"{schema}.{name}.{CUSTOMER_KEY}"
 
 
-def _of_words(
+def _with_words(
     connection: psycopg.Connection[Any], schemas: Sequence[str], words: Sequence[str]
 ) -> Iterator[str]:
-    """Columns of text, JSON or bytes in which one of the words stands."""
+    """Yield the columns of text, JSON or bytes that contain any of the words."""
     if not words:
         return
     values = {"schemas": list(schemas), "types": list(TYPES)}
@@ -138,7 +144,7 @@ def _of_words(
 
 
 def _files(settings: Settings, words: Sequence[str]) -> Iterator[str]:
-    """Files of the home, and models' files, in which one of the words stands."""
+    """Yield the files of the home and of models that contain any of the words."""
     from ml_tasks.models import artefacts
 
     if not words:
@@ -148,21 +154,21 @@ def _files(settings: Settings, words: Sequence[str]) -> Iterator[str]:
         re.IGNORECASE,
     )
     own = [*(settings.home / name for name in FOLDERS), _server_log(settings)]
-    own += copies.folders(settings)  # of a landing under way, or of one that was killed
+    own += copies.folders(settings)  # of a running landing, or left by a killed one
     for root in [*(path.resolve().as_uri() for path in own), artefacts.root(settings)]:
         filesystem, folder = artefacts.opened(root)
         if not filesystem.exists(folder):
             continue
         for path in sorted(filesystem.find(folder)):
-            if not filesystem.isfile(path):  # a link to a folder, as Airflow's logs have
+            if not filesystem.isfile(path):  # a link to a folder; Airflow's logs contain some
                 continue
-            with suppress(FileNotFoundError), filesystem.open(path, "rb") as file:  # gone by now
+            with suppress(FileNotFoundError), filesystem.open(path, "rb") as file:  # deleted by now
                 if _has(file, pattern):
                     yield path
 
 
 def _server_log(settings: Settings) -> Path:
-    """Log of the home's own database server; there is none where the database is elsewhere."""
+    """Log of the home's database server; the file does not exist if the database is elsewhere."""
     return (settings.home / DATABASE).resolve().parent / SERVER_LOG
 
 
@@ -171,17 +177,17 @@ def _has(file: Any, pattern: re.Pattern[bytes]) -> bool:
     for block in _blocks(file):
         if pattern.search(rest + block):
             return True
-        rest = block[-1024:]  # a word may be cut by the block
+        rest = block[-1024:]  # a block may end within a word
     return False
 
 
 def _blocks(file: Any) -> Iterator[bytes]:
-    """The file's content; of a gzipped one (a copy that is being made, say) what is in it."""
+    """Yield the file's content; a gzipped file, such as a copy during landing, is unpacked."""
     mark = file.read(len(GZIP_MARK))
     file.seek(0)
     if mark != GZIP_MARK:
         yield from iter(lambda: file.read(BLOCK_BYTES), b"")
         return
-    with suppress(EOFError, zlib.error, gzip.BadGzipFile):  # its end is not there yet
+    with suppress(EOFError, zlib.error, gzip.BadGzipFile):  # the file is not complete yet
         packed = gzip.GzipFile(fileobj=file)
         yield from iter(lambda: packed.read1(BLOCK_BYTES), b"")

@@ -1,4 +1,4 @@
-"""Commands of a home in a process of their own, as make calls them."""
+"""Run a home's commands in new processes, as make does."""
 
 from __future__ import annotations
 
@@ -17,16 +17,15 @@ TIMEOUT_SECONDS = 900
 def command(
     settings: Settings,
     *arguments: str,
-    module: str = "local",
     environment: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """`python -m local ...`; whatever the home's settings were given, the process is given, too."""
+    """Run `perennial ...` with the home's explicit settings in the environment."""
     given = {
         f"PERENNIAL_{name.upper()}": str(getattr(settings, name))
         for name in settings.model_fields_set
     }
     return subprocess.run(
-        [sys.executable, "-m", module, *arguments],
+        [sys.executable, "-m", "command", *arguments],
         cwd=REPOSITORY,
         env=os.environ | given | dict(environment or {}),
         capture_output=True,
@@ -39,17 +38,17 @@ def command(
 def succeed(
     settings: Settings, *arguments: str, environment: Mapping[str, str] | None = None
 ) -> str:
-    """A command that must succeed; returns what it printed."""
+    """Run a command that must succeed; return its output."""
     done = command(settings, *arguments, environment=environment)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-3000:]
     return done.stdout
 
 
 def wait_for_question(settings: Settings, run_id: str, task_id: str = "approve") -> None:
-    """Wait until a task has asked a person, and the scheduler has heard that its process ended.
+    """Wait until a task waits for a person, and the scheduler has registered its process's end.
 
-    An answer that comes before is lost: Airflow takes the task for killed and asks again. Nobody
-    is that quick, but a test is.
+    An earlier answer is lost: Airflow treats the task as killed and asks again. No person is that
+    quick, but a test is.
     """
     heard = f"task_id='{task_id}', run_id='{run_id}'"
     log = airflow.log_file(settings, "scheduler")
@@ -62,7 +61,7 @@ def wait_for_question(settings: Settings, run_id: str, task_id: str = "approve")
 
 
 def wait_until(is_so: Callable[[], object], seconds: float = 300) -> None:
-    """Look again and again until it is so; fail after so many seconds."""
+    """Poll until the condition is true; fail after `seconds`."""
     deadline = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < deadline, "it took too long"

@@ -1,7 +1,7 @@
-"""Fixtures that more than one folder of tests needs: homes with a real Postgres in them.
+"""Fixtures for more than one folder of tests: homes with a real Postgres.
 
-A test marked `whole` runs in `make test-faults` alone, whichever folder it is in. How it ended goes
-to the ledger: results.md names what failed or was skipped.
+A test marked `whole` runs in `make test-faults` only, whatever its folder. Its outcome goes to the
+ledger; results.md names tests that failed or were skipped.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from perennial.bootstrap import SUPERUSER
 from perennial.settings import Settings
 from tests.faults import ledger
 from tests.receivers import mailbox, webhook  # noqa: F401  # fixtures
+from tests.seconds import by_folder, table
 
 REAL_DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 
@@ -29,6 +30,7 @@ StartHome = Callable[..., Settings]
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "whole: too long for `make test`; only `make test-faults`")
+    config.addinivalue_line("markers", "slow: of the tests without services; not in `make check`")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -40,7 +42,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    # called where the test ran and, with xdist, once more by who collects the reports
+    # called where the test ran and, with xdist, again in the process that collects reports
     if hasattr(report, "node") or (report.when != "call" and report.passed):
         return
     reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
@@ -54,9 +56,23 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     )
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = [
+        report
+        for of_one_outcome in terminalreporter.stats.values()
+        for report in of_one_outcome
+        if isinstance(report, pytest.TestReport)
+    ]
+    rows = by_folder(reports)
+    if len(rows) > 1:
+        terminalreporter.section("seconds by folder, processes added up")
+        for line in table(rows):
+            terminalreporter.write_line(line)
+
+
 @pytest.fixture(scope="module")
 def start_home() -> Iterator[StartHome]:
-    """Start a fresh home of a source, its Postgres running; a file of tests removes its homes."""
+    """Start a fresh home of a source with Postgres; its homes are removed after each test file."""
     started: list[Settings] = []
 
     def start(source: str, **fields: object) -> Settings:
@@ -78,7 +94,7 @@ def start_home() -> Iterator[StartHome]:
 
 
 def _needs_not_outlive_the_machine(settings: Settings) -> None:
-    """Leave flushing to the system: a server that is killed loses nothing by it."""
+    """Turn off fsync: a killed server loses nothing without it."""
     with psycopg.connect(settings.dsn(SUPERUSER), autocommit=True) as connection:
         connection.execute("alter system set fsync = off")
         connection.execute("select pg_reload_conf()")
@@ -104,10 +120,7 @@ def canonical_home(start_home: StartHome) -> Settings:
 
 @pytest.fixture(scope="session")
 def online_retail_file() -> Path:
-    """The real shop's file.
-
-    Tests that use it are skipped, saying so, only where it is absent.
-    """
+    """The real shop's file; tests that use it are skipped where it is absent."""
     path = REAL_DATA / "online_retail_ii" / "online_retail_II.csv.gz"
     if not path.exists():
         pytest.skip(f"the real shop's file is not there: {path.name}")

@@ -1,7 +1,7 @@
-"""dbt for tests: the same command, in a fork of a process that has imported dbt already.
+"""dbt for tests: the same command, in a fork of a process that has already imported dbt.
 
-Importing it takes a third of the time of a test's build. Every call has a process of its own, as
-the product's has.
+The import takes a third of the time of a test's build. Every call runs in a new process, as in the
+product.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ def dbt(settings: Settings, as_of_date: date | None, *arguments: str) -> str:
     """Run dbt and return what it printed, as `perennial.dbt.dbt` does.
 
     Raises:
-        DbtError: If a model or a test failed, or it did not end.
+        DbtError: If a model or a test failed, or if dbt did not end.
     """
     environment = os.environ | environment_of(settings, as_of_date)
     with tempfile.NamedTemporaryFile(prefix="perennial-dbt-") as output:
-        command = command_line(settings, *arguments)
+        command = command_line(*arguments)
         process = FORKS.Process(target=_invoke, args=(command, environment, output.name))
         process.start()
         process.join(LONGEST_SECONDS)
         process.kill()  # if it did not end
         process.join()
-        told = Path(output.name).read_text()
+        text = Path(output.name).read_text()
     if process.exitcode:
-        raise failure(arguments, as_of_date, told)
-    return told
+        raise failure(arguments, as_of_date, text)
+    return text
 
 
 def _invoke(command: list[str], environment: dict[str, str], output: str) -> None:

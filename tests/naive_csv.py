@@ -1,4 +1,4 @@
-"""A second CSV reader, one byte at a time: slow, plain, and nothing of it is in the first."""
+"""A second CSV reader, one byte at a time: slow, plain, and independent of the first."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ingest.csv_records import (
 def naive(
     data: bytes, n_columns: int, longest: int, delimiter: bytes = b","
 ) -> tuple[list[tuple[int, bytes]], list[tuple[int, str, bytes]], int]:
-    """The same grammar, one byte at a time."""
+    """Parse the same grammar, one byte at a time."""
     landed, rejects, blanks, position, line = [], [], 0, 0, 1
     while position < len(data):
         reason, n_fields, end = _naive_record(data, position, longest, delimiter)
@@ -49,7 +49,7 @@ def naive(
 
 
 def _naive_record(data: bytes, start: int, longest: int, delimiter: bytes) -> tuple[str, int, int]:
-    """Reason why it is broken or "", number of fields, byte after its content."""
+    """Parse one record: its defect or "", number of fields, offset after its content."""
     position, n_fields, state = start, 1, "field start"
     while position < len(data):
         character = data[position : position + 1]

@@ -1,4 +1,4 @@
-"""Who is told, for real: an SMTP server and an HTTP server on loopback, as fixtures."""
+"""Real receivers of alerts: an SMTP server and an HTTP server on loopback, as fixtures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from local.home import free_port
 
 
 class Mailbox:
-    """Keeps what an SMTP client sends, or answers that the box is full."""
+    """Stores what an SMTP client sends, or answers that the box is full."""
 
     def __init__(self) -> None:
         self.messages: list[tuple[list[str], str, str]] = []
@@ -44,14 +44,14 @@ def mailbox() -> Iterator[Mailbox]:
 
 @pytest.fixture
 def webhook() -> Iterator[SimpleNamespace]:
-    """An HTTP server that keeps what is posted to it."""
+    """An HTTP server that stores posts."""
     with listening() as received:
         yield received
 
 
 @contextmanager
 def listening() -> Iterator[SimpleNamespace]:
-    """The same, for as long as it is asked for."""
+    """Yield an HTTP server on loopback that stores posts."""
     received = SimpleNamespace(posts=[], status=200)
 
     class Handler(BaseHTTPRequestHandler):
@@ -62,7 +62,7 @@ def listening() -> Iterator[SimpleNamespace]:
             self.end_headers()
 
         def log_message(self, *arguments) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     server = HTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -1,4 +1,4 @@
-"""The chain's steps, called one after the other without Airflow: what the DAGs' tasks call."""
+"""The chain's steps, called one after the other without Airflow, as the DAGs' tasks call them."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from perennial.settings import Settings
 from perennial.warehouse import connect, read_frame
 from tests.forked_dbt import dbt
 
-# What may differ between two runs of the same date.
+# Columns that may differ between two runs of the same date.
 STAMPS = {"run_id", "publication_id", "scored_at"}
 
 
 def land_files(settings: Settings, as_of_date: date, files: Path | str) -> dict[str, Any]:
-    """Land and let the gate decide."""
+    """Land the files and run the raw gate."""
     landing = land(settings, as_of_date, str(files), "test").summary()
     gate_raw(settings, landing["batch_id"], as_of_date, "test")
     return landing
 
 
 def build(settings: Settings, as_of_date: date) -> None:
-    """Marts and features of the date, and the gates behind them."""
+    """Build marts and features of the date, and run the gates after them."""
     dbt(settings, as_of_date, *BUILD)
     close_build(settings)
     gate_rejects(settings, as_of_date, "test")
@@ -74,9 +74,9 @@ def score_relations() -> list[str]:
 
 
 def primary_keys(settings: Settings, schema: str) -> dict[str, list[str]]:
-    """Columns of every table's primary key, as Postgres has them: [] where there is none."""
+    """Columns of every table's primary key in Postgres; [] where there is none."""
     with connect(settings, "transformer") as connection:
-        found = connection.execute(
+        rows = connection.execute(
             "select relname, array(select attname::text from unnest(conkey) with ordinality"
             " as key (number, position) join pg_attribute on attrelid = pg_class.oid"
             " and attnum = number order by position)"
@@ -84,4 +84,4 @@ def primary_keys(settings: Settings, schema: str) -> dict[str, list[str]]:
             " where relnamespace = %s::regnamespace and relkind = 'r'",
             [schema],
         ).fetchall()
-    return dict(found)
+    return dict(rows)

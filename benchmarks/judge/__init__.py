@@ -1,6 +1,6 @@
-"""The judge: the same figures for everybody, from what was predicted and what then happened.
+"""The judge: the same figures for every model, from its predictions and what then happened.
 
-Pure: frames in, figures out. A figure that can't be told is NaN.
+Pure: frames in, figures out. A figure that cannot be computed is NaN.
 """
 
 from benchmarks.judge.customers import churn, clv

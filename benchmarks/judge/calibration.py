@@ -1,4 +1,4 @@
-"""How far off chances and bands are, beside how far a perfect model's would be by chance."""
+"""Calibration of probabilities and bands, beside a perfect model's, which is off by chance."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ NOT_BY_CHANCE = 0.05
 
 
 def error_and_limit(is_event: np.ndarray, probability: np.ndarray, prefix: str) -> dict[str, float]:
-    """Calibration error over ten bins of equal count, and what a perfect model stays below.
+    """Calibration error over ten bins of equal count, and its 95 % point for a perfect model.
 
     Args:
         is_event: Shape (n,).
         probability: Shape (n,).
-        prefix: Of the two figures' names, `<prefix>` and `<prefix>_limit`.
+        prefix: The figures are named `<prefix>` and `<prefix>_limit`.
     """
     return {
         prefix: metrics.calibration_error(is_event, probability),
@@ -28,7 +28,7 @@ def error_and_limit(is_event: np.ndarray, probability: np.ndarray, prefix: str) 
 
 
 def perfect_limit(probability: np.ndarray, draws: int = DRAWS, seed: int = SEED) -> float:
-    """The 95 % point of the calibration error if each event came with just its probability."""
+    """The 95 % point of the calibration error if each event has exactly its probability."""
     chance = np.clip(np.asarray(probability, dtype=float), 0, 1)
     bins = metrics.equal_count_bins(chance)
     sorted_chance = chance[np.concatenate(bins)].astype(np.float32)
@@ -47,16 +47,16 @@ def perfect_limit(probability: np.ndarray, draws: int = DRAWS, seed: int = SEED)
 def randomised_pit(
     actual: np.ndarray, chance: np.ndarray, quantiles: np.ndarray, seed: int = SEED
 ) -> np.ndarray:
-    """Where each amount lies in its predicted distribution, drawn evenly where that is not told.
+    """Randomised probability integral transform of each amount, shape (n,).
 
-    The distribution is told by the chance of anything above 0 and three quantiles. Of a model that
-    is right the result is uniform on [0, 1].
+    The probability of an amount above 0 and three quantiles give the predicted distribution at four
+    points; between them, values are drawn evenly. For a true model the result is uniform on [0, 1].
 
     Args:
         actual: Amounts, at least 0, shape (n,).
-        chance: Of an amount above 0, shape (n,).
-        quantiles: At LEVELS, ascending, shape (n, 3).
-        seed: Of the draws.
+        chance: Probability of an amount above 0, shape (n,).
+        quantiles: Quantiles at LEVELS, ascending, shape (n, 3).
+        seed: Seed of the draws.
 
     Source:
         Brockwell (2007), Statistics and Probability Letters 77:1473-1478.
@@ -72,7 +72,7 @@ def randomised_pit(
 
 
 def uniformity(pit: np.ndarray) -> dict[str, float]:
-    """Largest distance to uniform (Kolmogorov and Smirnov's) and its p-value.
+    """Kolmogorov and Smirnov's largest distance to uniform, and its p-value.
 
     Source:
         Massey (1951), Journal of the American Statistical Association 46:68-78.

@@ -1,4 +1,4 @@
-"""Churn and value: chances of an order, and net spend."""
+"""Churn and value: probabilities of an order, and net spend."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def known_customers(days: pd.DataFrame, cut: pd.Timestamp) -> pd.Index:
 def outcomes(
     days: pd.DataFrame, customers: pd.Index, cut: pd.Timestamp, horizon_days: int
 ) -> pd.DataFrame:
-    """What each customer did in [cut, cut + horizon): orders, and net spend, at least 0."""
+    """Orders and net spend (at least 0) of each customer in [cut, cut + horizon)."""
     end = cut + pd.Timedelta(days=horizon_days)
     window = days[(days["day_date"] >= cut) & (days["day_date"] < end)]
     sums = window.groupby("customer_id")[["count_orders", "net_amount"]].sum()
@@ -33,9 +33,9 @@ def outcomes(
 
 
 def base_rates(days: pd.DataFrame, cut: pd.Timestamp, horizon_days: int) -> tuple[float, float]:
-    """Share who ordered, and mean spend, of the last horizon known at a cut.
+    """Share of customers who ordered, and mean spend, in the last horizon known at a cut.
 
-    What an unscored customer counts as.
+    An unscored customer counts with these.
     """
     start = cut - pd.Timedelta(days=horizon_days)
     happened = outcomes(days, known_customers(days, start), start, horizon_days)
@@ -44,24 +44,24 @@ def base_rates(days: pd.DataFrame, cut: pd.Timestamp, horizon_days: int) -> tupl
     return float((happened["count_orders"] > 0).mean()), float(happened["net_amount"].mean())
 
 
-def churn(said: pd.DataFrame, days: pd.DataFrame, cut: pd.Timestamp) -> Judgement:
-    """Each model's chance of an order in the next 90 days.
+def churn(predictions: pd.DataFrame, days: pd.DataFrame, cut: pd.Timestamp) -> Judgement:
+    """Evaluate each model's probability of an order in the next 90 days.
 
     Args:
-        said: model, customer_id, order_probability.
-        days: customer_id, day_date, count_orders, net_amount; all that ever happened.
+        predictions: Columns model, customer_id, order_probability.
+        days: Columns customer_id, day_date, count_orders, net_amount; all days, also after the cut.
         cut: First day of the 90.
 
     Returns:
         Figures auc, brier, calibration_error, calibration_error_limit (the 95 % point of a perfect
-        model with the same chances), unscored (count); measures auc and brier.
+        model with the same probabilities), unscored (count); measures auc and brier.
     """
     customers = known_customers(days, cut)
     event = outcomes(days, customers, cut, HORIZON_DAYS)["count_orders"].to_numpy() > 0
     base_rate, _ = base_rates(days, cut, HORIZON_DAYS)
     rows: dict[str, Figures] = {}
     measures: dict[str, dict[str, Measure]] = {"auc": {}, "brier": {}}
-    for model, frame in by_model(said).items():
+    for model, frame in by_model(predictions).items():
         chance = frame.set_index("customer_id")["order_probability"].reindex(customers)
         probability = chance.fillna(base_rate).to_numpy()
         loss = (probability - event) ** 2
@@ -76,13 +76,16 @@ def churn(said: pd.DataFrame, days: pd.DataFrame, cut: pd.Timestamp) -> Judgemen
     return Judgement(pd.DataFrame.from_dict(rows, orient="index"), measures)
 
 
-def clv(said: pd.DataFrame, days: pd.DataFrame, cut: pd.Timestamp, horizon_days: int) -> Judgement:
-    """Each model's net spend.
+def clv(
+    predictions: pd.DataFrame, days: pd.DataFrame, cut: pd.Timestamp, horizon_days: int
+) -> Judgement:
+    """Evaluate each model's net spend.
 
     Args:
-        said: model, customer_id; of spend (mean), spend_probability, spend_p10, _p50 and _p90,
-            if_buying_p10 and _p90 (quantiles of those who spend) what the model has.
-        days: All that ever happened.
+        predictions: Columns model, customer_id, and those that the model has of spend (mean),
+            spend_probability, spend_p10, _p50 and _p90, if_buying_p10 and _p90 (quantiles of those
+            who spend).
+        days: As in `churn`.
         cut: First day of the horizon.
         horizon_days: 90 or 365.
 
@@ -97,53 +100,55 @@ def clv(said: pd.DataFrame, days: pd.DataFrame, cut: pd.Timestamp, horizon_days:
     _, base_amount = base_rates(days, cut, horizon_days)
     rows: dict[str, Figures] = {}
     measures: dict[str, dict[str, Measure]] = {"gini": {}, "mae": {}}
-    for model, frame in by_model(said).items():
-        told = frame.set_index("customer_id").reindex(customers).dropna(axis="columns", how="all")
+    for model, frame in by_model(predictions).items():
+        of_model = (
+            frame.set_index("customer_id").reindex(customers).dropna(axis="columns", how="all")
+        )
         figures: Figures = {}
         point, kind = None, ""
-        if "spend" in told:
-            point, kind = told["spend"].fillna(base_amount).to_numpy(dtype=float), "mean"
+        if "spend" in of_model:
+            point, kind = of_model["spend"].fillna(base_amount).to_numpy(dtype=float), "mean"
             figures |= {
                 "gini": metrics.normalised_gini(amount, point),
                 "total_error": metrics.total_error(amount, point),
             }
             measures["gini"][model] = Gini(amount, point)
-        if "spend_p50" in told:
-            point, kind = told["spend_p50"].fillna(0).to_numpy(dtype=float), "median"
+        if "spend_p50" in of_model:
+            point, kind = of_model["spend_p50"].fillna(0).to_numpy(dtype=float), "median"
         if point is not None:
             loss = np.abs(point - amount)
             figures |= {"mae": float(loss.mean()), "mae_of": kind}
             measures["mae"][model] = Mean(loss)
-        first = next((name for name in ("spend", "spend_p50") if name in told), None)
-        unscored = told[first].isna().sum() if first else len(customers)
-        rows[model] = figures | _spread(told, amount) | {"unscored": float(unscored)}
+        first = next((name for name in ("spend", "spend_p50") if name in of_model), None)
+        unscored = of_model[first].isna().sum() if first else len(customers)
+        rows[model] = figures | _spread(of_model, amount) | {"unscored": float(unscored)}
     return Judgement(pd.DataFrame.from_dict(rows, orient="index"), measures)
 
 
-def _spread(told: pd.DataFrame, amount: np.ndarray) -> Figures:
-    """Of chances and bands, those that the model has, over the customers that have them."""
+def _spread(of_model: pd.DataFrame, amount: np.ndarray) -> Figures:
+    """Figures of the probabilities and bands that the model has, over customers with them."""
     figures: Figures = {}
-    if "spend_probability" in told:
-        given = told["spend_probability"].notna().to_numpy()
-        chance = told["spend_probability"].to_numpy(dtype=float)[given]
+    if "spend_probability" in of_model:
+        given = of_model["spend_probability"].notna().to_numpy()
+        chance = of_model["spend_probability"].to_numpy(dtype=float)[given]
         figures |= error_and_limit(amount[given] > 0, chance, "spend_calibration")
-    figures["coverage"] = _coverage(told, ["spend_p10", "spend_p90"], amount)
+    figures["coverage"] = _coverage(of_model, ["spend_p10", "spend_p90"], amount)
     is_buying = amount > 0
-    figures["coverage_if_buying"] = _coverage(told[is_buying], IF_BUYING, amount[is_buying])
-    if {"spend_probability", *QUANTILES} <= set(told):
-        given = told[["spend_probability", *QUANTILES]].notna().all(axis=1).to_numpy()
+    figures["coverage_if_buying"] = _coverage(of_model[is_buying], IF_BUYING, amount[is_buying])
+    if {"spend_probability", *QUANTILES} <= set(of_model):
+        given = of_model[["spend_probability", *QUANTILES]].notna().all(axis=1).to_numpy()
         if given.any():
-            chance = told["spend_probability"].to_numpy(dtype=float)[given]
-            bands = told[QUANTILES].to_numpy(dtype=float)[given]
+            chance = of_model["spend_probability"].to_numpy(dtype=float)[given]
+            bands = of_model[QUANTILES].to_numpy(dtype=float)[given]
             figures |= uniformity(randomised_pit(amount[given], chance, bands))
     return figures
 
 
-def _coverage(told: pd.DataFrame, columns: list[str], actual: np.ndarray) -> float:
-    """Share of the actual values inside [lower, upper], of those that were given a band."""
-    if not set(columns) <= set(told):
+def _coverage(of_model: pd.DataFrame, columns: list[str], actual: np.ndarray) -> float:
+    """Share of the actual values inside [lower, upper], among customers with a band."""
+    if not set(columns) <= set(of_model):
         return float("nan")
-    low, high = (told[name].to_numpy(dtype=float) for name in columns)
+    low, high = (of_model[name].to_numpy(dtype=float) for name in columns)
     given = np.isfinite(low) & np.isfinite(high)
     if not given.any():
         return float("nan")

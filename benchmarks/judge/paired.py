@@ -1,6 +1,6 @@
-"""Figures as functions of how often each customer, or series, is drawn: what a bootstrap needs.
+"""Figures as functions of how often each customer, or series, is drawn, for the bootstrap.
 
-A measure is made once of one model's predictions and then computed for many draws at once.
+A measure is built once from one model's predictions and then computed for many draws at once.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
-# Measures with a verdict, and which way is better.
+# Measures with a verdict, and their better direction.
 BETTER = {
     "auc": "high",
     "brier": "low",
@@ -29,23 +29,23 @@ class Measure(Protocol):
     """One model's figure, for many draws of the same rows.
 
     Attributes:
-        count_rows: Customers, or series.
+        count_rows: Number of customers, or series.
     """
 
     count_rows: int
 
     def of(self, counts: np.ndarray) -> np.ndarray:
-        """The figure of each draw, shape (n_draws,); counts has the shape (n_draws, n_rows)."""
+        """The figure of each draw, shape (n_draws,), from counts of shape (n_draws, n_rows)."""
         ...
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """What the judge says of one cut.
+    """The evaluation of all models at one cut.
 
     Attributes:
-        figures: A row per model, a column per figure.
-        measures: Measure -> model -> what a bootstrap draws from; all over the same rows.
+        figures: One row per model, one column per figure.
+        measures: Name of the measure -> model -> Measure; all over the same rows.
     """
 
     figures: pd.DataFrame
@@ -53,10 +53,10 @@ class Judgement:
 
 
 class Mean:
-    """Mean of a loss, each row times its weight."""
+    """Weighted mean of a loss."""
 
     def __init__(self, loss: np.ndarray, weight: np.ndarray | None = None) -> None:
-        """Take losses and weights, shapes (n,); without weights all rows count the same."""
+        """Store losses and weights, shapes (n,); without weights all rows count the same."""
         self._weight = np.ones(len(loss)) if weight is None else weight
         self._loss = self._weight * loss
         self.count_rows = len(loss)
@@ -67,26 +67,26 @@ class Mean:
 
 
 class Gini:
-    """Normalised Gini, as ml_tasks.evaluation.metrics has it, by ranks within the draw."""
+    """Normalised Gini as in ml_tasks.evaluation.metrics, by ranks within the draw."""
 
     def __init__(self, amount: np.ndarray, score: np.ndarray) -> None:
-        self._said, self._best = _Ranked(amount, score), _Ranked(amount, amount)
+        self._predicted, self._best = _Ranked(amount, score), _Ranked(amount, amount)
         self.count_rows = len(amount)
 
     def of(self, counts: np.ndarray) -> np.ndarray:
         """See Measure; NaN for a draw of equal amounts."""
-        said, best = self._said.covariance(counts), self._best.covariance(counts)
-        return np.divide(said, best, out=np.full_like(said, np.nan), where=best > 0)
+        own, best = self._predicted.covariance(counts), self._best.covariance(counts)
+        return np.divide(own, best, out=np.full_like(own, np.nan), where=best > 0)
 
 
 class Auc(Gini):
-    """Area under the ROC curve: of events as amounts, Gini is 2 AUC - 1."""
+    """Area under the ROC curve: with events as amounts, Gini is 2 AUC - 1."""
 
     def __init__(self, is_event: np.ndarray, score: np.ndarray) -> None:
         super().__init__(is_event.astype(float), score)
 
     def of(self, counts: np.ndarray) -> np.ndarray:
-        """See Measure; NaN for a draw of one kind only."""
+        """See Measure; NaN for a draw with one class only."""
         return (1 + super().of(counts)) / 2
 
 
@@ -96,11 +96,15 @@ class _Ranked:
     def __init__(self, amount: np.ndarray, score: np.ndarray) -> None:
         self._order = np.argsort(score, kind="stable")
         ranked = np.asarray(score)[self._order]
-        self._starts = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])  # of equal scores
+        # first row of each group of equal scores
+        self._starts = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])
         self._amount = np.asarray(amount, dtype=float)[self._order]
 
     def covariance(self, counts: np.ndarray) -> np.ndarray:
-        """Of the amounts with the ranks of the score, times n; equal scores share their ranks."""
+        """Covariance of amounts and score ranks, times n, shape (n_draws,).
+
+        Equal scores share their mean rank.
+        """
         drawn = counts[:, self._order]
         size = np.add.reduceat(drawn, self._starts, axis=1)
         amount = np.add.reduceat(drawn * self._amount, self._starts, axis=1)
@@ -110,23 +114,23 @@ class _Ranked:
 
 
 class Concordance:
-    """Harrell's c: of the pairs whose order is known, how many are ranked so; ties count half.
+    """Harrell's c: share of the comparable pairs that are ranked correctly; ties count half.
 
-    Over draws it is linear in the counts: each pair's share is given to its two customers, and what
-    is left out is of second order. A pair of one customer with themself is none.
+    Over draws it is linear in the counts: each pair's share goes to its two customers, and the
+    remainder is of second order. A customer drawn twice makes no pair.
 
     Source:
         Harrell, Lee and Mark (1996), Statistics in Medicine 15:361-387.
     """
 
     def __init__(self, wait: np.ndarray, is_ordered: np.ndarray, rank: np.ndarray) -> None:
-        """Take days to the order (or watched), whether it came, and a rank that grows with it."""
+        """Store days to the order (or watched), whether it came, and its predicted rank."""
         day = np.where(is_ordered, wait, np.max(wait) + 1).astype(int)
         values, place = np.unique(rank, return_inverse=True)
         self._wins, self._pairs = np.zeros(len(day)), np.zeros(len(day))
         self.count_rows = len(day)
         days = np.unique(day)
-        # as the one who orders first
+        # the customer as the first of the pair to order
         after = np.zeros(len(values))
         for today in days[::-1]:
             rows = np.flatnonzero(day == today)
@@ -135,7 +139,7 @@ class Concordance:
                 self._wins[rows] += up_to[-1] - up_to[place[rows]] + after[place[rows]] / 2
                 self._pairs[rows] += up_to[-1]
             after += np.bincount(place[rows], minlength=len(values))
-        # as the one who orders later, or not while watched
+        # the customer as the second to order, or with no order while watched
         before = np.zeros(len(values))
         for today in days:
             rows = np.flatnonzero(day == today)
@@ -152,17 +156,20 @@ class Concordance:
         return np.divide(wins, pairs, out=np.full_like(wins, np.nan), where=pairs > 0)
 
 
-def by_model(said: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Each model's predictions, by its name, ascending."""
-    return {str(model): frame for model, frame in said.groupby("model")}
+def by_model(predictions: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Predictions by model name, ascending."""
+    return {str(model): frame for model, frame in predictions.groupby("model")}
 
 
 def goodness(value: float, better: str) -> float:
-    """The figure turned so that more is better.
+    """The figure transformed so that higher is better.
 
     Args:
         value: The figure.
-        better: `high`, `low`, or `near` a target, as `near 0` or `near 0.8`.
+        better: `high`, `low`, or `near` a target, such as `near 0` or `near 0.8`.
+
+    Raises:
+        ValueError: If `better` is none of these.
     """
     match better.split():
         case ["high"]:

@@ -18,21 +18,21 @@ COLUMNS = ("measure", "peer", "ours", "theirs", "difference", "spread", "p_value
 
 
 def paired(judgement: Judgement, ours: str, draws: int = DRAWS, seed: int = SEED) -> pd.DataFrame:
-    """Our figure beside each peer's, over draws of the same customers, or series.
+    """Compare our figure with each peer's, over draws of the same customers, or series.
 
-    A thousand draws resolve no p-value below .002, and Holm over thirty comparisons asks for less:
-    the tail is the normal's, with the bootstrap's spread.
+    A thousand draws resolve no p-value below .002, and Holm over thirty comparisons requires less:
+    the tail is the normal's, with the bootstrap's standard error.
 
     Args:
-        judgement: Of one cut.
-        ours: The model that is compared with all others.
-        draws: How often the rows are drawn anew.
-        seed: Of the draws.
+        judgement: Judgement of one cut.
+        ours: The model to compare with all others.
+        draws: Number of bootstrap draws.
+        seed: Seed of the draws.
 
     Returns:
-        A row per measure and peer: measure, peer, ours, theirs, difference (above 0: ours is
-        better), spread (its standard error), p_value (two-sided). No row where ours, or the peer,
-        does not have the measure.
+        One row per measure and peer with columns measure, peer, ours, theirs, difference (above 0:
+        ours is better), spread (its standard error), p_value (two-sided). No row where we or the
+        peer lack the measure.
 
     Source:
         Efron and Tibshirani (1993), An Introduction to the Bootstrap, chapter 13.
@@ -57,7 +57,7 @@ def paired(judgement: Judgement, ours: str, draws: int = DRAWS, seed: int = SEED
 def _figures(
     by_model: dict[str, Measure], draws: int, seed: int
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-    """Of the rows as they are, and of each draw."""
+    """Each model's figure over all rows, and its figures over each draw."""
     n = _size(by_model)
     random = np.random.default_rng(seed)
     once = {model: float(measure.of(np.ones((1, n)))[0]) for model, measure in by_model.items()}
@@ -85,22 +85,22 @@ def _two_sided(difference: float, spread: float) -> float:
 
 
 def pooled(rows: pd.DataFrame) -> float:
-    """Two-sided p-value of one peer's mean difference over cuts whose windows do not overlap.
+    """Two-sided p-value of the mean difference to one peer, over cuts with disjoint windows.
 
     Args:
-        rows: As from `paired`, of one measure and peer, a row a cut.
+        rows: Rows of `paired` for one measure and peer, one per cut.
     """
     variance = float((rows["spread"] ** 2).sum(skipna=False))
     return _two_sided(float(rows["difference"].sum(skipna=False)), math.sqrt(variance))
 
 
 def decide(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """Verdicts, each family of comparisons corrected as a whole.
+    """Add verdicts, with Holm's correction within each family of comparisons.
 
     Args:
-        rows: As from `paired`, of any number of cuts and shops.
-        by: Columns that make a family, as shop and measure; all its cuts and peers are corrected
-            together.
+        rows: Rows of `paired`, for any number of cuts and shops.
+        by: Columns that define a family, such as shop and measure; all its cuts and peers are
+            corrected together.
 
     Returns:
         The rows with p_adjusted and verdict: `better`, `worse`, or `tie` if p_adjusted is .05 or
@@ -116,7 +116,7 @@ def decide(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
 
 
 def holm(p_values: pd.Series) -> pd.Series:
-    """Holm's adjusted p-values; NaN stays NaN and is no comparison."""
+    """Holm's adjusted p-values; NaN stays NaN and does not count as a comparison."""
     known = p_values.dropna().sort_values(kind="stable")
     steps = known.to_numpy() * np.arange(len(known), 0, -1)
     adjusted = pd.Series(np.minimum(np.maximum.accumulate(steps), 1.0), known.index)
@@ -124,10 +124,10 @@ def holm(p_values: pd.Series) -> pd.Series:
 
 
 def decide_signs(differences: pd.Series) -> tuple[int, int, float]:
-    """At how many shops ours is ahead, of how many with a difference, and the sign test's p-value.
+    """Number of shops where ours is ahead, number with a difference, and the sign test's p-value.
 
     Args:
-        differences: A shop each; above 0: ours is better.
+        differences: One per shop; above 0: ours is better.
 
     Source:
         Dixon and Mood (1946), Journal of the American Statistical Association 41:557-566.

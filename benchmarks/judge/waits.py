@@ -14,17 +14,17 @@ CALIBRATED_DAYS = (30, 90, 180)
 
 
 def survival(
-    said: pd.DataFrame, days: pd.DataFrame, cut: pd.Timestamp, known_days: int
+    predictions: pd.DataFrame, days: pd.DataFrame, cut: pd.Timestamp, known_days: int
 ) -> Judgement:
-    """Each model's time to the next order.
+    """Evaluate each model's time to the next order.
 
     Args:
-        said: model, customer_id, wait (longer: later), s30, s60, s90, s180 (chance of no order by
-            then; a model that only ranks leaves them out).
-        days: All that ever happened.
+        predictions: Columns model, customer_id, wait (ranks customers; longer means later), s30,
+            s60, s90, s180 (probability of no order by then; a model that only ranks has none).
+        days: Columns customer_id, day_date, count_orders, net_amount; all days, also after the cut.
         cut: Day 1 of the wait.
-        known_days: So many days after the cut are known; all customers are watched for 365, 180
-            or 90 of them, as far as known, so that censoring is the same for all.
+        known_days: Number of known days after the cut. All customers are watched for the same 365,
+            180 or 90 of them, so that censoring is the same for all.
 
     Returns:
         Figures concordance (Harrell), integrated_brier (to 180 days, or as far as known, constant
@@ -39,7 +39,7 @@ def survival(
     hazard = -np.log(max(1 - base_rate, 1e-6)) / HORIZON_DAYS
     rows: dict[str, dict[str, float]] = {}
     measures: dict[str, dict[str, Measure]] = {"concordance": {}, "integrated_brier": {}}
-    for model, frame in by_model(said).items():
+    for model, frame in by_model(predictions).items():
         aligned = frame.set_index("customer_id").reindex(customers)
         rank = aligned["wait"].fillna(aligned["wait"].median()).fillna(0).to_numpy()
         measures["concordance"][model] = Concordance(wait, is_ordered, rank)
@@ -66,7 +66,7 @@ def survival(
 def waits(
     days: pd.DataFrame, customers: pd.Index, cut: pd.Timestamp, watched: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Day of each customer's next order (the cut is day 1), and whether it came while watched."""
+    """Day of each customer's next order (the cut is day 1), and whether it fell into the watch."""
     later = days[(days["day_date"] >= cut) & (days["count_orders"] > 0)]
     first = later.groupby("customer_id")["day_date"].min().reindex(customers)
     wait = ((first - cut).dt.days + 1).to_numpy(dtype=float)
@@ -77,15 +77,15 @@ def waits(
 def brier_losses(
     wait: np.ndarray, is_ordered: np.ndarray, alive: np.ndarray, watched: int
 ) -> np.ndarray:
-    """Each customer's mean Brier loss of S(t) over t = 1..180 or as far as watched, shape (n,).
+    """Each customer's mean Brier loss of S(t) over t = 1..min(180, watched), shape (n,).
 
-    Nobody is censored by then.
+    No customer is censored by then.
 
     Args:
-        wait: Shape (n,), days.
-        is_ordered: Shape (n,).
+        wait: Days to the next order, shape (n,).
+        is_ordered: Whether the order came while watched, shape (n,).
         alive: S at DAYS, shape (n, 4).
-        watched: Days.
+        watched: Days of the watch.
 
     Source:
         Graf and others (1999), Statistics in Medicine 18:2529-2545.

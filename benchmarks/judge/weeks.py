@@ -1,4 +1,4 @@
-"""Weekly demand. A week that is not known counts neither before the origin nor after it."""
+"""Weekly demand. An unknown week counts neither before the origin nor after it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.judge.paired import Judgement, Mean, Measure, by_model
 
 HORIZON_WEEKS = 8
 QUANTILES = {"p10": 0.1, "p50": 0.5, "p90": 0.9}
-# What a forecast is judged on, as in facts of the field: products that matter and sell often.
+# Forecasts are compared on products with high revenue that sell often.
 COUNT_PRODUCTS = 1_000
 REVENUE_WEEKS = 13
 SOLD_WEEKS, OF_WEEKS = 26, 52
@@ -20,14 +20,14 @@ WEEK = pd.Timedelta(weeks=1)
 
 @dataclass(frozen=True)
 class Judged:
-    """The products that a forecast is judged on at one origin.
+    """The products on which forecasts are compared at one origin.
 
     Attributes:
-        product_ids: Ascending.
-        weight: Share of the revenue of the 13 weeks before.
+        product_ids: Ascending, shape (n,).
+        weight: Share of the revenue of the 13 weeks before, shape (n,).
         mean_square_step: Mean squared one-week change from the first sale to the origin.
-        mean_step: Mean absolute one, the same weeks.
-        actual: Units of the 8 weeks, shape (n, 8); NaN where not known.
+        mean_step: Mean absolute one-week change over the same weeks.
+        actual: Units of the 8 weeks, shape (n, 8); NaN where unknown.
     """
 
     product_ids: pd.Index
@@ -38,14 +38,14 @@ class Judged:
 
 
 def judged(weeks: pd.DataFrame, origin: pd.Timestamp, known: pd.DataFrame | None = None) -> Judged:
-    """The products judged at an origin: see COUNT_PRODUCTS, and what happened to them.
+    """Select the products compared at an origin (see COUNT_PRODUCTS), with their actual units.
 
     Args:
-        weeks: product_id, week_start_date, sold_units, sold_amount; all that ever happened, zeros
-            included or not.
+        weeks: Columns product_id, week_start_date, sold_units, sold_amount; all weeks, also after
+            the origin, with or without rows of zeros.
         origin: A Monday, the first day of the first week forecast.
-        known: product_id, week_start_date; a week that is not among them is not known. None: all
-            are, and one without a row is one without sales.
+        known: Columns product_id, week_start_date of the known weeks. None means that all are known
+            and a week without a row has no sales.
     """
     units, revenue = _wide(weeks, "sold_units"), _wide(weeks, "sold_amount")
     calendar = pd.date_range(units.columns.min(), origin + (HORIZON_WEEKS - 1) * WEEK, freq="W-MON")
@@ -65,14 +65,14 @@ def judged(weeks: pd.DataFrame, origin: pd.Timestamp, known: pd.DataFrame | None
     mean_square = np.nansum(steps**2, axis=1) / count
     mean_absolute = np.nansum(np.abs(steps), axis=1) / count
     actual = units.loc[ids, calendar >= origin].to_numpy()
-    told = (mean_absolute > 0) & np.isfinite(actual).any(axis=1)
-    ids = ids[told]
+    is_comparable = (mean_absolute > 0) & np.isfinite(actual).any(axis=1)
+    ids = ids[is_comparable]
     return Judged(
         ids,
         (total[ids] / total[ids].sum()).to_numpy(),
-        mean_square[told],
-        mean_absolute[told],
-        actual[told],
+        mean_square[is_comparable],
+        mean_absolute[is_comparable],
+        actual[is_comparable],
     )
 
 
@@ -81,25 +81,25 @@ def _wide(weeks: pd.DataFrame, column: str) -> pd.DataFrame:
 
 
 def _is_known(known: pd.DataFrame, units: pd.DataFrame) -> pd.DataFrame:
-    """Whether a product's week is known, in the shape of units."""
+    """Whether each product's week is known, in the shape of `units`."""
     flags = known[["product_id", "week_start_date"]].assign(is_known=True)
     wide = flags.pivot(index="product_id", columns="week_start_date", values="is_known")
     return wide.reindex(index=units.index, columns=units.columns).notna()
 
 
 def demand(
-    said: pd.DataFrame,
+    predictions: pd.DataFrame,
     weeks: pd.DataFrame,
     origin: pd.Timestamp,
     known: pd.DataFrame | None = None,
 ) -> Judgement:
-    """Each model's forecast of 8 weeks; a product without one counts as 0 units.
+    """Evaluate each model's forecast of 8 weeks; a product without a forecast counts as 0 units.
 
     Args:
-        said: model, product_id, week_start_date, mean, p10, p50, p90.
-        weeks: All that ever happened.
+        predictions: Columns model, product_id, week_start_date, mean, p10, p50, p90.
+        weeks: As in `judged`.
         origin: First day of the first week.
-        known: The weeks that are known; see `judged`.
+        known: As in `judged`.
 
     Returns:
         Figures wrmsse and mase (of the median), total_error (of the means over the actual total,
@@ -114,7 +114,7 @@ def demand(
     truth = judged(weeks, origin, known)
     rows = {}
     measures: dict[str, dict[str, Measure]] = {"wrmsse": {}, "mase": {}}
-    for model, frame in by_model(said).items():
+    for model, frame in by_model(predictions).items():
         wide = _forecast(frame, truth, origin)
         error = np.nan_to_num(wide["p50"]) - truth.actual
         rmsse = np.sqrt(np.nanmean(error**2, axis=1) / truth.mean_square_step)
@@ -166,5 +166,5 @@ def _others(wide: dict[str, np.ndarray], truth: Judged) -> dict[str, float]:
 
 
 def pinball(actual: np.ndarray, quantile: np.ndarray, level: float) -> np.ndarray:
-    """Loss of a quantile forecast, elementwise: what it is below costs `level` a unit."""
+    """Loss of a quantile forecast, elementwise: a unit above the forecast costs `level`."""
     return np.maximum(level * (actual - quantile), (level - 1) * (actual - quantile))

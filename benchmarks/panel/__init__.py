@@ -1,5 +1,6 @@
-"""The panel: many shops of many kinds, each in one of three sets, so that no choice judges itself.
+"""The panel: many shops of many kinds, each in one of three sets.
 
-`sets.toml` says which shop is in which set, `shops` reads the public data sets, `generators` makes
-shops whose truth is known, `looks` keeps who looked at what, and when.
+No choice is evaluated on the shops that it was made with. `sets.toml` lists each set's shops,
+`shops` reads the public data sets, `generators` generates shops with known truth, and `looks` logs
+each look at validation and final shops.
 """

@@ -1,8 +1,7 @@
-"""Shops that are made, of processes that are none of our models', each with its truth.
+"""Generated shops with their truth, from processes that none of our models assumes.
 
-A family is split whole into a set (sets.toml), not by seed: a model tuned on one family has seen
-nothing of another. All are of so many days and so many customers as asked for, and equal for an
-equal seed.
+A whole family belongs to one set (sets.toml), not single seeds: a model tuned on one family has
+seen nothing of another. The number of days and customers is given; equal seeds give equal shops.
 
 Sources of the processes: beta-geometric/beta-binomial buying, Fader, Hardie and Shang (2010),
 Marketing Science 29:1086-1108; Erlang gaps of regular buyers, Platzer and Reutterer (2016),
@@ -29,12 +28,13 @@ Random = np.random.Generator
 
 @dataclass(frozen=True)
 class Generated:
-    """A shop that was made.
+    """A generated shop.
 
     Attributes:
-        orders: As `benchmarks.panel.shops.orders`, one line an order.
-        customers: customer_id, began_at, ended_at (nothing is ordered from then on; after the last
-            day for who is still there), mean_gap_days, mean_amount. Who never ordered is left out.
+        orders: Columns of `benchmarks.panel.shops.orders`, one line per order.
+        customers: Columns customer_id, began_at, ended_at (no order from then on; after the last
+            day for active customers), mean_gap_days, mean_amount. Customers without an order are
+            left out.
     """
 
     orders: pd.DataFrame
@@ -43,18 +43,18 @@ class Generated:
 
 @dataclass
 class Plan:
-    """What a family decides of each customer; days count from FIRST_DAY, shapes are (n,).
+    """A family's parameters of each customer; days count from FIRST_DAY, shapes are (n,).
 
     Attributes:
         began: Day of the first order.
-        ended: Day from which nothing is ordered.
+        ended: Day from which the customer orders nothing.
         gap_days: Mean days between orders.
-        amount: Mean of an order, in the shop's currency.
-        shape: Of the gamma that gaps are drawn from: 1 is a memoryless buyer, more a regular one.
+        amount: Mean amount of an order, in the shop's currency.
+        shape: Shape of the gamma distribution of gaps: 1 is a memoryless buyer, more a regular one.
         amount_spread: Standard deviation of the logarithm of an order's amount.
-        is_weekly: Gaps are whole weeks, each week with the same chance, and `shape` says nothing.
-        keep: Day -> share of the orders of that day which are placed.
-        price: Day -> what amounts are multiplied by.
+        is_weekly: Gaps are whole weeks with the same chance each week; `shape` is unused.
+        keep: Function of the day: share of that day's orders that are placed.
+        price: Function of the day: factor of the amounts.
     """
 
     began: Numbers
@@ -69,13 +69,13 @@ class Plan:
 
 
 def generate(family: str, seed: int, customers: int = 2_000, days: int = 1_095) -> Generated:
-    """Make a shop.
+    """Generate a shop.
 
     Args:
         family: One of FAMILIES.
-        seed: Equal seeds make equal shops.
-        customers: Who may order; those whose first order falls behind the end never do.
-        days: From FIRST_DAY.
+        seed: Equal seeds give equal shops.
+        customers: Number of potential customers; some have their first order after the end.
+        days: Length in days from FIRST_DAY.
     """
     random = np.random.default_rng([seed, *family.encode()])
     plan = FAMILIES[family](random, customers, days)
@@ -112,12 +112,12 @@ def generate(family: str, seed: int, customers: int = 2_000, days: int = 1_095) 
 
 
 def seed_of(family: str, commit: str) -> int:
-    """The seed of a final shop: it follows from the commit that is judged, so nobody chose it."""
+    """The seed of a final shop, derived from the evaluated commit, so that nobody chose it."""
     return int.from_bytes(hashlib.sha256(f"{family} {commit}".encode()).digest()[:4], "big")
 
 
 def _orders_of(random: Random, plan: Plan, number: int, days: int) -> Numbers:
-    """Times of one customer's orders, in days from FIRST_DAY; the first is never left out."""
+    """Times of one customer's orders, in days from FIRST_DAY; the first order is always kept."""
     began, ended = plan.began[number], min(plan.ended[number], days)
     if began >= days:
         return np.empty(0)
@@ -141,7 +141,7 @@ def _lognormal(random: Random, mean: float, spread: float, count: int) -> Number
 
 
 def _weekly_chances(random: Random, began: Numbers, amount: Numbers) -> Plan:
-    """Beta-geometric/beta-binomial: a chance to order each week, and one to be gone after it."""
+    """Beta-geometric/beta-binomial: a chance to order each week, and one to leave after it."""
     count = len(began)
     chance = random.beta(0.8, 6.0, count).clip(0.005)
     gone = random.beta(0.6, 25.0, count).clip(1e-5)
@@ -156,7 +156,7 @@ def _steady(random: Random, count: int, days: int) -> Plan:
 
 
 def _launch(random: Random, count: int, days: int) -> Plan:
-    """Everybody begins within three months of the opening."""
+    """All customers begin within three months of the opening."""
     began = 90 * random.beta(1.2, 2.0, count)
     return _weekly_chances(random, began, _lognormal(random, 35, 0.6, count))
 
@@ -170,7 +170,7 @@ def _one_time(random: Random, count: int, days: int) -> Plan:
 
 
 def _wholesale(random: Random, count: int, days: int) -> Plan:
-    """Few buyers make most of the money: amounts have a heavy tail, and a Christmas."""
+    """Few buyers bring most of the money: amounts have a heavy tail, and there is a Christmas."""
     began = random.uniform(0, days, count) * random.random(count)
     amount = 150 * (1 + random.pareto(1.6, count))
     plan = Plan(began, began + random.exponential(900, count), random.gamma(1.5, 40, count) + 3,
@@ -195,7 +195,7 @@ def _regular(random: Random, count: int, days: int) -> Plan:
 
 
 def _holiday(random: Random, count: int, days: int) -> Plan:
-    """Gifts: hardly anything but before Christmas."""
+    """Gifts: few orders outside the weeks before Christmas."""
     began = _christmas_days(random, count, days)
     plan = Plan(began, began + random.exponential(1_000, count), random.gamma(2, 12, count) + 5,
                 _lognormal(random, 60, 0.6, count))  # fmt: skip
@@ -220,7 +220,7 @@ def _subscription(random: Random, count: int, days: int) -> Plan:
 
 
 def _price_change(random: Random, count: int, days: int) -> Plan:
-    """Prices rise by a third nine months before the end, and a quarter of the orders stays away."""
+    """Prices rise by a third nine months before the end, and a quarter of the orders is lost."""
     plan = _steady(random, count, days)
     changed = days - 270
     plan.price = lambda at: np.where(at < changed, 1.0, 1.33)
@@ -237,7 +237,7 @@ def _no_christmas(random: Random, count: int, days: int) -> Plan:
 
 
 def _seasonal(otherwise: float) -> Callable[[Numbers], Numbers]:
-    """All orders before Christmas, and this share of those of the rest of the year."""
+    """Keep all orders before Christmas, and this share of the rest of the year's."""
     first = FIRST_DAY.timetuple().tm_yday - 1
 
     def keep(at: Numbers) -> Numbers:

@@ -1,4 +1,4 @@
-"""Who looked at what: validation shops with a reason each time, final ones once."""
+"""The log of looks: validation shops with a reason each time, final shops once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FILE = LOOKS
 
 
 class SecondLookError(RuntimeError):
-    """The final shops were opened before, or somebody looks without saying why."""
+    """The final shops were opened before, or a look has no reason."""
 
 
 def note(
@@ -25,15 +25,15 @@ def note(
     commit: str,
     file: Path = FILE,
 ) -> None:
-    """Write a look down; looking at tuning shops is free and not written.
+    """Log a look; looks at tuning shops are not logged.
 
     Args:
         panel: The set, one of `sets.SETS`.
-        questions: What is judged.
-        shops: Which of its shops.
-        why: What is chosen by it; for final shops only needed from the second opening on.
+        questions: Questions that are evaluated.
+        shops: Shops of the set that are evaluated.
+        why: The choice that depends on it; final shops need it from the second opening on.
         on: Today.
-        commit: Of the code that is judged.
+        commit: Commit of the evaluated code.
         file: The log.
 
     Raises:
@@ -45,13 +45,13 @@ def note(
     if panel == "final" and before and not why:
         first = before[0]
         raise SecondLookError(
-            f"the final shops were opened on {first[0]} at {first[1]}: what is judged by them again"
-            " is no longer judged by shops that it never saw. If it has to be, say why: WHY="
+            f"the final shops were opened on {first[0]} at {first[1]}: a second evaluation is no"
+            " longer on unseen shops. If it is needed, give the reason: WHY="
         )
     if panel == "validation" and not why:
-        raise SecondLookError("a look at the validation shops is kept with its reason: WHY=")
-    told = why.replace("|", "/").replace("\n", " ") or "first opening"
-    cells = [str(on), commit, panel, ", ".join(questions), ", ".join(shops), told]
+        raise SecondLookError("a look at the validation shops needs a reason: WHY=")
+    reason = why.replace("|", "/").replace("\n", " ") or "first opening"
+    cells = [str(on), commit, panel, ", ".join(questions), ", ".join(shops), reason]
     with file.open("a") as log:
         log.write("| " + " | ".join(cells) + " |\n")
 

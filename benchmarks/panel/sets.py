@@ -1,4 +1,4 @@
-"""Which shop is in which set."""
+"""The shops of each set."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def members(name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """
     if name not in SETS:
         raise ValueError(f"PANEL={name}: one of {', '.join(SETS)}")
-    found = _read()[name]
-    return tuple(found["shops"]), tuple(found["generators"])
+    listed = _read()[name]
+    return tuple(listed["shops"]), tuple(listed["generators"])
 
 
 def _read() -> dict[str, dict[str, list[str]]]:

@@ -1,9 +1,10 @@
 """The public data sets as shops: one form for orders, one for weekly sales, one way to land both.
 
 Frames:
-    orders: customer_id, order_id, ordered_at, product_id, quantity, unit_price_amount; a line each.
-    weeks: product_id, week_start_date (a Monday), units, unit_price_amount; a row a product and
-        week that is known. A week without a row is unknown, not one without sales.
+    orders: customer_id, order_id, ordered_at, product_id, quantity, unit_price_amount; one row per
+        order line.
+    weeks: product_id, week_start_date (a Monday), units, unit_price_amount; one row per product and
+        known week. A week without a row is unknown, not without sales.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from benchmarks.panel import generators, sets
 WINDOW_DAYS, WINDOW_WEEKS = 90, 8
 MOST_CUTS, MOST_ORIGINS = 4, 4
 LEAST_DAYS_BEFORE, LEAST_WEEKS_BEFORE = 180, 30
-COUNTRY = "United Kingdom"  # no data set names one that matters
-PRICE = 1.0  # of a unit, where the data set has none
+COUNTRY = "United Kingdom"  # no data set has a country that matters
+PRICE = 1.0  # price of a unit, where the data set has none
 
 # Folders of the data sets that have one file of orders, or of weeks, in the form above.
 ORDERS = ("complete_journey", "essec_purchases", "afisha_tickets", "superstore_us")
@@ -30,7 +31,7 @@ WEEKS = (
 )
 # Rossmann's stores by parity: each half is a shop of its own.
 ROSSMANN = {"rossmann_even": 0, "rossmann_odd": 1}
-EVERY_PRODUCT_UP_TO = 400  # series of a shop; of more, every k-th
+EVERY_PRODUCT_UP_TO = 400  # series of a shop; of more series, every k-th
 
 
 def orders(name: str, shared: Path) -> pd.DataFrame:
@@ -47,7 +48,7 @@ def orders(name: str, shared: Path) -> pd.DataFrame:
 def weeks(name: str, shared: Path) -> pd.DataFrame:
     """Weekly sales of a public shop, ascending by product and week.
 
-    A week that begins on another day is named by the Monday that falls in it.
+    A week that begins on another day gets the date of the Monday in it.
 
     Args:
         name: One of WEEKS or ROSSMANN.
@@ -86,15 +87,15 @@ def _rossmann(folder: Path, parity: int) -> pd.DataFrame:
 
 
 def panel(name: str, workspace: Path, shared: Path, commit: str) -> list[Data]:
-    """The shops of a set with the dates to judge them at; their files are written if need be.
+    """The shops of a set with their evaluation dates; missing files are written.
 
-    A public data set that is not in `shared` comes with a path that does not exist.
+    A public data set that is not in `shared` has a path that does not exist.
 
     Args:
         name: One of `sets.SETS`.
-        workspace: Files go under it.
+        workspace: Folder for the files.
         shared: The folder of the public data sets.
-        commit: Of the code that is judged: final shops that are made follow from it.
+        commit: Commit of the evaluated code; the seeds of generated final shops follow from it.
     """
     public, made = sets.members(name)
     return [
@@ -143,39 +144,39 @@ def _data(name: str, group: str, lines: pd.DataFrame, folder: Path) -> Data:
 
 
 def cuts(first_day: date, newest_day: date) -> tuple[date, ...]:
-    """Days to judge the next 90 at, ascending: windows side by side, the last ends with the data.
+    """Cuts with windows of 90 days side by side, ascending; the last window ends with the data.
 
-    None is so early that less than 180 days are known before it.
+    At least 180 days are known before each.
     """
     end = newest_day + timedelta(days=1)
-    found = [end - timedelta(days=WINDOW_DAYS * number) for number in range(1, MOST_CUTS + 1)]
+    starts = [end - timedelta(days=WINDOW_DAYS * number) for number in range(1, MOST_CUTS + 1)]
     begin = first_day + timedelta(days=LEAST_DAYS_BEFORE)
-    return tuple(sorted(day for day in found if day >= begin))
+    return tuple(sorted(day for day in starts if day >= begin))
 
 
 def year_cuts(first_day: date, newest_day: date) -> tuple[date, ...]:
-    """The day whose next 365 end with the data, if 180 days are known before it."""
+    """The day 365 days before the data's end, if 180 days are known before it."""
     cut = newest_day + timedelta(days=1 - YEAR_DAYS)
     return (cut,) if cut >= first_day + timedelta(days=LEAST_DAYS_BEFORE) else ()
 
 
 def origins(first_week: date, newest_week: date) -> tuple[date, ...]:
-    """Mondays to judge the next 8 weeks at, ascending: windows side by side to the data's end."""
+    """Mondays with windows of 8 weeks side by side, ascending; the last ends with the data."""
     end = newest_week + timedelta(weeks=1)
-    found = [end - timedelta(weeks=WINDOW_WEEKS * number) for number in range(1, MOST_ORIGINS + 1)]
+    starts = [end - timedelta(weeks=WINDOW_WEEKS * number) for number in range(1, MOST_ORIGINS + 1)]
     begin = first_week + timedelta(weeks=LEAST_WEEKS_BEFORE)
-    return tuple(sorted(day for day in found if day >= begin))
+    return tuple(sorted(day for day in starts if day >= begin))
 
 
 # Into the canonical form ----------------------------------------------------------------------
 
 
 def write_orders(lines: pd.DataFrame, folder: Path) -> None:
-    """Write a shop's orders as files in the canonical form; a price of 0 or less is left out.
+    """Write a shop's orders as files in the canonical form, without prices of 0 or less.
 
     Args:
-        lines: `orders` of the module's text.
-        folder: Appears once it is complete.
+        lines: The frame `orders` of this module's docstring.
+        folder: Target; it appears once it is complete.
     """
     lines = lines[(lines["unit_price_amount"] > 0) & (lines["quantity"] > 0)]
     by_order = lines.drop_duplicates("order_id")
@@ -204,12 +205,12 @@ def write_orders(lines: pd.DataFrame, folder: Path) -> None:
 def write_weeks(weekly: pd.DataFrame, folder: Path) -> None:
     """Write weekly sales as guests' orders, one a product and week, at noon of its Monday.
 
-    A week without sales is no row of a shop's files: it becomes the zero that it is by itself. So
-    does an unknown one; the judge leaves it out (Data.known_weeks).
+    A week without sales has no row in a shop's files and becomes a zero. An unknown week becomes a
+    zero, too; the judge leaves it out (Data.known_weeks).
 
     Args:
-        weekly: `weeks` of the module's text.
-        folder: Appears once it is complete.
+        weekly: The frame `weeks` of this module's docstring.
+        folder: Target; it appears once it is complete.
     """
     sold = weekly[weekly["units"] > 0].rename(columns={"units": "quantity"})
     ids = sold["product_id"] + "-" + sold["week_start_date"].dt.strftime("%Y%m%d")
@@ -217,7 +218,7 @@ def write_weeks(weekly: pd.DataFrame, folder: Path) -> None:
     registered = weekly["week_start_date"].min()
     _write(
         folder,
-        # one who never orders: the gate does not believe in a shop without any
+        # a customer without orders: the gate stops a shop without customers
         customers=pd.DataFrame(
             [{"customer_id": "C1", "registered_at": f"{registered:%Y-%m-%d}", "country": COUNTRY}]
         ),

@@ -1,5 +1,5 @@
-"""What a user would pick instead, run in an environment of its own (`.venv-bench`).
+"""The alternatives to Perennial, run in an environment of their own (`.venv-bench`).
 
-Nothing here imports the product. A peer is handed a folder that holds only what happened before
-the cut, and writes its predictions and what they cost beside it; the outcome lies elsewhere.
+Nothing here imports the product. A peer gets a folder with only what happened before the cut, and
+writes its predictions and their cost beside it; the outcome lies elsewhere.
 """

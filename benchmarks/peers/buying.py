@@ -1,4 +1,4 @@
-"""BG/NBD and Pareto/NBD of lifetimes, and the exact chance that their customers order nothing."""
+"""BG/NBD and Pareto/NBD of lifetimes, with their exact probability of no order."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def history_of(features: pd.DataFrame) -> Arrays:
 
 
 def fitted_to(history: Arrays, kind: Any) -> Any:
-    """A BetaGeoFitter or ParetoNBDFitter; customers of equal history are one row with a weight."""
+    """Fit a BetaGeoFitter or ParetoNBDFitter; equal histories are one row with a weight."""
     rows, counts = np.unique(np.column_stack(history), axis=0, return_counts=True)
     return fitted(kind, *rows.T, weights=counts)
 
 
 def fitted(kind: Any, *arrays: np.ndarray, **more: np.ndarray) -> Any:
-    """The fit with the least penalty that converges."""
+    """The fit with the smallest penalty that converges."""
     for penalty in PENALTIES:
         try:
             return kind(penalizer_coef=penalty).fit(*arrays, **more)
@@ -37,12 +37,12 @@ def fitted(kind: Any, *arrays: np.ndarray, **more: np.ndarray) -> Any:
 
 
 def no_order_chance(fitter: Any, history: Arrays, days: float) -> np.ndarray:
-    """Chance of no order in the next days, shape (n,).
+    """Probability of no order in the next `days` days, shape (n,).
 
     Args:
         fitter: A fitted BetaGeoFitter or ParetoNBDFitter, in weeks.
-        history: As from `history_of`.
-        days: How far ahead.
+        history: Arrays of `history_of`.
+        days: Horizon in days.
     """
     parameters = fitter.params_.to_dict()
     if "a" in parameters:
@@ -54,7 +54,9 @@ def no_order_chance(fitter: Any, history: Arrays, days: float) -> np.ndarray:
 def bg_nbd_no_order(
     parameters: dict[str, float], alive: np.ndarray, history: Arrays, weeks: float
 ) -> np.ndarray:
-    """Who is alive stays so until the next order, whose rate is gamma(r + x, alpha + age).
+    """Probability of no order under BG/NBD, shape (n,).
+
+    An active customer stays so until the next order, at a rate that is gamma(r + x, alpha + age).
 
     Source:
         Fader, Hardie and Lee (2005), Marketing Science 24:275-284.
@@ -66,9 +68,10 @@ def bg_nbd_no_order(
 
 
 def pareto_nbd_no_order(fitter: Any, history: Arrays, weeks: float) -> np.ndarray:
-    """The likelihood of the same orders and none until then, over that of none until now.
+    """Probability of no order under Pareto/NBD, shape (n,).
 
-    Equal to lifetimes' conditional_probability_of_n_purchases_up_to_time(0, ...) to twelve digits,
+    The ratio of two likelihoods of the same orders: with no order until then, and until now. Equal
+    to lifetimes' conditional_probability_of_n_purchases_up_to_time(0, ...) to twelve digits, but
     without its sums of large terms that cancel.
     """
     repeats, last, age = history
@@ -87,7 +90,10 @@ def pareto_nbd_no_order(fitter: Any, history: Arrays, weeks: float) -> np.ndarra
 
 
 def expected_orders(fitter: Any, history: Arrays, days: float) -> np.ndarray:
-    """Order days of the next days, shape (n,); the median's where it cannot be computed."""
+    """Expected order days of the next `days` days, shape (n,).
+
+    Where a value cannot be computed, the median of the others.
+    """
     orders = fitter.conditional_expected_number_of_purchases_up_to_time(days / WEEK, *history)
     orders = np.asarray(orders, dtype=float)
     return np.where(np.isfinite(orders), orders, np.nanmedian(orders)).clip(min=0)

@@ -28,8 +28,8 @@ from benchmarks.predictions import Predictions, for_each_cut
 CHURN_DAYS = 90
 HORIZONS_DAYS = (90, 365)
 LEVELS = (0.1, 0.5, 0.9)
-LEAST_BUYERS = 50  # to fit their quantiles by trees
-# Of five settings this ranked best, for churn and value, on four cuts of Online Retail II.
+LEAST_BUYERS = 50  # minimum to fit quantiles of buyers by trees
+# docs/decisions/benchmarks.md: the best of five settings on four cuts of Online Retail II.
 TREES: dict[str, Any] = {
     "n_estimators": 300,
     "max_depth": 2,
@@ -44,31 +44,33 @@ def predict(folder: Path, cut: pd.Timestamp) -> Predictions:
     """All peers of both questions at one cut."""
     days = pd.read_parquet(folder / "customer_days.parquet")
     features = rfm(days, cut)
-    said = Predictions()
-    _probability_models(said, days, features, cut)
-    _rules(said, days, features, cut)
-    _learnt(said, days, features, cut)
+    predictions = Predictions()
+    _probability_models(predictions, days, features, cut)
+    _rules(predictions, days, features, cut)
+    _learnt(predictions, days, features, cut)
     for name in ("bg_nbd", "pareto_nbd"):
-        said.seconds[f"{name}_x_gamma_gamma"] = said.seconds[name] + said.seconds["gamma_gamma"]
-    return said
+        predictions.seconds[f"{name}_x_gamma_gamma"] = (
+            predictions.seconds[name] + predictions.seconds["gamma_gamma"]
+        )
+    return predictions
 
 
 def _probability_models(
-    said: Predictions, days: pd.DataFrame, features: pd.DataFrame, cut: pd.Timestamp
+    predictions: Predictions, days: pd.DataFrame, features: pd.DataFrame, cut: pd.Timestamp
 ) -> None:
-    """Buy till you die, on order days: the exact chance of an order, and the mean of the spend."""
+    """Add the models of lifetimes: the exact probability of an order, and the mean spend."""
     history = history_of(features)
-    with said.timed("gamma_gamma"):
+    with predictions.timed("gamma_gamma"):
         amount = _amount_an_order_day(days, features, cut, history[0])
     for name, kind in (("bg_nbd", BetaGeoFitter), ("pareto_nbd", ParetoNBDFitter)):
-        with said.timed(name):
+        with predictions.timed(name):
             fitter = fitted_to(history, kind)
             for horizon in HORIZONS_DAYS:
                 chance = 1 - no_order_chance(fitter, history, horizon)
                 if horizon == CHURN_DAYS:
-                    _say(said, name, features, 0, order_probability=chance)
+                    _add(predictions, name, features, 0, order_probability=chance)
                 spend = expected_orders(fitter, history, horizon) * amount
-                _say(said, f"{name}_x_gamma_gamma", features, horizon, spend=spend,
+                _add(predictions, f"{name}_x_gamma_gamma", features, horizon, spend=spend,
                      spend_probability=chance)  # fmt: skip
 
 
@@ -83,58 +85,58 @@ def _amount_an_order_day(
     mean = amounts.reindex(features.index).fillna(0).to_numpy(dtype=float)
     known = (repeats > 0) & (mean > 0)
     fitter = fitted(GammaGammaFitter, repeats[known], mean[known])
-    told = fitter.conditional_expected_average_profit(
+    predicted = fitter.conditional_expected_average_profit(
         pd.Series(np.where(known, repeats, 0.0)), pd.Series(np.where(known, mean, 0.0))
     )
-    return np.asarray(told, dtype=float)
+    return np.asarray(predicted, dtype=float)
 
 
 def _rules(
-    said: Predictions, days: pd.DataFrame, features: pd.DataFrame, cut: pd.Timestamp
+    predictions: Predictions, days: pd.DataFrame, features: pd.DataFrame, cut: pd.Timestamp
 ) -> None:
-    _say(said, "all_zero", features, 0, order_probability=0.0)
+    _add(predictions, "all_zero", features, 0, order_probability=0.0)
     for horizon in HORIZONS_DAYS:
         nothing = dict.fromkeys(("spend", "spend_p10", "spend_p50", "spend_p90"), 0.0)
-        _say(said, "all_zero", features, horizon, spend_probability=0.0, **nothing)
-        with said.timed("repeat_last"):
+        _add(predictions, "all_zero", features, horizon, spend_probability=0.0, **nothing)
+        with predictions.timed("repeat_last"):
             spend = features[f"net_amount_{horizon}d"].clip(lower=0).to_numpy()
-        _say(said, "repeat_last", features, horizon, spend=spend)
-    with said.timed("same_last_year"):
+        _add(predictions, "repeat_last", features, horizon, spend=spend)
+    with predictions.timed("same_last_year"):
         start = cut - pd.Timedelta(days=365)
         end = start + pd.Timedelta(days=CHURN_DAYS)
         season = days[(days["day_date"] >= start) & (days["day_date"] < end)]
         sums = season.groupby("customer_id")["net_amount"].sum()
         spend = sums.reindex(features.index, fill_value=0).clip(lower=0).to_numpy()
-    _say(said, "same_last_year", features, CHURN_DAYS, spend=spend)
+    _add(predictions, "same_last_year", features, CHURN_DAYS, spend=spend)
 
 
 def _learnt(
-    said: Predictions, days: pd.DataFrame, features: pd.DataFrame, cut: pd.Timestamp
+    predictions: Predictions, days: pd.DataFrame, features: pd.DataFrame, cut: pd.Timestamp
 ) -> None:
-    """What is fitted to past cuts; nothing is said where no horizon had passed yet."""
+    """Add the models that are fitted to past cuts; none where no horizon had passed yet."""
     for horizon in HORIZONS_DAYS:
         known = labelled(days, cut, horizon)
         if known is None:
             continue
         past, (orders, spend) = known[0], known[1].T
-        with said.timed("xgboost_tweedie"):
+        with predictions.timed("xgboost_tweedie"):
             trees = XGBRegressor(objective="reg:tweedie", tweedie_variance_power=1.5, **TREES)
-            told = trees.fit(past, spend).predict(features)
-        _say(said, "xgboost_tweedie", features, horizon, spend=told.clip(min=0))
-        with said.timed("xgboost_quantile"):
+            predicted = trees.fit(past, spend).predict(features)
+        _add(predictions, "xgboost_tweedie", features, horizon, spend=predicted.clip(min=0))
+        with predictions.timed("xgboost_quantile"):
             bands = _quantiles(past, spend, features)
-        _say(said, "xgboost_quantile", features, horizon, **bands)
-        with said.timed("recency"):
+        _add(predictions, "xgboost_quantile", features, horizon, **bands)
+        with predictions.timed("recency"):
             bands = _of_like_recency(past, spend, features)
-        _say(said, "recency", features, horizon, **bands)
+        _add(predictions, "recency", features, horizon, **bands)
         if horizon == CHURN_DAYS:
-            _churn(said, past, orders > 0, features)
+            _churn(predictions, past, orders > 0, features)
 
 
 def _quantiles(
     past: pd.DataFrame, spend: np.ndarray, features: pd.DataFrame
 ) -> dict[str, np.ndarray]:
-    """Trees for the quantiles of all, of those who spend, and for the chance to be one of them."""
+    """Trees for quantiles of all customers and of buyers, and for the probability of buying."""
 
     def fit_and_predict(rows: pd.DataFrame, amounts: np.ndarray) -> np.ndarray:
         trees = XGBRegressor(objective="reg:quantileerror", quantile_alpha=LEVELS, **TREES)
@@ -142,32 +144,32 @@ def _quantiles(
 
     is_buying = spend > 0
     of_all = fit_and_predict(past, spend)
-    told = {f"spend_p{round(100 * level)}": of_all[:, i] for i, level in enumerate(LEVELS)}
+    predicted = {f"spend_p{round(100 * level)}": of_all[:, i] for i, level in enumerate(LEVELS)}
     if is_buying.any() and not is_buying.all():
-        told["spend_probability"] = (
+        predicted["spend_probability"] = (
             XGBClassifier(**TREES).fit(past, is_buying).predict_proba(features)[:, 1]
         )
     if is_buying.sum() >= LEAST_BUYERS:
         of_buyers = fit_and_predict(past[is_buying], spend[is_buying])
-        told |= {"if_buying_p10": of_buyers[:, 0], "if_buying_p90": of_buyers[:, 2]}
-    return told
+        predicted |= {"if_buying_p10": of_buyers[:, 0], "if_buying_p90": of_buyers[:, 2]}
+    return predicted
 
 
 def _of_like_recency(
     past: pd.DataFrame, spend: np.ndarray, features: pd.DataFrame
 ) -> dict[str, np.ndarray]:
-    """Mean, quantiles and chance of those who ordered about as long ago."""
+    """Mean, quantiles and probability of buying of customers with similar recency."""
     band, own = band_of_recency(past["recency_days"]), band_of_recency(features["recency_days"])
     names = ("spend", "spend_probability", "spend_p10", "spend_p50", "spend_p90")
-    told = np.empty((len(features), len(names)))
+    predicted = np.empty((len(features), len(names)))
     for number in np.unique(own):
         like = spend[band == number] if (band == number).any() else spend
-        told[own == number] = [like.mean(), (like > 0).mean(), *np.quantile(like, LEVELS)]
-    return dict(zip(names, told.T, strict=True))
+        predicted[own == number] = [like.mean(), (like > 0).mean(), *np.quantile(like, LEVELS)]
+    return dict(zip(names, predicted.T, strict=True))
 
 
 def _churn(
-    said: Predictions, past: pd.DataFrame, has_ordered: np.ndarray, features: pd.DataFrame
+    predictions: Predictions, past: pd.DataFrame, has_ordered: np.ndarray, features: pd.DataFrame
 ) -> None:
     if has_ordered.all() or not has_ordered.any():
         return
@@ -179,22 +181,22 @@ def _churn(
         ("recency", LogisticRegression(max_iter=1000), recency),
     ):
         scaled = (lambda frame: frame) if name == "xgboost_rfm" else _logs
-        with said.timed(name):
+        with predictions.timed(name):
             model.fit(scaled(past[columns]), has_ordered)
             chance = model.predict_proba(scaled(features[columns]))[:, 1]
-        _say(said, name, features, 0, order_probability=chance)
+        _add(predictions, name, features, 0, order_probability=chance)
 
 
 def _logs(frame: pd.DataFrame) -> pd.DataFrame:
-    """Skewed amounts and counts on a log scale, negative ones too, as an analyst would."""
+    """Skewed amounts and counts on a log scale, also negative ones."""
     return np.sign(frame) * np.log1p(frame.abs())
 
 
-def _say(
-    said: Predictions, model: str, features: pd.DataFrame, horizon: int, **columns: Any
+def _add(
+    predictions: Predictions, model: str, features: pd.DataFrame, horizon: int, **columns: Any
 ) -> None:
-    """Horizon 0 is churn."""
-    said.add(model, {"customer_id": features.index, "horizon_days": horizon}, **columns)
+    """Add a model's rows; horizon 0 is churn."""
+    predictions.add(model, {"customer_id": features.index, "horizon_days": horizon}, **columns)
 
 
 if __name__ == "__main__":

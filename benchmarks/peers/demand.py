@@ -1,7 +1,7 @@
-"""Weekly demand: statsforecast's models as they come, their median, boosted trees over lags, rules.
+"""Weekly demand: statsforecast's models, their median, boosted trees over lags, rules.
 
-Weeks that are not known are left to the trees as missing; statsforecast's models can't take them,
-and get the line between the known weeks around.
+The trees get unknown weeks as missing. statsforecast's models cannot, and get a line between the
+neighbouring known weeks.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ MODELS = {
     "seasonal_naive": SeasonalNaive(season_length=SEASON_WEEKS),
     "all_zero": ZeroModel(),
 }
-# Two known years are needed for a season; a shorter series gets what the model beside says.
+# A season needs two known years; a shorter series gets the forecast of the model named beside.
 SEASONAL = {
     "theta_52": (Theta(season_length=SEASON_WEEKS), "theta"),
     "mstl_52_ets": (MSTL(SEASON_WEEKS, trend_forecaster=AutoETS(model="ZZN")), "auto_ets"),
@@ -63,39 +63,41 @@ QUANTILES = ["p10", "p50", "p90"]
 
 
 def predict(folder: Path, cut: pd.Timestamp) -> Predictions:
-    """All peers at one origin; a series that a model fails on gets its last week again."""
+    """Forecasts of all peers at one origin; where a model fails, the last week is repeated."""
     weeks = pd.read_parquet(folder / "product_weeks.parquet")
     known = folder / "known_weeks.parquet"
     series = _series(weeks, cut, pd.read_parquet(known) if known.exists() else None)
     filled = series.assign(y=series.groupby("unique_id")["y"].transform(pd.Series.interpolate))
-    said, told = Predictions(), {}
+    predictions, forecasts = Predictions(), {}
     for name, model in MODELS.items():
-        with said.timed(name):
-            told[name] = _forecast(model, filled)
+        with predictions.timed(name):
+            forecasts[name] = _forecast(model, filled)
     length = filled.groupby("unique_id")["y"].transform("size")
     for name, (model, otherwise) in SEASONAL.items():
-        with said.timed(name):
+        with predictions.timed(name):
             of_long = filled[length >= 2 * SEASON_WEEKS]
-            told[name] = _with(told[otherwise], _forecast(model, of_long) if len(of_long) else None)
-    with said.timed(TREES):
-        told[TREES] = forecast_by_trees(series, HORIZON_WEEKS, SEASON_WEEKS)
-    members = [name for name in told if name not in NOT_IN_MEDIAN]
-    with said.timed(MEDIAN):
-        stacked = np.stack([told[name][["mean", *QUANTILES]].to_numpy() for name in members])
-        told[MEDIAN] = told["theta"][["product_id", "week_start_date"]].copy()
-        told[MEDIAN][["mean", *QUANTILES]] = np.nanmedian(stacked, axis=0)
-    said.seconds[MEDIAN] += sum(said.seconds[name] for name in members)
-    for name, frame in told.items():
+            forecasts[name] = _with(
+                forecasts[otherwise], _forecast(model, of_long) if len(of_long) else None
+            )
+    with predictions.timed(TREES):
+        forecasts[TREES] = forecast_by_trees(series, HORIZON_WEEKS, SEASON_WEEKS)
+    members = [name for name in forecasts if name not in NOT_IN_MEDIAN]
+    with predictions.timed(MEDIAN):
+        stacked = np.stack([forecasts[name][["mean", *QUANTILES]].to_numpy() for name in members])
+        forecasts[MEDIAN] = forecasts["theta"][["product_id", "week_start_date"]].copy()
+        forecasts[MEDIAN][["mean", *QUANTILES]] = np.nanmedian(stacked, axis=0)
+    predictions.seconds[MEDIAN] += sum(predictions.seconds[name] for name in members)
+    for name, frame in forecasts.items():
         ids = {"product_id": frame["product_id"], "week_start_date": frame["week_start_date"]}
         values = frame[["mean", *QUANTILES]].fillna(0).clip(lower=0)
-        said.add(name, ids, **{column: values[column] for column in values})
-    return said
+        predictions.add(name, ids, **{column: values[column] for column in values})
+    return predictions
 
 
 def _series(weeks: pd.DataFrame, origin: pd.Timestamp, known: pd.DataFrame | None) -> pd.DataFrame:
-    """The products that are judged, from the first sale on: unique_id, ds, y.
+    """Series of the compared products from the first sale on: columns unique_id, ds, y.
 
-    Weeks without a sale are 0, and NaN if they are not known.
+    Weeks without a sale are 0, unknown weeks NaN.
     """
     recent = weeks[weeks["week_start_date"] >= origin - REVENUE_WEEKS * WEEK]
     revenue = recent.groupby("product_id")["sold_amount"].sum()
@@ -131,7 +133,7 @@ def _forecast(model: object, series: pd.DataFrame) -> pd.DataFrame:
 
 
 def _named(frame: pd.DataFrame) -> pd.DataFrame:
-    """The forecast under our names of columns; the one figure is taken for median and mean."""
+    """The forecast with our column names; its one point forecast is used as median and mean."""
     frame = frame.reset_index(drop="unique_id" in frame.columns)
     model = next(c for c in frame if c not in {"unique_id", "ds"} and "-" not in c)
     low, high = f"{model}-lo-{LEVEL}", f"{model}-hi-{LEVEL}"
@@ -147,7 +149,7 @@ def _named(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _with(otherwise: pd.DataFrame, of_long: pd.DataFrame | None) -> pd.DataFrame:
-    """The forecasts of the long series, and those of the others from elsewhere."""
+    """The forecasts of the long series, with those of the other series from `otherwise`."""
     if of_long is None:
         return otherwise
     rest = otherwise[~otherwise["product_id"].isin(of_long["product_id"])]

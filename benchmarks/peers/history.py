@@ -1,4 +1,4 @@
-"""Recency, frequency and money, as a notebook would make them from the orders before a cut."""
+"""Recency, frequency and money, as a notebook would compute them from the orders before a cut."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 WINDOWS_DAYS = (30, 90, 180, 365)
-# A notebook learns from a few months whose horizon has passed; with more, both rank worse here.
+# Past cuts to learn from; with more, models rank worse (docs/decisions/benchmarks.md).
 MAX_PAST_CUTS = 3
 MIN_HISTORY_DAYS = 90
 RECENCY_EDGES_DAYS = (30, 60, 90, 180, 365)
@@ -16,11 +16,11 @@ def rfm(days: pd.DataFrame, cut: pd.Timestamp) -> pd.DataFrame:
     """Recency, frequency and money of each customer with an order before a cut.
 
     Args:
-        days: customer_id, day_date, count_orders, net_amount; a row per customer and day.
+        days: Columns customer_id, day_date, count_orders, net_amount; one row per customer and day.
         cut: Only days before it are read.
 
     Returns:
-        Indexed by customer_id, ascending; days, counts and amounts.
+        Columns of days, counts and amounts; index customer_id, ascending.
     """
     past = days[days["day_date"] < cut]
     orders = past[past["count_orders"] > 0]
@@ -55,7 +55,7 @@ def outcome(days: pd.DataFrame, frame: pd.DataFrame, cut: pd.Timestamp, horizon:
 
 
 def past_cuts(days: pd.DataFrame, cut: pd.Timestamp, horizon: int) -> list[pd.Timestamp]:
-    """Earlier dates, a month apart, whose horizon had passed by the cut; newest first."""
+    """Earlier dates, a month apart, with a horizon that ended by the cut; newest first."""
     oldest = days["day_date"].min() + pd.Timedelta(days=MIN_HISTORY_DAYS)
     dates = [cut - pd.Timedelta(days=horizon + 30 * month) for month in range(MAX_PAST_CUTS)]
     return [date for date in dates if date >= oldest]

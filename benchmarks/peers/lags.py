@@ -1,4 +1,4 @@
-"""One model of boosted trees for all series, over lags, as a notebook of a competition has it."""
+"""One model of boosted trees over lags for all series, as in a forecasting competition."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from xgboost import XGBRegressor
 
-LEAST_WEEKS_BEFORE = 13  # of an origin to learn from
+LEAST_WEEKS_BEFORE = 13  # weeks before an origin to learn from
 MOST_ORIGINS = 52
 LAGS = 8
 MEANS_OVER_WEEKS = (4, 8, 13, 26, 52)
@@ -26,15 +26,15 @@ TREES: dict[str, Any] = {
 
 
 def forecast_by_trees(series: pd.DataFrame, horizon: int, season: int) -> pd.DataFrame:
-    """Mean and quantiles of each of the next weeks, direct: the step ahead is a feature.
+    """Forecast mean and quantiles of the next weeks directly: the step ahead is a feature.
 
     Args:
-        series: unique_id, ds, y; y is NaN where a week is not known. All end with the same week.
+        series: Columns unique_id, ds, y; y is NaN for an unknown week. All end with the same week.
         horizon: Weeks ahead.
         season: Weeks of a year.
 
     Returns:
-        product_id, week_start_date, mean, p10, p50, p90, ascending.
+        Columns product_id, week_start_date, mean, p10, p50, p90; ascending.
     """
     wide = series.pivot(index="unique_id", columns="ds", values="y").sort_index()
     units, first = wide.to_numpy(), wide.columns[0]
@@ -67,14 +67,14 @@ def forecast_by_trees(series: pd.DataFrame, horizon: int, season: int) -> pd.Dat
                 }
             )
         )
-    told = pd.concat(frames)
-    return told.sort_values(["product_id", "week_start_date"], ignore_index=True)
+    forecasts = pd.concat(frames)
+    return forecasts.sort_values(["product_id", "week_start_date"], ignore_index=True)
 
 
 def _rows(
     units: np.ndarray, origin: int, step: int, season: int, first: pd.Timestamp
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Features of a step from an origin, each series' scale, and what came, NaN if unknown."""
+    """Features of a step from an origin, each series' scale, its actual units (NaN: unknown)."""
     n, count_weeks = units.shape
     past = units[:, max(0, origin - season) : origin]
     with np.errstate(invalid="ignore"):
@@ -91,7 +91,7 @@ def _rows(
     scaled = [column / scale for column in (*recent, *means, *around, year_ago)]
     rows = np.column_stack([*scaled, *calendar, known, np.log(scale)])
     actual = units[:, target] if target < count_weeks else np.full(n, np.nan)
-    # a series that had not begun teaches nothing
+    # nothing to learn from a series that had not begun
     return rows, scale, np.where(np.isfinite(past).any(axis=1), actual, np.nan)
 
 
@@ -101,7 +101,7 @@ def _week(units: np.ndarray, number: int) -> np.ndarray:
 
 
 def _mean(units: np.ndarray) -> np.ndarray:
-    """Over the known weeks; NaN without any."""
+    """Mean over the known weeks; NaN without any."""
     count = np.isfinite(units).sum(axis=1)
     return np.divide(np.nansum(units, axis=1), count, out=np.full(len(units), np.nan),
                      where=count > 0)  # fmt: skip

@@ -1,4 +1,4 @@
-"""Time to the next order: Cox, Weibull AFT, a forest, Pareto/NBD and BG/NBD, recency, nobody."""
+"""Time to the next order: Cox, Weibull AFT, forest, Pareto/NBD, BG/NBD, recency, no order."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from benchmarks.peers.history import RECENCY_EDGES_DAYS, band_of_recency, rfm
 from benchmarks.predictions import Predictions, for_each_cut
 
 DAYS = (30, 60, 90, 180)
-# Customers are looked at on these days before the cut and watched from then on to the cut.
+# Customers enter on these days before the cut and are watched until the cut.
 LOOKED_AT_DAYS_BEFORE = (180, 270, 360)
 MIN_HISTORY_DAYS = 90
 FOREST_ROWS = 5_000
@@ -35,22 +35,22 @@ FOREVER_DAYS = 10_000.0
 def predict(folder: Path, cut: pd.Timestamp) -> Predictions:
     """All peers at one cut."""
     days = pd.read_parquet(folder / "customer_days.parquet")
-    said = Predictions()
+    predictions = Predictions()
     features = rfm(days, cut)
     watched = _watched(days, cut)
     past, now = _covariates(watched), _covariates(features)
     spell = pd.DataFrame({"wait": watched["wait"], "is_ordered": watched["is_ordered"]})
-    _regressions(said, past, spell, now, features.index)
-    _forest(said, past, spell, now, features.index)
-    _recency(said, watched, features)
-    _probability_models(said, features)
+    _regressions(predictions, past, spell, now, features.index)
+    _forest(predictions, past, spell, now, features.index)
+    _recency(predictions, watched, features)
+    _probability_models(predictions, features)
     nobody = np.ones((len(features), len(DAYS)))
-    _say(said, "all_zero", features.index, np.full(len(features), FOREVER_DAYS), nobody)
-    return said
+    _add(predictions, "all_zero", features.index, np.full(len(features), FOREVER_DAYS), nobody)
+    return predictions
 
 
 def _watched(days: pd.DataFrame, cut: pd.Timestamp) -> pd.DataFrame:
-    """Features on past days, the wait from there to the next order, and whether it has come."""
+    """Features on past days, the wait from then to the next order, and whether it has come."""
     orders = days[days["count_orders"] > 0]
     oldest = orders["day_date"].min() + pd.Timedelta(days=MIN_HISTORY_DAYS)
     dates = [cut - pd.Timedelta(days=before) for before in LOOKED_AT_DAYS_BEFORE]
@@ -75,7 +75,7 @@ def _covariates(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _regressions(
-    said: Predictions,
+    predictions: Predictions,
     past: pd.DataFrame,
     spell: pd.DataFrame,
     now: pd.DataFrame,
@@ -83,7 +83,7 @@ def _regressions(
 ) -> None:
     frame = pd.concat([past, spell], axis=1)
     for name, kind in (("cox", CoxPHFitter), ("weibull_aft", WeibullAFTFitter)):
-        with said.timed(name):
+        with predictions.timed(name):
             for penalty in PENALTIES:
                 try:
                     fitter = kind(penalizer=penalty).fit(frame, "wait", "is_ordered")
@@ -97,18 +97,18 @@ def _regressions(
                 wait = -fitter.predict_log_partial_hazard(now).to_numpy()
             else:
                 wait = fitter.predict_median(now).to_numpy()
-        _say(said, name, customers, wait, curves.to_numpy().T)
+        _add(predictions, name, customers, wait, curves.to_numpy().T)
 
 
 def _forest(
-    said: Predictions,
+    predictions: Predictions,
     past: pd.DataFrame,
     spell: pd.DataFrame,
     now: pd.DataFrame,
     customers: pd.Index,
 ) -> None:
-    """A sample of rows: the forest keeps a curve a leaf, over each day that it saw."""
-    with said.timed("random_survival_forest"):
+    """Add a forest on a sample of rows: it stores a curve per leaf, over each day that it saw."""
+    with predictions.timed("random_survival_forest"):
         chosen = past.sample(min(FOREST_ROWS, len(past)), random_state=7).sort_index().index
         target = Surv.from_arrays(spell.loc[chosen, "is_ordered"], spell.loc[chosen, "wait"])
         forest = RandomSurvivalForest(**FOREST).fit(past.loc[chosen], target)
@@ -118,12 +118,18 @@ def _forest(
             grid = np.clip(np.searchsorted(forest.unique_times_, DAYS, side="right") - 1, 0, None)
             curves.append(forest.predict_survival_function(part, return_array=True)[:, grid])
             risks.append(forest.predict(part))
-    _say(said, "random_survival_forest", customers, -np.concatenate(risks), np.concatenate(curves))
+    _add(
+        predictions,
+        "random_survival_forest",
+        customers,
+        -np.concatenate(risks),
+        np.concatenate(curves),
+    )
 
 
-def _recency(said: Predictions, watched: pd.DataFrame, features: pd.DataFrame) -> None:
-    """Kaplan-Meier's curve of those who ordered about as long ago."""
-    with said.timed("recency"):
+def _recency(predictions: Predictions, watched: pd.DataFrame, features: pd.DataFrame) -> None:
+    """Add the Kaplan-Meier curve of customers with similar recency."""
+    with predictions.timed("recency"):
         band = band_of_recency(watched["recency_days"])
         of_all = KaplanMeierFitter().fit(watched["wait"], watched["is_ordered"])
         curves = np.tile(of_all.predict(list(DAYS)).to_numpy(), (len(RECENCY_EDGES_DAYS) + 1, 1))
@@ -132,25 +138,27 @@ def _recency(said: Predictions, watched: pd.DataFrame, features: pd.DataFrame) -
             fitter = KaplanMeierFitter().fit(members["wait"], members["is_ordered"])
             curves[number] = fitter.predict(list(DAYS)).to_numpy()
         own = curves[band_of_recency(features["recency_days"])]
-    _say(said, "recency", features.index, features["recency_days"].to_numpy(dtype=float), own)
+    _add(
+        predictions, "recency", features.index, features["recency_days"].to_numpy(dtype=float), own
+    )
 
 
-def _probability_models(said: Predictions, features: pd.DataFrame) -> None:
-    """The exact chance of no order by each day; who is likelier to have none waits longer."""
+def _probability_models(predictions: Predictions, features: pd.DataFrame) -> None:
+    """Add the exact probability of no order by each day; a higher one ranks as a longer wait."""
     history = history_of(features)
     for name, kind in (("pareto_nbd", ParetoNBDFitter), ("bg_nbd", BetaGeoFitter)):
-        with said.timed(name):
+        with predictions.timed(name):
             fitter = fitted_to(history, kind)
             curves = np.column_stack([no_order_chance(fitter, history, day) for day in DAYS])
-        _say(said, name, features.index, curves[:, DAYS.index(90)], curves)
+        _add(predictions, name, features.index, curves[:, DAYS.index(90)], curves)
 
 
-def _say(
-    said: Predictions, model: str, customers: pd.Index, wait: np.ndarray, curves: np.ndarray
+def _add(
+    predictions: Predictions, model: str, customers: pd.Index, wait: np.ndarray, curves: np.ndarray
 ) -> None:
     wait = np.where(np.isfinite(wait), wait, np.nanmax(wait[np.isfinite(wait)]) + 1)
     columns = {f"s{day}": curves[:, number] for number, day in enumerate(DAYS)}
-    said.add(model, {"customer_id": customers}, wait=wait, **columns)
+    predictions.add(model, {"customer_id": customers}, wait=wait, **columns)
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""What the DAG files share. Nothing here is a DAG, and nothing here is heavy to import."""
+"""Code that the DAG files share. It defines no DAG, and it is light to import."""

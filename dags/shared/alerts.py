@@ -1,7 +1,6 @@
-"""What Airflow saw go wrong, or go well again, as a cause for `oncall.alerts`.
+"""Callbacks of tasks, runs and deadlines: pass failures and recoveries on to `oncall.alerts`.
 
-Callbacks of every task and of the DAGs' deadlines. What goes wrong in here is logged by Airflow;
-the task's own outcome stands whatever happens.
+Airflow logs an error in a callback; the state of the task stays as it was.
 """
 
 from __future__ import annotations
@@ -30,21 +29,21 @@ from oncall.alerts.causes import (
     stale_views,
 )
 from oncall.alerts.killed import why_killed
-from oncall.alerts.tell import is_told, recovered, tell
-from oncall.alerts.words import NO_CONNECTION, cause_of, everywhere, fingerprint, table_in
+from oncall.alerts.notify import has_incident, notify, recovered
+from oncall.alerts.words import NO_CONNECTION, cause_of, fingerprint, shared_cause, table_in
 from perennial.connections import holders
 from perennial.settings import Settings, SettingsError
 
 log = logging.getLogger(__name__)
 
-DBT_BUILD_TASK = "dbt_producer_watcher"  # Cosmos' name for it
+DBT_BUILD_TASK = "dbt_producer_watcher"  # the name that Cosmos gives it
 DBT = "dbt"
 LATE = "A run is late"
 
 
 @dataclass(frozen=True)
 class Seen:
-    """A task's try, as far as Airflow tells: of a killed one neither run nor date."""
+    """A task's try as Airflow reports it; for a killed one without run and date."""
 
     dag_id: str
     task_id: str
@@ -55,7 +54,7 @@ class Seen:
 
     @classmethod
     def from_context(cls, context: Mapping[str, Any]) -> Seen:
-        """Read the context that Airflow hands to a callback."""
+        """Read the context that Airflow passes to a callback."""
         task_instance = context["ti"]
         dag_run = context.get("dag_run")
         return cls(
@@ -69,11 +68,11 @@ class Seen:
 
     @property
     def step(self) -> str:
-        """`dag.task`: all that Cosmos makes of the dbt project is one step."""
+        """`dag.task`; all tasks of the dbt project are one step."""
         return f"{self.dag_id}.{step_of(self.task_id)}"
 
     def cause(self, settings: Settings, **fields: Any) -> Cause:
-        """A cause met by this try; the fields say what is wrong."""
+        """Make a cause from this try and the given fields of Cause."""
         table = fields.get("table")
         given = {
             "step": self.step,
@@ -87,19 +86,19 @@ class Seen:
 
 
 def alert(context: Mapping[str, Any]) -> None:
-    """Tell about a task that failed for good: `on_failure_callback` of every task."""
+    """Send an alert about a task without tries left: `on_failure_callback` of every task."""
     if only_mirrors_dbt(context):
-        log.info("no alert from here: the task of the one dbt build tells about it")
+        log.info("no alert from this task: the task of the dbt build sends it")
         return
     settings = Settings()
-    tell(settings, [failure(context, settings)])
+    notify(settings, [failure(context, settings)])
 
 
 def failure(context: Mapping[str, Any], settings: Settings) -> Cause:
-    """The cause of a failed task: its own, or one that strikes everywhere."""
+    """The cause of a failed task: its own, or one that every step shares."""
     seen, error = Seen.from_context(context), context.get("exception")
     summary = cause_of(error) if error else why_killed(settings, context["ti"])
-    shared = everywhere(error)
+    shared = shared_cause(error)
     key = shared or f"{FAILURE}: {step_of(seen.task_id)}: {fingerprint(summary)}"
     fields: dict[str, Any] = {"entry": shared} if shared else {}
     return seen.cause(
@@ -125,15 +124,16 @@ def _who_is_connected(settings: Settings) -> str | None:
 
 
 def run_failed(context: Mapping[str, Any]) -> None:
-    """Tell about a run that failed, if none of its tasks could: `on_failure_callback` of a DAG.
+    """Send an alert about a failed run that no task reported: `on_failure_callback` of every DAG.
 
-    Airflow asks nobody when a task's process was killed for good, nor when it gives a run up.
+    Airflow calls no callback of a task if the task's process was killed in its last try, or if the
+    run timed out.
     """
     settings, seen = Settings(), Seen.from_context(context)
-    if is_told(settings, f"{seen.dag_id}/{seen.run_id}"):
+    if has_incident(settings, f"{seen.dag_id}/{seen.run_id}"):
         return
     if context.get("reason") != "timed_out":
-        tell(settings, [failure(context, settings)])
+        notify(settings, [failure(context, settings)])
         return
     cause = seen.cause(
         settings,
@@ -146,17 +146,18 @@ def run_failed(context: Mapping[str, Any]) -> None:
         entry=LATE,
         blocks=stale_views(seen.dag_id),
     )
-    tell(settings, [cause])
+    notify(settings, [cause])
 
 
 def succeeded(context: Mapping[str, Any]) -> None:
-    """Close what a success ends: `on_success_callback` of every task.
+    """Close the incidents that a success ends: `on_success_callback` of every task.
 
-    That of a step is also that of the steps before it. The last step of a run ends its deadline.
+    The success of a step implies the success of the steps before it. The last step of a run also
+    ends the incident of a missed deadline.
     """
     seen, task = Seen.from_context(context), context["task"]
     if step_of(seen.task_id) == DBT or seen.map_index >= 0:
-        return  # what follows all models, or all shards, says that they are whole
+        return  # the task after all models, or all shards, closes their incidents
     before = task.get_flat_relative_ids(upstream=True)
     steps = {seen.step, *(f"{seen.dag_id}.{step_of(task_id)}" for task_id in before)}
     if not task.downstream_task_ids:
@@ -164,27 +165,30 @@ def succeeded(context: Mapping[str, Any]) -> None:
     recovered(Settings(), sorted(steps), seen.as_of_date)
 
 
-def tell_warnings(result: dict[str, Any], context: Mapping[str, Any]) -> dict[str, Any]:
-    """Tell about a gate's warnings, which stopped nothing, and hand the step's result on.
+def alert_warnings(result: dict[str, Any], context: Mapping[str, Any]) -> dict[str, Any]:
+    """Send alerts about a gate's warnings, close warnings that ended, and return the result.
 
     Args:
-        result: Of a step with a gate in it; `warnings` are the failed rules, in words, `judged` the
-            tables that it looked at, where it does not look at all of them each time. What it did
-            not look at has not recovered: its warnings stay open.
-        context: What Airflow knows of the running task.
+        result: Result of a step with a gate: `warnings`, the failed rules in words, and, if the
+            gate does not check every table each time, `judged`, the tables that it checked.
+            Warnings about other tables stay open.
+        context: Airflow's context of the running task.
+
+    Returns:
+        `result`, unchanged.
     """
     settings, seen = Settings(), Seen.from_context(context)
     causes = [_warning(text, seen, settings) for text in result["warnings"]]
-    tell(settings, causes)
+    notify(settings, causes)
     still = [cause.key for cause in causes]
-    judged = result.get("judged")
-    if judged != []:
-        recovered(settings, [_gate_of(seen)], seen.as_of_date, still, judged)
+    checked = result.get("judged")
+    if checked != []:
+        recovered(settings, [_gate_of(seen)], seen.as_of_date, still, checked)
     return result
 
 
 def _gate_of(seen: Seen) -> str:
-    """What ends a warning: not the step's success, which warns and succeeds."""
+    """The step that ends a warning: the gate, since a task that warns succeeds all the same."""
     return f"{seen.step} (its gate)"
 
 
@@ -201,12 +205,12 @@ def _warning(text: str, seen: Seen, settings: Settings) -> Cause:
     )
 
 
-def tell_waiting(outcome: Mapping[str, Any], context: Mapping[str, Any]) -> None:
-    """Tell that a person has to decide: between two models, or on an erasure.
+def alert_waiting(outcome: Mapping[str, Any], context: Mapping[str, Any]) -> None:
+    """Send an alert that a person has to decide: between two models, or on an erasure.
 
     Args:
-        outcome: What is asked: subject, reason, and what holds meanwhile.
-        context: What Airflow knows of the running task.
+        outcome: Texts of the request: `subject`, `reason`, and `meanwhile` (what holds until then).
+        context: Airflow's context of the running task.
     """
     settings, seen = Settings(), Seen.from_context(context)
     cause = seen.cause(
@@ -218,22 +222,22 @@ def tell_waiting(outcome: Mapping[str, Any], context: Mapping[str, Any]) -> None
         summary=f"{outcome['subject']}\n{outcome['reason']}\n{outcome['meanwhile']}",
         link=f"{run_url(seen, settings)}/required_actions",
     )
-    tell(settings, [cause])
+    notify(settings, [cause])
 
 
 async def deadline_missed(context: Mapping[str, Any], hours: float) -> None:
-    """Tell that a run is not through in time: callback of a DAG's deadline, in the triggerer."""
-    await asyncio.to_thread(_tell_late, context, hours)
+    """Send an alert about a late run: callback of a DAG's deadline, in the triggerer."""
+    await asyncio.to_thread(_alert_late, context, hours)
 
 
-def _tell_late(context: Mapping[str, Any], hours: float) -> None:
+def _alert_late(context: Mapping[str, Any], hours: float) -> None:
     settings, run = Settings(), context["dag_run"]
     dag_id, run_id = run["dag_id"], run["dag_run_id"]
     if run["state"] not in ("queued", "running"):
-        log.info("no alert: %s/%s is %s, which was told", dag_id, run_id, run["state"])
+        log.info("no alert: %s/%s has ended (%s)", dag_id, run_id, run["state"])
         return
     cause = Cause(
-        key=f"{DEADLINE}: {dag_id.partition('_')[0]}",  # five score DAGs are late as one
+        key=f"{DEADLINE}: {dag_id.partition('_')[0]}",  # one cause for all late score DAGs
         kind=DEADLINE,
         severity=WARNING,
         title=f"{dag_id} is late",
@@ -246,25 +250,25 @@ def _tell_late(context: Mapping[str, Any], hours: float) -> None:
         run_id=f"{dag_id}/{run_id}",
         link=f"{_base(settings)}/dags/{dag_id}/runs/{quote(run_id, safe='')}",
     )
-    tell(settings, [cause])
+    notify(settings, [cause])
 
 
 def only_mirrors_dbt(context: Mapping[str, Any]) -> bool:
-    """Whether the task only shows how a model fared in the dbt build of another task.
+    """Whether the task only shows a model's state in the dbt build, which is another task.
 
-    One broken build would otherwise send an alert a model.
+    Otherwise a broken build would send one alert per model.
     """
     is_the_build = context["ti"].task_id.endswith(DBT_BUILD_TASK)
     return not is_the_build and DBT_BUILD_TASK in str(context.get("exception"))
 
 
 def step_of(task_id: str) -> str:
-    """The task's section in the runbook: all that Cosmos makes of the dbt project is `dbt`."""
+    """The task's section in the runbook; `dbt` for all tasks of the dbt project."""
     return task_id.split(".")[0]
 
 
 def run_url(seen: Seen, settings: Settings) -> str:
-    """The task in the Airflow UI, its log in view."""
+    """URL of the task in Airflow's UI, with its log."""
     mapped = f"/mapped/{seen.map_index}" if seen.map_index >= 0 else ""
     run_id = quote(seen.run_id, safe="")
     return f"{_base(settings)}/dags/{seen.dag_id}/runs/{run_id}/tasks/{seen.task_id}{mapped}"
@@ -276,7 +280,7 @@ def _base(settings: Settings) -> str:
 
 
 def _typed(given: Mapping[str, Any], place: str) -> str | None:
-    """The date that was typed into the form of `land`, if one was."""
+    """The date from the form of `land`; None if there is none."""
     return (given.get(place) or {}).get("as_of_date")
 
 
@@ -284,4 +288,4 @@ def _date(partition_key: str | None) -> date | None:
     try:
         return date.fromisoformat(partition_key or "")
     except ValueError:
-        return None  # started without a date: the task's own error says so
+        return None  # started without a date: the task raises its own error

@@ -1,4 +1,4 @@
-"""A person decides: between two models that the figures don't tell apart, or on an erasure."""
+"""The task in which a person decides: between two models of similar quality, or on an erasure."""
 
 from datetime import timedelta
 from typing import Any
@@ -6,17 +6,17 @@ from typing import Any
 from airflow.providers.standard.operators.hitl import ApprovalOperator, HITLOperator
 from airflow.sdk import Param
 
-from dags.shared.alerts import tell_waiting
+from dags.shared.alerts import alert_waiting
 
-# Shorter than the week to the next training; then the champion is kept.
+# Less than the week to the next training. Without an answer the champion is kept.
 RESPONSE_TIMEOUT = timedelta(days=5)
 WAITING = "waiting"
 
 
 class Approval(ApprovalOperator):
-    """Waits if an earlier task has something to ask, else ends at once.
+    """Waits for a person if an earlier task requests a decision, else ends at once.
 
-    What follows runs whatever the answer: it records who gave it. So a rejection skips nothing.
+    The next task runs after any answer and records the person. So a rejection skips no task.
     """
 
     def __init__(self, *, asking_task: str, **kwargs: Any) -> None:
@@ -24,16 +24,16 @@ class Approval(ApprovalOperator):
         self.asking_task = asking_task
 
     def execute(self, context: Any) -> Any:
-        """Ask, and tell that there is a question; nothing to ask: nothing to wait for."""
+        """Request approval and alert the owner; return at once when no decision is needed."""
         outcome = context["ti"].xcom_pull(task_ids=self.asking_task)
         if outcome["decision"] != WAITING:
             return {}
-        if context["ti"].try_number == 1:  # a retry asks again, and tells nobody twice
-            tell_waiting(outcome, context)
+        if context["ti"].try_number == 1:  # a retry requests again, without a second alert
+            alert_waiting(outcome, context)
         return super().execute(context)
 
     def execute_complete(self, context: Any, event: dict[str, Any]) -> Any:
-        """The answer, as a dict for what follows."""
+        """Return the answer as `is_approved`, `who` and `why`."""
         answer = HITLOperator.execute_complete(self, context, event)
         user = answer["responded_by_user"] or {}
         return {
@@ -44,7 +44,7 @@ class Approval(ApprovalOperator):
 
 
 def approval(asking_task: str) -> Approval:
-    """The task `approve`: shows what the asking task found, and rejects if nobody answers."""
+    """Make the task `approve`: it shows the asking task's outcome; without an answer it rejects."""
     outcome = f"ti.xcom_pull(task_ids='{asking_task}')"
     return Approval(
         task_id="approve",

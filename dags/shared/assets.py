@@ -7,7 +7,7 @@ from perennial.settings import WAREHOUSE
 
 
 def _asset(*path: str) -> Asset:
-    """Named by what it is and not by where the server listens: that changes, its events stay."""
+    """Make an asset with a name independent of the server's address, which may change."""
     name = "/".join(path)
     return Asset(name, uri=f"perennial://{WAREHOUSE}/{name}")
 

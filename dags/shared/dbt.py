@@ -1,4 +1,4 @@
-"""dbt as a task group: one `dbt build`, and a task per model that shows how it went."""
+"""dbt as a task group: one `dbt build`, and a task per model that shows the model's state."""
 
 from airflow.sdk import TaskGroup
 from cosmos import DbtTaskGroup, ExecutionConfig, ProfileConfig, ProjectConfig, RenderConfig
@@ -15,14 +15,14 @@ from perennial.settings import DBT_PROJECT, Settings
 
 settings = Settings()
 
-# The key goes into SQL: what is no date stops here.
+# The key goes into SQL; strptime raises unless it is a date.
 PARTITION_DATE = "{{ macros.datetime.strptime(dag_run.partition_key, '%Y-%m-%d').date() }}"
 
 GROUP = "dbt"
 
 
 def dbt_build() -> TaskGroup:
-    """Everything from staging to the reporting views, for the run's date."""
+    """Task group that builds all models, staging to reporting, for the run's date."""
     group = DbtTaskGroup(
         group_id=GROUP,
         project_config=ProjectConfig(
@@ -37,21 +37,20 @@ def dbt_build() -> TaskGroup:
         ),
         render_config=RenderConfig(
             load_method=LoadMode.DBT_MANIFEST,
-            test_behavior=TestBehavior.NONE,  # no task a test: the one build runs them, see below
+            test_behavior=TestBehavior.NONE,  # no task per test: the build runs them, see below
             exclude=["resource_type:exposure"],
-            emit_datasets=False,  # what follows waits for the gate, not for a model
+            emit_datasets=False,  # later DAGs wait for the gate, not for a model
         ),
         execution_config=ExecutionConfig(
             execution_mode=ExecutionMode.WATCHER,
             setup_operator_args={
                 **hard("build"),
-                # data tests run with their models; unit tests test the code, in `make test`
+                # data tests run with their models; dbt's unit tests run in `make test`
                 "dbt_cmd_flags": ["--resource-type", "test"],
             },
         ),
         operator_args={
-            "vars": dbt.variables(settings),
-            "env": {dbt.AS_OF_DATE: PARTITION_DATE},
+            "env": dbt.variables(settings) | {dbt.AS_OF_DATE: PARTITION_DATE},
             "install_deps": False,
         },
     )

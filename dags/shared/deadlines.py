@@ -1,4 +1,4 @@
-"""What a run's deadline counts from."""
+"""The time from which a run's deadline counts."""
 
 from datetime import datetime
 from typing import Any, ClassVar
@@ -7,10 +7,10 @@ from airflow.sdk import BaseDeadlineReference
 
 
 class FirstQueued(BaseDeadlineReference):
-    """When a run was queued; clearing it does not move its deadline.
+    """Time at which a run was first queued; clearing the run does not move its deadline.
 
-    Airflow's own DAGRUN_QUEUED_AT is moved, and with it each Clear of a run that has failed ends in
-    an error (3.3.0 to 3.3.2, apache/airflow#70368): the one remedy that a runbook has.
+    With Airflow's own DAGRUN_QUEUED_AT, clearing a failed run ends in an error (3.3.0 to 3.3.2,
+    apache/airflow#70368), and clearing is the runbook's remedy for most failures.
     """
 
     required_kwargs: ClassVar = {"dag_id", "run_id"}

@@ -1,4 +1,4 @@
-"""What every DAG has in common: owner, tags, retries, limits."""
+"""Arguments that all DAGs share: owner, tags, retries, limits."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,8 +18,8 @@ from perennial.settings import Settings
 
 _settings = Settings()
 
-# Only what can pass by itself is tried again: a lost connection. A failed gate or a broken
-# contract fails at once. A task whose process was killed is tried again by Airflow in any case.
+# Only a lost connection is retried, since it can recover by itself. A failed gate or a broken
+# contract fails at once. Airflow retries a killed process in any case.
 ONLY_LOST_CONNECTIONS = ExceptionRetryPolicy(
     rules=[
         RetryRule(
@@ -34,7 +34,7 @@ ONLY_LOST_CONNECTIONS = ExceptionRetryPolicy(
 TASK_DEFAULTS: dict[str, Any] = {
     "owner": DATA_PLATFORM,
     # 20 to 40 s, then 1 to 2 min, then 3 to 5 min: a slow restart of Airflow's API server takes
-    # minutes, and a try that finds none is lost
+    # minutes, and a try during the restart fails
     "retries": 3,
     "retry_delay": timedelta(seconds=20),
     "retry_exponential_backoff": 3.0,
@@ -48,15 +48,15 @@ TASK_DEFAULTS: dict[str, Any] = {
 def dag_defaults(
     impact: str, step: str, waits: timedelta = timedelta(0), dates_at_once: int = 1
 ) -> dict[str, Any]:
-    """Arguments of `@dag` that every DAG takes, its two tags among them, and a deadline.
+    """Arguments of `@dag` for every DAG, with its two tags and a deadline.
 
-    The deadline counts from when a run was queued: runs have a date to score and no logical date.
+    The deadline counts from the time at which a run was queued: runs have no logical date.
 
     Args:
         impact: One of IMPACTS in tags.py.
         step: One of STEPS in tags.py.
-        waits: How long its runs may wait for a person.
-        dates_at_once: Runs that may be under way side by side.
+        waits: Maximum time for which a run may wait for a person.
+        dates_at_once: Maximum number of concurrent runs.
     """
     late_after = timedelta(hours=_settings.due_hours) + waits
     return {

@@ -1,4 +1,4 @@
-"""The pool of tasks that work hard, so that the machine stays responsive. Made at start."""
+"""The pool of heavy tasks, which limits how many run at once. It is created at start."""
 
 from typing import Any
 
@@ -7,14 +7,15 @@ from perennial.settings import Settings
 HEAVY_POOL = "cores"
 HEAVY_SLOTS = Settings().cores
 
-# Of the tasks that wait for a slot the highest goes first: what readers get next, then what others
-# wait for. Airflow's own rule counts the tasks behind one, so publishing would wait for all models.
+# The waiting task with the highest priority gets the next slot: first what readers see, then what
+# other tasks wait for. Airflow's default weights a task by the number of tasks after it, so
+# publishing would wait for all models.
 PRIORITIES = {"erase": 7, "publish": 6, "score": 5, "look_back": 4, "build": 3, "train": 2}
-PRIORITIES["contest"] = 1  # the champion scores meanwhile
+PRIORITIES["contest"] = 1  # meanwhile the champion scores
 
 
 def hard(step: str) -> dict[str, Any]:
-    """Arguments of a task that works hard: its pool, and who goes first in it.
+    """Arguments of a heavy task: its pool, and its priority in the pool.
 
     Args:
         step: One of PRIORITIES.

@@ -1,4 +1,4 @@
-"""What a task knows of the run it belongs to."""
+"""The run that a task belongs to."""
 
 from datetime import date, timedelta
 
@@ -15,7 +15,7 @@ class Run:
         self.context = get_current_context()
         dag_run = self.context["dag_run"]
         self._dag_id, self._partition_key = dag_run.dag_id, dag_run.partition_key
-        # the day after, because it may have begun in the shop already
+        # one day later than in UTC, since the day may have begun in the shop's time zone
         self._last_day = dag_run.run_after.date() + timedelta(days=1)
         self.run_id = f"{dag_run.dag_id}/{dag_run.run_id}"
         self.params = self.context["params"]
@@ -23,11 +23,11 @@ class Run:
 
     @property
     def as_of_date(self) -> date:
-        """The date that the run scores: its partition key, or what was typed into the form.
+        """The date that the run scores: the partition key, or the date from the form.
 
         Raises:
-            ValueError: If it was started without one, or with two.
-            SettingsError: If it is no date, or one whose orders can't be known yet.
+            ValueError: If the run has no date, or two different ones.
+            SettingsError: If the text is not a date, or the date is in the future.
         """
         key, typed = self._partition_key, self.params.get("as_of_date")
         if not key and not typed:
@@ -41,7 +41,7 @@ class Run:
 
     @property
     def training_date(self) -> date | None:
-        """The date that a training was started for by hand; None: whichever is newest."""
+        """The training date from the form; None: the newest."""
         text = self.params["training_date"]
         return self._day(text, "training_date") if text else None
 
@@ -53,6 +53,9 @@ class Run:
 
 
 def add_partition(asset: Asset, day: date) -> str:
-    """Let the task's event of `asset` start what follows for `day`; returns the key."""
+    """Add `day` as a partition key to the task's event of `asset`, and return the key.
+
+    The event then starts the DAGs that wait for the asset, for that date.
+    """
     get_current_context()["outlet_events"][asset].add_partitions(str(day))
     return str(day)

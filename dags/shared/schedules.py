@@ -1,7 +1,7 @@
-"""What starts a landing: the clock, the sample shop's next day, or only a person.
+"""Schedules: a landing is started by the clock, by the sample shop's next day, or by a person only.
 
-The schedule is off unless somebody turned it on (PERENNIAL_SCHEDULE): orders of 2011 must not be
-scored for today at midnight.
+The schedule is off by default (PERENNIAL_SCHEDULE), since orders of 2011 must not be scored for
+today.
 """
 
 from airflow.sdk import (
@@ -22,7 +22,7 @@ _settings = Settings()
 
 
 def landing() -> PartitionedAtRuntime | PartitionedAssetTimetable | CronPartitionTimetable:
-    """Schedule of the DAG that lands; with the clock off, only people and the API start it."""
+    """Schedule of the DAG that lands; with the schedule off, only people and the API start it."""
     if _settings.schedule == "off":
         return PartitionedAtRuntime()
     if _settings.source == SAMPLE_SHOP:
@@ -32,12 +32,12 @@ def landing() -> PartitionedAtRuntime | PartitionedAssetTimetable | CronPartitio
 
 
 def training() -> CronTriggerTimetable | None:
-    """Schedule of the DAGs that train: after Monday's landing, whose date is a week's first."""
+    """Schedule of the DAGs that train: after Monday's landing, for the first date of a week."""
     if _settings.schedule == "off":
         return None
     return CronTriggerTimetable(MONDAY_MORNING, timezone=own(_settings).time_zone)
 
 
 def sample_day() -> str | None:
-    """Cron of the DAG that makes the sample shop's next day."""
+    """Cron of the DAG that writes the sample shop's next day; None with the schedule off."""
     return EARLY_MORNING if _settings.schedule == "on" else None

@@ -1,12 +1,12 @@
 {#
-    The date that is built for. It comes by the environment and is read when a query runs: vars are part of what
-    dbt parses, so a new date each day would have the whole project parsed anew each day.
+    The date of the build, read from the environment when a query runs. A dbt var would be part of
+    the parsed project, so that dbt would parse everything again for each new date.
 #}
 {% macro as_of_date() -%}
     date '{{ env_var("PERENNIAL_AS_OF_DATE") if execute else "-infinity" }}'
 {%- endmacro %}
 
-{# A test's `where` knows no macros: it says __as_of_date__. #}
+{# A test's `where` cannot call macros: __as_of_date__ in it is replaced by the date. #}
 {% macro get_where_subquery(relation) -%}
     {%- set where = config.get('where') -%}
     {%- if where -%}

@@ -1,9 +1,10 @@
 {#
-Casts of what a shop wrote, as text. Each gives null where the text is no such value; none of them fails. What nearly
-all values look like is tried first, by the cheapest test that tells it; other forms cost only those who write them.
+Casts of a shop's texts. Each cast returns null where the text is not such a value; none fails. The
+most common form is tested first, with the cheapest test, so that rare forms cost only shops that
+write them.
 
-Digits are spelled out: what else a pattern's \d and \s match depends on the locale, and the cast after it knows
-only these. Spreadsheets and R write 100000 as 1e+05.
+Patterns spell out digits and blanks: what \d and \s match depends on the locale, and the cast
+accepts only these. Spreadsheets and R write 100000 as 1e+05.
 #}
 
 {% macro as_whole_number(text) -%}
@@ -16,9 +17,10 @@ only these. Spreadsheets and R write 100000 as 1e+05.
 
 
 {#
-A number of at most 15 digits before the point (or before an exponent up to 9). More than 18 decimals, as in quotients of floats,
-are rounded to 18. Groups of thousands and a decimal comma are read where they can mean one thing: 1,899.00 and 1.899,00 and
-1 899,00 and 12,50 can; 1,899 may be either number, so it is null.
+A number with at most 15 digits before the point (or before an exponent up to 9). More than 18
+decimals, as in quotients of floats, are rounded to 18. Groups of thousands and a decimal comma are
+read where they are unambiguous, as in 1,899.00, 1.899,00, 1 899,00 and 12,50. 1,899 is ambiguous,
+so it gives null.
 #}
 {% macro as_number(text) -%}
     case
@@ -41,7 +43,7 @@ are rounded to 18. Groups of thousands and a decimal comma are read where they c
         -- 1 899.00, 1'899.00, 1 899,00: blanks of any width
         when {{ text }} ~ E'^[+-]?[1-9][0-9]{0,2}([ ''\u2019\u00a0\u2009\u202f][0-9]{3}){1,4}([.,][0-9]+)?$'
             then trim_scale(round(translate({{ text }}, E', ''\u2019\u00a0\u2009\u202f', '.')::numeric, 18))
-        -- 12,50 and 0,750 and 1234,567: no group of thousands looks like it
+        -- 12,50 and 0,750 and 1234,567: cannot be groups of thousands
         when {{ text }} ~ '^[+-]?([0-9]{1,3},([0-9]{1,2}|[0-9]{4,})|(0|[0-9]{4,15}),[0-9]+)$'
             then trim_scale(round(replace({{ text }}, ',', '.')::numeric, 18))
     end
@@ -57,9 +59,10 @@ are rounded to 18. Groups of thousands and a decimal comma are read where they c
 
 
 {#
-ISO date, or date and time; without an offset it is the shop's time. Gives timestamptz. 2024/05/01 is a date, too, and
-22:00 may be written as 10:00 PM; a zone is an offset, Z, UTC or GMT: other names (CET, Asia/Tokyo) mean this or that.
-Postgres is asked rather than a pattern: it is quicker, and knows that there is no 30th of February.
+timestamptz of an ISO date, or date and time; without an offset, in the shop's time zone. 2024/05/01
+is read as a date too, and 10:00 PM as 22:00. A zone may be an offset, Z, UTC or GMT; other names
+(CET, Asia/Tokyo) are ambiguous. Postgres validates the text, not a pattern: that is faster, and
+rejects the 30th of February.
 #}
 {% macro as_shop_time(text) -%}
     case
@@ -86,7 +89,7 @@ Postgres is asked rather than a pattern: it is quicker, and knows that there is 
 {%- endmacro %}
 
 
-{# Whether it begins with a date as 2024/05/01, or has blanks before it. #}
+{# True if the text begins with a date as 2024/05/01, or with blanks and a date. #}
 {% macro is_rare_date(text) -%}
     {{ text }} ~ '^[ \t]*[0-9]{4}([-/])[0-9]{2}\1[0-9]{2}'
 {%- endmacro %}
@@ -98,9 +101,9 @@ Postgres is asked rather than a pattern: it is quicker, and knows that there is 
 
 
 {#
-When an order was placed: no shop sold online before 1990, and nobody orders after the file was landed (a day is
-left for time zones). Systems write 1900 or 9999 for a date that they don't know, and one such order would
-stretch the shop's calendar over centuries.
+Time of an order; null before 1990, when no shop sold online, and after the file was landed (with a
+day of tolerance for time zones). Systems write 1900 or 9999 for an unknown date, and one such order
+would stretch the shop's calendar over centuries.
 #}
 {% macro as_order_time(text) -%}
     case
@@ -119,10 +122,11 @@ stretch the shop's calendar over centuries.
 
 
 {#
-An id without outer blanks, empty if there is none. Of one too long for an index so much that this can be seen.
-A whole number is written one way: 17.0 and 17 are one id, as are 1e+05 and 100000, for tables with a gap in them go
-through floats. From 12 digits on spreadsheets write 4.50001E+11 for a million different ids: that is left as it is, and
-the gate at the door counts it (`is_rounded_id`). perennial/ids.py has the same in Python.
+An id without outer blanks; empty if there is none. An id too long for an index is cut, but stays
+too long (`is_too_long`). A whole number has one form: 17.0 and 17 are one id, as are 1e+05 and
+100000, because columns with gaps pass through floats. From 12 digits on spreadsheets write
+4.50001E+11 for a million different ids: such a text is not changed, and the raw gate counts it
+(`is_rounded_id`). perennial/ids.py has the same rules in Python.
 #}
 {% macro as_id(text) -%}
     case
@@ -138,15 +142,16 @@ the gate at the door counts it (`is_rounded_id`). perennial/ids.py has the same 
 {%- endmacro %}
 
 
-{# Whether digits of the id are lost: it stands for many. #}
+{# True if a spreadsheet has cut digits of the id, so that many ids have become one. #}
 {% macro is_rounded_id(text) -%}
     ({{ text }} like '%+%' and {{ as_id(text) }} ~ '^-?[0-9](\.[0-9]+)?[eE]\+[0-9]{1,3}$')
 {%- endmacro %}
 
 
 {#
-A customer's id; null for a guest, whom systems without a null write as one of these words. What may be somebody's id,
-a guest's 0 or -1, `is_guest_code` tells: whoever has a list of customers looks there first.
+A customer's id; null for a guest, whom systems without nulls write as one of these words. A guest's
+0 or -1 could also be a customer's id: a source with a list of customers looks an id up in the list
+before `is_guest_code`.
 #}
 {% macro as_customer_id(text) -%}
     case
@@ -157,7 +162,7 @@ a guest's 0 or -1, `is_guest_code` tells: whoever has a list of customers looks 
 {%- endmacro %}
 
 
-{# Zeros alone (a nil UUID, too), -1, or a word that says it. #}
+{# True for an id of zeros only (a nil UUID too), for -1, and for a word that means a guest. #}
 {% macro is_guest_code(id) -%}
     (
         left({{ id }}, 1) in ('0', '-', 'g', 'G', 'a', 'A', 'u', 'U', ' ')
@@ -171,13 +176,13 @@ a guest's 0 or -1, `is_guest_code` tells: whoever has a list of customers looks 
 {%- endmacro %}
 
 
-{# What programs write for a missing value. Not NA, which is Namibia, too. #}
+{# Texts that programs write for a missing value. Not NA, which may be Namibia. #}
 {% macro words_for_nothing() -%}
     '\n', 'null', 'nan', 'nat', 'none', 'n/a', '#n/a', '<na>', '<null>', '(null)'
 {%- endmacro %}
 
 
-{# A text without outer blanks; null where nothing, or a word for it, was sent. #}
+{# A text without outer blanks; null if empty or one of the texts for a missing value. #}
 {% macro as_text(text) -%}
     case
         when octet_length({{ text }}) <= 6 and not {{ begins_with_digit(text) }} and lower(trim({{ text }})) in ({{ words_for_nothing() }}) then null
@@ -186,7 +191,7 @@ a guest's 0 or -1, `is_guest_code` tells: whoever has a list of customers looks 
 {%- endmacro %}
 
 
-{# What an order's type says of one that was taken back as a whole. #}
+{# True for the types of an order that was cancelled as a whole. #}
 {% macro is_cancelled(order_type) -%}
     {{ order_type }} in ('cancelled', 'canceled', 'void', 'voided', 'deleted')
 {%- endmacro %}
@@ -197,13 +202,13 @@ a guest's 0 or -1, `is_guest_code` tells: whoever has a list of customers looks 
 {%- endmacro %}
 
 
-{# More than any line of a shop: sums of such amounts would not fit into their columns. #}
+{# True for an amount larger than any line of a shop; sums of such amounts would overflow. #}
 {% macro is_absurd(amount) -%}
     abs({{ amount }}) >= 10000000000
 {%- endmacro %}
 
 
-{# Day in the shop's time zone. #}
+{# Date in the shop's time zone. #}
 {% macro shop_date(timestamptz) -%}
     ({{ timestamptz }} at time zone '{{ var("time_zone") }}')::date
 {%- endmacro %}

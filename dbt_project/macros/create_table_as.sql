@@ -1,7 +1,8 @@
 {#
-The primary key of a contract is made when the rows are there, by one sort. dbt's own makes it with the table, and has every
-row look for its place in it: writes all over an index that is twice as large in the end. What the next build truncates
-(`truncate_all`, see replace_changed.sql) is not vacuumed for having been filled.
+The primary key of a contract is created after the rows, by one sort. dbt's own macro creates it
+with the table, so that every row is inserted into the index: random writes, and an index twice as
+large. A table that the next build truncates (`truncate_all`, see replace_changed.sql) is not
+vacuumed after inserts.
 #}
 {% macro postgres__create_table_as(temporary, relation, sql) %}
     {{- dbt.postgres__create_table_as(temporary, relation, sql) -}}
@@ -15,7 +16,7 @@ row look for its place in it: writes all over an index that is twice as large in
 {% endmacro %}
 
 
-{# Columns of a contract's table, their types and constraints, all but the primary key. #}
+{# Columns of a contract's table with types and constraints, without the primary key. #}
 {% macro postgres__get_table_columns_and_constraints() %}
     {% set of_columns = {} %}
     {% for name, column in model['columns'].items() %}
@@ -31,7 +32,7 @@ row look for its place in it: writes all over an index that is twice as large in
 {% endmacro %}
 
 
-{# Columns of the model's primary key, which stands at its column or, where it has several, at the model. #}
+{# Columns of the model's primary key: a constraint of one column, or of the model for several. #}
 {% macro primary_key() %}
     {% set key = [] %}
     {% for constraint in model['constraints'] if constraint['type'] == 'primary_key' %}

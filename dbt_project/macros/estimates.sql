@@ -1,10 +1,14 @@
-{# What a shop wrote where staging may not read it: for shares of money and groups, never for a mart. None of them fails. #}
+{#
+Estimates of values that staging may reject, for shares of money and groups, never for a mart. None
+of the macros fails.
+#}
 
 {#
-A number as a person would read it: Postgres' own reading of it first, which is not staging's; else without what is no
-digit, with thousands apart ("1,899.00", "1.899,00") or a decimal comma ("12,5"). One point alone is a decimal point, as
-staging has it ("2.500 kg"). Null where even a person could not say.
-Whatever as_number reads is read here, to 17 decimals the same: what marts have, raw has.
+A number as a person would read it: first as Postgres reads it, which staging does not; else without
+other signs than digits, with groups of thousands ("1,899.00", "1.899,00") or a decimal comma
+("12,5"). A single point is a decimal point, as in staging ("2.500 kg"). Null where even a person
+could not decide. Every text that as_number reads gives the same number here, up to 17 decimals, so
+that raw contains what the marts contain.
 #}
 {% macro estimated_number(text) -%}
     case
@@ -26,7 +30,7 @@ Whatever as_number reads is read here, to 17 decimals the same: what marts have,
 {%- endmacro %}
 
 
-{# Units times price as sent; null where that is more than any line of a shop, for it is no estimate of one. #}
+{# Units times price as sent; null where the product is larger than any line of a shop. #}
 {% macro estimated_amount(quantity, price) -%}
     case
         when abs({{ estimated_number(quantity) }} * {{ estimated_number(price) }}) < 1e10
@@ -35,7 +39,7 @@ Whatever as_number reads is read here, to 17 decimals the same: what marts have,
 {%- endmacro %}
 
 
-{# Day in front of a time that staging may not read. #}
+{# The date at the beginning of a time that staging may reject. #}
 {% macro estimated_date(text) -%}
     case
         when left(trim({{ text }}), 10) ~ '^(19|20)[0-9]{2}-[0-9]{2}-[0-9]{2}$'
@@ -46,8 +50,9 @@ Whatever as_number reads is read here, to 17 decimals the same: what marts have,
 
 
 {#
-Records of a table that landing could not read (ops.rejected_lines), cut into fields at whatever cuts them into as many
-as the file has columns. A CTE: fields are read by the names that the file gives them, with unread_field().
+Query for the records of a table that landing could not read (ops.rejected_lines), split at the
+delimiter that gives about as many fields as the file has columns. unread_field() reads a field by
+the file's name of the column.
 #}
 {% macro unread_records(table_name) -%}
     select

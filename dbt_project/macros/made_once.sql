@@ -1,6 +1,7 @@
 {#
-Ends a CTE that makes values: each is made once a row, by all workers of the query. Postgres would merge the CTE into
-what reads it and make a value again wherever it is used, above a sort in one process alone.
+Ends a CTE, so that Postgres computes its values once per row, in all workers of the query. Without
+it, Postgres would inline the CTE and compute a value again wherever it is used, above a sort in a
+single process.
 #}
 {% macro made_once() -%}
     offset 0

@@ -1,17 +1,21 @@
 {#
 Views are replaced in place. dbt's own view materialization makes a new view and drops the old one with all
 that stands on it; then `dbt build --select staging` would take intermediate, and readers of reporting, along.
-A view whose columns changed in more than additions at the end can't be replaced: outside reporting it is made
-anew with what stands on it, in reporting that is an error, because somebody may be reading it.
+Postgres lets a replaced view grow at its end only, so columns that were there keep their places, and new ones
+follow: a home of an earlier version has another order than a fresh one. A view that would lose a column can't be
+replaced: outside reporting it is made anew with what stands on it, in reporting that is an error, because
+somebody may be reading it.
 #}
 {% materialization view, adapter='postgres' %}
     {%- set existing = load_cached_relation(this) -%}
     {%- set target_relation = this.incorporate(type='view') -%}
-    {%- set is_replaceable = existing is not none and existing.is_view and view_keeps_columns(existing, sql) -%}
+    {%- set query = kept_columns_first(existing, sql) if existing is not none and existing.is_view else none -%}
+    {%- set is_replaceable = query is not none -%}
+    {%- set query = query or sql -%}
 
     {% if existing is not none and not is_replaceable and this.schema == 'reporting' %}
         {% do exceptions.raise_compiler_error(
-            this ~ ' would lose or change columns that readers may use: give the new form a new name'
+            this ~ ' would lose columns that readers may use: give the new form a new name'
         ) %}
     {% endif %}
 
@@ -21,16 +25,17 @@ anew with what stands on it, in reporting that is an error, because somebody may
     {% if existing is not none and not is_replaceable %}
         {% do adapter.drop_relation(existing) %}
     {% endif %}
-    {% if is_replaceable and view_is_unchanged(existing, sql) %}
+    {% if is_replaceable and view_is_unchanged(existing, query) %}
         {% call noop_statement('main', 'CREATE VIEW') %}{% endcall %}
     {% else %}
         {% call statement('main') -%}
-            {{ get_create_view_as_sql(target_relation, sql) }}
+            {{ get_create_view_as_sql(target_relation, query) }}
         {%- endcall %}
     {% endif %}
 
     {% do apply_grants(target_relation, config.get('grants'), should_revoke=False) %}
     {% do persist_docs(target_relation, model) %}
+    {% do copy_comments(target_relation, model) %}
     {{ run_hooks(post_hooks, inside_transaction=True) }}
     {{ adapter.commit() }}
     {{ run_hooks(post_hooks, inside_transaction=False) }}
@@ -38,21 +43,25 @@ anew with what stands on it, in reporting that is an error, because somebody may
 {% endmaterialization %}
 
 
-{# Whether the query begins with the view's columns, names and types alike. #}
-{% macro view_keeps_columns(existing, sql) %}
-    {% set old = adapter.get_columns_in_relation(existing) %}
-    {% set new = adapter.get_column_schema_from_query(get_empty_subquery_sql(sql)) %}
-    {% set kept = namespace(all=(new | length) >= (old | length)) %}
-    {% for column in old if kept.all %}
-        {% if column.name != new[loop.index0].name %}
-            {% set kept.all = false %}
-        {% endif %}
+{# The query with the view's own columns first and in their order; none if it lacks one of them. #}
+{% macro kept_columns_first(existing, sql) %}
+    {% set old = adapter.get_columns_in_relation(existing) | map(attribute='name') | list %}
+    {% set new = adapter.get_column_schema_from_query(get_empty_subquery_sql(sql)) | map(attribute='name') | list %}
+    {% set names = old + (new | reject('in', old) | list) %}
+    {% if names == new %}
+        {{ return(sql) }}
+    {% elif names | length > new | length %}
+        {{ return(none) }}
+    {% endif %}
+    {% set columns = [] %}
+    {% for name in names %}
+        {% do columns.append(adapter.quote(name)) %}
     {% endfor %}
-    {{ return(kept.all) }}
+    {{ return('select ' ~ (columns | join(', ')) ~ ' from (\n' ~ sql ~ '\n) as newest') }}
 {% endmacro %}
 
 
-{# Whether the query makes the view that is there: Postgres compares, by its own rendering of both. #}
+{# True if the query gives the existing view; Postgres compares its own renderings of both. #}
 {% macro view_is_unchanged(existing, sql) %}
     {% set probe = 'perennial_view_probe' %}
     {% do run_query('create temporary view ' ~ probe ~ ' as (' ~ sql ~ ')') %}
@@ -70,7 +79,7 @@ anew with what stands on it, in reporting that is an error, because somebody may
     begin
         for attempt in 1..300 loop
             begin
-                -- readers that come meanwhile wait behind this for no longer than that
+                -- new readers wait behind this lock, at most for this long
                 set local lock_timeout = '100ms';
                 create or replace view {{ relation }} as (
                     {{ sql }}

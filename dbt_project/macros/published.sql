@@ -1,4 +1,4 @@
-{# Rows of a score table that are in force: of the newest published date, or of every one. #}
+{# Valid rows of a score table: of the newest published date, or of every published date. #}
 {% macro published(table, question=none, is_history=false) -%}
 with
 

@@ -1,16 +1,18 @@
 {#
-Incremental strategy `replace_changed`: what a changed file touches is deleted and written again, keys that
-vanished included. (dbt's delete+insert would leave a vanished key behind: it deletes only what it inserts.)
-With --full-refresh, and after a change of the rules (macros/rules.sql), all is written again: in place, where the model's `full_refresh: false` keeps dbt from
-dropping the table and the views on it.
+Incremental strategy `replace_changed`: deletes and writes again all rows that a changed file
+touches, including keys that vanished. (dbt's delete+insert deletes only keys that it inserts, so a
+vanished key would remain.) With --full-refresh, and after a change of the rules (macros/rules.sql),
+all rows are written again; in place, because the model's `full_refresh: false` keeps dbt from
+dropping the table and the views that depend on it.
 
-    unique_key: order_id                       column, or list of columns, that is replaced
-    meta: {changed_in: int_touched_keys}       model that lists the keys, in columns of the same names
-                                               or of those in changed_keys
+    unique_key: order_id                       column, or list of columns, of the replaced keys
+    meta: {changed_in: int_touched_keys}       model that lists the keys, in columns of the same
+                                               names or of those in changed_keys
 
-Strategy `replace_all` deletes everything and writes it again, in one transaction and without dropping the
-table: for small models, as a `table` would take the views above it along. `truncate_all` does the same at
-once whatever was there, but under a lock that readers would wait for: for lists that only a build reads.
+Strategy `replace_all` deletes all rows and writes them again in one transaction, for small models:
+materialized as `table`, they would be dropped with the views that depend on them. `truncate_all`
+does the same, equally fast for any number of old rows, but under a lock that readers wait for: for
+lists that only a build reads.
 #}
 {% macro get_incremental_replace_changed_sql(args) %}
     {% set keys = [args.unique_key] if args.unique_key is string else args.unique_key %}
@@ -40,7 +42,8 @@ once whatever was there, but under a lock that readers would wait for: for lists
 
 
 {#
-Whether only what changed is made anew: the table is there, by these rules, and nobody asked for all of it.
+True if only changed rows are built: the table exists, was built by the same rules, and there is no
+--full-refresh.
 #}
 {% macro is_partial() %}
     {{- return(is_incremental() and not flags.FULL_REFRESH and not are_rules_changed()) -}}
@@ -48,8 +51,8 @@ Whether only what changed is made anew: the table is there, by these rules, and 
 
 
 {#
-The condition that goes with it: true in a full build, else whether the key is among those to make anew.
-It calls ref() in both cases, so that dbt knows of the dependency.
+Condition for the rows to build: true in a full build, else only changed keys. The macro calls ref()
+in both cases, so that dbt sees the dependency.
 #}
 {% macro is_changed(key, changed_in='int_touched_keys') %}
     {%- set changed = ref(changed_in) -%}

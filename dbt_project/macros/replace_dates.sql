@@ -1,12 +1,13 @@
 {#
-    Feature tables hold dates, and a run replaces whole dates: those that end on as_of_date, and those on the
-    grid that saw a day which a changed file touches. dbt's delete+insert would keep the old rows of a date whose
-    new result is smaller, because it deletes only keys that come back.
+    Incremental strategy `replace_dates`, for feature tables: a run replaces whole dates. These are
+    the date that ends on as_of_date, and grid dates that depend on a day which a changed file
+    touches. dbt's delete+insert deletes only keys that it inserts, so it would keep old rows of a
+    date with fewer new rows.
 
-    `until` is the column that says which day a row saw up to, that day excluded.
+    `until` is the column with the first day that a row does not depend on.
 
-    --full-refresh makes the grid anew in place (so the models have `full_refresh: false`): dbt would drop the
-    table, the views that read it, and the dates off the grid that were scored.
+    --full-refresh builds the grid again in place (the models have `full_refresh: false`); dbt would
+    drop the table, the views that read it, and scored dates outside of the grid.
 #}
 
 {% macro is_replaced(until, first_touched_date) -%}
@@ -18,14 +19,14 @@
     )
 {%- endmacro %}
 
-{# Dates to make: of those that are there, the replaced ones; of those that are not, the wanted ones. #}
+{# Condition for the dates to build: existing ones to replace, and missing ones that are wanted. #}
 {% macro is_due(wanted, until='as_of_date', keys=['as_of_date']) -%}
     {%- if execute and not is_incremental() -%}
     {{ wanted }}
     {%- else -%} {#- also while dbt parses, so that it sees the ref() -#}
     {%- set touched = first_touched_date() -%}
     case
-        -- the next date in the key's index, not `exists`: planned as a scan of the whole table
+        -- compare with the next date in the key's index: `exists` is planned as a scan of the table
         when (dates.{{ keys | join(', dates.') }}) = (
             select {{ keys | join(', ') }} from {{ this }}
             where ({{ keys | join(', ') }}) >= (dates.{{ keys | join(', dates.') }})

@@ -1,7 +1,8 @@
 {#
-Digest of the rules that make marts out of raw: the models from staging to marts and the casts, without comments and blanks. The
-last build's stands in `ops.built_files`; where it is another, all files count as changed and all rows are made anew, in place.
-So a home that goes on with newer code, or another time zone, shows no rows of the old rules beside those of the new.
+Digest of the rules that build marts from raw: the models from staging to marts and the casts,
+without comments and blanks. `ops.built_files` has the digest of the last build. If it differs, all
+files count as changed and all rows are built again, in place. So after an upgrade, or a change of
+the time zone, no rows of old rules remain beside those of new rules.
 #}
 {% macro rules() -%}
     {%- set parts = [
@@ -30,7 +31,7 @@ So a home that goes on with newer code, or another time zone, shows no rows of t
 {%- endmacro %}
 
 
-{# Whether the marts were built by other rules than these, or were not built yet. #}
+{# True if the marts were built by other rules, or not at all. #}
 {% macro are_rules_changed() -%}
     {%- if not execute or not graph.get('nodes') -%} {{ return(false) }} {%- endif -%}
     {%- set found = run_query(

@@ -1,6 +1,7 @@
 {#
-    Training reads a fixed sample of a large shop's customers: those in the first buckets. Which bucket one is in follows
-    from the id alone, so a customer is in it on all dates or leaves it once, when the shop has grown.
+    Training reads a fixed sample of a large shop's customers: those in the first buckets. The id
+    alone determines a customer's bucket, so a customer is in the sample on all dates, or leaves it
+    once, as the shop grows.
 #}
 
 {% macro sample_buckets() %}1000000{% endmacro %}
@@ -13,7 +14,7 @@
     (dates.sample_buckets is null or {{ bucket }} < dates.sample_buckets)
 {%- endmacro %}
 
-{# Whether of a training date the sample is there, made for an earlier run, and the other customers are not. #}
+{# True for a training date of which an earlier run built the customers of the sample only. #}
 {% macro lacks_the_others() -%}
     {%- if execute and not is_incremental() -%}
     false

@@ -1,4 +1,4 @@
-"""A shop that never was: orders with known truth inside, any size, always the same."""
+"""A synthetic shop: orders from known parameters, of any size, reproducible from a seed."""
 
 from ingest.sample_shop.files import OtherShopError, make_files, write, write_next_day, write_plan
 from ingest.sample_shop.plan import START, Plan

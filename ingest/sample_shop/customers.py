@@ -1,4 +1,4 @@
-"""Who comes: arrival, buying rate, lifetime and taste of every customer."""
+"""Draw the customers: arrival, buying rate, lifetime and favourite family of each."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from ingest.sample_shop.seasons import BuyingTime, Promotions, season_factor
 
 
 def truth(plan: Plan, promoted: Promotions) -> pd.DataFrame:
-    """Every customer who arrives in the plan's months, in order of arrival.
+    """Draw every customer who arrives in the plan's months, in order of arrival.
 
     Returns:
-        Columns customer_id; arrived and left (float, days since the opening; `left` may lie beyond
-        the plan); orders_per_day while alive, on an average day; spend_factor (mean 1); family, the
-        favourite; country; is_buyer (the others register and never order).
+        One row a customer with columns customer_id; arrived and left (days since the opening,
+        float; `left` may lie beyond the plan); orders_per_day (while alive, on an average day);
+        spend_factor (mean 1); family (the favourite); country; is_buyer (False: registers and
+        never orders).
     """
     counts = _arrivals(plan)
     months = [_month(plan, month, count, promoted) for month, count in enumerate(counts.tolist())]
@@ -26,7 +27,7 @@ def truth(plan: Plan, promoted: Promotions) -> pd.DataFrame:
 
 
 def _arrivals(plan: Plan) -> np.ndarray:
-    """Arrivals per month: with the season, and `plan.customers` in the first 730 days."""
+    """Arrivals per month, shape (n_months,): seasonal, `plan.customers` in the first 730 days."""
     start = np.datetime64(START)
     ends = [np.datetime64(first_of_month(month + 1)) for month in range(plan.months)]
     horizon = max(ends[-1], start + planted.REFERENCE_DAYS)
@@ -40,7 +41,7 @@ def _month(plan: Plan, month: int, count: int, promoted: Promotions) -> pd.DataF
     random = plan.random("customers", month)
     clock = BuyingTime(month, promoted)
     arrived = np.sort(clock.at(random.random(count) * clock.length))
-    # An exponential whose rate is gamma distributed: lifetimes follow a Pareto (Lomax) law.
+    # An exponential with a gamma distributed rate: lifetimes follow a Pareto (Lomax) law.
     leaving_rate = random.gamma(planted.LIFETIME_SHAPE, 1 / planted.LIFETIME_SCALE_DAYS, count)
     rate_scale = planted.RATE_MEAN_PER_DAY / planted.RATE_SHAPE
     return pd.DataFrame(

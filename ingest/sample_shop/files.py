@@ -1,7 +1,7 @@
-"""The sample shop's files: months of orders, order items and customers, and the catalogue.
+"""Write the sample shop's files: months of orders, order items and customers, and the catalogue.
 
-A month's file only ever grows: written on a later day it begins with what it held before. Some of
-what a real shop's files suffer from is planted in them on purpose; README.md lists it.
+A month's file only grows: written on a later day, it begins with its earlier content. Some faults
+of real files are planted in them on purpose; README.md lists them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from perennial.settings import Settings
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%S"
 UNKNOWN_CUSTOMER = "C0000000"
 
-# Where in a month's file each oddity stands: after that many lines of sound data.
+# Position of each planted fault in a month's file: after this many lines of sound data.
 TWICE, CUT_OFF, NO_PRICE, STRANGER = 40, 80, 120, 30
 UNDATED_EVERY = 50  # customers
 
@@ -31,24 +31,28 @@ class OtherShopError(ValueError):
 
 
 def write(shop: Shop, folder: Path | str, until: date | None = None) -> list[Path]:
-    """Write what happened before `until` (default: all of it).
+    """Write the shop's files with everything before `until` (default: the plan's end).
 
     Returns:
-        The files, in order of name. The same shop gives the same bytes.
+        Paths of the files, in order of name. The same shop gives the same bytes.
     """
     return _write(shop.months, shop.catalogue, Path(folder), until or shop.plan.end)
 
 
 def write_plan(plan: Plan, folder: Path | str, first_month: int = 0) -> list[Path]:
-    """Make a shop and write it month by month: memory holds one month, however long the plan."""
+    """Generate a shop and write it month by month, with one month in memory at a time."""
     return _write(months(plan, first_month), catalogue(plan), Path(folder), plan.end)
 
 
 def make_files(settings: Settings, folder: Path) -> list[Path]:
-    """Write the shop that the settings describe; the folder appears once it is complete."""
+    """Write the shop that the settings describe; the folder appears once it is complete.
+
+    Returns:
+        Paths of the files, in order of name.
+    """
     plan = Plan(settings.sample_seed, settings.sample_customers, settings.sample_days)
     beside = folder.with_name(f"{folder.name}.part")
-    shutil.rmtree(beside, ignore_errors=True)  # of another plan, or cut short
+    shutil.rmtree(beside, ignore_errors=True)  # left by another plan or an interrupted run
     try:
         write_plan(plan, beside)
     except BaseException:  # a full disk, Ctrl-C
@@ -58,15 +62,15 @@ def make_files(settings: Settings, folder: Path) -> list[Path]:
 
 
 def write_next_day(folder: Path | str, seed: int = 7, customers: int = 5_000) -> date:
-    """Add the next day on which something happens to a shop's files.
+    """Extend a shop's files by the next day that has orders.
 
     Args:
-        folder: Written earlier with the same seed and number of customers.
+        folder: Folder written earlier with the same seed and number of customers.
         seed: The shop's seed.
-        customers: Its customers in the first 730 days.
+        customers: The shop's customers in the first 730 days.
 
     Returns:
-        The day after it: the date that can now be scored.
+        The day after the added day: the date that can now be scored.
 
     Raises:
         FileNotFoundError: If the folder holds no orders yet.
@@ -74,7 +78,7 @@ def write_next_day(folder: Path | str, seed: int = 7, customers: int = 5_000) ->
     """
     folder = Path(folder)
     newest = _newest_order_day(folder)
-    day = newest + timedelta(days=1)  # told so far: the days before this one
+    day = newest + timedelta(days=1)  # the files hold the days before `day`
     while True:
         day += timedelta(days=1)
         plan = Plan(seed, customers, days=(day - START).days)
@@ -90,17 +94,17 @@ def write_next_day(folder: Path | str, seed: int = 7, customers: int = 5_000) ->
             return day
 
 
-def _write(told: Iterable[Month], sold: Catalogue, folder: Path, until: date) -> list[Path]:
+def _write(written: Iterable[Month], sold: Catalogue, folder: Path, until: date) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    for month in told:
+    for month in written:
         if first_of_month(month.month) < until:
             paths += _save(folder, _month_files(month.before(until)))
     return sorted(paths + _save(folder, _products_file(sold, until)))
 
 
 def _month_files(month: Month) -> dict[str, str]:
-    """Text of the month's files, by name."""
+    """Text of the month's files, by file name."""
     customers, stamp = month.customers.copy(), f"{first_of_month(month.month):%Y-%m}"
     undated = customers.customer_id.str[1:].astype(int) % UNDATED_EVERY == 0
     customers["registered_at"] = customers.registered_at.where(~undated)
@@ -114,7 +118,7 @@ def _month_files(month: Month) -> dict[str, str]:
 
 
 def _plant(month: Month, orders: list[str], items: list[str]) -> None:
-    """Add the oddities. Later lines first: what is inserted moves everything below it."""
+    """Insert the planted faults, from the last line up, since an insertion shifts later lines."""
     if len(items) > NO_PRICE:
         fields = items[NO_PRICE].rstrip("\n").split(",")
         fields[0], fields[4] = fields[0] + "-a", "n/a"
@@ -151,7 +155,7 @@ def _csv(frame: pd.DataFrame, time_format: str = TIME_FORMAT) -> list[str]:
 def _save(folder: Path, texts: dict[str, str]) -> list[Path]:
     paths = []
     for name, text in texts.items():
-        # Written beside and renamed: whoever reads meanwhile sees the old file or the new one.
+        # Write beside and rename: a concurrent reader sees the old file or the new one.
         beside = folder / f".{name}.part"
         beside.write_text(text)
         paths.append(beside.rename(folder / name))

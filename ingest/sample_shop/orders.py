@@ -1,4 +1,4 @@
-"""What happens in a month: orders, their lines, and what comes back."""
+"""Draw the events of a month: orders, their lines, and refunds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ingest.sample_shop.seasons import BuyingTime, Promotions
 
 GUEST = -1
 RETURN_DELAY_DAYS = (2.0, 45.0)  # earliest, latest
-UNIT_COMES_BACK_RATE = 0.6  # of the units beyond the first, once a line comes back
+UNIT_COMES_BACK_RATE = 0.6  # share of the units beyond the first, if a line comes back
 
 
 @dataclass(frozen=True)
@@ -23,17 +23,18 @@ class Events:
     """Orders or refunds with their lines.
 
     Attributes:
-        heads: time (days since the opening), customer (position in the truth, -1 a guest), country;
-            for refunds also order_id, the order that they refund. In order of time.
-        lines: head (position in `heads`), product (position in the catalogue, -1 postage), units,
-            price_pence. In order of head.
+        heads: One row an order or refund, in order of time. Columns time (days since the opening),
+            customer (position in the truth; -1: a guest), country; for refunds also order_id (the
+            refunded order).
+        lines: One row a line, in order of head. Columns head (position in `heads`), product
+            (position in the catalogue; -1: postage), units, price_pence.
     """
 
     heads: pd.DataFrame
     lines: pd.DataFrame
 
     def take(self, chosen: np.ndarray) -> Events:
-        """The chosen heads (a mask) with their lines."""
+        """Select heads by a mask of shape (n_heads,), with their lines."""
         position = np.cumsum(chosen) - 1
         lines = self.lines[chosen[self.lines["head"].to_numpy()]]
         return Events(
@@ -45,7 +46,7 @@ class Events:
 def sales(
     plan: Plan, month: int, customers: pd.DataFrame, catalogue: Catalogue, promoted: Promotions
 ) -> Events:
-    """The month's orders, by customers and guests, with a line for postage where it is charged."""
+    """Draw the month's orders of customers and guests, with a postage line where it is charged."""
     random = plan.random("orders", month)
     clock = BuyingTime(month, promoted)
     heads = pd.concat([_by_customers(random, clock, customers), _by_guests(random, clock, plan)])
@@ -57,7 +58,7 @@ def sales(
 def _by_customers(
     random: np.random.Generator, clock: BuyingTime, customers: pd.DataFrame
 ) -> pd.DataFrame:
-    """First orders on arrival, then a Poisson process in buying time until the customer leaves."""
+    """Draw first orders on arrival, then a Poisson process in buying time until customers leave."""
     here = ((customers.arrived < clock.end) & (customers.left > clock.start)).to_numpy()
     position = np.flatnonzero(here & customers.is_buyer.to_numpy())
     buyer = customers.iloc[position]
@@ -107,11 +108,20 @@ def _lines(
 
 
 def of_customer(values: np.ndarray, who: np.ndarray, guest: Any) -> np.ndarray:
-    """Each order's value of its customer, or `guest` where there is none."""
-    found = np.full(len(who), guest, dtype=values.dtype)
+    """Map each order to the value of its customer.
+
+    Args:
+        values: Value of each customer, shape (n_customers,).
+        who: Position of each order's customer, shape (n_orders,); GUEST for a guest.
+        guest: Value for guests.
+
+    Returns:
+        Value of each order's customer, shape (n_orders,).
+    """
+    result = np.full(len(who), guest, dtype=values.dtype)
     known = who != GUEST
-    found[known] = values[who[known]]
-    return found
+    result[known] = values[who[known]]
+    return result
 
 
 def _choose(
@@ -121,10 +131,21 @@ def _choose(
     day: np.ndarray,
     favourite: np.ndarray,
 ) -> np.ndarray:
-    """Draw one product per line, by the day's weights, within the favourite family where given.
+    """Draw one product per line, by the day's weights, within the favourite family if given.
 
-    With the products laid out family by family, a day's weights add up to a scale from 0 to 1 on
-    which each family is an interval; all days' scales in a row make one sorted array to search.
+    With products sorted by family, a day's cumulative weights are a scale from 0 to 1 on which each
+    family is an interval. The scales of all days, each shifted by the day's number, form one sorted
+    array to search.
+
+    Args:
+        random: Generator of the month's orders.
+        catalogue: The products.
+        weight: Relative demand, shape (n_days, n_products).
+        day: Day of the month of each line, from 0, shape (n_lines,).
+        favourite: Family of each line, shape (n_lines,); empty for any family.
+
+    Returns:
+        Position of each line's product in the catalogue, shape (n_lines,).
     """
     by_family = np.argsort(catalogue.products.product_family.to_numpy(), kind="stable")
     scale = np.cumsum(weight[:, by_family], axis=1)
@@ -137,8 +158,8 @@ def _choose(
         low[lines] = scale[day[lines], positions[0] - 1] if positions[0] else 0.0
         high[lines] = scale[day[lines], positions[-1]]
     aim = day + low + (high - low) * random.random(len(day))
-    found = np.searchsorted((scale + np.arange(len(scale))[:, None]).ravel(), aim, side="right")
-    return by_family[found - day * weight.shape[1]]
+    position = np.searchsorted((scale + np.arange(len(scale))[:, None]).ravel(), aim, side="right")
+    return by_family[position - day * weight.shape[1]]
 
 
 def _of_family(family: np.ndarray, attribute: str) -> np.ndarray:
@@ -157,9 +178,16 @@ def _with_postage(lines: pd.DataFrame, count_heads: int) -> pd.DataFrame:
 def refunds(
     plan: Plan, month: int, sold: Events, order_ids: pd.Series, catalogue: Catalogue
 ) -> Events:
-    """What will come back of a month's orders, 2 to 45 days after each; in order of time.
+    """Draw the refunds of a month's orders, 2 to 45 days after each order, in order of time.
 
-    Lines of one order come back together, at the price that was paid; postage is kept.
+    Lines of one order come back together, at the price that was paid; postage is not refunded.
+
+    Args:
+        plan: The shop.
+        month: Month of the orders, counted from the opening.
+        sold: Orders of the month.
+        order_ids: order_id of each order in `sold.heads`.
+        catalogue: The products.
     """
     random = plan.random("refunds", month)
     lines = sold.lines[sold.lines["product"] >= 0]
@@ -170,14 +198,14 @@ def refunds(
     earliest, latest = RETURN_DELAY_DAYS
     delay_days = np.minimum(earliest + random.gamma(2.0, 5.0, len(position)), latest)
     heads = sold.heads.iloc[position].assign(order_id=order_ids.iloc[position])
-    # Goods are booked in between 9 and 17 o'clock.
+    # Returned goods are booked between 9:00 and 17:00.
     office_time = 9 / 24 + random.random(len(position)) * 8 / 24
     heads["time"] = np.floor(heads.time + delay_days) + office_time
     return _in_order_of_time(heads, lines.assign(units=units, head=head))
 
 
 def merge(parts: list[Events]) -> Events:
-    """Several months' refunds as one, in order of time."""
+    """Merge several months' refunds, in order of time."""
     starts = np.cumsum([0] + [len(part.heads) for part in parts])
     heads = pd.concat([part.heads for part in parts], ignore_index=True)
     shifted = [

@@ -1,7 +1,7 @@
-"""What is planted in the sample shop. Tests ask whether a model finds these numbers again.
+"""The parameters of the sample shop. Tests check whether a model recovers them.
 
-Everything random is drawn month by month, each month and purpose from a generator of its own. So a
-longer plan begins with exactly the shorter one, and any month can be made without the ones before.
+Random numbers are drawn month by month; each month and purpose has its own generator. So a longer
+plan begins with exactly the shorter one, and a month can be generated without the months before.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from datetime import date, timedelta
 import numpy as np
 
 START = date(2023, 1, 1)
-"""The shop opens. A fixed calendar: the shop of today is the shop of tomorrow."""
+"""First day of the shop. The calendar is fixed, so the shop is the same on every day of use."""
 
 REFERENCE_DAYS = 730
 """`customers` counts the arrivals of these first days; more days bring more customers."""
 
-# Buying: Pareto/NBD, that is, Poisson orders while alive, exponential lifetimes, both gamma-mixed.
+# Buying is Pareto/NBD: Poisson orders while alive, exponential lifetimes, gamma-mixed rates.
 # Schmittlein, Morrison and Colombo (1987), Management Science 33(1).
 RATE_SHAPE = 1.2
 RATE_MEAN_PER_DAY = 1 / 45
@@ -50,7 +50,7 @@ class Family:
     extra_units: float
     peak_day_of_year: int
     season_strength: float  # demand on the best day is exp(2 x this) times that of the worst
-    return_rate: float  # share of lines of which something comes back
+    return_rate: float  # share of lines with a return
     nouns: tuple[str, ...]
 
 
@@ -71,7 +71,7 @@ PRODUCT_LIFE_DAYS = (90, 700)  # of the others, uniform
 PRODUCT_WEIGHT_SIGMA = 1.0  # base demand is log-normal
 RAMP_UP_DAYS = 28
 FADE_OUT_DAYS = 56
-PRICE_CHANGE_RATE = 0.05  # share of products whose price moves on the first of a month
+PRICE_CHANGE_RATE = 0.05  # share of products with a new price on the first of a month
 PRICE_STEPS = (0.90, 0.95, 1.05, 1.08, 1.12)
 
 POSTAGE_CODE = "POSTAGE"
@@ -81,25 +81,25 @@ FREE_POSTAGE_FROM_AMOUNT = 40.0
 
 @dataclass(frozen=True)
 class Plan:
-    """Which shop: the seed, customers arriving in the first 730 days, days that are told."""
+    """A sample shop: the seed, customers arriving in the first 730 days, days of history."""
 
     seed: int = 7
     customers: int = 5_000
     days: int = REFERENCE_DAYS
 
     def __post_init__(self) -> None:
-        """Refuse a shop that can't be."""
+        """Check the range of each argument."""
         if self.seed < 0 or self.customers < 1 or self.days < 1:
             raise ValueError(f"seed from 0, customers and days from 1 are needed, not {self}")
 
     @property
     def end(self) -> date:
-        """The first day that is not told."""
+        """The day after the last day of history."""
         return START + timedelta(days=self.days)
 
     @property
     def months(self) -> int:
-        """Calendar months begun by the last day."""
+        """Number of calendar months that begin on or before the last day."""
         return month_index(self.end - timedelta(days=1)) + 1
 
     def random(self, purpose: str, month: int) -> np.random.Generator:

@@ -1,4 +1,4 @@
-"""What is sold: products that come and go, their prices and how much they are wanted."""
+"""Draw the products: when each is sold, its prices and its demand."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ class Catalogue:
     """All products of the plan's months.
 
     Attributes:
-        products: product_id, product_name, product_family, base_weight (relative demand),
-            introduced_date, discontinued_date (first day without sales; NaT: stays), by id.
+        products: One row a product, in order of id. Columns product_id, product_name,
+            product_family, base_weight (relative demand), introduced_date, discontinued_date (first
+            day without sales; NaT: never discontinued).
         price_pence: List price by product and month, shape (n_products, n_months).
     """
 
@@ -51,7 +52,7 @@ class Catalogue:
         return weight
 
     def sale_price_pence(self, month: int, promoted: Promotions) -> np.ndarray:
-        """Price paid, in hundredths, shape (n_days, n_products): the list price less discounts."""
+        """List price less discounts, in pence, shape (n_days, n_products)."""
         days = days_of_month(month)[:, None]
         kept = np.ones((len(days), len(self.products)))
         for promotion in promoted:
@@ -65,7 +66,7 @@ class Catalogue:
 
 
 def catalogue(plan: Plan) -> Catalogue:
-    """Introduce each month's products, then let prices move on the first of each month."""
+    """Draw each month's new products, then the price changes on the first of each month."""
     products = pd.concat(
         [_introduce(plan, month) for month in range(plan.months)], ignore_index=True
     )
@@ -92,7 +93,7 @@ def _introduce(plan: Plan, month: int) -> pd.DataFrame:
     names, shares = list(FAMILIES), [family.share for family in FAMILIES.values()]
     family = random.choice(names, count, p=shares)
     first = np.datetime64(first_of_month(month))
-    # The first of every family stays for good, so that no family ever sells out.
+    # The first product of every family is never discontinued, so every family has products.
     if month == 0:
         family[: len(names)] = names
     introduced = first + (random.integers(0, 28, count) if month else np.zeros(count, int))

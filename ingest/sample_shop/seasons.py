@@ -1,7 +1,7 @@
-"""When people buy: the year, the week, the hour, and promotions.
+"""The order rate over time: season, weekday, hour and promotions.
 
 Time is a float: days since the opening. Order rates are constant within an hour, so an order's time
-is drawn by walking along the integral of the rate (`BuyingTime`), exactly and without loops.
+is drawn exactly, by inverting the integral of the rate (`BuyingTime`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from ingest.sample_shop.plan import FAMILIES, Plan, day_number, first_of_month
 
 WEEKDAY_FACTOR = np.array([1.10, 1.00, 0.95, 1.00, 1.05, 0.75, 1.15])  # Monday first, mean 1
-# Nobody buys from 1 to 6: local times that a clock change skips or repeats never occur.
+# No orders from 1:00 to 6:00: local times that a clock change skips or repeats never occur.
 HOUR_WEIGHT = np.array([2, 0, 0, 0, 0, 0, 1, 2, 4, 5, 6, 6, 7, 7, 6, 5, 5, 6, 7, 8, 9, 9, 7, 4])
 CHRISTMAS_LIFT, CHRISTMAS_PEAK, CHRISTMAS_SPREAD_DAYS = 1.3, 340, 18
 CLOSED_DAYS_FACTOR = 0.3  # 24 to 26 December
@@ -31,12 +31,12 @@ def days_of_month(month: int) -> np.ndarray:
 
 
 def day_of_year(days: np.ndarray) -> np.ndarray:
-    """1 to 366."""
+    """Day of the year, 1 to 366; same shape as `days`."""
     return (days - days.astype("datetime64[Y]")).astype(int) + 1
 
 
 def season_factor(days: np.ndarray) -> np.ndarray:
-    """Orders expected on each day, 1 on the average day of a year; promotions left out."""
+    """Expected orders of each day relative to the average day of a year, without promotions."""
     return _year_and_week(days) / _MEAN_OF_A_YEAR
 
 
@@ -64,7 +64,8 @@ def family_season_factor(family: str, days: np.ndarray) -> np.ndarray:
 class Promotion:
     """Discount on a family (or `all`) from first_date to last_date, inclusive.
 
-    The lifts are factors: on the order rate, and on the demand for the family's products.
+    `order_lift` is a factor on the order rate, `product_lift` one on the demand for the family's
+    products.
     """
 
     family: str
@@ -75,14 +76,14 @@ class Promotion:
     product_lift: float
 
     def is_running(self, days: np.ndarray) -> np.ndarray:
-        """Whether it runs on each day."""
+        """Whether the promotion runs on each day; same shape as `days`."""
         first, last = np.datetime64(self.first_date), np.datetime64(self.last_date)
         return (days >= first) & (days <= last)
 
 
 def promotions(plan: Plan) -> tuple[Promotion, ...]:
-    """Every promotion of the plan's months; each stays within its month."""
-    found = []
+    """Draw the promotions of the plan's months; each begins and ends in one month."""
+    drawn = []
     for month in range(plan.months):
         opening = first_of_month(month)
         random = plan.random("promotions", month)
@@ -92,17 +93,17 @@ def promotions(plan: Plan) -> tuple[Promotion, ...]:
             first = opening + timedelta(days=int(start) - 1)
             last = first + timedelta(days=int(length) - 1)
             lifts = (PROMOTION_ORDER_LIFT, PROMOTION_PRODUCT_LIFT)
-            found.append(Promotion(str(family), first, last, float(discount), *lifts))
+            drawn.append(Promotion(str(family), first, last, float(discount), *lifts))
         if opening.month == 11:
             first = black_friday(opening.year)
             last = first + timedelta(days=1)
             discount, lift = BLACK_FRIDAY_DISCOUNT, BLACK_FRIDAY_ORDER_LIFT
-            found.append(Promotion(ALL_FAMILIES, first, last, discount, lift, 1.0))
-    return tuple(found)
+            drawn.append(Promotion(ALL_FAMILIES, first, last, discount, lift, 1.0))
+    return tuple(drawn)
 
 
 def black_friday(year: int) -> date:
-    """The day after the fourth Thursday of November; with the Saturday it stays in the month."""
+    """The day after the fourth Thursday of November; the Saturday after it is in November too."""
     first = date(year, 11, 1)
     return first + timedelta(days=(3 - first.weekday()) % 7 + 22)
 
@@ -111,7 +112,7 @@ Promotions = tuple[Promotion, ...]
 
 
 class BuyingTime:
-    """A month's clock that runs fast when people buy: one unit is an average day's orders."""
+    """A month's clock that runs with the order rate: one unit is an average day's orders."""
 
     def __init__(self, month: int, promoted: Promotions):
         """Integrate the month's order rate, hour by hour."""
@@ -130,10 +131,10 @@ class BuyingTime:
         return np.interp(time, self._times, self._elapsed)
 
     def at(self, elapsed: np.ndarray) -> np.ndarray:
-        """The time at which that much buying time has gone by."""
+        """Time, in days since the opening, at which `elapsed` buying time has passed."""
         return np.interp(elapsed, self._elapsed, self._times)
 
     @property
     def length(self) -> float:
-        """Buying time in the whole month."""
+        """Buying time of the whole month."""
         return float(self._elapsed[-1])

@@ -1,4 +1,4 @@
-"""The whole shop, month by month, in the canonical form."""
+"""Generate the whole shop, month by month, in the canonical form."""
 
 from __future__ import annotations
 
@@ -30,14 +30,15 @@ EARLY_MONTHS = 2  # a refund comes at most 45 days after its order
 
 @dataclass(frozen=True)
 class Month:
-    """What the shop wrote down in a month, each frame in order of time.
+    """The shop's records of a month, each frame in order of time.
 
     Attributes:
         month: Months from the opening.
-        customers: customer_id, registered_at, country.
-        orders: order_id, customer_id (None: guest), ordered_at, country, order_type,
+        customers: Columns customer_id, registered_at, country.
+        orders: Columns order_id, customer_id (None: guest), ordered_at, country, order_type,
             refunded_order_id (None for a sale). Times are shop-local, whole seconds.
-        order_items: order_item_id, order_id, product_id, quantity, unit_price_amount, line_type.
+        order_items: Columns order_item_id, order_id, product_id, quantity, unit_price_amount
+            (pounds), line_type.
     """
 
     month: int
@@ -46,7 +47,7 @@ class Month:
     order_items: pd.DataFrame
 
     def before(self, day: date) -> Month:
-        """The part that was written before `day`; the same rows whatever came later."""
+        """The records from before `day`; they don't depend on later ones."""
         orders = self.orders[self.orders.ordered_at < np.datetime64(day)]
         return Month(
             self.month,
@@ -58,7 +59,7 @@ class Month:
 
 @dataclass(frozen=True)
 class Shop:
-    """A sample shop and the truth that was planted in it, which is never written to its files."""
+    """A sample shop and its truth, which is never written to the files."""
 
     plan: Plan
     months: tuple[Month, ...]
@@ -84,21 +85,21 @@ class Shop:
 
     @property
     def products(self) -> pd.DataFrame:
-        """The catalogue as it was known when the plan ends."""
+        """The catalogue as known at the end of the plan."""
         return self.products_before(self.plan.end)
 
     def products_before(self, day: date) -> pd.DataFrame:
-        """The catalogue as it was known when `day` began."""
+        """The catalogue as known at the beginning of `day`."""
         return products_before(self.catalogue, day)
 
 
 def generate(seed: int = 7, customers: int = 5_000, days: int = 730) -> Shop:
-    """Make a shop. The same arguments give the same shop; more days continue it exactly.
+    """Generate a shop. The same arguments give the same shop; more days continue it exactly.
 
     Args:
         seed: Any whole number from 0.
         customers: Customers who arrive in the first 730 days; guests come on top.
-        days: Days that are told, from 2023-01-01.
+        days: Days of history, from 2023-01-01.
     """
     plan = Plan(seed, customers, days)
     promoted, sold = promotions(plan), catalogue(plan)
@@ -114,18 +115,18 @@ def generate(seed: int = 7, customers: int = 5_000, days: int = 730) -> Shop:
 
 
 def months(plan: Plan, first: int = 0) -> Iterator[Month]:
-    """Make a shop's months one after another, from `first` on, holding one at a time in memory."""
+    """Generate a shop's months in order, from `first` on, with one month in memory at a time."""
     promoted = promotions(plan)
     arrivals = customers_module.truth(plan, promoted)
     yield from _months(plan, arrivals, catalogue(plan), promoted, first)
 
 
 def products_before(sold: Catalogue, day: date) -> pd.DataFrame:
-    """The catalogue as it was known when `day` began: no later product, price or end.
+    """The catalogue as known at the beginning of `day`: no later product, price or end.
 
     Returns:
-        Columns product_id, product_name, product_family, list_price_amount, introduced_date,
-        discontinued_date (NaT while it is not known to be discontinued).
+        One row a product with columns product_id, product_name, product_family, list_price_amount
+        (pounds), introduced_date, discontinued_date (NaT if not yet discontinued).
     """
     before = np.datetime64(day)
     newest = month_index(day - timedelta(days=1))
@@ -233,9 +234,9 @@ def _registered(month: int, arrivals: pd.DataFrame) -> pd.DataFrame:
 
 
 def _with_dates(arrivals: pd.DataFrame, plan: Plan) -> pd.DataFrame:
-    """The truth of those who came before the plan's end, with times as dates."""
+    """The truth of customers who arrived before the plan's end, with times as timestamps."""
     came = arrivals[arrivals.arrived < plan.days].rename(columns={"family": "favourite_family"})
-    # A lifetime may outlast the calendar; a century is as good as for ever.
+    # A lifetime may be longer than timestamps can hold; cap it at a century.
     left = np.minimum(came.pop("left").to_numpy(), 36_500.0)
     came["arrived_at"] = _clock_time(came.pop("arrived").to_numpy())
     came["left_at"] = _clock_time(left)
@@ -243,7 +244,7 @@ def _with_dates(arrivals: pd.DataFrame, plan: Plan) -> pd.DataFrame:
 
 
 def _clock_time(time: np.ndarray) -> np.ndarray:
-    """Days since the opening as shop-local time, cut to whole seconds."""
+    """Convert days since the opening to shop-local times, rounded down to whole seconds."""
     return np.datetime64(START, "s") + np.floor(time * 86_400).astype("timedelta64[s]")
 
 

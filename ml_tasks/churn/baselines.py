@@ -1,6 +1,6 @@
-"""What the combination is compared with: a recency rule, and the probability models as they come.
+"""Baselines of the combination: a recency rule, and each probability model alone.
 
-All estimate the chance of an order in the next 90 days; churn is what is left to 1.
+Every baseline predicts the probability of an order in the next 90 days; churn is 1 minus it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ml_tasks.customers.probability.baseline import PROCESSES
 
 @dataclass(frozen=True)
 class RecencyLogistic:
-    """Logistic regression on the logs of days since the last order and of count of orders."""
+    """Logistic regression on log(1 + days since the last order) and log(1 + count of orders)."""
 
     intercept: float
     per_log_day: float
@@ -33,15 +33,19 @@ class RecencyLogistic:
         return asdict(self)
 
     def predict(self, snapshot: pd.DataFrame) -> np.ndarray:
-        """Chance of an order, per row."""
-        # no product of matrices: its last digits depend on how many rows there are
+        """Probability of an order in the next 90 days, shape (n,).
+
+        Args:
+            snapshot: Columns days_since_last_order, count_orders.
+        """
+        # no matrix product: its last digits depend on the number of rows
         day, order = _recency(snapshot).T
         margin = self.intercept + day * self.per_log_day + order * self.per_log_order
         return 1 / (1 + np.exp(-margin))
 
 
 def fit_recency(known: Known) -> RecencyLogistic:
-    """Fit what an analyst would draw up in an hour."""
+    """Fit the recency rule, a model that an analyst builds in an hour, to past outcomes."""
     fitted = LogisticRegression(C=1e3, solver="newton-cholesky", tol=1e-8).fit(
         _recency(known.labelled), has_ordered(known.labelled)
     )
@@ -53,7 +57,7 @@ def fit_recency(known: Known) -> RecencyLogistic:
 
 
 def fit_process(kind: str, known: Known) -> OrderProcess:
-    """Fit a process to the histories known on the date; outcomes are not looked at."""
+    """Fit the purchase process `kind` to the order histories of the date; no outcome is read."""
     return order_process.fit(kind, known.snapshot)
 
 
@@ -66,7 +70,7 @@ BASELINES: dict[str, Callable[[Known], Baseline]] = {
 
 
 def restored(name: str, parameters: dict[str, Any]) -> Baseline:
-    """The baseline of that name, from what was stored."""
+    """The baseline `name`, rebuilt from its stored parameters."""
     return RecencyLogistic(**parameters) if name == RECENCY else OrderProcess(**parameters)
 
 

@@ -1,12 +1,12 @@
-"""A customer as they would look if what is told of them by some groups of features were usual.
+"""Mixed customers: some groups of features are the customer's own, the others the shop's usual.
 
-Reasons ask the published model about customers that are half a customer's own and half the shop's
-usual one. Features hang together: whoever ordered 300 days ago has no order of the last 90. So a
-mixed customer is made whole again: the days of orders are put evenly, and windows are counted anew.
+Reasons let the published model predict for such mixed customers. Features depend on each other: a
+customer whose last order was 300 days ago has none in the last 90. So a mixed customer is made
+consistent: order days are spread evenly and the windows are counted again.
 
-Groups, as people name them: `silence` (how long ago), `frequency` (how many orders, how far apart),
-`amount` (how much an order), `returns`, `beginning` (the first order), `season` (the same days a
-year ago). What is usual for `silence` is no number but the customer's own rhythm.
+Groups of features: `silence` (days since the last order), `frequency` (number of orders and days
+between them), `amount` (spend per order), `returns`, `beginning` (the first order), `season` (the
+same days a year ago). The usual `silence` is not one number but the customer's own rhythm.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from ml_tasks.customers.matrix import history_days
 
 GROUPS = ("silence", "frequency", "amount", "returns", "beginning", "season")
 WINDOWS_DAYS = (30, 90, 180, 365)
-# A rhythm is drawn to the shop's as by so many gaps: two orders of one week make none yet.
+# A rhythm is shrunk to the shop's usual gap as if the customer had this many usual gaps as well:
+# two orders within a week are not a rhythm yet.
 PRIOR_GAPS = 2.0
 MONTH_DAYS, MAX_MONTHS = 30.4, 13
-# Of a shop whose customers have all ordered once: it says nothing of a rhythm.
+# Usual gap in a shop where every customer has ordered once, so that no gap is known.
 UNKNOWN_GAP_DAYS = 90.0
-# Columns that a group replaces by the usual customer's, as they are.
+# Group -> columns that are set to the usual customer's value without further computation.
 REPLACED = {
     "amount": ("avg_order_amount", "max_order_amount", "last_order_amount"),
     "returns": ("refund_amount_365d",),
@@ -38,11 +39,14 @@ Usual = dict[str, float]
 
 
 def usual_of(snapshot: pd.DataFrame) -> Usual:
-    """The shop's usual customer, as JSON: medians of one date's customers, at least one.
+    """The shop's usual customer, as JSON: medians over the customers of one date.
+
+    Args:
+        snapshot: Columns of features.customer_snapshots, at least one row.
 
     Returns:
-        MEDIANS by their names; `count_order_days`; `gap_days`, the median of those who came back;
-        `units_per_order`.
+        The medians of MEDIANS by column; `count_order_days`; `gap_days`, the median days between
+        orders of customers with at least two; `units_per_order`.
     """
     units = snapshot["count_units_365d"] / snapshot["count_orders_365d"].replace(0, np.nan)
     gap = _median(snapshot["avg_days_between_orders"], UNKNOWN_GAP_DAYS)
@@ -60,9 +64,14 @@ def _median(values: pd.Series, unknown: float = 0.0) -> float:
 
 
 def rhythm_days(snapshot: pd.DataFrame, usual: Usual) -> np.ndarray:
-    """Days that usually pass until a customer's next order, shape (n,), whole.
+    """Days that usually pass until a customer's next order: whole days, at least 1, shape (n,).
 
-    The mean of their own gaps and PRIOR_GAPS usual ones: who has ordered once has the shop's.
+    The rhythm is the mean of the customer's own gaps and PRIOR_GAPS gaps of the shop. A customer
+    who has ordered once has the shop's usual gap.
+
+    Args:
+        snapshot: Columns days_since_first_order, days_since_last_order, count_order_days.
+        usual: As of `usual_of`.
     """
     own_span = snapshot["days_since_first_order"] - snapshot["days_since_last_order"]
     count_gaps = snapshot["count_order_days"] - 1 + PRIOR_GAPS
@@ -71,12 +80,15 @@ def rhythm_days(snapshot: pd.DataFrame, usual: Usual) -> np.ndarray:
 
 
 def mixed(snapshot: pd.DataFrame, usual: Usual, own: Collection[str]) -> pd.DataFrame:
-    """The customers with the groups of `own` as they are and all others as is usual.
+    """The customers with their own values in the groups `own`, the usual values in all others.
 
     Args:
-        snapshot: Columns of features.customer_snapshots, with `days_watched`.
+        snapshot: Columns of features.customer_snapshots, and `days_watched`.
         usual: As of `usual_of`.
-        own: Of GROUPS; `silence` only beside `frequency`, whose rhythm it is measured by.
+        own: Names from GROUPS. `silence` needs `frequency` too: it is measured by the rhythm.
+
+    Returns:
+        The columns and rows of `snapshot`.
     """
     frame = snapshot
     if "silence" not in own:
@@ -99,7 +111,7 @@ def mixed(snapshot: pd.DataFrame, usual: Usual, own: Collection[str]) -> pd.Data
 
 
 def _on_rhythm(snapshot: pd.DataFrame, usual: Usual) -> pd.DataFrame:
-    """The same orders moved in time, so that the last is as long ago as is usual for them."""
+    """Shift each customer's orders in time, so that the last is one rhythm ago."""
     count = snapshot["count_order_days"].to_numpy(dtype=float)
     silence = snapshot["days_since_last_order"].to_numpy(dtype=float)
     span = snapshot["days_since_first_order"].to_numpy(dtype=float) - silence
@@ -128,7 +140,7 @@ def _on_rhythm(snapshot: pd.DataFrame, usual: Usual) -> pd.DataFrame:
 
 
 def _usual_pace(snapshot: pd.DataFrame, usual: Usual) -> pd.DataFrame:
-    """As many orders as is usual, as far apart, the last one as long ago."""
+    """Give each customer the usual number of orders, one usual gap apart, the last one gap ago."""
     count, gap = usual["count_order_days"], usual["gap_days"]
     watched = history_days(snapshot).to_numpy(dtype=float)
     silence = np.minimum(max(round(gap), 1.0), watched)
@@ -151,34 +163,37 @@ def _usual_pace(snapshot: pd.DataFrame, usual: Usual) -> pd.DataFrame:
 
 
 def _days_within(silence: np.ndarray, gap: np.ndarray, count: np.ndarray, days: int) -> np.ndarray:
-    """How many of `count` order days, evenly apart, lie in the last days."""
+    """How many of `count` evenly spaced order days lie within the last `days` days."""
     within = np.floor((days - silence) / np.maximum(gap, 1.0)) + 1
     return np.where(silence <= days, np.clip(within, 0.0, count), 0.0)
 
 
 def _months_within(silence: np.ndarray, gap: np.ndarray, count: np.ndarray) -> np.ndarray:
-    """In how many months of the last year one of them lies, about."""
+    """About how many months of the last year have at least one of the evenly spaced order days."""
     within = _days_within(silence, gap, count, 365)
     span = np.maximum(within - 1, 0.0) * gap
     return np.minimum(np.minimum(within, np.floor(span / MONTH_DAYS) + 1), MAX_MONTHS)
 
 
 def _orders_in(frame: pd.DataFrame, amount: str) -> np.ndarray:
-    """Orders that an amount was summed over."""
+    """Number of orders that the column `amount` sums over."""
     suffix = amount.removeprefix("net_spend_amount").removeprefix("count_units")
     return frame[f"count_orders{suffix}"].to_numpy(dtype=float)
 
 
 def _amounts_per_order(snapshot: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Spend (and units) an order, by the column that sums it: of a window without one, of all."""
+    """Spend per order (or units per order) in the window of each summing column.
+
+    In a window without orders, spend per order is that of all orders, and units per order is 0.
+    """
     names = ["net_spend_amount", *(f"net_spend_amount_{days}d" for days in WINDOWS_DAYS)]
     of_all = snapshot["net_spend_amount"].to_numpy(dtype=float) / _orders_in(
         snapshot, "net_spend_amount"
     )
-    found = {}
+    per_order = {}
     for name in [*names, "count_units_365d"]:
         orders = _orders_in(snapshot, name)
         without = of_all if name in names else np.zeros(len(snapshot))
         total = snapshot[name].to_numpy(dtype=float)
-        found[name] = np.where(orders > 0, total / np.maximum(orders, 1.0), without)
-    return found
+        per_order[name] = np.where(orders > 0, total / np.maximum(orders, 1.0), without)
+    return per_order

@@ -1,14 +1,16 @@
-"""Why a customer's churn is what it is: what sets them apart from the shop's usual customer.
+"""Reasons for a churn probability: what sets a customer apart from the shop's usual customer.
 
-Asked of the published probability itself, whatever makes it: the model is shown each customer with
-groups of features as they are and all others as is usual (ml_tasks/churn/profile.py), and a group's
-contribution is how far it moves the log odds, a mean over orders in which the groups come in. What
-a group adds for three in four customers alike is taken off, so that a reason tells customers apart.
+Reasons explain the published probability, whatever the model. The model predicts for each customer
+with some groups of features as they are and all others as usual (ml_tasks/churn/profile.py). A
+group's contribution is how far adding the group moves the log odds, averaged over the orders in
+which groups are added. What a group adds for three in four customers alike is subtracted, so that
+reasons distinguish customers.
 
-A reason is told only where it agrees with plain sense (see `CODES` of words.py), by rules on what a
-customer did: a silence longer than their own rhythm is never told as lowering the risk, more orders
-than usual never as raising it, whatever the model says. What is not told is not shared out
-to others: contributions of all groups add up to the customer's log odds less one number for all.
+A reason is published only where plain rules on the customer's history allow it (`CODES` of
+words.py). A silence longer than the customer's own rhythm never lowers the risk, and more orders
+than usual never raise it, whatever the model predicts. The contribution of a suppressed reason is
+not spread over the others: the contributions of all groups add up to the customer's log odds minus
+one constant for all customers.
 """
 
 from __future__ import annotations
@@ -26,43 +28,47 @@ from ml_tasks.customers import margins
 from ml_tasks.customers.matrix import history_days
 
 COUNT_REASONS = 3
-# Less moves a chance of one half by less than two and a half in a hundred.
+# A smaller contribution moves a probability of 0.5 by less than 0.025.
 MIN_CONTRIBUTION = 0.1
-# No side of a group is told to a larger share of the training date's customers: what so many share
-# is usual.
+# No group is a reason in the same direction (raising or lowering) for a larger share of the
+# training date's customers: what so many share is usual.
 MAX_SHARE = 0.75
 CHUNK_ROWS = 50_000
 COLUMNS = (
     "customer_id", "reason_rank", "feature", "feature_value", "contribution_log_odds", "reason",
     "reason_code", "usual_value",
 )  # fmt: skip
-# Each order of the groups and its reverse: where no more than two groups act together, the mean is
-# their Owen value. Silence is measured by the rhythm, so it comes right after it in both.
+# An order of the groups and its reverse: where no more than two groups interact, the mean is the
+# Owen value. Silence is measured by the rhythm, so it comes right after frequency in both.
 ORDERS: tuple[tuple[str, ...], ...] = (
     ("season", "beginning", "returns", "amount", "frequency", "silence"),
     ("frequency", "silence", "amount", "returns", "beginning", "season"),
-)
+)  # docs/decisions/customer_models.md: why Owen values of groups
 
 
 class Model(Protocol):
-    """What predicts the chance of an order."""
+    """A model of the probability of an order."""
 
     def predict(self, snapshot: pd.DataFrame) -> np.ndarray:
-        """Chance of an order, per row."""
+        """Probability of an order, shape (n,)."""
 
 
 def usual_of(model: Model, snapshot: pd.DataFrame) -> Usual:
-    """What is usual on a training date: the usual customer, and what each group adds as a rule.
+    """The usual customer of a training date, and what each group adds for most customers.
 
     Args:
-        model: That will be asked.
+        model: The model to explain.
         snapshot: Columns of features.customer_snapshots, at least one row.
+
+    Returns:
+        As of `profile.usual_of`, and per group `shared_contribution_of_<group>` in log odds: the
+        part that MAX_SHARE of the customers have in common, 0 where they differ in sign.
     """
     usual = profile.usual_of(snapshot)
     snapshot = _watched(snapshot)
     parts = [by_group for _, by_group in contributions(model, usual, snapshot)]
     spread = pd.concat(parts)[list(GROUPS)].quantile([1 - MAX_SHARE, MAX_SHARE]).to_numpy()
-    shared = np.clip(0.0, *spread)  # 0 where some are on either side
+    shared = np.clip(0.0, *spread)  # 0 where the signs differ
     return usual | {
         _shared_name(group): round(float(value), 6)
         for group, value in zip(GROUPS, shared, strict=True)
@@ -72,10 +78,15 @@ def usual_of(model: Model, snapshot: pd.DataFrame) -> Usual:
 def contributions(
     model: Model, usual: Usual, snapshot: pd.DataFrame
 ) -> Iterator[tuple[slice, pd.DataFrame]]:
-    """What each group adds to the log odds of churn, part by part.
+    """What each group adds to the log odds of churn, CHUNK_ROWS customers at a time.
+
+    Args:
+        model: The model to explain.
+        usual: As of `usual_of`.
+        snapshot: Columns of features.customer_snapshots, and `days_watched`.
 
     Yields:
-        Rows, CHUNK_ROWS at a time, and a column per group.
+        The rows of a chunk, and their contributions in log odds: a column per group.
 
     Source:
         Owen (1977), doi 10.1007/978-3-642-45494-3_7, sampled by pairs of orders as in Mitchell et
@@ -98,41 +109,41 @@ def contributions(
 
 
 def reasons(model: Model, usual: Usual, snapshot: pd.DataFrame) -> pd.DataFrame:
-    """What sets each customer apart most, up or down, where plain sense agrees.
+    """The strongest reasons of each customer, raising or lowering, where the rules allow them.
 
     Args:
-        model: Whose probability is explained.
+        model: The model to explain.
         usual: As of `usual_of`.
         snapshot: Columns of features.customer_snapshots.
 
     Returns:
-        A row per customer and rank (1 sets them apart most): COLUMNS. The contribution is in log
-        odds of churn: above 0 it raises the risk. Who has nothing to tell has one row, `as_usual`,
-        with the sum of all contributions.
+        A row per customer and rank (1 is the strongest reason): COLUMNS. The contribution is in
+        log odds of churn; above 0 it raises the risk. A customer without any reason has one row,
+        `as_usual`, with the sum of all contributions.
     """
-    snapshot = _watched(snapshot)  # a part can't tell it
+    snapshot = _watched(snapshot)  # needs all rows, so before the chunks
     parts = [
-        _told(by_group, words.facts(snapshot.iloc[rows], usual))
+        _strongest(by_group, words.facts(snapshot.iloc[rows], usual))
         for rows, by_group in contributions(model, usual, snapshot)
     ]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(COLUMNS))
 
 
-def _told(by_group: pd.DataFrame, facts: pd.DataFrame) -> pd.DataFrame:
-    """The reasons of a part of the customers; `facts` has the same rows."""
+def _strongest(by_group: pd.DataFrame, facts: pd.DataFrame) -> pd.DataFrame:
+    """The reasons of a chunk of customers; `facts` has the same rows."""
     table = by_group[list(GROUPS)].to_numpy()
     codes = words.codes(facts, table > 0)
-    is_told = (np.abs(table) >= MIN_CONTRIBUTION) & (codes != "")
-    strength = np.where(is_told, np.abs(table), -1.0)
+    is_reason = (np.abs(table) >= MIN_CONTRIBUTION) & (codes != "")
+    strength = np.where(is_reason, np.abs(table), -1.0)
     order = np.argsort(-strength, axis=1, kind="stable")[:, :COUNT_REASONS]
     row = np.broadcast_to(np.arange(len(table))[:, None], order.shape)
-    kept = is_told[row, order]
-    kept[:, 0] = True  # who has none is as usual
+    kept = is_reason[row, order]
+    kept[:, 0] = True  # a customer without a reason has the row `as_usual`
     row, group = row[kept], order[kept]
     rank = np.broadcast_to(np.arange(1, order.shape[1] + 1), kept.shape)[kept]
-    code = np.where(is_told[row, group], codes[row, group], words.AS_USUAL)
+    code = np.where(is_reason[row, group], codes[row, group], words.AS_USUAL)
     is_usual = code == words.AS_USUAL
-    said = pd.DataFrame(
+    ranked = pd.DataFrame(
         {
             "customer_id": facts["customer_id"].to_numpy(dtype=object)[row],
             "reason_rank": rank,
@@ -140,13 +151,20 @@ def _told(by_group: pd.DataFrame, facts: pd.DataFrame) -> pd.DataFrame:
             "reason_code": code,
         }
     )
-    return said.assign(**words.described(facts.iloc[row], code))[list(COLUMNS)]
+    return ranked.assign(**words.described(facts.iloc[row], code))[list(COLUMNS)]
 
 
 def of_rank(why: pd.DataFrame, column: str, rank: int, customer_ids: pd.Series) -> np.ndarray:
-    """Each customer's entry of a rank, shape (n_customers,); None where they have none."""
-    found = why[why["reason_rank"] == rank].set_index("customer_id")[column]
-    entries = found.reindex(customer_ids).to_numpy(dtype=object)
+    """Each customer's entry of `column` at a rank, shape (n_customers,); None if there is none.
+
+    Args:
+        why: As of `reasons`.
+        column: One of COLUMNS.
+        rank: From 1 to COUNT_REASONS.
+        customer_ids: The customers, in the order of the result.
+    """
+    of_customers = why[why["reason_rank"] == rank].set_index("customer_id")[column]
+    entries = of_customers.reindex(customer_ids).to_numpy(dtype=object)
     entries[pd.isna(entries)] = None
     return entries
 

@@ -1,4 +1,4 @@
-"""Churn: the chance that a known customer places no order in the next 90 days.
+"""Churn: the probability that a known customer places no order in the next 90 days.
 
 Reads   features.customer_snapshots, features.customer_outcomes   a row per as_of_date, customer_id
         features.shop_days                                        a row per as_of_date, day_date
@@ -28,14 +28,16 @@ from ml_tasks.evaluation.contest import HIGHER, LOWER
 from ml_tasks.evaluation.trust import COMBINED
 from ml_tasks.features.store import FeatureStore
 from ml_tasks.question import Frames, Parts, Question
-from ml_tasks.trained_model import TrainedModel
+from ml_tasks.score_rows import not_scored, scored
+from ml_tasks.trained_model import NO_MODEL, TrainedModel
+from perennial import contracts
 
 NAME, REASONS = "churn", "churn_reasons"
-NO_MODEL = "no_model"
-# A model of before there was a combination; it scores until the next training date.
+TOO_FEW = f"fewer than {MIN_ROWS_OF_A_KIND} past outcomes of each kind"
+# Models of versions before the combination; they score until the next training date.
 TREES_ALONE = ClockTrees.name
 Fitted = ChanceModel | ClockTrees | Baseline
-# Column of scores.churn -> that of scores.churn_reasons, and the rank of the row.
+# Column of scores.churn -> column and rank in scores.churn_reasons.
 REASON_COLUMNS = {
     f"{name}_{rank}": (name, rank)
     for name in ("reason", "reason_code")
@@ -50,67 +52,49 @@ class Churn(Question):
     contest: ClassVar[dict[str, str]] = {"log_loss": LOWER, "auc": HIGHER}
     baselines = tuple(BASELINES)
     bias = BiasFigures("mean_probability", "churn_rate", is_rate=True)
-    horizons_days = (HORIZON_DAYS,)
     tested_days = HORIZON_DAYS
     headline = "auc"
 
     def train(self, training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
-        """Fit on grid snapshots whose 90 days had passed by `training_date`, tested out of time."""
+        """Fit to grid snapshots with 90 days passed by `training_date`; evaluate out of time."""
         store = store.sample_for(training_date, HORIZON_DAYS)
         labelled = store.labelled_snapshots(training_date, HORIZON_DAYS)
         snapshot, shop_days = store.snapshot(training_date), store.shop_days(training_date)
-        count_ordered, count_not = count_kinds(labelled)
-        eligibility = {
-            "training_date": str(training_date),
-            "count_customers": len(snapshot),
-            "one_customer_in": store.one_in,
-            "count_days_with_orders": len(shop_days),
-            "count_snapshots_with_known_outcome": len(labelled),
-            "count_followed_by_an_order": count_ordered,
-            "count_followed_by_none": count_not,
-            "count_needed_of_each_kind": MIN_ROWS_OF_A_KIND,
-            "is_eligible": is_learnable(labelled) and not snapshot.empty,
-        }
-        settings: dict[str, Any] = {
+        parameters: dict[str, Any] = {
             "horizon_days": HORIZON_DAYS,
             "seed": seed,
             "count_training_rows": len(labelled),
         }
+        eligibility = {"training_date": str(training_date), "one_customer_in": store.one_in}
+        eligibility |= _eligibility(labelled, snapshot, shop_days)
         if not eligibility["is_eligible"]:
-            reason = (
-                f"fewer than {MIN_ROWS_OF_A_KIND} past outcomes of each kind known by"
-                f" {training_date}"
-            )
+            parameters["reason"] = reason = f"{TOO_FEW} known by {training_date}"
             report = {"decision": f"no model: {reason}", "eligibility": eligibility}
-            return TrainedModel(
-                NO_MODEL, training_date, {**settings, "reason": reason}, report=report
-            )
+            return TrainedModel(NO_MODEL, training_date, parameters, report=report)
         known = Known.of(labelled, snapshot, shop_days)
-        told = chance.tell(known, seed)
-        evaluation = evaluate(known, told)
-        model, combination = chance.fit(known, told, seed)
-        report = {**evaluation.report, "eligibility": eligibility}
-        if evaluation.winner == MODEL:
-            report[COMBINED] = str(combination)
-        kept: dict[str, Any] = {
-            "training_date": training_date,
-            "metrics": evaluation.metrics,
-            "report": {**report, "decision": f"{evaluation.decision}. Combined: {combination}"},
-            "plots": evaluation.plots,
-        }
-        fitted: Fitted = model
-        if evaluation.winner != MODEL:
-            fitted = BASELINES[evaluation.winner](known)
+        predicted = chance.predict_past(known, seed)
+        tested = evaluate(known, predicted)
+        model, combination = chance.fit(known, predicted, seed)
+        is_combined = tested.winner == MODEL
+        fitted: Fitted = model if is_combined else BASELINES[tested.winner](known)
         usual = reasons.usual_of(fitted, known.snapshot)
         return TrainedModel(
-            name=evaluation.winner,
-            parameters={**settings, "model": fitted.parameters(), "usual": usual},
-            artefacts=model.artefacts() if fitted is model else {},
-            **kept,
+            name=tested.winner,
+            training_date=training_date,
+            parameters={**parameters, "model": fitted.parameters(), "usual": usual},
+            artefacts=model.artefacts() if is_combined else {},
+            metrics=tested.metrics,
+            report={
+                **tested.as_report(),
+                "decision": f"{tested.decision}. Combined: {combination}",
+                "eligibility": eligibility,
+                **({COMBINED: str(combination)} if is_combined else {}),
+            },
+            plots=tested.plots,
         )
 
     def reads(self, model: TrainedModel) -> bool:
-        """Whether this code can score with a model; one stored by an older form is trained anew."""
+        """True if this code can score with the stored model; otherwise it is trained again."""
         if model.name == NO_MODEL:
             return True
         return model.name in (MODEL, TREES_ALONE, *BASELINES) and "usual" in model.parameters
@@ -118,7 +102,7 @@ class Churn(Question):
     def joined(
         self, parts: Parts, as_of_date: date, model: TrainedModel, store: FeatureStore
     ) -> Iterator[Frames]:
-        """The rows of each shard, ranked among those of all; the shards are gone through twice."""
+        """Yield each shard's rows with ranks among all customers; reads the shards twice."""
         del as_of_date, model, store
         everybody = np.sort(np.concatenate([_probability(part[NAME]) for part in parts]))
         for part in parts:
@@ -131,7 +115,7 @@ class Churn(Question):
             yield {**part, NAME: scores.assign(**ranked)}
 
     def score_shard(self, as_of_date: date, model: TrainedModel, store: FeatureStore) -> Frames:
-        """The rows of the customers that the store holds, but for what depends on all others."""
+        """Rows of the customers in the store, without the columns that need all customers."""
         snapshot = store.snapshot(as_of_date)
         scores = pd.DataFrame({"customer_id": snapshot["customer_id"].to_numpy(dtype=object)})
         if model.name == NO_MODEL:
@@ -141,18 +125,16 @@ class Churn(Question):
         band = bands.risk_band(probability)
         why = reasons.reasons(fitted, model.parameters["usual"], snapshot)
         return {
-            NAME: scores.assign(
+            NAME: scored(scores).assign(
                 churn_probability_90d=probability,
                 churn_risk_band=band,
                 churn_risk_band_rank=bands.risk_band_rank(band),
-                score_status="scored",
-                score_reason=None,
                 **{
                     column: reasons.of_rank(why, of_table, rank, scores["customer_id"])
                     for column, (of_table, rank) in REASON_COLUMNS.items()
                 },
             ),
-            REASONS: why.assign(score_status="scored", score_reason=None),
+            REASONS: scored(why),
         }
 
     def figures(self, rows: pd.DataFrame, horizon_days: int) -> dict[str, float]:
@@ -164,12 +146,28 @@ class Churn(Question):
 QUESTION = Churn()
 
 
+def _eligibility(
+    labelled: pd.DataFrame, snapshot: pd.DataFrame, shop_days: pd.DataFrame
+) -> dict[str, Any]:
+    """The training rows there are, and how many are needed."""
+    count_ordered, count_not = count_kinds(labelled)
+    return {
+        "count_customers": len(snapshot),
+        "count_days_with_orders": len(shop_days),
+        "count_snapshots_with_known_outcome": len(labelled),
+        "count_followed_by_an_order": count_ordered,
+        "count_followed_by_none": count_not,
+        "count_needed_of_each_kind": MIN_ROWS_OF_A_KIND,
+        "is_eligible": is_learnable(labelled) and not snapshot.empty,
+    }
+
+
 def _probability(scores: pd.DataFrame) -> np.ndarray:
     return scores["churn_probability_90d"].to_numpy(dtype=float)
 
 
 def restored(model: TrainedModel) -> Fitted:
-    """The fitted model, from parameters and artefacts alone."""
+    """The fitted model, rebuilt from its parameters and artefacts."""
     stored = model.parameters["model"]
     if model.name == MODEL:
         return ChanceModel.restored(stored, model.artefacts)
@@ -178,24 +176,9 @@ def restored(model: TrainedModel) -> Fitted:
     return baselines.restored(model.name, stored)
 
 
-def _not_scored(scores: pd.DataFrame, reason: str) -> Frames:
-    status = {"score_status": "not_scored", "score_reason": reason}
+def _not_scored(customers: pd.DataFrame, reason: str) -> Frames:
+    contract = contracts.load(NAME)
     return {
-        NAME: scores.assign(
-            churn_probability_90d=np.nan,
-            churn_risk_band=None,
-            churn_risk_band_rank=None,
-            **dict.fromkeys(REASON_COLUMNS),
-            **status,
-        ),
-        REASONS: scores.assign(
-            reason_rank=1,
-            feature=None,
-            feature_value=np.nan,
-            contribution_log_odds=np.nan,
-            reason=None,
-            reason_code=None,
-            usual_value=np.nan,
-            **status,
-        ),
+        NAME: not_scored(contract.table(NAME), customers, reason),
+        REASONS: not_scored(contract.table(REASONS), customers.assign(reason_rank=1), reason),
     }

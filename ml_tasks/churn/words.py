@@ -1,4 +1,4 @@
-"""Reasons as codes that can be counted, and as sentences; and when plain sense allows each."""
+"""Reasons as countable codes and as sentences, each with the rule for when it may be shown."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from ml_tasks.churn.profile import GROUPS, Usual, rhythm_days
 from ml_tasks.customers.matrix import DAYS_OF_YEAR
 
 AS_USUAL = "as_usual"
-# Share of the usual days between orders: above, a customer is no faster than others.
+# A customer orders clearly faster than usual up to this share of the usual days between orders.
 CLEARLY_FASTER = 0.8
 NOTHING_APART = "nothing sets them apart from the shop's usual customer"
 
 
 class Code(NamedTuple):
-    """A reason, and whom it may be told.
+    """A reason, and the customers who may have it.
 
     Attributes:
-        group: Of GROUPS.
-        is_raising: Whether it raises the risk of churn; each code does one thing only.
-        is_plain: From facts to whether plain sense allows it, shape (n,).
-        feature: The fact that is told, and `usual`, the one beside it.
-        sentence: From the row of facts to words.
+        group: One of GROUPS.
+        is_raising: Whether the reason raises the risk of churn; a code never does both.
+        is_plain: Facts -> whether plain sense allows the reason, shape (n,).
+        feature: Column of the facts that the reason shows.
+        usual: Column of the facts with the usual value beside it.
+        sentence: Row of facts -> sentence.
     """
 
     group: str
@@ -37,18 +38,22 @@ class Code(NamedTuple):
 
 
 def facts(snapshot: pd.DataFrame, usual: Usual) -> pd.DataFrame:
-    """What sentences and rules read of each customer, beside what is usual; same order and index.
+    """What sentences and rules read: each customer's figures beside the usual ones.
 
     Args:
         snapshot: Columns of features.customer_snapshots.
         usual: As of `profile.usual_of`.
+
+    Returns:
+        The rows and index of `snapshot`. Columns: the customer's own figures, rhythm_days, and the
+        usual figures, with names that begin with `usual_`.
     """
-    told = {
+    own = {
         "customer_id", "days_since_last_order", "days_since_first_order", "count_orders",
         "count_order_days", "avg_order_amount", "refund_amount_365d", "first_order_amount",
         "count_orders_season_last_year",
     }  # fmt: skip
-    frame = snapshot[sorted(told)].copy()
+    frame = snapshot[sorted(own)].copy()
     frame["rhythm_days"] = rhythm_days(snapshot, usual)
     for name in ("avg_order_amount", "first_order_amount", "refund_amount_365d"):
         frame[f"usual_{name}"] = usual[name]
@@ -59,22 +64,34 @@ def facts(snapshot: pd.DataFrame, usual: Usual) -> pd.DataFrame:
 
 
 def codes(facts: pd.DataFrame, is_raising: np.ndarray) -> np.ndarray:
-    """The code of each group by the side its contribution is on; "" where plain sense forbids it.
+    """The reason code of each customer and group, "" where plain sense allows none.
 
     Args:
         facts: As of `facts`.
-        is_raising: Shape (n, len(GROUPS)): whether the contribution raises the risk.
+        is_raising: Whether the group's contribution raises the risk, shape (n, len(GROUPS)).
+
+    Returns:
+        Keys of CODES or "", shape (n, len(GROUPS)).
     """
-    found = np.full(is_raising.shape, "", dtype=object)
+    allowed = np.full(is_raising.shape, "", dtype=object)
     for name, code in CODES.items():
         place = GROUPS.index(code.group)
         is_it = (is_raising[:, place] == code.is_raising) & code.is_plain(facts).to_numpy()
-        found[is_it, place] = name
-    return found
+        allowed[is_it, place] = name
+    return allowed
 
 
 def described(facts: pd.DataFrame, code: np.ndarray) -> dict[str, np.ndarray]:
-    """Columns feature, feature_value, usual_value and reason of each row's code, shape (n,)."""
+    """Columns feature, feature_value, usual_value and reason for each row's code.
+
+    Args:
+        facts: As of `facts`, n rows.
+        code: Keys of CODES or AS_USUAL, shape (n,).
+
+    Returns:
+        Column -> array of shape (n,). A row that is as usual has no feature, NaN values and the
+        sentence NOTHING_APART.
+    """
     feature = np.full(len(facts), None, dtype=object)
     value, beside = np.full(len(facts), np.nan), np.full(len(facts), np.nan)
     sentence = np.full(len(facts), NOTHING_APART, dtype=object)
@@ -117,7 +134,7 @@ def _rarely(row: dict[str, float]) -> str:
 
 
 def _orders(row: dict[str, float], *, with_count: bool, with_pace: bool) -> str:
-    """Orders, and beside what is usual those figures that differ from it in the sense of it."""
+    """The number of orders and, where wanted, the usual number and the pace beside the usual."""
     usual = f" ({row['usual_count_orders']:.0f} usual in the shop)" if with_count else ""
     text = f"{_counted(row['count_orders'], 'order')} so far{usual}"
     if not with_pace or row["count_order_days"] == 1:
@@ -165,8 +182,8 @@ def _is_no_frequent_buyer(rows: pd.DataFrame) -> pd.Series:
     return is_fewer | ((rows["count_orders"] == rows["usual_count_orders"]) & is_rarer)
 
 
-# Raising codes are bounded from above by what a customer did, lowering ones from below: whoever
-# orders once more, or later, is never told for it that the risk is raised.
+# A raising code needs the customer's activity below a bound, a lowering code needs it above one:
+# one more order, or a later one, never brings a customer a reason that raises the risk.
 CODES: dict[str, Code] = {
     "long_silence": Code(
         "silence", True,

@@ -1,7 +1,7 @@
-"""What a customer spends in 90 days, and how often they order, if they order at all.
+"""Spend and order days of a customer in 90 days, given that there is an order.
 
-Three models say it, none of which is best in every shop: a process times Gamma-Gamma, a regression
-on logs, trees on the buying clock. Their mean in logs is taken, as with the chance of an order.
+Three models predict the spend: a process times Gamma-Gamma, a regression on logs, and trees on the
+buying clock. None is best in every shop, so the prediction is the mean of their logs.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ MIN_AMOUNT_OF_MEAN = 1e-6
 
 @dataclass(frozen=True)
 class ProcessAmount:
-    """Pareto/NBD's orders if there is one, times Gamma-Gamma's amount.
+    """Pareto/NBD's order days given an order, times Gamma-Gamma's amount per order.
 
     Attributes:
-        process: Of the chance of an order.
+        process: The process that predicts the chance of an order.
         amounts: Parameters of Gamma-Gamma, gross amounts.
-        net_share: What is left of all gross spend after refunds.
+        net_share: Net spend over gross spend of all customers, in [0, 1].
     """
 
     process: OrderProcess
@@ -52,36 +52,36 @@ class ProcessAmount:
     name = GAMMA_GAMMA
 
     def parameters(self) -> dict[str, Any]:
-        """As JSON, without the process."""
+        """Parameters as JSON, without those of the process."""
         return {"amounts": self.amounts, "net_share": self.net_share}
 
     def orders(self, snapshot: pd.DataFrame, days: int) -> np.ndarray:
-        """Days with an order to expect in so many days, per row."""
+        """Expected number of days with an order in the next `days` days, shape (n,)."""
         return self.process.fitted.expected_orders(histories(snapshot), float(days))
 
     def log_odds(self, snapshot: pd.DataFrame, days: int) -> np.ndarray:
-        """Of an order in so many days, per row."""
+        """Log odds of an order in the next `days` days, shape (n,)."""
         silent = self.process.fitted.no_order_probability(histories(snapshot), float(days))
         return margins.log_odds(1 - silent)
 
     def orders_if_any(self, snapshot: pd.DataFrame) -> np.ndarray:
-        """Days with an order in 90 days, if there is one; at least 1."""
+        """Expected days with an order in 90 days given an order, shape (n,), at least 1."""
         any_order = margins.inverse_link(self.log_odds(snapshot, HORIZON_DAYS), "logistic")
         return np.maximum(self.orders(snapshot, HORIZON_DAYS) / any_order, 1.0)
 
     def log_amount(self, snapshot: pd.DataFrame) -> np.ndarray:
-        """Log of the mean amount if anything is spent, per row."""
+        """Log of the mean 90-day amount given any spend, shop currency, shape (n,)."""
         an_order = GammaGamma(**self.amounts).expected_amount(rfm(snapshot)) * self.net_share
         return np.log(np.maximum(an_order, 1e-12) * self.orders_if_any(snapshot))
 
 
 @dataclass(frozen=True)
 class AmountRegression:
-    """Gamma regression with log link on the customer's mean amount and on how often they ordered.
+    """Gamma regression with log link on a customer's order amounts and frequency.
 
     Attributes:
-        mean_order_amount: Amounts are shares of it, so that no currency matters.
-        intercept: Log of the share at the center.
+        mean_order_amount: Amounts are divided by it, so that the currency does not matter.
+        intercept: Log of the predicted amount over `mean_order_amount` at the center.
         center: Mean of each column of `_columns`.
         coefficients: Change of the log per unit of each column.
     """
@@ -94,20 +94,20 @@ class AmountRegression:
     name = REGRESSION
 
     def parameters(self) -> dict[str, Any]:
-        """As JSON."""
+        """Parameters as JSON."""
         return asdict(self)
 
     def log_amount(self, snapshot: pd.DataFrame) -> np.ndarray:
-        """Log of the mean amount if anything is spent, per row."""
+        """Log of the mean 90-day amount given any spend, shop currency, shape (n,)."""
         away = _columns(snapshot, self.mean_order_amount) - np.array(self.center)
-        # no product of matrices: its last digits depend on how many rows there are
+        # no matrix product: its last digits depend on the number of rows
         margin = self.intercept + (away * np.array(self.coefficients)).sum(axis=1)
         return np.log(self.mean_order_amount) + margin
 
 
 @dataclass(frozen=True)
 class AmountTrees:
-    """Gamma trees whose offset is the clock's orders times the customer's own amount an order."""
+    """Gamma trees with an offset: the clock's order days times the customer's amount per order."""
 
     clock: BuyingClock
     mean_order_amount: float
@@ -116,23 +116,23 @@ class AmountTrees:
     name = TREES_OF_AMOUNT
 
     def parameters(self) -> dict[str, Any]:
-        """As JSON, without clock and booster."""
+        """Parameters as JSON, without clock and booster."""
         return {"mean_order_amount": self.mean_order_amount, "trees": self.trees.parameters()}
 
     def orders(self, snapshot: pd.DataFrame, days: int) -> np.ndarray:
-        """Days with an order to expect in so many days, per row."""
+        """Expected number of days with an order in the next `days` days, shape (n,)."""
         return Expected.of(self.clock, snapshot, days).orders
 
     def log_odds(self, snapshot: pd.DataFrame, days: int) -> np.ndarray:
-        """Of an order in so many days, per row."""
+        """Log odds of an order in the next `days` days, shape (n,)."""
         return Expected.of(self.clock, snapshot, days).log_odds
 
     def orders_if_any(self, snapshot: pd.DataFrame) -> np.ndarray:
-        """Days with an order in 90 days, if there is one; at least 1."""
+        """Expected days with an order in 90 days given an order, shape (n,), at least 1."""
         return Expected.of(self.clock, snapshot, HORIZON_DAYS).orders_if_any
 
     def log_amount(self, snapshot: pd.DataFrame) -> np.ndarray:
-        """Log of the mean amount if anything is spent, per row."""
+        """Log of the mean 90-day amount given any spend, shop currency, shape (n,)."""
         expected = Expected.of(self.clock, snapshot, HORIZON_DAYS)
         offset = amount_offset(snapshot, expected, self.mean_order_amount)
         return self.trees.margin(snapshot, offset)
@@ -142,25 +142,29 @@ AmountMember = ProcessAmount | AmountRegression | AmountTrees
 
 
 def fit_members(known: Known, members: Members, seed: int) -> dict[str, AmountMember]:
-    """Fit what can be fitted; the process times Gamma-Gamma always can.
+    """Fit each member with enough data; the process times Gamma-Gamma is always fitted.
 
     Args:
-        known: What may be seen.
-        members: Of the chance of an order on the same date; process and clock are theirs.
-        seed: Handed to the trees.
+        known: Snapshots and outcomes known on the date.
+        members: Fitted members of the chance of an order on the same date: they give the process
+            and the clock.
+        seed: Seed of the trees.
+
+    Returns:
+        Name of MEMBERS -> fitted member.
     """
     process, trees = members[PROCESS], members.get(TREES)
     assert isinstance(process, OrderProcess)
     usual = round(mean_order_amount(known.snapshot), 6)
-    found: list[AmountMember] = [
+    fitted: list[AmountMember] = [
         ProcessAmount(process, rounded(amounts_of(rfm(known.snapshot))), net_share(known.snapshot))
     ]
     amounts = spend(known.labelled)
     if (amounts > 0).sum() >= MIN_ROWS_WITH_SPEND and usual > 0:
-        found.append(_fit_regression(known.labelled, amounts, usual))
+        fitted.append(_fit_regression(known.labelled, amounts, usual))
         if isinstance(trees, ClockTrees):
-            found.append(_fit_trees(known.labelled, amounts, trees.clock, usual, seed))
-    return {member.name: member for member in found}
+            fitted.append(_fit_trees(known.labelled, amounts, trees.clock, usual, seed))
+    return {member.name: member for member in fitted}
 
 
 def _fit_regression(
@@ -204,7 +208,7 @@ def _fit_trees(
 
 
 def _columns(snapshots: pd.DataFrame, mean_order_amount: float) -> np.ndarray:
-    """Columns of the regression, shape (n_rows, n_columns): shares of the usual amount, in logs."""
+    """Inputs of the regression: logs of amount shares, and covariates; (n_rows, n_columns)."""
     own = own_order_amount(snapshots, mean_order_amount) / mean_order_amount
     last, largest = (
         np.maximum(snapshots[name].to_numpy(dtype=float) / mean_order_amount, MIN_AMOUNT_OF_MEAN)

@@ -1,7 +1,7 @@
-"""Amounts beyond any doubt (price times quantity times quantity) count as a usual order.
+"""Replace absurd order amounts (say, price times quantity times quantity) by usual ones.
 
-One such order would else be half of all that a shop is worth: the level of everybody, and every
-bound between tiers. What happened stays as it was in the marts; models see it as if it were usual.
+One such order can be half of the shop's value, and would move every prediction and every bound
+between tiers. The marts keep the amount as it is; only the models read a usual one instead.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from perennial.amounts import largest_believable
 
 OF_ORDERS = ("avg_order_amount", "max_order_amount", "last_order_amount", "first_order_amount")
 OF_REFUNDS = ("refund_amount_365d",)
-# Column of an amount -> that of the orders that it is the sum of.
+# Column of summed amounts -> column with the number of orders in the sum.
 SUMS = {
     "gross_spend_amount": "count_orders",
     "net_spend_amount": "count_orders",
@@ -30,11 +30,11 @@ OUTCOME, OUTCOME_ORDERS = "outcome_net_spend_amount", "outcome_count_orders"
 
 @dataclass(frozen=True)
 class OrderAmounts:
-    """What an order of the shop is usually worth, and the most that it may be, shop currency.
+    """The usual amount of an order in the shop, and the largest believable one, shop currency.
 
     Attributes:
-        usual: Median amount of the customers' last orders; 0 of a shop without a paid one.
-        largest: From here on an order is a mistake; 0 where nothing is usual.
+        usual: Median amount of the customers' last orders; 0 in a shop without a paid order.
+        largest: An order above this amount is a mistake; 0 where `usual` is 0.
     """
 
     usual: float
@@ -42,7 +42,7 @@ class OrderAmounts:
 
     @classmethod
     def of(cls, snapshot: pd.DataFrame) -> OrderAmounts:
-        """Of one date's customers, by the last order of each."""
+        """Compute both from the customers of one date (column last_order_amount)."""
         amounts = snapshot["last_order_amount"].to_numpy(dtype=float)
         amounts = amounts[amounts > 0]
         if not len(amounts):
@@ -52,19 +52,25 @@ class OrderAmounts:
         return cls(round(usual, 6), round(largest_believable(usual, deviation), 6))
 
     def parameters(self) -> dict[str, Any]:
-        """As JSON."""
+        """Parameters as JSON."""
         return asdict(self)
 
     def is_absurd(self, snapshots: pd.DataFrame) -> np.ndarray:
-        """Whose largest order is beyond doubt, shape (n,)."""
+        """True where the customer's largest order is above `largest`, shape (n,)."""
         largest = snapshots["max_order_amount"].to_numpy(dtype=float)
         return (largest > self.largest) & (self.largest > 0)
 
     def believable(self, snapshots: pd.DataFrame) -> pd.DataFrame:
-        """The snapshots, and outcomes if they have any, as if such an order had been usual.
+        """The snapshots, and their outcomes if any, with each absurd order replaced by a usual one.
 
-        A customer's usual order is the mean of their others, or the shop's where that can't be
-        believed either. Frames without such an order come back as they are.
+        A customer's usual order is the mean of their other orders, or the shop's usual amount
+        where there is no other order or their mean is absurd too.
+
+        Args:
+            snapshots: Columns of features.customer_snapshots, and of outcomes if known.
+
+        Returns:
+            A changed copy; the same frame where no order is absurd.
         """
         changed = self._believable_outcomes(snapshots)
         is_absurd = self.is_absurd(snapshots)

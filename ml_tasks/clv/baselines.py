@@ -1,4 +1,4 @@
-"""What the trees have to beat: repeats of the past, and the probability models as they come."""
+"""Baselines of the combination: repeats of the past, and the probability models alone."""
 
 from __future__ import annotations
 
@@ -19,20 +19,24 @@ from ml_tasks.customers.probability.rfm import rfm
 
 @dataclass(frozen=True)
 class Repeat:
-    """What a customer did in a stretch of the past they do again.
+    """Predict that each customer repeats a stretch of the past.
 
     Attributes:
-        stretch: `90d`, or `season_last_year`: the same 90 days a year ago.
+        stretch: `90d` (the last 90 days) or `season_last_year` (the same 90 days a year ago).
     """
 
     stretch: str
 
     def parameters(self) -> dict[str, Any]:
-        """As JSON."""
+        """Parameters as JSON."""
         return asdict(self)
 
     def predict(self, snapshot: pd.DataFrame) -> pd.DataFrame:
-        """`spend_90`, `orders` and, whatever the stretch, the last year's spend as `spend_365`."""
+        """Predict spend and orders, a row per row of `snapshot`.
+
+        Returns:
+            `spend_90` and `orders` of the stretch; `spend_365`, the spend of the last 365 days.
+        """
         return pd.DataFrame(
             {
                 "spend_90": _amount(snapshot, f"net_spend_amount_{self.stretch}"),
@@ -45,13 +49,13 @@ class Repeat:
 
 @dataclass(frozen=True)
 class ProcessTimesAmount:
-    """BG/NBD or Pareto/NBD in plain days, times Gamma-Gamma: no season, no trees, no bounds.
+    """BG/NBD or Pareto/NBD in calendar days, times Gamma-Gamma: no season, no trees, no bounds.
 
     Attributes:
-        kind: Name of the process.
-        process: Its parameters.
+        kind: Name of the process, a key of PROCESSES.
+        process: Parameters of the process.
         amounts: Parameters of Gamma-Gamma, gross amounts.
-        net_share: What is left of all gross spend after refunds.
+        net_share: Net spend over gross spend of all customers, in [0, 1].
     """
 
     kind: str
@@ -60,11 +64,16 @@ class ProcessTimesAmount:
     net_share: float
 
     def parameters(self) -> dict[str, Any]:
-        """As JSON."""
+        """Parameters as JSON."""
         return asdict(self)
 
     def predict(self, snapshot: pd.DataFrame) -> pd.DataFrame:
-        """`spend_90`, `orders` (days with one, 90 days), `spend_365`, and chances of an order."""
+        """Predict spend and orders, a row per row of `snapshot`.
+
+        Returns:
+            `spend_90` and `spend_365`; `orders`, days with an order in 90 days; `chance_90` and
+            `chance_365`, the probability of an order.
+        """
         histories = rfm(snapshot)
         process = PROCESSES[self.kind](**self.process)
         amount = GammaGamma(**self.amounts).expected_amount(histories) * self.net_share
@@ -88,13 +97,13 @@ class ProcessTimesAmount:
 
 
 def repeat_of(stretch: str, snapshot: pd.DataFrame) -> Repeat:
-    """Nothing to fit."""
+    """The repeat of a stretch; nothing is fitted."""
     del snapshot
     return Repeat(stretch)
 
 
 def fit_process(kind: str, snapshot: pd.DataFrame) -> ProcessTimesAmount:
-    """Fit both to what was known on a date, at least one row; outcomes are not looked at."""
+    """Fit process and Gamma-Gamma to the histories of a date, at least one row; no outcome read."""
     histories = rfm(snapshot)
     return ProcessTimesAmount(
         kind=kind,
@@ -105,7 +114,11 @@ def fit_process(kind: str, snapshot: pd.DataFrame) -> ProcessTimesAmount:
 
 
 def net_share(snapshot: pd.DataFrame) -> float:
-    """What is left of all gross spend after refunds, at most 1."""
+    """Net spend over gross spend of all customers, in [0, 1]; 1 where there is no gross spend.
+
+    Args:
+        snapshot: Columns gross_spend_amount, net_spend_amount.
+    """
     gross = float(snapshot["gross_spend_amount"].sum())
     net = float(snapshot["net_spend_amount"].clip(lower=0).sum())
     return round(min(net / gross, 1.0), 6) if gross > 0 else 1.0
@@ -114,7 +127,7 @@ def net_share(snapshot: pd.DataFrame) -> float:
 Baseline = Repeat | ProcessTimesAmount
 REPEATS = {"repeat_of_last_90_days": "90d", "same_90_days_last_year": "season_last_year"}
 PRODUCTS = {f"{kind}_x_gamma_gamma": kind for kind in PROCESSES}
-FIRST = next(iter(REPEATS))  # of a shop too young to test anything
+FIRST = next(iter(REPEATS))  # published in a shop too young to test anything
 # Name -> fit(snapshot of the training date).
 BASELINES: dict[str, Callable[[pd.DataFrame], Baseline]] = {
     **{name: partial(repeat_of, stretch) for name, stretch in REPEATS.items()},
@@ -123,7 +136,7 @@ BASELINES: dict[str, Callable[[pd.DataFrame], Baseline]] = {
 
 
 def restored(name: str, parameters: dict[str, Any]) -> Baseline:
-    """The baseline of that name, from what was stored."""
+    """The baseline `name`, rebuilt from its stored parameters."""
     return Repeat(REPEATS[name]) if name in REPEATS else ProcessTimesAmount(**parameters)
 
 

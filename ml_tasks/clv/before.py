@@ -1,6 +1,7 @@
-"""The value model of before there was a combination: two parts on the buying clock.
+"""The value model of versions before the combination: two parts on the buying clock.
 
-Nothing trains it any more; homes whose champion it is score with it until the next training date.
+This model is no longer trained. A home where it is the champion scores with it until the next
+training date.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ PARTS = ("chance", "amount", "orders")
 
 @dataclass(frozen=True)
 class SpreadBefore(Spread):
-    """Bounds that were squeezed until 8 in 10 of all customers lay between.
+    """Bounds with a nominal coverage that was tuned so that 8 in 10 customers lay between them.
 
     Attributes:
-        coverage: Share that bounds are made for.
+        coverage: Nominal share of customers between the bounds.
     """
 
     coverage: float
@@ -37,7 +38,7 @@ class SpreadBefore(Spread):
         return {"median": self.quantile(0.5, chance, expected)} | self._bounds(chance, expected)
 
     def _bounds(self, chance: np.ndarray, expected: np.ndarray) -> dict[str, np.ndarray]:
-        """Bounds with equal shares beyond them; where nothing is within, all of it is above."""
+        """Bounds with equal tails; with a lower bound of 0 the whole tail is above the upper."""
         tail = (1 - self.coverage) / 2
         has_lower = 1 - chance < tail
         return {
@@ -52,17 +53,17 @@ class SpreadBefore(Spread):
 
 @dataclass(frozen=True)
 class ValueModel:
-    """Everything that scoring needs, all of it data.
+    """A fitted model: everything that scoring needs, as data.
 
     Attributes:
-        clock: Holds level and season.
-        mean_order_amount: Of all customers; what little is known of one is drawn to it.
-        parts: Trees by part: `chance` of any spend, `amount` if any, count of `orders`.
-        year_level: Log of the year's spend over what clock and mean amounts expect of it; 0 before
-            any year's outcome is known, and the year's spread is then that of the 90 days.
-        spreads: By horizon: how amounts lie around what is expected.
-        year_chance_shift: Log odds that put the chance of any spend in a year on the level of the
-            years known; 0 before any is.
+        clock: Buying clock with level and season.
+        mean_order_amount: The shop's mean order amount, to which customers' means are shrunk.
+        parts: Trees by part: `chance` of any spend, `amount` given spend, number of `orders`.
+        year_level: Log of actual over expected spend in a year; 0 until a year's outcome is known.
+            Until then the year has the spread of the 90 days.
+        spreads: Horizon in days -> spread of amounts around the expected ones.
+        year_chance_shift: Log odds added to match the share of customers with spend in past
+            years; 0 until a year's outcome is known.
     """
 
     clock: BuyingClock
@@ -74,7 +75,7 @@ class ValueModel:
 
     @classmethod
     def restored(cls, parameters: dict[str, Any], trees: dict[str, bytes]) -> ValueModel:
-        """From what was stored; `trees` by part."""
+        """The model, rebuilt from stored parameters and trees (part -> booster)."""
         return cls(
             clock=BuyingClock(**parameters["clock"]),
             mean_order_amount=parameters["mean_order_amount"],
@@ -90,11 +91,11 @@ class ValueModel:
         )
 
     def predict(self, snapshot: pd.DataFrame) -> pd.DataFrame:
-        """What each customer will spend and order: same order as the snapshot's rows.
+        """Predict spend and orders, a row per row of `snapshot`.
 
         Returns:
-            `orders`; and by horizon the chance of any spend `chance_90`, its mean `spend_90`,
-            median `median_90`, `lower_90` and `upper_90`; the same of 365.
+            `orders`; for 90 days the probability of any spend `chance_90`, the mean spend
+            `spend_90`, its quantiles `median_90`, `lower_90`, `upper_90`; the same for 365 days.
         """
         quarter, year = (
             Expected.of(self.clock, snapshot, days) for days in (HORIZON_DAYS, YEAR_HORIZON_DAYS)
@@ -103,12 +104,12 @@ class ValueModel:
         chance = margins.inverse_link(margin, "logistic")
         offset = amount_offset(snapshot, quarter, self.mean_order_amount)
         spend = chance * self.parts["amount"].predict(snapshot, offset)
-        # the year: what sets the customer apart in 90 days, on what the clock expects of the year
+        # the year: the clock's expectation, shifted as the trees shift that of the 90 days
         year_margin = year.log_odds + (margin - quarter.log_odds) + self.year_chance_shift
         year_chance = margins.inverse_link(year_margin, "logistic")
         year_chance = np.maximum(year_chance, chance)
         year_spend = spend * year.orders / quarter.orders * np.exp(self.year_level)
-        said = {
+        predicted = {
             "orders": self.parts["orders"].predict(snapshot, np.log(quarter.orders)),
             "chance_90": chance,
             "spend_90": spend,
@@ -116,6 +117,6 @@ class ValueModel:
             "spend_365": np.maximum(year_spend, spend),
         }
         for days, fitted in self.spreads.items():
-            around = fitted.around(said[f"chance_{days}"], said[f"spend_{days}"])
-            said |= {f"{name}_{days}": amount for name, amount in around.items()}
-        return pd.DataFrame(said, index=snapshot.index)
+            around = fitted.around(predicted[f"chance_{days}"], predicted[f"spend_{days}"])
+            predicted |= {f"{name}_{days}": amount for name, amount in around.items()}
+        return pd.DataFrame(predicted, index=snapshot.index)

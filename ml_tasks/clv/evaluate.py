@@ -1,10 +1,10 @@
-"""CLV out of time: what was known at a cut, against the 90 days after it."""
+"""Evaluate CLV out of time: predictions on a past date against the 90 days after it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,133 +18,116 @@ from ml_tasks.clv.outcomes import HORIZON_DAYS, YEAR_HORIZON_DAYS, is_learnable,
 from ml_tasks.customers import chance
 from ml_tasks.customers.known import Known
 from ml_tasks.evaluation import customer_groups, metrics, plots
-from ml_tasks.evaluation.comparison import Evaluation, clearly_better, means, told, untested
+from ml_tasks.evaluation.comparison import Evaluation, untested
 from ml_tasks.evaluation.contest import HIGHER
 from ml_tasks.evaluation.cuts import known_by
+from ml_tasks.evaluation.figures import Figure, rows
 
 MODEL = ValueModel.name
 YEAR_BASELINE = "repeat_of_last_365_days"
-JUDGED_BY = (
+REPORTED = (
     "gini", "total_error", "abs_total_error", "mean_absolute_error", "absolute_error_of_median",
     "interval_coverage", "buyers_coverage", "orders_gini", "orders_total_error",
 )  # fmt: skip
+SHOWN = {"gini": "gini {:.3f} against {:.3f}", "total_error": "total {:+.0%} against {:+.0%}"}
+OF_GROUPS = partial(figures_of.figures, horizon_days=HORIZON_DAYS)
 
-Said = dict[str, np.ndarray]
+Predicted = dict[str, np.ndarray]  # quantity -> shape (n,): spend, orders, lower, median, upper ...
 
 
 def evaluate(
-    known: Known, labelled_year: pd.DataFrame, said: pd.DataFrame, seed: int
+    known: Known, labelled_year: pd.DataFrame, predictions: pd.DataFrame, seed: int
 ) -> Evaluation:
     """Compare the combination with the baselines on the newest cuts.
 
     Args:
-        known: What may be seen.
+        known: Snapshots and outcomes known on the training date.
         labelled_year: Snapshots with known 365-day outcomes, whole dates.
-        said: What was told on past dates, see `chance.tell` with `past_dates.also`.
-        seed: Handed to the trees.
+        predictions: The members' predictions on past dates, as of `chance.predict_past` with
+            `past_dates.also`.
+        seed: Seed of the trees.
 
     Returns:
-        As `decide` says; the combination where there is no cut. The report tells how the year
-        ahead was met, too, once there are two years to tell it from.
+        The winner is that of `decide`; without a cut the combination wins untested. Once there are
+        two years to test on, the evaluation has figures of the year ahead too.
     """
-    rows: list[dict[str, Any]] = []
+    computed: list[Figure] = []
+    gaps: dict[str, list[str]] = {}
     pictures: dict[str, bytes] = {}
-    served: dict[str, dict[str, Any]] = {}
-    for cut, test, predicted in _told(known, said):
-        rows += [_row(cut, name, test, one) for name, one in predicted.items()]
-        amounts = {name: one["spend"] for name, one in predicted.items()}
-        pictures = pictures or {
-            "gain.png": plots.gain(spend(test), amounts),
-            "deciles.png": plots.deciles(spend(test), amounts[MODEL]),
-        }
-        served = served or {name: _served(test, amount) for name, amount in amounts.items()}
-    if not rows:
+    for cut, test, predicted in _predicted(known, predictions):
+        for name, one in predicted.items():
+            computed += rows(cut, name, _figures(test, one), len(test))
+        if not pictures:
+            amounts = {name: one["spend"] for name, one in predicted.items()}
+            pictures = {
+                "gain.png": plots.gain(spend(test), amounts),
+                "deciles.png": plots.deciles(spend(test), amounts[MODEL]),
+            }
+            customers = {name: _with_outcome(test, amount) for name, amount in amounts.items()}
+            of_groups, gaps = customer_groups.served(cut, customers, OF_GROUPS)
+            computed += of_groups
+    if not computed:
         return untested(MODEL)
-    found = decide(rows, year_ahead(known, labelled_year, seed), pictures)
-    return replace(found, report={**found.report, **served[found.winner]})
+    computed += year_ahead(known, labelled_year, seed)
+    return decide(Evaluation(tuple(computed), gaps=gaps, plots=pictures))
 
 
-def _told(
-    known: Known, said: pd.DataFrame
-) -> list[tuple[pd.Timestamp, pd.DataFrame, dict[str, Said]]]:
-    """Of each cut, newest first: date, customers, spend and orders by model."""
-    if said.empty:
+def decide(tested: Evaluation) -> Evaluation:
+    """The combination wins, unless a baseline's Gini is better by more than its spread."""
+    return tested.decided(MODEL, BASELINES, "gini", HIGHER, REPORTED, SHOWN)
+
+
+def _predicted(
+    known: Known, predictions: pd.DataFrame
+) -> list[tuple[pd.Timestamp, pd.DataFrame, dict[str, Predicted]]]:
+    """For each cut, newest first: date, customers, and predictions by model."""
+    if predictions.empty:
         return []
-    evidence = past_dates.evidence_of(known, said)
-    found = []
-    for past, test in chance.cuts(known, said, is_learnable):
+    evidence = past_dates.evidence_of(known, predictions)
+    by_cut = []
+    for past, test in chance.cuts(known, predictions, is_learnable):
         baselines = {
             name: _of_baseline(fit(test).predict(test), HORIZON_DAYS)
             for name, fit in BASELINES.items()
         }
         ours = _of_cut(past, evidence.loc[test.index], evidence)
-        found.append((past.date, test, {MODEL: ours, **baselines}))
-    return found
+        by_cut.append((past.date, test, {MODEL: ours, **baselines}))
+    return by_cut
 
 
-def _of_cut(past: Known, asked: pd.DataFrame, evidence: pd.DataFrame) -> Said:
-    """What the combination said on a cut, with the levels and the spread known by then."""
+def _of_cut(past: Known, of_cut: pd.DataFrame, evidence: pd.DataFrame) -> Predicted:
+    """The combination's predictions on a cut, with the levels and the spread known by then."""
     share = past_dates.spend_share_of(past.labelled)
     columns = {
-        name: column for name, column in past_dates.AMOUNTS.items() if asked[column].notna().all()
+        name: column for name, column in past_dates.AMOUNTS.items() if of_cut[column].notna().all()
     }
-    logs = {name: asked[column].to_numpy(dtype=float) for name, column in columns.items()}
+    logs = {name: of_cut[column].to_numpy(dtype=float) for name, column in columns.items()}
     learnt = past_dates.learnt(evidence, share, past.date, tuple(columns))
-    order = asked["order"].to_numpy()
+    order = of_cut["order"].to_numpy()
     any_spend = order * share
     mean = any_spend * np.exp(np.mean(list(logs.values()), axis=0) + learnt.shift(order, logs))
-    orders = order * asked[past_dates.ORDERS].to_numpy(dtype=float)
-    said = {"spend": mean, "orders": orders * np.exp(learnt.orders_level)}
-    return said | (learnt.spread.around(any_spend, mean) if learnt.spread else {})
+    orders = order * of_cut[past_dates.ORDERS].to_numpy(dtype=float)
+    predicted = {"spend": mean, "orders": orders * np.exp(learnt.orders_level)}
+    return predicted | (learnt.spread.around(any_spend, mean) if learnt.spread else {})
 
 
-def _served(test: pd.DataFrame, amount: np.ndarray) -> dict[str, Any]:
-    """The newest cut's figures by group of customers, and gaps between groups."""
-    rows = test.assign(predicted_spend_amount_90d=amount, happened_spend_amount=spend(test))
-    told_of = partial(figures_of.figures, horizon_days=HORIZON_DAYS)
-    return customer_groups.as_report(customer_groups.by_group(rows, told_of))
+def _with_outcome(test: pd.DataFrame, amount: np.ndarray) -> pd.DataFrame:
+    """Add the predicted and the actual spend, under the names `figures_of` reads."""
+    return test.assign(predicted_spend_amount_90d=amount, happened_spend_amount=spend(test))
 
 
-def decide(
-    rows: list[dict[str, Any]], year_rows: list[dict[str, Any]], pictures: dict[str, bytes]
-) -> Evaluation:
-    """The combination, unless a baseline sorts spend better by more than its spread over the cuts.
-
-    Args:
-        rows: A row per cut and model: `model` and the figures of JUDGED_BY.
-        year_rows: The same for the year ahead; reported, not judged.
-        pictures: Handed on.
-    """
-    figures = {name: means(rows, name, JUDGED_BY) for name in (MODEL, *BASELINES)}
-    baseline = max(BASELINES, key=lambda name: figures[name].get("gini", -1.0))
-    winner = baseline if clearly_better([baseline], MODEL, rows, "gini", HIGHER) else MODEL
-    ours, theirs = figures[MODEL], figures[baseline]
-    decision = (
-        f"{MODEL} {'gives way to' if winner == baseline else 'against'} {baseline}, the best of the"
-        f" simpler ones: gini {ours['gini']:.3f} against {theirs['gini']:.3f}, total"
-        f" {ours['total_error']:+.0%} against {theirs['total_error']:+.0%}"
-    )
-    return Evaluation(
-        winner=winner,
-        decision=decision,
-        metrics={**ours, **{f"baseline_{name}": value for name, value in theirs.items()}},
-        report={"decision": decision, "cuts": rows, "year_ahead": year_rows},
-        plots=pictures,
-    )
-
-
-def _of_baseline(predicted: pd.DataFrame, days: int) -> Said:
+def _of_baseline(predicted: pd.DataFrame, days: int) -> Predicted:
     return {
         "spend": predicted[f"spend_{days}"].to_numpy(),
         "orders": predicted["orders"].to_numpy(),
     }
 
 
-def year_ahead(known: Known, labelled_year: pd.DataFrame, seed: int) -> list[dict[str, Any]]:
-    """The year after the newest date whose year has passed, told from what was known on that date.
+def year_ahead(known: Known, labelled_year: pd.DataFrame, seed: int) -> list[Figure]:
+    """Figures `<metric>_365d` of the newest date with a known year; they decide nothing.
 
-    Empty where no year has passed, or the shop had hardly been watched before, or there is
-    nothing to train on.
+    Empty if no year is known yet, if the shop's history before that date is shorter than
+    MIN_DAYS_FOR_YEAR, or if there is nothing to train on.
     """
     cut = labelled_year["as_of_date"].max()
     test = labelled_year[labelled_year["as_of_date"] == cut]
@@ -154,12 +137,12 @@ def year_ahead(known: Known, labelled_year: pd.DataFrame, seed: int) -> list[dic
     if not is_learnable(past.labelled):
         return []
     years = known_by(labelled_year, cut, YEAR_HORIZON_DAYS)
-    # its members count alike: to weigh them by dates before the cut would cost as much again
-    model, _ = clv.fit(past, years, chance.nothing_told(), seed)
+    # equal weights of the members: weights from dates before the cut would double the cost
+    model, _ = clv.fit(past, years, chance.no_predictions(), seed)
     predicted = model.predict(test)
     names = {"spend": "spend", "median": "median", "lower": "lower", "upper": "upper"}
     names |= {f"if_buying_{which}": f"if_buying_{which}" for which in ("lower", "upper")}
-    said = {
+    by_model = {
         MODEL: {name: predicted[f"{column}_365"].to_numpy() for name, column in names.items()},
         YEAR_BASELINE: _of_baseline(BASELINES[FIRST](test).predict(test), YEAR_HORIZON_DAYS),
         **{
@@ -168,27 +151,26 @@ def year_ahead(known: Known, labelled_year: pd.DataFrame, seed: int) -> list[dic
         },
     }
     return [
-        {**_head(cut, name, test), **told(_spend_figures(spend(test), one))}
-        for name, one in said.items()
+        figure
+        for name, one in by_model.items()
+        for figure in rows(cut, name, _of_year(_spend_figures(spend(test), one)), len(test))
     ]
 
 
-def _row(cut: pd.Timestamp, model: str, test: pd.DataFrame, predicted: Said) -> dict[str, Any]:
+def _of_year(figures: Mapping[str, float]) -> dict[str, float]:
+    return {f"{metric}_{YEAR_HORIZON_DAYS}d": value for metric, value in figures.items()}
+
+
+def _figures(test: pd.DataFrame, predicted: Predicted) -> dict[str, float]:
     happened = test["outcome_count_orders"].to_numpy(dtype=float)
-    orders_figures = {
+    return _spend_figures(spend(test), predicted) | {
         "orders_gini": metrics.normalised_gini(happened, predicted["orders"]),
         "orders_total_error": metrics.total_error(happened, predicted["orders"]),
     }
-    spend_figures = _spend_figures(spend(test), predicted)
-    return {**_head(cut, model, test), **told(spend_figures), **told(orders_figures)}
 
 
-def _head(cut: pd.Timestamp, model: str, test: pd.DataFrame) -> dict[str, Any]:
-    return {"cut_date": f"{cut:%Y-%m-%d}", "model": model, "count_customers": len(test)}
-
-
-def _spend_figures(amount: np.ndarray, predicted: Said) -> dict[str, float]:
-    """Figures of the mean, and of median and interval; a model without a median says its mean."""
+def _spend_figures(amount: np.ndarray, predicted: Predicted) -> dict[str, float]:
+    """Figures of mean, median and interval; a model without a median is measured by its mean."""
     mean = predicted["spend"]
     total_error = metrics.total_error(amount, mean)
     figures = {

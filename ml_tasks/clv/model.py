@@ -1,11 +1,11 @@
-"""Expected spend and orders, and how sure they are: one process for one customer.
+"""Expected spend and orders of a customer, with quantiles.
 
-The chance of an order is the one that churn and survival predict (`customers/chance.py`). Spend is
-that chance times what is spent if there is an order, by several models together (`amount`). Net
-spend of a window is product sales less product refunds dated in it, not below 0. Median and bounds
-are quantiles of the predictive distribution: nothing with the chance of none, else the amount
-expected times a ratio, whose spread is that of customers alike in the past, told before it
-happened.
+The chance of an order is the same as in churn and survival (`customers/chance.py`). Expected spend
+is the chance of an order times the spend given an order, which several models predict together
+(`amount`). Net spend in a window is product sales minus product refunds dated in the window, at
+least 0. Median and bounds are quantiles of the predictive distribution: zero with the probability
+of no spend, otherwise the expected amount times a ratio. The ratios are those of similar customers
+on past dates, measured against predictions made before their spend was known.
 """
 
 from __future__ import annotations
@@ -29,24 +29,26 @@ from ml_tasks.customers.known import Known
 from ml_tasks.customers.order_process import OrderProcess
 
 AMOUNT_TREES_FILE = "amount_trees.ubj"
-# A year's dates share all but a month of it with the next.
+# Years that start a month apart overlap in eleven months: so many dates are one piece of evidence.
 OVERLAPPING_YEARS = 12.0
 
 
 @dataclass(frozen=True)
 class ValueModel:
-    """Everything that scoring needs, all of it data.
+    """A fitted model: everything that scoring needs, as data.
 
     Attributes:
-        chance: Of an order within 90 days.
-        amounts: Members that say what is spent if there is an order.
-        spend_share: Of those with an order, the share whose net spend is above 0.
-        level, orders_level: Logs that put totals of spend and orders right.
-        year_level: Log of the year's spend over what is expected of it; 0 before any is known.
-        year_chance_shift: Log odds for the chance of any spend in a year, likewise.
-        news: What the quarter says that process and clock do not, on average over customers; None
-            in models of before, whose year is the quarter times a ratio.
-        spreads: By horizon: how amounts lie around what is expected.
+        chance: Model of the chance of an order within 90 days.
+        amounts: Members that predict the spend given an order, by name.
+        spend_share: Share of customers with net spend above 0 among those with an order.
+        level, orders_level: Logs added to correct the totals of spend and of orders.
+        year_level: Log of actual over expected spend in a year; 0 until a year is known.
+        year_chance_shift: Log odds added to the chance of any spend in a year; 0 until a year is
+            known.
+        news: How far the combination's next 90 days differ from process and clock, on average over
+            customers. None in models of earlier versions, which compute the year as the 90 days
+            times a ratio.
+        spreads: Horizon in days -> spread of amounts around the expected ones.
     """
 
     chance: ChanceModel
@@ -83,7 +85,7 @@ class ValueModel:
 
     @classmethod
     def restored(cls, parameters: dict[str, Any], artefacts: Mapping[str, bytes]) -> ValueModel:
-        """From what was stored."""
+        """The model, rebuilt from stored parameters and artefacts."""
         fitted = ChanceModel.restored(parameters["chance"], artefacts)
         return cls(
             fitted,
@@ -98,12 +100,13 @@ class ValueModel:
         )
 
     def predict(self, snapshot: pd.DataFrame) -> pd.DataFrame:
-        """What each customer will spend and order: same order as the snapshot's rows.
+        """Predict spend and orders, a row per row of `snapshot`.
 
         Returns:
-            `orders`; and by horizon the chance of any spend `chance_90`, its mean `spend_90`, its
-            quantiles `median_90`, `lower_90`, `upper_90`, and those of spend if there is any,
-            `if_buying_lower_90`, `if_buying_median_90`, `if_buying_upper_90`; the same of 365.
+            `orders`; for 90 days the probability of any spend `chance_90`, the mean spend
+            `spend_90`, its quantiles `median_90`, `lower_90`, `upper_90`, and the quantiles given
+            any spend `if_buying_lower_90`, `if_buying_median_90`, `if_buying_upper_90`; the same
+            for 365 days.
         """
         log_odds = self.chance.log_odds(snapshot)
         order = margins.inverse_link(log_odds, "logistic")
@@ -121,7 +124,7 @@ class ValueModel:
             year_odds = self.news.year_log_odds(self.amounts, snapshot, any_spend)
         year_chance = margins.inverse_link(year_odds + self.year_chance_shift, "logistic")
         year_spend = mean * year_orders / orders * np.exp(self.year_level)
-        said = {
+        predicted = {
             "orders": orders,
             "chance_90": any_spend,
             "spend_90": mean,
@@ -129,57 +132,63 @@ class ValueModel:
             "spend_365": np.maximum(year_spend, mean),
         }
         for days, fitted in (self.spreads or {}).items():
-            around = fitted.around(said[f"chance_{days}"], said[f"spend_{days}"])
-            said |= {f"{name}_{days}": values for name, values in around.items()}
-        return pd.DataFrame(said, index=snapshot.index)
+            around = fitted.around(predicted[f"chance_{days}"], predicted[f"spend_{days}"])
+            predicted |= {f"{name}_{days}": values for name, values in around.items()}
+        return pd.DataFrame(predicted, index=snapshot.index)
 
 
 def fit(
-    known: Known, labelled_year: pd.DataFrame, told: pd.DataFrame, seed: int
+    known: Known, labelled_year: pd.DataFrame, predictions: pd.DataFrame, seed: int
 ) -> tuple[ValueModel, chance.Combination]:
-    """Fit all parts to what is known, and put levels and spreads right by what was told before.
+    """Fit all parts to what is known; correct levels and spreads by predictions on past dates.
 
     Args:
-        known: What may be seen.
+        known: Snapshots and outcomes known on the training date.
         labelled_year: Snapshots with known 365-day outcomes; may be empty.
-        told: Of `chance.tell` with `past_dates.also`.
-        seed: Handed to the trees.
+        predictions: The members' predictions on past dates, as of `chance.predict_past` with
+            `past_dates.also`.
+        seed: Seed of the trees.
+
+    Returns:
+        The model, and how the members of the chance of an order are combined.
     """
-    fitted, combination = chance.fit(known, told, seed)
+    fitted, combination = chance.fit(known, predictions, seed)
     amounts = amount.fit_members(known, fitted.members, seed)
     model = ValueModel(fitted, amounts, past_dates.spend_share_of(known.labelled))
     past = past_dates.untested(tuple(amounts))
-    if not told.empty:
-        found = past_dates.evidence_of(known, told)
-        past = past_dates.learnt(found, model.spend_share, known.date, tuple(amounts))
+    if not predictions.empty:
+        evidence = past_dates.evidence_of(known, predictions)
+        past = past_dates.learnt(evidence, model.spend_share, known.date, tuple(amounts))
     logs = {name: member.log_amount(known.snapshot) for name, member in amounts.items()}
     order = fitted.predict(known.snapshot)
     model = replace(model, level=past.shift(order, logs), orders_level=past.orders_level)
     around = past.spread
-    if around is None:  # too young to have told anything: as the customers of the past lie
-        said = model.predict(known.labelled)
-        around = spread.fit(said["chance_90"], said["spend_90"], spend(known.labelled))
+    if around is None:  # no past date had a model: use the spread within the training rows
+        in_sample = model.predict(known.labelled)
+        around = spread.fit(in_sample["chance_90"], in_sample["spend_90"], spend(known.labelled))
     spreads = dict.fromkeys((HORIZON_DAYS, YEAR_HORIZON_DAYS), around)
-    said = model.predict(known.snapshot)
-    news = QuarterNews.of(amounts, known.snapshot, said["orders"], said["chance_90"])
+    predicted = model.predict(known.snapshot)
+    news = QuarterNews.of(amounts, known.snapshot, predicted["orders"], predicted["chance_90"])
     model = replace(model, news=news)
     return _with_year(replace(model, spreads=spreads), labelled_year), combination
 
 
 def _with_year(model: ValueModel, labelled_year: pd.DataFrame) -> ValueModel:
-    """The model with its year's level, chance and spread, by the years whose end is known."""
+    """The model with level, chance and spread of the year corrected by the known years."""
     amounts = spend(labelled_year)
     if (amounts > 0).sum() < MIN_ROWS_WITH_SPEND:
         return model
-    said = model.predict(labelled_year)
+    predicted = model.predict(labelled_year)
     shift = margins.shift_to_mean(
-        margins.log_odds(said["chance_365"].to_numpy()), float((amounts > 0).mean())
+        margins.log_odds(predicted["chance_365"].to_numpy()), float((amounts > 0).mean())
     )
     date = labelled_year["as_of_date"].to_numpy()
-    level = past_dates.level_of(amounts, said["spend_365"].to_numpy(), date, OVERLAPPING_YEARS)
+    expected = predicted["spend_365"].to_numpy()
+    level = past_dates.level_of(amounts, expected, date, OVERLAPPING_YEARS)
     model = replace(model, year_chance_shift=shift, year_level=level)
-    said = model.predict(labelled_year)
-    year = spread.fit(said["chance_365"].to_numpy(), said["spend_365"].to_numpy(), amounts)
+    predicted = model.predict(labelled_year)
+    expected = predicted["spend_365"].to_numpy()
+    year = spread.fit(predicted["chance_365"].to_numpy(), expected, amounts)
     return replace(model, spreads={**(model.spreads or {}), YEAR_HORIZON_DAYS: year})
 
 
@@ -188,13 +197,13 @@ def _restored_amounts(
 ) -> dict[str, AmountMember]:
     process, clock = fitted.members[PROCESS], fitted.clock
     assert isinstance(process, OrderProcess)
-    found: dict[str, AmountMember] = {
+    members: dict[str, AmountMember] = {
         ProcessAmount.name: ProcessAmount(process, **stored[ProcessAmount.name])
     }
     if AmountRegression.name in stored:
-        found[AmountRegression.name] = AmountRegression(**stored[AmountRegression.name])
+        members[AmountRegression.name] = AmountRegression(**stored[AmountRegression.name])
     if AmountTrees.name in stored and clock:
         own = stored[AmountTrees.name]
         trees = OffsetTrees(**own["trees"], trees=artefacts[AMOUNT_TREES_FILE])
-        found[AmountTrees.name] = AmountTrees(clock.clock, own["mean_order_amount"], trees)
-    return found
+        members[AmountTrees.name] = AmountTrees(clock.clock, own["mean_order_amount"], trees)
+    return members

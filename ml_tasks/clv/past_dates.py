@@ -1,7 +1,7 @@
-"""What past dates say of spend: how far totals were off, how amounts lie around what is expected.
+"""Evidence from past dates: errors of the totals, and spread of amounts around the expected ones.
 
-Members are fitted on past dates and asked of the customers of those (`chance.tell`); what they said
-stands beside what came.
+Members are fitted on past dates and predict for the customers of those dates
+(`chance.predict_past`). Their predictions are compared with the actual outcomes.
 """
 
 from __future__ import annotations
@@ -20,15 +20,18 @@ from ml_tasks.clv.spread import Spread
 from ml_tasks.customers import chance
 from ml_tasks.customers.chance import Members
 from ml_tasks.customers.known import Known
-from ml_tasks.evaluation import levels as evidence
+from ml_tasks.evaluation import levels
 
 ORDERS = "orders_if_any"
-# Column of `chance.tell` with what a member says of the log of the amount if there is any.
+# Member -> column of `chance.predict_past` with its log of the amount given any spend.
 AMOUNTS = {name: f"log_amount_{name}" for name in amount.MEMBERS}
 
 
 def orders_if_any(amounts: Mapping[str, AmountMember], snapshot: pd.DataFrame) -> np.ndarray:
-    """Days with an order if there is one, the mean in logs of those who know it, per row."""
+    """Expected days with an order in 90 days given an order, at least 1, shape (n,).
+
+    The prediction is the mean of logs over process and clock; the regression has no orders.
+    """
     logs = [
         np.log(member.orders_if_any(snapshot))
         for member in amounts.values()
@@ -37,8 +40,8 @@ def orders_if_any(amounts: Mapping[str, AmountMember], snapshot: pd.DataFrame) -
     return np.exp(np.mean(logs, axis=0))
 
 
-def also(seed: int) -> chance.Also:
-    """What else is told on past dates: columns AMOUNTS and ORDERS, see `chance.tell`."""
+def also(seed: int) -> chance.Further:
+    """Further columns of `chance.predict_past`: AMOUNTS and ORDERS, predicted on past dates."""
 
     def fit_on(past: Known, members: Members) -> Any:
         fitted = amount.fit_members(past, members, seed)
@@ -53,36 +56,40 @@ def also(seed: int) -> chance.Also:
     return fit_on
 
 
-def evidence_of(known: Known, told: pd.DataFrame) -> pd.DataFrame:
-    """What was told on past dates beside what came, rows as of `told`.
+def evidence_of(known: Known, predictions: pd.DataFrame) -> pd.DataFrame:
+    """Predictions on past dates beside the actual outcomes, a row per row of `predictions`.
 
     Returns:
-        as_of_date, origin_date; `order` (chance of one, by what was known then), AMOUNTS, ORDERS;
-        `spend` and `orders` that came.
+        as_of_date, origin_date; the predicted `order` (chance of an order, by what was known at
+        the origin), AMOUNTS and ORDERS; the actual `spend` and `orders`.
     """
-    labelled = known.labelled.loc[told.index]
-    return told[["as_of_date", "origin_date", ORDERS, *AMOUNTS.values()]].assign(
-        order=chance.combined(known, told),
+    labelled = known.labelled.loc[predictions.index]
+    return predictions[["as_of_date", "origin_date", ORDERS, *AMOUNTS.values()]].assign(
+        order=chance.combined(known, predictions),
         spend=spend(labelled),
         orders=labelled["outcome_count_orders"].to_numpy(dtype=float),
     )
 
 
 def spend_share_of(labelled: pd.DataFrame) -> float:
-    """Share of the snapshots followed by an order whose net spend was above 0."""
+    """Share of snapshots with net spend above 0 among those followed by an order, in [0, 1].
+
+    Args:
+        labelled: Columns outcome_net_spend_amount, outcome_count_orders.
+    """
     count = max(int((labelled["outcome_count_orders"] > 0).sum()), 1)
     return round(min(int((spend(labelled) > 0).sum()) / count, 1.0), 6)
 
 
 @dataclass(frozen=True)
 class Learnt:
-    """What past dates say of the parts together.
+    """Corrections learnt from past dates.
 
     Attributes:
         names: Members of the amount.
-        weights: Of the totals that they say, shape (n_members,).
-        orders_level: Log that puts the total of orders right.
-        spread: Of amounts around what is expected; None before any was told.
+        weights: Weights of the totals that the members predict, shape (n_members,).
+        orders_level: Log added to correct the total of orders.
+        spread: Spread of amounts around the expected ones; None if no past date was predicted.
     """
 
     names: tuple[str, ...]
@@ -91,11 +98,11 @@ class Learnt:
     spread: Spread | None = None
 
     def shift(self, order: np.ndarray, logs: Mapping[str, np.ndarray]) -> float:
-        """What to add to the mean log so that the total is the members' weighted one.
+        """Log to add to the members' mean log, so that the total is their weighted total.
 
         Args:
-            order: Chance of an order of all customers of a date.
-            logs: Log of the amount if any, by member.
+            order: Chance of an order for all customers of a date, shape (n,).
+            logs: Member -> log of the amount given any spend, shape (n,).
         """
         return round(float((self.weights * _totals(order, logs, self.names)).sum()), 6)
 
@@ -103,72 +110,79 @@ class Learnt:
 def _totals(
     order: np.ndarray, logs: Mapping[str, np.ndarray], names: tuple[str, ...]
 ) -> np.ndarray:
-    """Logs of the totals that members say over that of their mean, shape (n_members,)."""
+    """Log of each member's total over the total of the members' mean, shape (n_members,)."""
     mean = float((order * np.exp(np.mean([logs[name] for name in names], axis=0))).sum())
     return np.array([np.log((order * np.exp(logs[name])).sum() / mean) for name in names])
 
 
 def untested(names: tuple[str, ...]) -> Learnt:
-    """Before any date was told: members count alike."""
+    """Equal weights and no correction, for a shop without predictions on past dates."""
     return Learnt(names, np.full(len(names), 1 / len(names)))
 
 
 def learnt(
-    found: pd.DataFrame, spend_share: float, known_by: pd.Timestamp, names: tuple[str, ...]
+    evidence: pd.DataFrame, spend_share: float, known_by: pd.Timestamp, names: tuple[str, ...]
 ) -> Learnt:
-    """Levels and spread by the dates whose outcome was known on a date.
+    """Learn weights, levels and spread from the past dates with an outcome known by `known_by`.
 
     Args:
-        found: Of `evidence_of`.
-        spend_share: Of those with an order, the share whose net spend is above 0.
-        known_by: The date.
+        evidence: As of `evidence_of`.
+        spend_share: Share of customers with net spend above 0 among those with an order.
+        known_by: Outcomes that ended after this date are not read.
         names: Members of the amount.
     """
-    found = found[found["as_of_date"] + pd.Timedelta(days=HORIZON_DAYS) <= known_by]
-    if (found["spend"] > 0).sum() < MIN_ROWS_WITH_SPEND:
+    evidence = evidence[evidence["as_of_date"] + pd.Timedelta(days=HORIZON_DAYS) <= known_by]
+    if (evidence["spend"] > 0).sum() < MIN_ROWS_WITH_SPEND:
         return untested(names)
-    any_spend = found["order"].to_numpy() * spend_share
-    logs = {name: found[AMOUNTS[name]].to_numpy(dtype=float) for name in names}
-    weights = _weights(found, any_spend, logs)
-    # members that could not be fitted yet say what the others say
+    any_spend = evidence["order"].to_numpy() * spend_share
+    logs = {name: evidence[AMOUNTS[name]].to_numpy(dtype=float) for name in names}
+    weights = _weights(evidence, any_spend, logs)
+    # a member that could not be fitted on a date gets the mean of the others
     mean = any_spend * np.exp(np.nanmean([logs[name] for name in names], axis=0))
-    orders = found["order"].to_numpy() * found[ORDERS].to_numpy(dtype=float)
+    orders = evidence["order"].to_numpy() * evidence[ORDERS].to_numpy(dtype=float)
     return Learnt(
         names,
         weights,
-        level_of(found["orders"].to_numpy(), orders, found["as_of_date"].to_numpy()),
-        spread.fit(any_spend, mean, found["spend"].to_numpy()),
+        level_of(evidence["orders"].to_numpy(), orders, evidence["as_of_date"].to_numpy()),
+        spread.fit(any_spend, mean, evidence["spend"].to_numpy()),
     )
 
 
 def _weights(
-    found: pd.DataFrame, any_spend: np.ndarray, logs: Mapping[str, np.ndarray]
+    evidence: pd.DataFrame, any_spend: np.ndarray, logs: Mapping[str, np.ndarray]
 ) -> np.ndarray:
-    """Weights of the members' totals by how little they missed."""
+    """Weights of the members' totals, shape (n_members,): the smaller the error, the larger."""
     missed, variance = [], []
-    for _, rows in found.groupby("as_of_date").indices.items():
-        came = found["spend"].to_numpy()[rows]
-        if came.sum() > 0:
-            said = [(any_spend[rows] * np.exp(one[rows])).sum() for one in logs.values()]
-            missed.append(np.log(came.sum() / np.array(said)))
-            variance.append(float((came**2).sum() / came.sum() ** 2))
-    return evidence.learnt(np.array(missed), np.array(variance)).weight
+    for _, rows in evidence.groupby("as_of_date").indices.items():
+        actual = evidence["spend"].to_numpy()[rows]
+        if actual.sum() > 0:
+            totals = [(any_spend[rows] * np.exp(one[rows])).sum() for one in logs.values()]
+            missed.append(np.log(actual.sum() / np.array(totals)))
+            variance.append(float((actual**2).sum() / actual.sum() ** 2))
+    return levels.learnt(np.array(missed), np.array(variance)).weight
 
 
 def level_of(
-    came: np.ndarray,
-    said: np.ndarray,
+    actual: np.ndarray,
+    predicted: np.ndarray,
     date: np.ndarray,
-    overlapping: float = evidence.OVERLAPPING_DATES,
+    overlapping: float = levels.OVERLAPPING_DATES,
 ) -> float:
-    """Log of totals that came over totals said, drawn to 0 by how much the dates disagree."""
+    """Log of actual over predicted totals, shrunk to 0 the more the dates disagree.
+
+    Args:
+        actual: Actual amounts or counts, shape (n,).
+        predicted: Predictions of the same, shape (n,).
+        date: Date of each row, shape (n,); totals are computed per date.
+        overlapping: Number of consecutive dates that count as one piece of evidence.
+    """
     missed, variance = [], []
     for one in np.unique(date):
         rows = date == one
-        if came[rows].sum() > 0:
-            missed.append([np.log(came[rows].sum() / said[rows].sum())])
-            variance.append(float((came[rows] ** 2).sum() / came[rows].sum() ** 2))
+        if actual[rows].sum() > 0:
+            missed.append([np.log(actual[rows].sum() / predicted[rows].sum())])
+            variance.append(float((actual[rows] ** 2).sum() / actual[rows].sum() ** 2))
     if not missed:
         return 0.0
-    found = evidence.learnt(np.array(missed), np.array(variance), overlapping)
-    return round(float(found.correction[0]), 6)
+    result = levels.learnt(np.array(missed), np.array(variance), overlapping)
+    return round(float(result.correction[0]), 6)

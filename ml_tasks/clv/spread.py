@@ -1,7 +1,7 @@
-"""How amounts lie around what is expected: quantiles of all customers, and of those who buy.
+"""Spread of amounts around the expected ones: quantiles for all customers, and for buyers.
 
-A customer spends nothing with some chance, else an amount whose ratio to the expected one is spread
-as it was for customers alike in the past.
+A customer spends nothing with some probability, otherwise the expected amount times a ratio. The
+ratios are those of customers with a similar chance to spend on past dates.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-# Quantiles that are published; 8 in 10 lie between the outer ones.
+# Published quantiles; 8 in 10 customers lie between the outer ones.
 LEVELS = {"lower": 0.1, "median": 0.5, "upper": 0.9}
 COUNT_GROUPS = 4
 MIN_ROWS_OF_A_GROUP = 100
@@ -21,30 +21,31 @@ STEPS = 100  # quantiles kept of each group's ratios
 
 @dataclass(frozen=True)
 class Spread:
-    """Ratios of amounts to what was expected of those who spent anything.
+    """Ratios of actual to expected amounts, among customers who spent anything.
 
     Attributes:
-        chances: Bounds between groups of customers, by chance to spend anything, rising.
-        ratios: By group, quantiles 0 to 1 of the ratio in STEPS equal steps.
+        chances: Bounds between groups of customers by chance of any spend, ascending.
+        ratios: Quantiles of the ratio in STEPS equal steps from 0 to 1, a list per group.
     """
 
     chances: list[float]
     ratios: list[list[float]]
 
     def parameters(self) -> dict[str, Any]:
-        """As JSON."""
+        """Parameters as JSON."""
         return asdict(self)
 
     def around(self, chance: np.ndarray, expected: np.ndarray) -> dict[str, np.ndarray]:
         """Quantiles of the amount, shape (n,) each.
 
         Args:
-            chance: That anything is spent.
-            expected: Mean amount, nothing included.
+            chance: Probability of any spend, shape (n,).
+            expected: Mean amount over all outcomes, no spend included, shape (n,).
 
         Returns:
-            `lower`, `median`, `upper` of LEVELS, those who spend nothing included: where these are
-            more than nine in ten, `upper` is 0. `if_buying_lower` and so on of those who spend.
+            `lower`, `median` and `upper` at LEVELS over all outcomes: where the probability of no
+            spend is above 0.9, `upper` is 0. `if_buying_lower`, `if_buying_median` and
+            `if_buying_upper` at the same levels given any spend.
         """
         whole = np.ones(len(chance))
         group = self._group(chance)
@@ -55,7 +56,13 @@ class Spread:
         }
 
     def quantile(self, share: float, chance: np.ndarray, expected: np.ndarray) -> np.ndarray:
-        """Amount that a share of the customers alike will not exceed, shape (n,)."""
+        """Quantile of the amount at level `share`, in [0, 1], shape (n,).
+
+        Args:
+            share: Level of the quantile.
+            chance: Probability of any spend, shape (n,).
+            expected: Mean amount over all outcomes, no spend included, shape (n,).
+        """
         place = (share - (1 - chance)) / np.maximum(chance, 1e-9) * STEPS
         amount = self._ratio(place, self._group(chance)) * expected / np.maximum(chance, 1e-9)
         return np.where(place > 0, amount, 0.0)
@@ -64,7 +71,7 @@ class Spread:
         return np.searchsorted(self.chances, chance, side="right")
 
     def _ratio(self, place: np.ndarray, group: np.ndarray) -> np.ndarray:
-        """The ratio at a place between 0 and STEPS of each row's group, between two steps."""
+        """Ratio at `place` (0 to STEPS) in each row's group, interpolated between two steps."""
         low = np.clip(place, 0, STEPS - 1).astype(int)
         table = np.array(self.ratios)
         part = np.clip(place - low, 0.0, 1.0)
@@ -72,16 +79,16 @@ class Spread:
 
 
 def fit(chance: ArrayLike, expected: ArrayLike, amount: ArrayLike) -> Spread:
-    """Take the spread off past amounts; at least one is above 0.
+    """Fit the spread to past amounts, at least one of them above 0.
 
     Args:
-        chance: That anything is spent, as it was told before, shape (n,).
-        expected: Mean amount, nothing included, likewise.
-        amount: That came.
+        chance: Probability of any spend as predicted before, shape (n,).
+        expected: Mean amount as predicted before, no spend included, shape (n,).
+        amount: Actual amount, shape (n,).
     """
-    chances_of, means, came = (np.asarray(values) for values in (chance, expected, amount))
-    has_spent = came > 0
-    ratio = came[has_spent] * chances_of[has_spent] / means[has_spent]
+    chances_of, means, actual = (np.asarray(values) for values in (chance, expected, amount))
+    has_spent = actual > 0
+    ratio = actual[has_spent] * chances_of[has_spent] / means[has_spent]
     groups = max(1, min(COUNT_GROUPS, int(has_spent.sum()) // MIN_ROWS_OF_A_GROUP))
     inner = np.linspace(0, 1, groups + 1)[1:-1]
     chances = np.quantile(chances_of[has_spent], inner)

@@ -1,8 +1,8 @@
-"""Value tiers by share of predicted value, that a customer does not leave by chance.
+"""Value tiers by share of predicted spend, steady from one date to the next.
 
 The bounds between tiers are amounts, fixed when the model is trained, so that a customer's tier
-depends on nobody else. A customer of that day keeps the tier of it until their amount is past a
-bound by a margin.
+does not depend on other customers. A customer of the training date keeps the tier of that date
+until the predicted amount is past a bound by MARGIN.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ import math
 
 import numpy as np
 
-# Least predicted spend of each tier but the last, in usual orders of the shop: where hardly anybody
-# comes back, the best of those who are worth next to nothing are no top.
+# Least predicted spend of each tier but the last, in usual orders of the shop. Where hardly any
+# customer comes back, even the best have a value near 0 and are not `top`.
 LEAST_ORDERS = (1.0, 0.5, 0.1)
-# Share of the value that is predicted of all customers, best first, at which a tier ends.
+# Cumulative share of all predicted spend, best customers first, where each tier ends.
 TIERS = {"top": 0.5, "high": 0.8, "medium": 0.95, "low": 1.0}
 MARGIN = 0.1
-LEAST_BOUND = 1e-6  # of a shop where nothing is usual; any currency
+LEAST_BOUND = 1e-6  # where the shop has no usual order; any currency
 
 
 def bounds(amount: np.ndarray, usual_order_amount: float) -> list[float]:
-    """Least amount of each tier but the last, falling; above 0, so that nobody gets it with 0.
+    """Least amount of each tier but the last, descending, above 0.
 
     Args:
-        amount: Predicted of all customers.
-        usual_order_amount: Of the shop, same currency; 0 where nothing is usual.
+        amount: Predicted spend of all customers, shop currency, shape (n,).
+        usual_order_amount: Usual amount of an order, shop currency; 0 if there is none.
     """
     least = [max(orders * usual_order_amount, LEAST_BOUND) for orders in LEAST_ORDERS]
     best_first = np.sort(amount)[::-1]
@@ -41,18 +41,19 @@ def bounds(amount: np.ndarray, usual_order_amount: float) -> list[float]:
 
 
 def _cut_off(amount: float) -> float:
-    """Down to six digits: whoever is on a bound is in the better tier, in any unit of money."""
+    """Round down to six digits, so that a customer on a bound gets the better tier."""
     unit = 10.0 ** (math.floor(math.log10(amount)) - 5)
     return float(f"{math.floor(amount / unit) * unit:.6g}")
 
 
 def steady_tier(amount: np.ndarray, amount_before: np.ndarray, least: list[float]) -> np.ndarray:
-    """Tier of each amount, where that of before holds within the margin.
+    """Tier of each amount, shape (n,); the earlier tier holds unless MARGIN is exceeded.
 
     Args:
-        amount: Predicted now.
-        amount_before: Predicted by the same model on its training date; NaN of a newer customer.
-        least: Bounds.
+        amount: Predicted spend on the scored date, shop currency, shape (n,).
+        amount_before: Predicted spend on the training date by the same model, shape (n,); NaN for
+            a customer who was unknown then.
+        least: As of `bounds`.
     """
     limits = np.array(least)
     before = _rank(np.nan_to_num(amount_before), limits)
@@ -63,7 +64,7 @@ def steady_tier(amount: np.ndarray, amount_before: np.ndarray, least: list[float
 
 
 def _rank(amount: np.ndarray, limits: np.ndarray) -> np.ndarray:
-    """0 is the best tier."""
+    """Position of the tier of each amount, shape (n,); 0 is the best."""
     return np.asarray((amount[:, None] < limits[None, :]).sum(axis=1))
 
 

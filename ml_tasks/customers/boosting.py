@@ -1,9 +1,8 @@
-"""Trees on top of the buying clock: the clock holds level and season, the trees rank.
+"""Boosted trees with an offset: another model sets level and season, the trees rank customers.
 
-What is modelled is `slope * offset + strength * trees`: the offset is what the clock says of a
-customer, the trees what it misses. How far each can be trusted is told by later dates and other
-customers than the trees were fitted on; on a shop whose customers follow the clock alone the trees
-count for nothing.
+The linear predictor is `slope * offset + strength * trees`. The offset is the other model's
+prediction, and the trees predict its error. Slope and strength are fitted on later dates and other
+customers than the trees were. If customers follow the offset alone, the strength is 0.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import numpy as np
 import pandas as pd
 import xgboost as xgb
 
-from ml_tasks.customers.margins import MIN_HISTORY_DAYS, inverse_link
+from ml_tasks.customers.margins import MIN_HISTORY_DAYS, inverse_link, slopes
 from ml_tasks.customers.matrix import (
     first_days,
     history_days,
@@ -41,20 +40,20 @@ OBJECTIVES: dict[str, dict[str, Any]] = {
 }
 COUNT_FOLDS = 2
 CALIBRATION_DATES = 3
-# Slopes of three overlapping quarters are part news and part chance: half of it is believed.
+# A slope from three overlapping quarters is half signal, half chance: half of it is applied.
 MIN_SLOPE, SLOPE_SHARE = 0.7, 0.5
 
 
 @dataclass(frozen=True)
 class OffsetTrees:
-    """A fitted model, all of it data.
+    """A fitted model.
 
     Attributes:
         family: `logistic` (outcome 0 or 1), `poisson` (counts) or `gamma` (amounts above 0).
-        shift: Added to every linear predictor; puts the level right.
-        slope: What the offset counts for, near 1.
-        strength: What the trees count for, in [0, 1].
-        trees: The booster in XGBoost's UBJ form.
+        shift: Constant added to the linear predictor, which corrects the level.
+        slope: Factor of the offset, near 1.
+        strength: Factor of the trees, in [0, 1].
+        trees: The booster in XGBoost's UBJ format.
     """
 
     family: str
@@ -64,15 +63,20 @@ class OffsetTrees:
     trees: bytes
 
     def parameters(self) -> dict[str, Any]:
-        """Everything but the trees, as JSON."""
+        """All fields but the trees, as JSON."""
         return {name: value for name, value in asdict(self).items() if name != "trees"}
 
     def predict(self, snapshot: pd.DataFrame, offset: np.ndarray) -> np.ndarray:
-        """Probability, expected count or expected amount per row of one date's snapshot."""
+        """Probability, expected count or expected amount of each row, shape (n_rows,).
+
+        Args:
+            snapshot: Columns of features.customer_snapshots, one date.
+            offset: Linear predictor without the trees, shape (n_rows,).
+        """
         return inverse_link(self.margin(snapshot, offset), self.family)
 
     def margin(self, snapshot: pd.DataFrame, offset: np.ndarray) -> np.ndarray:
-        """Linear predictor per row: log odds, or the log of a mean."""
+        """Linear predictor of each row: log odds, or the log of a mean. Args as of `predict`."""
         trees = tree_margin(self.trees, matrix(snapshot))
         return self.shift + self.slope * offset + self.strength * trees
 
@@ -80,17 +84,16 @@ class OffsetTrees:
 def fit(
     snapshots: pd.DataFrame, outcome: np.ndarray, offset: np.ndarray, family: str, seed: int
 ) -> OffsetTrees:
-    """Fit trees and their strength; the shift is left at 0.
-
-    XGBoost samples rows by their place, so they come in `content_order`, as `Known` has them.
+    """Fit trees, slope and strength; the shift is 0.
 
     Args:
-        snapshots: Columns of features.customer_snapshots, whole dates.
-        outcome: Shape (n_snapshots,): 0 or 1, counts, or amounts; not all equal. NaN: not for this
-            model, but of a date that is.
-        offset: Shape (n_snapshots,), linear predictor without the trees.
+        snapshots: Columns of features.customer_snapshots, whole dates, in `content_order`: XGBoost
+            samples rows by position.
+        outcome: 0 or 1, counts, or amounts, shape (n_snapshots,); not all equal. Rows with NaN are
+            not fitted, but count when the date's history is measured.
+        offset: Linear predictor without the trees, shape (n_snapshots,).
         family: `logistic`, `poisson` or `gamma`.
-        seed: Of XGBoost's row and column samples.
+        seed: Random seed of XGBoost's row and column samples.
     """
     outcome, offset = np.asarray(outcome, dtype=float), np.asarray(offset)
     history = history_days(snapshots).to_numpy(dtype=float)
@@ -102,7 +105,7 @@ def fit(
         features=matrix(snapshots)[kept],
         outcome=outcome[kept],
         offset=offset[kept],
-        # Young history describes customers badly; a date weighs by the square of its share.
+        # A short history describes customers badly: weight by its squared share of the longest.
         weight=(history[kept] / history.max()) ** 2,
     )
     slope, strength = _calibrate(data, snapshots[kept], family, seed)
@@ -111,7 +114,12 @@ def fit(
 
 
 def tree_margin(trees: bytes, features: pd.DataFrame) -> np.ndarray:
-    """The trees' part of the linear predictor, before its strength."""
+    """Sum of the trees for each row, before `strength`, shape (n_rows,).
+
+    Args:
+        trees: The booster in XGBoost's UBJ format.
+        features: From `matrix`.
+    """
     if features.empty:
         return np.empty(0)
     return _margin(_loaded(trees), features)
@@ -141,7 +149,7 @@ def _boost(data: _Data, family: str, seed: int) -> xgb.Booster:
         **SETTINGS,
         **OBJECTIVES[family],
         "monotone_constraints": monotone_constraints(data.features.columns),
-        "base_score": 0.5,  # not used: the offset is the start; fixed, so that it is not estimated
+        "base_score": 0.5,  # unused, the offset replaces it; set so that XGBoost estimates none
         "seed": seed,
     }
     return xgb.train(settings, frame, COUNT_ROUNDS)
@@ -154,49 +162,23 @@ def _margin(booster: xgb.Booster, features: pd.DataFrame) -> np.ndarray:
 
 
 def _calibrate(data: _Data, snapshots: pd.DataFrame, family: str, seed: int) -> tuple[float, float]:
-    """Slope and strength, on later dates, with trees that never saw the customer."""
+    """Fit slope and strength on later dates, with trees that were fitted on other customers."""
     dates = np.sort(snapshots["as_of_date"].unique())
     late = dates[-min(CALIBRATION_DATES, max(len(dates) // 2, 1)) :]
     is_late = snapshots["as_of_date"].isin(late).to_numpy()
     is_early = ~is_late if len(dates) > 1 else np.ones(len(snapshots), dtype=bool)
-    fold = pd.util.hash_array(first_days(snapshots)) % COUNT_FOLDS  # a customer is in one
-    said = np.full(len(snapshots), np.nan)
+    fold = pd.util.hash_array(first_days(snapshots)) % COUNT_FOLDS  # one per customer
+    trees = np.full(len(snapshots), np.nan)
     for k in range(COUNT_FOLDS):
-        seen, judged = (fold != k) & is_early, (fold == k) & is_late
-        if judged.any() and seen.any() and np.ptp(data.outcome[seen]) > 0:
-            booster = _boost(data.rows(seen), family, seed)
-            said[judged] = _margin(booster, data.features[judged])
-    told = ~np.isnan(said)
-    if not told.any() or np.ptp(data.outcome[told]) == 0:
+        train, test = (fold != k) & is_early, (fold == k) & is_late
+        if test.any() and train.any() and np.ptp(data.outcome[train]) > 0:
+            booster = _boost(data.rows(train), family, seed)
+            trees[test] = _margin(booster, data.features[test])
+    tested = ~np.isnan(trees)
+    if not tested.any() or np.ptp(data.outcome[tested]) == 0:
         return 1.0, 0.0
-    slope, strength = _slopes(data.offset[told], said[told], data.outcome[told], family)
+    slope, strength = slopes(data.offset[tested], trees[tested], data.outcome[tested], family)
     return (
         round(1 + SLOPE_SHARE * (min(max(slope, MIN_SLOPE), 1 / MIN_SLOPE) - 1), 6),
         round(min(max(strength, 0.0), 1.0), 6),
     )
-
-
-def _slopes(
-    offset: np.ndarray, said: np.ndarray, outcome: np.ndarray, family: str
-) -> tuple[float, float]:
-    """Slopes of a regression of the outcome on offset and trees, with intercept, by Newton.
-
-    Source:
-        Platt (1999) for `logistic`, with two scores instead of one.
-    """
-    design = np.column_stack([np.ones(len(said)), offset - offset.mean(), said - said.mean()])
-    found = np.array([offset.mean(), 1.0, 0.0])
-    for _ in range(50):
-        mean = inverse_link(design @ found, family)
-        if family == "logistic":
-            score, weight = outcome - mean, mean * (1 - mean)
-        elif family == "poisson":
-            score, weight = outcome - mean, mean
-        else:
-            score, weight = outcome / mean - 1, outcome / mean
-        hessian = design.T @ (design * weight[:, None]) + 1e-6 * np.eye(3)
-        step = np.clip(np.linalg.solve(hessian, design.T @ score), -1.0, 1.0)
-        found = found + step
-        if np.abs(step).max() < 1e-8:
-            break
-    return float(found[1]), float(found[2])

@@ -1,14 +1,14 @@
-"""A clock that runs as fast as the shop's customers buy: seasons and levels in one place.
+"""A clock that runs as fast as the shop's customers buy: one model of season and level.
 
-One unit is an average day of the shop's last year. On this clock customers follow MBG/NBD, so an
-order in the busy weeks says less of a customer than one in the quiet weeks, and what they will do
-in a window is read off how far the clock will go in it: as far as in the same days a year ago,
-times the drift since; in days of the year that nobody has seen yet as far as in those seen.
+One unit of the clock is an average day of the shop's last year. Customers follow MBG/NBD in clock
+time, so an order in a busy week is weaker evidence of a good customer than one in a quiet week. To
+predict a window, the clock is projected over it: it runs as in the same days a year ago, times the
+drift since; in days of the year that were not observed yet, it runs at the mean speed.
 
-The speed of a day is what was ordered on it over what those who were customers then would order on
-an average day. Many data begin long after the shop did: then the first months bring far more "new"
-customers than later ones. As many of them as chance can't explain count as customers from the
-first day on.
+The speed of a day is the ratio of its orders to the orders that its customers would place on an
+average day. Data often begin long after the shop did, and then the first months contain far more
+"new" customers than later months. Those in excess of later arrival rates and chance count as
+customers from the first day of the data on.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ from ml_tasks.customers.probability.fitting import rounded
 from ml_tasks.customers.probability.rfm import Cells, history
 
 ROUNDS = 5
-MAX_CUSTOMERS = 20_000  # the parameters need no more
+MAX_CUSTOMERS = 20_000  # enough to fit the parameters
 
 
 @dataclass(frozen=True)
 class BuyingClock:
-    """Fitted on what was known by a date; all of it data.
+    """A fitted clock and process.
 
     Attributes:
         start_date: First day of the data, ISO.
-        process: Parameters of MBG/NBD on the clock.
+        process: Parameters of MBG/NBD in clock time.
         speeds: Speed of each day from `start_date` on, past and projected.
-        earlier_rates: By 30 days from `start_date`: share of the customers first seen in them who
-            had been customers before the data begin.
+        earlier_rates: For each 30 days from `start_date` on, share of the customers first seen in
+            them who were customers before the data begin.
     """
 
     start_date: str
@@ -48,21 +48,27 @@ class BuyingClock:
     earlier_rates: list[float]
 
     def parameters(self) -> dict[str, Any]:
-        """As JSON."""
+        """All fields as JSON."""
         return asdict(self)
 
     def histories(self, snapshots: pd.DataFrame, horizon_days: int) -> pd.DataFrame:
-        """What the process knows of each snapshot row: same order and index, on the clock.
+        """History of each snapshot in clock time, in the same row order and with the same index.
+
+        Args:
+            snapshots: Columns as_of_date, days_since_first_order, days_since_last_order,
+                count_order_days.
+            horizon_days: Days to predict.
 
         Returns:
-            `x` (repeat order days), `since` the last order, `age` since the first, `start` (age of
-            the data), `ahead` (the horizon), `earlier` (chance of being older than the data).
+            `x` (repeat order days), `since` (time since the last order), `age` (time since the
+            first), `start` (time since the data begin), `ahead` (length of the horizon), `earlier`
+            (probability that the customer is older than the data).
         """
         today = (snapshots["as_of_date"] - pd.Timestamp(self.start_date)).dt.days.to_numpy()
         first = today - snapshots["days_since_first_order"].to_numpy()
         last = today - snapshots["days_since_last_order"].to_numpy()
         speeds = np.array(self.speeds)
-        while len(today) and len(speeds) < today.max() + horizon_days:  # of an old champion
+        while len(today) and len(speeds) < today.max() + horizon_days:  # the champion is old
             speeds = np.concatenate([speeds, speeds[-YEAR_DAYS:]])
         passed = np.concatenate([[0.0], np.cumsum(speeds)])
 
@@ -84,37 +90,37 @@ class BuyingClock:
         )
 
     def order_probability(self, histories: pd.DataFrame) -> np.ndarray:
-        """Chance of an order within the horizon, per row of `histories`."""
+        """Probability of an order within the horizon, shape (n_rows,); rows of `self.histories`."""
         process = MbgNbd(**self.process)
         return self._mixed(lambda *past: 1 - process.no_order_probability(*past), histories)
 
     def expected_orders(self, histories: pd.DataFrame) -> np.ndarray:
-        """Expected days with an order within the horizon, per row of `histories`."""
+        """Expected order days within the horizon, shape (n_rows,); rows of `self.histories`."""
         return self._mixed(MbgNbd(**self.process).expected_orders, histories)
 
     @staticmethod
     def _mixed(
-        of: Callable[[pd.DataFrame, np.ndarray], np.ndarray], rows: pd.DataFrame
+        predict: Callable[[pd.DataFrame, np.ndarray], np.ndarray], rows: pd.DataFrame
     ) -> np.ndarray:
-        """Mean over the two pasts a customer may have: first order seen, or customer before."""
+        """Prediction averaged over two possible pasts: new in the data, or a customer before it."""
         x, since, age, start, ahead, earlier = (
             rows[name].to_numpy() for name in ("x", "since", "age", "start", "ahead", "earlier")
         )
-        value = of(history(x, np.maximum(age - since, 0.0), age), ahead)
+        value = predict(history(x, np.maximum(age - since, 0.0), age), ahead)
         if (earlier > 0).any():
-            before = of(history(x + 1, np.maximum(start - since, 0.0), start), ahead)
+            before = predict(history(x + 1, np.maximum(start - since, 0.0), start), ahead)
             value = (1 - earlier) * value + earlier * before
         return value
 
 
 def fit(snapshot: pd.DataFrame, shop_days: pd.DataFrame) -> BuyingClock:
-    """Fit clock and process, each given the other, in turns. The order of rows does not matter.
+    """Fit clock and process alternately, each given the other. The order of rows has no effect.
 
     Args:
-        snapshot: Columns of features.customer_snapshots of one date, at least one row: all
-            customers, or a sample of them.
-        shop_days: Columns of features.shop_days, of all customers; later days than the snapshot's
-            are not looked at.
+        snapshot: Columns of features.customer_snapshots, one date, at least one row: all customers
+            or a sample.
+        shop_days: Columns of features.shop_days, all customers. Days on or after the snapshot's
+            date are ignored.
     """
     snapshot = snapshot.iloc[np.argsort(snapshot["customer_id"].astype(str), kind="stable")]
     date = snapshot["as_of_date"].iloc[0]
@@ -129,7 +135,7 @@ def fit(snapshot: pd.DataFrame, shop_days: pd.DataFrame) -> BuyingClock:
     first = (count_days - snapshot["days_since_first_order"].to_numpy(dtype=int))[::step]
     last = (count_days - snapshot["days_since_last_order"].to_numpy(dtype=int))[::step]
     x = snapshot["count_order_days"].to_numpy(dtype=float)[::step] - 1
-    scale = new.sum() / len(x)  # of a large shop the snapshot is a sample
+    scale = new.sum() / len(x)  # the snapshot may be a sample of the customers
     speeds = np.ones(count_days)
     for _ in range(ROUNDS):
         rates = pace.earlier_rates(new, speeds)
@@ -149,7 +155,7 @@ def fit(snapshot: pd.DataFrame, shop_days: pd.DataFrame) -> BuyingClock:
 
 
 class _Pasts:
-    """Histories in days of the data, each customer of an unsure past in two weighted rows."""
+    """Histories in days of the data; a customer with two possible pasts has two weighted rows."""
 
     def __init__(self, x: np.ndarray, first: np.ndarray, last: np.ndarray, earlier: np.ndarray):
         self.x = np.concatenate([x, x + 1])
@@ -158,20 +164,20 @@ class _Pasts:
         self.weight = np.concatenate([1 - earlier, earlier])
 
     def on(self, speeds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """t_x and t on a clock."""
+        """t_x and t in clock time."""
         passed = np.concatenate([[0.0], np.cumsum(speeds)])
         begin = passed[self.first]
         return passed[self.last] - begin, passed[-1] - begin
 
     def fit(self, speeds: np.ndarray) -> MbgNbd:
-        """The process; of a shop too small to tell it, one in which anything can happen."""
+        """The fitted process, or a flat prior when the shop has too few customers to fit one."""
         t_x, t = self.on(speeds)
         kept = self.weight > 0
         cells = Cells(self.x[kept], t_x[kept], t[kept], self.weight[kept])
         return fit_cells(cells, MbgNbd) or MbgNbd(1.0, float(t.mean()), 1.0, 1.0)
 
     def exposure(self, process: MbgNbd, speeds: np.ndarray) -> np.ndarray:
-        """Orders expected on each day at speed 1, of those who had ordered before it."""
+        """Orders expected on each day at speed 1 from earlier customers, shape (n_days,)."""
         t_x, t = self.on(speeds)
         alive = process.alive_probability(history(self.x, t_x, t))
         rate_if_alive = (process.r + self.x) / (process.alpha + t)

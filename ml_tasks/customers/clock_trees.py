@@ -1,4 +1,4 @@
-"""Trees on the buying clock: the clock holds level and season, the trees rank."""
+"""Trees on top of the buying clock: the clock sets level and season, the trees rank customers."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from ml_tasks.customers.boosting import OffsetTrees
 from ml_tasks.customers.buying_clock import BuyingClock
 from ml_tasks.customers.known import HORIZON_DAYS, Known, count_kinds, has_ordered
 
-# So many snapshots must have ordered, and so many not, before trees can learn anything.
+# Least number of snapshots with, and of snapshots without, a later order that trees can learn from.
 MIN_ROWS_OF_A_KIND = 30
 
 
 @dataclass(frozen=True)
 class ClockTrees:
-    """Trees whose offset is the clock's log odds of an order.
+    """Trees with the clock's log odds of an order as their offset.
 
     Attributes:
-        clock: Holds level and season.
-        trees: Rank; shifted so that the mean chance is the clock's on the training date, put right
-            by what the clock missed on past dates.
+        clock: Sets level and season.
+        trees: Rank customers. A shift makes the mean probability on the training date equal to the
+            clock's, corrected by the clock's error on past dates.
     """
 
     clock: BuyingClock
@@ -33,33 +33,33 @@ class ClockTrees:
     name = "xgboost_on_clock"
 
     def parameters(self) -> dict[str, Any]:
-        """Everything but the trees, as JSON."""
+        """All parameters but the trees, as JSON."""
         return {"clock": self.clock.parameters(), "trees": self.trees.parameters()}
 
     @classmethod
     def restored(cls, parameters: dict[str, Any], trees: bytes) -> ClockTrees:
-        """From what was stored."""
+        """Restore a stored model from `parameters` and the booster."""
         return cls(
             BuyingClock(**parameters["clock"]),
             OffsetTrees(**parameters["trees"], trees=trees),
         )
 
     def predict(self, snapshot: pd.DataFrame) -> np.ndarray:
-        """Chance of an order, per row."""
+        """Probability of an order in the next 90 days, shape (n_rows,)."""
         return margins.inverse_link(self.log_odds(snapshot), "logistic")
 
     def log_odds(self, snapshot: pd.DataFrame) -> np.ndarray:
-        """Of an order in the next 90 days, per row."""
+        """Log odds of an order in the next 90 days, shape (n_rows,)."""
         return self.trees.margin(snapshot, clock_log_odds(self.clock, snapshot))
 
 
 def fit(known: Known, seed: int, clock: BuyingClock | None = None) -> ClockTrees | None:
-    """Fit clock and trees; None where too few ordered, or too few did not.
+    """Fit clock and trees; None if too few snapshots had, or had not, a later order.
 
     Args:
-        known: What may be seen.
-        seed: Handed to the trees.
-        clock: Of the same date, if it is fitted already.
+        known: Data known on the training date.
+        seed: Random seed of the trees.
+        clock: Clock of the same date, if already fitted.
     """
     labelled, snapshot = known.labelled, known.snapshot
     if min(count_kinds(labelled)) < MIN_ROWS_OF_A_KIND:
@@ -68,8 +68,8 @@ def fit(known: Known, seed: int, clock: BuyingClock | None = None) -> ClockTrees
     offset = clock_log_odds(clock, labelled)
     trees = boosting.fit(labelled, has_ordered(labelled), offset, "logistic", seed)
     offset_now = clock_log_odds(clock, snapshot)
-    missed = margins.missed_level(labelled, offset, has_ordered(labelled))
-    level = float(margins.inverse_link(offset_now + missed, "logistic").mean())
+    error = margins.missed_level(labelled, offset, has_ordered(labelled))
+    level = float(margins.inverse_link(offset_now + error, "logistic").mean())
     shift = margins.shift_to_mean(trees.margin(snapshot, offset_now), level)
     return ClockTrees(
         clock=clock,
@@ -78,6 +78,6 @@ def fit(known: Known, seed: int, clock: BuyingClock | None = None) -> ClockTrees
 
 
 def clock_log_odds(clock: BuyingClock, snapshots: pd.DataFrame) -> np.ndarray:
-    """The clock's log odds of an order in the 90 days that follow each snapshot."""
+    """The clock's log odds of an order in the 90 days after each snapshot, shape (n_snapshots,)."""
     histories = clock.histories(snapshots, HORIZON_DAYS)
     return margins.log_odds(clock.order_probability(histories))

@@ -1,4 +1,4 @@
-"""What was known of a shop's customers on a date."""
+"""The data on a shop's customers that were known on a date."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ HORIZON_DAYS = 90
 
 @dataclass(frozen=True)
 class Known:
-    """Everything that a model of that date may see; rows in a total order.
+    """All data that a model of that date may use; rows in a total order.
 
     Attributes:
-        labelled: Snapshots with outcomes known by the date, whole dates; columns of
+        labelled: Past snapshots with outcomes known by the date, whole dates; columns of
             features.customer_snapshots, outcome_count_orders, outcome_net_spend_amount.
-        snapshot: All customers on the date (of a large shop the sample's), at least one.
-        shop_days: Columns of features.shop_days, days before the date.
+        snapshot: All customers on the date (of a large shop, a sample), at least one; columns of
+            features.customer_snapshots.
+        shop_days: Days before the date; columns of features.shop_days.
     """
 
     labelled: pd.DataFrame
@@ -29,7 +30,7 @@ class Known:
 
     @classmethod
     def of(cls, labelled: pd.DataFrame, snapshot: pd.DataFrame, shop_days: pd.DataFrame) -> Known:
-        """From frames whose rows come in any order."""
+        """Build from frames with rows in any order."""
         return cls(
             _ordered(labelled),
             _ordered(snapshot),
@@ -38,16 +39,16 @@ class Known:
 
     @property
     def date(self) -> pd.Timestamp:
-        """Nothing of this day or later is known."""
+        """The date. Nothing of this day or later is known."""
         return pd.Timestamp(self.snapshot["as_of_date"].iloc[0])
 
     @property
     def first_day(self) -> pd.Timestamp:
-        """First day that the shop was watched."""
+        """First day of the shop's data."""
         return pd.Timestamp(self.shop_days["day_date"].min())
 
     def at(self, date: pd.Timestamp) -> Known:
-        """What was known on an earlier date that `labelled` has."""
+        """The data known on an earlier date. The date must be one of `labelled`."""
         horizon = pd.Timedelta(days=HORIZON_DAYS)
         dates = self.labelled["as_of_date"]
         return Known(
@@ -58,12 +59,28 @@ class Known:
 
 
 def has_ordered(labelled: pd.DataFrame) -> np.ndarray:
-    """1.0 where the snapshot was followed by an order within the horizon, else 0.0."""
+    """1.0 if an order followed within the horizon, else 0.0; shape (n_rows,).
+
+    Args:
+        labelled: Column outcome_count_orders.
+
+    Example:
+        >>> has_ordered(pd.DataFrame({"outcome_count_orders": [0, 2, 1]}))
+        array([0., 1., 1.])
+    """
     return (labelled["outcome_count_orders"] > 0).to_numpy(dtype=float)
 
 
 def count_kinds(labelled: pd.DataFrame) -> tuple[int, int]:
-    """Snapshots that were followed by an order, and by none."""
+    """Number of snapshots that were followed by an order, and of those that were not.
+
+    Args:
+        labelled: Column outcome_count_orders.
+
+    Example:
+        >>> count_kinds(pd.DataFrame({"outcome_count_orders": [0, 2, 1]}))
+        (2, 1)
+    """
     count_ordered = int((labelled["outcome_count_orders"] > 0).sum())
     return count_ordered, len(labelled) - count_ordered
 

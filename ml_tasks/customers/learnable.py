@@ -1,4 +1,4 @@
-"""What a chance of an order is learnt from: enough customers who came back, and who did not."""
+"""Whether labelled snapshots suffice to learn the probability of an order."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ import pandas as pd
 
 from ml_tasks.customers.known import count_kinds
 
-# So many snapshots must have ordered, and so many not, before anything can be learnt.
+# Least number of snapshots with, and of snapshots without, a later order.
 MIN_ROWS_OF_A_KIND = 30
 
 
 def is_learnable(labelled: pd.DataFrame) -> bool:
-    """Whether enough snapshots were followed by an order, and enough by none."""
+    """Whether enough snapshots were followed by an order, and enough were not.
+
+    Args:
+        labelled: Column outcome_count_orders.
+    """
     return min(count_kinds(labelled)) >= MIN_ROWS_OF_A_KIND

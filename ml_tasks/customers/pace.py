@@ -1,7 +1,7 @@
-"""The pace of a shop day by day: how fast it was, and how fast it will be.
+"""The speed of a shop on each past day, and a projection of the speeds to come.
 
-Speeds are those of `buying_clock`: orders over what the customers of the day would order on an
-average one.
+A day's speed is the ratio of its orders to the orders that its customers would place on an average
+day (see `buying_clock`).
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ YEAR_DAYS = 365
 MONTH_DAYS = 30
 AHEAD_DAYS = 31 + YEAR_DAYS  # the last day of a training month looks a year ahead
 SMOOTHING_DAYS = 21
-# Speeds are pulled to 1, and the drift to what is expected without seeing it, as by so many
-# expected orders and days.
+# Prior weights: of a speed of 1, in expected orders, and of the drift expected beforehand, in days.
 PRIOR_ORDERS = 20.0
 PRIOR_DAYS = 30.0
 DRIFT_DAYS = 90
@@ -22,11 +21,14 @@ MIN_MONTHS = 4
 
 
 def earlier_rates(new: np.ndarray, speeds: np.ndarray) -> np.ndarray:
-    """By 30 days: share of the new customers beyond what later months and chance explain, falling.
+    """Share of each 30-day block's new customers that later arrival rates do not explain.
 
     Args:
-        new: New customers of each day.
-        speeds: Speed of each day.
+        new: New customers of each day, shape (n_days,).
+        speeds: Speed of each day, shape (n_days,).
+
+    Returns:
+        Shape (n_months,), in [0, 1], non-increasing; empty for fewer than MIN_MONTHS.
     """
     months = len(new) // MONTH_DAYS
     if months < MIN_MONTHS:
@@ -41,14 +43,22 @@ def earlier_rates(new: np.ndarray, speeds: np.ndarray) -> np.ndarray:
 
 
 def speeds_of(orders: np.ndarray, exposure: np.ndarray) -> np.ndarray:
-    """Orders over expected orders, both as means of the days around; mean 1 over the last year."""
+    """Speed of each day: smoothed orders over smoothed expected orders.
+
+    Args:
+        orders: Orders of each day, shape (n_days,).
+        exposure: Orders expected on each day at speed 1, shape (n_days,).
+
+    Returns:
+        Shape (n_days,), with a mean of 1 over the last year.
+    """
     prior = PRIOR_ORDERS / SMOOTHING_DAYS
     speeds = (_smoothed(orders) + prior) / (_smoothed(exposure) + prior)
     return speeds / speeds[-YEAR_DAYS:].mean()
 
 
 def _smoothed(values: np.ndarray) -> np.ndarray:
-    """Mean of each day and those up to ten days around it."""
+    """Moving average over each day and up to ten days on either side."""
     reach, n = SMOOTHING_DAYS // 2, len(values)
     passed = np.concatenate([[0.0], np.cumsum(values)])
     low = np.maximum(np.arange(n) - reach, 0)
@@ -57,18 +67,30 @@ def _smoothed(values: np.ndarray) -> np.ndarray:
 
 
 def projected(speeds: np.ndarray, exposure: np.ndarray, rates: np.ndarray) -> np.ndarray:
-    """Past speeds and those of AHEAD_DAYS more: of a year ago and the drift, else their mean."""
+    """Past speeds, followed by a projection of AHEAD_DAYS days.
+
+    A coming day has the speed of the same day a year ago, times the drift since. A day of the year
+    that has not been observed yet has the mean speed.
+
+    Args:
+        speeds: Past speeds, shape (n_days,).
+        exposure: Orders expected on each past day at speed 1, shape (n_days,).
+        rates: From `earlier_rates`.
+
+    Returns:
+        Shape (n_days + AHEAD_DAYS,).
+    """
     year = speeds[-YEAR_DAYS:] * np.exp(_drift(speeds, exposure, rates))
-    not_seen = np.full(YEAR_DAYS - len(year), year.mean())
-    return np.concatenate([speeds, np.resize(np.concatenate([not_seen, year]), AHEAD_DAYS)])
+    unobserved = np.full(YEAR_DAYS - len(year), year.mean())
+    return np.concatenate([speeds, np.resize(np.concatenate([unobserved, year]), AHEAD_DAYS)])
 
 
 def _drift(speeds: np.ndarray, exposure: np.ndarray, rates: np.ndarray) -> np.ndarray:
-    """Log of how much slower or faster each day of the next year will be than a year before.
+    """Log ratio of each coming day's speed to the speed a year before it.
 
-    What the newest days show against the same days a year ago, shrunk. As long as there are none,
-    of a shop that is older than its data a base of customers is expected that does not grow: what
-    looks like growth is customers who had not shown yet.
+    The estimate compares the newest days with the same days a year ago, and is shrunk. Without such
+    days, a shop that is older than its data is expected to have a constant customer base: its
+    apparent growth is old customers whose first order was not in the data yet.
     """
     n = len(speeds)
     overlap = max(n - YEAR_DAYS, 0)
@@ -78,6 +100,6 @@ def _drift(speeds: np.ndarray, exposure: np.ndarray, rates: np.ndarray) -> np.nd
     drift = -growth * is_older * PRIOR_DAYS / (overlap + PRIOR_DAYS)
     if overlap >= MIN_OVERLAP_DAYS:
         days = min(DRIFT_DAYS, overlap)
-        seen = np.log(speeds[n - days :].sum() / speeds[overlap - days : overlap].sum())
-        drift = drift + seen * days / (days + PRIOR_DAYS)
+        observed = np.log(speeds[n - days :].sum() / speeds[overlap - days : overlap].sum())
+        drift = drift + observed * days / (days + PRIOR_DAYS)
     return np.asarray(drift)

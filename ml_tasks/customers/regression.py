@@ -1,4 +1,4 @@
-"""Logistic regression on logs of how long ago, how often and how regularly a customer ordered."""
+"""Logistic regression on logs of recency, order counts and order intervals."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from sklearn.linear_model import LogisticRegression
 from ml_tasks.customers.known import count_kinds, has_ordered
 from ml_tasks.customers.matrix import rhythm_days
 
-# Coefficients are of columns of standard deviation 1 and drawn to 0, so a handful will do.
+# Columns are scaled to standard deviation 1 and coefficients shrunk to 0, so few rows suffice.
 MIN_ROWS_OF_A_KIND = 5
 PENALTY = 1.0
 
 
 @dataclass(frozen=True)
 class Regression:
-    """A fitted model; lists go with the columns of `covariates`.
+    """A fitted model; list elements match the columns of `covariates`.
 
     Attributes:
         intercept: Log odds at the center.
@@ -34,18 +34,22 @@ class Regression:
     name = "logistic_regression"
 
     def parameters(self) -> dict[str, Any]:
-        """As JSON."""
+        """All fields as JSON."""
         return asdict(self)
 
     def log_odds(self, snapshot: pd.DataFrame) -> np.ndarray:
-        """Of an order in the next 90 days, per row."""
-        away = covariates(snapshot).to_numpy() - np.array(self.center)
-        # no product of matrices: its last digits depend on how many rows there are
-        return self.intercept + (away * np.array(self.coefficients)).sum(axis=1)
+        """Log odds of an order in the next 90 days, shape (n_rows,)."""
+        centered = covariates(snapshot).to_numpy() - np.array(self.center)
+        # no matrix product: its last digits depend on the number of rows
+        return self.intercept + (centered * np.array(self.coefficients)).sum(axis=1)
 
 
 def covariates(snapshots: pd.DataFrame) -> pd.DataFrame:
-    """What the log odds are linear in: no amounts, so that no currency matters."""
+    """Covariates of the regression, shape (n_rows, 12). No amounts, so the currency has no effect.
+
+    Args:
+        snapshots: Columns of features.customer_snapshots.
+    """
     since_last = snapshots["days_since_last_order"].astype(float)
     age = snapshots["days_since_first_order"].astype(float).clip(lower=1)
     rhythm = rhythm_days(snapshots)
@@ -66,10 +70,10 @@ def covariates(snapshots: pd.DataFrame) -> pd.DataFrame:
 
 
 def fit(labelled: pd.DataFrame) -> Regression | None:
-    """Fit by penalised likelihood; None where too few ordered, or too few did not.
+    """Fit by penalised likelihood; None if too few snapshots had, or had not, a later order.
 
     Args:
-        labelled: Snapshots with known outcomes, in a total order.
+        labelled: Snapshots with known outcomes, see `Known.labelled`, in a total order.
     """
     if min(count_kinds(labelled)) < MIN_ROWS_OF_A_KIND:
         return None

@@ -1,4 +1,4 @@
-"""How far forecasts were off, and for which products that is asked."""
+"""Measures of forecast accuracy, and the products that are evaluated."""
 
 from __future__ import annotations
 
@@ -6,23 +6,27 @@ import numpy as np
 
 from ml_tasks.demand.panel import Panel
 
-# The products that WRMSSE is about: most takings, among those sold in half of the last weeks.
+# Evaluated products: those with most takings, among products sold in half of the last weeks.
 SCORED_PRODUCTS = 1_000
 REVENUE_WEEKS = 13
 ACTIVE_WEEKS = 52
 LEVELS = np.array([0.1, 0.5, 0.9])
 
 
-def judged_products(past: Panel) -> tuple[np.ndarray, np.ndarray]:
-    """Which products count, shape (n_products,), and the takings that weigh them."""
+def evaluated_products(past: Panel) -> tuple[np.ndarray, np.ndarray]:
+    """The products to evaluate, and their weights.
+
+    Returns:
+        Booleans, shape (n_products,); and recent takings of the chosen, shape (n_chosen,).
+    """
     recent = past.units[:, -ACTIVE_WEEKS:]
     is_active = (recent > 0).sum(axis=1) >= recent.shape[1] / 2
     is_active &= (~np.isnan(past.units)).sum(axis=1) > 1
     revenue = past.amount[:, -REVENUE_WEEKS:].sum(axis=1) * is_active
     order = np.argsort(-revenue, kind="stable")[:SCORED_PRODUCTS]
-    judged = np.zeros(len(revenue), dtype=bool)
-    judged[order[revenue[order] > 0]] = True
-    return judged, revenue[judged]
+    is_chosen = np.zeros(len(revenue), dtype=bool)
+    is_chosen[order[revenue[order] > 0]] = True
+    return is_chosen, revenue[is_chosen]
 
 
 def accuracy(
@@ -31,15 +35,16 @@ def accuracy(
     """WRMSSE, MASE and bias of point forecasts.
 
     Args:
-        forecast: Units, shape (n_products, n_weeks).
-        actual: Same shape.
+        forecast: Forecast units, shape (n_products, n_weeks).
+        actual: Actual units, same shape.
         history: Units before, shape (n_products, n_past); NaN before the first sale.
-        weight: Shape (n_products,), of WRMSSE.
+        weight: Weights of WRMSSE, shape (n_products,).
 
     Returns:
         wrmsse: root of (mean squared error / mean squared one-step change of the history),
         weighted; mase: the same with absolute values, unweighted; bias_rate: forecast total over
-        actual total, less 1. A product that never changed is left out. NaN if none is left.
+        actual total, minus 1. Products with a constant history are left out; NaN if none is
+        left.
 
     Source:
         Makridakis, Spiliotis and Assimakopoulos (2022), doi 10.1016/j.ijforecast.2021.07.007;
@@ -60,18 +65,25 @@ def accuracy(
 
 
 def changes(history: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean squared and mean absolute one-week change of each product; 0 without a change."""
+    """Mean squared and mean absolute one-week change of each product.
+
+    Args:
+        history: Units, shape (n_products, n_weeks); NaN before the first sale.
+
+    Returns:
+        Shape (n_products,) each; 0 without a change.
+    """
     change = np.diff(history, axis=1)
     count = np.maximum((~np.isnan(change)).sum(axis=1), 1)
     return np.nansum(change**2, axis=1) / count, np.nansum(np.abs(change), axis=1) / count
 
 
 def pinball(units: np.ndarray, actual: np.ndarray, history: np.ndarray) -> float:
-    """Mean quantile loss of .1, .5, .9, by product scaled with its mean absolute change.
+    """Mean quantile loss at .1, .5 and .9, scaled by each product's mean absolute change.
 
     Args:
-        units: Shape (n_products, n_weeks, 3).
-        actual: Shape (n_products, n_weeks).
+        units: Forecast quantiles of units, shape (n_products, n_weeks, 3).
+        actual: Actual units, shape (n_products, n_weeks).
         history: Units before, shape (n_products, n_past).
 
     Source:
@@ -87,5 +99,10 @@ def pinball(units: np.ndarray, actual: np.ndarray, history: np.ndarray) -> float
 
 
 def coverage(units: np.ndarray, actual: np.ndarray) -> float:
-    """Share of weeks that fell into the band, edges included; .8 is promised."""
+    """Share of weeks within the band, edges included; the nominal share is .8.
+
+    Args:
+        units: Forecast quantiles of units, shape (n_products, n_weeks, 3).
+        actual: Actual units, shape (n_products, n_weeks).
+    """
     return float(np.mean((actual >= units[..., 0]) & (actual <= units[..., 2])))

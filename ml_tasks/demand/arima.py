@@ -1,10 +1,10 @@
-"""ARIMA on log(1 + units) freed from the shop's season, one per product, by statsmodels.
+"""ARIMA per product on log(1 + units) without the shop's season, fitted by statsmodels.
 
-The order is chosen per product by AICc among those of ORDERS. Two years of weeks say little about
-one product's coefficients, so each is pulled half way to the shop's median (on Online Retail II
-this lowers the error, fitted freely or pooled wholly raises it). Four numbers are kept of a fit;
-forecasts follow from them by the recursion below, for all products at once. A fit that fails or
-diverges is counted and takes the medians, as a product that is not fitted does.
+AICc chooses the order of each product among ORDERS. Two years of weeks determine one product's
+coefficients poorly, so each coefficient is shrunk half way to the shop's median (on Online Retail
+II this lowers the error; no shrinkage or full pooling raises it). A fit is stored as four numbers,
+from which the recursion below forecasts all products at once. A product without a fit, or with one
+that failed or diverged, gets the medians; failed fits are counted.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from threadpoolctl import threadpool_limits
 
 from ml_tasks.demand.panel import SEASON_WEEKS, STEPS
 
-# p, d, q with d = 1 throughout: likelihoods of other d are not of the same data.
+# p, d, q; always d = 1, because likelihoods with another d are of other data.
 ORDERS = ((0, 1, 1), (0, 1, 2), (1, 1, 1))
 COEFFICIENTS = 3  # phi, theta_1, theta_2
 MIN_WEEKS = 26
 MIN_WEEKS_SOLD = 6
-# The fits of one product take some 40 ms. More products than these do not move the medians.
+# The fits of one product take about 40 ms. More products do not change the medians.
 MAX_FITTED = 200
 MAX_ITERATIONS = 25
 SHRINKAGE = 0.5
@@ -32,7 +32,7 @@ Z_P90 = 1.2815515655446004
 HEADROOM = np.log(2.0)
 # Where nothing can be estimated: exponential smoothing with weight .25, and a wide band.
 DEFAULT_COEFFICIENTS, DEFAULT_SIGMA = (0.0, -0.75, 0.0), 0.8
-# A week this far below the usual says nothing of a product: the shop was closed.
+# A season's factor this low means that the shop was closed: no evidence on a product.
 CLOSED = np.log(0.3)
 
 
@@ -41,10 +41,10 @@ class ArimaParameters:
     """Parameters of all products.
 
     Attributes:
-        coefficients: phi, theta_1, theta_2 of each, shape (n_products, 3).
-        sigma: Standard deviation of a one-week surprise on the log scale, shape (n_products,).
-        is_own: False where the shop's medians stand in for a product's own estimates.
-        count_diverged: Fits without a usable maximum; the medians stand in for them.
+        coefficients: phi, theta_1, theta_2 of each product, shape (n_products, 3).
+        sigma: Standard deviation of the one-week error on the log scale, shape (n_products,).
+        is_own: False where the shop's medians replace the product's estimates, (n_products,).
+        count_diverged: Number of fits without a usable maximum, replaced by the medians.
     """
 
     coefficients: np.ndarray
@@ -58,8 +58,8 @@ def fit(units: np.ndarray, season: np.ndarray, weight: np.ndarray) -> ArimaParam
 
     Args:
         units: Shape (n_products, n_weeks); NaN before a product's first sale.
-        season: Log of the season's factor, of n_weeks or more weeks.
-        weight: Shape (n_products,), takings for one; says whom to fit where there are too many.
+        season: Log of the season's factor, shape (n_weeks or more,).
+        weight: For example takings, shape (n_products,): the MAX_FITTED heaviest are fitted.
     """
     logs = _usual_logs(units, season)
     known = ~np.isnan(logs)
@@ -69,7 +69,7 @@ def fit(units: np.ndarray, season: np.ndarray, weight: np.ndarray) -> ArimaParam
     own = np.full((len(units), COEFFICIENTS), np.nan)
     import statsmodels.tsa.statespace.sarimax  # noqa: F401, so that its BLAS is there to be limited
 
-    # of matrices of 2 by 2: waiting threads took nineteen times the work's CPU on a busy machine
+    # 2 by 2 matrices: on a busy machine, waiting threads took 19 times the CPU of the work
     with threadpool_limits(limits=1):
         for row in fitted:
             own[row] = _fit_one(logs[row, known[row]])
@@ -81,7 +81,7 @@ def fit(units: np.ndarray, season: np.ndarray, weight: np.ndarray) -> ArimaParam
 
 
 def defaults(count: int) -> ArimaParameters:
-    """What stands in where nothing can be estimated, of so many products."""
+    """Default parameters for `count` products, where nothing can be estimated."""
     return ArimaParameters(
         coefficients=np.tile(DEFAULT_COEFFICIENTS, (count, 1)),
         sigma=np.full(count, DEFAULT_SIGMA),
@@ -95,14 +95,14 @@ def forecast(units: np.ndarray, season: np.ndarray, parameters: ArimaParameters)
     Args:
         units: Shape (n_products, n_weeks), at least one week; NaN before a product's first sale.
         season: Log of the season's factor, shape (n_weeks + STEPS,).
-        parameters: Of the same products.
+        parameters: Parameters of the same products.
     """
     n_weeks = units.shape[1]
     logs = _usual_logs(units, season)
     phi, theta_1, theta_2 = parameters.coefficients.T
     change, surprise = _filtered(logs, parameters.coefficients)
     step = phi * change[:, -1] + theta_1 * surprise[:, -1] + theta_2 * surprise[:, -2]
-    weight = phi + theta_1  # of a surprise in the change of the next week
+    weight = phi + theta_1  # of this week's error in next week's change
     level, reach = logs[:, -1], np.ones(len(logs))
     variance = np.zeros(len(logs))
     median, spread = np.empty((len(logs), STEPS)), np.empty((len(logs), STEPS))
@@ -121,7 +121,7 @@ def forecast(units: np.ndarray, season: np.ndarray, parameters: ArimaParameters)
 
 
 def _usual_logs(units: np.ndarray, season: np.ndarray) -> np.ndarray:
-    """log(1 + units) in a usual week, shape as `units`; a closed week repeats the one before."""
+    """log(1 + units) without the season, shape as `units`; a closed week repeats the last one."""
     past = season[: units.shape[1]]
     logs = np.log1p(units / np.exp(past))
     is_closed = np.isnan(units) | (past < CLOSED)
@@ -132,7 +132,7 @@ def _usual_logs(units: np.ndarray, season: np.ndarray) -> np.ndarray:
 
 
 def _fit_one(logs: np.ndarray) -> np.ndarray:
-    """Coefficients of the order with the least AICc; NaN where no order has a usable maximum."""
+    """Coefficients of the order with the least AICc, shape (3,); NaN if no order converged."""
     fits = [fit for order in ORDERS if (fit := _fit_order(logs, order)) is not None]
     if not fits:
         return np.full(COEFFICIENTS, np.nan)
@@ -147,17 +147,17 @@ def _fit_order(logs: np.ndarray, order: tuple[int, int, int]) -> tuple[float, np
     start = [0.1] * p + [-0.7] + [0.0] * (q - 1)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of slow ends: the check is below
+            warnings.simplefilter("ignore")  # on slow convergence: checked below
             model = SARIMAX(logs, order=order, simple_differencing=True, concentrate_scale=True)
-            found = model.fit(
+            estimate = model.fit(
                 start_params=start, maxiter=MAX_ITERATIONS, disp=0, return_params=True
             )
-            likelihood = float(model.loglike(found))
+            likelihood = float(model.loglike(estimate))
     except (np.linalg.LinAlgError, ValueError):
         return None
-    if not np.isfinite(likelihood) or not np.isfinite(found).all():
+    if not np.isfinite(likelihood) or not np.isfinite(estimate).all():
         return None
-    phi, theta = (found[0] if p else 0.0), found[p:]
+    phi, theta = (estimate[0] if p else 0.0), estimate[p:]
     roots = np.abs(np.roots([1.0, *theta]))
     if abs(phi) > MAX_ROOT or roots.max() > MAX_ROOT:
         return None
@@ -167,7 +167,7 @@ def _fit_order(logs: np.ndarray, order: tuple[int, int, int]) -> tuple[float, np
 
 
 def _sigma(logs: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
-    """Root mean squared one-week surprise of each product; the median where there is none."""
+    """Root mean squared one-week error, shape (n_products,); the median for short histories."""
     _, surprise = _filtered(logs, coefficients)
     count = np.maximum((~np.isnan(logs)).sum(axis=1) - 1, 0)
     own = np.sqrt((surprise**2).sum(axis=1) / np.maximum(count, 1))
@@ -177,10 +177,11 @@ def _sigma(logs: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
 
 
 def _filtered(logs: np.ndarray, coefficients: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Changes and one-week surprises of an ARMA(1,2) on them, two weeks of 0 put before.
+    """Weekly changes, and the one-week errors of an ARMA(1,2) on the changes.
 
     Returns:
-        Shape (n_products, n_weeks + 2) each; 0 before a product has a change.
+        Shape (n_products, n_weeks + 2) each, with two weeks of 0 in front; 0 before a product's
+        first change.
     """
     phi, theta_1, theta_2 = coefficients.T
     change = np.zeros((len(logs), logs.shape[1] + 2))

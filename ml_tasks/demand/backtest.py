@@ -1,7 +1,7 @@
-"""Forecasts made at past origins, and what is learnt from them: weights and bands.
+"""Forecasts from past origins, and the weights and bands learnt from them.
 
-What has to be fitted is fitted once, to the weeks before the first origin, and forecasts from each
-origin with those parameters, so every one of the weeks it is tested on is new to it.
+Candidates are fitted once, to the weeks before the first origin, and forecast from every origin
+with those parameters. So every tested week is new to them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ml_tasks.demand.launches import launches_of
 from ml_tasks.demand.model import CANDIDATES, LSTM, SIMPLE, SMOOTHING, Fitted, Forecasts
 from ml_tasks.demand.panel import HORIZON_WEEKS, STEPS, Panel
 
-# Horizons side by side, and how far apart the origins are: windows overlap, which costs little.
+# Number of consecutive horizons, and weeks between origins: windows overlap, which costs little.
 COUNT_HORIZONS = 3
 SPACING_WEEKS = 4
 # ARIMA and the LSTM need half a year to learn from; the others none.
@@ -33,11 +33,11 @@ class Backtest:
 
     Attributes:
         panel: The whole panel.
-        origins: Weeks known at each origin, rising.
+        origins: Number of weeks known at each origin, ascending.
         forecasts: For each origin, method -> quantiles of log(1 + units), shape (n_products,
-            STEPS, 3); NaN for a product not known then.
+            STEPS, 3); NaN for a product unknown then.
         seasons: For each origin, as of `season_of`, shape (origin + STEPS,).
-        count_diverged: ARIMA fits that were replaced.
+        count_diverged: Number of ARIMA fits that were replaced by medians.
     """
 
     panel: Panel
@@ -48,36 +48,36 @@ class Backtest:
 
     @cached_property
     def _demand(self) -> np.ndarray:
-        """Units of the whole panel; NaN in closures, which no forecast is to answer for."""
+        """Units of the whole panel; NaN in closures, which no forecast is tested on."""
         return np.where(closures.closed(self.panel.units), np.nan, self.panel.units)
 
     @property
     def is_fitted(self) -> bool:
-        """Whether the shop was old enough to fit ARIMA and the LSTM."""
+        """True if the shop was old enough to fit ARIMA and the LSTM."""
         return LSTM in self.forecasts[0]
 
     def actual(self, origin: int, known_weeks: int | None = None) -> np.ndarray:
-        """log(1 + units) after an origin, shape (n_products, STEPS).
+        """Actual log(1 + units) after an origin, shape (n_products, STEPS).
 
-        NaN where not known yet, and in closures: they would make weights and bands those of the
-        chance to close.
+        Weeks not known yet are NaN. Closures are NaN too: with them, weights and bands would
+        measure the chance of a closure.
 
         Args:
-            origin: Weeks known at it.
-            known_weeks: Nothing of later weeks is told; all if it is not given.
+            origin: Number of weeks known at the origin.
+            known_weeks: Later weeks are NaN; None: all weeks of the panel are known.
         """
-        came = np.full((len(self.panel.product_ids), STEPS), np.nan)
+        actual = np.full((len(self.panel.product_ids), STEPS), np.nan)
         weeks = self._demand[:, origin : min(origin + STEPS, known_weeks or self.panel.n_weeks)]
-        came[:, : weeks.shape[1]] = np.log1p(weeks)
-        return came
+        actual[:, : weeks.shape[1]] = np.log1p(weeks)
+        return actual
 
     def before(self, number: int) -> list[int]:
-        """Numbers of the origins whose HORIZON_WEEKS had passed at that of a number."""
+        """Numbers of the earlier origins with a whole horizon before origin `number`."""
         now = self.origins[number]
         return [n for n in range(number) if self.origins[n] + HORIZON_WEEKS <= now]
 
-    def judged(self) -> list[int]:
-        """Numbers of the origins to judge at: HORIZON_WEEKS apart, with others before them."""
+    def evaluated(self) -> list[int]:
+        """Numbers of the origins to evaluate: HORIZON_WEEKS apart, with others before them."""
         newest = self.origins[-1]
         return [
             number
@@ -89,8 +89,8 @@ class Backtest:
 def backtest(panel: Panel, seed: int) -> Backtest:
     """Forecast from past origins, SPACING_WEEKS apart, over up to COUNT_HORIZONS horizons.
 
-    ARIMA and the LSTM take part where they can be fitted before two horizons: one to be weighed
-    by, one to be tested on.
+    ARIMA and the LSTM take part where they can be fitted before two horizons: one to learn the
+    weights from, one to test on.
     """
     latest = panel.n_weeks - HORIZON_WEEKS
     is_fitted = latest - HORIZON_WEEKS >= MIN_WEEKS_TO_FIT
@@ -103,18 +103,18 @@ def backtest(panel: Panel, seed: int) -> Backtest:
 
 
 def _of_origins(panel: Panel, origins: list[int], fitted: Fitted) -> Backtest:
-    found = [_aligned(fitted, panel, origin) for origin in origins]
+    aligned = [_aligned(fitted, panel, origin) for origin in origins]
     return Backtest(
         panel,
         origins,
-        forecasts=[forecasts for forecasts, _ in found],
-        seasons=[season for _, season in found],
+        forecasts=[forecasts for forecasts, _ in aligned],
+        seasons=[season for _, season in aligned],
         count_diverged=fitted.arima.count_diverged,
     )
 
 
 def _aligned(fitted: Fitted, panel: Panel, origin: int) -> tuple[Forecasts, np.ndarray]:
-    """Forecasts at an origin, a row per product of the panel, and the season."""
+    """Forecasts at an origin with a row per product of the panel, and the season."""
     past = panel.until(origin)
     shop = model.shop_of(past, launches_of(past.units))
     of_past = model.forecast(fitted, past, shop)
@@ -127,12 +127,12 @@ def _aligned(fitted: Fitted, panel: Panel, origin: int) -> tuple[Forecasts, np.n
 
 
 def weights(tested: Backtest, numbers: Collection[int], known_weeks: int | None = None) -> Weights:
-    """Weights of the candidates by some of the origins.
+    """Learn the weights of the candidates from some of the origins.
 
     Args:
         tested: The backtest.
-        numbers: Of the origins to learn from.
-        known_weeks: Nothing of later weeks is used; all if it is not given.
+        numbers: Numbers of the origins to learn from.
+        known_weeks: Later weeks are not used; None: all weeks are.
     """
     there = [place for place, name in enumerate(CANDIDATES) if name in tested.forecasts[0]]
     shape = (len(tested.panel.product_ids), len(there))
@@ -154,37 +154,43 @@ def weights(tested: Backtest, numbers: Collection[int], known_weeks: int | None 
             errors.append(error.clip(-blend.MAX_ERROR, blend.MAX_ERROR).ravel())
         cross += np.stack(errors) @ np.stack(errors).T
     disjoint = count_horizons(len(numbers)) / max(len(numbers), 1)
-    found = blend.weights(
+    learnt = blend.weights(
         total / np.maximum(count_weeks, 1)[:, None],
         count_weeks * disjoint,
         size,
         blend.team(cross, count_horizons(len(numbers))),
     )
-    return Weights(_placed(found.of_product, there), _placed(found.of_class, there))
+    return Weights(_placed(learnt.of_product, there), _placed(learnt.of_class, there))
 
 
 def count_horizons(count_origins: int) -> float:
-    """How many horizons side by side so many origins are worth, at least 1.
+    """Number of consecutive horizons with the evidence of `count_origins` origins, at least 1.
 
-    Their windows overlap: a week that was forecast twice says little more.
+    Windows overlap: a second forecast of the same week adds little evidence.
     """
     return 1 + min(SPACING_WEEKS / HORIZON_WEEKS, 1.0) * max(count_origins - 1, 0)
 
 
 def _placed(weights: np.ndarray, there: list[int]) -> np.ndarray:
-    """Weights of all CANDIDATES, 0 of those that are not there."""
+    """Weights of all CANDIDATES, shape (n, n_candidates); 0 for absent ones."""
     placed = np.zeros((len(weights), len(CANDIDATES)))
     placed[:, there] = weights
     return placed
 
 
 def sizes(forecasts: Forecasts) -> np.ndarray:
-    """Each product's class of forecast size, shape (n_products,)."""
+    """Class of each product's forecast size, shape (n_products,)."""
     return blend.size_class(forecasts[SMOOTHING][:, 0, 1])
 
 
 def with_blend(tested: Backtest, of_product: np.ndarray, number: int) -> Forecasts:
-    """The forecasts of an origin, the blend among them."""
+    """The forecasts of origin `number`, and the blend of them.
+
+    Args:
+        tested: The backtest.
+        of_product: Weights of CANDIDATES, shape (n_products, n_candidates).
+        number: Number of the origin.
+    """
     forecasts = tested.forecasts[number]
     fade = blend.fade(tested.seasons[number])
     return forecasts | {BLEND: blend.blended(forecasts, of_product, fade)}
@@ -201,13 +207,16 @@ def bands_of(
     Args:
         tested: The backtest.
         forecasts: Number of an origin to learn from -> its forecasts.
-        names: Of the methods; all if not given.
-        known_weeks: Nothing of later weeks is used; all if it is not given.
+        names: Names of the methods; None: all.
+        known_weeks: Later weeks are not used; None: all weeks are.
+
+    Returns:
+        Method -> shifts, shape (COUNT_CLASSES, 2).
     """
     actual = np.concatenate([tested.actual(tested.origins[n], known_weeks) for n in forecasts])
-    found = list(forecasts.values())
-    actual[np.isnan(np.concatenate([f[SIMPLE[0]][..., 1] for f in found]))] = np.nan
+    of_origins = list(forecasts.values())
+    actual[np.isnan(np.concatenate([f[SIMPLE[0]][..., 1] for f in of_origins]))] = np.nan
     return {
-        name: blend.bands(np.concatenate([f[name] for f in found]), actual)
-        for name in names or tuple(found[0])
+        name: blend.bands(np.concatenate([f[name] for f in of_origins]), actual)
+        for name in names or tuple(of_origins[0])
     }

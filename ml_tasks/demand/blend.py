@@ -1,4 +1,4 @@
-"""One forecast of several: weights per product by backtest, then bands that keep their promise."""
+"""Blend of the candidates: weights per product from the backtest, and calibrated bands."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from ml_tasks.demand import arima
 from ml_tasks.demand.model import CANDIDATES, OWN_SEASON, SEASONAL_NAIVE, Forecasts
 from ml_tasks.demand.panel import SEASON_WEEKS, STEPS
 
-# A product's own backtest counts as much as this many weeks' worth of its class'.
+# A product tested for this many weeks gets equal parts of its own losses and of its class.
 PRIOR_WEEKS = 16
-# Weights fall with this power of the loss: 0 is the plain mean, endless the best one alone.
+# Weights fall with this power of the loss: 0 gives equal weights, infinity the best one alone.
 POWER = 3.0
 SMALL_LOSS = 0.05
-# Pulls the team's weights to equal ones: by so much of the candidates' mean squared error where
-# they were tested on one horizon, by the n-th part of it where on n.
+# Shrinks the team's weights to equal ones: ridge as a share of the candidates' mean squared error
+# when tested on one horizon, divided by n when tested on n horizons.
 RIDGE = 0.6
 SUM_WEIGHT = 1e3
-# Scaled errors beyond it count as much: single orders are not to choose the team.
+# Scaled errors are clipped to this, so that single orders do not decide the weights.
 MAX_ERROR = 5.0
-# Candidates that have a product's own last year.
+# Candidates that use the product's own last year.
 OF_OWN_YEAR = (SEASONAL_NAIVE, OWN_SEASON)
-# Weights were learnt in weeks of another season: the others' fall by a factor of e where the shop's
-# season moves by so much, log scale.
+# Weights are learnt in weeks of another season. Where the shop's season moves by this much on the
+# log scale, the weights of the other candidates fall by a factor of e.
 SEASON_REACH = 0.1
 RECENT_WEEKS = 8
-# Products are put into classes by the size of their forecast, units a week.
+# Edges of the product classes by size of the forecast, units a week.
 SIZE_EDGES = (0.5, 2.0, 6.0, 20.0, 60.0)
 COUNT_CLASSES = len(SIZE_EDGES) + 1
 MIN_RESIDUALS = 200
 BAND_LEVELS = (0.1, 0.9)
-# No .9 quantile is above so many times the best week of the last year.
+# No .9 quantile exceeds this multiple of the best week of the last year.
 MOST_OF_BEST_WEEK = 4.0
 
 
@@ -43,7 +43,7 @@ class Weights:
 
     Attributes:
         of_product: Shape (n_products, n_candidates).
-        of_class: For products that were not tested, shape (COUNT_CLASSES, n_candidates).
+        of_class: For products without a backtest, shape (COUNT_CLASSES, n_candidates).
     """
 
     of_product: np.ndarray
@@ -53,12 +53,12 @@ class Weights:
 def team(cross: np.ndarray, count_horizons: float = 1.0) -> np.ndarray:
     """The shop's weights of the candidates by how their errors cancel out, shape (n_candidates,).
 
-    Five that err alike count as little more than one. Least squares with weights of at least 0
-    that add up to 1, pulled to equal ones.
+    Candidates with similar errors share the weight of about one. The weights solve least squares,
+    are at least 0, sum to 1, and are shrunk to equal weights.
 
     Args:
         cross: Sums of products of the candidates' errors, shape (n_candidates, n_candidates).
-        count_horizons: How many horizons, side by side, they were tested on.
+        count_horizons: Number of consecutive horizons of the backtest.
 
     Source:
         Bates and Granger (1969), doi 10.2307/3008764; Diebold and Pauly (1990),
@@ -71,8 +71,8 @@ def team(cross: np.ndarray, count_horizons: float = 1.0) -> np.ndarray:
     root = np.linalg.cholesky(cross + ridge * np.eye(count)).T
     pull = np.linalg.solve(root.T, np.full(count, ridge / count))
     heavy = SUM_WEIGHT * np.sqrt(ridge)
-    found, _ = nnls(np.vstack([root, np.full(count, heavy)]), np.append(pull, heavy))
-    return found / found.sum()
+    solution, _ = nnls(np.vstack([root, np.full(count, heavy)]), np.append(pull, heavy))
+    return solution / solution.sum()
 
 
 def weights(
@@ -81,17 +81,16 @@ def weights(
     size: np.ndarray,
     of_team: np.ndarray | None = None,
 ) -> Weights:
-    """Weights by how the candidates did in the backtest.
+    """Weights of the candidates by their losses in the backtest.
 
-    A few weeks of one product are mostly noise. So its losses, as shares of their mean, are pulled
-    towards those of all products of its size, the less the longer it was tested; and the weights
-    differ less than the losses would have it.
+    A few weeks of one product are mostly noise. So a product's losses, as shares of their mean, are
+    shrunk to those of its size class, the less the more weeks were tested.
 
     Args:
         loss: Mean scaled error of each candidate, shape (n_products, n_candidates).
-        count_weeks: Weeks that it is the mean of, shape (n_products,); 0 if never tested.
+        count_weeks: Number of weeks behind each mean, shape (n_products,); 0 without a backtest.
         size: Class of the forecasts' size, see `size_class`, shape (n_products,).
-        of_team: See `team`; equal ones if it is not given.
+        of_team: As of `team`; None: equal weights.
     """
     of_class = np.empty((COUNT_CLASSES, loss.shape[1]))
     shop = _share_of_mean((loss * count_weeks[:, None]).sum(axis=0) / max(count_weeks.sum(), 1))
@@ -111,7 +110,7 @@ def _share_of_mean(loss: np.ndarray) -> np.ndarray:
 
 
 def _falling(loss: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    raw = shares * loss**-POWER
+    raw = shares * loss**-POWER  # docs/decisions/demand.md: other powers were tried
     return raw / raw.sum(axis=-1, keepdims=True)
 
 
@@ -119,14 +118,14 @@ def blended(forecasts: Forecasts, of_product: np.ndarray, fade: np.ndarray) -> n
     """Weighted mean of the candidates' quantiles, shape (n_products, STEPS, 3).
 
     Args:
-        forecasts: Those of CANDIDATES; of what is not there the weight is 0.
-        of_product: Shape (n_products, n_candidates).
+        forecasts: Forecasts of CANDIDATES; an absent candidate must have the weight 0.
+        of_product: Weights of CANDIDATES, shape (n_products, n_candidates).
         fade: As of `fade`.
     """
     has_year = np.array([name in OF_OWN_YEAR for name in CANDIDATES])
     share = of_product[:, None, :] * np.where(has_year, 1.0, fade[:, None])
     total = share.sum(axis=-1, keepdims=True)
-    # weights may be left to candidates without an own year alone
+    # where only candidates that fade have a weight, their weights stay as they are
     share = np.where(total > 0, share / np.where(total > 0, total, 1.0), of_product[:, None, :])
     return np.add.reduce(
         [
@@ -138,13 +137,17 @@ def blended(forecasts: Forecasts, of_product: np.ndarray, fade: np.ndarray) -> n
 
 
 def fade(season: np.ndarray) -> np.ndarray:
-    """What is left of the weights of candidates without a product's own year, shape (STEPS,).
+    """Factor on the weights of candidates that do not use a product's own year, shape (STEPS,).
 
-    Before a peak nothing that happened lately says who foresees it; a flat mean would be weighed by
-    the calm weeks in which it was right. 1 where the shop's season is as it was lately.
+    Recent weeks do not show which candidate predicts a peak: a flat mean would have a large weight
+    from the calm weeks before it. So these weights fade as the season moves away from the recent
+    one.
 
     Args:
         season: Log of the season's factor, shape (n_weeks + STEPS,).
+
+    Returns:
+        In (0, 1]; 1 where the shop's season is as in recent weeks.
     """
     n_weeks = len(season) - STEPS
     recent = season[max(n_weeks - RECENT_WEEKS, 0) : n_weeks].mean()
@@ -152,18 +155,18 @@ def fade(season: np.ndarray) -> np.ndarray:
 
 
 def bands(forecasts: np.ndarray, actual: np.ndarray) -> np.ndarray:
-    """How far the outer quantiles of one method have to move to hold what they promise.
+    """Shifts of a method's outer quantiles that give them their nominal coverage.
 
     Args:
-        forecasts: Past ones, shape (n, STEPS, 3).
-        actual: log(1 + units) that came, shape (n, STEPS); NaN where not known.
+        forecasts: Past quantiles of log(1 + units), shape (n, STEPS, 3).
+        actual: Actual log(1 + units), shape (n, STEPS); NaN where not known.
 
     Returns:
-        What to add to the .1 and .9 quantile, shape (COUNT_CLASSES, 2), by class of forecast size.
+        Shifts to add to the .1 and .9 quantile, by class of forecast size, (COUNT_CLASSES, 2).
 
     Source:
-        Romano, Patterson and Candes (2019), conformalized quantile regression; errors of past
-        weeks stand in for those to come.
+        Romano, Patterson and Candes (2019), conformalized quantile regression, with the errors of
+        past weeks in place of exchangeable ones.
     """
     known = ~np.isnan(actual)
     size = size_class(forecasts[..., 1][known])
@@ -179,22 +182,24 @@ def bands(forecasts: np.ndarray, actual: np.ndarray) -> np.ndarray:
 
 
 def size_class(log_median: np.ndarray) -> np.ndarray:
-    """Number of the class of forecast size, same shape."""
+    """Number of the class of forecast size, shape as `log_median` (log(1 + units))."""
     return np.searchsorted(np.log1p(SIZE_EDGES), log_median)
 
 
 def units_of(forecasts: np.ndarray, shifts: np.ndarray, units: np.ndarray) -> np.ndarray:
-    """Units a week from quantiles on the log scale: bands shifted, bounded, in order.
+    """Units a week from quantiles on the log scale, with shifted and bounded bands.
+
+    Medians are at most about twice the best week of the last year, .9 quantiles at most
+    MOST_OF_BEST_WEEK times that week.
 
     Args:
-        forecasts: Shape (n_products, STEPS, 3).
+        forecasts: Quantiles of log(1 + units), shape (n_products, STEPS, 3).
         shifts: As of `bands`.
-        units: Sales so far, shape (n_products, n_weeks): no median above about twice the best
-            week of the last year, no .9 quantile above four times.
+        units: Sales so far, shape (n_products, n_weeks).
 
     Returns:
-        Shape (n_products, STEPS, 3), at least 0, ascending in the last axis; 0 where less than half
-        of the least that is sold at a time.
+        Shape (n_products, STEPS, 3), at least 0, ascending in the last axis. Values below half of
+        the least units sold in a week (`least_sold`) are 0.
     """
     best_week = np.nanmax(units[:, -SEASON_WEEKS:], axis=1)[:, None]
     ceiling = np.log1p(best_week) + arima.HEADROOM
@@ -202,12 +207,12 @@ def units_of(forecasts: np.ndarray, shifts: np.ndarray, units: np.ndarray) -> np
     shift = shifts[size_class(forecasts[..., 1])]
     low = np.clip(forecasts[..., 0] + shift[..., 0], 0.0, median)
     high = np.maximum(forecasts[..., 2] + shift[..., 1], median)
-    found = np.expm1(np.stack([low, median, np.minimum(high, ceiling + arima.HEADROOM)], axis=-1))
-    most = np.maximum(MOST_OF_BEST_WEEK * best_week, found[..., 1])
-    found[..., 2] = np.minimum(found[..., 2], most)
-    return np.where(found < least_sold(units)[:, None, None] / 2, 0.0, found)
+    result = np.expm1(np.stack([low, median, np.minimum(high, ceiling + arima.HEADROOM)], axis=-1))
+    most = np.maximum(MOST_OF_BEST_WEEK * best_week, result[..., 1])
+    result[..., 2] = np.minimum(result[..., 2], most)
+    return np.where(result < least_sold(units)[:, None, None] / 2, 0.0, result)
 
 
 def least_sold(units: np.ndarray) -> np.ndarray:
-    """The least that a product sold in a week, shape (n_products,); 1 if that is more."""
+    """Least units that each product sold in a week with a sale, at most 1, shape (n_products,)."""
     return np.where(units > 0, units, 1.0).min(axis=1).clip(max=1.0)

@@ -1,8 +1,8 @@
-"""Boosted trees for all products: quantiles of each week ahead by lags, year, calendar and price.
+"""Boosted trees for all products: quantiles of each week ahead from lags, calendar and price.
 
-What is predicted is log(1 + units), freed from the shop's season and less the product's own running
-level, so that large and small products, weeks of Christmas and of January teach each other. The
-step ahead is a feature (direct forecasts), every past week may be an origin.
+The target is log(1 + units) minus the shop's season and the product's running level, so that small
+and large products, and weeks of every season, are on one scale. The number of weeks ahead is a
+feature (direct forecasts), and every past week can be an origin.
 
 Source:
     Januschowski et al. (2022), doi 10.1016/j.ijforecast.2021.10.004 (trees across series in the M5
@@ -21,13 +21,13 @@ from ml_tasks.demand.prices import log_price_ratio
 from ml_tasks.demand.season import DAYS_PER_YEAR, days_of_year
 
 QUANTILES = (0.1, 0.5, 0.9)
-MIN_WEEKS = 8  # of a product before it is an origin to learn from
+MIN_WEEKS = 8  # weeks of a product before its first origin
 LAGS = 8
 MEANS_OVER_WEEKS = (4, 13, 26, 52)
 NO_SALE_OVER_WEEKS = (13, 52)
-AROUND = (-1, 0, 1)  # weeks about that of last year
-ORIGIN_WEEKS = 104  # the newest ones
-# Where there are more rows, a product is an origin every k-th week only, each from another week on.
+AROUND = (-1, 0, 1)  # weeks around the target's week of last year
+ORIGIN_WEEKS = 104  # origins are within the newest weeks
+# Where there are more rows, each product has an origin every k-th week only, with its own offset.
 MAX_ROWS = 60_000
 ROUNDS = 150
 SETTINGS: dict[str, Any] = {
@@ -44,16 +44,16 @@ SETTINGS: dict[str, Any] = {
 
 
 def fit(panel: Panel, season: np.ndarray, seed: int) -> bytes:
-    """Learn from every week of the panel whose following weeks are in it too.
+    """Fit to every past week with known weeks after it.
 
     Args:
         panel: All products.
         season: As of `season_of`, shape (n_weeks + STEPS,).
-        seed: Of samples of rows and columns.
+        seed: Seed of the samples of rows and columns.
 
     Returns:
-        The trees in XGBoost's UBJ form, empty where there is nothing to learn from. The same sales
-        and seed give the same bytes, whatever the products are called.
+        The trees in XGBoost's UBJ form, empty if there is nothing to fit to. The same sales and
+        seed give the same bytes, whatever the product ids.
     """
     panel = panel.only(by_sales(panel.units))
     known = _Known(panel, season)
@@ -66,10 +66,10 @@ def fit(panel: Panel, season: np.ndarray, seed: int) -> bytes:
     row, place = np.nonzero(is_origin & turn)
     parts = [known.at(row, weeks[place], step) for step in range(STEPS)]
     features, target = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    is_told = ~np.isnan(target)
-    if not is_told.any():
+    is_known = ~np.isnan(target)
+    if not is_known.any():
         return b""
-    data = xgb.DMatrix(features[is_told], target[is_told])
+    data = xgb.DMatrix(features[is_known], target[is_known])
     return bytes(xgb.train({**SETTINGS, "seed": seed}, data, ROUNDS).save_raw("ubj"))
 
 
@@ -77,7 +77,7 @@ def forecast(panel: Panel, season: np.ndarray, trees: bytes) -> np.ndarray:
     """Quantiles .1, .5, .9 of log(1 + units) in the weeks to come, shape (n_products, STEPS, 3).
 
     Args:
-        panel: Some products of the shop, or all; what is said of one does not depend on the others.
+        panel: Some products of the shop, or all: a product's forecast does not depend on others.
         season: As of `season_of`, shape (n_weeks + STEPS,).
         trees: As of `fit`, not empty.
     """
@@ -88,14 +88,14 @@ def forecast(panel: Panel, season: np.ndarray, trees: bytes) -> np.ndarray:
     for step in range(STEPS):
         rows = np.arange(count)
         features, _ = known.at(rows, np.full(count, newest), step)
-        said = np.sort(booster.predict(xgb.DMatrix(features)).astype(float), axis=1)
+        quantiles = np.sort(booster.predict(xgb.DMatrix(features)).astype(float), axis=1)
         base = known.level[:, newest] + season[newest + 1 + step]
-        result[:, step] = said.reshape(count, -1) + base[:, None]
+        result[:, step] = quantiles.reshape(count, -1) + base[:, None]
     return result
 
 
 class _Known:
-    """What is known of each product in each week, arrays of shape (n_products, n_weeks)."""
+    """Figures of each product by week, arrays of shape (n_products, n_weeks)."""
 
     def __init__(self, panel: Panel, season: np.ndarray) -> None:
         self.season = season
@@ -113,12 +113,15 @@ class _Known:
         }
 
     def at(self, row: np.ndarray, origin: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
-        """Features of a step after origins, shape (n, n_features), and what came; NaN unknown.
+        """Features for a week after origins, and the target of that week.
 
         Args:
-            row: Of the products, shape (n,).
-            origin: The last week that is known, shape (n,).
-            step: 0 is the week after it.
+            row: Rows of the products, shape (n,).
+            origin: Last known week of each row, shape (n,).
+            step: Weeks between origin and target week; 0 is the week after the origin.
+
+        Returns:
+            Features, shape (n, n_features); target, shape (n,), NaN where unknown.
         """
         target = origin + 1 + step
         level = self.level[row, origin]
@@ -139,8 +142,8 @@ class _Known:
             np.log1p(self.age[row, origin]),
             level,
         ]
-        came = self._week(row, target) - level
-        return np.column_stack(columns).astype(np.float32), came
+        actual = self._week(row, target) - level
+        return np.column_stack(columns).astype(np.float32), actual
 
     def _week(self, row: np.ndarray, week: np.ndarray) -> np.ndarray:
         is_there = (week >= 0) & (week < self.n_weeks)
@@ -149,13 +152,13 @@ class _Known:
     def _mean(self, name: str, row: np.ndarray, origin: np.ndarray, weeks: int) -> np.ndarray:
         total, count = self.sums[name]
         begin = np.maximum(origin + 1 - weeks, 0)
-        found = count[row, origin + 1] - count[row, begin]
+        count_known = count[row, origin + 1] - count[row, begin]
         added = total[row, origin + 1] - total[row, begin]
-        return np.where(found > 0, added / np.maximum(found, 1), np.nan)
+        return np.where(count_known > 0, added / np.maximum(count_known, 1), np.nan)
 
 
 def _sums(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sums over the known weeks before each, and how many they are; (n_products, n_weeks + 1)."""
+    """Sum and number of the known weeks before each week, shape (n_products, n_weeks + 1) each."""
     known = ~np.isnan(values)
     pad = ((0, 0), (1, 0))
     return (

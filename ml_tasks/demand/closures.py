@@ -1,7 +1,8 @@
-"""Weeks without a sale that say nothing of a product's demand: it could not be bought.
+"""Closures: weeks without a sale in which a product could not be bought.
 
-A shop under repair, a product out of stock: what sold each week sells nothing for a while and comes
-back as it was. A spell is taken for such a closure if it is too long for chance.
+While a shop is under repair or a product is out of stock, a product that sold each week sells
+nothing, and then sells as before. Such weeks are no evidence on demand. A run of weeks without a
+sale is a closure if it is too long to happen by chance.
 """
 
 from __future__ import annotations
@@ -12,12 +13,16 @@ import numpy as np
 
 from ml_tasks.demand.panel import Panel
 
-# Of a spell, if the product's weeks without a sale fell at random.
+# Largest probability of a closure's run, if the product's weeks without a sale were random.
 MAX_CHANCE = 1e-6
 
 
 def closed(units: np.ndarray) -> np.ndarray:
-    """Whether a week belongs to such a spell, shape as `units`, (n_products, n_weeks)."""
+    """True for weeks of a closure, shape as `units`.
+
+    Args:
+        units: Shape (n_products, n_weeks); NaN before a product's first sale.
+    """
     is_none = units == 0
     count_live = np.maximum((~np.isnan(units)).sum(axis=1), 1)
     share_none = is_none.sum(axis=1) / count_live
@@ -33,6 +38,9 @@ def closed(units: np.ndarray) -> np.ndarray:
 
 
 def without_past(panel: Panel) -> Panel:
-    """The panel with NaN in closures that are over; whether one that runs will end is unknown."""
+    """The panel with NaN in closures that have ended.
+
+    A closure in the newest weeks stays 0: whether it will end is unknown.
+    """
     is_over = np.cumsum(panel.units[:, ::-1] > 0, axis=1)[:, ::-1] > 0
     return replace(panel, units=np.where(closed(panel.units) & is_over, np.nan, panel.units))

@@ -1,197 +1,194 @@
-"""Out of time: every candidate, the blend and the simple methods on weeks new to all of them.
+"""Evaluate candidates, blend and simple methods out of time, on weeks that none was fitted to.
 
-Weights and bands at an origin are learnt from the origins whose weeks had passed by it.
+Weights and bands at an origin are learnt from earlier origins with a whole horizon before it.
 """
 
 from __future__ import annotations
 
 import math
-from statistics import fmean
-from typing import Any
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from ml_tasks.demand import blend, level, reconcile
-from ml_tasks.demand.accuracy import accuracy, coverage, judged_products, pinball
+from ml_tasks.demand.accuracy import accuracy, coverage, evaluated_products, pinball
 from ml_tasks.demand.backtest import BLEND, Backtest, bands_of, weights, with_blend
 from ml_tasks.demand.launches import launches_of
 from ml_tasks.demand.model import CANDIDATES, SIMPLE
 from ml_tasks.demand.panel import AWAKE_WEEKS, HORIZON_WEEKS, Panel
 from ml_tasks.demand.season import season_of
 from ml_tasks.evaluation.bias import FIGURE
+from ml_tasks.evaluation.comparison import Evaluation
+from ml_tasks.evaluation.contest import LOWER
+from ml_tasks.evaluation.figures import Figure, rows
 
 MIN_WEEKS = 12
 # The blend's expected units, beside its median.
 BLEND_MEAN = "blend_mean"
-TOTALS = "totals"  # the report's rows with each method's bias
+COVERAGE = "coverage_p10_p90"
+METRICS = ("wrmsse", "mase", "bias_rate", "pinball", COVERAGE)
+# Bias of expected units over all products that would have been scored, not the evaluated ones only.
+TOTAL_BIAS = f"total_{FIGURE}"
 
 
-def report(tested: Backtest) -> dict[str, Any]:
-    """Figures of every method at each origin that can be judged, and their means.
+@dataclass(frozen=True)
+class Forecast:
+    """Forecasts of every method at a past origin.
 
-    Empty if there is none, or no product to judge: nothing can be tested then.
+    Attributes:
+        past: The panel as known at the origin.
+        places: Rows of its products in the whole panel, shape (n_known,).
+        units: Method -> quantiles of units, shape (n_known, STEPS, 3).
+        factor: Factor on the blend's expected units that corrects their level.
     """
-    cuts = {
-        str(tested.panel.week(tested.origins[number])): figures
-        for number in tested.judged()
-        if (figures := _at_origin(tested, number)) is not None
-    }
-    if not cuts:
-        return {}
-    first = next(iter(cuts.values()))
-    methods = {
-        method: {name: fmean(cut[method][name] for cut in cuts.values()) for name in figures}
-        for method, figures in first.items()
-    }
-    return {
-        "decision": _decision(methods),
-        "methods": methods,
-        "cuts": [{"cut_date": day, **figures} for day, figures in cuts.items()],
-    }
+
+    past: Panel
+    places: np.ndarray
+    units: dict[str, np.ndarray]
+    factor: float
+
+    @cached_property
+    def _season(self) -> np.ndarray:
+        return season_of(self.past)
+
+    def expected(self, method: str, is_chosen: np.ndarray | None = None) -> np.ndarray:
+        """Expected units before `factor`, shape (n_known or n_chosen, STEPS).
+
+        Args:
+            method: Key of `units`.
+            is_chosen: Products to compute, booleans of shape (n_known,); None: all.
+        """
+        units, panel = self.units[method], self.past
+        if is_chosen is not None:
+            units, panel = units[is_chosen], panel.only(is_chosen)
+        return reconcile.means(units, panel, self._season, launches_of(self.past.units))
 
 
-def judged_units(tested: Backtest, number: int) -> dict[str, np.ndarray] | None:
-    """What the blend said of the judged products at an origin, for pictures.
+@dataclass(frozen=True)
+class Evaluated:
+    """Forecasts and actual units of the evaluated products after an origin.
+
+    Attributes:
+        history: Units before the origin, shape (n_chosen, n_past).
+        actual: Actual units, shape (n_chosen, HORIZON_WEEKS).
+        revenue: Takings that weight the products, shape (n_chosen,).
+        units: Method -> quantiles of units, shape (n_chosen, HORIZON_WEEKS, 3).
+    """
+
+    history: np.ndarray
+    actual: np.ndarray
+    revenue: np.ndarray
+    units: dict[str, np.ndarray]
+
+
+def evaluate(tested: Backtest) -> Evaluation:
+    """Compute the figures of every method at each origin of `Backtest.evaluated`.
 
     Returns:
-        history, actual, units and the products' takings; None if there is no product to judge.
+        The winner is always the blend, because the simple methods are part of it. There are no
+        METRICS if no product can be evaluated.
     """
-    found = _forecast_at(tested, number)
-    if found is None:
-        return None
-    rows, revenue, units = found
-    origin = tested.origins[number]
-    return {
-        "history": tested.panel.units[rows, :origin],
-        "actual": tested.panel.units[rows, origin : origin + HORIZON_WEEKS],
-        "units": units[BLEND],
-        "revenue": revenue,
-    }
+    computed: list[Figure] = []
+    for number in tested.evaluated():
+        forecast = forecast_at(tested, number)
+        cut = tested.panel.week(tested.origins[number])
+        evaluated = evaluated_at(tested, forecast)
+        if evaluated:
+            for name, units in evaluated.units.items():
+                computed += rows(cut, name, _figures(name, units, evaluated), len(units))
+        is_awake = forecast.past.sold_within(AWAKE_WEEKS)
+        for name in (BLEND, *SIMPLE):
+            bias = _total_bias(tested, forecast, name, is_awake)
+            computed += rows(cut, name, {TOTAL_BIAS: bias}, int(is_awake.sum()))
+    figures = Evaluation(tuple(computed))
+    best = figures.best(SIMPLE, "wrmsse", LOWER)
+    prefixes = {row.model: f"{row.model}_" for row in computed} | {BLEND: "", best: "baseline_"}
+    return Evaluation(
+        figures.figures, BLEND, _decision(figures, best), figures.means(METRICS, prefixes)
+    )
 
 
-def _forecast_at(
-    tested: Backtest, number: int
-) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]] | None:
-    """Rows of the judged products, their takings, and each method's units at an origin."""
+def forecast_at(tested: Backtest, number: int) -> Forecast:
+    """The forecasts at origin `number`, with weights and bands known by then."""
     past = tested.panel.until(tested.origins[number])
-    judged, revenue = judged_products(past)
-    if not judged.any():
-        return None
-    known, units, factor = _units_at(tested, number, past)
-    expected = reconcile.means(units[BLEND], past, season_of(past), launches_of(past.units))
-    expected *= factor
-    units[BLEND] = reconcile.consistent(units[BLEND], expected, blend.least_sold(past.units))
-    units[BLEND_MEAN] = np.repeat(expected[..., None], 3, axis=2)
-    cut = {name: values[judged][:, :HORIZON_WEEKS] for name, values in units.items()}
-    return known[judged], revenue, cut
-
-
-def _units_at(
-    tested: Backtest, number: int, past: Panel
-) -> tuple[np.ndarray, dict[str, np.ndarray], float]:
-    """Rows of the products known at an origin, each method's units of theirs, the blend's level."""
-    known = np.searchsorted(tested.panel.product_ids, past.product_ids)
+    places = np.searchsorted(tested.panel.product_ids, past.product_ids)
     before, now = tested.before(number), tested.origins[number]
     of_product = weights(tested, before, now).of_product
     forecasts = {place: with_blend(tested, of_product, place) for place in (*before, number)}
     newest = forecasts.pop(number)
     shifts = bands_of(tested, forecasts, known_weeks=now)
     units = {
-        name: blend.units_of(values[known], shifts[name], past.units)
+        name: blend.units_of(values[places], shifts[name], past.units)
         for name, values in newest.items()
     }
-    return known, units, level.factor(tested, forecasts, shifts[BLEND])
+    return Forecast(past, places, units, level.factor(tested, forecasts, shifts[BLEND]))
 
 
-def totals(tested: Backtest) -> list[dict[str, Any]]:
-    """A row per judged origin and method: by how much its expected units were too many.
-
-    Of all products that would have been scored, as their means are there to be added up; those of
-    a shop whose products are all sold rarely, too, where nothing else can be judged.
-    """
-    rows = []
-    for number in tested.judged():
-        past = tested.panel.until(tested.origins[number])
-        known, units, factor = _units_at(tested, number, past)
-        awake = past.sold_within(AWAKE_WEEKS)
-        origin, season, launches = past.n_weeks, season_of(past), launches_of(past.units)
-        came = np.nansum(tested.panel.units[known[awake], origin : origin + HORIZON_WEEKS])
-        for name in (BLEND, *SIMPLE):
-            quantiles = units[name][awake]
-            expected = reconcile.means(quantiles, past.only(awake), season, launches)
-            total = expected[:, :HORIZON_WEEKS].sum() * (factor if name == BLEND else 1.0)
-            rows.append(
-                {
-                    "cut_date": str(past.week(origin)),
-                    "model": name,
-                    FIGURE: float(total / came - 1) if came else None,
-                }
-            )
-    return rows
-
-
-def _at_origin(tested: Backtest, number: int) -> dict[str, dict[str, float]] | None:
-    """Method -> figures; None if there is no product to judge."""
-    found = _forecast_at(tested, number)
-    if found is None:
+def evaluated_at(tested: Backtest, forecast: Forecast) -> Evaluated | None:
+    """Forecasts and actual units of the evaluated products; None if there is no such product."""
+    past = forecast.past
+    is_chosen, revenue = evaluated_products(past)
+    if not is_chosen.any():
         return None
-    rows, revenue, units = found
-    origin = tested.origins[number]
-    actual = tested.panel.units[rows, origin : origin + HORIZON_WEEKS]
-    history = tested.panel.units[rows, :origin]
-    return {
-        name: accuracy(values[..., 1], actual, history, revenue)
-        | ({} if name == BLEND_MEAN else _of_bands(values, actual, history))
-        for name, values in units.items()
+    expected = forecast.expected(BLEND) * forecast.factor
+    least = blend.least_sold(past.units)
+    units = {
+        **forecast.units,
+        BLEND: reconcile.consistent(forecast.units[BLEND], expected, least),
+        BLEND_MEAN: np.repeat(expected[..., None], 3, axis=2),
+    }
+    places, origin = forecast.places[is_chosen], past.n_weeks
+    return Evaluated(
+        history=tested.panel.units[places, :origin],
+        actual=tested.panel.units[places, origin : origin + HORIZON_WEEKS],
+        revenue=revenue,
+        units={name: values[is_chosen][:, :HORIZON_WEEKS] for name, values in units.items()},
+    )
+
+
+def _figures(name: str, units: np.ndarray, evaluated: Evaluated) -> dict[str, float]:
+    """METRICS of a method; for BLEND_MEAN without the measures of bands, which it has not."""
+    figures = accuracy(units[..., 1], evaluated.actual, evaluated.history, evaluated.revenue)
+    if name == BLEND_MEAN:
+        return figures
+    return figures | {
+        "pinball": pinball(units, evaluated.actual, evaluated.history),
+        COVERAGE: coverage(units, evaluated.actual),
     }
 
 
-def _of_bands(units: np.ndarray, actual: np.ndarray, history: np.ndarray) -> dict[str, float]:
-    return {
-        "pinball": pinball(units, actual, history),
-        "coverage_p10_p90": coverage(units, actual),
-    }
+def _total_bias(tested: Backtest, forecast: Forecast, name: str, is_awake: np.ndarray) -> float:
+    """Total of a method's expected units over the actual total, minus 1; NaN without a sale.
+
+    The totals are of all products that would have been scored, because expected units are meant to
+    be added up. So the bias is known even where every product sells too rarely to be evaluated.
+    """
+    origin = forecast.past.n_weeks
+    weeks = slice(origin, origin + HORIZON_WEEKS)
+    actual = np.nansum(tested.panel.units[forecast.places[is_awake], weeks])
+    factor = forecast.factor if name == BLEND else 1.0
+    total = forecast.expected(name, is_awake)[:, :HORIZON_WEEKS].sum() * factor
+    return float(total / actual - 1) if actual else math.nan
 
 
 def combined(of_product: np.ndarray, count_origins: int) -> str:
-    """What counts how much on average, the most first, and on how many origins it rests.
+    """The candidates' mean weights as a text, largest first, with the number of origins.
 
     Args:
         of_product: Weights of CANDIDATES, shape (n_products, n_candidates).
-        count_origins: Past dates that the weights were learnt on.
+        count_origins: Number of past dates that the weights were learnt from.
     """
     shares = sorted(zip(of_product.mean(axis=0), CANDIDATES, strict=True), reverse=True)
     parts = [f"{name} {share:.0%}" for share, name in shares if share >= 0.005]
     return f"{', '.join(parts)}, by {count_origins} past dates"
 
 
-def best_simple(figures: dict[str, Any]) -> str:
-    """The simple method that did best; the first if nothing was tested."""
-    if not figures:
-        return SIMPLE[0]
-    methods = figures["methods"]
-    return min(SIMPLE, key=lambda name: (not _is_told(methods[name]), methods[name]["wrmsse"]))
-
-
-def headlines(figures: dict[str, Any]) -> dict[str, float]:
-    """Figures of the blend, of the best simple method, and of the rest by name."""
-    prefixes = {BLEND: "", best_simple(figures): "baseline_"}
-    return {
-        f"{prefixes.get(method, method + '_')}{name}": value
-        for method, of_method in figures.get("methods", {}).items()
-        for name, value in of_method.items()
-        if np.isfinite(value)
-    }
-
-
-def _decision(methods: dict[str, Any]) -> str:
-    best = best_simple({"methods": methods})
-    ours, theirs = methods[BLEND]["wrmsse"], methods[best]["wrmsse"]
+def _decision(tested: Evaluation, best: str) -> str:
+    ours, theirs = (tested.mean(name, "wrmsse") for name in (BLEND, best))
+    if not tested.values(BLEND, COVERAGE):
+        return "nothing could be tested"
     return (
         f"WRMSSE {ours:.3f} for the blend, {theirs:.3f} for {best}, which is the best of the simple"
         " methods and part of the blend as far as it earned a weight"
     )
-
-
-def _is_told(figures: dict[str, float]) -> bool:
-    return math.isfinite(figures["wrmsse"])

@@ -1,4 +1,4 @@
-"""What demand reads of each product on a date: drift is measured on it."""
+"""Inputs of demand per product on a date, to measure drift on."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ WEEK = pd.Timedelta(weeks=1)
 
 
 def recent_sales(weeks: pd.DataFrame, as_of_date: date) -> pd.DataFrame:
-    """Units and price of the last weeks before a date, a row per product that sold any.
+    """Units and price in the last weeks before a date, a row per product with a sale in 13 weeks.
 
     Args:
         weeks: Columns of features.product_weeks.
-        as_of_date: Weeks that end on or before it are used.
+        as_of_date: Weeks that end on or before this date are used.
 
     Returns:
-        sold_units_<n>w (units), avg_unit_price_amount_<n>w (shop currency), by product_id.
+        Columns sold_units_<n>w (units) and avg_unit_price_amount_<n>w (shop currency) for each of
+        RECENT_WEEKS; index product_id.
     """
     ended = weeks["week_start_date"] + WEEK <= pd.Timestamp(as_of_date)
     columns = {}

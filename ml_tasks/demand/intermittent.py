@@ -1,11 +1,11 @@
-"""Products that sell now and then: the chance of a sale and its size, each smoothed by itself.
+"""Forecasts for intermittent sales: chance of a sale and size of a sale, smoothed separately.
 
-Sizes are log-normal, so the forecast is a whole distribution: where fewer than half of the weeks
-have a sale the median is 0.
+Sizes are log-normal, so the forecast is a full distribution. Where fewer than half of the weeks
+have a sale, the median is 0.
 
 Source:
-    Teunter, Syntetos and Babai (2011), doi 10.1016/j.ejor.2011.05.018 (TSB: the chance is updated
-    in weeks without a sale, too).
+    Teunter, Syntetos and Babai (2011), doi 10.1016/j.ejor.2011.05.018 (TSB: weeks without a sale
+    update the chance too).
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ def forecast(units: np.ndarray, season: np.ndarray, usual_chance: float) -> np.n
 
     Args:
         units: Shape (n_products, n_weeks); NaN before a product's first sale.
-        season: As of `season_of`, shape (n_weeks + STEPS,): it moves the sizes.
-        usual_chance: Of a sale in a week after the one of the first sale, of new products.
+        season: As of `season_of`, shape (n_weeks + STEPS,); it changes the sizes.
+        usual_chance: Chance of a sale in a week for new products, after the week of the first sale.
     """
     n_weeks = units.shape[1]
     chance, size, variance = _smoothed(units, season[:n_weeks], usual_chance)
     with np.errstate(divide="ignore", invalid="ignore"):
-        # the quantile among sales that is the asked one among all weeks
+        # level among weeks with a sale that corresponds to the level among all weeks
         of_sales = 1 - (1 - LEVELS) / chance[:, None]
         z = ndtri(np.clip(of_sales, 1e-9, 1 - 1e-9))
     logs = size[:, None] + np.sqrt(variance)[:, None] * z
@@ -40,9 +40,9 @@ def forecast(units: np.ndarray, season: np.ndarray, usual_chance: float) -> np.n
 def _smoothed(
     units: np.ndarray, season: np.ndarray, usual_chance: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Chance of a sale in a week, mean and variance of the log of its size; (n_products,) each.
+    """Chance of a sale in a week, mean and variance of its log size, shape (n_products,) each.
 
-    The week of the first sale says how large a sale is, not how likely.
+    The week of the first sale counts for the size only, not for the chance.
     """
     n_products = len(units)
     chance, size = np.full(n_products, usual_chance), np.zeros(n_products)

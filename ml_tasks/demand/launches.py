@@ -1,9 +1,9 @@
-"""What a shop's products sell in the weeks after the one in which they were first sold.
+"""Sales of new products in the weeks after their first sale.
 
-A product is known from its first sale, so the week of that sale has one by definition: it says
-nothing of the weeks to come, and a product that is sold once a year looks, a week later, as if it
-sold once a week. So that week counts for no forecast, and a product that is known for a few weeks
-leans on what other products did in their first weeks.
+A product is known from its first sale on, so the week of that sale has a sale by definition and is
+no evidence on later weeks: a product that sells once a year would look, a week later, like one that
+sells every week. So forecasts ignore that week, and a product known for a few weeks leans on what
+other products sold in their first weeks.
 
 Source:
     Buhlmann and Straub (1970), in Buhlmann and Gisler (2005), A Course in Credibility Theory, 4.2:
@@ -17,23 +17,23 @@ from dataclasses import dataclass
 import numpy as np
 
 LAUNCH_WEEKS = 8
-# Of the shop's newest weeks: a shop's first products sell otherwise than those it adds later.
-# Chosen of 8, 13, 26 and 52 on a grocer's and a gift wholesaler's sales.
+# Launches are measured in this many newest weeks: a shop's first products sell differently from
+# later ones. Chosen among 8, 13, 26 and 52 on the sales of a grocer and of a gift wholesaler.
 LEARNT_WEEKS = 13
 MIN_LAUNCHES = 5
-# One order by the pallet is not to make all products look unlike each other.
+# Lower bound, so that one huge order does not make all products look different.
 MIN_PRIOR_WEEKS = 1.0
 
 
 @dataclass(frozen=True)
 class Launches:
-    """What is usual in the LAUNCH_WEEKS after the week of a product's first sale.
+    """Usual sales in the LAUNCH_WEEKS after the week of a product's first sale.
 
     Attributes:
         rate: Mean units a week.
-        prior_weeks: A product's own mean weighs as much as `rate` after so many weeks; infinite
-            where products differ no more than chance has them differ.
-        chance: Share of weeks with a sale.
+        prior_weeks: Weeks after which a product's own mean weighs as much as `rate`; infinite
+            where products differ no more than by chance.
+        chance: Share of weeks with a sale, in [0, 1].
     """
 
     rate: float
@@ -42,16 +42,20 @@ class Launches:
 
 
 def after_first_sale(units: np.ndarray) -> np.ndarray:
-    """Units with NaN in each product's week of first sale, too; shape (n_products, n_weeks)."""
+    """Units with NaN also in each product's week of first sale, shape (n_products, n_weeks)."""
     return np.where(np.cumsum(~np.isnan(units), axis=1) > 1, units, np.nan)
 
 
 def begun_as_usual(units: np.ndarray, launches: Launches) -> np.ndarray:
-    """Units with what is usual of a new product's week in the week of first sale; same shape.
+    """Replace the week of first sale by an expected week of a new product; same shape.
 
-    The first sale says how large a sale is, and other products how likely one is: the mean of
-    log(1 + units) follows. Products sold in the first week of all are left as they are: most were
-    sold before, too.
+    The first sale gives the size of a sale, other products give its chance; their product is the
+    mean of log(1 + units). Products sold in the panel's first week are not changed, because most
+    were sold before it.
+
+    Args:
+        units: Shape (n_products, n_weeks); NaN before a product's first sale.
+        launches: Launches of the shop.
     """
     is_live = ~np.isnan(units)
     is_first = (np.cumsum(is_live, axis=1) == 1) & is_live & ~is_live[:, :1]
@@ -59,11 +63,11 @@ def begun_as_usual(units: np.ndarray, launches: Launches) -> np.ndarray:
 
 
 def launches_of(units: np.ndarray) -> Launches:
-    """What is usual, by the products that were new in the shop's newest weeks; else by all.
+    """Measure launches on products new in the newest weeks, or on all launches if too few.
 
     Args:
-        units: Of all products, those that fell asleep too, shape (n_products, n_weeks); NaN before
-            a product's first sale.
+        units: Units of all products, those no longer sold too, shape (n_products, n_weeks); NaN
+            before a product's first sale.
     """
     age = np.cumsum(~np.isnan(units), axis=1) * ~np.isnan(units)
     was_new = (age > 1) & (age <= 1 + LAUNCH_WEEKS)
@@ -85,11 +89,11 @@ def launches_of(units: np.ndarray) -> Launches:
 
 
 def rates(units: np.ndarray, launches: Launches) -> np.ndarray:
-    """Expected units a week of products by all their weeks after the first, shape (n_products,).
+    """Expected units a week of young products, shape (n_products,).
 
     Args:
-        units: Of products that are known for at most some LAUNCH_WEEKS; NaN before the first sale.
-        launches: Of the shop.
+        units: Shape (n_products, n_weeks); NaN before a product's first sale.
+        launches: Launches of the shop, to which a product's own mean is shrunk.
     """
     known = after_first_sale(units)
     count = (~np.isnan(known)).sum(axis=1)
@@ -100,16 +104,16 @@ def rates(units: np.ndarray, launches: Launches) -> np.ndarray:
 
 
 def is_young(units: np.ndarray) -> np.ndarray:
-    """Whether fewer than LAUNCH_WEEKS after the week of first sale are known, (n_products,)."""
+    """True if fewer than LAUNCH_WEEKS after the week of first sale are known, (n_products,)."""
     return (~np.isnan(units)).sum(axis=1) <= LAUNCH_WEEKS
 
 
 def _prior_weeks(own: np.ndarray, was_new: np.ndarray) -> float:
-    """Variance of a product's weeks about its mean over that of the products' means.
+    """Variance of weeks within products over the variance between the products' means.
 
     Args:
         own: Units, 0 where not `was_new`, shape (n_products, n_weeks).
-        was_new: Weeks that count, at least one a product, same shape.
+        was_new: Weeks to use, at least one per product, same shape.
     """
     weeks = was_new.sum(axis=1)
     means, total = own.sum(axis=1) / weeks, weeks.sum()

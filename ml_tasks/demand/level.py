@@ -1,7 +1,7 @@
-"""By how much the blend's totals were off at past origins, and what is corrected of that.
+"""Correction of the blend's level by the errors of its totals at past origins.
 
-Totals are off by chance, and by the season's: a few horizons that disagree say nothing of the next.
-So only what is beyond the chance of their mean is corrected.
+Totals are wrong by chance and by the season: a few horizons that disagree are no evidence on the
+next one. So only the part of the mean error beyond its own sampling error is corrected.
 
 Source:
     James and Stein (1961), Proceedings of the Fourth Berkeley Symposium 1, 361-379, with the
@@ -20,27 +20,29 @@ from ml_tasks.demand.launches import launches_of
 from ml_tasks.demand.model import Forecasts
 from ml_tasks.demand.panel import AWAKE_WEEKS, HORIZON_WEEKS
 
-# A total of eight weeks may be off by so much, log scale, however well the origins agree.
+# Least standard error of an eight-week total, log scale, however well the origins agree.
 LEAST_ERROR = 0.1
 MAX_FACTOR = 3.0
 
 
 def factor(tested: Backtest, forecasts: Mapping[int, Forecasts], shifts: np.ndarray) -> float:
-    """What expected units are to be multiplied by.
+    """Factor to multiply the blend's expected units by, in [1 / MAX_FACTOR, MAX_FACTOR].
 
     Args:
         tested: The backtest.
         forecasts: Number of an origin to learn from -> its forecasts, the blend among them.
-        shifts: Of the blend's bands, see `blend.bands`.
+        shifts: Shifts of the blend's bands, see `blend.bands`.
     """
-    misses = [
-        _log_miss(tested, number, found[BLEND], shifts) for number, found in forecasts.items()
-    ]
+    misses = [_log_miss(tested, number, of[BLEND], shifts) for number, of in forecasts.items()]
     return corrected(np.array([miss for miss in misses if np.isfinite(miss)]))
 
 
 def corrected(misses: np.ndarray) -> float:
-    """The factor by logs of what came over what was expected, shape (n_origins,); 1 of none."""
+    """The factor from past errors; 1 if there are none.
+
+    Args:
+        misses: Log of the actual over the expected total at each origin, shape (n_origins,).
+    """
     if not len(misses):
         return 1.0
     mean = float(misses.mean())
@@ -51,7 +53,7 @@ def corrected(misses: np.ndarray) -> float:
 
 
 def _log_miss(tested: Backtest, number: int, quantiles: np.ndarray, shifts: np.ndarray) -> float:
-    """Log of the total that came over the expected one; NaN where there was none."""
+    """Log of the actual over the expected total; NaN where either is 0."""
     origin, season = tested.origins[number], tested.seasons[number]
     past = tested.panel.until(origin)
     rows = np.searchsorted(tested.panel.product_ids, past.product_ids)
@@ -60,6 +62,6 @@ def _log_miss(tested: Backtest, number: int, quantiles: np.ndarray, shifts: np.n
         return float("nan")
     units = blend.units_of(quantiles[rows], shifts, past.units)[awake]
     expected = reconcile.means(units, past.only(awake), season, launches_of(past.units))
-    came = np.nansum(tested.panel.units[rows[awake], origin : origin + HORIZON_WEEKS])
+    actual = np.nansum(tested.panel.units[rows[awake], origin : origin + HORIZON_WEEKS])
     total = expected[:, :HORIZON_WEEKS].sum()
-    return float(np.log(came / total)) if came > 0 and total > 0 else float("nan")
+    return float(np.log(actual / total)) if actual > 0 and total > 0 else float("nan")

@@ -1,4 +1,4 @@
-"""How good past forecasts of demand were, once their weeks are over."""
+"""Accuracy of past demand forecasts, once their weeks are over."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from ml_tasks.demand import accuracy as demand
 from ml_tasks.demand.panel import Panel
 from ml_tasks.evaluation import metrics
 from ml_tasks.evaluation.bias import FIGURE
-from ml_tasks.evaluation.customer_groups import ALL, Group, standard_errors
+from ml_tasks.evaluation.customer_groups import Group, standard_errors
+from ml_tasks.evaluation.figures import ALL
 from ml_tasks.features.store import FeatureStore
 from ml_tasks.lookback.happened import params, score_table
 
@@ -27,11 +28,15 @@ QUANTILES = ("demand_units_p10", "demand_units_p50", "demand_units_p90")
 
 
 def products(connection: psycopg.Connection[Any], one: Due) -> pd.DataFrame:
-    """Forecast weeks of products beside the units that were sold in them.
+    """Read forecast weeks of products beside the units sold in them.
+
+    Args:
+        connection: Connection to the warehouse.
+        one: The publication to compare.
 
     Returns:
-        One row per product_id and horizon_weeks, ordered by them: week_start_date, the forecast's
-        quantiles and mean, and `happened_units`.
+        A row per product_id and horizon_weeks, in that order, with week_start_date, QUANTILES,
+        MEAN and happened_units (units sold; 0 without a sale).
     """
     query = sql.SQL(
         "select scores.product_id, scores.week_start_date, scores.horizon_weeks,"
@@ -51,26 +56,27 @@ def products(connection: psycopg.Connection[Any], one: Due) -> pd.DataFrame:
 
 
 def of_products(rows: pd.DataFrame, past: Panel) -> list[Group]:
-    """WRMSSE, MASE, bias and coverage of the products that evaluation judges, too.
+    """WRMSSE, MASE, bias and coverage of the evaluated products (`accuracy.evaluated_products`).
 
-    The bias is of expected units, which are there to be added up; the rest is of medians.
+    The bias is that of expected units, which are meant to be added up; WRMSSE and MASE are those
+    of medians.
 
     Args:
-        rows: Of `products`.
+        rows: As of `products`.
         past: Sales before the scored date.
 
     Returns:
-        `all`, then `week: 1` and so on, by week ahead; empty if no product can be judged.
+        A group `all`, then `week: 1` and so on, by week ahead; empty without evaluated products.
     """
-    judged, revenue = demand.judged_products(past)
-    ids = past.product_ids[judged]
+    is_chosen, revenue = demand.evaluated_products(past)
+    ids = past.product_ids[is_chosen]
     table = rows[rows["product_id"].isin(ids)].pivot(
         index="product_id", columns="horizon_weeks", values=[*QUANTILES, MEAN, "happened_units"]
     )
     if table.empty:
         return []
     place = np.searchsorted(ids, table.index.to_numpy(dtype=str))
-    history, weight = past.units[judged][place], revenue[place]
+    history, weight = past.units[is_chosen][place], revenue[place]
     forecast = np.stack([table[name].to_numpy(dtype=float) for name in QUANTILES], axis=-1)
     expected = table[MEAN].fillna(table[QUANTILES[1]]).to_numpy(dtype=float)
     actual = table["happened_units"].to_numpy(dtype=float)

@@ -1,8 +1,8 @@
-"""One LSTM for all products, which at each week foretells the quantiles of the next ones.
+"""One LSTM for all products, which predicts the quantiles of the next weeks at each week.
 
-It reads a product's weeks on the log scale, less the product's own running level, so that large
-and small products look alike, and knows the calendar, the shop's run and, where there is one, the
-same week of last year. Every past week serves as an origin in one pass.
+Its inputs are a product's weeks on the log scale minus the product's running level, so that large
+and small products look alike; the calendar; the shop's mean sales; and, if known, the same week of
+last year. Every past week is an origin, in one pass.
 
 Source:
     Wen, Torkkola, Narayanaswamy and Madeka (2017), arXiv:1711.11053 (forking sequences, quantile
@@ -25,17 +25,17 @@ from torch import Tensor, nn
 from ml_tasks.demand.panel import SEASON_WEEKS, STEPS, Panel, by_sales, running_level
 
 QUANTILES = (0.1, 0.5, 0.9)
-MIN_WEEKS = 4  # of a product before it is an origin to learn from
+MIN_WEEKS = 4  # weeks of a product before its first origin
 HIDDEN, DECODER = 32, 24
 BATCH = 128
 MIN_BATCH = 32
 TRAINING_STEPS = 300
 ORIGINS_PER_BATCH = 24
 LEARNING_RATE = 4e-3
-# More products than these teach one small network nothing new.
+# A sample of so many products is enough to train one small network.
 MAX_TRAINED = 2_500
-# Always so many products at a time, the last ones filled up with rows of nothing: the last digits
-# of a product of matrices depend on its size.
+# Products are forecast in blocks of this size, the last one padded with NaN: the last digits of a
+# matrix product depend on its size.
 FORECAST_ROWS = 512
 FIRST_LEVEL_WEEKS = 8
 DAYS_PER_YEAR = 365.25
@@ -43,12 +43,12 @@ DAYS_PER_YEAR = 365.25
 
 @dataclass(frozen=True)
 class ShopRun:
-    """What all products share.
+    """Inputs that all products share.
 
     Attributes:
-        run: Log of mean units a product, shape (n_weeks,).
-        level: Its running level, shape (n_weeks,).
-        calendar: Shape (n_weeks + STEPS, 4).
+        run: log(1 + mean units per product) of each week, shape (n_weeks,).
+        level: Running level of `run`, shape (n_weeks,).
+        calendar: Position of each week in the year, shape (n_weeks + STEPS, 4).
     """
 
     run: np.ndarray
@@ -58,17 +58,17 @@ class ShopRun:
 
 @dataclass(frozen=True)
 class _Inputs:
-    """What the network reads, float32.
+    """Inputs of the network, float32.
 
     Attributes:
-        encoder: Shape (n_products, n_weeks, n_features).
-        calendar: Shape (n_weeks, STEPS, n_features): what is known of each target week.
-        last_year: Shape (n_products, n_weeks, STEPS): the product in the target's week of last
-            year, less its level of then; 0 where unknown.
-        level: Shape (n_products, n_weeks): running level, log scale.
-        logs: Shape (n_products, n_weeks): log(1 + units), 0 before the first sale.
-        age: Shape (n_products, n_weeks): weeks on sale, 1 in that of the first sale, 0 before.
-        is_live: Shape (n_products, n_weeks): whether the week's sales are known.
+        encoder: Features of each past week, shape (n_products, n_weeks, n_features).
+        calendar: Features of each target week, shape (n_weeks, STEPS, n_features).
+        last_year: Sales in the target's week of last year minus the level of that time, log
+            scale, shape (n_products, n_weeks, STEPS); 0 where unknown.
+        level: Running level, log scale, shape (n_products, n_weeks).
+        logs: log(1 + units), shape (n_products, n_weeks); 0 before the first sale.
+        age: Weeks on sale, shape (n_products, n_weeks); 1 in the week of the first sale, 0 before.
+        is_live: 1 where the week's sales are known, else 0; shape (n_products, n_weeks).
     """
 
     encoder: Tensor
@@ -103,11 +103,15 @@ class _Network(nn.Module):
 
 
 def fit(panel: Panel, seed: int) -> bytes:
-    """Train on every week of the panel whose following weeks are in it too.
+    """Train on every past week with known weeks after it.
+
+    Args:
+        panel: All products.
+        seed: Seed of initial weights and batches.
 
     Returns:
         The weights, as safetensors. The same sales and seed give the same bytes, whatever the
-        products are called.
+        product ids.
     """
     panel = panel.only(by_sales(panel.units))
     with _reproducible(seed):
@@ -131,9 +135,9 @@ def forecast(panel: Panel, weights: bytes, run: ShopRun) -> np.ndarray:
     """Quantiles .1, .5, .9 of log(1 + units) in the weeks to come, shape (n_products, STEPS, 3).
 
     Args:
-        panel: Some products of the shop, or all; what is said of one does not depend on the others.
+        panel: Some products of the shop, or all: a product's forecast does not depend on others.
         weights: As of `fit`.
-        run: Of all products.
+        run: As of `run_of`, from all products.
     """
     result = np.empty((len(panel.units), STEPS, len(QUANTILES)))
     newest = torch.tensor([panel.n_weeks - 1])
@@ -146,13 +150,13 @@ def forecast(panel: Panel, weights: bytes, run: ShopRun) -> np.ndarray:
             inputs = _inputs_of(filled, run)
             network = _network_for(inputs)
             network.load_state_dict(load(weights))
-            said = network(inputs, slice(None), newest)[: len(units), 0]
-            result[start : start + len(units)] = said.double().numpy()
+            quantiles = network(inputs, slice(None), newest)[: len(units), 0]
+            result[start : start + len(units)] = quantiles.double().numpy()
     return result
 
 
 def _loss(network: _Network, inputs: _Inputs, products: Tensor, origins: Tensor) -> Tensor:
-    """Mean quantile loss over the origins' following weeks that are known."""
+    """Mean quantile loss over the known weeks after the origins."""
     n_weeks = inputs.logs.shape[1]
     targets = origins[:, None] + 1 + torch.arange(STEPS)
     within = targets.clamp(max=n_weeks - 1)
@@ -166,13 +170,13 @@ def _loss(network: _Network, inputs: _Inputs, products: Tensor, origins: Tensor)
 
 
 def _trained_rows(panel: Panel) -> np.ndarray:
-    """Rows with weeks to learn from; a seeded draw where there are too many."""
+    """Rows of products with more than MIN_WEEKS weeks; a random sample of MAX_TRAINED at most."""
     rows = np.flatnonzero((~np.isnan(panel.units)).sum(axis=1) > MIN_WEEKS)
     return rows[torch.randperm(len(rows)).numpy()][:MAX_TRAINED]
 
 
 def _batches(count_products: int) -> Iterator[Tensor]:
-    """Products in ever new orders, without end; small shops in small batches."""
+    """Endless batches of products, in a new random order each round; smaller in small shops."""
     size = min(BATCH, max(MIN_BATCH, count_products // 4))
     while True:
         yield from torch.randperm(count_products).split(size)
@@ -183,7 +187,11 @@ def _network_for(inputs: _Inputs) -> _Network:
 
 
 def run_of(panel: Panel) -> ShopRun:
-    """What the network reads of the shop, from all its products."""
+    """Inputs of the network that all products share.
+
+    Args:
+        panel: All products.
+    """
     count = np.maximum((~np.isnan(panel.units)).sum(axis=0), 1)
     run = np.log1p(np.nansum(panel.units, axis=0) / count)
     level = running_level(run[None], np.ones((1, len(run)), dtype=bool))[0]
@@ -208,7 +216,7 @@ def _inputs_of(units: np.ndarray, shop: ShopRun) -> _Inputs:
     targets = np.arange(n_weeks)[:, None] + 1 + np.arange(STEPS)
     year_ago = np.maximum(targets - SEASON_WEEKS, 0)
     origin_year_ago = np.maximum(np.arange(n_weeks) - SEASON_WEEKS, 0)[:, None]
-    # the level of the first weeks is no level yet
+    # in the first weeks the running level is not yet meaningful
     has_year = targets - SEASON_WEEKS >= FIRST_LEVEL_WEEKS
     shop_then = np.where(has_year, shop.run[year_ago] - shop.level[origin_year_ago], 0.0)
     last_year = np.where(
@@ -232,7 +240,7 @@ def _calendar(weeks: list[date]) -> np.ndarray:
 
 @contextmanager
 def _reproducible(seed: int) -> Iterator[None]:
-    """One thread, deterministic kernels, a seeded generator; the process' own state comes back."""
+    """Use one thread, deterministic kernels and a seeded generator; then restore the old state."""
     threads = torch.get_num_threads()
     deterministic = torch.are_deterministic_algorithms_enabled()
     with torch.random.fork_rng(devices=[]):

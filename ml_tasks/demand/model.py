@@ -1,7 +1,7 @@
-"""The forecasters together: fit those that learn, let all of them forecast.
+"""All candidates and simple methods: fit those that need it, and forecast with each.
 
 Forecasts are quantiles .1, .5, .9 of log(1 + units), arrays of shape (n_products, STEPS, 3); step 0
-is the week after the panel's last.
+is the week after the panel's last one.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from ml_tasks.demand.season import season_of
 from ml_tasks.demand.smoothing import Usual
 
 SEASONAL_NAIVE, MEAN = "seasonal_naive", "mean_8_weeks"
-# What an analyst would draw up in a minute: what everything is compared with.
+# Baselines: methods that an analyst builds in a minute.
 SIMPLE = (SEASONAL_NAIVE, MEAN)
 SMOOTHING, PRICED_SMOOTHING, INTERMITTENT = "smoothing", "priced_smoothing", "intermittent"
 ARIMA, LSTM = "arima", "lstm"
 SEASONAL_MEAN, OWN_SEASON, TREES = "seasonal_mean", "own_season", "boosted_trees"
-# What is blended: the simple methods, too. Some shops repeat last year's weeks to the letter; the
-# mean of the last weeks is moved along the shop's season.
+# Members of the blend, simple methods too: some shops repeat last year's weeks exactly. The mean of
+# the last weeks takes part as SEASONAL_MEAN, moved along the shop's season.
 CANDIDATES = (
     SMOOTHING,
     PRICED_SMOOTHING,
@@ -51,14 +51,14 @@ Forecasts = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Fitted:
-    """What was learnt from one panel; the arrays are of that panel's products.
+    """Parameters fitted to one panel, with a row per product of the panel.
 
     Attributes:
         product_ids: Shape (n_products,).
-        arima: Parameters of the same products.
-        lstm_weights: As of `lstm.fit`; empty where the shop is too young: no LSTM, no ARIMA.
+        arima: ARIMA parameters of the same products.
+        lstm_weights: As of `lstm.fit`; empty in a young shop, which has neither LSTM nor ARIMA.
         season_shares: As of `own_season.learn`.
-        trees: As of `boosted.fit`; empty where the shop is too young.
+        trees: As of `boosted.fit`; empty in a young shop.
     """
 
     product_ids: np.ndarray
@@ -70,15 +70,15 @@ class Fitted:
 
 @dataclass(frozen=True)
 class Shop:
-    """What the forecast of one product takes from all others; see `shop_of`.
+    """Figures of the whole shop that every product's forecast uses.
 
     Attributes:
-        season: Shape (n_weeks + STEPS,), as of `season_of`.
+        season: As of `season_of`, shape (n_weeks + STEPS,).
         elasticity: As of `elasticity_of`.
-        usual: Of sales as they were.
-        usual_priced: Of sales at usual prices.
-        run: Of sales as they were.
-        launches: Of all products, those that fell asleep too.
+        usual: Usual level and spread of sales.
+        usual_priced: Usual level and spread of sales at usual prices.
+        run: Shared inputs of the LSTM.
+        launches: Launches of all products, those no longer sold too.
     """
 
     season: np.ndarray
@@ -90,7 +90,12 @@ class Shop:
 
 
 def fit(panel: Panel, seed: int) -> Fitted:
-    """Fit the candidates that learn, to all weeks of the panel."""
+    """Fit the candidates that need it to all weeks of the panel.
+
+    Args:
+        panel: All products.
+        seed: Seed of LSTM and trees.
+    """
     panel = closures.without_past(panel)
     recent_amount = panel.amount[:, -26:].sum(axis=1)
     begun = replace(panel, units=begun_as_usual(panel.units, launches_of(panel.units)))
@@ -105,7 +110,7 @@ def fit(panel: Panel, seed: int) -> Fitted:
 
 
 def unfitted(panel: Panel) -> Fitted:
-    """Of a shop that is too young for the candidates that learn: without ARIMA, LSTM and trees."""
+    """Parameters for a shop too young for ARIMA, LSTM and trees."""
     panel = closures.without_past(panel)
     begun = replace(panel, units=begun_as_usual(panel.units, launches_of(panel.units)))
     return Fitted(
@@ -117,11 +122,11 @@ def unfitted(panel: Panel) -> Fitted:
 
 
 def shop_of(panel: Panel, launches: Launches) -> Shop:
-    """What forecasts take from the whole shop.
+    """Compute the figures of the whole shop.
 
     Args:
-        panel: All products that are forecast, at least one week.
-        launches: Of all products that were ever sold.
+        panel: All products to forecast, at least one week.
+        launches: Launches of all products ever sold.
     """
     panel = closures.without_past(panel)
     season = season_of(panel)
@@ -137,45 +142,55 @@ def shop_of(panel: Panel, launches: Launches) -> Shop:
 
 
 def forecast(fitted: Fitted, panel: Panel, shop: Shop) -> Forecasts:
-    """What each candidate and the simple methods say of the weeks after a panel.
+    """Forecast the weeks after a panel with each candidate and simple method.
 
     Args:
-        fitted: From the same or an earlier panel; a product it does not know takes the medians.
-        panel: At least one week; some products of the shop, or all. What is said of one does not
-            depend on which others are in it.
-        shop: Of all products.
+        fitted: Fitted to the same or an earlier panel; a product unknown then gets the medians.
+        panel: Some products of the shop, or all, at least one week: a product's forecast does not
+            depend on others.
+        shop: As of `shop_of`, from all products.
+
+    Returns:
+        Method -> quantiles, shape (n_products, STEPS, 3).
     """
     panel = closures.without_past(panel)
     season = shop.season
     priced = at_usual_price(panel, shop.elasticity)
     begun = replace(panel, units=begun_as_usual(panel.units, shop.launches))
-    told = simple(panel.units, shop.launches)
-    along = _along(told[MEAN], season, panel.n_weeks)
+    forecasts = simple(panel.units, shop.launches)
+    along = _along(forecasts[MEAN], season, panel.n_weeks)
     has_year = ~np.isnan(_last_year(panel.units))[..., None]
-    told |= {
+    forecasts |= {
         SMOOTHING: smoothing.forecast(panel, season, shop.usual),
         PRICED_SMOOTHING: smoothing.forecast(priced, season, shop.usual_priced),
         INTERMITTENT: intermittent.forecast(panel.units, season, shop.launches.chance),
-        SEASONAL_NAIVE: np.where(has_year, told[SEASONAL_NAIVE], along),
+        SEASONAL_NAIVE: np.where(has_year, forecasts[SEASONAL_NAIVE], along),
         SEASONAL_MEAN: along,
         OWN_SEASON: own_season.forecast(begun, season, fitted.season_shares),
     }
     if fitted.trees:
-        told[TREES] = boosted.forecast(begun, season, fitted.trees)
+        forecasts[TREES] = boosted.forecast(begun, season, fitted.trees)
     if not fitted.lstm_weights:
-        return told
+        return forecasts
     parameters = _aligned(fitted, panel.product_ids)
-    return told | {
+    return forecasts | {
         ARIMA: arima.forecast(begun.units, season, parameters),
         LSTM: lstm.forecast(begun, fitted.lstm_weights, shop.run),
     }
 
 
 def simple(units: np.ndarray, launches: Launches) -> Forecasts:
-    """The methods that need no fit.
+    """Forecasts of the methods that need no fit.
 
-    They have no spread of their own: the bands come from their errors in the backtest. A product
-    that is known for fewer weeks than the mean is of is expected to sell by `launches.rates`.
+    All three quantiles are equal: the bands come from the errors in the backtest. A product known
+    for at most LAUNCH_WEEKS gets the rate of `launches.rates`.
+
+    Args:
+        units: Shape (n_products, n_weeks); NaN before a product's first sale.
+        launches: Launches of the shop.
+
+    Returns:
+        Method -> quantiles, shape (n_products, STEPS, 3).
     """
     mean = np.nanmean(units[:, -MEAN_WEEKS:], axis=1)
     recent = np.where(is_young(units), rates(units, launches), mean)[:, None]
@@ -188,7 +203,7 @@ def simple(units: np.ndarray, launches: Launches) -> Forecasts:
 
 
 def _last_year(units: np.ndarray) -> np.ndarray:
-    """Units in the weeks a year before those to come, (n_products, STEPS); NaN where unknown."""
+    """Units a year before each week to come, shape (n_products, STEPS); NaN where unknown."""
     year_ago = units.shape[1] + np.arange(STEPS) - SEASON_WEEKS
     return np.where(year_ago >= 0, after_first_sale(units)[:, np.maximum(year_ago, 0)], np.nan)
 
@@ -201,7 +216,7 @@ def _along(mean: np.ndarray, season: np.ndarray, n_weeks: int) -> np.ndarray:
 
 
 def _aligned(fitted: Fitted, product_ids: np.ndarray) -> arima.ArimaParameters:
-    """The ARIMA parameters of the given products; medians for those not fitted."""
+    """The ARIMA parameters of `product_ids`; medians for products without a fit."""
     place = {product_id: row for row, product_id in enumerate(fitted.product_ids)}
     rows = np.array([place.get(product_id, -1) for product_id in product_ids], dtype=int)
     known = rows >= 0

@@ -1,10 +1,10 @@
-"""A product's own yearly season: its level drifts, its year repeats, the rest is noise.
+"""A product's own yearly season: a drifting level, a repeating year, and noise.
 
-Of log(1 + units), freed from the shop's season: a random walk, plus a curve of the year, plus noise
-(a Gaussian process regression). How fast a level drifts and how strong a season is are not chosen:
-every one of SETTINGS forecasts, and counts as far as the product's weeks make it likely and as
-other products of the shop have it. So a noisy product, or one of little history, leans on the
-shop's season and the shop's usual drift. What lies far off a product's curve is pulled in first.
+log(1 + units) minus the shop's season is a random walk plus a curve of the year plus noise (a
+Gaussian process regression). Drift and strength of the season are not chosen: each of SETTINGS
+forecasts, weighted by its likelihood on the product's weeks and by how common it is in the shop.
+So a product with noise or little history leans on the shop's season and usual drift. Outliers are
+pulled towards a product's curve first.
 
 Source:
     Harvey (1989), Forecasting, Structural Time Series Models and the Kalman Filter, 2.3;
@@ -21,33 +21,34 @@ import numpy as np
 from ml_tasks.demand.panel import STEPS, Panel
 from ml_tasks.demand.season import curve_of_year, days_of_year, week_of_year
 
-# Variances over that of a week's noise: of a week's drift; of the season, the part that is as
-# strong all year and the part that is strong where the shop's is.
+# Variances, relative to a week's noise: of a week's drift; and of the season, first the part that
+# is equally strong all year, then the part that is strong where the shop's season is.
 DRIFTS = (0.003, 0.02, 0.1, 0.5)
 SEASONS = ((0.1, 0.2), (0.3, 1.0), (1.0, 4.0))
 SETTINGS = tuple((drift, *season) for drift, season in product(DRIFTS, SEASONS))
 TYPICAL = (0.1, 0.3, 1.0)
 EQUAL_SHARES = (1 / len(SETTINGS),) * len(SETTINGS)
-# Of the season: how wide its bends are, and the share of weeks that stand alone.
+# Smoothness of the season in weeks, and the share of its variance in single weeks.
 CURVE_WEEKS, WEEK_SHARE = 4.5, 0.25
-# How far a product follows the shop's season, and its level before anything is known of it.
+# Prior variances of a product's response to the shop's season, and of its level.
 FOLLOWING, LEVEL = 0.3, 100.0
 LEAST_STRENGTH, MOST_STRENGTH = 0.2, 16.0
 OUTLIER_SDS, MIN_SD = 4.0, 0.1
 NOISE_SD, NOISE_WEEKS = 0.4, 4.0
-# Weeks depend on each other in more ways than the model knows, so each says half as much.
+# Weeks depend on each other in ways that the model lacks, so each counts half.
 EVIDENCE = 0.5
 LEARNT_WEEKS, LEARNT_ROUNDS = 26, 20
 SMALL_SHARE = 1e-6
-# Products are computed together that have as many weeks, up to so many less: the first ones.
+# Products are computed together in groups of equal length: their first weeks, fewer than
+# ROUNDED_WEEKS, are dropped to round the length down.
 ROUNDED_WEEKS, MAX_WEEKS = 13, 261
-# Always so many rows at a time: the last digits of a product of matrices depend on its size.
+# Rows are computed in blocks of this size: the last digits of a matrix product depend on its size.
 BLOCK_ROWS = 512
 Z_P90 = 1.2815515655446004
 
 
 def learn(panel: Panel, season: np.ndarray) -> np.ndarray:
-    """How common each of SETTINGS is among a shop's products; sums to 1.
+    """Share of each of SETTINGS among a shop's products, shape (n_settings,), with the sum 1.
 
     Args:
         panel: All products.
@@ -67,7 +68,7 @@ def forecast(panel: Panel, season: np.ndarray, shares: np.ndarray) -> np.ndarray
     """Quantiles .1, .5, .9 of log(1 + units) in the weeks to come, shape (n_products, STEPS, 3).
 
     Args:
-        panel: At least one week; some products of the shop, or all.
+        panel: Some products of the shop, or all, at least one week.
         season: As of `season_of`, shape (n_weeks + STEPS,).
         shares: As of `learn`.
     """
@@ -80,17 +81,17 @@ def forecast(panel: Panel, season: np.ndarray, shares: np.ndarray) -> np.ndarray
 
 
 def _likely(evidence: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """Posterior weights of SETTINGS, shape as `evidence`, (n_products, n_settings)."""
+    """Posterior weights of SETTINGS, shape as `evidence`: (n_products, n_settings)."""
     logs = EVIDENCE * evidence + np.log(shares + SMALL_SHARE)
     raw = np.exp(logs - logs.max(axis=1, keepdims=True))
     return raw / raw.sum(axis=1, keepdims=True)
 
 
 def _of_settings(panel: Panel, season: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What each setting says: medians and variances, and its log likelihood.
+    """Medians, variances and log likelihood by each setting.
 
     Returns:
-        Shape (n_products, n_settings, STEPS) twice, and (n_products, n_settings).
+        Shapes (n_products, n_settings, STEPS) twice, and (n_products, n_settings).
     """
     n_weeks = panel.n_weeks
     logs = _without_gaps(np.log1p(panel.units)) - season[:n_weeks]
@@ -107,19 +108,19 @@ def _of_settings(panel: Panel, season: np.ndarray) -> tuple[np.ndarray, np.ndarr
             block = rows[start : start + BLOCK_ROWS]
             own = np.zeros((BLOCK_ROWS, weeks))
             own[: len(block)] = logs[block, n_weeks - weeks :]
-            found = _of_block(own, recent)
-            medians[block], variances[block], evidence[block] = (f[: len(block)] for f in found)
+            results = _of_block(own, recent)
+            medians[block], variances[block], evidence[block] = (r[: len(block)] for r in results)
     return medians + season[n_weeks:], variances, evidence
 
 
 def _of_block(
     logs: np.ndarray, covariances: list[np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """`_of_settings` of products whose weeks are all known, the season left out.
+    """As `_of_settings`, for products with all weeks known, without the shop's season.
 
     Args:
         logs: Shape (BLOCK_ROWS, n_weeks).
-        covariances: Of n_weeks and STEPS, of TYPICAL and then each of SETTINGS.
+        covariances: For TYPICAL and then each of SETTINGS, shape (n_weeks + STEPS,) squared each.
     """
     n_weeks = logs.shape[1]
     middle = np.median(logs[:, -8:], axis=1, keepdims=True)
@@ -142,14 +143,17 @@ def _of_block(
 def _covariance(
     panel: Panel, season: np.ndarray, drift: float, steady: float, strong: float
 ) -> np.ndarray:
-    """Covariance of all weeks but for their noise, in variances of it; (n_weeks + STEPS,) squared.
+    """Covariance of weeks without noise, in units of the noise's variance.
 
     Args:
-        panel: For its calendar.
-        season: Of the shop: a product may follow it more or less than usual.
+        panel: Gives the calendar.
+        season: The shop's season: a product may follow it more or less than usual.
         drift: As in DRIFTS.
-        steady: As in SEASONS.
-        strong: The same.
+        steady: First figure of SEASONS.
+        strong: Second figure of SEASONS.
+
+    Returns:
+        Shape (n_weeks + STEPS, n_weeks + STEPS).
     """
     day, week = days_of_year(panel), np.arange(len(season))
     year = (1 - WEEK_SHARE) * curve_of_year(day, CURVE_WEEKS) + WEEK_SHARE * week_of_year(day)
@@ -166,7 +170,7 @@ def _covariance(
 
 
 def _without_outliers(logs: np.ndarray, covariance: np.ndarray) -> np.ndarray:
-    """Weeks no further than OUTLIER_SDS from what all others have one expect; same shape."""
+    """Clip each week to OUTLIER_SDS from the value that all other weeks predict; same shape."""
     n_weeks = logs.shape[1]
     known = covariance[:n_weeks, :n_weeks]
     smooth = np.linalg.solve(known + np.eye(n_weeks), known)
@@ -181,7 +185,7 @@ def _without_outliers(logs: np.ndarray, covariance: np.ndarray) -> np.ndarray:
 
 
 def _without_gaps(logs: np.ndarray) -> np.ndarray:
-    """Unknown weeks after the first known one repeat the week before."""
+    """Fill unknown weeks after the first known one with the week before; same shape."""
     filled = logs.copy()
     for week in range(1, logs.shape[1]):
         filled[:, week] = np.where(np.isnan(logs[:, week]), filled[:, week - 1], logs[:, week])

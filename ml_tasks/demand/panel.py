@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 
 HORIZON_WEEKS = 8
-# As of a Tuesday the running week is neither known nor asked for: forecasts step over it.
+# On a Tuesday the running week is neither known nor forecast: forecasts step over it.
 STEPS = HORIZON_WEEKS + 1
 WEEK = timedelta(days=7)
 SEASON_WEEKS = 52
-# A product that sold nothing for half a year may be gone for good; nothing here can tell.
+# A product without a sale for half a year may be gone for good; sales alone do not show it.
 AWAKE_WEEKS = 26
 NO_FAMILY = ""
-LEVEL_WEIGHT = 0.2  # of a week in a product's running level
+LEVEL_WEIGHT = 0.2  # weight of a week in a product's running level
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,12 @@ class Panel:
     Attributes:
         product_ids: Ascending, shape (n_products,).
         first_week: Monday on which column 0 begins.
-        units: Shape (n_products, n_weeks); NaN before a product's first sale, 0 in a week without
-            one.
-        amount: Takings of the same weeks, shape (n_products, n_weeks); 0 without a sale.
-        families: Each product's family, shape (n_products,); one name for all where the shop
-            has none.
-        pack: What `units` count: as many pieces as this.
+        units: Units sold in packs of `pack` pieces, shape (n_products, n_weeks); NaN before a
+            product's first sale, 0 in a later week without a sale.
+        amount: Takings, shop currency, shape (n_products, n_weeks); 0 without a sale.
+        families: Family of each product, shape (n_products,); one name for all if the shop has
+            no families.
+        pack: Number of pieces in a unit of `units`.
     """
 
     product_ids: np.ndarray
@@ -47,17 +47,17 @@ class Panel:
         return self.units.shape[1]
 
     def week(self, index: int) -> date:
-        """The Monday of a column; columns beyond the last are the weeks to come."""
+        """The Monday of column `index`; columns after the last are the weeks to come."""
         return self.first_week + index * WEEK
 
     def until(self, n_weeks: int) -> Panel:
-        """The panel as it was known after its first `n_weeks` weeks, with the products of then."""
+        """The panel as known after its first `n_weeks` weeks, with the products known then."""
         known = ~np.isnan(self.units[:, :n_weeks]).all(axis=1)
         past = replace(self, units=self.units[:, :n_weeks], amount=self.amount[:, :n_weeks])
         return past.only(known)
 
     def only(self, products: np.ndarray) -> Panel:
-        """The panel of some of its products: booleans, shape (n_products,), or rows in order."""
+        """The panel of some products: booleans of shape (n_products,), or row numbers in order."""
         return replace(
             self,
             product_ids=self.product_ids[products],
@@ -67,19 +67,19 @@ class Panel:
         )
 
     def in_packs(self, pack: int) -> Panel:
-        """The panel with units that count so many pieces; one of pieces is needed."""
+        """The panel with units of `pack` pieces; only for a panel with units of one piece."""
         return replace(self, units=self.units / pack, pack=pack)
 
     def sold_within(self, n_weeks: int) -> np.ndarray:
-        """Whether each product sold anything in the last `n_weeks` weeks."""
+        """True for products with a sale in the last `n_weeks` weeks, shape (n_products,)."""
         return np.nansum(self.units[:, -n_weeks:], axis=1) > 0
 
 
 def pack_of(panel: Panel) -> int:
-    """The most pieces that all sales are whole multiples of; 1 where there are parts of pieces.
+    """The largest number of pieces that divides all sales; 1 if sales have fractions.
 
-    Zeros and ones differ by more than tens and twenties to methods that count, so a shop that sells
-    by the ten is counted in tens.
+    Methods that count treat 0 and 1 differently from 0 and 10, so a shop that sells in tens is
+    counted in tens.
     """
     sold = panel.units[panel.units > 0]
     if not len(sold) or (sold != np.round(sold)).any():
@@ -88,16 +88,19 @@ def pack_of(panel: Panel) -> int:
 
 
 def by_sales(units: np.ndarray) -> np.ndarray:
-    """Rows in an order that follows from the sales alone; equal rows are as good as each other."""
+    """Rows in an order by sales alone, shape (n_products,); equal rows are interchangeable."""
     return np.lexsort(np.nan_to_num(units, nan=-1.0).T[::-1])
 
 
 def running_level(values: np.ndarray, is_live: np.ndarray) -> np.ndarray:
-    """Exponentially weighted mean up to each week, begun at a row's first live week.
+    """Exponentially weighted mean up to each week, from a row's first live week on.
 
     Args:
         values: Shape (n, n_weeks).
-        is_live: Same shape; where it is not, the level stays.
+        is_live: Same shape; in a week that is not live, the level stays as it is.
+
+    Returns:
+        Shape (n, n_weeks); 0 before the first live week.
     """
     level = np.zeros_like(values)
     current = np.zeros(len(values))
@@ -121,19 +124,19 @@ def first_forecast_week(as_of_date: date) -> date:
 
 
 def weeks_stepped_over(as_of_date: date) -> int:
-    """Weeks between the last whole week before a day and the first forecast week: 0 or 1."""
+    """Number of weeks between the last whole week before a day and the first forecast week."""
     return 0 if as_of_date.weekday() == 0 else 1
 
 
 def panel_of(product_weeks: pd.DataFrame, as_of_date: date) -> Panel:
     """Arrange `features.product_weeks` up to the last whole week before `as_of_date`.
 
-    A week that has no row is a week without a sale: a shop closed for the last week has none.
+    A week without a row is a week without a sale.
 
     Args:
-        product_weeks: Columns product_id, week_start_date (Mondays), sold_units, sold_amount; one
-            row per product and week. Where there is a product_family, it is used.
-        as_of_date: Weeks that end on or before it are used.
+        product_weeks: Columns product_id, week_start_date (Mondays), sold_units, sold_amount, and
+            product_family if known; one row per product and week.
+        as_of_date: The panel ends with the last whole week before this date.
 
     Raises:
         ValueError: If a week does not begin on a Monday or is not over by `as_of_date`.
@@ -141,11 +144,11 @@ def panel_of(product_weeks: pd.DataFrame, as_of_date: date) -> Panel:
     week_start = pd.to_datetime(product_weeks["week_start_date"])
     last = pd.Timestamp(monday_of(as_of_date) - WEEK)
     if (week_start.dt.dayofweek != 0).any():
-        raise ValueError("week_start_date holds days that are no Mondays: cut weeks on Mondays")
+        raise ValueError("week_start_date has days that are not Mondays: start weeks on Mondays")
     if (week_start > last).any():
         raise ValueError(f"week_start_date reaches beyond {last.date()}, the last whole week")
-    code, found = pd.factorize(product_weeks["product_id"])
-    product_ids, place = np.unique(found.to_numpy(dtype=object).astype(str), return_inverse=True)
+    code, ids = pd.factorize(product_weeks["product_id"])
+    product_ids, place = np.unique(ids.to_numpy(dtype=object).astype(str), return_inverse=True)
     row = place[code]
     if not len(product_ids):
         return Panel(product_ids, last.date(), np.empty((0, 0)), np.empty((0, 0)), product_ids)

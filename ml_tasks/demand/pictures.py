@@ -1,27 +1,27 @@
-"""What the model card shows of the newest tested origin: products, residuals, coverage."""
+"""Plots for the model card of demand: products, residuals and coverage at the newest origin."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from ml_tasks.demand.backtest import Backtest
-from ml_tasks.demand.evaluate import judged_units
+from ml_tasks.demand.backtest import BLEND, Backtest
+from ml_tasks.demand.evaluate import evaluated_at, forecast_at
 from ml_tasks.evaluation import plots as pictures
 
 COUNT_PRODUCTS = 3
 SHOWN_WEEKS = 26
 
 
-def plots(tested: Backtest, report: dict[str, Any]) -> dict[str, bytes]:
-    """File name -> PNG; none where nothing was judged."""
-    judged = judged_units(tested, len(tested.origins) - 1) if report else None
-    if judged is None:
+def plots(tested: Backtest) -> dict[str, bytes]:
+    """Plot the newest origin: file name -> PNG; empty if no product was evaluated."""
+    if not tested.evaluated():
+        return {}
+    newest = evaluated_at(tested, forecast_at(tested, len(tested.origins) - 1))
+    if newest is None:
         return {}
     pack = tested.panel.pack
-    history, actual, units = (judged[name] * pack for name in ("history", "actual", "units"))
-    heaviest = np.argsort(-judged["revenue"], kind="stable")[:COUNT_PRODUCTS]
+    history, actual, units = newest.history * pack, newest.actual * pack, newest.units[BLEND] * pack
+    heaviest = np.argsort(-newest.revenue, kind="stable")[:COUNT_PRODUCTS]
     is_inside = (actual >= units[..., 0]) & (actual <= units[..., 2])
     files = {
         f"forecast_{place}.png": pictures.forecast(

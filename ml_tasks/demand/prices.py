@@ -1,8 +1,9 @@
-"""Sales as they would have been at a product's usual price.
+"""Sales adjusted to a product's usual price.
 
-A week on offer sells more and says too much of the weeks to come, whose prices nobody has told us:
-they are taken to be usual. Orders by the pallet are cheaper a piece, too, so on a wholesaler's
-sales this tames large orders; whether it helps a shop is for the backtest to say.
+A week on offer sells more than later weeks will. Future prices are unknown and assumed to be usual,
+so past sales are converted to the usual price. Orders by the pallet have a lower unit price too, so
+on a wholesaler's sales this also reduces large orders. The backtest decides whether it helps a
+shop.
 """
 
 from __future__ import annotations
@@ -13,26 +14,30 @@ import numpy as np
 
 from ml_tasks.demand.panel import SEASON_WEEKS, Panel
 
-# Prices further from the usual one are taken for other things than offers.
+# Ratios to the usual price are clipped to this range: beyond it, prices are not offers.
 MIN_RATIO, MAX_RATIO = 0.3, 1.5
 MAX_ELASTICITY = 4.0
-# Pulls the elasticity to 0: as much as these many weeks of an offer of a third off.
+# Shrinks the elasticity to 0 like this many weeks with a third off and no effect.
 PRIOR_OFFERS = 20.0
 OFFER_SQUARE = np.log(2 / 3) ** 2
 
 
 def at_usual_price(panel: Panel, elasticity: float) -> Panel:
-    """The panel with the units of each week moved to the product's usual price.
+    """The panel with the units of each week converted to the product's usual price.
 
     Args:
-        panel: Units and takings; some products of the shop, or all.
-        elasticity: Of the shop, see `elasticity_of`.
+        panel: Some products of the shop, or all.
+        elasticity: The shop's elasticity, as of `elasticity_of`.
     """
     return replace(panel, units=panel.units * np.exp(elasticity * log_price_ratio(panel)))
 
 
 def log_price_ratio(panel: Panel) -> np.ndarray:
-    """Log of each week's mean price over the product's median of a year; 0 without a sale."""
+    """Log of each week's mean price over the product's median price of the last year.
+
+    Returns:
+        Shape (n_products, n_weeks); 0 without a sale.
+    """
     is_sale = (panel.units > 0) & (panel.amount > 0)
     price = np.where(is_sale, panel.amount / np.where(is_sale, panel.units, 1.0), np.nan)
     recent = price[:, -SEASON_WEEKS:]
@@ -44,13 +49,13 @@ def log_price_ratio(panel: Panel) -> np.ndarray:
 
 
 def elasticity_of(panel: Panel, season: np.ndarray) -> float:
-    """By how many percent a price 1 % lower raises sales, one figure for the shop; 0 to 4.
+    """The shop's price elasticity: percent more sales for a price 1 % lower, in [0, 4].
 
-    Least squares within products, weeks with a sale, after the season.
+    The estimate is least squares within products, over weeks with a sale, without the season.
 
     Args:
-        panel: All products, units and takings.
-        season: Log of the season's factor, of n_weeks or more weeks.
+        panel: All products.
+        season: Log of the season's factor, shape (n_weeks or more,).
     """
     units, log_ratio = panel.units, log_price_ratio(panel)
     is_sale = units > 0

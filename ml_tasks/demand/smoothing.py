@@ -1,9 +1,9 @@
-"""Robust exponential smoothing of sales freed from the shop's season.
+"""Robust exponential smoothing of sales without the shop's season.
 
-Shops sell in heavy tails: one wholesale order says little about next week. So a product's few
-largest weeks are cut off and the rest smoothed on the square-root scale, which lies between the
-mean (chases large orders) and the median (forgets them). On Online Retail II this alone beats
-Theta, ETS, ARIMA and Croston's methods.
+Sales have heavy tails: one wholesale order is little evidence on next week. So a product's few
+largest weeks are clipped, and the rest is smoothed on the square-root scale, between the mean
+(which follows large orders) and the median (which ignores them). On Online Retail II this alone
+beats Theta, ETS, ARIMA and Croston's methods.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ml_tasks.demand.launches import LAUNCH_WEEKS, MIN_LAUNCHES, after_first_sal
 from ml_tasks.demand.panel import Panel
 from ml_tasks.demand.season import without_outliers
 
-DECAY = 0.75  # weight of a week by that of the week after it
+DECAY = 0.75  # weight of a week relative to the week after it
 OUTLIER_QUANTILE = 0.9
 # A product's family counts as this many weeks before its first one.
 PRIOR_WEEKS = 2.0
@@ -28,12 +28,12 @@ Z_P90 = 1.2815515655446004
 
 @dataclass(frozen=True)
 class Usual:
-    """What a product leans on that says little of itself.
+    """Usual level and spread in the shop, to which products with little history are shrunk.
 
     Attributes:
-        launch_roots: Square root of a new product's usual units a week, by family.
-        launch_root: The same of a product whose family had few new ones.
-        variance: Of a week about its level, log scale.
+        launch_roots: Family -> square root of a new product's usual units a week.
+        launch_root: The same for families with few new products.
+        variance: Variance of a week around its level, log scale.
     """
 
     launch_roots: dict[str, float]
@@ -42,11 +42,11 @@ class Usual:
 
 
 def usual_of(panel: Panel, season: np.ndarray) -> Usual:
-    """What is usual in a shop; the order of its products does not matter, who is there does.
+    """Compute the usual level and spread of a shop; the order of products does not matter.
 
     Args:
         panel: All products.
-        season: As of `season_of`.
+        season: As of `season_of`, shape (n_weeks + STEPS,).
     """
     launches = Usual(*_launches(panel), variance=DEFAULT_SIGMA**2)
     factor = np.exp(season)
@@ -54,7 +54,7 @@ def usual_of(panel: Panel, season: np.ndarray) -> Usual:
     enough = count >= MIN_SPREAD_WEEKS
     if not enough.any():
         return launches
-    # the median: a product that fell asleep is off by its whole log
+    # the median, because the error of a product that is no longer sold is its whole log
     return replace(launches, variance=float(np.median(squares[enough] / count[enough])))
 
 
@@ -62,9 +62,9 @@ def forecast(panel: Panel, season: np.ndarray, usual: Usual) -> np.ndarray:
     """Quantiles .1, .5, .9 of log(1 + units) in the weeks to come, shape (n_products, STEPS, 3).
 
     Args:
-        panel: At least one week; some products of the shop, or all.
+        panel: Some products of the shop, or all, at least one week.
         season: As of `season_of`, shape (n_weeks + STEPS,).
-        usual: Of all products.
+        usual: As of `usual_of`, from all products.
     """
     factor = np.exp(season)
     level = _level(panel, factor, usual)
@@ -78,7 +78,7 @@ def forecast(panel: Panel, season: np.ndarray, usual: Usual) -> np.ndarray:
 def _level(panel: Panel, factor: np.ndarray, usual: Usual) -> np.ndarray:
     """Units in a week of usual season, shape (n_products,).
 
-    A ratio of sums, so that a week in which the shop was closed has no say.
+    The level is a ratio of sums, so that weeks with the shop closed have no weight.
     """
     units = after_first_sale(panel.units)
     roots = np.sqrt(np.nan_to_num(without_outliers(units, OUTLIER_QUANTILE)))
@@ -93,10 +93,10 @@ def _level(panel: Panel, factor: np.ndarray, usual: Usual) -> np.ndarray:
 
 
 def _launches(panel: Panel) -> tuple[dict[str, float], float]:
-    """Root of the usual units a week of new products: by family, and of all other families.
+    """Root of the usual units a week of new products: by family, and for all other families.
 
-    By products that were first sold in the panel's course; the whole shop's where the family had
-    few, and what all products usually sell where the shop had few.
+    New products are those first sold after the panel's first week. A family with few new products
+    gets the figure of the shop; a shop with few gets the median of all products.
     """
     is_live = ~np.isnan(panel.units)
     age = np.cumsum(is_live, axis=1)
@@ -116,7 +116,7 @@ def _launches(panel: Panel) -> tuple[dict[str, float], float]:
 
 
 def _misses(panel: Panel, level: np.ndarray, factor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sum of squared misses of the level in recent weeks, log scale, and of how many weeks."""
+    """Sum of squared errors of the level in recent weeks, log scale, and the number of weeks."""
     recent = after_first_sale(panel.units)[:, -SPREAD_WEEKS:]
     n_weeks = panel.n_weeks
     expected = np.log1p(level[:, None] * factor[max(n_weeks - SPREAD_WEEKS, 0) : n_weeks])

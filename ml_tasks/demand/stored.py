@@ -1,4 +1,4 @@
-"""The blend as files: what was fitted and the weights, as JSON and safetensors."""
+"""The blend as files: fitted parameters and weights, as JSON, safetensors and UBJ."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ml_tasks.trained_model import canonical_json
 
 WEIGHTS_FILE, TREES_FILE, PRODUCTS_FILE = "lstm.safetensors", "trees.ubj", "products.json"
 BANDS, PACK, LEVEL = "band_shifts", "pieces_per_pack", "level_factor"
-# Of models that do not name theirs.
+# Candidates of models that do not name their candidates.
 OLDER_CANDIDATES = (SMOOTHING, PRICED_SMOOTHING, INTERMITTENT, ARIMA, LSTM, SEASONAL_NAIVE)
 
 
@@ -35,7 +35,12 @@ def bands(shifts: np.ndarray) -> dict[str, Any]:
 
 
 def files(fitted: Fitted, weights: Weights) -> dict[str, bytes]:
-    """File name -> bytes; the rows of `weights` are the products of `fitted`."""
+    """The model's files: file name -> content.
+
+    Args:
+        fitted: The fitted parameters.
+        weights: Weights with a row per product of `fitted`.
+    """
     products = {
         "product_ids": fitted.product_ids.tolist(),
         "coefficients": fitted.arima.coefficients.tolist(),
@@ -53,7 +58,7 @@ def files(fitted: Fitted, weights: Weights) -> dict[str, bytes]:
 
 
 def fitted(artefacts: Mapping[str, bytes]) -> Fitted:
-    """What was fitted, read back."""
+    """The fitted parameters, rebuilt from the files."""
     products = json.loads(artefacts[PRODUCTS_FILE])
     parameters = ArimaParameters(
         coefficients=np.array(products["coefficients"]),
@@ -71,19 +76,25 @@ def fitted(artefacts: Mapping[str, bytes]) -> Fitted:
 
 
 def is_known(artefacts: Mapping[str, bytes]) -> bool:
-    """Whether this code has all candidates that have a weight."""
+    """True if this code has all candidates of the stored weights."""
     return set(_candidates(json.loads(artefacts[PRODUCTS_FILE]))) <= set(CANDIDATES)
 
 
 def has_fade(artefacts: Mapping[str, bytes]) -> bool:
-    """Whether weights fade where the season moves: those of older models do not."""
+    """True if the model's weights fade where the season moves; in older models they do not."""
     return "candidates" in json.loads(artefacts[PRODUCTS_FILE])
 
 
 def weights_of(
     artefacts: Mapping[str, bytes], product_ids: np.ndarray, size: np.ndarray
 ) -> np.ndarray:
-    """Weights of the CANDIDATES, a row a product; products new since take their class'."""
+    """Weights of CANDIDATES, shape (n_products, n_candidates); by class for newer products.
+
+    Args:
+        artefacts: File name -> content, as of `files`.
+        product_ids: Products to return, shape (n_products,).
+        size: Class of each product's forecast size, shape (n_products,).
+    """
     products = json.loads(artefacts[PRODUCTS_FILE])
     result = np.array(products["weights_of_class"])[size]
     own = dict(zip(products["product_ids"], products["weights"], strict=True))

@@ -1,1 +1,1 @@
-"""Distributions of inputs and scores against those of the training date."""
+"""Drift: distributions of inputs and scores compared with those of the training date."""

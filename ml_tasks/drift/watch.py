@@ -1,4 +1,4 @@
-"""Drift of a question's inputs and scores: kept with the model at training, told at scoring."""
+"""Drift of a question's inputs and scores against a reference that is stored with the model."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pandas as pd
 
 from expectations.drift import gate_drift
 from ml_tasks.drift import distance
+from ml_tasks.drift.comparison import Drift, Tally, compare
 from ml_tasks.trained_model import TrainedModel, canonical_json
 from perennial.warehouse import connect
 
@@ -24,12 +25,12 @@ if TYPE_CHECKING:
 
 
 def with_reference(model: TrainedModel, question: Question, store: FeatureStore) -> TrainedModel:
-    """The model with the distributions of its training date among its files.
+    """The model with the distributions of its training date added to its files.
 
     Args:
-        model: As trained.
-        question: Its inputs are kept, and what the model scores on its training date.
-        store: Read for the training date and the months before it.
+        model: The trained model.
+        question: Provides the inputs, and the scores on the training date.
+        store: Reads features of the training date and of the months before it.
     """
     day = model.training_date
     before = question.past_inputs(day, distance.month_starts(day), store)
@@ -43,13 +44,13 @@ def with_reference(model: TrainedModel, question: Question, store: FeatureStore)
     )
 
 
-def tallies(model: TrainedModel) -> dict[str, distance.Tally]:
-    """What is to be counted of features and scores; nothing for a model without a reference."""
-    return {kind: distance.Tally(stored) for kind, stored in _stored(model).items()}
+def tallies(model: TrainedModel) -> dict[str, Tally]:
+    """Empty tallies of features and scores; none for a model without a reference."""
+    return {kind: Tally(stored) for kind, stored in _stored(model).items()}
 
 
 def scored(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows of a question's table that have a score."""
+    """Rows of a score table with the status `scored`."""
     return frame[frame["score_status"] == "scored"]
 
 
@@ -58,37 +59,44 @@ def record(
     question: str,
     as_of_date: date,
     model: TrainedModel,
-    counted: Mapping[str, distance.Tally],
+    counted: Mapping[str, Tally],
     run_id: str,
 ) -> list[str]:
     """Replace the rows of ops.drift of a question and date.
 
     Args:
-        settings: Where the warehouse is.
-        question: Whose model it is.
-        as_of_date: Date that was scored.
-        model: What scored.
+        settings: Settings of the home.
+        question: Name of the question.
+        as_of_date: The scored date.
+        model: The model that scored.
         counted: The `tallies`, filled.
-        run_id: Run that scored.
+        run_id: The run that scored.
 
     Returns:
-        Warnings, in words; none for a model that was stored without a reference.
+        Warnings as sentences; none for a model that was stored without a reference.
     """
     if not counted:
         return []
-    found = distance.compare(_stored(model), counted, (as_of_date - model.training_date).days)
-    rows = [
-        asdict(one)
-        | {
-            "question": question,
-            "as_of_date": as_of_date,
-            "model_version": model.model_version,
-            "statistic": distance.STATISTIC,
-            "threshold": None if math.isnan(one.threshold) else one.threshold,
-            "run_id": run_id,
-        }
-        for one in found
-    ]
+    drifts = compare(_stored(model), counted, (as_of_date - model.training_date).days)
+    own = {
+        "question": question,
+        "as_of_date": as_of_date,
+        "model_version": model.model_version,
+        "statistic": distance.STATISTIC,
+        "run_id": run_id,
+    }
+    _replace(settings, question, as_of_date, [_row(one) | own for one in drifts])
+    return gate_drift(settings, question, as_of_date, run_id).warnings if drifts else []
+
+
+def _row(drift: Drift) -> dict[str, Any]:
+    threshold = None if math.isnan(drift.threshold) else drift.threshold
+    return asdict(drift) | {"threshold": threshold}
+
+
+def _replace(
+    settings: Settings, question: str, as_of_date: date, rows: list[dict[str, Any]]
+) -> None:
     with connect(settings, "scorer") as connection, connection.cursor() as cursor:
         cursor.execute(
             "delete from ops.drift where question = %s and as_of_date = %s",
@@ -101,7 +109,6 @@ def record(
             " %(statistic)s, %(value)s, %(threshold)s, %(n_reference)s, %(n_current)s, %(run_id)s)",
             rows,
         )
-    return gate_drift(settings, question, as_of_date, run_id).warnings if rows else []
 
 
 def _stored(model: TrainedModel) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""A question's frame against its contract, before a row of it is written.
+"""Check a question's frame against its contract, before any row is written.
 
-Turns the frame into an Arrow table of the contract's types. Messages count rows and show bounds,
-never an entity: they end up in logs and alerts.
+The frame becomes an Arrow table of the contract's types. Messages count rows and show bounds, but
+never name an entity, because they reach logs and alerts.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ml_tasks.trained_model import canonical_json
 from perennial.contracts import STATUS_COLUMNS, ContractError, ScoreColumn, ScoreTable
 
 if TYPE_CHECKING:
@@ -21,22 +22,22 @@ STATUSES = ("scored", "not_scored")
 
 
 def checked(frame: pd.DataFrame, table: ScoreTable) -> pa.Table:
-    """The frame as rows of the contract's types, money rounded to its scale.
+    """Convert a frame to the contract's types, with money rounded to its scale.
 
     Args:
-        frame: The columns that the question brings, in any order, one row per entity.
-        table: Contract of the table they are for.
+        frame: The table's question columns in any order, one row per key.
+        table: Contract of the table.
 
     Returns:
         The columns in the contract's order; missing numbers and texts are null.
 
     Raises:
-        ContractError: At the first thing that does not fit; names column, rule and count of rows.
+        ContractError: At the first violation; names column, rule and number of rows.
     """
     names = {column.name for column in table.question_columns}
     for problem, columns in {
         "lacks": names - set(frame.columns),
-        "does not know": set(frame.columns) - names,
+        "has no column": set(frame.columns) - names,
     }.items():
         if columns:
             raise ContractError(f"scores.{table.name} {problem} {', '.join(sorted(columns))}")
@@ -46,7 +47,7 @@ def checked(frame: pd.DataFrame, table: ScoreTable) -> pa.Table:
             for column in table.question_columns
         }
     )
-    _check_entity(rows, table)
+    _check_key(rows, table)
     _check_status(rows, table)
     for column in table.question_columns:
         _check_values(rows[column.name], column, table)
@@ -62,12 +63,35 @@ def _array(series: pd.Series, column: ScoreColumn, table: ScoreTable) -> pa.Arra
     try:
         if series.dtype == "category":
             series = series.astype(object)
+        if column.data_type == "jsonb":
+            return pa.array([_json(value) for value in series], pa.string())
         values = pa.array(series, from_pandas=True)
+        if column.data_type.endswith("[]"):
+            return _cast_lists(values, column.data_type.removesuffix("[]"))
         return _cast(values, column.data_type)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
         raise ContractError(
             f"{where} is {series.dtype}, not {column.data_type}: {error}"
         ) from error
+
+
+def _json(value: object) -> str | None:
+    """A value as canonical JSON; None stays None."""
+    return None if value is None else canonical_json(value)
+
+
+def _cast_lists(values: pa.Array, data_type: str) -> pa.Array:
+    """Cast lists to lists of a type; no element may be null."""
+    if pa.types.is_null(values.type):
+        return values.cast(pa.list_(_cast(pa.nulls(0), data_type).type))
+    if not pa.types.is_list(values.type):
+        raise pa.ArrowTypeError(f"holds {values.type}")
+    elements = _cast(values.flatten(), data_type)
+    if elements.null_count:
+        raise pa.ArrowInvalid(f"holds {elements.null_count} null elements")
+    lengths = pc.fill_null(pc.list_value_length(values), 0)
+    offsets = pa.concat_arrays([pa.array([0], pa.int32()), pc.cumulative_sum(lengths)])
+    return pa.ListArray.from_arrays(offsets.cast(pa.int32()), elements, mask=pc.is_null(values))
 
 
 def _cast(values: pa.Array, data_type: str) -> pa.Array:
@@ -87,7 +111,7 @@ def _cast(values: pa.Array, data_type: str) -> pa.Array:
         fits, target = is_number or pa.types.is_decimal(kind), pa.float64()
     if not fits:
         raise pa.ArrowTypeError(f"holds {kind}")
-    result = values.cast(target)  # raises where a fraction or a large number would be lost
+    result = values.cast(target)  # raises if a fraction or a large number would be lost
     if pa.types.is_timestamp(kind) and not result.cast(kind).equals(values):
         raise pa.ArrowInvalid("holds a time of day")
     if pa.types.is_floating(target):
@@ -97,15 +121,15 @@ def _cast(values: pa.Array, data_type: str) -> pa.Array:
     return result
 
 
-def _check_entity(rows: pa.Table, table: ScoreTable) -> None:
-    for name in table.entity:
+def _check_key(rows: pa.Table, table: ScoreTable) -> None:
+    for name in table.key:
         _refuse(pc.is_null(rows[name]), f"scores.{table.name}.{name}", "null in the key")
-    entity = rows.select(list(table.entity))
-    twice = entity.num_rows - entity.group_by(list(table.entity)).aggregate([]).num_rows
+    key = rows.select(list(table.key))
+    twice = key.num_rows - key.group_by(list(table.key)).aggregate([]).num_rows
     if twice:
         raise ContractError(
             f"scores.{table.name}: {twice} of {rows.num_rows} rows repeat a key "
-            f"({', '.join(table.entity)})"
+            f"({', '.join(table.key)})"
         )
 
 

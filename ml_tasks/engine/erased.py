@@ -1,4 +1,4 @@
-"""Customers who were erased while a date was being scored: they are not published after all."""
+"""Leave out customers who were erased while their date was being scored."""
 
 from __future__ import annotations
 
@@ -18,11 +18,17 @@ if TYPE_CHECKING:
 def without_erased(
     settings: Settings, connection: psycopg.Connection[Any], rows: pa.Table
 ) -> pa.Table:
-    """A score table's rows without those of erased customers. Costs nothing while nobody was."""
+    """Rows of a score table without those of erased customers. Free if there are no erasures.
+
+    Args:
+        settings: Holds the key of the hashes.
+        connection: Reads ops.erasures.
+        rows: Any columns; returned unchanged without customer_id.
+    """
     if CUSTOMER_KEY not in rows.column_names:
         return rows
-    found = connection.execute("select keyed_hash from ops.erasures").fetchall()
-    erased = {value for (value,) in found}
+    erasures = connection.execute("select keyed_hash from ops.erasures").fetchall()
+    erased = {value for (value,) in erasures}
     if not erased:
         return rows
     key = settings.pii_key

@@ -1,6 +1,6 @@
-"""Score a question for a date: the model of its training date, the features, the publication.
+"""Score a question for a date: find the model, read features, predict, publish.
 
-By hand: `python -m ml_tasks churn 2011-09-10`.
+By hand: `perennial score churn 2011-09-10`.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ import psycopg
 
 from ml_tasks import question as questions
 from ml_tasks.drift import distance, watch
+from ml_tasks.drift.comparison import Tally
 from ml_tasks.engine import chunks
-from ml_tasks.engine.chunks import Scoring
+from ml_tasks.engine.parts import Frames, Scoring, keep
 from ml_tasks.engine.publish import OvertakenError, now, publish
 from ml_tasks.evaluation import bias, trust
 from ml_tasks.features.shards import Shard
 from ml_tasks.features.store import FeatureStore
-from ml_tasks.models import registry, serving
-from perennial import contracts
+from ml_tasks.models import serving
+from perennial import contracts, offers
 from perennial.warehouse import connect
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MAX_OVERTAKEN = 3  # so often a date is read anew because another run published it meanwhile
+MAX_OVERTAKEN = 3  # restarts of a scoring because another run published the date meanwhile
 
 
 def score_question(
@@ -41,19 +42,34 @@ def score_question(
 ) -> dict[str, Any]:
     """Score a question for a date and publish the scores.
 
-    In as many shards as the settings say; those that `score_shard` kept for this run are done.
-    Whoever finds that another run has published the date meanwhile reads it anew: of two at once
-    the last word is that of the newest features.
+    The settings give the number of shards; shards that `score_shard` stored for this run are not
+    scored again. If another run publishes the date meanwhile, the date is scored again, so that the
+    scores of the newest features win.
 
     Returns:
-        The publication's summary, see `publish`, and `seconds` by step.
+        The publication's summary, see `publish`, and `seconds` by step. If the question is not
+        offered at this shop: question, as_of_date, and `not_offered` with the reason.
     """
+    if why_not := _why_not_offered(settings, question):
+        return _not_offered(question, as_of_date, why_not)
     for _ in range(MAX_OVERTAKEN):
         try:
             return _score_and_publish(settings, question, as_of_date, run_id)
         except OvertakenError as error:
-            log.warning("%s: it is scored again", error)
+            log.warning("%s: scoring it again", error)
     return _score_and_publish(settings, question, as_of_date, run_id)
+
+
+def _why_not_offered(settings: Settings, question: str) -> str | None:
+    with connect(settings, "scorer") as connection:
+        return offers.why_not(connection).get(question)
+
+
+def _not_offered(question: str, as_of_date: date, why_not: str) -> dict[str, Any]:
+    """The summary of a question that is not offered at this shop."""
+    log.info("%s is not offered: %s", question, why_not)
+    summary = {"question": question, "as_of_date": str(as_of_date), "not_offered": why_not}
+    return {**summary, "row_counts": {}, "warnings": []}
 
 
 def _score_and_publish(
@@ -68,7 +84,8 @@ def _score_and_publish(
         read_at = now(connection)
         late_file_ids = late_file_ids_of(reader, question, as_of_date)
         store = FeatureStore(reader)
-        given = (connection, scoring, store, settings.shards, late_file_ids, read_at)
+        shards = chunks.count_shards(question, settings.shards)
+        given = (connection, scoring, store, shards, late_file_ids, read_at)
         with chunks.collected(*given) as parts:
             for part in parts:
                 if part.features:
@@ -84,15 +101,7 @@ def _score_and_publish(
                 chunks.in_all(parts),
                 min(part.read_at for part in parts),
             )
-    drifted = watch.record(settings, question, as_of_date, model, counted, run_id)
-    report = registry.report_of(settings, question, model.training_date, model.model_version)
-    biased = bias.warnings(report, model.name, scoring.asked.bias)
-    words = trust.of_report(report)
-    summary["warnings"] = [
-        *summary["warnings"],
-        *drifted,
-        *(f"{question}: {one}. {words}".rstrip() for one in biased),
-    ]
+    summary["warnings"] = [*summary["warnings"], *_warnings(settings, scoring, counted)]
     seconds = {
         "model": round(model_ready - started, 1),
         "score": round(scored - model_ready, 1),
@@ -101,11 +110,21 @@ def _score_and_publish(
     return {**summary, "seconds": seconds}
 
 
+def _warnings(settings: Settings, scoring: Scoring, counted: Mapping[str, Tally]) -> list[str]:
+    """Record drift; return the warnings of drift, and of the model's bias on past dates."""
+    question, model = scoring.question, scoring.model
+    drifted = watch.record(settings, question, scoring.as_of_date, model, counted, scoring.run_id)
+    report = serving.report_of(settings, question, model)
+    biased = bias.warnings(report, model.name, scoring.hooks.bias)
+    words = trust.of_report(report)
+    return [*drifted, *(f"{question}: {one}. {words}".rstrip() for one in biased)]
+
+
 @contextmanager
 def _reading(
     settings: Settings,
 ) -> Iterator[tuple[psycopg.Connection[Any], psycopg.Connection[Any]]]:
-    """A connection that commits each statement, and one to which nothing changes any more."""
+    """A connection that commits each statement, and a reader with one snapshot of the database."""
     with (
         connect(settings, "scorer", autocommit=True) as connection,
         connect(settings, "scorer") as reader,
@@ -115,9 +134,9 @@ def _reading(
 
 
 def _counting(
-    parts: Iterable[chunks.Frames], question: str, counted: Mapping[str, distance.Tally]
-) -> Iterator[chunks.Frames]:
-    """The parts, whose scores are counted as they go by."""
+    parts: Iterable[Frames], question: str, counted: Mapping[str, Tally]
+) -> Iterator[Frames]:
+    """The same parts; tallies their scores on the way."""
     for frames in parts:
         if counted:
             counted[distance.SCORES].add(watch.scored(frames[question]))
@@ -127,11 +146,13 @@ def _counting(
 def score_shard(
     settings: Settings, question: str, as_of_date: date, run_id: str, shard_number: int
 ) -> dict[str, Any]:
-    """Score one of the settings' shards and keep its rows for `score_question` of the same run.
+    """Score one of the settings' shards and store its rows for `score_question` of the same run.
 
     Returns:
         JSON-able: shard, row_counts by table, and `seconds` by step.
     """
+    if why_not := _why_not_offered(settings, question):
+        return _not_offered(question, as_of_date, why_not)
     started = time.monotonic()
     model = serving.model_of(settings, question, as_of_date)
     model_ready = time.monotonic()
@@ -144,7 +165,7 @@ def score_shard(
         store = FeatureStore(reader)
         for one in shard.split(chunks.count_chunks(scoring, store, shard.count)):
             part = chunks.score_part(scoring, store.of_shard(one), late_file_ids, read_at)
-            chunks.keep(connection, scoring, one, part)
+            keep(connection, scoring, one, part)
             row_counts.update({name: len(frame) for name, frame in part.frames.items()})
     return {
         "shard": str(shard),
@@ -159,7 +180,7 @@ def score_shard(
 def late_file_ids_of(
     connection: psycopg.Connection[Any], question: str, as_of_date: date
 ) -> list[int]:
-    """Files that came late for a published date, as noted by now."""
+    """Ids of the files that arrived after a date was published, as noted so far."""
     rows = connection.execute(
         "select file_id from ops.late_dates where question = %s and as_of_date = %s",
         [question, as_of_date],

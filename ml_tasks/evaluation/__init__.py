@@ -1,6 +1,6 @@
-"""Out-of-time evidence and what follows from it: origins, weights of several models, their level.
+"""Out-of-time evaluation: past dates, figures, comparisons, and the combination of models.
 
-`origins` says on which past dates models are fitted anew and which dates they are asked about,
-`weights` how much each model counts, `levels` how far their means were off and what that says of
-the next one. All pure: arrays and frames in, numbers out.
+`origins` and `cuts` choose past dates, `metrics` and `figures` hold what is measured on them,
+`contest` and `comparison` compare models, `weights` and `levels` combine several models. All
+functions are pure: arrays and frames in, numbers out.
 """

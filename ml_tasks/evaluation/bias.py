@@ -1,7 +1,7 @@
-"""Whether a model's totals were too high or too low on past dates that it had not seen.
+"""Bias: whether a model's totals were too high or too low on past dates, out of time.
 
-A model may sort customers well and still predict twice what comes. That holds no scores back, as
-there may be none better; but who adds them up has to know.
+A model may rank customers well and still predict twice the actual total. Its scores are published
+nevertheless, since no better ones may exist, but a warning reaches everyone who adds them up.
 """
 
 from __future__ import annotations
@@ -12,36 +12,32 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
-from ml_tasks.evaluation.contest import column_of
+from ml_tasks.evaluation.comparison import Evaluation
 
-# Predicted over actual, less 1, mean over the cuts. A budget or an order of goods stands an error
-# of some 15 %, which is also what the benchmarks ask of each cut's total; what is off by more than
-# that on the mean over cuts is no season's surprise.
+# Bound on the mean over cuts of predicted over actual, less 1. A budget or an order of goods
+# tolerates an error of about 15 %, which the benchmarks also demand of each cut's total. A larger
+# mean over several cuts is not one season's surprise.
 MAX_BIAS_RATE = 0.15
-# Cuts of a small shop differ by chance: the mean has to be so many of its standard errors off.
+# In a small shop cuts differ by chance: the mean must also be this many standard errors from 0.
 MIN_STANDARD_ERRORS = 2.0
 FIGURE = "bias_rate"
 
 
 @dataclass(frozen=True)
 class BiasFigures:
-    """Where a question's report has what its models predicted in all, and what came.
+    """The metrics of an evaluation that bias is computed from.
 
     Attributes:
-        predicted: Figure of a cut: a total, or a mean probability.
-        actual: Figure of a cut: the total, or the rate, that came; or empty: `predicted` is
-            predicted over actual, less 1.
-        rows: The report's entry with a row per cut, see `contest.cuts_of`.
-        is_rate: Whether they are shares of customers; a share is off by as much as the rarer side
-            of it is.
-        count: Of a share: figure with the number of customers of a cut, where there is one.
+        predicted: Metric with the predicted total or mean probability.
+        actual: Metric with the actual total or rate. If empty, `predicted` is already the bias
+            (predicted over actual, less 1).
+        is_rate: Whether both are shares of customers. The bias of a share is relative to the rarer
+            outcome, see `bias_of_rate`.
     """
 
     predicted: str
     actual: str = ""
-    rows: str = "cuts"
     is_rate: bool = False
-    count: str = "count_customers"
 
 
 @dataclass(frozen=True)
@@ -50,7 +46,7 @@ class Bias:
 
     Attributes:
         of_cuts: Predicted over actual, less 1, of each cut.
-        standard_error: Of their mean.
+        standard_error: Standard error of the mean over the cuts.
     """
 
     of_cuts: tuple[float, ...]
@@ -58,31 +54,31 @@ class Bias:
 
     @property
     def mean(self) -> float:
-        """Mean over the cuts; NaN where none could be told."""
+        """Mean over the cuts; NaN without cuts."""
         return fmean(self.of_cuts) if self.of_cuts else math.nan
 
     @property
     def is_beyond(self) -> bool:
-        """Whether it is more than MAX_BIAS_RATE, and more than chance makes it."""
+        """Whether the mean exceeds MAX_BIAS_RATE, and chance does not explain it."""
         least = max(MAX_BIAS_RATE, MIN_STANDARD_ERRORS * self.standard_error)
         return abs(self.mean) > least
 
 
-def bias_of(report: Mapping[str, Any], model_name: str, figures: BiasFigures) -> Bias:
-    """The bias of the model that training chose, on each cut that tells it.
+def bias_of(evaluation: Evaluation, figures: BiasFigures) -> Bias:
+    """The winner's bias on each cut that has the metrics, by rising date.
 
     Args:
-        report: Of the training.
-        model_name: As published.
-        figures: Of the question.
+        evaluation: The evaluation of a training.
+        figures: The question's metrics.
     """
-    rows = {**report, "cuts": report.get(figures.rows) or []}
+    rows = evaluation.rows(evaluation.winner)
+    counts = {row.cut: row.n for row in rows if row.metric == figures.predicted}
     of_cuts, variances = [], []
-    for _, cut in sorted(column_of(model_name, rows).figures.items()):
-        found = _of_cut(cut, figures)
-        if found is not None:
-            of_cuts.append(found[0])
-            variances.append(found[1])
+    for cut, values in sorted(evaluation.of(evaluation.winner).items()):
+        bias = _of_cut(values, figures, counts.get(cut))
+        if bias is not None:
+            of_cuts.append(bias[0])
+            variances.append(bias[1])
     count = len(of_cuts)
     by_chance = math.sqrt(math.fsum(variances)) / count if count else 0.0
     by_spread = stdev(of_cuts) / math.sqrt(count) if count > 1 else 0.0
@@ -90,14 +86,25 @@ def bias_of(report: Mapping[str, Any], model_name: str, figures: BiasFigures) ->
 
 
 def bias_of_rate(predicted: float, actual: float) -> float:
-    """How far a mean probability is off, as a share of the rarer side; NaN where there is none."""
+    """Error of a mean probability as a share of the rarer outcome; NaN if only one occurred.
+
+    Args:
+        predicted: Mean probability.
+        actual: Share of customers with the event, in [0, 1].
+
+    Example:
+        >>> round(bias_of_rate(predicted=0.85, actual=0.8), 2)
+        0.25
+    """
     rarer = min(actual, 1 - actual)
     return (predicted - actual) / rarer if rarer > 0 else math.nan
 
 
-def _of_cut(cut: Mapping[str, float], figures: BiasFigures) -> tuple[float, float] | None:
-    """Bias of one cut and its sampling variance, which of a total is not known: 0."""
-    predicted, actual = cut.get(figures.predicted), cut.get(figures.actual)
+def _of_cut(
+    values: Mapping[str, float], figures: BiasFigures, count_customers: int | None
+) -> tuple[float, float] | None:
+    """Bias of one cut and its sampling variance. The variance of a total is unknown, so it is 0."""
+    predicted, actual = values.get(figures.predicted), values.get(figures.actual)
     if predicted is None or (figures.actual and actual is None):
         return None
     if actual is None:
@@ -107,39 +114,46 @@ def _of_cut(cut: Mapping[str, float], figures: BiasFigures) -> tuple[float, floa
     rarer = min(actual, 1 - actual)
     if rarer <= 0:
         return None
-    variance = actual * (1 - actual) / cut.get(figures.count, math.inf) / rarer**2
+    variance = actual * (1 - actual) / (count_customers or math.inf) / rarer**2
     return bias_of_rate(predicted, actual), variance
 
 
 def warnings(report: Mapping[str, Any], model_name: str, figures: BiasFigures | None) -> list[str]:
-    """A sentence where the bias is beyond the bound; none where it is not, or is not known."""
+    """One sentence if the published model's bias is beyond the bound, else an empty list.
+
+    Args:
+        report: The training report.
+        model_name: Published name of the model.
+        figures: The question's metrics; None if it has none.
+    """
     if figures is None:
         return []
-    bias = bias_of(report, model_name, figures)
-    if not bias.is_beyond:
-        return []
+    bias = bias_of(Evaluation.from_report(report, model_name), figures)
+    return [_sentence(bias, model_name, figures)] if bias.is_beyond else []
+
+
+def _sentence(bias: Bias, model_name: str, figures: BiasFigures) -> str:
     count = len(bias.of_cuts)
     direction = "high" if bias.mean > 0 else "low"
-    subject = "as many of the rarer outcome" if figures.is_rate else "what came in all"
-    return [
+    subject = "as many of the rarer outcome" if figures.is_rate else "the actual total"
+    return (
         f"too {direction} on past dates: {model_name} predicted {1 + bias.mean:.2f} times"
         f" {subject} ({bias.mean:+.0%}, mean of {count} cut{'s' if count > 1 else ''}, bound"
         f" {MAX_BIAS_RATE:.0%}): read totals with care, see its card"
-    ]
+    )
 
 
 def with_warnings(
     report: dict[str, Any], model_name: str, figures: BiasFigures | None
 ) -> dict[str, Any]:
-    """The report, with the bias and its warning where there is one."""
+    """The report with the entry `bias_rate` and its warning, if any. Args as of `warnings`."""
     if figures is None:
         return report
-    bias = bias_of(report, model_name, figures)
+    bias = bias_of(Evaluation.from_report(report, model_name), figures)
     if not bias.of_cuts:
         return report
-    told = warnings(report, model_name, figures)
     return {
         **report,
         FIGURE: {"mean": bias.mean, "of_cuts": list(bias.of_cuts), "bound": MAX_BIAS_RATE},
-        "warnings": [*report.get("warnings", []), *told],
+        "warnings": [*report.get("warnings", []), *warnings(report, model_name, figures)],
     }

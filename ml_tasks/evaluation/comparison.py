@@ -1,86 +1,197 @@
-"""What an out-of-time comparison hands back, for every question that makes one."""
+"""The result of an out-of-time evaluation, the same for every question."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from statistics import fmean
 from typing import Any
 
-from ml_tasks.evaluation import contest
+from ml_tasks.evaluation import contest, old_reports
+from ml_tasks.evaluation.contest import Column
+from ml_tasks.evaluation.figures import ALL, FIGURES, Figure
 
-Figures = dict[str, float]
+# A baseline is published only if it is better by at least this much of the metric, since it offers
+# less than the model (no season, no bounds).
+LEAST_GAIN = 0.01
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What the cuts said.
+    """Figures of several models on past dates, and the model to publish.
 
     Attributes:
-        winner: Name of the model or baseline to publish.
-        decision: Why, in a sentence.
-        metrics: Means over the cuts; the baseline's begin with `baseline_`.
-        report: The decision, and one row per cut and model, as JSON.
+        figures: All figures, cut by cut.
+        winner: Model or baseline to publish, by its name in `figures`.
+        decision: The reason, in a sentence.
+        metrics: Metric -> mean over the cuts; the baseline's metrics begin with `baseline_`.
+        gaps: Model -> a sentence for each group of customers with a clearly different figure.
         plots: File name -> PNG of the newest cut.
     """
 
-    winner: str
-    decision: str
-    metrics: Figures = field(default_factory=dict)
-    report: dict[str, Any] = field(default_factory=dict)
+    figures: tuple[Figure, ...] = ()
+    winner: str = ""
+    decision: str = ""
+    metrics: dict[str, float] = field(default_factory=dict)
+    gaps: Mapping[str, Sequence[str]] = field(default_factory=dict)
     plots: dict[str, bytes] = field(default_factory=dict)
 
+    @property
+    def cuts(self) -> list[str]:
+        """Dates on which some model was tested, in the order of the figures."""
+        return list(dict.fromkeys(row.cut for row in self.figures))
 
-def untested(baseline: str) -> Evaluation:
-    """No past date to test on: a model that can't be tested is not used."""
-    decision = f"no past date to test a model on, so {baseline}"
-    return Evaluation(baseline, decision, report={"decision": decision, "cuts": []})
+    def rows(self, model: str, group: str = ALL) -> list[Figure]:
+        """Figures of a model, for all customers or a group of them."""
+        return [row for row in self.figures if row.model == model and row.group == group]
 
+    def of(self, model: str, metrics: Collection[str] | None = None) -> dict[str, dict[str, float]]:
+        """Cut -> metric -> value of a model, for all customers or products; no missing values.
 
-def means(rows: Sequence[Mapping[str, Any]], model: str, figures: Sequence[str]) -> Figures:
-    """Mean over the cuts of a model's figures; one that could never be told is left out.
+        Args:
+            model: Name of the model in `figures`.
+            metrics: The metrics to return; None returns all.
+        """
+        values: dict[str, dict[str, float]] = {}
+        for row in self.rows(model):
+            if row.value is not None and (metrics is None or row.metric in metrics):
+                values.setdefault(row.cut, {})[row.metric] = row.value
+        return values
 
-    Args:
-        rows: From the report: `model` and figures, None or left out where a cut could not tell.
-        model: Whose.
-        figures: Which.
-    """
-    kept = {
-        name: [row[name] for row in rows if row["model"] == model and row.get(name) is not None]
-        for name in figures
-    }
-    return {name: math.fsum(values) / len(values) for name, values in kept.items() if values}
+    def values(self, model: str, metric: str) -> list[float]:
+        """Values of a model's metric on the cuts that have it, in the order of the figures."""
+        return [cut[metric] for cut in self.of(model, [metric]).values()]
 
+    def mean(self, model: str, metric: str) -> float:
+        """Mean of a model's metric over the cuts; NaN if no cut has it."""
+        values = self.values(model, metric)
+        return fmean(values) if values else math.nan
 
-# A model that tells less (no season, no bounds) has to be better by so much of its figure.
-LEAST_GAIN = 0.01
+    def means(self, metrics: Iterable[str], prefixes: Mapping[str, str]) -> dict[str, float]:
+        """Means over the cuts of several models. A metric that no cut has is left out.
 
+        Args:
+            metrics: Names of the metrics.
+            prefixes: Model -> prefix of its metrics in the result.
+        """
+        means = {
+            f"{prefix}{metric}": self.mean(model, metric)
+            for model, prefix in prefixes.items()
+            for metric in metrics
+        }
+        return {name: value for name, value in means.items() if math.isfinite(value)}
 
-def clearly_better(
-    names: Iterable[str], than: str, rows: Sequence[Mapping[str, Any]], figure: str, better: str
-) -> list[str]:
-    """The models whose figure is better than another's beyond the spread over the cuts.
+    def best(self, models: Iterable[str], metric: str, better: str) -> str:
+        """Name of the model with the best mean; the first if means are equal or all are missing.
 
-    And by LEAST_GAIN at least: they take the place of one that tells more.
+        Args:
+            models: Names of the models. Without any, the result is empty.
+            metric: Name of the metric.
+            better: contest.LOWER or contest.HIGHER.
+        """
+        sign = 1 if better == contest.HIGHER else -1
 
-    Args:
-        names: Whose.
-        than: The other.
-        rows: From the report: `cut_date`, `model` and figures.
-        figure: Which.
-        better: contest.LOWER or contest.HIGHER.
-    """
-    other = contest.column_of(than, {"cuts": rows})
-    return [
-        name
-        for name in names
-        for compared in contest.compare(
-            other, contest.column_of(name, {"cuts": rows}), {figure: better}
+        def rank(model: str) -> float:
+            mean = sign * self.mean(model, metric)
+            return -math.inf if math.isnan(mean) else mean
+
+        return max(models, key=rank, default="")
+
+    def column(self, model: str, metrics: Collection[str], name: str = "") -> Column:
+        """A model's figures in the form that `contest` compares.
+
+        Args:
+            model: Name of the model in `figures`.
+            metrics: Names of the metrics. A cut without any of them is left out.
+            name: Name to display; empty for the model's own.
+        """
+        return Column(name or model, self.of(model, metrics))
+
+    def is_clearly_better(self, model: str, than: str, metric: str, better: str) -> bool:
+        """Whether a metric is better by more than its spread over the cuts, and by LEAST_GAIN.
+
+        Args:
+            model: The model that would replace the other.
+            than: The other model.
+            metric: Name of the metric.
+            better: contest.LOWER or contest.HIGHER.
+        """
+        ours, theirs = (self.column(name, [metric]) for name in (model, than))
+        return any(
+            compared.verdict == contest.BETTER and compared.gain >= LEAST_GAIN
+            for compared in contest.compare(theirs, ours, {metric: better})
         )
-        if compared.says == contest.BETTER and compared.gain >= LEAST_GAIN
-    ]
+
+    def decided(
+        self,
+        model: str,
+        baselines: Iterable[str],
+        metric: str,
+        better: str,
+        metrics: Iterable[str],
+        shown: Mapping[str, str],
+    ) -> Evaluation:
+        """The evaluation with a winner: the model, unless the best baseline is clearly better.
+
+        Args:
+            model: Model that would be published.
+            baselines: Names of the baselines.
+            metric: Metric that decides, see `is_clearly_better`.
+            better: contest.LOWER or contest.HIGHER.
+            metrics: Metrics of the model and the best baseline to average over the cuts.
+            shown: Metric -> text for the decision, a format string that takes both means.
+        """
+        baseline = self.best(baselines, metric, better)
+        gives_way = self.is_clearly_better(baseline, model, metric, better)
+        means = (
+            text.format(self.mean(model, name), self.mean(baseline, name))
+            for name, text in shown.items()
+        )
+        return replace(
+            self,
+            winner=baseline if gives_way else model,
+            decision=f"{model} {'gives way to' if gives_way else 'against'} {baseline}, the best of"
+            f" the simpler ones: {', '.join(means)}",
+            metrics=self.means(metrics, {model: "", baseline: "baseline_"}),
+        )
+
+    def of_groups(self, model: str) -> list[Figure]:
+        """A model's figures by group of customers, on the newest cut that has such figures."""
+        figures = [row for row in self.figures if row.model == model and row.group != ALL]
+        newest = max((row.cut for row in figures), default="")
+        return [row for row in figures if row.cut == newest]
+
+    def as_report(self) -> dict[str, Any]:
+        """The evaluation as entries of a training report, JSON.
+
+        Returns:
+            `decision`; `used` (the winner); `warnings` (the winner's gaps); `figures` (a list of
+            rows [cut, model, group, metric, value, n]).
+        """
+        return {
+            "decision": self.decision,
+            "used": self.winner,
+            "warnings": list(self.gaps.get(self.winner, ())),
+            FIGURES: [list(row) for row in self.figures],
+        }
+
+    @classmethod
+    def from_report(cls, report: Mapping[str, Any], model_name: str) -> Evaluation:
+        """Figures, winner and decision of a stored report.
+
+        Args:
+            report: Training report of this version or an earlier one.
+            model_name: Published name of the model; the winner of a report without `used`.
+        """
+        if old_reports.is_old(report):
+            figures, winner = old_reports.read(report, model_name)
+        else:
+            figures = [Figure(*row) for row in report.get(FIGURES, [])]
+            winner = report.get("used", model_name)
+        return cls(tuple(figures), winner, report.get("decision", ""))
 
 
-def told(figures: Mapping[str, float]) -> dict[str, float | None]:
-    """The figures as JSON: what could not be told (NaN, infinite) is None."""
-    return {name: float(value) if math.isfinite(value) else None for name, value in figures.items()}
+def untested(model: str) -> Evaluation:
+    """The evaluation of a shop without a past date to test a model on."""
+    return Evaluation(winner=model, decision=f"no past date to test a model on, so {model}")

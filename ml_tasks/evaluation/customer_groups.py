@@ -1,34 +1,35 @@
-"""Groups of customers that a model must serve alike, and how far apart its figures may be.
+"""Groups of customers, and how far a model's figures may differ between them.
 
-A figure of a group is noisy, the more the smaller the group. So a gap is one only if it is beyond
-its bound and beyond what chance would make of it.
+The smaller a group, the noisier its figures. So a difference counts as a gap only if it exceeds
+both its bound and what chance explains.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from datetime import date
 
 import numpy as np
 import pandas as pd
 
-from ml_tasks.evaluation.comparison import told
+from ml_tasks.evaluation.figures import ALL, Figure
+from ml_tasks.evaluation.figures import rows as rows_of
 
-ALL = "all"
 COUNT_COUNTRIES = 3
 NEW_DAYS = 90
-# Below so many rows a group's figures say nothing.
+# A smaller group's figures are too noisy to compare.
 MIN_ROWS = 100
 COUNT_GROUPS = 20
-# More rows than these tell the error no better; every k-th is taken.
+# More rows do not make the standard error more precise; every k-th row is used instead.
 MAX_ERROR_ROWS = 20_000
-# A gap must be so many standard errors wide.
+# Least width of a gap, in standard errors.
 ERRORS = 2.0
 
-# How far a group's figure may be from that of everybody else, in the figure's own unit. Ranking
-# inside a group of like customers is harder than among all (AUC .65 among new ones: .80 among the
-# others on Online Retail II, .89 on the sample shop), so bounds of rank figures are wide.
+# Largest allowed difference between a group's figure and that of all other customers, in the
+# figure's own unit. Ranking is harder within a group of similar customers (AUC .65 for new ones
+# against .80 for the others on Online Retail II, .89 on the sample shop), so bounds of rank figures
+# are wide.
 GAP_BOUNDS = {
     # 2026-11-22: .20 -> .30, it would have warned on every date of a sample shop
     "auc": 0.30,
@@ -46,11 +47,11 @@ class Group:
     """The figures of a group.
 
     Attributes:
-        name: As `groups` names it, or `all`.
-        count: Rows in it.
-        values: Figure -> value; what could not be told is NaN.
+        name: A name of `groups`, or `all`.
+        count: Number of rows.
+        values: Figure -> value; NaN if it cannot be computed.
         errors: Figure -> sampling error, see `standard_errors`.
-        gaps: Figures that are too far from everybody else's -> that of everybody else.
+        gaps: Figure with a gap -> the value for all other customers.
     """
 
     name: str
@@ -60,53 +61,74 @@ class Group:
     gaps: Mapping[str, float] = field(default_factory=dict)
 
     def warnings(self) -> list[str]:
-        """A line per gap."""
+        """One line per gap."""
         return [
             f"{figure} is {self.values[figure]:.3f} for {self.name}, {others:.3f} for the others"
             for figure, others in self.gaps.items()
         ]
 
 
-def as_report(found: Sequence[Group]) -> dict[str, Any]:
-    """Part of a training report: `groups`, a row each, and `warnings`, which open the card."""
-    return {
-        "groups": [
-            {"group": one.name, "count_customers": one.count, **told(one.values)} for one in found
-        ],
-        "warnings": [warning for one in found for warning in one.warnings()],
-    }
+def served(
+    cut: date,
+    customers: Mapping[str, pd.DataFrame],
+    figures: Figures,
+    metric_name: str = "{}",
+) -> tuple[list[Figure], dict[str, list[str]]]:
+    """Figures and gaps of several models by group of customers, on a past date.
+
+    Args:
+        cut: The past date.
+        customers: Model -> rows, see `by_group`.
+        figures: Function from rows to figures.
+        metric_name: Format string for the metrics' names, if their horizon is not the evaluation's.
+
+    Returns:
+        The figures of each group except ALL, which the evaluation has already; and model -> one
+        line per gap.
+    """
+    rows_of_groups: list[Figure] = []
+    gaps: dict[str, list[str]] = {}
+    for model, rows in customers.items():
+        groups_ = by_group(rows, figures)
+        gaps[model] = [warning for one in groups_ for warning in one.warnings()]
+        for one in groups_[1:]:
+            values = {metric_name.format(name): value for name, value in one.values.items()}
+            rows_of_groups += rows_of(cut, model, values, one.count, one.name)
+    return rows_of_groups, gaps
 
 
 def by_group(rows: pd.DataFrame, figures: Figures) -> list[Group]:
-    """The figures of all rows and of each group.
+    """Figures of all rows, then of each group.
 
     Args:
-        rows: One row per customer in a total order; what `groups` needs and what `figures` needs.
-        figures: What to compute from rows.
+        rows: One row per customer in a total order, with the columns that `groups` and `figures`
+            read.
+        figures: Function from rows to figures.
     """
-    found = [Group(ALL, len(rows), figures(rows), standard_errors(rows, figures))]
+    result = [Group(ALL, len(rows), figures(rows), standard_errors(rows, figures))]
     compared: list[np.ndarray] = []
     for name, mask in groups(rows).items():
         part = rows[mask]
         one = Group(name, len(part), figures(part), standard_errors(part, figures))
-        # new and old customers are each other's others: one comparison, one warning
+        # new and old customers complement each other: one comparison, one warning
         if not any((mask == ~earlier).all() for earlier in compared):
             one = replace(one, gaps=_gaps(one, rows[~mask], figures))
             compared.append(mask)
-        found.append(one)
-    return found
+        result.append(one)
+    return result
 
 
 def groups(customers: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Which rows belong to which group; small groups are left out.
+    """Rows of each group; groups with few rows, or with nearly all, are left out.
 
     Args:
-        customers: What was known of each customer: country, days_since_first_order,
-            count_order_days.
+        customers: Columns country, days_since_first_order, count_order_days, as known on the scored
+            date.
 
     Returns:
-        Name -> mask of shape (n,). Countries: the COUNT_COUNTRIES with most customers, and the
-        rest. `customers: new` first ordered in the last NEW_DAYS days.
+        Name -> mask, shape (n_rows,). Groups are the COUNT_COUNTRIES countries with most customers
+        and the rest, new customers (first order in the last NEW_DAYS days) and old ones, and
+        customers with one order day and with several.
     """
     country = customers["country"]
     sizes = country.value_counts()
@@ -114,8 +136,8 @@ def groups(customers: pd.DataFrame) -> dict[str, np.ndarray]:
     largest = sorted(sizes.index, key=lambda name: (-sizes[name], str(name)))[:COUNT_COUNTRIES]
     is_new = (customers["days_since_first_order"] <= NEW_DAYS).to_numpy()
     is_once = (customers["count_order_days"] == 1).to_numpy()
-    found = {f"country: {name}": (country == name).to_numpy() for name in largest}
-    found |= {
+    masks = {f"country: {name}": (country == name).to_numpy() for name in largest}
+    masks |= {
         "country: rest": (country.notna() & ~country.isin(largest)).to_numpy(),
         "customers: new": is_new,
         "customers: old": ~is_new,
@@ -123,19 +145,19 @@ def groups(customers: pd.DataFrame) -> dict[str, np.ndarray]:
         "orders: several": ~is_once,
     }
     return {
-        name: mask for name, mask in found.items() if MIN_ROWS <= mask.sum() <= len(mask) - MIN_ROWS
+        name: mask for name, mask in masks.items() if MIN_ROWS <= mask.sum() <= len(mask) - MIN_ROWS
     }
 
 
 def standard_errors(rows: pd.DataFrame, figures: Figures) -> dict[str, float]:
-    """Sampling error of each figure, by leaving out one of COUNT_GROUPS groups of rows at a time.
+    """Sampling error of each figure, by leaving out one of COUNT_GROUPS parts of rows at a time.
 
     Args:
         rows: One row per entity, in a total order.
-        figures: What to compute from rows; NaN where they can't tell.
+        figures: Function from rows to figures; NaN for a figure that cannot be computed.
 
     Returns:
-        By figure; NaN where a figure could not be told from some part of the rows.
+        Figure -> standard error; NaN if some part of the rows leaves the figure undefined.
 
     Source:
         Kott (2001), Journal of Official Statistics 17:521, the delete-a-group jackknife.
@@ -143,7 +165,7 @@ def standard_errors(rows: pd.DataFrame, figures: Figures) -> dict[str, float]:
     sample = rows.iloc[:: -(-len(rows) // MAX_ERROR_ROWS)] if len(rows) else rows
     if len(sample) < 2 * COUNT_GROUPS:
         return dict.fromkeys(figures(rows), float("nan"))
-    # dealt by a fixed shuffle: ids may have a rhythm of their own
+    # a fixed shuffle assigns rows to parts: ids may follow a pattern
     group = np.random.default_rng(0).permutation(len(sample)) % COUNT_GROUPS
     left = pd.DataFrame([dict(figures(sample[group != k])) for k in range(COUNT_GROUPS)])
     variance = left.var(ddof=0, skipna=False) * (COUNT_GROUPS - 1)
@@ -155,12 +177,12 @@ def standard_errors(rows: pd.DataFrame, figures: Figures) -> dict[str, float]:
 
 def _gaps(one: Group, rest: pd.DataFrame, figures: Figures) -> dict[str, float]:
     others, errors = figures(rest), standard_errors(rest, figures)
-    found = {}
+    gaps = {}
     for figure, bound in GAP_BOUNDS.items():
         if figure not in one.values or figure not in others:
             continue
         distance = abs(one.values[figure] - others[figure])
         noise = ERRORS * float(np.hypot(one.errors[figure], errors[figure]))
-        if distance > bound and distance > noise:  # never where one of them could not be told
-            found[figure] = others[figure]
-    return found
+        if distance > bound and distance > noise:  # False if any of them is NaN
+            gaps[figure] = others[figure]
+    return gaps

@@ -1,6 +1,6 @@
-"""How good a score is, in closed form. Arrays in, one number out; rows in any order.
+"""Metrics of scores in closed form. Arrays in, one number out; rows in any order.
 
-A score that can't be judged (one class only, nothing spent) gives NaN.
+A metric that is undefined (one class only, nothing spent) is NaN.
 """
 
 from __future__ import annotations
@@ -19,10 +19,14 @@ def auc(is_event: ArrayLike, score: ArrayLike) -> float:
         score: Shape (n,), higher means more likely.
 
     Returns:
-        In [0, 1]; 0.5 is guessing. NaN if there are no events or nothing else.
+        In [0, 1]; 0.5 is guessing. NaN without events, or with nothing but events.
 
     Source:
         Mann and Whitney (1947), doi 10.1214/aoms/1177730491.
+
+    Example:
+        >>> auc([0, 1, 0, 1], [0.1, 0.4, 0.4, 0.8])
+        0.875
     """
     event, ranks = np.asarray(is_event, dtype=bool), _mean_ranks(np.asarray(score, dtype=float))
     count_events, count_others = int(event.sum()), int((~event).sum())
@@ -33,17 +37,31 @@ def auc(is_event: ArrayLike, score: ArrayLike) -> float:
 
 
 def log_loss(is_event: ArrayLike, probability: ArrayLike) -> float:
-    """Mean of -log of the probability given to what happened, in nats."""
+    """Mean of -log(probability of the actual outcome), in nats.
+
+    Args:
+        is_event: Shape (n,), 0 or 1.
+        probability: Predicted probability of the event, shape (n,); clipped to
+            [PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR].
+
+    Example:
+        >>> round(log_loss([0, 1], [0.2, 0.8]), 4)
+        0.2231
+    """
     event = np.asarray(is_event, dtype=float)
     p = np.clip(np.asarray(probability, dtype=float), PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)
     return float(-np.mean(event * np.log(p) + (1 - event) * np.log1p(-p)))
 
 
 def brier_skill(is_event: ArrayLike, probability: ArrayLike) -> float:
-    """Share of the squared error that is saved against giving everyone the rate that happened.
+    """Reduction of the squared error compared with predicting the event rate for every row.
+
+    Args:
+        is_event: Shape (n,), 0 or 1.
+        probability: Predicted probability of the event, shape (n,).
 
     Returns:
-        At most 1; 0 is no better than the rate. NaN if there are no events or nothing else.
+        At most 1; 0 is no better than the rate. NaN without events, or with nothing but events.
 
     Source:
         Murphy (1973), doi 10.1175/1520-0450(1973)012<0595:ANVPOT>2.0.CO;2.
@@ -56,8 +74,17 @@ def brier_skill(is_event: ArrayLike, probability: ArrayLike) -> float:
 def calibration_error(is_event: ArrayLike, probability: ArrayLike, count_bins: int = 10) -> float:
     """Expected calibration error over bins of equal count, in [0, 1].
 
+    Args:
+        is_event: Shape (n,), 0 or 1.
+        probability: Predicted probability of the event, shape (n,).
+        count_bins: Number of bins.
+
     Source:
         Naeini, Cooper and Hauskrecht (2015), AAAI; bins of equal count instead of equal width.
+
+    Example:
+        >>> calibration_error([0, 1, 1, 1], [0.5, 0.5, 0.75, 0.75], count_bins=2)
+        0.125
     """
     bins = equal_count_bins(probability, count_bins)
     event, p = np.asarray(is_event, dtype=float), np.asarray(probability, dtype=float)
@@ -65,15 +92,23 @@ def calibration_error(is_event: ArrayLike, probability: ArrayLike, count_bins: i
 
 
 def normalised_gini(amount: ArrayLike, score: ArrayLike) -> float:
-    """How well a score sorts amounts: 1 as well as the amounts themselves, 0 at random.
+    """How well a score ranks amounts: 1 for the order of the amounts themselves, 0 for chance.
 
-    Rows of equal score share their amounts equally, so their order does not count.
+    Rows with equal scores have equal ranks, so their order has no effect.
+
+    Args:
+        amount: Actual amounts, shape (n,).
+        score: Higher means a higher amount, shape (n,).
 
     Returns:
         At most 1, negative if worse than random. NaN if the amounts are all equal.
 
     Source:
         Frees, Meyers and Cummings (2011), doi 10.1198/jasa.2011.tm10506.
+
+    Example:
+        >>> normalised_gini([0, 10, 50], [1, 3, 2])
+        0.2
     """
     amounts = np.asarray(amount, dtype=float)
     best = _covariance_with_ranks(amounts, amounts)
@@ -83,31 +118,45 @@ def normalised_gini(amount: ArrayLike, score: ArrayLike) -> float:
 
 
 def total_error(amount: ArrayLike, predicted_amount: ArrayLike) -> float:
-    """Predicted total over actual total, less 1. NaN if the actual total is 0."""
+    """Predicted total over actual total, less 1. NaN if the actual total is 0.
+
+    Args:
+        amount: Actual amounts, shape (n,).
+        predicted_amount: Shape (n,).
+
+    Example:
+        >>> total_error([10, 0, 30], [15, 5, 30])
+        0.25
+    """
     total = float(np.sum(np.asarray(amount, dtype=float)))
     return float(np.sum(predicted_amount)) / total - 1 if total else float("nan")
 
 
 def concordance(days: ArrayLike, expected_days: ArrayLike, horizon_days: int) -> float:
-    """Share of the pairs that can be compared whose expected days are in the order of the true.
+    """Share of comparable pairs with expected days in the same order as the actual days.
 
-    A pair can be compared if one's event came within the horizon and before the other's. Nobody
-    may be censored within it. Equal expectations count half.
+    A pair is comparable if one event happened within the horizon and before the other. No row may
+    be censored within the horizon. Equal expectations count half.
 
     Args:
-        days: Whole days to the event, at least 1, shape (n,); beyond the horizon if none came.
-        expected_days: Shape (n,).
-        horizon_days: Pairs that differ only after it don't count.
+        days: Whole days to the event, at least 1, shape (n,); more than `horizon_days` without an
+            event.
+        expected_days: Predicted days to the event, shape (n,).
+        horizon_days: Pairs that differ only after the horizon do not count.
 
     Returns:
         In [0, 1]; 0.5 is guessing. NaN if no pair can be compared.
 
     Source:
         Harrell et al. (1982), doi 10.1001/jama.1982.03320430047030.
+
+    Example:
+        >>> float(round(concordance([5, 20, 91], [10, 40, 30], horizon_days=90), 3))
+        0.667
     """
     last = np.minimum(np.asarray(days, dtype=int), horizon_days + 1)
     values, place = np.unique(np.asarray(expected_days, dtype=float), return_inverse=True)
-    count_later = np.zeros(len(values))  # by expectation: those whose event came later
+    count_later = np.zeros(len(values))  # per expected value: rows with a later event
     wins = pairs = 0.0
     for day in range(horizon_days + 1, 0, -1):
         today = place[last == day]
@@ -120,7 +169,12 @@ def concordance(days: ArrayLike, expected_days: ArrayLike, horizon_days: int) ->
 
 
 def equal_count_bins(score: ArrayLike, count_bins: int = 10) -> list[np.ndarray]:
-    """Row numbers by rising score, in bins whose sizes differ by at most one; none is empty."""
+    """Row numbers by rising score, in non-empty bins with sizes that differ by at most one.
+
+    Args:
+        score: Shape (n,).
+        count_bins: Number of bins; fewer if n is smaller.
+    """
     order = np.argsort(np.asarray(score, dtype=float), kind="stable")
     return [part for part in np.array_split(order, count_bins) if len(part)]
 
@@ -131,7 +185,7 @@ def _covariance_with_ranks(amounts: np.ndarray, score: np.ndarray) -> float:
 
 
 def _mean_ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks from 1; equal values get the mean of theirs."""
+    """Ranks from 1, shape (n,); equal values share their mean rank."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     last_rank = np.cumsum(counts)
     return (last_rank - (counts - 1) / 2)[inverse]

@@ -1,4 +1,4 @@
-"""Small PNG pictures for the registry; equal numbers give equal bytes."""
+"""Small PNG plots for the registry. Equal numbers give equal bytes."""
 
 from __future__ import annotations
 
@@ -14,18 +14,29 @@ from ml_tasks.evaluation.metrics import equal_count_bins
 
 
 def reliability(is_event: np.ndarray, probabilities: Mapping[str, np.ndarray]) -> bytes:
-    """What happened against what was said, ten bins of equal count, one line per model."""
+    """Reliability diagram: observed rate against predicted probability, one line per model.
+
+    Args:
+        is_event: Shape (n,), 0 or 1.
+        probabilities: Model -> predicted probability, shape (n,); binned in ten equal counts.
+    """
     figure, axes = _figure("predicted probability", "share it happened to")
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
     for name, probability in probabilities.items():
         bins = equal_count_bins(probability)
-        said = [probability[b].mean() for b in bins]
-        axes.plot(said, [is_event[b].mean() for b in bins], marker="o", markersize=3, label=name)
+        predicted = [probability[b].mean() for b in bins]
+        observed = [is_event[b].mean() for b in bins]
+        axes.plot(predicted, observed, marker="o", markersize=3, label=name)
     return _png(figure, axes)
 
 
 def gain(amount: np.ndarray, scores: Mapping[str, np.ndarray]) -> bytes:
-    """Share of the amount held by the customers ranked first, one line per ranking."""
+    """Gain curve: share of the total amount held by the first customers, one line per ranking.
+
+    Args:
+        amount: Actual amount of each customer, shape (n,).
+        scores: Ranking -> score, shape (n,); higher ranks first.
+    """
     figure, axes = _figure("share of customers, best first", "share of the total")
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
     customers = np.arange(len(amount) + 1) / max(len(amount), 1)
@@ -37,7 +48,12 @@ def gain(amount: np.ndarray, scores: Mapping[str, np.ndarray]) -> bytes:
 
 
 def deciles(amount: np.ndarray, predicted_amount: np.ndarray) -> bytes:
-    """Mean predicted and actual amount in ten groups of equal count, by rising prediction."""
+    """Mean predicted and actual amount in ten groups of equal count, by rising prediction.
+
+    Args:
+        amount: Actual amounts, shape (n,).
+        predicted_amount: Shape (n,).
+    """
     figure, axes = _figure("tenth of customers, by rising prediction", "mean amount")
     bins = equal_count_bins(predicted_amount)
     places = np.arange(1, len(bins) + 1)
@@ -47,7 +63,13 @@ def deciles(amount: np.ndarray, predicted_amount: np.ndarray) -> bytes:
 
 
 def forecast(history: np.ndarray, actual: np.ndarray, quantiles: np.ndarray) -> bytes:
-    """One series: weeks so far, the forecast's quantiles (n_weeks, 3), and what came."""
+    """Past weeks, forecast and actual weeks of one series, in units.
+
+    Args:
+        history: Weeks before the forecast, shape (n_past_weeks,).
+        actual: Weeks of the forecast, shape (n_weeks,).
+        quantiles: Lower bound, median and upper bound of the forecast, shape (n_weeks, 3).
+    """
     figure, axes = _figure("weeks from the forecast's first", "units")
     ahead = np.arange(len(actual))
     axes.plot(np.arange(-len(history), 0), history, color="0.5", linewidth=1, label="before")
@@ -58,7 +80,12 @@ def forecast(history: np.ndarray, actual: np.ndarray, quantiles: np.ndarray) -> 
 
 
 def coverage(rate_by_step: np.ndarray, promised: float) -> bytes:
-    """Share of outcomes inside the band, by steps ahead, beside what was promised."""
+    """Share of outcomes inside the band by weeks ahead, beside the nominal share.
+
+    Args:
+        rate_by_step: Share inside the band, shape (n_weeks,).
+        promised: Nominal share, in [0, 1].
+    """
     figure, axes = _figure("weeks ahead", "share inside the band")
     steps = np.arange(1, len(rate_by_step) + 1)
     axes.plot(steps, np.full(len(steps), promised), color="0.7", linewidth=1, label="promised")
@@ -68,7 +95,12 @@ def coverage(rate_by_step: np.ndarray, promised: float) -> bytes:
 
 
 def residuals(misses: np.ndarray, label: str) -> bytes:
-    """How often which miss came; the outer hundredths are cut off."""
+    """Histogram of errors; the lowest and highest hundredth are clipped.
+
+    Args:
+        misses: Errors, shape (n,).
+        label: Label of the x axis.
+    """
     figure, axes = _figure(label, "count")
     low, high = np.quantile(misses, [0.01, 0.99])
     axes.hist(misses.clip(low, high), bins=30, label=f"median {np.median(misses):.2f}")
@@ -76,7 +108,13 @@ def residuals(misses: np.ndarray, label: str) -> bytes:
 
 
 def lines(x_label: str, y_label: str, series: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> bytes:
-    """A line for each name, through its points (x, y)."""
+    """One line per name.
+
+    Args:
+        x_label: Label of the x axis.
+        y_label: Label of the y axis.
+        series: Name -> x and y of its points, each of shape (n_points,).
+    """
     figure, axes = _figure(x_label, y_label)
     for name, (x, y) in series.items():
         axes.plot(x, y, linewidth=1.2, label=name)

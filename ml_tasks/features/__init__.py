@@ -1,1 +1,1 @@
-"""Feature tables as frames, and how entities are dealt into shards."""
+"""Feature tables as frames, and the division of entities into shards."""

@@ -1,7 +1,7 @@
-"""Shards: customers, or products, dealt to so many scorings that run side by side.
+"""Shards: the customers, or products, divided among tasks that score side by side.
 
-Whose a key is follows from the key and the number of shards alone: the same on every machine, on
-every day, in Postgres and here.
+The key and the number of shards alone determine the shard: it is the same on every machine, on
+every day, in Postgres and in Python.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from hashlib import md5
 import numpy as np
 from psycopg import sql
 
-# Digits 9 to 16 of the MD5 of the key's UTF-8 bytes. The first eight say who is in a sample of a
-# large shop: whoever sampled by them and dealt by them would deal all of it to one shard.
+# Hash of a key: hex digits 9 to 16 of the MD5 of its UTF-8 bytes. The first eight select the sample
+# of a large shop; if they selected the shard too, one shard would hold the whole sample.
 FIRST_DIGIT, COUNT_DIGITS = 9, 8
-COUNT_HASHES = 16**COUNT_DIGITS
+COUNT_HASHES = 16**COUNT_DIGITS  # docs/decisions/workers.md: why ranges of a hash
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Shard:
 
     Attributes:
         number: From 0 to `count` - 1.
-        count: How many there are; at least 1.
+        count: Number of shards, at least 1.
     """
 
     number: int
@@ -35,18 +35,18 @@ class Shard:
         return f"{self.number + 1} of {self.count}"
 
     def split(self, count: int) -> list[Shard]:
-        """So many shards that together hold what this one holds."""
+        """Divide this shard into `count` smaller shards."""
         return [Shard(self.number * count + i, self.count * count) for i in range(count)]
 
     def holds(self, keys: Iterable[str]) -> np.ndarray:
-        """Whether each key is of this shard, shape (n_keys,)."""
+        """Whether each key belongs to this shard, shape (n_keys,)."""
         return np.array([shard_number(key, self.count) == self.number for key in keys], dtype=bool)
 
     def condition(self, key: sql.Composable) -> sql.Composed:
-        """The same in SQL: true for the rows of this shard.
+        """SQL condition that is true for the rows of this shard.
 
-        A range of the hash, which is an index of features.customer_snapshots, in whose order its
-        rows lie: of so many shards each reads its own rows alone.
+        It is a range of the hash. features.customer_snapshots is indexed and ordered by the hash,
+        so each shard reads its own rows only.
 
         Args:
             key: A text column, quoted for SQL.
@@ -67,18 +67,27 @@ WHOLE = Shard(0, 1)
 
 
 def shard_number(key: str, count: int) -> int:
-    """Number of the shard, of `count`, that a key belongs to."""
+    """Number of the shard that a key belongs to, from 0 to `count` - 1.
+
+    Args:
+        key: Id of a customer or a product.
+        count: Number of shards.
+
+    Example:
+        >>> [shard_number(key, count=4) for key in ("12346", "12347", "12348")]
+        [3, 3, 2]
+    """
     digits = md5(key.encode(), usedforsecurity=False).hexdigest()
     hash_of_key = int(digits[FIRST_DIGIT - 1 : FIRST_DIGIT - 1 + COUNT_DIGITS], 16)
     return hash_of_key * count // COUNT_HASHES
 
 
 def _first_hash(number: int, count: int) -> str:
-    """The least hash of a shard in hexadecimal; after the last shard, what follows every hash."""
+    """Smallest hash of a shard in hexadecimal; "g", above every hash, after the last shard."""
     first = -(-number * COUNT_HASHES // count)  # rounded up
     return f"{first:0{COUNT_DIGITS}x}" if first < COUNT_HASHES else "g"
 
 
 def shards(count: int) -> list[Shard]:
-    """All shards of a number of them."""
+    """All `count` shards."""
     return WHOLE.split(count)

@@ -1,19 +1,17 @@
-"""What a model's own backtest let one expect of a figure, and where that ends."""
+"""The value of a figure to expect from the model's own backtest, and a limit around it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from ml_tasks.evaluation.contest import column_of
+from ml_tasks.evaluation.comparison import Evaluation
 
-# A value may be so many spreads worse than the backtest's mean.
+# Distance of the limit from the backtest's mean, in spreads.
 LIMIT_SPREADS = 3.0
-# Figures that are judged against the backtest, and whether more is better.
+# Figures with a limit -> whether higher is better.
 IS_MORE_BETTER = {
     "auc": True,
     "gini": True,
@@ -26,12 +24,12 @@ IS_MORE_BETTER = {
 
 @dataclass(frozen=True)
 class Expected:
-    """What the backtest says of a figure.
+    """A figure's distribution over the cuts of the backtest.
 
     Attributes:
-        value: Mean over its cuts.
-        spread: Standard deviation over them; NaN for one cut.
-        limit: The worst value to expect of one more date; NaN for a figure that is not judged.
+        value: Mean over the cuts; NaN without cuts.
+        spread: Standard deviation over the cuts; NaN for fewer than two.
+        limit: The worst value to expect on one more date; NaN for a figure without a limit.
     """
 
     value: float = math.nan
@@ -39,22 +37,22 @@ class Expected:
     limit: float = math.nan
 
     def is_worse(self, figure: str, value: float) -> bool | None:
-        """Whether a value is beyond the limit; None if there is none."""
+        """Whether a value is beyond the limit; None if there is no limit."""
         if math.isnan(self.limit) or math.isnan(value):
             return None
         return value < self.limit if IS_MORE_BETTER[figure] else value > self.limit
 
 
 def expected(figure: str, of_cuts: list[float], standard_error: float) -> Expected:
-    """The mean of a backtest, and the three-sigma limit around it for one more date.
+    """The mean of a backtest, and a three-sigma limit around it for one more date.
 
-    The spread is that of the cuts, but at least the sampling error of the value that is judged:
+    The limit uses the spread of the cuts, but at least the sampling error of the value to compare:
     two or three cuts may agree by chance.
 
     Args:
-        figure: Its name.
-        of_cuts: The figure of each cut.
-        standard_error: Sampling error of the value that is to be judged; NaN if unknown.
+        figure: Name of the figure.
+        of_cuts: Value on each cut.
+        standard_error: Sampling error of the value to compare; NaN if unknown.
 
     Source:
         Shewhart (1931), Economic Control of Quality of Manufactured Product.
@@ -66,20 +64,15 @@ def expected(figure: str, of_cuts: list[float], standard_error: float) -> Expect
     spread = float(np.std(of_cuts, ddof=1)) if count > 1 else math.nan
     if figure not in IS_MORE_BETTER:
         return Expected(mean, spread)
-    # fmax passes over NaN
+    # fmax ignores NaN
     reach = LIMIT_SPREADS * float(np.fmax(spread, standard_error)) * math.sqrt(1 + 1 / count)
     return Expected(mean, spread, mean - reach if IS_MORE_BETTER[figure] else mean + reach)
 
 
-def of_cuts(report: Mapping[str, Any], model_name: str) -> dict[str, list[float]]:
-    """Each figure of a model on each cut of its report.
-
-    Args:
-        report: As `contest.cuts_of` reads it.
-        model_name: As published.
-    """
-    found: dict[str, list[float]] = {}
-    for figures in column_of(model_name, report).figures.values():
+def of_cuts(evaluation: Evaluation) -> dict[str, list[float]]:
+    """Metric -> values of the published model, one for each cut that has the metric."""
+    values: dict[str, list[float]] = {}
+    for figures in evaluation.of(evaluation.winner).values():
         for name, value in figures.items():
-            found.setdefault(name, []).append(value)
-    return found
+            values.setdefault(name, []).append(value)
+    return values

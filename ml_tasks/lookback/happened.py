@@ -1,13 +1,13 @@
-"""Past scores beside what happened after them, read from the warehouse.
+"""Past scores and what happened within their horizon, read from the warehouse.
 
-Nothing of a day on which the horizon had passed, or later, is read: not even where it is known.
+Days after the horizon are not read, even if they are known.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from psycopg import sql
 
@@ -15,27 +15,29 @@ from ml_tasks.features.store import FeatureStore
 from perennial.contracts import LOOKBACK, load
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping
 
     import pandas as pd
     import psycopg
+
+    from perennial.contracts import Contract
 
 NUMBERS = ("integer", "numeric", "double precision")
 
 
 @dataclass(frozen=True)
 class Due:
-    """Scores in force of a past date, and a horizon of theirs that has passed.
+    """The valid scores of a past date, and one of their horizons, which has passed.
 
     Attributes:
-        question: Whose.
-        scored_date: Their as_of_date.
-        horizon_days: Which horizon.
-        begins_on: Its first day.
-        publication_id: Which rows are in force.
-        model_name: Of the model that made them.
-        model_version: Of the model that made them.
-        training_date: Of the model that made them.
+        question: Name of the question.
+        scored_date: The as_of_date of the scores.
+        horizon_days: Length of the horizon, days.
+        begins_on: First day of the horizon.
+        publication_id: The valid publication of the date.
+        model_name: Name of the model that scored.
+        model_version: Version of that model.
+        training_date: Training date of that model.
     """
 
     question: str
@@ -53,24 +55,26 @@ class Due:
         return self.begins_on + timedelta(days=self.horizon_days)
 
 
-class Horizons(Protocol):
-    """What a question says of its horizons, see `question.Question`."""
+class LookedBackOn(Protocol):
+    """The part of `question.Question` that describes horizons."""
 
-    horizons_days: ClassVar[tuple[int, ...]]
+    @property
+    def contract(self) -> Contract:
+        """The question's contract, with the lengths of the horizons."""
 
     def horizon_begins(self, scored_date: date) -> date:
         """First day of every horizon of a scored date."""
 
 
 def due(
-    connection: psycopg.Connection[Any], as_of_date: date, load: Callable[[str], Horizons]
+    connection: psycopg.Connection[Any], as_of_date: date, questions: Mapping[str, LookedBackOn]
 ) -> list[Due]:
-    """Horizons that had passed by a date and that no lookback of an earlier date has judged.
+    """Horizons that had passed by a date and that no earlier lookback has compared.
 
     Args:
-        connection: As scorer.
-        as_of_date: Nothing of that day or later is known.
-        load: The question of a name.
+        connection: Role scorer.
+        as_of_date: Nothing of this day or later is known.
+        questions: Name -> question, for those with lookback.
     """
     publications = connection.execute(
         "select question, as_of_date, publication_id, model_name, model_version, training_date"
@@ -78,7 +82,7 @@ def due(
         " order by question, as_of_date",
         [as_of_date, LOOKBACK],
     ).fetchall()
-    judged = set(
+    compared = set(
         connection.execute(
             "select distinct lookback.question, lookback.scored_date, lookback.horizon_days"
             " from scores.lookback inner join ops.publications"
@@ -88,24 +92,24 @@ def due(
             [LOOKBACK, as_of_date],
         ).fetchall()
     )
-    horizons = {name: load(name) for name in dict.fromkeys(row[0] for row in publications)}
     passed = [
-        Due(name, scored_date, days, horizons[name].horizon_begins(scored_date), *publication)
+        Due(name, scored_date, days, questions[name].horizon_begins(scored_date), *publication)
         for name, scored_date, *publication in publications
-        for days in horizons[name].horizons_days
-        if (name, scored_date, days) not in judged
+        if name in questions
+        for days in questions[name].contract.horizons_days
+        if (name, scored_date, days) not in compared
     ]
     return [one for one in passed if one.known_on_date <= as_of_date]
 
 
 def customers(connection: psycopg.Connection[Any], one: Due) -> pd.DataFrame:
-    """Scored customers beside what they did from the scored date to the end of the horizon.
+    """Scored customers, with their orders from the scored date to the end of the horizon.
 
     Returns:
-        One row per customer_id, ordered by it: the score table's columns, what was known of the
-        customer on the scored date (country, days_since_first_order, count_order_days), and
-        `happened_orders`, `happened_spend_amount` (not below 0), `happened_days` to the first
-        order, 1 for one on the scored date, NaN if there was none.
+        One row per customer_id, ordered by it: the numbers of the score table; country,
+        days_since_first_order and count_order_days as known on the scored date; `happened_orders`;
+        `happened_spend_amount` (shop currency, at least 0); `happened_days` to the first order (1
+        for an order on the scored date, NaN without an order).
     """
     query = sql.SQL(
         "select {columns}, snapshots.country, snapshots.days_since_first_order,"
@@ -128,7 +132,7 @@ def customers(connection: psycopg.Connection[Any], one: Due) -> pd.DataFrame:
 
 
 def params(one: Due) -> dict[str, Any]:
-    """Bind parameters scored_date, known_on_date, publication_id."""
+    """Bind parameters `scored_date`, `known_on_date` and `publication_id`."""
     return {
         "scored_date": one.scored_date,
         "known_on_date": one.known_on_date,
@@ -137,12 +141,12 @@ def params(one: Due) -> dict[str, Any]:
 
 
 def score_table(question: str) -> sql.Identifier:
-    """The question's own table."""
+    """The score table with the question's name."""
     return sql.Identifier("scores", question)
 
 
 def _columns(question: str) -> sql.Composed:
-    """The entity and the predicted numbers of a score table, whatever its contract has."""
+    """Customer id and predicted numbers of a score table, from its contract."""
     table = load(question).table(question)
     names = [
         column.name

@@ -1,4 +1,4 @@
-"""How good probabilities were, by the names that `model_health` has for the figures."""
+"""Figures of past probabilities, named as in `model_health`."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from ml_tasks.evaluation.bias import FIGURE, bias_of_rate
 
 
 def figures_of(event: np.ndarray, probability: pd.Series, rate_name: str) -> dict[str, float]:
-    """AUC, Brier score, calibration error, and mean probability against the rate.
+    """AUC, Brier score, calibration error, and mean probability against the event rate.
 
     Args:
-        event: 1.0 where it happened, else 0.0, shape (n,).
-        probability: Of the event, shape (n,).
-        rate_name: What the share of events is called.
+        event: 1.0 if the event happened, else 0.0, shape (n,).
+        probability: Predicted probability of the event, shape (n,).
+        rate_name: Name of the figure with the share of events.
 
     Returns:
-        Figure -> value; NaN where it cannot be computed; empty without rows.
+        Figure -> value; NaN if it cannot be computed; empty without rows.
     """
     p = probability.to_numpy(dtype=float)
     if len(p) == 0:

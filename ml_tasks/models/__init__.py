@@ -1,1 +1,1 @@
-"""Trained models: the registry, their files and cards, champions and challengers."""
+"""Trained models: registry, files and cards, champions and challengers."""

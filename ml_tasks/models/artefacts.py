@@ -1,6 +1,6 @@
-"""The files of a stored model: JSON, PNG, Markdown, and what the question made. None is a pickle.
+"""The files of a stored model: JSON, PNG, Markdown, and what the question wrote. None is a pickle.
 
-They lie in the home, or wherever PERENNIAL_ARTEFACTS says, by any URL that fsspec knows.
+They are in the home, or at the URL in PERENNIAL_ARTEFACTS, which may be any that fsspec supports.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from ml_tasks.models.card import judged_metrics, model_card, report_json
+from ml_tasks.models.card import finite_metrics, model_card, report_json
 from ml_tasks.trained_model import TrainedModel, canonical_json
 
 if TYPE_CHECKING:
@@ -22,25 +22,25 @@ if TYPE_CHECKING:
 
     from perennial.settings import Settings
 
-DESCRIPTION_FILE = "trained_model.json"  # what the files in model/ belong to
+DESCRIPTION_FILE = "trained_model.json"  # the model without the files in model/
 REPORT_FILE = "report.json"
 FOLDER = "mlflow"  # in the home
 
 
 def root(settings: Settings) -> str:
-    """URL of the folder that holds a folder a question."""
+    """URL of the folder with one folder per question."""
     return settings.artefacts.rstrip("/") or (settings.home.resolve() / FOLDER).as_uri()
 
 
 def location(settings: Settings, question: str, run_id: str, source: str) -> str:
-    """Where the files of a run are.
+    """URL or path of a run's files.
 
     Args:
-        settings: Of this home.
-        question: Whose model.
-        run_id: MLflow's.
-        source: The registry's URL of the version's folder `model`. In a home it is not asked: the
-            home may have been moved since.
+        settings: Settings of the home.
+        question: Name of the question.
+        run_id: MLflow's run_id.
+        source: The registry's URL of the version's folder `model`. A URL into a home is replaced by
+            a path in this home, which may have been moved.
     """
     if settings.artefacts and source.startswith(f"{root(settings)}/"):
         return source.removesuffix("/model")
@@ -51,14 +51,21 @@ def location(settings: Settings, question: str, run_id: str, source: str) -> str
 
 
 def opened(url: str) -> tuple[AbstractFileSystem, str]:
-    """A URL's file system and the path in it; fsspec by itself reads no %20 in a file's URL."""
+    """File system of a URL, and the path in it. Decodes %20 in file URLs, which fsspec does not."""
     import fsspec
 
     return fsspec.core.url_to_fs(unquote(url) if url.startswith("file:") else url)
 
 
 def write(url: str, question: str, model: TrainedModel, tags: Mapping[str, str]) -> None:
-    """Write all that is kept of a model into a folder."""
+    """Write a model's files into a folder.
+
+    Args:
+        url: URL or path of the folder.
+        question: Name of the question.
+        model: The trained model.
+        tags: Tags of the version, for the card.
+    """
     files = _files(question, model, tags)
     filesystem, folder = opened(url)
     with tempfile.TemporaryDirectory() as draft:
@@ -71,10 +78,10 @@ def write(url: str, question: str, model: TrainedModel, tags: Mapping[str, str])
 
 
 def read(url: str) -> TrainedModel:
-    """The model as scoring needs it; report and plots stay where they are.
+    """Read a model for scoring, without report and plots.
 
     Raises:
-        FileNotFoundError: If a file is gone.
+        FileNotFoundError: If a file is missing.
     """
     stored = json.loads(_read(f"{url}/{DESCRIPTION_FILE}"))
     return TrainedModel(
@@ -87,7 +94,7 @@ def read(url: str) -> TrainedModel:
 
 
 def read_report(url: str) -> dict[str, Any]:
-    """The whole evaluation; empty if it is not there."""
+    """Read the training report; empty if it is missing."""
     try:
         return json.loads(_read(f"{url}/{REPORT_FILE}"))
     except FileNotFoundError:
@@ -99,7 +106,7 @@ def _read(url: str) -> bytes:
     try:
         return bytes(filesystem.cat_file(path))
     except FileNotFoundError:
-        raise FileNotFoundError(url) from None  # not each file system names the file
+        raise FileNotFoundError(url) from None  # some file systems do not name the file
 
 
 def _files(question: str, model: TrainedModel, tags: Mapping[str, str]) -> dict[str, bytes]:
@@ -108,7 +115,7 @@ def _files(question: str, model: TrainedModel, tags: Mapping[str, str]) -> dict[
         "training_date": str(model.training_date),
         "model_version": model.model_version,
         "parameters": model.parameters,
-        "metrics": judged_metrics(model),
+        "metrics": finite_metrics(model),
         "artefacts": {
             name: hashlib.sha256(content).hexdigest() for name, content in model.artefacts.items()
         },

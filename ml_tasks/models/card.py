@@ -1,4 +1,4 @@
-"""What is kept of a model for people to read: its figures, its report, its card."""
+"""A model's documents for people: figures, report and card."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Any
 
-from ml_tasks.evaluation.contest import cuts_of
+from ml_tasks.evaluation.comparison import Evaluation
+from ml_tasks.evaluation.figures import ALL, FIGURES, Figure
 from ml_tasks.evaluation.trust import TRUST
 from ml_tasks.trained_model import TrainedModel
 from perennial import contracts
@@ -24,13 +25,13 @@ def model_card(
     tags: Mapping[str, str] | None = None,
     link: Callable[[str], str] = str,
 ) -> str:
-    """What a stranger should know before relying on the model's scores, as Markdown.
+    """The model card as Markdown: what a stranger should know before using the scores.
 
     Args:
-        question: Whose model.
-        model: As it was trained.
-        tags: How it came to be, see the registry.
-        link: Where the picture of a path (`plots/gain.png`) is.
+        question: Name of the question.
+        model: The trained model.
+        tags: Tags of the version, see `mlflow_tables`.
+        link: Function from a picture's path (`plots/gain.png`) to its link.
     """
     parts = [
         f"# {question}: {model.name}",
@@ -46,6 +47,7 @@ def model_card(
         *_section("Pictures", "\n\n".join(f"![{n}]({link(f'plots/{n}')})" for n in model.plots)),
         *_section("Learnt from", _data(model)),
         *_section("Parameters", _table(["parameter", "value"], _parameters(model, tags or {}))),
+        *_section("Group by group", _groups(model)),
         *_section("What the scores mean", _columns(question)),
         "The whole evaluation is in `report.json` beside this card.",
     ]
@@ -55,7 +57,7 @@ def model_card(
 def _purpose(question: str) -> str:
     try:
         return contracts.load(question).description.strip()
-    except SettingsError:  # no question of ours
+    except SettingsError:  # not a question of this repository
         return ""
 
 
@@ -75,21 +77,43 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
 
 
 def _figures(model: TrainedModel) -> list[list[str]]:
-    return [[name, f"{value:.4g}"] for name, value in judged_metrics(model).items()]
+    return [[name, f"{value:.4g}"] for name, value in finite_metrics(model).items()]
 
 
 def _cuts(model: TrainedModel) -> str:
-    """A row per cut and model, a column per figure that any of them has."""
-    cuts = cuts_of(model.report)
-    names = list(
-        dict.fromkeys(n for cut in cuts.values() for figures in cut.values() for n in figures)
+    """Figures by cut and model: one table per set of metrics (clv has 90 days and a year)."""
+    by_test: dict[tuple[str, str], list[Figure]] = {}
+    for row in Evaluation.from_report(model.report, model.name).figures:
+        if row.group == ALL:
+            by_test.setdefault((row.cut, row.model), []).append(row)
+    by_metric: dict[str, list[list[Figure]]] = {}
+    for test in by_test.values():
+        by_metric.setdefault(test[0].metric, []).append(test)
+    return "\n\n".join(
+        _pivot(sorted(tests, key=lambda test: test[0].cut), "cut", "model")
+        for tests in by_metric.values()
     )
-    rows = [
-        [cut, name, *(f"{figures[n]:.4g}" if n in figures else "" for n in names)]
-        for cut, models in sorted(cuts.items())
-        for name, figures in models.items()
-    ]
-    return _table(["cut", "model", *names], rows)
+
+
+def _groups(model: TrainedModel) -> str:
+    """One row per group of customers, with the figures of the newest cut."""
+    evaluation = Evaluation.from_report(model.report, model.name)
+    by_group: dict[str, list[Figure]] = {}
+    for row in evaluation.of_groups(evaluation.winner):
+        by_group.setdefault(row.group, []).append(row)
+    return _pivot(list(by_group.values()), "cut", "group")
+
+
+def _pivot(parts: list[list[Figure]], *labels: str) -> str:
+    """One row per part with its labels and count, one column per metric of any part."""
+    metrics = list(dict.fromkeys(row.metric for part in parts for row in part))
+    rows = []
+    for part in parts:
+        known = {row.metric: f"{row.value:.4g}" for row in part if row.value is not None}
+        count = "" if part[0].n is None else f"{part[0].n:,}"
+        names = [getattr(part[0], label) for label in labels]
+        rows.append([*names, count, *(known.get(metric, "") for metric in metrics)])
+    return _table([*labels, "n", *metrics], rows)
 
 
 def _data(model: TrainedModel) -> str:
@@ -102,7 +126,7 @@ def _data(model: TrainedModel) -> str:
 
 
 def _parameters(model: TrainedModel, tags: Mapping[str, str]) -> list[list[str]]:
-    # coefficients by the thousand are in trained_model.json; here is what people compare
+    # long lists of coefficients are in trained_model.json; these are parameters to compare
     texts = {name: json.dumps(value) for name, value in model.parameters.items()} | dict(tags)
     return [[name, text] for name, text in texts.items() if len(text) <= LONGEST_PARAMETER]
 
@@ -122,17 +146,29 @@ def _columns(question: str) -> str:
 
 
 def report_json(model: TrainedModel) -> str:
-    """The whole evaluation as JSON; what could not be judged is null."""
-    return json.dumps(_finite(model.report), indent=2, default=_plain)
+    """The training report as JSON, one line per figure; null for NaN and infinity."""
+    entries = (
+        f"\n  {json.dumps(name)}: {_entry(name, value)}"
+        for name, value in _finite(model.report).items()
+    )
+    return f"{{{','.join(entries)}\n}}"
 
 
-def judged_metrics(model: TrainedModel) -> dict[str, float]:
-    """The metrics that are numbers: what could not be judged has none."""
+def _entry(name: str, value: Any) -> str:
+    if name == FIGURES and value:
+        lines = ",\n    ".join(json.dumps(row, default=_plain) for row in value)
+        return f"[\n    {lines}\n  ]"
+    # line breaks inside a text are escaped, so only those between entries are indented
+    return json.dumps(value, indent=2, default=_plain).replace("\n", "\n  ")
+
+
+def finite_metrics(model: TrainedModel) -> dict[str, float]:
+    """The metrics that could be computed, without NaN and infinity."""
     return {name: float(v) for name, v in model.metrics.items() if math.isfinite(v)}
 
 
 def _finite(value: Any) -> Any:
-    """A report without NaN and infinity, which JSON can't hold: null in their place."""
+    """The value with null in place of NaN and infinity, which JSON cannot hold."""
     if isinstance(value, dict):
         return {str(key): _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -143,7 +179,7 @@ def _finite(value: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """A numpy number or a date as JSON knows it."""
+    """A numpy number or a date as JSON."""
     if isinstance(value, date):
         return value.isoformat()
     if hasattr(value, "item"):

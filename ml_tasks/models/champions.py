@@ -1,7 +1,7 @@
-"""Which model is champion from which training date on: the rows of ops.champions.
+"""The champions of each question: the rows of ops.champions, which are only appended.
 
-Append only. Of a question and training date the newest row counts; a date is scored by the newest
-training date on or before it.
+The newest row of a question and training date is valid. A date is scored by the champion of the
+newest training date on or before it.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from perennial.settings import Settings
 
 TRAINED, REFRESHED, ROLLED_BACK = "trained", "refreshed", "rolled_back"
-RULE = "rule"  # who decided, if nobody had to
+RULE = "rule"  # decided_by, if no person had to decide
 
 
 class ChampionError(ValueError):
-    """There is nothing to decide about; the message says what is missing."""
+    """A decision is not possible; the message says what is missing."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,10 @@ class Champion:
     """One decision.
 
     Attributes:
-        training_date: It holds for dates scored from this day on.
+        training_date: The decision is valid for dates from this day on.
         model_version, model_training_date: The champion.
-        previous_version: Champion before it.
-        challenger_version: What it was compared with.
+        previous_version: The champion before.
+        challenger_version: The challenger.
         decision: See ops.champions.
     """
 
@@ -53,7 +53,7 @@ class Champion:
 
 
 COLUMNS = ", ".join(Champion.__dataclass_fields__)
-# Of each training date the newest row.
+# The newest row of each training date.
 VALID = (
     f"select distinct on (training_date) champion_id, {COLUMNS} from ops.champions"
     " where question = %(question)s order by training_date desc, champion_id desc"
@@ -63,13 +63,13 @@ VALID = (
 def in_force(
     connection: psycopg.Connection[Any], question: str, as_of_date: date, since: date | None = None
 ) -> Champion | None:
-    """The newest decision that holds for a date.
+    """The decision that is valid for a date; None if there is none.
 
     Args:
         connection: Role scorer.
-        question: Whose champion.
-        as_of_date: Date to score.
-        since: Decisions for earlier training dates don't count.
+        question: Name of the question.
+        as_of_date: The date to score.
+        since: Decisions for earlier training dates are ignored.
     """
     with connection.cursor(row_factory=class_row(Champion)) as cursor:
         return cursor.execute(
@@ -83,12 +83,12 @@ def in_force(
 def decided(
     connection: psycopg.Connection[Any], question: str, training_date: date
 ) -> Champion | None:
-    """The decision for just this training date."""
+    """The valid decision of exactly this training date; None if there is none."""
     return in_force(connection, question, training_date, since=training_date)
 
 
 def is_rolled_back(connection: psycopg.Connection[Any], question: str, model_version: str) -> bool:
-    """Whether somebody took the version out of use."""
+    """Whether a person rolled the version back."""
     row = connection.execute(
         f"select exists(select from ({VALID}) as valid"
         " where decision = %(rolled_back)s and previous_version = %(version)s)",
@@ -98,7 +98,7 @@ def is_rolled_back(connection: psycopg.Connection[Any], question: str, model_ver
 
 
 def record(connection: psycopg.Connection[Any], champion: Champion) -> bool:
-    """Append a decision, unless it is the newest of its training date already; says whether."""
+    """Append a decision, unless an equal one is valid already. Returns whether it was appended."""
     connection.execute(
         "select pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"champion {champion.question}"]
     )
@@ -118,35 +118,29 @@ def _same(one: Champion, other: Champion) -> bool:
 
 
 def roll_back(settings: Settings, question: str, why: str) -> Champion:
-    """Take the newest champion out of use, in favour of the version before it.
+    """Replace the newest champion by the version before it.
 
-    Dates that were published with it are scored by the other when they are made again.
+    Dates that were published with the newest champion are scored by the version before when they
+    are scored again.
 
     Args:
-        settings: Where the warehouse is.
-        question: Whose champion.
-        why: In a sentence; it is kept.
+        settings: Settings of the home.
+        question: Name of the question.
+        why: The reason, a sentence; it is stored.
 
     Returns:
-        The decision, which holds from the newest training date on.
+        The decision, valid from the newest training date on.
 
     Raises:
-        ChampionError: If there is no reason, no champion, or none before it.
+        ChampionError: If there is no reason, no champion, or no version before it.
     """
     if not why.strip():
-        raise ChampionError("say why, it is kept: make rollback QUESTION=churn WHY='...'")
+        raise ChampionError("give a reason, it is stored: make rollback QUESTION=churn WHY='...'")
     with connect(settings, "scorer") as connection:
         connection.execute(
             "select pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"champion {question}"]
         )
-        newest = in_force(connection, question, date.max)
-        if newest is None:
-            raise ChampionError(f"{question} has no champion yet: score it first (`make run`)")
-        before = _before(connection, newest)
-        if before is None:
-            raise ChampionError(
-                f"{question}: no other version was champion before {newest.model_version}"
-            )
+        newest, before = _newest_two(connection, question)
         champion = Champion(
             question=question,
             training_date=newest.training_date,
@@ -161,8 +155,21 @@ def roll_back(settings: Settings, question: str, why: str) -> Champion:
     return champion
 
 
+def _newest_two(connection: psycopg.Connection[Any], question: str) -> tuple[Champion, Champion]:
+    """The newest champion, and the one before it."""
+    newest = in_force(connection, question, date.max)
+    if newest is None:
+        raise ChampionError(f"{question} has no champion yet: score it first (`make run`)")
+    before = _before(connection, newest)
+    if before is None:
+        raise ChampionError(
+            f"{question}: no other version was champion before {newest.model_version}"
+        )
+    return newest, before
+
+
 def _before(connection: psycopg.Connection[Any], newest: Champion) -> Champion | None:
-    """The last decision for another version that was not rolled back itself."""
+    """The last decision for another version, one that was not rolled back."""
     with connection.cursor(row_factory=class_row(Champion)) as cursor:
         candidates = cursor.execute(
             f"select {COLUMNS} from ops.champions"

@@ -1,6 +1,6 @@
-"""The recipe of a model: a digest of the code that it is made with and of the pinned libraries.
+"""The recipe of a model: a digest of the code that trains it and of the pinned libraries.
 
-Equal recipes prove equal models of equal data. Different recipes prove nothing.
+Equal recipes and equal data give equal models. Different recipes may give equal models, too.
 """
 
 from __future__ import annotations
@@ -13,33 +13,36 @@ from pathlib import Path
 from perennial.settings import REPOSITORY
 
 PACKAGE = "ml_tasks"
-# Rooms whose code goes into a model. The others store, publish and watch what a model says.
+# Folders with code that trains or predicts. The other folders store, publish and watch.
 ROOMS = ("customers", "evaluation", "features")
 
 
 @cache
 def recipe_of(question: str) -> str:
-    """Twelve hex digits of the question's code, the rooms' code that it imports, and the lock.
+    """Digest of the question's code, the code of ROOMS that it imports, and requirements.txt.
 
     Comments and docstrings do not count.
+
+    Returns:
+        Twelve hex digits.
     """
     digest = hashlib.sha256((REPOSITORY / "requirements.txt").read_bytes())
     for path, tree in sorted(_imported(question).items()):
         digest.update(f"\n{path.relative_to(REPOSITORY)}\n{ast.dump(tree)}".encode())
-    return digest.hexdigest()[:12]
+    return digest.hexdigest()[:12]  # docs/decisions/questions.md: why not all code
 
 
 def _imported(question: str) -> dict[Path, ast.Module]:
-    """Files of the question and, transitively, what they import from ROOMS -> code."""
-    found: dict[Path, ast.Module] = {}
+    """File -> code, for the question's files and what they import from ROOMS, transitively."""
+    trees: dict[Path, ast.Module] = {}
     waiting = sorted((REPOSITORY / PACKAGE / question).rglob("*.py"))
     while waiting:
         path = waiting.pop()
-        if path in found:
+        if path in trees:
             continue
-        found[path] = _without_docstrings(ast.parse(path.read_text()))
-        waiting += _imports_of(found[path])
-    return found
+        trees[path] = _without_docstrings(ast.parse(path.read_text()))
+        waiting += _imports_of(trees[path])
+    return trees
 
 
 def _imports_of(tree: ast.Module) -> list[Path]:

@@ -1,4 +1,4 @@
-"""The model that scores a date: the champion in force, or a first one trained now."""
+"""The model that scores a date: the valid champion, or a first one that is trained now."""
 
 from __future__ import annotations
 
@@ -14,9 +14,12 @@ from ml_tasks.features.store import FeatureStore
 from ml_tasks.models import champions, registry
 from ml_tasks.models import recipe as recipes
 from ml_tasks.trained_model import TrainedModel, training_date_of
+from perennial import offers
 from perennial.warehouse import connect
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from perennial.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -25,13 +28,17 @@ SEED = 7
 
 
 def ensure_model(settings: Settings, question: str, as_of_date: date) -> dict[str, Any]:
-    """Train the model that scores a date, unless there is one.
+    """Train the model that scores a date, unless it exists.
 
     Returns:
-        JSON-able: question, training_date, model_name, model_version, metrics.
+        JSON-able: question, training_date, model_name, model_version, metrics. If the question is
+        not offered at this shop: question, as_of_date, and `not_offered` with the reason.
     """
+    with connect(settings, "scorer") as connection:
+        if why_not := offers.why_not(connection).get(question):
+            return {"question": question, "as_of_date": str(as_of_date), "not_offered": why_not}
     model = model_of(settings, question, as_of_date)
-    name_champion(settings, question)  # a run that was killed may have recorded and not named it
+    name_champion(settings, question)  # a killed run may have recorded the champion only
     return {
         "question": question,
         "training_date": str(model.training_date),
@@ -42,10 +49,12 @@ def ensure_model(settings: Settings, question: str, as_of_date: date) -> dict[st
 
 
 def model_of(settings: Settings, question: str, as_of_date: date) -> TrainedModel:
-    """The model that the date was published with, else the champion in force, else a new one.
+    """The model that the date was published with, else the valid champion, else a new model.
 
-    A version that was rolled back since is not used again.
+    A version that was rolled back is not used again. For a question with rules: the rules.
     """
+    if not questions.load(question).contract.is_trained:
+        return questions.load(question).ruled(as_of_date)
     published = _published(settings, question, as_of_date)
     model = _readable(question, published and registry.find(settings, question, *published))
     model = model or champion_of(settings, question, as_of_date)
@@ -54,11 +63,11 @@ def model_of(settings: Settings, question: str, as_of_date: date) -> TrainedMode
 
 
 def champion_of(settings: Settings, question: str, as_of_date: date) -> TrainedModel:
-    """The champion for a date, trained if there is none.
+    """The champion for a date; trained if there is none.
 
-    With the schedule off the calendar decides: the date's own training date, and what was decided
-    between it and the date. So dates may be scored in any order. With the schedule on days come in
-    order, and the newest decision holds until the next one.
+    With the schedule off, only decisions between the date's own training date and the date count,
+    so dates may be scored in any order. With the schedule on, dates come in order, and the newest
+    decision is valid until the next one.
     """
     training_date = training_date_of(as_of_date)
     since = training_date if settings.schedule == "off" else None
@@ -68,10 +77,10 @@ def champion_of(settings: Settings, question: str, as_of_date: date) -> TrainedM
             champion = champions.in_force(connection, question, as_of_date, since)
         if champion is None:
             return None
-        found = registry.find(
+        stored = registry.find(
             settings, question, champion.model_training_date, champion.model_version
         )
-        return _readable(question, found)
+        return _readable(question, stored)
 
     model = find()
     if model is None:
@@ -83,30 +92,50 @@ def champion_of(settings: Settings, question: str, as_of_date: date) -> TrainedM
 
 
 def _readable(question: str, model: TrainedModel | None) -> TrainedModel | None:
-    """The model, unless it was stored in a form that the question's code no longer reads."""
+    """The model, or None if the question's code can no longer read its stored form."""
     return model if model is None or questions.load(question).reads(model) else None
 
 
+def report_of(settings: Settings, question: str, model: TrainedModel) -> Mapping[str, Any]:
+    """The training report of a stored model; empty for a question that is not trained."""
+    if not questions.load(question).contract.is_trained:
+        return {}
+    return registry.report_of(settings, question, model.training_date, model.model_version)
+
+
 def train_model(
-    settings: Settings, question: str, training_date: date, **tags: str
+    settings: Settings,
+    question: str,
+    training_date: date,
+    previous: TrainedModel | None = None,
+    **tags: str,
 ) -> TrainedModel:
-    """Train, store, and read back: the first run and every later one then do the same."""
+    """Train a model, store it, and read it back, so that the first run scores like later ones.
+
+    Args:
+        settings: Settings of the home.
+        question: Name of the question.
+        training_date: The model is trained on what was known by this date.
+        previous: The previous model of a question that describes; its names of parts are kept.
+        tags: Tags of the stored version.
+    """
     log.info("training %s for %s", question, training_date)
     with connect(settings, "scorer") as connection:
-        store, asked = FeatureStore(connection, for_training=True), questions.load(question)
-        trained = asked.train(training_date, store, SEED)
+        store, hooks = FeatureStore(connection, for_training=True), questions.load(question)
+        trained = hooks.train(training_date, store, SEED)
+        trained = hooks.matched(trained, previous) if previous else trained
         trained = replace(trained, data=list(store.reads))
-        trained = watch.with_reference(trained, asked, store)
-    report = bias.with_warnings(trained.report, trained.name, asked.bias)
-    words = trust.in_words(report, trained.name, asked.contest, asked.baselines, asked.bias)
+        trained = watch.with_reference(trained, hooks, store)
+    report = bias.with_warnings(trained.report, trained.name, hooks.bias)
+    words = trust.in_words(report, trained.name, hooks.contest, hooks.baselines, hooks.bias)
     trained = replace(trained, report={**report, trust.TRUST: words})
     tags[registry.RECIPE] = recipes.recipe_of(question)
     return registry.add(settings, question, trained, tags)
 
 
 def _first_model(settings: Settings, question: str, training_date: date) -> TrainedModel:
-    """The model of a training date at which nobody has to be beaten; recorded as champion."""
-    # one stored before champions were recorded, or whose record was cut short
+    """Record a training date's first model as champion, without a contest; train it if needed."""
+    # a model may be stored without a record: by an earlier version, or by a run that was killed
     model = _readable(question, registry.find(settings, question, training_date))
     model = model or train_model(settings, question, training_date)
     with connect(settings, "scorer") as connection:
@@ -126,7 +155,7 @@ def _first_model(settings: Settings, question: str, training_date: date) -> Trai
 
 
 def roll_back(settings: Settings, question: str, why: str) -> champions.Champion:
-    """Take the newest champion out of use, see `champions.roll_back`, and move the alias."""
+    """Roll the newest champion back, see `champions.roll_back`, and move the alias."""
     decision = champions.roll_back(settings, question, why)
     name_champion(settings, question)
     return decision
@@ -141,7 +170,7 @@ def name_champion(settings: Settings, question: str) -> None:
 
 
 def _published(settings: Settings, question: str, as_of_date: date) -> tuple[date, str] | None:
-    """Training date and version that the date was published with, unless it was rolled back."""
+    """Training date and version that a date was published with; None if that was rolled back."""
     with connect(settings, "scorer") as connection:
         row = connection.execute(
             "select training_date, model_version from ops.publications"

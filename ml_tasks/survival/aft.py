@@ -1,4 +1,4 @@
-"""A Weibull model of accelerated failure time, for the report: what a parametric curve says."""
+"""Weibull model of accelerated failure time: a parametric curve for comparison in the report."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class WeibullModel:
-    """S(t) = exp(-(t / scale) ** shape), the scale each customer's own, t in shop days.
+    """S(t) = exp(-(t / scale) ** shape), with a scale per customer and t in shop days.
 
     Attributes:
-        log_scale: Coefficients of the log of the scale, by feature, and `Intercept`.
-        shape: Below 1: the longer a customer has stayed away, the less likely an order is.
-        shop_days: How many shop days each day counts.
-        order_amount: Spend is counted in it.
+        log_scale: Coefficients of the log of the scale by feature, and `Intercept`.
+        shape: Below 1, an order gets less likely the longer a customer stays away.
+        shop_days: Shop days in each calendar day.
+        order_amount: Unit of spend, shop currency.
     """
 
     log_scale: pd.Series
@@ -41,7 +41,7 @@ class WeibullModel:
     name = "weibull_aft"
 
     def survival(self, snapshots: pd.DataFrame, day: pd.Timestamp) -> np.ndarray:
-        """S(t) of each row, looked at on `day`: (n_rows, CAP_DAYS + 1), first column 1."""
+        """S(t) of each customer from `day` on, shape (n_rows, CAP_DAYS + 1), first column 1."""
         slopes = self.log_scale.drop("Intercept")
         values = covariates(snapshots, self.order_amount)[slopes.index]
         scale = np.exp(values @ slopes + self.log_scale["Intercept"])
@@ -50,11 +50,14 @@ class WeibullModel:
 
 
 def fit_aft(observations: pd.DataFrame, shop_days: ShopDays) -> WeibullModel | None:
-    """Fit on each customer once; None if customers don't differ or the fit does not converge.
+    """Fit to one observation per customer.
 
     Args:
         observations: As of `observations_of`.
-        shop_days: By what was known on the day after the last one watched.
+        shop_days: As known on the day after the last observed one.
+
+    Returns:
+        None if the customers do not differ or the fit does not converge.
     """
     from lifelines import WeibullAFTFitter
     from lifelines.exceptions import ConvergenceError

@@ -1,10 +1,9 @@
-"""Curves of the days to the next order that go through the combined chance on day 90.
+"""Survival curves that go through the combined chance of an order on day 90.
 
-`customers/chance.py` predicts how likely an order is within 90 days, as for churn and value. When
-it comes, sooner or later, follows from the shape of other curves: the order process's, Cox's, that
-of Kaplan-Meier by recency and, for customers with a rhythm of their own, that of their rhythm,
-which counts as much as all others together. The cumulative hazard of their mean is multiplied for
-each customer so that day 90 is the combined chance.
+`customers/chance.py` predicts the chance of an order within 90 days, as for churn and CLV. The
+shape of the curve is the mean of other curves: the order process, Cox's model, and Kaplan-Meier by
+recency. For customers with a rhythm, the curve of the rhythm has half of the weight. Each
+customer's cumulative hazard is then multiplied so that the curve has the combined chance on day 90.
 """
 
 from __future__ import annotations
@@ -23,18 +22,18 @@ from ml_tasks.survival.curves import CAP_DAYS
 from ml_tasks.survival.model import SurvivalModel, from_dict, to_dict
 from ml_tasks.survival.rhythm import RhythmModel
 
-# Days for which the process is asked; in between its cumulative hazard is a straight line.
+# Days on which the process is evaluated; in between, its cumulative hazard is interpolated.
 PROCESS_DAYS = (0, 30, HORIZON_DAYS, 180, CAP_DAYS)
 LEAST_HAZARD, LEAST_SURVIVAL = 1e-9, 1e-12
 
 
 @dataclass(frozen=True)
 class AnchoredModel:
-    """The chance of an order within 90 days, and the shape of the curve through it.
+    """The chance of an order within 90 days, and the models that give the curve its shape.
 
     Attributes:
-        chance: Of an order within 90 days.
-        shapes: Curves beside that of the chance's own process.
+        chance: Model of the chance of an order within 90 days.
+        shapes: Models of the curve, besides the chance's own process.
     """
 
     chance: ChanceModel
@@ -44,11 +43,11 @@ class AnchoredModel:
 
     @property
     def observed_days(self) -> int:
-        """The shapes were observed so far; beyond, they go on at their rate."""
+        """Last day on which all shapes were observed; later hazards are extrapolated."""
         return min(shape.observed_days for shape in self.shapes)
 
     def survival(self, snapshots: pd.DataFrame, day: pd.Timestamp) -> np.ndarray:
-        """S(t) of each row, looked at on `day`: (n_rows, CAP_DAYS + 1), first column 1."""
+        """S(t) of each customer from `day` on, shape (n_rows, CAP_DAYS + 1), first column 1."""
         process = self.chance.members[PROCESS]
         assert isinstance(process, OrderProcess)
         curves = {shape.name: shape.survival(snapshots, day) for shape in self.shapes}
@@ -57,19 +56,19 @@ class AnchoredModel:
         return anchored(others, self.chance.predict(snapshots), in_rhythm)
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON, without the trees of the chance."""
+        """The model as JSON, without the trees of the chance."""
         shapes = [to_dict(shape) for shape in self.shapes]
         return {"kind": self.name, "chance": self.chance.parameters(), "shapes": shapes}
 
     @classmethod
     def from_dict(cls, content: dict[str, Any], artefacts: Mapping[str, bytes]) -> AnchoredModel:
-        """From what `to_dict` wrote and the trees' file."""
+        """The model, rebuilt from the result of `to_dict` and the file of the trees."""
         shapes = tuple(from_dict(shape) for shape in content["shapes"])
         return cls(ChanceModel.restored(content["chance"], artefacts), shapes)
 
 
 def restored(content: dict[str, Any], artefacts: Mapping[str, bytes]) -> Survival:
-    """The model of any kind that was stored, today's or one of before."""
+    """The stored model, rebuilt; of any kind that this version or an earlier one wrote."""
     if content["kind"] == AnchoredModel.name:
         return AnchoredModel.from_dict(content, artefacts)
     return from_dict(content)
@@ -79,7 +78,7 @@ Survival = AnchoredModel | SurvivalModel
 
 
 def process_survival(process: OrderProcess, snapshots: pd.DataFrame) -> np.ndarray:
-    """Chance of no order by the end of day 0..CAP_DAYS, shape (n_rows, CAP_DAYS + 1)."""
+    """S(t) by the purchase process, shape (n_rows, CAP_DAYS + 1), first column 1."""
     past = histories(snapshots)
     silent = [process.fitted.no_order_probability(past, float(day)) for day in PROCESS_DAYS[1:]]
     hazard = _hazard(np.column_stack([np.ones(len(snapshots)), *silent]))
@@ -93,12 +92,16 @@ def process_survival(process: OrderProcess, snapshots: pd.DataFrame) -> np.ndarr
 def anchored(
     curves: list[np.ndarray], chance: np.ndarray, in_rhythm: np.ndarray | None = None
 ) -> np.ndarray:
-    """Mean of the curves, its hazard multiplied so that day 90 is as given.
+    """Mean of the curves, with the hazard multiplied so that 1 - S(90) is `chance`.
 
     Args:
         curves: S(t) for t = 0..h, h at least 90, shape (n_rows, h + 1) each.
-        chance: Of an order within 90 days, shape (n_rows,).
-        in_rhythm: One more, which counts as much as the others together; NaN where there is none.
+        chance: Probability of an order within 90 days, shape (n_rows,).
+        in_rhythm: One more curve, weighted like all others together, shape (n_rows, h + 1); NaN
+            for customers without a rhythm.
+
+    Returns:
+        S(t), shape (n_rows, h + 1).
     """
     shape = np.mean(curves, axis=0)
     if in_rhythm is not None:

@@ -1,4 +1,4 @@
-"""Kaplan-Meier curves of the days to the next order, for all customers and for groups of them."""
+"""Kaplan-Meier curves of the days to the next order, for all customers and for groups."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import pandas as pd
 from ml_tasks.survival.observations import once_each
 
 CAP_DAYS = 365
-# A curve ends where fewer observations are still watched: one order would move it by a tenth.
+# A curve ends where fewer observations are at risk: one order would move it by a tenth.
 MIN_AT_RISK = 10
 MIN_GROUP_CUSTOMERS = 50
-# Upper ends, as shares of the customers by rising net spend of the last 365 days.
+# Upper ends of the spend tiers: cumulative shares of customers by net spend in the last 365 days.
 SPEND_TIER_EDGES = (0.5, 0.8)
 SPEND_TIERS = ("lower 50 %", "next 30 %", "top 20 %")
 
@@ -26,16 +26,24 @@ CURVE_COLUMNS = (
 
 
 def support_days(days: np.ndarray) -> int:
-    """Last day, at most CAP_DAYS, on which enough observations are still watched.
+    """Last day, at most CAP_DAYS, on which at least MIN_AT_RISK observations are at risk.
 
     Args:
-        days: Until the order or until watching ended, at least 1, shape (n,).
+        days: Days until the order or the end of observation, at least 1, shape (n,).
     """
     return max(1, int((at_risk(days, np.arange(CAP_DAYS + 1)) >= MIN_AT_RISK).sum()) - 1)
 
 
 def at_risk(days: np.ndarray, grid: np.ndarray) -> np.ndarray:
-    """Observations still watched and without order when each day of the grid begins."""
+    """Number of observations under observation and without an order at the start of each day.
+
+    Args:
+        days: Days until the order or the end of observation, shape (n,).
+        grid: Days to count on, shape (n_days,).
+
+    Returns:
+        Shape (n_days,).
+    """
     return len(days) - np.searchsorted(np.sort(days), grid)
 
 
@@ -43,12 +51,12 @@ def kaplan_meier(days: np.ndarray, is_ordered: np.ndarray) -> pd.DataFrame:
     """The Kaplan-Meier curve with its 95 % interval (log-log of Greenwood's variance).
 
     Args:
-        days: At least 1, whole, shape (n,).
-        is_ordered: False where watching ended, shape (n,).
+        days: Days until the order or the end of observation, whole, at least 1, shape (n,).
+        is_ordered: False where the observation ended without an order, shape (n,).
 
     Returns:
-        One row per day from 0 to the last supported one: the columns of CURVE_COLUMNS but
-        group_name. Interval null where the curve is 0 or 1, which have none.
+        A row per day from 0 to the last supported one, with CURVE_COLUMNS except group_name. The
+        interval is null where the curve is 0 or 1.
 
     Source:
         Kaplan and Meier (1958); interval of Kalbfleisch and Prentice (2002), by lifelines.
@@ -72,17 +80,17 @@ def kaplan_meier(days: np.ndarray, is_ordered: np.ndarray) -> pd.DataFrame:
 
 
 def curves_by_group(observations: pd.DataFrame) -> pd.DataFrame:
-    """Curves of all customers, of countries, of quarters of the first order, of spend tiers.
+    """Curves of all customers, and by country, quarter of the first order and spend tier.
 
-    Each customer counts once, see `once_each`: Greenwood's variance takes observations for
-    independent.
+    Each customer counts once (`once_each`), because Greenwood's variance assumes independent
+    observations.
 
     Args:
         observations: Columns customer_id, snapshot_date, days_since_first_order, country,
             net_spend_amount_365d, days, is_ordered; ordered by snapshot_date, customer_id.
 
     Returns:
-        CURVE_COLUMNS; `all` first, then the groups of at least MIN_GROUP_CUSTOMERS, by name.
+        CURVE_COLUMNS; the group `all` first, then each group of at least MIN_GROUP_CUSTOMERS.
     """
     once = once_each(observations.assign(spend_tier=spend_tier(observations)))
     first_ordered = once["snapshot_date"] - pd.to_timedelta(once["days_since_first_order"], "D")
@@ -106,17 +114,24 @@ def curves_by_group(observations: pd.DataFrame) -> pd.DataFrame:
 
 
 def spend_tier(observations: pd.DataFrame) -> np.ndarray:
-    """Tier of net_spend_amount_365d among the customers looked at on the same date."""
+    """Tier of net_spend_amount_365d among the customers of the same date, shape (n,).
+
+    Args:
+        observations: Columns snapshot_date, net_spend_amount_365d.
+    """
     share = observations.groupby("snapshot_date")["net_spend_amount_365d"].rank(pct=True)
     return np.array(SPEND_TIERS, dtype=object)[np.searchsorted(SPEND_TIER_EDGES, share)]
 
 
 def extended(cumulative_hazard: np.ndarray, last_day: int) -> np.ndarray:
-    """Let a cumulative hazard go on beyond its support at the mean rate of the later half.
+    """Extrapolate a cumulative hazard after `last_day` at the mean rate of its later half.
 
     Args:
-        cumulative_hazard: By the end of day 0..n.
-        last_day: Last day that is to be trusted, at least 1.
+        cumulative_hazard: Cumulative hazard by the end of day 0..n, shape (n + 1,).
+        last_day: Last day with enough observations, at least 1.
+
+    Returns:
+        Shape (n + 1,); infinite after `last_day` if everybody has ordered by then.
     """
     days = np.arange(len(cumulative_hazard))
     half, end = last_day // 2, cumulative_hazard[last_day]

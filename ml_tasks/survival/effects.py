@@ -1,8 +1,8 @@
-"""What hastens the next order and what delays it: hazard ratios with intervals, for people.
+"""Effects on the time to the next order: hazard ratios with intervals, for human readers.
 
-A model of its own, fitted without penalty to each customer once: its intervals are those of
-independent observations, and its few covariates can be read one by one. The model that predicts
-has more of them, which share what they say.
+The effects come from a separate Cox model, fitted without penalty to one observation per customer.
+Its intervals are valid because the observations are independent, and its few covariates can be read
+one by one. The predicting model has more covariates, which overlap.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TWICE, YES = "twice as much", "yes against no"
-# covariate -> its name in the table, what it is, the step that the hazard ratio is about
+# covariate -> name in the table, description, step that the hazard ratio compares
 COVARIATES = {
     "log_days_since_last_order": ("days_since_last_order", "days since the last order", TWICE),
     "log_days_since_first_order": ("days_since_first_order", "days since the first order", TWICE),
@@ -53,12 +53,12 @@ EFFECT_COLUMNS = (
     "hazard_ratio_upper",
     "proportional_p_value",
 )
-# Below this chance the hazards are taken not to be proportional.
+# Below this p-value the hazards count as not proportional.
 PROPORTIONAL_LEVEL = 0.01
 MIN_DEVIATION = 1e-6
 MIN_OWN_SHARE = 0.01
-# An interval that reaches a thousand times the hazard, or a thousandth of it, says nothing: all
-# of one kind ordered, or none did, and the estimate ran away.
+# An interval that reaches 1,000 times the hazard, or a thousandth, means nothing: all customers of
+# one kind ordered, or none did, and the estimate diverged.
 MAX_RATIO = 1e3
 SAME_FOR_ALL = "it is the same for all of these customers"
 NO_END = "its interval has no believable end: too few who differ in it, or all of them did the same"
@@ -68,20 +68,20 @@ NO_MAXIMUM = "Cox's likelihood has no maximum on these customers"
 def fit_effects(
     observations: pd.DataFrame, shop_days: ShopDays
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Hazard ratios, and what the check of proportional hazards said before and after strata.
+    """Estimate hazard ratios, and test proportional hazards without and with strata.
 
-    A covariate that says what others say already, or whose ratio has no end, is left out and has a
-    row with the reason. Where the check fails, those who ordered in the last 90 days and those who
-    did not get a baseline hazard each. A covariate that still fails has a ratio that is the mean
-    over the time watched.
+    A covariate that repeats others, or that has no finite ratio, is left out; its row has the
+    reason. Where the test fails, customers with an order in the last 90 days and those without get
+    a baseline hazard each. The ratio of a covariate that still fails is a mean over the observed
+    time.
 
     Args:
         observations: As of `observations_of`.
-        shop_days: Of the model that predicts.
+        shop_days: Shop days of the predicting model.
 
     Returns:
-        One row per covariate, EFFECT_COLUMNS and `reason`, which is None where there is a ratio;
-        the report.
+        A row per covariate, with EFFECT_COLUMNS and `reason` (None where there is a ratio); and the
+        report of the test, as JSON.
 
     Source:
         Grambsch and Therneau (1994), doi 10.1093/biomet/81.3.515, by lifelines.
@@ -95,7 +95,8 @@ def fit_effects(
     )
     plain = _finite_fit(data.drop(columns="stratum"), reasons)
     if plain is None:
-        return _table(None, pd.Series(dtype=float), reasons), {"decision": "no effects can be told"}
+        no_effect = {"decision": "no effect can be estimated"}
+        return _table(None, pd.Series(dtype=float), reasons), no_effect
     data = data[[*plain.params_.index, "days", "is_ordered", "stratum"]]
     before = _p_values(plain, data.drop(columns="stratum"))
     kept, after = plain, before
@@ -114,13 +115,16 @@ def fit_effects(
 
 
 def distinct(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
-    """The covariates that say something of their own, and why each of the others does not.
+    """Drop covariates that are constant or that repeat earlier ones.
 
-    Those named first are kept: one goes if those kept before it explain all but a hundredth of its
+    A covariate is dropped if the kept covariates before it explain all but MIN_OWN_SHARE of its
     variance.
 
     Args:
-        frame: Finite floats, one column per covariate.
+        frame: Finite floats, a column per covariate.
+
+    Returns:
+        The kept columns; and dropped covariate -> reason.
     """
     kept: list[str] = []
     reasons: dict[str, str] = {}
@@ -141,7 +145,7 @@ def distinct(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
 
 
 def _finite_fit(data: pd.DataFrame, reasons: dict[str, str]) -> CoxPHFitter | None:
-    """A fit whose ratios all have an end; None if there is none. Adds to `reasons`."""
+    """A fit with finite ratios only, or None. Adds the dropped covariates to `reasons`."""
     names = [name for name in COVARIATES if name in data]
     while names:
         fitter = _fit(data[[*names, "days", "is_ordered"]], None)
@@ -157,7 +161,7 @@ def _finite_fit(data: pd.DataFrame, reasons: dict[str, str]) -> CoxPHFitter | No
 
 
 def _without_end(fitter: CoxPHFitter) -> str:
-    """The covariate whose interval reaches farthest beyond any believable ratio; empty if none."""
+    """The covariate with the interval farthest beyond MAX_RATIO; empty if there is none."""
     reach = {
         name: np.abs(np.log(np.maximum(ends, np.finfo(float).tiny))).max()
         for name, ends in ((name, np.array(_ratios(fitter, name))) for name in fitter.params_.index)
@@ -167,7 +171,7 @@ def _without_end(fitter: CoxPHFitter) -> str:
 
 
 def _ratios(fitter: CoxPHFitter, name: str) -> tuple[float, float, float]:
-    """Hazard ratio of a covariate's step, and the ends of its 95 % interval."""
+    """Hazard ratio for the covariate's step, and the ends of its 95 % interval."""
     step = np.log(2.0) if COVARIATES[name][2] == TWICE else 1.0
     estimate, error = fitter.params_[name], fitter.standard_errors_[name]
     with np.errstate(over="ignore"):
@@ -181,21 +185,21 @@ def _fit(data: pd.DataFrame, strata: list[str] | None) -> CoxPHFitter | None:
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of separation: `_without_end` finds it
+            warnings.simplefilter("ignore")  # on separation: `_without_end` detects it
             return CoxPHFitter().fit(data, "days", "is_ordered", strata=strata)
     except (ConvergenceError, ArithmeticError, ValueError) as error:
-        log.warning("effects can't be fitted to %d observations: %s", len(data), error)
+        log.warning("Cox's model of the effects failed on %d observations: %s", len(data), error)
         return None
 
 
 def _p_values(fitter: CoxPHFitter, data: pd.DataFrame) -> pd.Series:
-    """Chance of residuals that trend so with the rank of time, were hazards proportional."""
+    """P-value per covariate of the test of proportional hazards, by the rank of time."""
     from lifelines.statistics import proportional_hazard_test
 
     try:
         test = proportional_hazard_test(fitter, data, time_transform="rank")
     except (ArithmeticError, ValueError) as error:
-        log.warning("proportional hazards can't be tested: %s", error)
+        log.warning("the test of proportional hazards failed: %s", error)
         return pd.Series(np.nan, index=fitter.params_.index)
     return test.summary["p"].astype(float)
 
@@ -217,23 +221,27 @@ def _table(
 
 
 def with_reasons(effects: pd.DataFrame) -> pd.DataFrame:
-    """The table with a reason, and no number, in each row whose ratio is not one to believe.
+    """The effects with a reason, and no numbers, in each row with an unbelievable ratio.
 
-    Of a model stored before such rows had reasons, too: no effect costs the survival scores.
+    Models stored by earlier versions have such rows without a reason. A bad effect must not make
+    the gate reject the survival scores.
+
+    Args:
+        effects: Columns EFFECT_COLUMNS, and `reason` if stored.
     """
     numbers = list(EFFECT_COLUMNS[3:])
     ratios = effects[numbers[:3]].astype(float)
-    is_told = (ratios.ge(1 / MAX_RATIO) & ratios.le(MAX_RATIO)).all(axis=1)
+    is_believable = (ratios.ge(1 / MAX_RATIO) & ratios.le(MAX_RATIO)).all(axis=1)
     given = effects.get("reason", pd.Series(None, index=effects.index, dtype=object))
-    reason = given.where(given.notna(), None).mask(given.isna() & ~is_told, NO_END)
+    reason = given.where(given.notna(), None).mask(given.isna() & ~is_believable, NO_END)
     kept = effects[["unit", *numbers]].astype(object).where(reason.isna(), None)
-    told = effects.assign(reason=reason)
-    told[["unit", *numbers]] = kept
-    return told
+    cleaned = effects.assign(reason=reason)
+    cleaned[["unit", *numbers]] = kept
+    return cleaned
 
 
 def _sentence(words: str, unit: str, ratio: float) -> str:
-    """What the ratio says, in words."""
+    """The hazard ratio as a sentence."""
     change = f"{abs(ratio - 1):.0%} {'more' if ratio >= 1 else 'less'} likely"
     subject = f"Twice the {words}" if unit == TWICE else words.capitalize()
     return f"{subject}: an order on any day is {change}, all else equal."

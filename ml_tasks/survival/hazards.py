@@ -1,4 +1,4 @@
-"""Baseline hazards of Cox's model, in shop days: by stratum, at the level of the last quarter."""
+"""Baseline hazards of Cox's model in shop days: by stratum, at the level of the last quarter."""
 
 from __future__ import annotations
 
@@ -9,21 +9,26 @@ from ml_tasks.survival.curves import CAP_DAYS, MIN_AT_RISK, extended
 from ml_tasks.survival.recency import MAX_HAZARD, MIN_EVENTS
 from ml_tasks.survival.shop_days import ShopDays
 
-# The level of the hazard is that of the last quarter, whatever the year before it was like.
+# The level of the hazard is measured in the last quarter only; earlier levels do not count.
 LEVEL_DAYS = 91
-# Those who ordered in the last 90 days and those who did not have a baseline hazard each: theirs
-# are not proportional.
+# Customers with an order in the last 90 days and those without have a baseline hazard each, because
+# the hazards of the two are not proportional.
 STRATUM_EDGE_DAYS = 90
 MAX_SHOP_DAYS = 2 * CAP_DAYS
 
 
 def stratum(snapshots: pd.DataFrame) -> np.ndarray:
-    """0 who ordered in the last STRATUM_EDGE_DAYS, 1 who did not, shape (n_rows,)."""
+    """0 for customers with an order in the last STRATUM_EDGE_DAYS, else 1; shape (n_rows,)."""
     return (snapshots["days_since_last_order"].to_numpy() > STRATUM_EDGE_DAYS).astype(int)
 
 
 def in_shop_days(observations: pd.DataFrame, shop_days: ShopDays) -> pd.Series:
-    """Shop days until the order or the end of watching: whole, at least 1."""
+    """Shop days until the order or the end of observation: whole, at least 1, shape (n_rows,).
+
+    Args:
+        observations: As of `observations_of`.
+        shop_days: Shop days in each calendar day.
+    """
     watched = shop_days.between(observations["snapshot_date"], observations["days"].to_numpy())
     return pd.Series(np.maximum(np.round(watched), 1.0), index=observations.index)
 
@@ -31,10 +36,20 @@ def in_shop_days(observations: pd.DataFrame, shop_days: ShopDays) -> pd.Series:
 def baselines(
     observations: pd.DataFrame, risk: np.ndarray, shop_days: ShopDays, known_date: pd.Timestamp
 ) -> tuple[list[list[float]], int]:
-    """Cumulative hazard of each stratum in the last quarter, and the last shop day observed.
+    """Cumulative hazard of each stratum in the last quarter, and the last observed shop day.
 
-    A stratum of few orders in the quarter takes the hazard of both; a quarter of few orders, or
-    without a snapshot whose first days it could show, that of all that was watched.
+    A stratum with few orders in the quarter gets the hazard of both strata. A quarter with few
+    orders, or without a snapshot that began in it, is replaced by the whole observed time.
+
+    Args:
+        observations: As of `observations_of`.
+        risk: Hazard of each row as a multiple of the baseline hazard, shape (n_rows,).
+        shop_days: Shop days in each calendar day.
+        known_date: Day after the last observed one.
+
+    Returns:
+        A list per stratum with the cumulative hazard by the end of shop day 0..MAX_SHOP_DAYS; and
+        the last observed shop day.
     """
     ages = (known_date - observations["snapshot_date"]).dt.days.to_numpy()
     days = observations["days"].to_numpy()
@@ -60,26 +75,26 @@ def baselines(
 def breslow(
     risk: np.ndarray, entry: np.ndarray, exit_: np.ndarray, is_ordered: np.ndarray
 ) -> tuple[np.ndarray, int]:
-    """Cumulative baseline hazard of observations that may have come in late.
+    """Breslow's cumulative baseline hazard, with delayed entry.
 
     Args:
-        risk: Hazard as a multiple of the baseline's, shape (n,).
-        entry: Watched from after this day on, at least 0, shape (n,).
-        exit_: Day of the order or last day watched, above entry, shape (n,).
-        is_ordered: False where watching ended, shape (n,).
+        risk: Hazard as a multiple of the baseline hazard, shape (n,).
+        entry: The row is observed after this day, at least 0, shape (n,).
+        exit_: Day of the order or last observed day, above `entry`, shape (n,).
+        is_ordered: False where the observation ended without an order, shape (n,).
 
     Returns:
-        The hazard by the end of day 0..MAX_SHOP_DAYS, and the last day on which enough were
-        watched; beyond it the hazard goes on, see `extended`.
+        The hazard by the end of day 0..MAX_SHOP_DAYS, shape (MAX_SHOP_DAYS + 1,), and the last day
+        with enough rows at risk. After that day the hazard is extrapolated (`extended`).
     """
     size = MAX_SHOP_DAYS + 2
     entry, is_ordered = np.minimum(entry, size - 1), is_ordered & (exit_ < size)
     exit_ = np.minimum(exit_, size - 1)
 
     def watched(weight: np.ndarray) -> np.ndarray:
-        came = np.bincount(entry + 1, weight, size + 1)
+        entered = np.bincount(entry + 1, weight, size + 1)
         left = np.bincount(exit_ + 1, weight, size + 1)
-        return np.cumsum(came - left)[:size]
+        return np.cumsum(entered - left)[:size]
 
     count = np.round(watched(np.ones(len(risk))))
     orders = np.bincount(exit_[is_ordered], minlength=size)

@@ -1,7 +1,7 @@
 """Cox's model of the days to a customer's next order.
 
-lifelines fits; what is kept is coefficients, a cumulative hazard per shop day and the days'
-speeds, so that predictions are a few lines of numpy and the model is JSON.
+lifelines fits the model. The model keeps coefficients, a cumulative hazard per shop day and the
+shop days, so that it predicts in a few lines of numpy and is stored as JSON.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 HORIZONS_DAYS = (30, 60, 90, 180)
 PENALTY = 0.01
-MAX_ROWS = 40_000  # more take longer and move no coefficient
+MAX_ROWS = 40_000  # more rows take longer and change no coefficient
 CHUNK_ROWS = 20_000
 MAX_LOG_RISK = 15.0
 
@@ -39,13 +39,13 @@ class CoxModel:
     """A stratified proportional hazards model in shop days, as numbers.
 
     Attributes:
-        features: Names, see `covariates`.
+        features: Names of covariates, see `covariates`.
         center: Value of each feature at which the baseline hazard holds.
         coefficients: Change in the log hazard per unit of each feature.
-        cumulative_hazards: Of each stratum's baseline by the end of shop day 0..n; 0 on day 0.
-        observed_days: The hazards were observed so far, in shop days; beyond, see `extended`.
-        shop_days: How many shop days each day counts.
-        order_amount: Spend is counted in it; models of before counted in the shop's currency.
+        cumulative_hazards: Baseline hazard of each stratum by the end of shop day 0..n; 0 on day 0.
+        observed_days: Last observed shop day; later hazards are extrapolated (`extended`).
+        shop_days: Shop days in each calendar day.
+        order_amount: Unit of spend, shop currency; 1 in models of earlier versions.
     """
 
     features: list[str]
@@ -59,16 +59,16 @@ class CoxModel:
     name = "cox"
 
     def survival(self, snapshots: pd.DataFrame, day: pd.Timestamp) -> np.ndarray:
-        """S(t) of each row, looked at on `day`: (n_rows, CAP_DAYS + 1), first column 1."""
+        """S(t) of each customer from `day` on, shape (n_rows, CAP_DAYS + 1), first column 1."""
         path = self.shop_days.path(day, CAP_DAYS)
         hazards = [np.interp(path, np.arange(len(h)), h) for h in self.cumulative_hazards]
         own = np.array(hazards)[np.minimum(stratum(snapshots), len(hazards) - 1)]
         return np.exp(-self._risk(snapshots)[:, None] * own)
 
     def _risk(self, snapshots: pd.DataFrame) -> np.ndarray:
-        """Hazard as a multiple of the baseline's, shape (n_rows,)."""
+        """Hazard as a multiple of the baseline hazard, shape (n_rows,)."""
         values = np.ascontiguousarray(covariates(snapshots, self.order_amount)[self.features])
-        # no product of matrices: its last digits depend on how many rows there are
+        # no matrix product: its last digits depend on the number of rows
         log_risk = ((values - np.array(self.center)) * np.array(self.coefficients)).sum(axis=1)
         return np.exp(np.clip(log_risk, -MAX_LOG_RISK, MAX_LOG_RISK))
 
@@ -77,10 +77,10 @@ SurvivalModel = CoxModel | RecencyModel | RhythmModel
 
 
 class Curves(Protocol):
-    """Whatever says a curve of each customer."""
+    """A model that predicts a survival curve per customer."""
 
     def survival(self, snapshots: pd.DataFrame, day: pd.Timestamp) -> np.ndarray:
-        """S(t) of each row, looked at on `day`: (n_rows, CAP_DAYS + 1), first column 1."""
+        """S(t) of each customer from `day` on, shape (n_rows, CAP_DAYS + 1), first column 1."""
 
 
 def to_dict(model: SurvivalModel) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def to_dict(model: SurvivalModel) -> dict[str, Any]:
 
 
 def from_dict(content: dict[str, Any]) -> SurvivalModel:
-    """The model that `to_dict` wrote, today or before it knew strata and shop days."""
+    """The model, rebuilt from the result of `to_dict`, also of versions without strata."""
     fields = dict(content)
     kind = fields.pop("kind")
     if kind == RecencyModel.name:
@@ -105,16 +105,19 @@ def from_dict(content: dict[str, Any]) -> SurvivalModel:
 def fit_cox(
     observations: pd.DataFrame, known_date: pd.Timestamp, shop_days: ShopDays
 ) -> CoxModel | None:
-    """Fit a penalised Cox model; None if customers don't differ or the likelihood has no maximum.
+    """Fit a penalised Cox model.
 
-    Coefficients come from all that was watched of the last year's snapshots. The baseline hazards
-    come from the last quarter alone, in which older snapshots take part from the day that it
-    began ("period analysis"): customers of today, at their present level.
+    Coefficients are fitted to the last year's snapshots. The baseline hazards are fitted to the
+    last quarter alone, which older snapshots enter on its first day ("period analysis"), so that
+    they have the present level.
 
     Args:
-        observations: As of `observations_of`, by what was known on `known_date`, in a fixed order.
-        known_date: Day after the last one watched.
-        shop_days: By what was known on it.
+        observations: As of `observations_of`, as known on `known_date`, in a fixed order.
+        known_date: Day after the last observed one.
+        shop_days: Shop days in each calendar day, as known on `known_date`.
+
+    Returns:
+        None if the customers do not differ or the likelihood has no maximum.
 
     Source:
         Cox (1972); ties by Efron, as lifelines does. Baselines by Breslow (1972). Period analysis:
@@ -145,7 +148,7 @@ def fit_cox(
 def _coefficients(
     observations: pd.DataFrame, shop_days: ShopDays, order_amount: float
 ) -> pd.Series | None:
-    """Change in the log hazard per unit, by feature; features that don't vary are left out."""
+    """Change in the log hazard per unit of each feature; constant features are left out."""
     from lifelines import CoxPHFitter
     from lifelines.exceptions import ConvergenceError
 
@@ -163,23 +166,24 @@ def _coefficients(
     try:
         fitter.fit(scaled, duration_col="days", event_col="is_ordered", strata=["stratum"])
     except ConvergenceError as error:
-        log.warning("Cox's model can't be fitted to %d observations: %s", len(frame), error)
+        log.warning("Cox's model did not converge on %d observations: %s", len(frame), error)
         return None
     return fitter.params_ / scale
 
 
 def predict(model: Curves, snapshots: pd.DataFrame, day: pd.Timestamp) -> pd.DataFrame:
-    """When each customer will be back, counted from the date of the snapshots.
+    """Predict each customer's days to the next order, counted from the date of the snapshots.
 
-    Rows go through in chunks, so that no more than CHUNK_ROWS curves are held at a time.
+    Rows are predicted in chunks, so that memory holds at most CHUNK_ROWS curves at a time.
 
     Args:
-        model: Fitted on earlier dates.
-        snapshots: One row per customer_id.
+        model: The fitted model.
+        snapshots: Columns of features.customer_snapshots, one row per customer_id.
         day: Date of the snapshots.
 
     Returns:
-        customer_id, expected_days_to_next_order (in [0, CAP_DAYS]), order_probability_<n>d.
+        Columns customer_id, expected_days_to_next_order (in [0, CAP_DAYS]) and
+        order_probability_<n>d for each of HORIZONS_DAYS.
     """
     parts = [
         _predict_chunk(model, snapshots.iloc[start : start + CHUNK_ROWS], day)
@@ -200,7 +204,7 @@ def _predict_chunk(model: Curves, snapshots: pd.DataFrame, day: pd.Timestamp) ->
 
 
 def restricted_mean_days(survival: np.ndarray) -> np.ndarray:
-    """Expected whole days before the order, CAP_DAYS for one that has not come by then.
+    """Expected days before the next order, capped at CAP_DAYS, shape (n_rows,).
 
     Args:
         survival: S(t) for t = 0..CAP_DAYS, shape (n_rows, CAP_DAYS + 1).

@@ -1,4 +1,4 @@
-"""What is fitted: customers looked at on past dates, and the days until their next order."""
+"""Observations to fit to: customers on past dates, and the days until their next order."""
 
 from __future__ import annotations
 
@@ -7,25 +7,34 @@ import pandas as pd
 
 from ml_tasks.customers.matrix import rhythm_days
 
-# Models learn from customers looked at within the last year: each season once, and the customers
-# of today. (On Online Retail II two years of them put the level 40 % too high in mid-2011.)
+# Models are fitted to snapshots of the last year: each season counts once, and the customers are
+# recent. (On Online Retail II, two years gave a level 40 % too high in mid-2011.)
 WINDOW_DAYS = 366
 RECENCY_EDGES_DAYS = (30, 60, 90, 180, 365)
 
 
 def observations_of(next_orders: pd.DataFrame) -> pd.DataFrame:
-    """Add `days`, from the snapshot to the order or to the end of watching, at least 1.
+    """Add `days`, from the snapshot to the order or to the end of observation, at least 1.
 
-    An order on the snapshot day itself (duration_days 0) came within 1 day. A customer without
-    an order was watched for duration_days days, the last of them the day before the knowledge
-    date. Rows not watched for a day are left out.
+    An order on the snapshot day (duration_days 0) is an order within 1 day. A customer without an
+    order was observed for duration_days days, the last of them the day before the knowledge date.
+    Rows observed for less than a day are dropped.
+
+    Args:
+        next_orders: Columns of features.customer_snapshots and snapshot_date, duration_days (whole
+            days) and is_ordered.
     """
     days = next_orders["duration_days"] + next_orders["is_ordered"].astype(int)
     return next_orders.assign(days=days.astype(int))[days >= 1]
 
 
 def known_on(observations: pd.DataFrame, known_date: pd.Timestamp) -> pd.DataFrame:
-    """The observations as they stood on an earlier date."""
+    """The observations as they were known on an earlier date.
+
+    Args:
+        observations: As of `observations_of`.
+        known_date: Nothing of this day or later is kept.
+    """
     before = observations[observations["snapshot_date"] < known_date]
     watched = (known_date - before["snapshot_date"]).dt.days
     return before.assign(
@@ -35,7 +44,7 @@ def known_on(observations: pd.DataFrame, known_date: pd.Timestamp) -> pd.DataFra
 
 
 def usual_order_amount(snapshots: pd.DataFrame) -> float:
-    """Net spend an order in the last 365 days, of all together; 1.0 where there is none.
+    """Net spend per order in the last 365 days over all customers; 1.0 if there is none.
 
     Args:
         snapshots: Columns of features.customer_snapshots.
@@ -46,15 +55,14 @@ def usual_order_amount(snapshots: pd.DataFrame) -> float:
 
 
 def covariates(snapshots: pd.DataFrame, order_amount: float) -> pd.DataFrame:
-    """What the hazard depends on: recency, frequency, value and rhythm.
+    """Covariates of the hazard: recency, frequency, value and rhythm.
 
     Args:
         snapshots: Columns of features.customer_snapshots.
-        order_amount: What spend is counted in, so that no currency matters; of a shop, see
-            `usual_order_amount`.
+        order_amount: Unit of spend, so that the currency does not matter (`usual_order_amount`).
 
     Returns:
-        Columns of finite floats, one row per row given.
+        A column of finite floats per covariate, a row per row of `snapshots`.
     """
     since_last = snapshots["days_since_last_order"].astype(float)
     since_first = snapshots["days_since_first_order"].astype(float)
@@ -75,16 +83,20 @@ def covariates(snapshots: pd.DataFrame, order_amount: float) -> pd.DataFrame:
 
 
 def recent(observations: pd.DataFrame) -> pd.DataFrame:
-    """The rows of the last WINDOW_DAYS before the newest snapshot."""
+    """The rows of the last WINDOW_DAYS up to the newest snapshot."""
     end = observations["snapshot_date"].max()
     return observations[(end - observations["snapshot_date"]).dt.days < WINDOW_DAYS]
 
 
 def one_turn_each(observations: pd.DataFrame, max_rows: int) -> pd.DataFrame:
-    """At most about `max_rows` rows, whatever their order: every customer at every k-th date.
+    """Sample about `max_rows` rows at most: every customer at every k-th date.
 
-    Which of the k is the customer's own, by a hash of customer_id, so that all customers and all
-    dates take part.
+    A hash of customer_id chooses the customer's first date among the k, so that all customers and
+    all dates are in the sample. The result does not depend on the order of the rows.
+
+    Args:
+        observations: As of `observations_of`.
+        max_rows: About the largest number of rows.
     """
     every = max(-(-len(observations) // max_rows), 1)
     own = pd.util.hash_array(observations["customer_id"].to_numpy(dtype=object))
@@ -93,10 +105,12 @@ def one_turn_each(observations: pd.DataFrame, max_rows: int) -> pd.DataFrame:
 
 
 def once_each(observations: pd.DataFrame) -> pd.DataFrame:
-    """Each customer at one date: one at their first date, the next at their second, and so on.
+    """One row per customer: the first at their first date, the second at their second, and so on.
 
-    What rests on independent observations (intervals, tests) needs this: those of one customer are
-    not.
+    Intervals and tests need independent observations, and those of one customer are not.
+
+    Args:
+        observations: As of `observations_of`.
     """
     of_customer = observations.groupby("customer_id", sort=True)
     turn = of_customer.ngroup() % of_customer["customer_id"].transform("size")
@@ -104,5 +118,9 @@ def once_each(observations: pd.DataFrame) -> pd.DataFrame:
 
 
 def recency_band(snapshots: pd.DataFrame) -> np.ndarray:
-    """Number of the recency band, 0 the most recent, shape (n_rows,)."""
+    """Number of the customer's recency band, 0 is the most recent, shape (n_rows,).
+
+    Args:
+        snapshots: Column days_since_last_order.
+    """
     return np.searchsorted(RECENCY_EDGES_DAYS, snapshots["days_since_last_order"].to_numpy())

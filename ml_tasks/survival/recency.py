@@ -1,4 +1,4 @@
-"""The baseline that Cox's model has to beat: the curve of those who ordered about as long ago."""
+"""Baseline of survival: the Kaplan-Meier curve of customers with a similar last order date."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 from ml_tasks.survival.curves import CAP_DAYS, extended, kaplan_meier, support_days
 from ml_tasks.survival.observations import RECENCY_EDGES_DAYS, recency_band, recent
 
-# A shop watched for a shorter time says nothing about a quarter, and few orders say little.
+# Least observed days and least number of orders: less is not enough to estimate a quarter.
 MIN_FOLLOW_UP_DAYS = 90
 MIN_EVENTS = 50
 MAX_HAZARD = 700.0  # exp(-700) is about the smallest chance that a double can hold
@@ -18,12 +18,12 @@ MAX_HAZARD = 700.0  # exp(-700) is about the smallest chance that a double can h
 
 @dataclass(frozen=True)
 class RecencyModel:
-    """The baseline: the Kaplan-Meier curve of those who ordered about as long ago.
+    """The baseline: a Kaplan-Meier curve per recency band.
 
     Attributes:
-        cumulative_hazards: Of each recency band by the end of day 0..CAP_DAYS, at most
+        cumulative_hazards: Cumulative hazard of each band by the end of day 0..CAP_DAYS, at most
             MAX_HAZARD (JSON has no infinity).
-        observed_days: The curves were observed so far; beyond, see `extended`.
+        observed_days: Last observed day; later hazards are extrapolated (`extended`).
     """
 
     cumulative_hazards: list[list[float]]
@@ -32,13 +32,17 @@ class RecencyModel:
     name = "kaplan_meier_by_recency"
 
     def survival(self, snapshots: pd.DataFrame, day: pd.Timestamp) -> np.ndarray:
-        """S(t) of each row, whatever the day: (n_rows, CAP_DAYS + 1), first column 1."""
+        """S(t) of each customer, shape (n_rows, CAP_DAYS + 1), first column 1; `day` is unused."""
         del day
         return np.exp(-np.array(self.cumulative_hazards)[recency_band(snapshots)])
 
 
 def fit_recency(observations: pd.DataFrame) -> RecencyModel:
-    """Kaplan-Meier curves by recency; a band of few observations takes the curve of all."""
+    """Fit a Kaplan-Meier curve per recency band; a band with few orders gets the curve of all.
+
+    Args:
+        observations: As of `observations_of`.
+    """
     observations = recent(observations)
     band = recency_band(observations)
     of_all = _cumulative_hazard(observations)
@@ -51,7 +55,7 @@ def fit_recency(observations: pd.DataFrame) -> RecencyModel:
 
 
 def _cumulative_hazard(observations: pd.DataFrame) -> np.ndarray:
-    """-log of the Kaplan-Meier curve by the end of day 0..CAP_DAYS."""
+    """-log of the Kaplan-Meier curve by the end of day 0..CAP_DAYS, shape (CAP_DAYS + 1,)."""
     days = observations["days"].to_numpy()
     curve = kaplan_meier(days, observations["is_ordered"].to_numpy())["survival_probability"]
     with np.errstate(divide="ignore"):

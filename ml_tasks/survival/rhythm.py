@@ -1,8 +1,8 @@
-"""Curves in a customer's own time: days are counted in usual gaps between their orders.
+"""Survival curves in a customer's own time: days divided by the usual gap between their orders.
 
-Whoever orders each month is due a month after the last order, whoever orders each quarter is not.
-So customers with a rhythm of their own are taken together who are equally overdue, and what is
-learnt is how many gaps pass until the next order.
+A customer who orders each month is due a month after the last order; a customer who orders each
+quarter is not. So customers with a rhythm are grouped by how overdue they are, and the model
+estimates how many gaps pass until the next order.
 
 Source:
     Wheat and Morrison (1990), doi 10.2307/3172616 (regular purchase timing); Nelson (1972) and
@@ -21,9 +21,9 @@ from ml_tasks.survival.curves import CAP_DAYS
 from ml_tasks.survival.observations import recent
 from ml_tasks.survival.recency import MIN_EVENTS
 
-# Bands of the days since the last order, in gaps.
+# Edges of the bands of days since the last order, in gaps.
 OVERDUE_EDGES = (0.25, 0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 3.0, 5.0)
-# Gaps at which the hazard is kept; straight lines in between.
+# Gaps at which the hazard is stored; in between it is interpolated.
 GAPS = np.concatenate([np.arange(0, 3, 0.05), np.arange(3, 12, 0.25), np.arange(12, 122, 2.0)])
 # Two gaps between order days are a rhythm, one is not.
 MIN_ORDER_DAYS = 3
@@ -34,8 +34,8 @@ class RhythmModel:
     """Cumulative hazards in gaps, by how overdue an order is.
 
     Attributes:
-        cumulative_hazards: Of each band of OVERDUE_EDGES at GAPS.
-        observed_days: The hazards go on at their mean rate where nobody was watched for so long.
+        cumulative_hazards: Cumulative hazard at GAPS of each band of OVERDUE_EDGES.
+        observed_days: Always CAP_DAYS: hazards are extrapolated in gaps, not in days.
     """
 
     cumulative_hazards: list[list[float]]
@@ -44,7 +44,7 @@ class RhythmModel:
     name = "nelson_aalen_by_rhythm"
 
     def survival(self, snapshots: pd.DataFrame, day: pd.Timestamp) -> np.ndarray:
-        """S(t) of each row, (n_rows, CAP_DAYS + 1); NaN of customers without a rhythm."""
+        """S(t) of each customer, shape (n_rows, CAP_DAYS + 1); NaN without a rhythm."""
         del day
         rhythm, band = rhythm_days(snapshots).to_numpy(dtype=float), overdue_band(snapshots)
         is_known = has_rhythm(snapshots)
@@ -57,23 +57,34 @@ class RhythmModel:
 
 
 def has_rhythm(snapshots: pd.DataFrame) -> np.ndarray:
-    """Whether a customer has ordered on MIN_ORDER_DAYS days, shape (n_rows,)."""
+    """True for customers with orders on at least MIN_ORDER_DAYS days, shape (n_rows,).
+
+    Args:
+        snapshots: Column count_order_days.
+    """
     return (snapshots["count_order_days"] >= MIN_ORDER_DAYS).to_numpy(dtype=bool)
 
 
 def overdue_band(snapshots: pd.DataFrame) -> np.ndarray:
-    """Number of the band of OVERDUE_EDGES, 0 the least overdue, shape (n_rows,)."""
+    """Number of the customer's band of OVERDUE_EDGES, 0 is the least overdue, shape (n_rows,).
+
+    Args:
+        snapshots: Columns of features.customer_snapshots.
+    """
     since_last = snapshots["days_since_last_order"].to_numpy(dtype=float)
     return np.searchsorted(OVERDUE_EDGES, since_last / rhythm_days(snapshots).to_numpy(dtype=float))
 
 
 def fit_rhythm(observations: pd.DataFrame) -> RhythmModel | None:
-    """Nelson-Aalen hazards of the customers with a rhythm; None where too few of them ordered.
+    """Fit Nelson-Aalen hazards to the customers with a rhythm.
 
-    A band in which few ordered takes the hazard of all bands.
+    A band with few orders gets the hazard of all bands.
 
     Args:
         observations: As of `observations_of`.
+
+    Returns:
+        None if fewer than MIN_EVENTS customers with a rhythm ordered.
     """
     observations = recent(observations)
     observations = observations[has_rhythm(observations)]
@@ -93,15 +104,17 @@ def fit_rhythm(observations: pd.DataFrame) -> RhythmModel | None:
 
 
 def nelson_aalen(gaps: np.ndarray, is_ordered: np.ndarray) -> np.ndarray:
-    """Cumulative hazard at GAPS; beyond the longest time watched it goes on at its mean rate.
+    """Nelson-Aalen cumulative hazard at GAPS, shape (len(GAPS),).
+
+    After the longest observation the hazard is extrapolated at its mean rate.
 
     Args:
-        gaps: Until the order or the end of watching, shape (n,), above 0.
-        is_ordered: False where watching ended, shape (n,).
+        gaps: Gaps until the order or the end of observation, above 0, shape (n,).
+        is_ordered: False where the observation ended without an order, shape (n,).
     """
     from lifelines import NelsonAalenFitter
 
     fitter = NelsonAalenFitter(nelson_aalen_smoothing=False).fit(gaps, is_ordered)
-    found = fitter.predict(GAPS).to_numpy(dtype=float)
+    hazard = fitter.predict(GAPS).to_numpy(dtype=float)
     beyond = np.maximum(GAPS - gaps.max(), 0.0)
-    return found + beyond * found[-1] / gaps.max()
+    return hazard + beyond * hazard[-1] / gaps.max()

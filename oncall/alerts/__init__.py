@@ -1,5 +1,5 @@
-"""One alert a cause: what broke, who is told, and when it is over. Light to import.
+"""One alert per cause: what broke, who is notified, and when it is over. Light to import.
 
-`tell.tell` opens incidents and sends; `tell.recovered` closes them. The DAGs and the watchdog say
-what they saw, everything else is in here.
+`notify.notify` opens incidents and sends alerts; `notify.recovered` closes incidents. The DAGs and
+the watchdog pass in causes; everything else is in this package.
 """

@@ -1,4 +1,4 @@
-"""A cause: what broke, how bad it is, whose it is, and what waits for it."""
+"""A cause: what broke, its severity, its owner, and the views that wait for it."""
 
 from __future__ import annotations
 
@@ -16,43 +16,43 @@ MODELS = DBT_PROJECT / "models"
 REPORTING = MODELS / "reporting"
 REFERENCE = re.compile(r"ref\(['\"](\w+)['\"]\)")
 RUNBOOK = "docs/runbook.md"
-DATA_PLATFORM = "data-platform"  # owns the DAGs, and whatever has no other owner
+DATA_PLATFORM = "data-platform"  # owns the DAGs, and everything without another owner
 
 CRITICAL, WARNING, INFO = "critical", "warning", "info"
 SEVERITIES = (CRITICAL, WARNING, INFO)
 
 BEFORE_QUESTIONS = ("sample_day", "land", "build_warehouse")
 
-# Who noticed.
-FAILURE = "failure"  # a task
-GATE_WARNING = "warning"  # a gate, by a rule that stops nothing
-QUESTION = "question"  # a person is asked
+# Kinds of cause, by what noticed it.
+FAILURE = "failure"  # a task failed
+GATE_WARNING = "warning"  # a gate failed a rule that stops nothing
+QUESTION = "question"  # a person has to decide
 DEADLINE = "deadline"  # a run takes too long
-WATCHDOG = "watchdog"  # the data are not what is due
+WATCHDOG = "watchdog"  # the data that are due are not there
 
-# What is told of an incident.
+# Events of an incident.
 OPENED, AGAIN, RECOVERED = "opened", "again", "recovered"
 
 
 @dataclass(frozen=True)
 class Cause:
-    """Something that is wrong, as one observer saw it once.
+    """A fault, as one observer saw it once.
 
     Attributes:
-        key: The same for the same cause, whatever the run, the date or the row.
-        kind: Who noticed, one of the constants above.
-        severity: critical, nothing comes out; warning, it comes out and may be poor; info.
+        key: Identifies the cause; independent of run, date and row.
+        kind: One of the kinds above.
+        severity: critical: there is no result; warning: the result may be poor; info.
         title: What broke, in a few words.
         summary: Failing check or exception, masked, one line.
-        step: What has to succeed for it to be over: `dag.task`, a DAG, a gate, or the watchdog.
-        as_of_date: Date that was to be scored, if one is known.
-        owner: Of the table by dbt's groups, else of the DAG.
-        entry: Heading of its entry in the runbook.
-        table: Relation that it is about.
-        blocks: Reporting views that wait for it.
+        step: Step that ends the incident when it succeeds: `dag.task`, a DAG, a gate, the watchdog.
+        as_of_date: Date that was to be scored; None if not known.
+        owner: Owner of the table's dbt group, else of the DAG.
+        entry: Heading of the entry in the runbook.
+        table: Table or view that the cause is about.
+        blocks: Reporting views that wait for the cause to end.
         run_id: `dag/run`, as in the other tables of ops.
-        link: Where to look.
-        likely: Why, where there is a guess.
+        link: URL to look at.
+        likely: Likely reason; None if there is no guess.
     """
 
     key: str
@@ -73,7 +73,7 @@ class Cause:
 
 @dataclass(frozen=True)
 class Incident:
-    """What is kept of a cause; as in ops.incidents. Its id is 0 while only the home has it."""
+    """A row of ops.incidents. The id is 0 while only the home's file has the incident."""
 
     incident_id: int
     cause: str
@@ -97,7 +97,7 @@ class Incident:
 
 @cache
 def relations() -> dict[str, str]:
-    """Tables and views that dbt builds: schema and name, by name of the model."""
+    """Tables and views that dbt builds: `schema.name` by name of the model."""
     return {
         path.stem: f"{path.relative_to(MODELS).parts[0]}.{path.stem}"
         for path in MODELS.rglob("*.sql")
@@ -105,15 +105,21 @@ def relations() -> dict[str, str]:
 
 
 def owner_of(table: str | None, otherwise: str) -> str:
-    """Owner of the dbt group that a table belongs to; of a table without one, somebody else."""
+    """Owner of the table's dbt group, or `otherwise` if it has none."""
     return _owners().get(table or "", otherwise)
 
 
 @cache
 def _owners() -> dict[str, str]:
-    """Owners by table, as the group of its model's yml names them."""
+    """Owner by table: of the group in the model's yml, else of the folder's group."""
     groups = _groups()
-    return {
+    folders = yaml.safe_load((DBT_PROJECT / "dbt_project.yml").read_text())["models"]["perennial"]
+    of_folder = {
+        relation: groups[folders[relation.split(".")[0]]["+group"]]
+        for relation in relations().values()
+        if "+group" in folders[relation.split(".")[0]]
+    }
+    return of_folder | {
         relations()[model["name"]]: groups[model["config"]["group"]]
         for path in MODELS.rglob("*.yml")
         for model in yaml.safe_load(path.read_text()).get("models", [])
@@ -127,16 +133,16 @@ def _groups() -> dict[str, str]:
 
 
 def owners() -> set[str]:
-    """Everybody who owns a dbt group."""
+    """The owners of all dbt groups."""
     return set(_groups().values())
 
 
 def stale_views(dag_id: str) -> tuple[str, ...]:
     """Reporting views that lack the date because this DAG failed, in order of name.
 
-    A question's DAG holds up its own tables and what joins all questions; what comes before the
-    questions holds up all; any other none: without a training the champion of before scores on.
-    A view's `_history` shares its fate and is not named.
+    A question's DAG blocks the views of its own tables and those that join all questions. A DAG
+    before the questions blocks all views. Any other DAG blocks none: if training fails, the present
+    champion goes on scoring. A `_history` view is blocked with its view and is not listed.
     """
     if dag_id == contracts.LOOKBACK:
         return ("reporting.model_health",)
@@ -146,10 +152,17 @@ def stale_views(dag_id: str) -> tuple[str, ...]:
         return ()
     tables = {table.name for name in questions for table in contracts.load(name).tables}
     of_question = {table.name for name in own or questions for table in contracts.load(name).tables}
+    in_customer_360 = {
+        table.name
+        for name in questions
+        for table in contracts.load(name).tables
+        if table.in_customer_360
+    }
     held_up = set()
     for path in REPORTING.glob("*.sql"):
         shown = path.stem.removesuffix("_history")
         joined = {name.removesuffix("_history") for name in REFERENCE.findall(path.read_text())}
-        if shown in of_question or (shown not in tables and joined & tables):
+        joined |= in_customer_360 if shown == "customer_360" else set()
+        if shown in of_question or (shown not in tables and joined & of_question):
             held_up.add(f"reporting.{shown}")
     return tuple(sorted(held_up))

@@ -1,7 +1,7 @@
-"""Incidents: a cause from when it is first seen until it is over, kept in ops.incidents.
+"""Read and write ops.incidents: one row per cause, from the first sight until it is over.
 
-While the warehouse does not answer they are kept in a small file of the home, and carried over by
-whoever reaches the warehouse next.
+While the warehouse does not answer, incidents are kept in a small file of the home (at_home); the
+next process that reaches the warehouse carries them over.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from perennial.warehouse import connect
 
 ROLE = "watcher"
 
-# Locks the open row of a cause, so of two tasks that fail at once the second waits and is counted.
+# Locks the open row of a cause: of two tasks that fail at once, the second waits and is counted.
 NOTE = """
 insert into ops.incidents as known
     (cause, kind, severity, title, summary, owner, runbook_entry, table_name, steps,
@@ -95,7 +95,7 @@ on conflict (cause) where closed_at is null do update set
 
 @contextmanager
 def opened(settings: Settings) -> Iterator[psycopg.Connection[Any]]:
-    """The warehouse, with whatever was kept in the home meanwhile carried over.
+    """Connect to the warehouse, and carry over the incidents that the home's file holds.
 
     Raises:
         psycopg.OperationalError: If the warehouse does not answer.
@@ -116,15 +116,15 @@ def note(
     """Count a cause as seen.
 
     Returns:
-        Its incident, and what to tell: opened, again, or nothing while it is held back.
+        The incident, and the event to notify of: opened, again, or None while it is held back.
     """
     with connection.cursor(row_factory=dict_row) as cursor:
         row = cursor.execute(NOTE, vars(cause) | {"again": again}).fetchone()
     assert row is not None  # the statement returns the row it wrote
-    is_told = row.pop("is_told")
+    is_due = row.pop("is_told")
     incident = Incident(**row)
     event = OPENED if incident.seen_count == 1 else AGAIN
-    return incident, event if is_told else None
+    return incident, event if is_due else None
 
 
 def settle(
@@ -134,17 +134,17 @@ def settle(
     still: Sequence[str] = (),
     tables: Sequence[str] | None = None,
 ) -> list[Incident]:
-    """Take steps that succeeded off the open incidents.
+    """Remove steps that succeeded from the open incidents, and close those without a step left.
 
     Args:
-        connection: As the role that keeps incidents.
-        steps: What succeeded.
-        as_of_date: For which date; an incident that a later date met stays open.
-        still: Causes that were seen again just now.
-        tables: What the steps judged: incidents about another table stay open; None: all of it.
+        connection: Connection of the role that keeps incidents.
+        steps: Steps that succeeded.
+        as_of_date: Date of the steps; an incident seen for a later date stays open.
+        still: Keys of causes that the same steps have just seen again; they stay open.
+        tables: Tables that the steps checked; incidents about another table stay open. None: all.
 
     Returns:
-        Those that are over: no step is left on them.
+        The closed incidents.
     """
     given = {
         "steps": list(steps),
@@ -158,7 +158,7 @@ def settle(
 
 
 def decide(connection: psycopg.Connection[Any]) -> list[Incident]:
-    """Close incidents about held batches, if a person has decided on all of those."""
+    """Close incidents about held batches if no batch is held any more, and return them."""
     with connection.cursor(row_factory=dict_row) as cursor:
         return [Incident(**row) for row in cursor.execute(DECIDE).fetchall()]
 
@@ -171,7 +171,7 @@ def record(
     is_delivered: bool,
     step: str = "",
 ) -> None:
-    """Add a message to ops.alerts; what nobody got is told at the next sight of the cause."""
+    """Add a message to ops.alerts; if nobody got it, the cause is notified when next seen."""
     dag_id = (incident.run_id or "").partition("/")[0]
     connection.execute(
         "insert into ops.alerts"
@@ -196,7 +196,7 @@ def record(
 
 
 def is_met_by(connection: psycopg.Connection[Any], run_id: str) -> bool:
-    """Whether an open incident that stops something was met by this run last."""
+    """Whether a critical open incident was last seen by this run."""
     row = connection.execute(
         "select exists(select from ops.incidents"
         " where run_id = %s and severity = %s and closed_at is null)",

@@ -1,4 +1,4 @@
-"""What an alert says: what broke, for which date, whose it is; what waits; what to do."""
+"""The text of an alert: what broke, for which date, its owner, what waits for it, what to do."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ LastGood = Mapping[str, date]
 
 
 def subject_of(cause: Cause, count_others: int = 0) -> str:
-    """One line, to be read on a telephone: severity, what, which date, whose."""
+    """Subject line, short enough for a telephone: severity, title, date, owner."""
     when = f" for {cause.as_of_date}" if cause.as_of_date else ""
     more = f" and {count_others} more" if count_others else ""
     return f"Perennial {cause.severity}: {cause.title}{when}{more} ({cause.owner})"
 
 
 def body_of(
-    told: Sequence[tuple[Cause, Incident]], count_held_back: int, last_good: LastGood | None
+    seen: Sequence[tuple[Cause, Incident]], count_held_back: int, last_good: LastGood | None
 ) -> str:
-    """The text under it, for causes that one observer saw together.
+    """Body of the message about causes that one observer saw together.
 
     Args:
-        told: At least one; of the first come date, owner, link and runbook entry.
-        count_held_back: Causes seen as well, and told before.
+        seen: Causes with their incidents, at least one. Owner and link are taken from the first.
+        count_held_back: Number of further causes, which were notified before.
         last_good: Newest published date by question; None: not known.
     """
-    cause, _ = told[0]
-    blocks = sorted({view for one, _ in told for view in one.blocks})
-    tables = sorted({one.table for one, _ in told if one.table})
-    entries = list(dict.fromkeys(one.entry for one, _ in told))
-    lines = [_line(one, incident) for one, incident in told]
+    cause, _ = seen[0]
+    blocks = sorted({view for one, _ in seen for view in one.blocks})
+    tables = sorted({one.table for one, _ in seen if one.table})
+    entries = list(dict.fromkeys(one.entry for one, _ in seen))
+    lines = [_line(one, incident) for one, incident in seen]
     if count_held_back:
-        lines.append(f"({count_held_back} more, told before and still open)")
+        lines.append(f"({count_held_back} more, reported before and still open)")
     meanwhile = READERS_ARE_SAFE if last_good is not None else READERS_ARE_NOT
     facts = {
         "Likely cause": cause.likely,
         "Table": ", ".join(tables),
         "First bad date": _text(
-            min((i.first_bad_date for _, i in told if i.first_bad_date), default=None)
+            min((i.first_bad_date for _, i in seen if i.first_bad_date), default=None)
         ),
         "Owner": cause.owner,
         "Blocks": f"{', '.join(blocks)} ({meanwhile})" if blocks else "nothing that readers see",
@@ -57,12 +57,12 @@ def body_of(
 
 
 def end_of(over: Sequence[Incident], word: str, as_of_date: date | None) -> tuple[str, str]:
-    """Subject and text of the one message that incidents are over.
+    """Subject and body of the message that incidents are over.
 
     Args:
-        over: Which.
-        word: How: recovered; or accepted or refused, by a person.
-        as_of_date: For which date a step succeeded, if one did.
+        over: The closed incidents, at least one.
+        word: How they ended: recovered; or accepted or refused, by a person.
+        as_of_date: Date for which a step succeeded; None if a person decided.
     """
     first = over[0]
     more = f" and {len(over) - 1} more" if len(over) > 1 else ""
@@ -81,7 +81,7 @@ def end_of(over: Sequence[Incident], word: str, as_of_date: date | None) -> tupl
 
 
 def anchor(heading: str) -> str:
-    """Where a heading of a Markdown page can be linked to."""
+    """Anchor of a heading of a Markdown page."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
@@ -96,7 +96,7 @@ def _line(cause: Cause, incident: Incident) -> str:
 
 
 def _dates(last_good: LastGood | None) -> str:
-    """`churn, clv 2024-03-01; demand 2024-02-01`."""
+    """Format the dates by question, as in `churn, clv 2024-03-01; demand 2024-02-01`."""
     if last_good is None:
         return NOT_KNOWN
     days = sorted(set(last_good.values()), reverse=True)

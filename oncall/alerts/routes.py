@@ -1,7 +1,8 @@
-"""Who is told: PERENNIAL_ALERT_ROUTES by severity and owner, else PERENNIAL_ALERT_URLS.
+"""Choose an alert's receivers and send it.
 
-The routes' file holds secrets, as the URLs do: neither is ever logged, only a receiver's number
-and kind are.
+Receivers come from the file PERENNIAL_ALERT_ROUTES by severity and owner, else from
+PERENNIAL_ALERT_URLS. The URLs contain secrets, so they are never logged; a receiver is logged by
+its number and kind.
 """
 
 from __future__ import annotations
@@ -30,10 +31,10 @@ class Route:
 
 
 def load(settings: Settings) -> list[Route]:
-    """The routes of the file that PERENNIAL_ALERT_ROUTES names; none if it names none.
+    """Read the routes from the file PERENNIAL_ALERT_ROUTES; empty if the setting is empty.
 
     Raises:
-        SettingsError: If the file is missing or says something that is not understood.
+        SettingsError: If the file is missing or not valid.
     """
     if not settings.alert_routes:
         return []
@@ -41,7 +42,7 @@ def load(settings: Settings) -> list[Route]:
     known = tuple(sorted(owners()))
     try:
         entries = json.loads(path.read_text())
-    except (OSError, ValueError) as error:  # its text is not shown: it may hold secrets
+    except (OSError, ValueError) as error:  # the error's text is not shown: it may quote secrets
         raise SettingsError(f"PERENNIAL_ALERT_ROUTES={path}: {type(error).__name__}") from None
     if not isinstance(entries, list):
         raise SettingsError(f"PERENNIAL_ALERT_ROUTES={path}: a list of routes is expected")
@@ -76,10 +77,11 @@ def _words(value: Any, where: str, name: str) -> tuple[str, ...]:
 
 
 def check(settings: Settings) -> None:
-    """Find out before anything starts whether alerts could be sent.
+    """Check at start that alerts can be sent.
 
     Raises:
-        SettingsError: If the routes' file or a URL in it, or in PERENNIAL_ALERT_URLS, is wrong.
+        SettingsError: If the file of routes, or a URL in it or in PERENNIAL_ALERT_URLS, is not
+            valid.
     """
     given = {"PERENNIAL_ALERT_URLS": settings.alert_urls.split()}
     for number, route in enumerate(load(settings), start=1):
@@ -91,10 +93,10 @@ def check(settings: Settings) -> None:
 
 
 def receivers(settings: Settings, severity: str, owner: str) -> list[str]:
-    """URLs for a severity and an owner: of every route that fits, else the default ones."""
+    """URLs for a severity and an owner: those of every matching route, else the default ones."""
     try:
         routes = load(settings)
-    except SettingsError as error:  # checked at start; changed since, an alert is sent all the same
+    except SettingsError as error:  # the file was valid at start; send the alert all the same
         log.error("%s: alerts go to PERENNIAL_ALERT_URLS alone", error)
         routes = []
     fitting = [
@@ -116,8 +118,8 @@ def send(urls: list[str], subject: str, body: str, level: str) -> bool:
         level: As Apprise names it: failure, warning, info or success.
 
     Returns:
-        Whether there are receivers and all of them took it. Those that did not are logged by
-        number and kind: their URLs hold secrets.
+        Whether there are receivers and all of them accepted the alert. The others are logged by
+        number and kind, since their URLs contain secrets.
     """
     if not urls:
         log.info("no alert is sent: there are no PERENNIAL_ALERT_URLS for it")
@@ -128,7 +130,7 @@ def send(urls: list[str], subject: str, body: str, level: str) -> bool:
         if not receiver:
             missed.append(f"{_named(number, url)} is not understood by Apprise")
         elif not receiver.notify(title=subject, body=body, notify_type=level):
-            missed.append(f"{_named(number, url)} did not take it")
+            missed.append(f"{_named(number, url)} did not accept it")
     if missed:
         log.error("the alert %r was NOT delivered to all: %s", subject, "; ".join(missed))
     return not missed

@@ -1,7 +1,7 @@
-"""What an error says, without anybody's data, and what makes two errors one cause.
+"""Mask the text of an error for an alert, and decide when two errors are one cause.
 
-An alert carries no personal data and no secret: of an error it quotes the first line, with
-anything masked that may be a value of somebody's row, a password or an address.
+An alert contains no personal data and no secret. It quotes the first line of an error, with every
+part masked that may be a value of a row, a password or an address.
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ from perennial.roles import ROLES
 from perennial.settings import LAYERS
 
 LONGEST_CAUSE = 400
-LONGEST_OF_GATE = 2_000  # each reason of which has shares, groups, a remedy and examples
-# A permission, an unknown table, a broken constraint: values stand in the lines below the first.
+LONGEST_OF_GATE = 2_000  # each reason has shares, groups, a remedy and examples
+# Permissions, unknown tables, broken constraints: the first line quotes names, not values.
 TABLES_ERRORS = (psycopg.ProgrammingError, psycopg.IntegrityError)
 
-# Our own errors are written to be shown: they name rules, tables and counts, never a row's values.
+# Errors of these packages may be shown: they name rules, tables and counts, never a row's values.
 GATES = "expectations"
 OWN_PACKAGES = {
-    *("dags", "expectations", "ingest", "local", "ml_tasks", "oncall", "perennial", "privacy"),
+    *("command", "dags", "expectations", "ingest", "local", "ml_tasks", "oncall", "perennial"),
+    "privacy",
 }
 MASK = "***"
 SECRET = re.compile(r"(?i)\b(password|passwd|pwd|secret|token|api_?key)(\s*[=:]\s*)\S+")
@@ -35,11 +36,11 @@ QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 NAME = re.compile(r"['\"][a-z][a-z0-9]*([_.][a-z0-9_]+)+['\"]")  # of a task or a table
 
 TABLE = re.compile(rf"\b(?:{'|'.join((*LAYERS, 'ops'))})\.[a-z_][a-z0-9_]*")
-FOUND = re.compile(r"; (?:found|could not be evaluated): .*?(?= \| |$)")  # of a gate's rule
+RESULT = re.compile(r"; (?:found|could not be evaluated): .*?(?= \| |$)")  # of a gate's rule
 NUMBER = re.compile(r"\b[0-9a-f]*\d[0-9a-f]*(?:[.,:/-]\d+)*\b")  # counts, dates, digests
 
 KILLED = "the process ended without a word"
-# One cause wherever they strike; each is a heading of the runbook.
+# Causes that are shared by all steps; each is a heading of the runbook.
 WAREHOUSE_GONE = "The warehouse does not answer"
 DISK_FULL = "A disk is full"
 NO_MEMORY = "Memory ran out"
@@ -54,12 +55,12 @@ GONE = re.compile(
 
 
 def cause_of(error: BaseException | str | None) -> str:
-    """The error's kind and first line, masked.
+    """The error's type and first line, masked.
 
-    Postgres and Python put values into their messages in quotes, so of errors that are not our own
-    whatever is quoted goes, except for our roles, and names of tasks, tables and constraints where
-    those stand.
-    Our own may repeat the error they were raised from: that part is masked likewise.
+    Postgres and Python quote values in their messages. In errors of other packages, quoted text is
+    masked, except for the warehouse's roles, and the names of tasks, tables and constraints in
+    errors that quote those. An error of OWN_PACKAGES may repeat the error that it was raised from;
+    that part is masked in the same way.
     """
     if error is None:
         return KILLED
@@ -72,7 +73,7 @@ def cause_of(error: BaseException | str | None) -> str:
     text = ADDRESS.sub(MASK, text)
     if package not in OWN_PACKAGES:
         names_tables = package in {"airflow", "cosmos"} or isinstance(error, TABLES_ERRORS)
-        text = QUOTED.sub(lambda found: _unless_a_value(found[0], names_tables), text)
+        text = QUOTED.sub(lambda match: _unless_a_value(match[0], names_tables), text)
     if isinstance(error, BaseException):
         text = f"{type(error).__name__}: {text}" if text else type(error).__name__
     longest = LONGEST_OF_GATE if package == GATES else LONGEST_CAUSE
@@ -85,20 +86,23 @@ def _unless_a_value(quoted: str, names_tables: bool) -> str:
 
 
 def table_in(text: str) -> str | None:
-    """The first table that a text names, with schema; of dbt's words the model's or test's."""
-    found = TABLE.search(text)
-    if found:
-        return found[0]
-    # a name of one word could be prose
+    """The first `schema.table` in a text; in a message of dbt the table of the named model.
+
+    None if the text names no table.
+    """
+    match = TABLE.search(text)
+    if match:
+        return match[0]
+    # a model's name without an underscore could be an ordinary word
     models = [name for name in relations() if "_" in name]
     named = [name for name in models if re.search(rf"(?<![a-z]){name}(?![a-z])", text)]
     return relations()[max(named, key=len)] if named else None
 
 
-def everywhere(error: BaseException | str | None) -> str | None:
-    """What broke, if it is something that every step stands on; None: it is the step's own.
+def shared_cause(error: BaseException | str | None) -> str | None:
+    """The cause, if every step depends on what broke; None if the cause is the step's own.
 
-    A lost database shows in each step that was at work, and is one cause.
+    For example, every running step fails when the database is lost, and that is one cause.
     """
     for link in _chain(error):
         state = getattr(link, "sqlstate", None) or ""
@@ -115,17 +119,18 @@ def everywhere(error: BaseException | str | None) -> str | None:
 
 
 def _chain(error: BaseException | str | None) -> Iterator[BaseException]:
-    """The error and those that it was raised from."""
+    """Yield the error and the errors that it was raised from."""
     while isinstance(error, BaseException):
         yield error
         error = error.__cause__ or error.__context__
 
 
 def fingerprint(text: str) -> str:
-    """What stays of a message when the same cause strikes another day, row or question.
+    """The part of a message that is the same for another day, row or question.
 
-    Counts, dates and digests go, what a rule found goes; rules, tables and kinds of error stay.
+    Counts, dates, digests, names of questions and results of rules are removed; rules, tables and
+    types of errors stay.
     """
     questions = "|".join(contracts.published())
-    text = re.sub(rf"(?<![.\w])(?:{questions})(?![.\w])", "question", FOUND.sub("", text))
+    text = re.sub(rf"(?<![.\w])(?:{questions})(?![.\w])", "question", RESULT.sub("", text))
     return NUMBER.sub("#", text)

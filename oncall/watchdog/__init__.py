@@ -1,1 +1,1 @@
-"""Whether the data are there that are due, whatever became of the tasks that make them."""
+"""Check that the data that are due are there, whatever the state of the tasks that make them."""

@@ -1,4 +1,4 @@
-"""Which date is due, by the schedule and by what was landed. Pure: it is told what time it is."""
+"""Compute which date is due from the schedule and the landings. Pure: the time is an argument."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from perennial.shop import own
 
 @dataclass(frozen=True)
 class Landing:
-    """Files that were landed together, as ops.landed_files has them."""
+    """Files of ops.landed_files with one date and status; `landed_at` is the newest."""
 
     as_of_date: date
     status: str
@@ -21,16 +21,16 @@ class Landing:
 
 
 def newest_due(settings: Settings, now: datetime, landings: Sequence[Landing]) -> date | None:
-    """The newest date whose scores readers may expect by now; None: of none.
+    """The newest date for which readers may expect scores by now; None if there is none.
 
-    With the schedule on each day is due, `due_hours` after its landing was to begin. With it off,
-    and for the sample shop, whose calendar is its own, whatever was landed and accepted is, so many
-    hours later.
+    An accepted landing's date is due `due_hours` after the landing. With the schedule on, each day
+    is also due `due_hours` after its landing was to begin; except for the sample shop, which has
+    its own calendar.
 
     Args:
-        settings: Schedule, time zone and hours.
-        now: With a time zone.
-        landings: All there are.
+        settings: Schedule, time zone and `due_hours`.
+        now: Time, with a time zone.
+        landings: All landings.
     """
     hours = timedelta(hours=settings.due_hours)
     accepted = [
@@ -40,14 +40,14 @@ def newest_due(settings: Settings, now: datetime, landings: Sequence[Landing]) -
     ]
     if settings.schedule == "on" and settings.source != SAMPLE_SHOP:
         begun = last_landing_time(settings, now - hours)
-        # a shop that was set up later in the day begins with the next one
+        # a shop that was set up later in the day is due from the next day on
         if any(landing.landed_at <= begun + hours for landing in landings):
             accepted.append(begun.date())
     return max(accepted, default=None)
 
 
 def last_landing_time(settings: Settings, now: datetime) -> datetime:
-    """When the schedule last asked for a landing, shop-local."""
+    """Time, shop-local, at which the schedule last started a landing."""
     zone = ZoneInfo(own(settings).time_zone)
     local = now.astimezone(zone)
     today = datetime.combine(local.date(), time(LANDING_HOUR), zone)
@@ -59,7 +59,7 @@ def last_landing_time(settings: Settings, now: datetime) -> datetime:
 
 
 def is_landing_missing(settings: Settings, now: datetime, landings: Sequence[Landing]) -> bool:
-    """Whether the schedule asked for a landing and none came, though there was time for it."""
+    """Whether a scheduled landing is missing `due_hours` after it was to begin."""
     if settings.schedule == "off" or not landings:
         return False
     begun = last_landing_time(settings, now - timedelta(hours=settings.due_hours))

@@ -1,4 +1,4 @@
-"""What is wrong with the data, view by view: the date, the rows, the customers."""
+"""Validate the date, the rows and the customers of each reporting view."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from datetime import date
 
 from oncall.alerts.causes import CRITICAL, WARNING
 
-# A customer with an order has a row in each customer view, scored or not; a hundredth may be
-# between two publications of a date.
+# Each customer with an order has a row in each customer view, scored or not. Up to 1 % may be
+# missing between two publications of a date.
 LEAST_COVERAGE = 0.99
 LEAST_SHARE_OF_BEFORE = 0.5
 
@@ -25,12 +25,12 @@ ALTERED = "A role changed itself"
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that is not as it should be.
+    """A fault that the watchdog sees.
 
     Attributes:
-        entry: Which kind, and its heading in the runbook.
-        about: View, or what else it is about.
-        text: What was found, in words, with dates and counts.
+        entry: Kind of the fault: a heading of the runbook.
+        about: View, role or other object with the fault.
+        text: The fault in words, with dates and counts.
         severity: critical or warning.
         as_of_date: Date that is wrong or missing.
     """
@@ -47,17 +47,17 @@ class Finding:
 
 @dataclass(frozen=True)
 class ViewState:
-    """What a reader finds in a view, and what there should be.
+    """The rows of a view as a reader sees them, and the rows that it should have.
 
     Attributes:
-        view: Its name, with schema.
-        newest_date: Newest as_of_date in it; None: it has no rows.
-        rows: Of that date.
-        published_rows: As many were published for that date; None: not known.
-        rows_before: Rows of the date published before it; None: there was none.
-        known_customers: Customers known on that date; None: it is not about customers.
-        may_be_empty: Whether having no rows is fine.
-        severity: How bad it is if it lacks the date.
+        view: Name of the view, with schema.
+        newest_date: Newest as_of_date in the view; None: the view has no rows.
+        rows: Rows of the newest date.
+        published_rows: Rows published for the newest date; None: not known.
+        rows_before: Rows of the date published before; None: there was none.
+        known_customers: Customers known on the newest date; None: the view is not about customers.
+        may_be_empty: Whether the view may have no rows.
+        severity: Severity of the finding if the view lacks the due date.
     """
 
     view: str
@@ -70,8 +70,8 @@ class ViewState:
     severity: str = CRITICAL
 
 
-def judge(state: ViewState, due: date | None) -> list[Finding]:
-    """What is wrong with a view on the date that is due; None: nothing is."""
+def check_view(state: ViewState, due: date | None) -> list[Finding]:
+    """List the faults of a view on the due date; None: no date is due."""
     view, day, rows = state.view, state.newest_date, state.rows
     if day is None and state.may_be_empty:
         return []
@@ -80,15 +80,15 @@ def judge(state: ViewState, due: date | None) -> list[Finding]:
     if due and day < due:
         text = f"newest date {day}, due {due}"
         return [Finding(STALE, view, text, state.severity, due)]
-    found = []
+    findings = []
     if state.published_rows is not None and rows < state.published_rows:
         text = f"{rows:,} rows of {day}, {state.published_rows:,} were published"
-        found.append(Finding(INCOMPLETE, view, text, as_of_date=day))
+        findings.append(Finding(INCOMPLETE, view, text, as_of_date=day))
     known = state.known_customers
-    if known and rows < LEAST_COVERAGE * known and not found:
+    if known and rows < LEAST_COVERAGE * known and not findings:
         text = f"{rows:,} of {known:,} customers known on {day}"
-        found.append(Finding(CUSTOMERS_MISSING, view, text, as_of_date=day))
-    if state.rows_before and rows < LEAST_SHARE_OF_BEFORE * state.rows_before and not found:
+        findings.append(Finding(CUSTOMERS_MISSING, view, text, as_of_date=day))
+    if state.rows_before and rows < LEAST_SHARE_OF_BEFORE * state.rows_before and not findings:
         text = f"{rows:,} rows of {day}, {state.rows_before:,} of the date before"
-        found.append(Finding(ROWS_FELL, view, text, WARNING, day))
-    return found
+        findings.append(Finding(ROWS_FELL, view, text, WARNING, day))
+    return findings

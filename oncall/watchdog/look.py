@@ -1,4 +1,4 @@
-"""Read what there is: the views as a reader does, what is due as a role that only counts."""
+"""Compare the reporting views, read as a reader does, with what is due."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from psycopg import sql
 
 from oncall.alerts.causes import CRITICAL, WARNING
 from oncall.alerts.incidents import ROLE
-from oncall.alerts.words import NO_CONNECTION, WAREHOUSE_GONE, cause_of, everywhere
+from oncall.alerts.words import NO_CONNECTION, WAREHOUSE_GONE, cause_of, shared_cause
 from oncall.delivery import CUSTOMER_360, MODEL_HEALTH
 from oncall.watchdog.due import Landing, is_landing_missing, last_landing_time, newest_due
 from oncall.watchdog.findings import (
@@ -22,9 +22,9 @@ from oncall.watchdog.findings import (
     UNREADABLE,
     Finding,
     ViewState,
-    judge,
+    check_view,
 )
-from perennial import contracts
+from perennial import contracts, offers
 from perennial.connections import described
 from perennial.reader_limit import READER, WARDEN
 from perennial.roles import CHECKER
@@ -32,15 +32,20 @@ from perennial.settings import Settings
 from perennial.warehouse import connect
 
 CUSTOMER = ("customer_id",)
-LONGEST_SILENCE_SECONDS = 60  # of the warden, which looks each second
+LONGEST_SILENCE_SECONDS = 60  # of the warden, which checks each second
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What a look found, and for which date.
+    """Result of one look.
 
     Attributes:
-        first_until: Not every question was ever published, and a first run has time until then.
+        due: The due date; None: no date is due.
+        findings: The faults.
+        views: Number of views that were checked.
+        held: Whether the due date's batch is held.
+        first_until: Time until which a first run may take; None once every offered question was
+            published, or that time has passed.
     """
 
     due: date | None
@@ -52,7 +57,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Published:
-    """A question's newest publication, and how many rows the one before had, by table."""
+    """A question's newest publication, with the rows by table of this one and the one before."""
 
     as_of_date: date
     row_counts: dict[str, int]
@@ -63,44 +68,48 @@ def look(settings: Settings, now: datetime) -> Seen:
     """Compare each reporting view with what is due at a time.
 
     Args:
-        settings: Of the shop.
-        now: With a time zone.
+        settings: Settings of the home.
+        now: Time, with a time zone.
+
+    Returns:
+        The findings; a single one if the warehouse does not answer.
     """
     try:
-        # what a reader sees, over a connection that readers can't take
+        # CHECKER has the rights of a reader, and a connection that readers can't use up
         with connect(settings, ROLE) as watcher, connect(settings, CHECKER) as reader:
             seen = _look(settings, now, watcher, reader)
-            guard = [*_locked_out(settings, watcher), *_held(watcher)]
+            guard = [*_locked_out(settings, watcher), *_warden(watcher)]
         return replace(seen, findings=[*seen.findings, *guard])
     except psycopg.OperationalError as error:
         where = f"{settings.pg_host}:{settings.pg_port}"
-        entry = NO_CONNECTION if everywhere(error) == NO_CONNECTION else WAREHOUSE_GONE
+        entry = NO_CONNECTION if shared_cause(error) == NO_CONNECTION else WAREHOUSE_GONE
         return Seen(None, [Finding(entry, "warehouse", f"{where}: {cause_of(error)}")])
 
 
 def _locked_out(settings: Settings, watcher: psycopg.Connection[Any]) -> list[Finding]:
-    """Whether a reader is let in at all, and if not, who has the connections."""
+    """A finding if a reader can't connect, with the holders of the connections."""
     try:
         connect(settings, READER).close()
     except psycopg.OperationalError as error:
         text = cause_of(error)
-        if everywhere(error) == NO_CONNECTION:
+        if shared_cause(error) == NO_CONNECTION:
             text += f"; {described(watcher)}"
         return [Finding(LOCKED_OUT, READER, text)]
     return []
 
 
-def _held(watcher: psycopg.Connection[Any]) -> list[Finding]:
-    """Whether the warden looks on, and what it had to set back in the last day."""
-    found = []
+def _warden(watcher: psycopg.Connection[Any]) -> list[Finding]:
+    """Findings if the warden is silent, or has reset roles in the last day."""
+    findings = []
     is_connected, seconds = watcher.execute(
         "select warden.looked_at() is not null, extract(epoch from clock_timestamp()"
-        " - coalesce(warden.looked_at(), pg_postmaster_start_time()))::int"  # it starts after it
+        # the warden starts after Postgres
+        " - coalesce(warden.looked_at(), pg_postmaster_start_time()))::int"
     ).fetchone() or (False, 0)
     if seconds > LONGEST_SILENCE_SECONDS:
         since = f"it was silent for {seconds:,} s" if is_connected else "it is not connected"
-        text = f"the process that ends long reads does not look on ({since})"
-        found.append(Finding(UNHELD, WARDEN, text, WARNING))
+        text = f"the process that ends long reads does not work ({since})"
+        findings.append(Finding(UNHELD, WARDEN, text, WARNING))
     rows = watcher.execute(
         "select role_name, string_agg(distinct changed, ', '), count(*), max(mended_at)"
         " from warden.mended_roles where mended_at > now() - interval '1 day'"
@@ -108,8 +117,8 @@ def _held(watcher: psycopg.Connection[Any]) -> list[Finding]:
     )
     for role, changed, count, last in rows:
         text = f"{changed}; set back {count:,} times, last at {last:%Y-%m-%d %H:%M} UTC"
-        found.append(Finding(ALTERED, role, text, WARNING))
-    return found
+        findings.append(Finding(ALTERED, role, text, WARNING))
+    return findings
 
 
 def _look(
@@ -123,34 +132,35 @@ def _look(
     published = _published(watcher)
     first = min((one.landed_at for one in landings), default=now)
     until = first + timedelta(hours=settings.due_hours)
-    if set(contracts.questions()) - set(published) and now < until:
+    offered = offers.offered(watcher)
+    if set(offered) - set(published) and now < until:
         newest = max((one.as_of_date for one in landings), default=None)
         return Seen(newest, [], first_until=until)
     states, findings = [], []
-    for view, question, table in _views():
+    for view, question, table in _views(offered):
         try:
             with reader.transaction():
                 newest, rows = _newest(reader, view)
         except psycopg.Error as error:
-            if everywhere(error):
+            if shared_cause(error):
                 raise
             findings.append(Finding(UNREADABLE, view, cause_of(error), as_of_date=due))
             continue
         states.append(_state(watcher, view, newest, rows, published.get(question), table))
-    findings += [finding for state in states for finding in judge(state, due)]
+    findings += [finding for state in states for finding in check_view(state, due)]
     if is_landing_missing(settings, now, landings) and not findings:
         since = last_landing_time(settings, now)
         text = f"no file since {max(one.landed_at for one in landings):%Y-%m-%d %H:%M} UTC"
-        findings.append(Finding(NO_LANDING, "raw", f"{text}, asked for at {since:%H:%M}"))
+        findings.append(Finding(NO_LANDING, "raw", f"{text}, one was due at {since:%H:%M}"))
     held = any(one.status == "held" and one.as_of_date == due for one in landings)
     return Seen(due, findings, len(states), held)
 
 
-def _views() -> list[tuple[str, str, contracts.ScoreTable | None]]:
-    """Views that show the newest date, with the question and table that they show."""
+def _views(offered: list[str]) -> list[tuple[str, str, contracts.ScoreTable | None]]:
+    """The views with the newest date: name, question and table."""
     views: list[tuple[str, str, contracts.ScoreTable | None]] = [
         (f"reporting.{table.name}", question, table)
-        for question in contracts.questions()
+        for question in offered
         for table in contracts.load(question).tables
     ]
     views.append((f"reporting.{CUSTOMER_360}", "", None))
@@ -175,10 +185,10 @@ def _state(
     published: Published | None,
     table: contracts.ScoreTable | None,
 ) -> ViewState:
-    if view == f"reporting.{MODEL_HEALTH}":  # what was judged last may be of an earlier date
+    if view == f"reporting.{MODEL_HEALTH}":  # its newest figures may be of an earlier date
         day = published.as_of_date if published else None
         return ViewState(view, day, rows, may_be_empty=True, severity=WARNING)
-    is_of_customers = table is None or table.entity == CUSTOMER
+    is_of_customers = table is None or table.key == CUSTOMER
     is_newest = published is not None and published.as_of_date == newest
     counts = published.row_counts if published and is_newest else {}
     before = published.row_counts_before if published and is_newest else {}

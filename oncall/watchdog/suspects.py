@@ -1,4 +1,4 @@
-"""Why a date is missing, as far as Airflow tells. A guess: the verdict comes from the data."""
+"""Guess from Airflow's state why a date is missing. That it is missing is decided by the data."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ AT_WORK = ("running", "queued")
 
 
 def likely_cause(settings: Settings, due: date | None, now: datetime) -> str | None:
-    """The likeliest reason in words; what is nearest to the root comes first.
+    """The likeliest reason in words; of several, the one nearest to the root.
 
-    None where Airflow is well and no date is due: then its runs are not to blame.
+    None if Airflow is healthy and no date is due: then its runs are not the reason.
     """
     parts = health(settings)
     if not parts:
@@ -29,14 +29,14 @@ def likely_cause(settings: Settings, due: date | None, now: datetime) -> str | N
         paused = api.get("/dags", paused=True, limit=100)["dags"]
         runs = api.get("/dags/~/dagRuns", order_by="-run_after", limit=100)["dag_runs"]
     except (AirflowError, SettingsError) as error:
-        return f"Airflow could not be asked ({type(error).__name__})"
+        return f"Airflow's API could not be queried ({type(error).__name__})"
     return _from_runs([dag["dag_id"] for dag in paused], runs, due, now, settings.due_hours)
 
 
 def _from_runs(
     paused: list[str], runs: list[dict[str, Any]], due: date | None, now: datetime, hours: float
 ) -> str:
-    """The same from what the API answered: paused DAGs, and runs, newest first."""
+    """The likeliest reason from paused DAGs and runs (as the API returns them, newest first)."""
     stopped = sorted(dag_id for dag_id in paused if not dag_id.startswith("train_"))
     if stopped:
         return f"paused in Airflow: {', '.join(stopped)}"
@@ -53,10 +53,10 @@ def _from_runs(
     absent = set(chain_of_dags()) - {run["dag_id"] for run in of_date}
     first = next((dag_id for dag_id in chain_of_dags() if dag_id in absent), None)
     if first:
-        return f"{first} never ran for {due}: what starts it did not come"
-    return f"all runs of {due} ended well: what they published was taken away"
+        return f"{first} never ran for {due}: the event that starts it is missing"
+    return f"all runs of {due} succeeded: what they published was deleted"
 
 
 def _typed(run: dict[str, Any]) -> str | None:
-    """The date that was typed into the form of `land`, which makes no partition key of it."""
+    """The date from the form of `land`, which does not become the partition key."""
     return (run.get("conf") or {}).get("as_of_date")

@@ -1,6 +1,6 @@
-"""The whole set in containers: two workers, one of them killed, brought down, brought up again.
+"""The container set with two workers: one is killed, the set is stopped and started again.
 
-Run by `make test-containers`, which builds the image first. The tests follow one another.
+Run by `make test-containers`, which builds the image first. The tests run in order.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ STARTED_SECONDS = 420
 
 @pytest.fixture(scope="module")
 def expected(start_home: StartHome) -> dict[str, pd.DataFrame]:
-    """What the same code gives on one machine, without containers and without Airflow."""
+    """The rows that the same code computes on one machine, without containers and Airflow."""
     home = start_home("sample", **SHOP)
     files = home.home / "sample_shop"
     make_files(home, files)
@@ -131,7 +131,7 @@ def test_ports_are_open_to_this_machine_only(the_set: TheSet) -> None:
 
 @pytest.fixture(scope="module")
 def killed(the_set: TheSet) -> dict[str, Any]:
-    """The task at work on the worker that was killed; the date is through all the same."""
+    """The task that ran on the killed worker; the date is published all the same."""
     with ThreadPoolExecutor() as pool:
         run = pool.submit(score, the_set.settings, [AS_OF], dict, is_forced=True)
         task, worker = _training_at_work(the_set, run)
@@ -156,8 +156,8 @@ def test_a_killed_worker_s_task_is_done_by_another(the_set: TheSet, killed: dict
 
 def test_a_worker_s_log_is_read_where_all_logs_are(the_set: TheSet, killed: dict[str, Any]) -> None:
     path = f"/dags/{killed['dag_id']}/dagRuns/{killed['dag_run_id']}/taskInstances"
-    told = str(Api(the_set.settings).get(f"{path}/{killed['task_id']}/logs/2", full_content=True))
-    assert "Task finished" in told or "Done. Returned value" in told, told[:2000]
+    output = str(Api(the_set.settings).get(f"{path}/{killed['task_id']}/logs/2", full_content=True))
+    assert "Task finished" in output or "Done. Returned value" in output, output[:2000]
 
 
 def test_rows_are_those_of_one_machine(
@@ -186,8 +186,8 @@ def test_the_next_start_migrates_what_is_older_and_keeps_the_rows(
     with connect(the_set.settings, "perennial") as connection:
         connection.execute("select column_names from ops.landed_files limit 0")
     _require_equal(the_set, expected)
-    told = the_set.tool("run", str(AS_OF))
-    assert "the work is done already" in told
+    output = the_set.tool("run", str(AS_OF))
+    assert "the work is done already" in output
 
 
 def _require_equal(the_set: TheSet, expected: dict[str, pd.DataFrame]) -> None:
@@ -198,7 +198,7 @@ def _require_equal(the_set: TheSet, expected: dict[str, pd.DataFrame]) -> None:
 
 
 def _training_at_work(the_set: TheSet, run: Future[int]) -> tuple[dict[str, Any], Container]:
-    """A training that has gone on for some seconds, and the worker it is on."""
+    """A training that has run for some seconds, and its worker."""
     api = Api(the_set.settings)
     seen: dict[str, float] = {}
     while not run.done():
@@ -214,7 +214,7 @@ def _training_at_work(the_set: TheSet, run: Future[int]) -> tuple[dict[str, Any]
 
 
 def _wait_until_well(the_set: TheSet) -> None:
-    """Wait until every container's own health check is content."""
+    """Wait until every container's health check passes."""
     unwell = {container.id: container for container in the_set.containers()}
     deadline = time.monotonic() + STARTED_SECONDS
     while unwell:

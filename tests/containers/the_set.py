@@ -1,4 +1,4 @@
-"""The set in containers as a test has it: a project of its own, taken away without a trace."""
+"""The container set for tests: a separate project, removed completely at the end."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ LABEL = "com.docker.compose.project"
 
 @dataclass(frozen=True)
 class Container:
-    """One container: its id, its service, what the engine knows of it."""
+    """One container: its id, its service, the engine's description."""
 
     id: str
     service: str
     inspected: dict[str, Any]
 
     def is_at(self, address: str) -> bool:
-        """Whether it is this container that has an address in the set's network."""
+        """Whether this container has the address in the set's network."""
         networks = self.inspected["NetworkSettings"]["Networks"].values()
         return address in {network["IPAddress"] for network in networks}
 
@@ -37,9 +37,9 @@ class TheSet:
     """The set of one project.
 
     Attributes:
-        project: Its name: containers, volumes and network carry it.
-        settings: Of this side: ports on loopback, and the folder of the passwords.
-        variables: What compose.yaml takes from the environment.
+        project: Prefix of the names of containers, volumes and network.
+        settings: The test's settings: ports on loopback, and the folder of the passwords.
+        variables: Environment variables for compose.yaml.
     """
 
     project: str
@@ -47,30 +47,30 @@ class TheSet:
     variables: dict[str, str]
 
     def compose(self, *arguments: str, check: bool = True) -> str:
-        """`docker compose ...`, or `podman-compose ...`; returns what it printed."""
+        """Run `docker compose ...` or `podman-compose ...`; return its output."""
         files = [word for path in FILES for word in ("-f", str(path))]
         command = [*shlex.split(os.environ["COMPOSE"]), *files, "-p", self.project, *arguments]
         return self._run(command, check)
 
     def engine(self, *arguments: str, check: bool = True) -> str:
-        """`docker ...`, or `podman ...`; returns what it printed."""
+        """Run `docker ...` or `podman ...`; return its output."""
         return self._run([os.environ["ENGINE"], *arguments], check)
 
     def up(self) -> None:
-        """Start what does not run, in the background."""
+        """Start the missing containers, in the background."""
         self.compose("up", "-d")
 
     def down(self, *, with_volumes: bool = False) -> None:
-        """Stop and remove the containers, and what they keep, if asked."""
+        """Stop and remove the containers, and their volumes with `with_volumes`."""
         self.compose("down", "--remove-orphans", *(["--volumes"] if with_volumes else []))
 
     def tool(self, *command: str, check: bool = True) -> str:
-        """Run a command in a container of its own."""
+        """Run a command in a new container."""
         run = ("--profile", "tools", "run", "--rm", "--no-deps", "-T", "tools")
         return self.compose(*run, *command, check=check)
 
     def containers(self, service: str | None = None) -> list[Container]:
-        """Containers of the set that run."""
+        """Running containers of the set."""
         ids = self.engine("ps", "-q", "--filter", f"label={LABEL}={self.project}").split()
         inspected = json.loads(self.engine("inspect", *ids)) if ids else []
         found = [
@@ -80,7 +80,7 @@ class TheSet:
         return [one for one in found if service in (None, one.service)]
 
     def left(self) -> list[str]:
-        """Containers, volumes and networks that carry the project's name."""
+        """Remaining containers, volumes and networks with the project's name."""
         names = [
             self.engine("ps", "-a", "--format", "{{.Names}}"),
             self.engine("volume", "ls", "--format", "{{.Name}}"),
@@ -89,7 +89,7 @@ class TheSet:
         return [name for text in names for name in text.split() if self.project in name]
 
     def is_well(self, container: Container) -> bool:
-        """Whether the container's own health check says so, now; one that ends has none."""
+        """Whether the container's health check passes now; an ended container has no check."""
         check = container.inspected["Config"].get("Healthcheck", {}).get("Test", ["CMD", "true"])
         done = subprocess.run(
             [os.environ["ENGINE"], "exec", container.id, *check[1:]],

@@ -1,8 +1,8 @@
-"""Break things, whole: `make test-faults`. Prints a table and writes tests/faults/results.md.
+"""The full fault tests: `make test-faults`. Prints a table and writes tests/faults/results.md.
 
-Its parts are the files beside this one and, of the other folders, the tests that are marked
-`whole`. `ONLY=kills,readers` runs these parts; what the others had found before, in `.faults`,
-stays in results.md, which says of each part from which commit it is.
+Its parts are the files beside this one and the tests of other folders that are marked `whole`.
+`ONLY=kills,readers` runs only these parts; results of the others, in `.faults`, stay in results.md,
+which names the commit of each part.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ AT_ONCE = 2  # test files side by side
 
 
 def main() -> int:
-    """Run the parts asked for; the exit code is pytest's."""
+    """Run the selected parts; return pytest's exit code."""
     parts = _parts()
     parser = argparse.ArgumentParser(prog="make test-faults", description=__doc__)
     parser.add_argument("--only", default="", help=f"some of {', '.join(parts)}")
@@ -54,7 +54,7 @@ def main() -> int:
 
 
 def _parts() -> dict[str, list[str]]:
-    """What pytest is asked for, by the name of each part."""
+    """pytest's arguments, by name of the part."""
     parts = {}
     for path in sorted(FOLDER.parent.glob("*/test_*.py")):
         part = ledger.part_of(path.name)
@@ -66,11 +66,11 @@ def _parts() -> dict[str, list[str]]:
     return parts
 
 
-def _run(part: str, asked: list[str], seed: int, console: Console) -> int:
-    """Run one part; what it prints comes when it has ended."""
+def _run(part: str, selected: list[str], seed: int, console: Console) -> int:
+    """Run one part; print its output when it has ended."""
     started = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-ra", *asked],
+        [sys.executable, "-m", "pytest", "-ra", *selected],
         cwd=REPOSITORY,
         env=os.environ
         | {"PERENNIAL_FAULTS_LEDGER": str(LEDGER), "PERENNIAL_FAULTS_SEED": str(seed)},
@@ -95,7 +95,7 @@ def _run(part: str, asked: list[str], seed: int, console: Console) -> int:
 
 
 def _commit() -> str:
-    """The commit that is tested, and whether anything but the results differs from it."""
+    """The tested commit, marked if other files than the results differ from it."""
 
     def git(*arguments: str) -> str:
         done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Files as no shop should send them: records with odd values in them, damaged as bytes."""
+"""Bad files: records with odd values, and damaged bytes."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _sane(rng: random.Random, kind: str) -> str:
 
 
 def rows(rng: random.Random, table: SourceTable, count: int) -> list[Row]:
-    """Records of the table; most columns are sane throughout, so that some rows survive."""
+    """Records of the table; most columns have only sane values, so that some rows survive."""
     sane = {column.name for column in table.columns if rng.random() < 0.6}
     kinds = {
         column.name: column.kind
@@ -135,7 +135,7 @@ def bad_file(rng: random.Random, source: Source, number: int, max_rows: int) -> 
 def _reshape(
     rng: random.Random, headers: list[str], records: list[Row]
 ) -> tuple[list[str], list[Row], str]:
-    """The schema of the source changes: order, more, fewer, twice, another case."""
+    """Change the columns: their order, more, fewer, doubled, in another case."""
     what = rng.choices(
         ["as it is", "reordered", "added", "dropped", "twice", "case", "odd name"],
         [8, 3, 3, 1, 1, 1, 2],
@@ -236,7 +236,7 @@ ZONES = [None, "UTC", "Europe/London", "+02:00", "Mars/X"]
 
 
 def _typed(rng: random.Random, values: list[str]) -> Any:
-    """A column of another type than text."""
+    """The column in another type than text."""
     import datetime as dt
     import decimal
 
@@ -284,7 +284,7 @@ WRITERS = {"csv": _csv, "jsonl": _json, "ndjson": _json, "parquet": _parquet}
 
 
 def _damaged(rng: random.Random, content: bytes, form: str) -> tuple[bytes, str]:
-    """What goes wrong on the way: bytes changed, lost, added, doubled."""
+    """Damage the bytes, as in a transfer: changed, lost, added, doubled."""
     if not content or rng.random() < (0.5 if form != "parquet" else 0.7):
         return content, "whole"
     what = rng.choice(

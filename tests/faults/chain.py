@@ -1,4 +1,4 @@
-"""The daily chain's steps, which tests kill and run again, and the shop that they work on."""
+"""Steps of the daily chain for tests that kill and rerun them, and their sample shop."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from benchmarks.steps import DAILY, Task, dbt
 from ingest.sample_shop import Shop, generate, write
 
 SEED, CUSTOMERS = 7, 300
-# Dates to score, of a shop that is a year old: new models and horizons that have ended, then the
-# day after, and so on.
+# Dates to score of a shop that is a year old: first with new models and ended horizons, then the
+# following days.
 DAYS = (date(2024, 1, 10), date(2024, 2, 12), date(2024, 2, 13), date(2024, 3, 18))
 
 
@@ -27,6 +27,6 @@ def shop(days: int = 450, customers: int = CUSTOMERS) -> Shop:
 
 
 def write_files(of: Shop, folder: Path, as_of_date: date) -> str:
-    """The shop's files as they stood before a date; they only ever grow."""
+    """Write the shop's files as of a date; later ones only append."""
     write(of, folder, until=as_of_date)
     return str(folder)

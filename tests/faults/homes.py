@@ -1,4 +1,4 @@
-"""Homes for fault tests: one behind a proxy, one in which nothing was ever started."""
+"""Homes for fault tests: one behind a proxy, and one without any start."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class ProxiedHome:
         return Work(step, replace(task, settings=behind), self.log)
 
     def run(self, step: str, task: Task) -> None:
-        """The step undisturbed; what it took is kept."""
+        """Run the step undisturbed and store its duration."""
         self.proxy.expect()
         started = time.monotonic()
         self.start(step, task).finish()
@@ -53,7 +53,7 @@ class ProxiedHome:
 
 
 def twin_homes(start_home: StartHome) -> Iterator[tuple[ProxiedHome, ProxiedHome]]:
-    """A home whose steps are broken, and its twin, whose are not; both score in two shards."""
+    """A home with broken steps, and its undisturbed twin; both score in two shards."""
     broken, twin = (ProxiedHome.begin(start_home("canonical", shards=2)) for _ in range(2))
     twins.share_key(broken.settings, twin.settings)
     yield broken, twin
@@ -63,9 +63,9 @@ def twin_homes(start_home: StartHome) -> Iterator[tuple[ProxiedHome, ProxiedHome
 
 @contextmanager
 def empty_home() -> Iterator[Settings]:
-    """A folder in which nothing was ever started."""
+    """An empty folder for a home that was never started."""
     folder = Path(tempfile.mkdtemp(prefix="perennial-test-"))
-    folder.chmod(0o755)  # else Postgres' files would go elsewhere
+    folder.chmod(0o755)  # otherwise the database would lie outside the home
     settings = Settings(home=folder / "home", source="canonical", pg_port=free_port())
     yield settings
     postgres.stop(settings)
@@ -74,14 +74,14 @@ def empty_home() -> Iterator[Settings]:
 
 
 def start_apart(settings: Settings) -> subprocess.Popen[str]:
-    """`python -m local.postgres start`, in a process group of its own."""
+    """Run `perennial postgres start` in a process group of its own."""
     fields = {
         "PERENNIAL_HOME": str(settings.home),
         "PERENNIAL_SOURCE": settings.source,
         "PERENNIAL_PG_PORT": str(settings.pg_port),
     }
     return subprocess.Popen(
-        [sys.executable, "-m", "local.postgres", "start"],
+        [sys.executable, "-m", "command", "postgres", "start"],
         cwd=REPOSITORY,
         env=os.environ | fields,
         stdout=subprocess.PIPE,

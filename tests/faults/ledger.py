@@ -1,7 +1,7 @@
-"""What the fault tests broke and what they saw: lines that `make test-faults` makes results.md of.
+"""The ledger of the fault tests: what they broke and saw, the input of results.md.
 
-A test says what it did with `record`, which does nothing outside `make test-faults`.
-`size` gives it the few of `make test` or the many of `make test-faults`, `draw` its random numbers.
+A test adds a line with `record`, which does nothing outside `make test-faults`. `size` returns the
+small number of `make test` or the large one of `make test-faults`; `draw` returns random numbers.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ DEFAULT_SEED = 7
 
 
 def is_whole() -> bool:
-    """Whether `make test-faults` runs, not the smaller draw of `make test`."""
+    """True under `make test-faults`, False in the smaller draw of `make test`."""
     return bool(_ledger())
 
 
@@ -45,23 +45,23 @@ def size(few: T, many: T) -> T:
 
 
 def draw(name: str) -> random.Random:
-    """The random numbers of a test, from the run's seed and the test's own name."""
+    """A test's random numbers, seeded by the run's seed and the test's name."""
     return random.Random(f"{seed()} {name}")
 
 
 def seed() -> int:
-    """The run's seed; results.md names it, and `make test-faults SEED=` gives it again."""
+    """The run's seed; results.md names it, and `make test-faults SEED=` sets it."""
     return int(os.environ.get("PERENNIAL_FAULTS_SEED", DEFAULT_SEED))
 
 
 def record(row: str, how: str, seen: str, **counts: int) -> None:
-    """Keep a line for results.md.
+    """Add a line for results.md.
 
     Args:
         row: One of ROWS.
         how: What was broken, and how.
-        seen: What was seen then, as the test measured it.
-        counts: What adds up over all lines: kills=, files=, lines=, polls=, injections=, lost= ...
+        seen: What the test measured then.
+        counts: Numbers that add up over all lines: kills=, files=, lines=, polls=, lost= ...
     """
     assert row in ROWS, f"{row!r}: one of {', '.join(ROWS)}"
     assert all(isinstance(count, int) for count in counts.values()), counts
@@ -70,7 +70,7 @@ def record(row: str, how: str, seen: str, **counts: int) -> None:
 
 
 def write(**entry: object) -> None:
-    """Append a line; a single write, so that tests side by side don't mix theirs."""
+    """Append a line in a single write, so that lines of parallel tests do not mix."""
     ledger = _ledger()
     if ledger:
         with Path(ledger).open("a") as file:

@@ -1,7 +1,7 @@
-"""A door in front of Postgres that counts what a step sends, and strikes at the n-th message.
+"""A proxy in front of Postgres that counts a step's messages and strikes at the n-th one.
 
-So a kill or a cut hits between two statements, inside a COPY, or while the answer to COMMIT is
-under way, whichever driver sends them: psycopg, psycopg2, SQLAlchemy.
+So a kill or a cut hits between two statements, inside a COPY, or while the answer to COMMIT is on
+its way, whatever the driver: psycopg, psycopg2, SQLAlchemy.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ CHUNK_BYTES = 1 << 16
 
 
 class Proxy:
-    """Forwards a port of its own to Postgres."""
+    """Forwards its own port to Postgres."""
 
     def __init__(self, target_port: int) -> None:
         self.port = 0
@@ -31,12 +31,12 @@ class Proxy:
     def expect(
         self, at: int = 0, strike: Callable[[], None] = lambda: None, *, is_sent_first: bool = False
     ) -> None:
-        """Count from 0 again and, at the message of that number, strike.
+        """Restart the count, and call `strike` at message number `at`.
 
         Args:
-            at: 1 is the first message; 0: never.
-            strike: What to do then; called in the proxy's thread.
-            is_sent_first: Hand the message to Postgres before, so that it is at work on it.
+            at: Number of the message; 1 is the first, 0 means never.
+            strike: Called in the proxy's thread.
+            is_sent_first: Send the message to Postgres first, so that it is working on it.
         """
         self.messages = 0
         self._strike_at, self._strike, self._is_sent_first = at, strike, is_sent_first
@@ -48,7 +48,7 @@ class Proxy:
                 self._loop.call_soon_threadsafe(writer.transport.abort)
 
     def close(self) -> None:
-        """Stop listening, and cut."""
+        """Stop listening and close every connection."""
         self.cut()
         self._loop.call_soon_threadsafe(self._loop.stop)
 

@@ -1,4 +1,4 @@
-"""A BI reader in a process of its own that polls every view, and what it must have seen."""
+"""A BI reader in its own process that polls every view, and the check of what it saw."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from multiprocessing.connection import Connection
+from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -23,19 +24,20 @@ TABLES = {
     for question in contracts.questions()
     for table in contracts.load(question).tables
 }
+OF_CUSTOMERS = ["churn", "clv", "survival"]  # in customer_360
 HISTORIES = {f"{table}_history": (question, table) for table, question in TABLES.items()}
 
 Answer = tuple[tuple[object, ...], ...]
 
 
 def queries() -> dict[str, sql.Composable]:
-    """What is asked of each view, each in one statement, as one look at a page is."""
+    """One statement per view or question, like one look at a page."""
     of_view = "select as_of_date, publication_id, count(*) from {} group by 1, 2 order by 1, 2"
-    found = {
+    statements = {
         view: sql.SQL(of_view).format(sql.Identifier("reporting", view))
         for view in [*HISTORIES, *TABLES, "model_health", "model_health_history"]
     }
-    # the tables of a question must be of one publication in one answer
+    # all tables of a question must show the same publication in one answer
     for question in contracts.questions():
         parts = [
             sql.SQL("select as_of_date, publication_id from {} group by 1, 2").format(
@@ -44,24 +46,29 @@ def queries() -> dict[str, sql.Composable]:
             for table in contracts.load(question).tables
             if not table.may_be_empty
         ]
-        found[f"together {question}"] = sql.SQL(
+        statements[f"together {question}"] = sql.SQL(
             "select as_of_date, count(distinct publication_id), count(*) from ({}) as parts"
             " group by 1 order by 1"
         ).format(sql.SQL(" union all ").join(parts))
-    found["customer_360"] = sql.SQL(
-        "select as_of_date, count(*), count(*) filter (where churn_score_status is null"
-        " or clv_score_status is null or survival_score_status is null or count_orders is null)"
+    missing = [
+        sql.SQL("count(*) filter (where {} is null)").format(
+            sql.Identifier(f"{question}_score_status")
+        )
+        for question in OF_CUSTOMERS
+    ]
+    statements["customer_360"] = sql.SQL(
+        "select as_of_date, count(*), count(*) filter (where count_orders is null), {}"
         " from reporting.customer_360 group by 1"
-    )
-    found["scores_freshness"] = sql.SQL(
+    ).format(sql.SQL(", ").join(missing))
+    statements["scores_freshness"] = sql.SQL(
         "select question, as_of_date, row_count from reporting.scores_freshness order by 1"
     )
-    return found
+    return statements
 
 
 @dataclass
 class Seen:
-    """What a reader saw: of each query the answers in order, repeated ones once."""
+    """A reader's answers by query, in order, without repeats."""
 
     answers: dict[str, list[Answer]] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
@@ -78,9 +85,9 @@ class Seen:
 
 @contextmanager
 def reading(settings: Settings, seconds: float = POLL_SECONDS) -> Iterator[Callable[[], Seen]]:
-    """Poll every view, each so often, until the block ends or the given function is called.
+    """Poll every view every `seconds` until the block ends or the yielded function is called.
 
-    The connection is opened again when Postgres goes away, as a BI tool does.
+    Like a BI tool, it reconnects when Postgres goes away.
     """
     spawn = multiprocessing.get_context("spawn")
     here, there = spawn.Pipe()
@@ -106,7 +113,7 @@ def reading(settings: Settings, seconds: float = POLL_SECONDS) -> Iterator[Calla
 
 
 def _read(settings: Settings, seconds: float, pipe: Connection) -> None:
-    seen, asked = Seen(), queries()
+    seen, statements = Seen(), queries()
     connection: psycopg.Connection | None = None
     pipe.send("begun")
     begun = time.monotonic()
@@ -115,12 +122,12 @@ def _read(settings: Settings, seconds: float, pipe: Connection) -> None:
         try:
             if connection is None or connection.closed:
                 connection = psycopg.connect(settings.dsn("bi_reader"), autocommit=True)
-            for name, query in asked.items():
+            for name, query in statements.items():
                 asked_at = time.monotonic()
                 try:
                     seen.keep(name, tuple(connection.execute(query).fetchall()))
                 except psycopg.errors.UndefinedTable:
-                    if name in seen.answers:  # else the first build did not come to it yet
+                    if name in seen.answers:  # absent before the first build created the view
                         raise
                 seen.polls += 1
                 seen.longest_seconds = max(seen.longest_seconds, time.monotonic() - asked_at)
@@ -136,14 +143,14 @@ def _read(settings: Settings, seconds: float, pipe: Connection) -> None:
 
 
 class Publications:
-    """Every publication that was ever in force in a home, as ops.publications had them."""
+    """Every publication that was ever in force in a home (ops.publications)."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.rows: dict[tuple[str, date, int], dict[str, int]] = {}
 
     def note(self) -> None:
-        """Remember those in force now; after each attempt, for the next may replace one."""
+        """Store the publications in force; call it after each attempt: the next may replace one."""
         with psycopg.connect(self._settings.dsn(SUPERUSER)) as connection:
             for question, day, number, row_counts in connection.execute(
                 "select question, as_of_date, publication_id, row_counts from ops.publications"
@@ -152,7 +159,7 @@ class Publications:
 
 
 def wrong_answers(seen: Seen, publications: Publications) -> list[str]:
-    """Answers that no publication accounts for, in words; errors are not among them."""
+    """Descriptions of answers that match no publication; without errors."""
     wrong = []
     for name, answers in seen.answers.items():
         problem = _judge_of(name, publications)
@@ -188,17 +195,39 @@ def _judge_of(name: str, publications: Publications) -> Callable[[Answer], str]:
         expected = (1, sum(not table.may_be_empty for table in tables))
         return lambda answer: "" if all(row[1:] == expected for row in answer) else "mixed"
     if name == "customer_360":
-        known = {(day, rows["churn"]) for (q, day, _), rows in publications.rows.items()
-                 if q == "churn"}  # fmt: skip
         return lambda answer: (
             ""
-            if len(answer) <= 1 and all(row[:2] in known and row[2] == 0 for row in answer)
+            if len(answer) <= 1 and all(_is_whole(row, publications) for row in answer)
             else "partial or mixed"
         )
     if name == "scores_freshness":
         counts = {(q, day, sum(rows.values())) for (q, day, _), rows in publications.rows.items()}
         return lambda answer: "" if set(answer) <= counts else "no such publication"
     return lambda answer: _mixed(answer, is_one_date=False)
+
+
+def _is_whole(row: tuple[Any, ...], publications: Publications) -> bool:
+    """Whether customer_360 shows each question of a date, except those not yet published by then.
+
+    Args:
+        row: Date, customers, customers without orders, then those without a status by question.
+        publications: Those that were in force.
+    """
+    day, customers, without_orders, *missing = row
+    first_days: dict[str, date] = {}
+    for question, published, _ in publications.rows:
+        first_days[question] = min(published, first_days.get(question, published))
+    return (
+        any(
+            (question, published, rows.get("churn")) == ("churn", day, customers)
+            for (question, published, _), rows in publications.rows.items()
+        )
+        and without_orders == 0
+        and all(
+            count == 0 or (count == customers and day <= first_days.get(question, day))
+            for question, count in zip(OF_CUSTOMERS, missing, strict=True)
+        )
+    )
 
 
 def _mixed(answer: Answer, is_one_date: bool) -> str:

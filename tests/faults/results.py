@@ -1,4 +1,4 @@
-"""tests/faults/results.md and the table on the screen, both from the ledger's lines."""
+"""Write tests/faults/results.md and the table on the screen from the ledger's lines."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def read(ledger: Path) -> list[Entry]:
 
 
 def totals(findings: list[Entry]) -> Counter[str]:
-    """What was counted, over all findings; `lost` last, and there even if it is zero."""
-    found: Counter[str] = Counter()
+    """Sums of all findings' counts; `lost` comes last, also if it is zero."""
+    sums: Counter[str] = Counter()
     for finding in findings:
-        found.update(finding["counts"])
-    lost = found.pop("lost", 0)
-    return Counter(dict(sorted(found.items())) | {"lost": lost})
+        sums.update(finding["counts"])
+    lost = sums.pop("lost", 0)
+    return Counter(dict(sorted(sums.items())) | {"lost": lost})
 
 
 def write(entries: list[Entry]) -> None:
@@ -67,7 +67,7 @@ def write(entries: list[Entry]) -> None:
 
 
 def show(entries: list[Entry], console: Console) -> None:
-    """Print what was seen, and the counts."""
+    """Print the findings and the counts."""
     findings = [entry for entry in entries if entry["kind"] == "finding"]
     table = Table(show_lines=True)
     for column in ("fault", "how it was broken", "what was seen", "counts"):

@@ -1,4 +1,4 @@
-"""A home is backed up, lost and restored elsewhere; the next day goes on as if nothing had been."""
+"""A home is backed up, lost and restored elsewhere; the next day goes on as if nothing was lost."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def next_day(settings: Settings) -> date:
 
 
 def scores(settings: Settings, *days: date) -> dict[tuple[str, date], pd.DataFrame]:
-    """What BI reads of the days, whatever run made it."""
+    """Rows of the days as BI reads them, without the run's stamps."""
     return {
         (relation, day): rows(settings, relation, day)
         for relation in score_relations()
@@ -51,7 +51,7 @@ def models(settings: Settings) -> list[tuple[str, ...]]:
 
 @dataclass
 class Loss:
-    """A home that is gone, what it held, and its backup."""
+    """A lost home, its former contents, and its backup."""
 
     home: Settings
     backup: Path
@@ -63,7 +63,7 @@ class Loss:
 
 @pytest.fixture(scope="module")
 def loss(start_home: StartHome, tmp_path_factory: pytest.TempPathFactory) -> Loss:
-    """A run, a backup while Airflow is up, the next day without a loss, and then the loss."""
+    """Run, back up while Airflow is up, run the next day without a loss, then lose the home."""
     home = start_home("sample", **SHOP)
     folder = tmp_path_factory.mktemp("backups") / "backup"
     try:
@@ -117,16 +117,16 @@ def test_the_next_days_scores_are_those_of_a_home_that_was_never_lost(
     day = next_day(restored)
     assert day == loss.next_day
     succeed(restored, "run", "--as-of", str(day))
-    found = scores(restored, AS_OF, day)
-    differ = [key for key, frame in loss.scores.items() if not found[key].equals(frame)]
+    rows = scores(restored, AS_OF, day)
+    differ = [key for key, frame in loss.scores.items() if not rows[key].equals(frame)]
     record(
         "backup and restore",
         "the next day run by Airflow in the restored home, beside one that was never lost",
-        f"{len(found) - len(differ)} of {len(found)} score tables and dates equal, "
+        f"{len(rows) - len(differ)} of {len(rows)} score tables and dates equal, "
         f"{len(models(restored))} models, none trained anew",
-        rows=sum(map(len, found.values())),
+        rows=sum(map(len, rows.values())),
         lost=len(differ),
     )
     assert differ == []
-    assert all(len(frame) for frame in found.values())
+    assert all(len(frame) for frame in rows.values())
     assert models(restored) == loss.models

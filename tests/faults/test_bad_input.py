@@ -1,8 +1,8 @@
-"""Files as no shop should send them, through real landing and real dbt: nothing breaks or is lost.
+"""Bad files through real landing and real dbt: nothing breaks and nothing is lost.
 
-Whatever is in a file, a reader says in one plain line why it can't be taken, or takes it: then
-landed + rejected = given, as a second reader counts that knows nothing of the first. What staging
-can't use is rejected with a reason: staged + rejected = landed. No text makes dbt fail.
+A reader either refuses a file with a reason in one line, or reads it. Then landed + rejected =
+given, as counted by an independent second reader. Staging rejects what it cannot use with a reason:
+staged + rejected = landed. No text makes dbt fail.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ DAY = date(2024, 12, 1)
 TO_THE_MARTS = ("run", "--select", "staging", "intermediate", "marts", "features")
 LONGEST_MESSAGE = 5_000
 
-# Model of staging with a row for each row of a raw table, good or not.
+# Staging models with one row per row of a raw table, good or rejected.
 JUDGED = {
     "canonical_customers": "stg_canonical__customers_judged",
     "canonical_orders": "stg_canonical__orders_judged",
@@ -45,7 +45,7 @@ JUDGED = {
 
 @dataclass
 class Seen:
-    """What became of the files."""
+    """The outcome of the files."""
 
     files: int = 0
     refused: int = 0
@@ -54,7 +54,7 @@ class Seen:
 
 
 def candidate_of(settings: Settings, path: Path) -> Candidate:
-    """The file as landing takes it, read to its end once."""
+    """The file as a candidate of landing, read once to its end."""
     (file,) = find(str(path), DAY)
     (table,) = [t for t in sources.load(settings.source).tables if t.holds(file.base_name)]
     candidate = prepare(file, table, path.parent)
@@ -64,7 +64,7 @@ def candidate_of(settings: Settings, path: Path) -> Candidate:
 
 
 def counted(candidate: Candidate) -> tuple[int, int]:
-    """Landed and rejected, by readers that have nothing in common with ours but the header."""
+    """Numbers of landed and rejected records, by readers that share only the header with ours."""
     if candidate.file.format == "parquet":
         return pq.read_metadata(candidate.local).num_rows, 0
     with opened(candidate.file, candidate.local) as stream:
@@ -79,7 +79,7 @@ def counted(candidate: Candidate) -> tuple[int, int]:
 
 
 def take(settings: Settings, folder: Path, files: list[BadFile], seen: Seen) -> None:
-    """Land what can be landed, in one batch, and let it in."""
+    """Land what can be landed, in one batch, and accept it."""
     folder.mkdir()
     messages = []
     for file in files:
@@ -127,7 +127,7 @@ def assert_nothing_lost_at_the_door(settings: Settings, seen: Seen) -> None:
 
 
 def assert_nothing_lost_in_staging(settings: Settings, seen: Seen) -> tuple[int, int]:
-    """Every landed row is in staging once, good or with a reason; returns how many of each."""
+    """Check that every landed row is in staging once, good or with a reason; return both counts."""
     good = bad = 0
     with connect(settings, "transformer") as connection:
         for table in sources.load(settings.source).tables:

@@ -1,4 +1,4 @@
-"""The database goes in the middle of each step: it says so, and runs again to the same rows."""
+"""The database fails in the middle of each step: the step says so, and a rerun gives equal rows."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.conftest import StartHome
 from tests.faults import chain, ledger, twins
 from tests.faults.homes import ProxiedHome, empty_home, start_apart, twin_homes
 
-# A step that fails must say that the database went, not that something is wrong with the data.
+# A failing step must report the lost database, not an error of the data.
 SAYS_WHY = (
     "server closed the connection",
     "terminating connection",
@@ -66,7 +66,7 @@ def cut_connections(settings: Settings) -> None:
 
 
 def let_statements_time_out(settings: Settings) -> None:
-    """As statement_timeout does it, whatever statement is at work just now."""
+    """Cancel the running statements, as statement_timeout does."""
     with psycopg.connect(settings.dsn(SUPERUSER), autocommit=True) as connection:
         deadline = time.monotonic() + 5
         found = None
@@ -92,10 +92,10 @@ def homes(start_home: StartHome) -> Iterator[tuple[ProxiedHome, ProxiedHome]]:
 
 
 def break_it(home: ProxiedHome, step: str, task: Task, fault: str, at: int) -> str | None:
-    """Begin a step and break the database at its n-th message.
+    """Start a step and break the database at its n-th message.
 
     Returns:
-        The step's last words, "" if it ended well all the same, None if it was done before.
+        The step's last output; "" if it succeeded all the same; None if it ended before.
     """
     is_struck = []
 
@@ -130,11 +130,11 @@ def test_each_step_survives_each_way_in_which_the_database_goes(
         twin.run(step, Task(twin.settings, chain.DAYS[0], files))
         for fault in FAULTS:
             at = numbers.randint(1, twin.messages[step])
-            told = break_it(home, step, Task(home.settings, chain.DAYS[0], files), fault, at)
-            done[fault] += told is not None
-            failed += bool(told)
-            if told and not any(why in told.lower() for why in SAYS_WHY):
-                unclear.append(f"{step}, {fault}: {told[-1500:]}")
+            output = break_it(home, step, Task(home.settings, chain.DAYS[0], files), fault, at)
+            done[fault] += output is not None
+            failed += bool(output)
+            if output and not any(why in output.lower() for why in SAYS_WHY):
+                unclear.append(f"{step}, {fault}: {output[-1500:]}")
         home.run(step, Task(home.settings, chain.DAYS[0], files))
     assert not unclear, "\n\n".join(unclear)
     found = twins.differences(home.settings, twin.settings)
@@ -152,7 +152,7 @@ def test_each_step_survives_each_way_in_which_the_database_goes(
 
 
 def sound_pages(settings: Settings) -> str:
-    """Compare every page with its checksum (the wheel has no amcheck); stops the server for it."""
+    """Stop the server and compare every page with its checksum (the wheel has no amcheck)."""
     postgres.stop(settings)
     checked = subprocess.run(
         [programs.binary("pg_checksums"), "--check", "-D", postgres.data_folder(settings)],
@@ -161,14 +161,14 @@ def sound_pages(settings: Settings) -> str:
         check=False,
     )
     assert checked.returncode == 0, checked.stdout + checked.stderr
-    told = dict(line.split(":", 1) for line in checked.stdout.splitlines() if ":" in line)
+    output = dict(line.split(":", 1) for line in checked.stdout.splitlines() if ":" in line)
     postgres.start(settings)
-    count, bad = (told[name].strip() for name in ("Blocks scanned", "Bad checksums"))
+    count, bad = (output[name].strip() for name in ("Blocks scanned", "Bad checksums"))
     return f"pg_checksums: {count} blocks, {bad} bad"
 
 
 def test_a_server_killed_under_a_busy_statement_starts_again(start_home: StartHome) -> None:
-    """The backend does not notice, and no second server may start beside it."""
+    """The backend does not notice the kill, and no second server may start beside it."""
     settings = start_home("canonical")
     with psycopg.connect(settings.dsn(SUPERUSER), autocommit=True) as connection:
         busy = threading.Thread(target=count_for_ever, args=(settings,), daemon=True)
@@ -194,9 +194,9 @@ def test_a_server_killed_under_a_busy_statement_starts_again(start_home: StartHo
 
 
 def test_a_server_that_ends_while_it_is_started_starts_again(start_home: StartHome) -> None:
-    """It still ran when it was looked for: a kill takes a moment to be one."""
+    """A killed server still runs for a moment after the kill."""
     settings = start_home("canonical")
-    os.kill(postmaster(settings), signal.SIGSTOP)  # alive, and answers nobody
+    os.kill(postmaster(settings), signal.SIGSTOP)  # alive, but without answers
     kill = threading.Timer(1, kill_postmaster, (settings,))
     kill.start()
     postgres.start(settings)
@@ -214,7 +214,7 @@ def test_a_server_that_ends_while_it_is_started_starts_again(start_home: StartHo
 
 def count_for_ever(settings: Settings) -> None:
     with suppress(psycopg.OperationalError), psycopg.connect(settings.dsn(SUPERUSER)) as connection:
-        # not as a table, which would be written to disk
+        # no table, which would be written to disk
         connection.execute("select count(*) from (select generate_series(1, 1000000000000)) as n")
 
 
@@ -244,7 +244,7 @@ def test_a_first_start_that_is_killed_starts_again() -> None:
 
 
 def kill_initdb(settings: Settings) -> None:
-    """initdb and what it started run in a session of their own: they are killed by their folder."""
+    """Kill initdb and its children by their folder; they run in a session of their own."""
     for process in psutil.process_iter(["cmdline"]):
         if str(settings.home) in " ".join(process.info["cmdline"] or []):
             with suppress(psutil.NoSuchProcess):

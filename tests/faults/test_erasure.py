@@ -1,4 +1,4 @@
-"""Erasing while people read, killed in the middle, and asked for and approved in a real Airflow."""
+"""Erasure while readers read, killed in the middle, and requested and approved in real Airflow."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from privacy.persons import person
 from privacy.search import places
 from tests.commands import succeed, wait_for_question, wait_until
 from tests.faults.ledger import draw, record, size
-from tests.integration.test_erasure import REASON, Told, shop  # noqa: F401
+from tests.integration.test_erasure import REASON, SmallShop, shop  # noqa: F401
 
 pytestmark = pytest.mark.whole
 
@@ -44,7 +44,7 @@ EVERY_SECONDS = 0.02
 
 @contextmanager
 def reader(settings: Settings, views: list[str]) -> Iterator[dict[str, int]]:
-    """Somebody who reads the views over and over; an error of theirs is an error of the test's."""
+    """Read the views continuously in a thread; an error there fails the test."""
     seen = {"polls": 0}
     errors: list[BaseException] = []
     ended = threading.Event()
@@ -72,9 +72,9 @@ def reader(settings: Settings, views: list[str]) -> Iterator[dict[str, int]]:
     assert errors == []
 
 
-def misfits(told: Told) -> list[tuple]:
-    """Publications whose pointer does not tell what is in the tables."""
-    return told.ask(
+def misfits(small: SmallShop) -> list[tuple]:
+    """Publications with counts or checksums that differ from the tables."""
+    return small.query(
         "with found as (select as_of_date, publication_id, count(*) as n from scores.churn"
         "  group by 1, 2 union all"
         "  select as_of_date, publication_id, count(*) from scores.churn_reasons group by 1, 2)"
@@ -84,10 +84,10 @@ def misfits(told: Told) -> list[tuple]:
     )
 
 
-def test_killed_in_the_middle_it_is_ended_by_asking_again(shop: Told) -> None:  # noqa: F811
-    """Each kill hits another customer's erasure, at a moment drawn at random."""
+def test_a_killed_erasure_is_completed_by_a_second_request(shop: SmallShop) -> None:  # noqa: F811
+    """Each kill hits a different customer's erasure, at a random moment."""
     random = draw("erasures killed")
-    customers = told_customers(shop)
+    customers = scored_customers(shop)
     random.shuffle(customers)
     fields = json.dumps(
         {"home": str(shop.settings.home), "source": "canonical", "pg_port": shop.settings.pg_port}
@@ -97,7 +97,7 @@ def test_killed_in_the_middle_it_is_ended_by_asking_again(shop: Told) -> None:  
     subprocess.run([*erase, customers[0], REASON], cwd=REPOSITORY, check=True)
     whole_seconds = time.monotonic() - started
     kills, views = size(1, 3), ["reporting.churn", "reporting.churn_history"]
-    before = len(told_customers(shop))
+    before = len(scored_customers(shop))
     with reader(shop.settings, views) as seen:
         for customer in customers[1 : kills + 1]:
             process = subprocess.Popen([*erase, customer, REASON], cwd=REPOSITORY)
@@ -108,8 +108,8 @@ def test_killed_in_the_middle_it_is_ended_by_asking_again(shop: Told) -> None:  
             wait_until(partial(erased, shop.settings, customer), 120)
             assert misfits(shop) == []
             assert places(shop.settings, person(shop.settings, customer)) == []
-    assert len(told_customers(shop)) == before - kills
-    (unverified,) = shop.ask("select count(*) from ops.erasures where verified_at is null")[0]
+    assert len(scored_customers(shop)) == before - kills
+    (unverified,) = shop.query("select count(*) from ops.erasures where verified_at is null")[0]
     assert unverified == 0
     record(
         "personal data",
@@ -121,15 +121,15 @@ def test_killed_in_the_middle_it_is_ended_by_asking_again(shop: Told) -> None:  
     )
 
 
-def told_customers(told: Told) -> list[str]:
+def scored_customers(small: SmallShop) -> list[str]:
     return [
         customer
-        for (customer,) in told.ask("select distinct customer_id from scores.churn order by 1")
+        for (customer,) in small.query("select distinct customer_id from scores.churn order by 1")
     ]
 
 
 def erased(settings: Settings, customer: str) -> bool:
-    """Erase; False while the dbt of one that was killed goes on, and has the lock."""
+    """Erase; return False while a killed erasure's dbt still holds the lock."""
     try:
         erasure.erase(settings, customer, "me", REASON)
     except erasure.PrivacyError as error:
@@ -140,8 +140,8 @@ def erased(settings: Settings, customer: str) -> bool:
 
 
 @pytest.fixture(scope="module")
-def running(shop: Told) -> Iterator[Settings]:  # noqa: F811
-    """The shop's home with Airflow on it."""
+def running(shop: SmallShop) -> Iterator[Settings]:  # noqa: F811
+    """The shop's home with Airflow running."""
     succeed(shop.settings, "start", f"--files={shop.files}")
     yield shop.settings
     airflow.stop(shop.settings)
@@ -163,8 +163,8 @@ class Request:
         return self.api.get(self.path)["state"]
 
 
-def test_asked_for_and_approved_in_airflow(shop: Told, running: Settings) -> None:  # noqa: F811
-    customer, other = told_customers(shop)[-2:]
+def test_requested_and_approved_in_airflow(shop: SmallShop, running: Settings) -> None:  # noqa: F811
+    customer, other = scored_customers(shop)[-2:]
     assert Request(running, customer_id="C9999999").ended() == "failed"
     dry = Request(running, customer_id=f" {customer}", dry_run=True)
     assert dry.ended() == "success"
@@ -172,9 +172,9 @@ def test_asked_for_and_approved_in_airflow(shop: Told, running: Settings) -> Non
     wait_for_question(running, rejected.run_id)
     answer(rejected, "Reject")
     assert rejected.ended() == "success"
-    assert {customer, other} <= set(told_customers(shop))
+    assert {customer, other} <= set(scored_customers(shop))
 
-    third = told_customers(shop)[-3]
+    third = scored_customers(shop)[-3]
     passed_by = Request(running, customer_id=third)
     wait_for_question(running, passed_by.run_id)
     assert len(metadata_with(running, third)) > 1
@@ -183,16 +183,16 @@ def test_asked_for_and_approved_in_airflow(shop: Told, running: Settings) -> Non
     answer(passed_by, "Approve")
     assert passed_by.ended() == "success"
 
-    asked = Request(running, customer_id=customer)
-    wait_for_question(running, asked.run_id)
-    assert "| marts.fct_orders |" in asked.api.get(asked.question)["body"]
-    assert len(metadata_with(running, customer)) > 1  # what there is to be forgotten
+    request = Request(running, customer_id=customer)
+    wait_for_question(running, request.run_id)
+    assert "| marts.fct_orders |" in request.api.get(request.question)["body"]
+    assert len(metadata_with(running, customer)) > 1  # there is something to erase
     with reader(running, ["reporting.churn", "reporting.churn_history"]) as seen:
-        answer(asked, "Approve")
-        assert asked.ended() == "success"
-    assert other in told_customers(shop)
+        answer(request, "Approve")
+        assert request.ended() == "success"
+    assert other in scored_customers(shop)
     who = person(running, customer)
-    proof = shop.ask(
+    proof = shop.query(
         "select requested_by, verified_at is not null from ops.erasures where keyed_hash = %s",
         who.keyed_hash,
     )
@@ -215,7 +215,7 @@ def answer(request: Request, option: str) -> None:
 
 
 def metadata_with(settings: Settings, word: str) -> list[str]:
-    """Columns of Airflow's own database in which the word stands."""
+    """Columns of Airflow's own database that contain the word."""
     found = []
     with psycopg.connect(settings.dsn("airflow", "airflow")) as connection:
         tables = connection.execute(

@@ -17,8 +17,8 @@ from jinja2.sandbox import SandboxedEnvironment
 from psycopg import sql
 from pydantic import ValidationError
 
+from command.batches import batch_number
 from dags.shared.dbt import PARTITION_DATE
-from ingest import batches
 from ingest.land import land
 from ml_tasks.models.serving import roll_back
 from perennial import contracts, sources
@@ -71,7 +71,7 @@ PAYLOADS = [
 
 @pytest.fixture(scope="module")
 def home(start_home: StartHome) -> Settings:
-    """A home with a table that is worth dropping."""
+    """A home with a table that an injection could drop."""
     settings = start_home("online_retail")
     with psycopg.connect(settings.dsn(SUPERUSER)) as connection:
         connection.execute(
@@ -88,7 +88,7 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Attempts:
-    """What was tried, and whether any of it ran."""
+    """The payloads tried, and whether any of them ran."""
 
     def __init__(self, settings: Settings, where: str) -> None:
         self.settings, self.where, self.count = settings, where, 0
@@ -102,7 +102,7 @@ class Attempts:
             ).fetchall()
 
     def end(self) -> None:
-        """Nothing was made or dropped, in the warehouse or in the folder."""
+        """Assert that nothing was created or dropped, in the warehouse or in the folder."""
         with psycopg.connect(self.settings.dsn(SUPERUSER)) as connection:
             canary = connection.execute("select value from ops.canary").fetchall()
         ran = int(canary != [("alive",)]) + int(self.relations_now() != self.relations)
@@ -141,12 +141,12 @@ def known_names(settings: Settings) -> list[str]:
 def test_file_names(home: Settings, tmp_path: Path) -> None:
     attempts = Attempts(home, "names of files")
     for number, payload in enumerate(PAYLOADS):
-        base = "a" + payload.replace("/", "_")  # those that begin with . are passed over
+        base = "a" + payload.replace("/", "_")  # names that begin with . are skipped
         folder = tmp_path / str(number)
         folder.mkdir()
         written(folder / f"{base}.csv", HEADER, [f"name {number}", *LINE[1:]])
         landed(home, folder)
-        assert str(folder / f"{base}.csv") in known_names(home)  # as it stands, to the letter
+        assert str(folder / f"{base}.csv") in known_names(home)  # unchanged
         attempts.count += 1
     attempts.end()
 
@@ -183,7 +183,7 @@ def test_values_of_every_field(home: Settings, tmp_path: Path) -> None:
 
 @pytest.mark.whole
 def test_what_staging_and_marts_make_of_them(home: Settings, tmp_path: Path) -> None:
-    """dbt reads the landed rows; names of files are data to it, too."""
+    """dbt reads the landed rows; file names are data, too."""
     attempts = Attempts(home, "rows that dbt builds from")
     rows = [[f"9{number:05}", "85123A", payload, *LINE[3:7], payload]
             for number, payload in enumerate(PAYLOADS)]  # fmt: skip
@@ -212,7 +212,7 @@ TYPED: dict[str, tuple[Callable[[Settings, str], object], tuple[type[Exception],
     "FILES=table:": (lambda s, text: land(s, DAY, f"table:{text}", "a run"), (ValueError,)),
     "FILES": (lambda s, text: land(s, DAY, text, "a run"), (ValueError,)),
     "AS_OF": (lambda s, text: read_day(text, "AS_OF"), (SettingsError,)),
-    "BATCH": (lambda s, text: batches.main(["accept", text]), (ValueError,)),
+    "BATCH": (lambda s, text: batch_number(text), (ValueError,)),
     "PERENNIAL_CURRENCY": (lambda s, text: Settings(currency=text), (ValidationError,)),
     "PERENNIAL_TIME_ZONE": (lambda s, text: Settings(time_zone=text), (ValidationError,)),
     "a run's partition key, on its way to dbt": (
@@ -222,7 +222,7 @@ TYPED: dict[str, tuple[Callable[[Settings, str], object], tuple[type[Exception],
 
 
 def rendered(key: str) -> str:
-    """The date that Airflow hands to dbt, as it renders it."""
+    """The date that Airflow passes to dbt, as rendered."""
     import datetime as module
     from types import SimpleNamespace
 
@@ -249,11 +249,11 @@ def test_what_is_typed(home: Settings, where: str, monkeypatch: pytest.MonkeyPat
 
 
 def test_ids_of_customers(home: Settings) -> None:
-    """Who asks for one customer's rows gets nobody else's."""
+    """An export of one customer's rows contains no other customer's."""
     attempts = Attempts(home, "ids of customers")
     for payload in PAYLOADS:
         for text in (payload, f"17850{payload}", f"{payload}17850"):
-            with suppress(PrivacyError):  # nobody has that key
+            with suppress(PrivacyError):  # no customer has that key
                 assert "a lamp" not in json.dumps(export_customer(home, text))  # 17850 bought it
             attempts.count += 1
     assert "a lamp" in json.dumps(export_customer(home, "17850"))
@@ -271,14 +271,14 @@ def test_ids_of_runs(home: Settings, tmp_path: Path) -> None:
         landed(home, path, run_id=payload)
         attempts.count += 1
     with connect(home, "loader") as connection:
-        found = connection.execute("select run_id from ops.landed_files").fetchall()
-    assert {(payload,) for payload in PAYLOADS} <= set(found)
+        run_ids = connection.execute("select run_id from ops.landed_files").fetchall()
+    assert {(payload,) for payload in PAYLOADS} <= set(run_ids)
     attempts.end()
 
 
 @pytest.mark.whole
 def test_a_date_that_is_code_stops_dbt(home: Settings) -> None:
-    """Whoever calls dbt with it by hand has the rights of transformer, and no more."""
+    """A person who calls dbt with it by hand has the rights of transformer only."""
     attempts = Attempts(home, "dbt's as_of_date")
     with psycopg.connect(home.dsn(SUPERUSER)) as connection:
         connection.execute("revoke all on ops.canary from transformer")

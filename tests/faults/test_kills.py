@@ -1,4 +1,4 @@
-"""A step is killed at a random moment, run again, and nobody can tell afterwards."""
+"""A step is killed at a random moment and run again: the rows are the same."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from tests.faults import chain, ledger, readers, twins
 from tests.faults.homes import ProxiedHome, twin_homes
 
 KILLS = ledger.size(3, 110)
-# In `make test`: one question, and no more days than it takes.
+# In `make test`: one question, and as few days as needed.
 STEPS = [
     step
     for step in DAILY
     if ledger.is_whole()
     or step.split()[-1] not in ("clv", "demand", "survival", "report", "lookback")
 ]
-# Kills of a step before it may end: dbt takes half a minute, the others seconds.
+# Kills of a step before it may finish: dbt takes half a minute, the others seconds.
 TIMES = {"dbt": ledger.size((1,), (1, 2))}
 OTHER_TIMES = ledger.size((1, 2), (4, 5))
-READER_SECONDS = 0.1  # the reader of every 20 ms has a test of its own
+READER_SECONDS = 0.1  # test_readers.py polls every 20 ms
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def homes(start_home: StartHome) -> Iterator[tuple[ProxiedHome, ProxiedHome]]:
 def killed(
     home: ProxiedHome, twin: ProxiedHome, step: str, task: Task, numbers: random.Random
 ) -> str:
-    """Begin a step and kill it at a random moment; how, or "" if it was done before."""
+    """Start a step and kill it at a random moment; return how, or "" if it ended before."""
     moment = numbers.choice(["time", "message", "answer"])
     at = numbers.randint(1, max(1, twin.messages[step]))
     pid: list[int] = []
@@ -59,8 +59,8 @@ def killed(
         return "at a random time" if work.kill() else ""
     code = work.wait(300)
     assert code in (0, -signal.SIGKILL), f"{step}: {home.log.read_text()[-4000:]}"
-    told = "before a statement was sent" if moment == "message" else "with the answer under way"
-    return told if code else ""
+    how = "before a statement was sent" if moment == "message" else "with the answer under way"
+    return how if code else ""
 
 
 def test_a_killed_step_runs_again_to_the_same_rows(
@@ -92,8 +92,8 @@ def test_a_killed_step_runs_again_to_the_same_rows(
                 home.run(step, task)
                 publications.note()
         reader = stop()
-    found = twins.differences(home.settings, twin.settings)
-    assert not found, "\n".join(found)
+    differences = twins.differences(home.settings, twin.settings)
+    assert not differences, "\n".join(differences)
     assert not readers.wrong_answers(reader, publications)
     assert not reader.errors
     ledger.record(
@@ -107,5 +107,5 @@ def test_a_killed_step_runs_again_to_the_same_rows(
         f"no error and no empty, partial or mixed answer",
         kills=sum(kills.values()),
         polls=reader.polls,
-        lost=len(found),
+        lost=len(differences),
     )

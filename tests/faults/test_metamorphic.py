@@ -1,7 +1,7 @@
-"""A shop told in another way is the same shop: what must stay equal, and what may move a little.
+"""Equivalent files of the same shop: what must stay equal, and what may move a little.
 
-The whole chain, steps as in the DAGs, on a sample shop and on the same shop whose files are changed
-in a way with an effect that is known beforehand:
+The whole chain, with the DAGs' steps, on a sample shop and on the same shop with changed files. The
+effect of each change is known beforehand:
 
 | change | marts, features | scores |
 |---|---|---|
@@ -12,9 +12,9 @@ in a way with an effect that is known beforehand:
 | all times and the date 52 weeks later | equal, 364 days later | alike: other training dates |
 
 Close: the same customers and products, totals within 5 %, ranks correlated by .95 at least. Alike:
-the totals within 25 %, because the past dates of the grid are the firsts of months, so that a small
-shop's models are trained and chosen on other dates (18 % was seen). `make test` has two changes,
-one of them several at once; `make test-faults` has all.
+totals within 25 %: the grid's past dates are firsts of months, so a small shop's models are trained
+on other dates (18 % was seen; docs/decisions/tests.md). `make test` has two changes, one of which
+combines several; `make test-faults` has all.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from tests.steps import build, land_files, rows, score
 
 AS_OF = date(2024, 1, 20)
 SHOP = {"seed": 5, "customers": ledger.size(500, 900), "days": 420}
-EQUAL = 1e-6  # sums in another order differ in their last digits
+EQUAL = 1e-6  # the order of a sum changes its last digits
 CLOSE_TOTAL, ALIKE_TOTAL, CLOSE_RANKS = 0.05, 0.25, 0.95
 TABLES = ("customers", "order_items", "orders", "products")  # "orders" begins no other's name
 IDS = ("customer_id", "order_id", "refunded_order_id", "product_id", "order_item_id")
@@ -48,7 +48,7 @@ MONEY = ("unit_price_amount", "list_price_amount")
 TIMES = ("ordered_at", "registered_at", "introduced_date", "discontinued_date")
 YEAR = timedelta(weeks=52)
 
-# What is compared: relation, its keys, and columns that say the same however the shop is told.
+# What is compared: relation, its keys, and columns that no change of the files may move.
 COUNTED = {
     "marts.fct_orders": (["order_id"], ["customer_id", "ordered_date", "units"]),
     "marts.fct_order_items": (["order_id", "order_item_id"], ["product_id", "units"]),
@@ -61,7 +61,7 @@ COUNTED = {
     ),
     "features.product_weeks": (["product_id", "week_start_date"], ["sold_units"]),
 }
-# Features keep money to so many decimals, whatever the unit.
+# Decimals of money in features, whatever the unit.
 ROUNDED = {f"features.{name}": Decimal("5e-9") for name in ("customer_snapshots", "product_weeks")}
 PAID = {
     "marts.fct_orders": ["product_amount", "charge_amount"],
@@ -85,7 +85,7 @@ Frames = dict[str, pd.DataFrame]
 
 
 def read(folder: Path) -> Frames:
-    """The shop's tables as text, whole, without the lines that can't be read or stand twice."""
+    """The shop's whole tables as text, without unreadable and duplicate lines."""
     parts: dict[str, list[pd.DataFrame]] = {table: [] for table in TABLES}
     for path in sorted(folder.glob("*.csv")):
         table = next(table for table in TABLES if path.name.startswith(table))
@@ -99,7 +99,7 @@ def read(folder: Path) -> Frames:
 
 
 def _columns(frames: Frames, columns: tuple[str, ...], change: Callable[[str], str]) -> Frames:
-    """The frames with every filled value of the columns changed."""
+    """The frames with every non-empty value of the columns changed."""
     return {
         table: frame.assign(
             **{
@@ -125,14 +125,14 @@ def same(key: str) -> str:
 
 @dataclass(frozen=True)
 class Change:
-    """A shop told in another way.
+    """A change of the shop's files.
 
     Attributes:
-        title: What is changed.
+        title: Short description.
         rename: New ids.
-        factor: Amounts are so many times the old ones.
-        later: Times are so much later, and so is the scored date.
-        is_cut: Rows are shuffled, cut into other files, and landed at two times.
+        factor: Factor of all amounts.
+        later: Shift of all times and of the scored date.
+        is_cut: Rows are shuffled, split into other files, and landed in two landings.
         is_equal: Whether the scores must be equal, not only close.
         close_total: Share by which the total of a score may move.
     """
@@ -183,7 +183,7 @@ def _write(frames: Frames, folder: Path) -> None:
 
 
 def _write_cut(frames: Frames, folder: Path) -> tuple[Path, Path]:
-    """The rows in another order, two files a table in each of two folders."""
+    """Write the rows in another order, two files per table in each of two folders."""
     folders = (folder / "first", folder / "second")
     for table, frame in frames.items():
         mixed = frame.sample(frac=1, random_state=2)
@@ -196,14 +196,14 @@ def _write_cut(frames: Frames, folder: Path) -> tuple[Path, Path]:
 
 
 def chain(start_home: StartHome, frames: Frames, folder: Path, change: Change) -> Settings:
-    """A home that landed, built and scored the shop as the change tells it."""
-    told, as_of_date = change.apply(frames), AS_OF + change.later
+    """A home that landed, built and scored the changed shop."""
+    changed, as_of_date = change.apply(frames), AS_OF + change.later
     home = start_home("canonical")
     if change.is_cut:
-        for place in _write_cut(told, folder):
+        for place in _write_cut(changed, folder):
             land_files(home, as_of_date, place)
     else:
-        _write(told, folder)
+        _write(changed, folder)
         land_files(home, as_of_date, folder)
     build(home, as_of_date)
     score(home, as_of_date)
@@ -233,7 +233,7 @@ def _mart(home: Settings, relation: str, as_of_date: date) -> pd.DataFrame:
 
 
 def _as_changed(frame: pd.DataFrame, change: Change) -> pd.DataFrame:
-    """The plain shop's rows as the change would tell them: ids and dates; money is left."""
+    """The unchanged shop's rows with the change's ids and dates; money stays."""
     frame = frame.copy()
     for column in frame.columns:
         if column in ("refund_id", *IDS) and column != "order_item_id":
@@ -248,7 +248,7 @@ def _as_changed(frame: pd.DataFrame, change: Change) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.title.replace(" ", "-"))
-def test_a_shop_told_otherwise_is_the_same_shop(
+def test_equivalent_files_give_the_same_scores(
     change: Change, start_home: StartHome, plain: Settings, frames: Frames, tmp_path: Path
 ) -> None:
     other = chain(start_home, frames, tmp_path, change)
@@ -282,7 +282,7 @@ def test_a_shop_told_otherwise_is_the_same_shop(
 
 
 def _moved(ours: pd.Series, theirs: pd.Series, column: str, change: Change) -> tuple[float, float]:
-    """By which share the total moved, and how the ranks correlate; held to the bounds."""
+    """Check the bounds; return the relative move of the total and the correlation of ranks."""
     ours, theirs = ours.astype(float), theirs.astype(float)
     if "_amount" in column:
         theirs = theirs / float(change.factor)

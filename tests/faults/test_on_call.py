@@ -1,4 +1,4 @@
-"""Real Airflow, real faults: each gives one alert, and one more when it is over."""
+"""Real Airflow, real faults: each causes one alert, and one more when it is over."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def receiver() -> Iterator[SimpleNamespace]:
 
 @pytest.fixture(scope="module")
 def home(start_home: StartHome, receiver: SimpleNamespace) -> Iterator[Settings]:
-    """Airflow on a shop that was never scored, its builds paused; alerts go to `receiver`."""
+    """Airflow on a shop without scores, with its builds paused; alerts go to `receiver`."""
     settings = start_home("sample", alert_urls=receiver.url, due_hours=DUE_HOURS, **SMALL_SHOP)
     done = command(settings, "start")
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-3000:]
@@ -49,7 +49,7 @@ def home(start_home: StartHome, receiver: SimpleNamespace) -> Iterator[Settings]
 
 @pytest.fixture
 def posts(home: Settings, receiver: SimpleNamespace) -> list[tuple[str, dict[str, Any]]]:
-    """What was posted since the test began."""
+    """Posts since the test began."""
     receiver.posts.clear()
     return receiver.posts
 
@@ -80,16 +80,16 @@ def titles(posts: list[tuple[str, dict[str, Any]]], about: str) -> list[str]:
 
 
 def tasks_at_work(settings: Settings) -> list[psutil.Process]:
-    """Processes in which a task runs; whoever watches over one is its parent."""
-    found = []
+    """Processes in which a task runs; each one's parent supervises it."""
+    processes = []
     for process in airflow.processes_of(settings):
         with suppress(psutil.NoSuchProcess):
             if TASK_PROCESS.search(" ".join(process.cmdline())):
-                found.append(process)
-    return found
+                processes.append(process)
+    return processes
 
 
-def test_a_task_whose_process_is_killed_for_good_is_told_once(home: Settings, posts: Any) -> None:
+def test_a_task_that_is_killed_for_good_is_reported_once(home: Settings, posts: Any) -> None:
     run_id, kills = start_landing(home), 0
 
     def is_over() -> bool:
@@ -105,8 +105,8 @@ def test_a_task_whose_process_is_killed_for_good_is_told_once(home: Settings, po
     time.sleep(10)
     [title] = titles(posts, "failed")
     assert title == f"Perennial critical: land.land_files failed for {AS_OF} (data-platform)"
-    told = next(post["message"] for _, post in posts if post["title"] == title)
-    assert told.startswith("the process ended without a word")
+    message = next(post["message"] for _, post in posts if post["title"] == title)
+    assert message.startswith("the process ended without a word")
     path = f"/dags/land/dagRuns/{run_id}/clear"
     Api(home).post(path, {"dry_run": False, "only_failed": True})
     wait_until(lambda: state(home, run_id) == "success")
@@ -124,15 +124,15 @@ def test_a_task_whose_process_is_killed_for_good_is_told_once(home: Settings, po
 
 
 def test_a_paused_dag_is_named_by_the_watchdog_once(home: Settings, posts: Any) -> None:
-    time.sleep(DUE_HOURS * 3600)  # what was landed is due now, and its build is paused
+    time.sleep(DUE_HOURS * 3600)  # the landed date is due now, and its build is paused
     for _ in range(2):
-        done = command(home, "--alert", module="oncall.watchdog")
+        done = command(home, "watch", "--alert")
         assert done.returncode == 1, done.stdout + done.stderr
     assert "critical: reporting.churn: UndefinedTable" in done.stdout
     assert "likely: paused in Airflow: build_warehouse" in done.stdout
-    told = [post["message"] for _, post in posts if "A view can't be read" in post["title"]]
-    assert len(told) == 1
-    assert "Likely cause: paused in Airflow: build_warehouse" in told[0]
+    messages = [post["message"] for _, post in posts if "A view can't be read" in post["title"]]
+    assert len(messages) == 1
+    assert "Likely cause: paused in Airflow: build_warehouse" in messages[0]
     ledger.record(
         "on call",
         "a DAG paused, so that the date that is due was never made",
@@ -165,9 +165,7 @@ def test_a_run_that_does_not_come_through_misses_its_deadline_once(
     )
 
 
-def test_a_worker_that_is_killed_without_a_word_is_told_by_the_deadline(
-    home: Settings, posts: Any
-) -> None:
+def test_a_killed_worker_is_reported_by_the_deadline(home: Settings, posts: Any) -> None:
     run_id = start_landing(home)
     wait_until(lambda: tasks_at_work(home))
     for process in tasks_at_work(home):

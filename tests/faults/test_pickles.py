@@ -21,13 +21,13 @@ pytestmark = pytest.mark.whole
 AS_OF = DAYS[0]
 FORMATS = {".json", ".md", ".png", ".ubj", ".safetensors"}
 
-# Python tells of each class that an unpickler looks up, whichever library asks for it.
+# Python's audit event for each class that an unpickler looks up, in whatever library.
 SCORE = """
 import json, sys
 seen = []
-def hook(event, told):
+def hook(event, names):
     if event == "pickle.find_class":
-        seen.append(told)
+        seen.append(names)
 sys.addaudithook(hook)
 from datetime import date
 from perennial.settings import Settings
@@ -35,8 +35,8 @@ from tests.steps import score
 score(Settings(), date.fromisoformat(sys.argv[1]))
 import pickle
 count = len(seen)
-pickle.loads(pickle.dumps(date(2024, 1, 1)))  # the hook would have told
-print(json.dumps({"seen": seen[:count], "told": seen[count:]}))
+pickle.loads(pickle.dumps(date(2024, 1, 1)))  # proves that the hook works
+print(json.dumps({"seen": seen[:count], "control": seen[count:]}))
 """
 
 
@@ -68,11 +68,11 @@ def test_nothing_is_unpickled(home: Settings) -> None:
     trained, loaded = scored(home), scored(home)
     record(
         "nobody in",
-        "every question trained, stored, loaded and scored, each unpickled class told of",
+        "every question trained, stored, loaded and scored, each unpickled class recorded",
         f"{len(trained['seen'])} in training, {len(loaded['seen'])} in scoring with stored models",
         leaks=len(trained["seen"]) + len(loaded["seen"]),
     )
-    assert trained["told"] == loaded["told"] == [["datetime", "date"]]
+    assert trained["control"] == loaded["control"] == [["datetime", "date"]]
     assert trained["seen"] == []
     assert loaded["seen"] == []
 
@@ -82,5 +82,5 @@ def test_no_stored_file_is_a_pickle(home: Settings) -> None:
     assert len(files) > 12
     assert {path.suffix for path in files} <= FORMATS
     for path in files:
-        assert not path.read_bytes().startswith(b"\x80"), path  # how a pickle begins
-        assert not zipfile.is_zipfile(path), path  # what torch.save writes
+        assert not path.read_bytes().startswith(b"\x80"), path  # a pickle's first byte
+        assert not zipfile.is_zipfile(path), path  # torch.save writes zip files

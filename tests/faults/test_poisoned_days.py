@@ -1,4 +1,4 @@
-"""The gate of days: a shop's own days pass; a poisoned one is held, and the message says why."""
+"""The gate of days: a shop's own days pass; a poisoned day is held, and the message says why."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ ORDERS = "order_id,customer_id,ordered_at,country,order_type,refunded_order_id\n
 ITEMS = "order_item_id,order_id,product_id,quantity,unit_price_amount,line_type\n"
 
 
-class Teller:
-    """A shop that is landed, built and judged."""
+class GatedShop:
+    """A shop that is landed, built and checked by the gate of days."""
 
     def __init__(self, settings: Settings, shop: Shop, folder: Path) -> None:
         self.settings, self.shop, self.folder = settings, shop, folder
 
     def land(self, as_of_date: date) -> int:
-        """Land what is new, and build it."""
+        """Land and build what is new."""
         landing = land_files(self.settings, as_of_date, self.folder)
         self.build(as_of_date)
         return landing["batch_id"]
@@ -46,112 +46,114 @@ class Teller:
         with connect(self.settings, "perennial") as connection:
             connection.execute("truncate ops.judged_days")
 
-    def ask(self, query: str) -> list[tuple]:
+    def query(self, query: str) -> list[tuple]:
         with connect(self.settings, "transformer") as connection:
             return connection.execute(query).fetchall()
 
     def orders_of(self, day: date) -> int:
-        return self.ask(f"select count(*) from marts.fct_orders where ordered_date = '{day}'")[0][0]
+        return self.query(f"select count(*) from marts.fct_orders where ordered_date = '{day}'")[0][
+            0
+        ]
 
 
 @pytest.fixture(scope="module")
-def teller(start_home: StartHome, tmp_path_factory: pytest.TempPathFactory) -> Teller:
-    """The shop's first days, landed at once, and judged: they are what later ones are like."""
+def gated(start_home: StartHome, tmp_path_factory: pytest.TempPathFactory) -> GatedShop:
+    """The shop's first days, landed at once and checked: they define what is usual."""
     shop = generate(seed=7, customers=5_000, days=FIRST_DAYS + MORE_DAYS + 1)
-    told = Teller(start_home("canonical"), shop, tmp_path_factory.mktemp("shop"))
-    write(shop, told.folder, POISONED)
-    told.land(POISONED)
-    # as of a date, later days are not looked at
-    first = told.judge(START + timedelta(days=FIRST_DAYS))
-    assert first == {"judged_days": 0, "judged": [], "rule_count": 18, "warnings": []}
-    return told
+    first = GatedShop(start_home("canonical"), shop, tmp_path_factory.mktemp("shop"))
+    write(shop, first.folder, POISONED)
+    first.land(POISONED)
+    # as of a date, the gate ignores later days
+    result = first.judge(START + timedelta(days=FIRST_DAYS))
+    assert result == {"judged_days": 0, "judged": [], "rule_count": 18, "warnings": []}
+    return first
 
 
-def test_a_second_try_of_the_first_judgement_judges_nothing(teller: Teller) -> None:
-    """The shop's newest order is four days old: they are its first days, too."""
+def test_a_retry_of_the_first_check_checks_nothing(gated: GatedShop) -> None:
+    """The shop's newest order is four days old, and these are its first days."""
     first_days, four_days_later = START + timedelta(days=FIRST_DAYS), POISONED + timedelta(days=4)
-    teller.forget()
+    gated.forget()
     for _ in range(2):
-        assert teller.judge(four_days_later)["judged_days"] == 0
+        assert gated.judge(four_days_later)["judged_days"] == 0
         quiet = "select count(*) from ops.judged_days where count_orders = 0"
-        assert teller.ask(quiet) == [(4,)]
-    teller.forget()
-    teller.judge(first_days)
+        assert gated.query(quiet) == [(4,)]
+    gated.forget()
+    gated.judge(first_days)
 
 
-def test_the_shops_next_days_pass_and_are_remembered(teller: Teller) -> None:
-    judged = teller.judge(POISONED)
-    assert (judged["judged_days"], judged["warnings"]) == (MORE_DAYS, [])
-    known = teller.ask("select day_date, count_orders from ops.judged_days order by 1")
-    assert known == teller.ask(
+def test_the_shops_next_days_pass_and_are_remembered(gated: GatedShop) -> None:
+    result = gated.judge(POISONED)
+    assert (result["judged_days"], result["warnings"]) == (MORE_DAYS, [])
+    known = gated.query("select day_date, count_orders from ops.judged_days order by 1")
+    assert known == gated.query(
         "select ordered_date, count(*) from marts.fct_orders group by 1 order by 1"
     )
-    assert teller.judge(POISONED)["judged_days"] == 0
+    assert gated.judge(POISONED)["judged_days"] == 0
 
 
 def poisoned_day(times: int) -> tuple[str, str]:
-    """Orders of one day, so many times forty, each of one line of its own."""
+    """Orders of one day, `times` times forty, with one line each."""
     orders = "".join(f"x{n},,{POISONED}T10:00:00,GB,sale,\n" for n in range(40 * times))
     items = "".join(f"1,x{n},p{n % 97},1,{1 + n % 31}.00,product\n" for n in range(40 * times))
     return ORDERS + orders, ITEMS + items
 
 
 @pytest.mark.whole
-def test_a_tenfold_day_is_held_until_a_person_says_so(teller: Teller) -> None:
+def test_a_tenfold_day_is_held_until_a_person_decides(gated: GatedShop) -> None:
     as_of_date = POISONED + timedelta(days=1)
-    before = teller.ask("select count(*), sum(product_amount) from marts.fct_orders")
+    before = gated.query("select count(*), sum(product_amount) from marts.fct_orders")
     orders, items = poisoned_day(10)
-    (teller.folder / "orders_x.csv").write_text(orders)
-    (teller.folder / "order_items_x.csv").write_text(items)
-    batch_id = teller.land(as_of_date)
-    assert teller.orders_of(POISONED) == 400
+    (gated.folder / "orders_x.csv").write_text(orders)
+    (gated.folder / "order_items_x.csv").write_text(items)
+    batch_id = gated.land(as_of_date)
+    assert gated.orders_of(POISONED) == 400
 
     says = rf"batch {batch_id} is held: \w+days usually bring \d+ to \d+ orders .the last 8., "
     says += rf"{POISONED} has 400.*make accept BATCH={batch_id}.*make refuse BATCH={batch_id}"
-    for _ in range(2):  # a second try is stopped again
+    for _ in range(2):  # a retry is stopped again
         with pytest.raises(GateFailed, match=says):
-            teller.judge(as_of_date)
-        assert batches.status(teller.settings, batch_id) == "held"
+            gated.judge(as_of_date)
+        assert batches.status(gated.settings, batch_id) == "held"
 
-    teller.build(as_of_date)  # the next build takes it out
-    assert teller.ask("select count(*), sum(product_amount) from marts.fct_orders") == before
-    assert "held" not in str(teller.judge(as_of_date)["warnings"])
+    gated.build(as_of_date)  # the next build removes it
+    assert gated.query("select count(*), sum(product_amount) from marts.fct_orders") == before
+    assert "held" not in str(gated.judge(as_of_date)["warnings"])
 
-    batches.accept(teller.settings, batch_id, "accept by somebody")
-    teller.build(as_of_date)
-    told = teller.judge(as_of_date)["warnings"]
-    assert any(f"{POISONED} has 400" in warning for warning in told)
-    assert teller.ask(f"select is_usual from ops.judged_days where day_date = '{POISONED}'") == [
+    batches.accept(gated.settings, batch_id, "accept by somebody")
+    gated.build(as_of_date)
+    first = gated.judge(as_of_date)["warnings"]
+    assert any(f"{POISONED} has 400" in warning for warning in first)
+    assert gated.query(f"select is_usual from ops.judged_days where day_date = '{POISONED}'") == [
         (False,)
     ]
 
-    batches.refuse(teller.settings, batch_id, "refuse by somebody")
-    teller.build(as_of_date)
-    assert teller.orders_of(POISONED) == 0
-    teller.judge(as_of_date)
-    (teller.folder / "orders_x.csv").unlink()
-    (teller.folder / "order_items_x.csv").unlink()
+    batches.refuse(gated.settings, batch_id, "refuse by somebody")
+    gated.build(as_of_date)
+    assert gated.orders_of(POISONED) == 0
+    gated.judge(as_of_date)
+    (gated.folder / "orders_x.csv").unlink()
+    (gated.folder / "order_items_x.csv").unlink()
 
 
-def test_the_shops_own_totals_are_compared(teller: Teller) -> None:
+def test_the_shops_own_totals_are_compared(gated: GatedShop) -> None:
     day = POISONED - timedelta(days=2)
-    (orders, amount), = teller.ask(
+    (orders, amount), = gated.query(
         "select count(*), sum(product_amount + charge_amount) from marts.fct_orders"
         f" where ordered_date = '{day}'"
     )  # fmt: skip
-    totals = teller.folder / "totals_1.csv"
+    totals = gated.folder / "totals_1.csv"
     totals.write_text(f"day,orders,gross_amount\n{day},{orders},{amount}\n")
-    land_files(teller.settings, POISONED, teller.folder)
-    assert "totals" not in str(teller.judge(POISONED)["warnings"])
+    land_files(gated.settings, POISONED, gated.folder)
+    assert "totals" not in str(gated.judge(POISONED)["warnings"])
     totals.write_text(f"day,orders,gross_amount\n{day},{orders},{amount}\n{day},{orders + 5},9\n")
-    land_files(teller.settings, POISONED, teller.folder)
+    land_files(gated.settings, POISONED, gated.folder)
     with pytest.raises(GateFailed, match=f"own totals of {day} say {orders + 5} orders and 9.00"):
-        teller.judge(POISONED)
-    batches.refuse(teller.settings, _newest_batch(teller), "test")
+        gated.judge(POISONED)
+    batches.refuse(gated.settings, _newest_batch(gated), "test")
 
 
-def _newest_batch(teller: Teller) -> int:
-    return teller.ask("select max(batch_id) from ops.landed_files")[0][0]
+def _newest_batch(gated: GatedShop) -> int:
+    return gated.query("select max(batch_id) from ops.landed_files")[0][0]
 
 
 COPY_OF_YESTERDAY = """
@@ -161,10 +163,10 @@ from marts.{table} where ordered_date = '{day}'
 """
 
 
-def plant(teller: Teller, price_times: str) -> None:
-    """The last day again under new ids on the day after it, with other prices."""
+def plant(gated: GatedShop, price_times: str) -> None:
+    """Repeat the last day on the day after it, under new ids and with other prices."""
     day = POISONED - timedelta(days=1)
-    with connect(teller.settings, "transformer") as connection:
+    with connect(gated.settings, "transformer") as connection:
         for table in ("fct_orders", "fct_order_items"):
             columns = connection.execute(
                 "select string_agg(case attname"
@@ -187,12 +189,12 @@ def plant(teller: Teller, price_times: str) -> None:
         pytest.param("100", "prices of .* are 100.00 times.*currency or unit", id="pence"),
     ],
 )
-def test_a_day_like_no_other_is_stopped(teller: Teller, price_times: str, says: str) -> None:
-    with connect(teller.settings, "transformer") as connection:
+def test_a_day_like_no_other_is_stopped(gated: GatedShop, price_times: str, says: str) -> None:
+    with connect(gated.settings, "transformer") as connection:
         for table in ("fct_orders", "fct_order_items"):
             connection.execute(f"delete from marts.{table} where ordered_date >= '{POISONED}'")
-    with connect(teller.settings, "perennial") as connection:
+    with connect(gated.settings, "perennial") as connection:
         connection.execute(f"delete from ops.judged_days where day_date >= '{POISONED}'")
-    plant(teller, price_times)
+    plant(gated, price_times)
     with pytest.raises(GateFailed, match=says):
-        teller.judge(POISONED + timedelta(days=1))
+        gated.judge(POISONED + timedelta(days=1))

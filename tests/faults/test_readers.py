@@ -1,4 +1,4 @@
-"""Readers while writing: no error, no empty or mixed answer, and nobody waits for an idle one."""
+"""Readers during writes: no error, no empty or mixed answer, and no wait for an idle reader."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ import psycopg
 import pytest
 
 from benchmarks.steps import QUESTIONS, Task
-from ml_tasks.engine.publish import clean_superseded
+from ml_tasks.engine.cleanup import clean_superseded
 from ml_tasks.models import registry
 from perennial.bootstrap import SUPERUSER
 from perennial.settings import REPOSITORY, Settings
 from tests.conftest import StartHome
 from tests.faults import chain, ledger, readers, work
 
-pytestmark = pytest.mark.whole  # tests/integration has the locks and the switch in `make test`
+pytestmark = pytest.mark.whole  # in `make test`, tests/integration covers the locks and the switch
 
 DAY, NEXT_DAY = chain.DAYS[:2]
-LONGEST_BLOCK_SECONDS = 0.3  # that anybody waits for a lock which a reader holds or waits for
+LONGEST_BLOCK_SECONDS = 0.3  # longest wait for a lock that a reader holds or waits for
 
 
 class Blocked:
-    """Looks, each 20 ms, who waits for a lock because of a reader, or as one, and for how long."""
+    """Records, each 20 ms, which sessions wait for a lock because of a reader, or as one."""
 
     def __init__(self, settings: Settings) -> None:
         self.longest_seconds, self.whom = 0.0, ""
@@ -63,7 +63,7 @@ class Blocked:
 
 @contextmanager
 def idle_reader(settings: Settings) -> Iterator[Callable[[], list[tuple]]]:
-    """Sits in a repeatable-read transaction in which it has read every view; asks again if told."""
+    """A repeatable-read transaction that has read every view; reads again on request."""
     with psycopg.connect(settings.dsn("bi_reader")) as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
 
@@ -75,7 +75,7 @@ def idle_reader(settings: Settings) -> Iterator[Callable[[], list[tuple]]]:
 
 
 def changed_code(folder: Path) -> Path:
-    """A copy of the code in which the churn scores and their view have one column more."""
+    """A copy of the code with one more column in the churn scores and their view."""
     copy = folder / "changed"
     folders = ("perennial", "dbt_project", "ingest", "local", "ml_tasks", "oncall", "expectations")
     for name in folders:
@@ -94,7 +94,7 @@ def changed_code(folder: Path) -> Path:
 
 
 def in_other_code(code: Path, settings: Settings, program: str) -> None:
-    """Run Python code of a copy of the repository."""
+    """Run a Python program with a copy of the repository's code."""
     fields = {"home": settings.home, "source": settings.source, "pg_port": settings.pg_port}
     done = subprocess.run(
         [sys.executable, "-c", program],
@@ -125,7 +125,7 @@ dbt(Settings(), date.fromisoformat("{DAY}"), "run", "--select", "reporting")
 
 
 class Writers:
-    """Everything that writes where readers read."""
+    """Everything that writes to what readers read."""
 
     def __init__(self, settings: Settings, folder: Path) -> None:
         self.settings, self.folder = settings, folder
@@ -157,7 +157,7 @@ class Writers:
 
 @pytest.fixture(scope="module")
 def writers(start_home: StartHome, tmp_path_factory: pytest.TempPathFactory) -> Writers:
-    """A home whose first date is published."""
+    """A home with its first date published."""
     settings = start_home("canonical")
     registry.initialise(settings)
     writers = Writers(settings, tmp_path_factory.mktemp("shop"))
@@ -207,7 +207,7 @@ def test_a_schema_change_makes_no_reader_wait(writers: Writers, tmp_path: Path) 
     with readers.reading(settings) as stop:
         with psycopg.connect(settings.dsn("bi_reader")) as idle:
             idle.execute("select count(*) from churn")
-            # the change waits for it without a reader waiting behind; it ends while that goes on
+            # the change waits for the idle reader, with no reader waiting behind it; then it ends
             threading.Timer(5, idle.rollback).start()
             in_other_code(code, settings, BOOTSTRAP)
         in_other_code(code, settings, BUILD_VIEWS)

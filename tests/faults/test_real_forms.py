@@ -1,8 +1,8 @@
-"""Forms that real exports have, applied to a sound shop: read as it was meant, or told; never lost.
+"""Forms of real exports, applied to a sound shop: read as intended or reported, never lost.
 
-What can be read must come to the sound shop's orders, units and money. What can't must be refused
-or held, or be a warning that gives the reason. In all cases rows, orders and money add up, and the
-money that was sent is counted here once more, from the files alone.
+A readable form must give the sound shop's orders, units and money. An unreadable one must be
+refused, held, or cause a warning with the reason. In all cases rows, orders and money add up; this
+file counts the money sent independently, from the files only.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from tests.sql.shops import MARTS
 AS_OF = date(2025, 1, 1)
 BASE = REPOSITORY / "tests" / "cases" / "00-base"
 TABLES = ("customers", "order_items", "orders", "products")
-# Orders with a product line, their units and money, guests' orders: as the case's page says.
+# Orders with a product line, their units and money, guests' orders, from the case's page.
 SOUND = (1_942, Decimal("93936.94"), 217)
 
 Frames = dict[str, pd.DataFrame]
@@ -48,11 +48,11 @@ class Form:
 
     Attributes:
         title: What is odd, and who reported it.
-        change: Applies it to the sound shop's tables, in place.
-        is_read: It says the same as the sound shop, so it must come to the same.
-        names: What must be named where it is told (a pattern).
-        factor: Money is so many times the sound shop's.
-        encoding: Of the files.
+        change: Applies the form to the sound shop's tables, in place.
+        is_read: The form means the same as the sound shop, so it must give the same rows.
+        names: Pattern that the message must contain.
+        factor: Factor of the sound shop's money.
+        encoding: Encoding of the files.
         first_line: Written before the header of each file.
     """
 
@@ -66,13 +66,13 @@ class Form:
 
 
 def _some(rng: random.Random, frame: pd.DataFrame, share: float) -> pd.Series:
-    """A mask of about that share of the rows, at least one."""
+    """A mask of about `share` of the rows, at least one."""
     chosen = set(rng.sample(range(len(frame)), max(1, int(len(frame) * share))))
     return pd.Series([number in chosen for number in range(len(frame))], index=frame.index)
 
 
 def each(table: str, column: str, change: Callable[[str], str], share: float = 1.0) -> Change:
-    """Change the filled values of a column, in a share of the rows."""
+    """Change the non-empty values of a column, in a share of the rows."""
 
     def apply(frames: Frames, rng: random.Random) -> None:
         frame = frames[table]
@@ -91,7 +91,7 @@ def guests_are(word: str) -> Change:
 
 
 def ids_as_floats(frames: Frames, rng: random.Random) -> None:
-    """C0000000, whom no customers file knows, stays unknown: as 0.0 it would be a guest."""
+    """C0000000, which no customers file has, stays unknown: as 0.0 it would be a guest."""
     frames["customers"]["customer_id"] = frames["customers"].customer_id.str[1:].str.lstrip("0")
     orders = frames["orders"]
     orders["customer_id"] = orders.customer_id.map(
@@ -131,7 +131,7 @@ def one_product_by_weight(frames: Frames, rng: random.Random) -> None:
 
 
 def large_prices_grouped(frames: Frames, rng: random.Random) -> None:
-    """Prices from 1,000 on have a separator, as a currency of small units would: here all do."""
+    """All prices get a thousands separator, as in a currency with small units."""
     each("order_items", "unit_price_amount", lambda n: f"{Decimal(n) * 1000:,.2f}")(frames, rng)
 
 
@@ -212,7 +212,7 @@ FORMS = [
 
 @dataclass
 class Outcome:
-    """What became of the shop's files."""
+    """The outcome of the shop's files."""
 
     refused: str = ""
     warnings: list[str] = field(default_factory=list)
@@ -232,7 +232,7 @@ def write(frames: Frames, form: Form, folder: Path) -> None:
 
 
 def run(home: Settings, folder: Path) -> Outcome:
-    """Land, build the marts and ask the gates, as the DAGs do."""
+    """Land, build the marts and run the gates, as the DAGs do."""
     outcome = Outcome()
     try:
         landing = land(home, AS_OF, str(folder), "test").summary()
@@ -255,7 +255,7 @@ def build(home: Settings, outcome: Outcome) -> None:
 
 
 def in_the_marts(home: Settings) -> tuple[int, Decimal, int]:
-    """Orders, money of their product lines, guests' orders."""
+    """Orders, money of their product lines, and guests' orders in the marts."""
     with connect(home, "transformer") as connection:
         found = connection.execute(
             "select count(*), sum(product_amount), count(*) filter (where is_guest)"
@@ -277,7 +277,7 @@ def number(text: str) -> Decimal:
 
 
 def sent_amount(frames: Frames) -> Decimal:
-    """Money of all lines that were sent, without sign."""
+    """Money of all lines in the files, without sign."""
     items = frames["order_items"]
     return sum(
         (
@@ -289,40 +289,42 @@ def sent_amount(frames: Frames) -> Decimal:
 
 
 def chosen() -> list[Form]:
-    """All forms in `make test-faults`; in `make test` some, other ones with another seed."""
+    """All forms in `make test-faults`; some in `make test`, drawn by the seed."""
     return ledger.draw("real forms").sample(FORMS, ledger.size(2, len(FORMS)))
 
 
 @pytest.mark.parametrize("form", chosen(), ids=lambda form: form.title.split(" (")[0])
-def test_a_real_form_is_read_or_told(form: Form, start_home: StartHome, tmp_path: Path) -> None:
+def test_a_real_form_is_read_or_reported(form: Form, start_home: StartHome, tmp_path: Path) -> None:
     frames = read(BASE)
     form.change(frames, ledger.draw(form.title))
     write(frames, form, tmp_path)
     home = start_home("canonical")
     outcome = run(home, tmp_path)
-    told = [outcome.refused] if outcome.refused else outcome.warnings
+    messages = [outcome.refused] if outcome.refused else outcome.warnings
     if form.is_read:
         assert not outcome.refused, outcome.refused
         orders, amount, guests = SOUND
         assert in_the_marts(home) == (orders, amount * form.factor, guests)
         assert not outcome.warnings
     else:
-        assert re.search(form.names, " ".join(told)), told or "neither read as meant nor told"
+        assert re.search(form.names, " ".join(messages)), messages or "neither read nor reported"
     _assert_it_adds_up(home, frames)
     ledger.record(
-        "real forms", form.title, "read" if not told else f"told: {' | '.join(told)[:160]}"
+        "real forms",
+        form.title,
+        "read" if not messages else f"reported: {' | '.join(messages)[:160]}",
     )
 
 
 def _assert_it_adds_up(home: Settings, frames: Frames) -> None:
-    """Let in what was held, as a person might: nothing of it may be lost then."""
+    """Accept what was held, as a person might: nothing of it may be lost then."""
     with connect(home, "loader") as connection:
         held = connection.execute(
             "select distinct batch_id from ops.landed_files where status = 'held'"
         ).fetchall()
         (landed,) = connection.execute("select count(*) from ops.landed_files").fetchone() or (0,)
     if not landed:
-        return  # refused before a line was taken
+        return  # refused before a line was landed
     for (batch_id,) in held:
         accept(home, batch_id, "test")
     if held:

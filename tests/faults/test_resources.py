@@ -28,12 +28,12 @@ DAY, NEXT_DAY = chain.DAYS[1:3]
 DISK_MEGABYTES = 1_500
 LEFT_KILOBYTES = {"land": 64, "dbt": 256, "train churn": 64, "publish churn": 64}
 MEMORY_STEPS = ("train churn", "publish churn", "dbt", "land")
-MORE_MEGABYTES = 24  # than the process has before its step
+MORE_MEGABYTES = 24  # beyond what the process has before its step
 
 
 @contextmanager
 def small_disk() -> Iterator[Settings]:
-    """A home on a disk of its own; skipped where nobody may mount one."""
+    """A home on a small disk; skipped where mounting is not allowed."""
     folder = Path(tempfile.mkdtemp(prefix="perennial-test-"))
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={DISK_MEGABYTES}m,mode=755", "tmpfs", str(folder)],
@@ -58,10 +58,10 @@ def ballast(settings: Settings) -> Path:
 
 
 def fill(settings: Settings, left_kilobytes: int) -> None:
-    """Take all room but so much, whatever Postgres takes or gives back meanwhile."""
+    """Fill the disk but for `left_kilobytes`, whatever Postgres allocates or frees meanwhile."""
     with ballast(settings).open("wb") as file:
         while (room := shutil.disk_usage(settings.home).free // 1024 - left_kilobytes) > 0:
-            with suppress(OSError):  # somebody was quicker
+            with suppress(OSError):  # another process was quicker
                 os.posix_fallocate(file.fileno(), 0, file.seek(0, os.SEEK_END) + room * 1024)
 
 
@@ -86,12 +86,12 @@ def connected(settings: Settings) -> psycopg.Connection:
 
 
 def scores(reader: psycopg.Connection) -> list[tuple]:
-    """What a reader finds in every view, as counts that tell any change."""
+    """A count per view that reveals any change for a reader."""
     return [tuple(reader.execute(query)) for query in readers.queries().values()]
 
 
 def may_log_in(settings: Settings) -> bool:
-    """Whether one more reader may; if not, it is told that there is no room."""
+    """Whether one more reader can log in; otherwise the error must name the full disk."""
     try:
         connected(settings).close()
     except psycopg.OperationalError as error:
@@ -120,14 +120,14 @@ def test_a_full_disk_is_named_and_leaves_the_last_scores(tmp_path: Path) -> None
                 fill(settings, LEFT_KILOBYTES[step])
                 code, text = run(settings, step, task)
                 is_up = postgres.is_running(settings)
-                told = text
+                message = text
                 if is_up and code == 0:
-                    told = "room enough"
+                    message = "room enough"
                 elif not is_up:
                     with pytest.raises(SettingsError) as error:
                         postgres.start(settings)  # as `make run` does
-                    told = str(error.value)
-                assert "No space left" in told or told == "room enough", told[-3000:]
+                    message = str(error.value)
+                assert "No space left" in message or message == "room enough", message[-3000:]
                 if is_up:
                     assert scores(reader) == before
                     refused += not may_log_in(settings)
@@ -170,12 +170,12 @@ def test_a_step_without_memory_says_so(start_home, tmp_path: Path) -> None:
             seen.append(f"{step}: {'failed and said so' if code else 'had enough'}")
         code, text = run(home, step, task)
         assert code == 0, text[-3000:]
-    found = twins.differences(home, twin)
-    assert not found, "\n".join(found)
+    differences = twins.differences(home, twin)
+    assert not differences, "\n".join(differences)
     ledger.record(
         "disk full, out of memory",
         f"RLIMIT_AS {MORE_MEGABYTES} MB above what the process had, in {', '.join(MEMORY_STEPS)}",
         "; ".join(seen) + "; each ended well with memory, and all rows equal those of a twin",
         injections=len(MEMORY_STEPS),
-        lost=len(found),
+        lost=len(differences),
     )

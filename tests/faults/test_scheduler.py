@@ -1,4 +1,4 @@
-"""Under a real scheduler: tasks, the scheduler, and everything at once are killed."""
+"""Under a real scheduler: kills of tasks, of the scheduler, and of everything at once."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ AT_WORK_SECONDS = 900
 
 
 class Make:
-    """`make run` of a home, as a process that can be looked at while it works."""
+    """A home's `make run` as a process that the test can watch."""
 
     def __init__(self, settings: Settings, *arguments: str) -> None:
         names = ("home", "source", "files", "pg_port", "airflow_port", "mlflow_port")
@@ -40,7 +40,7 @@ class Make:
         self.log = settings.home / f"make-{time.monotonic_ns()}.log"
         with self.log.open("w") as file:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "local", *arguments],
+                [sys.executable, "-m", "command", *arguments],
                 cwd=REPOSITORY,
                 env=os.environ | fields,
                 stdout=file,
@@ -64,7 +64,7 @@ def run(settings: Settings, *arguments: str) -> str:
 def homes(
     start_home: StartHome, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Settings, Settings]]:
-    """A home under Airflow, and a twin whose steps are called without it. Same files, same key."""
+    """A home under Airflow, and a twin with directly called steps; same files, same key."""
     files = tmp_path_factory.mktemp("shop") / "files"
     home, twin = (start_home("canonical", files=str(files)) for _ in range(2))
     twins.share_key(home, twin)
@@ -74,7 +74,7 @@ def homes(
 
 
 def bring_files(settings: Settings, day: object) -> Task:
-    """The shop's files as of a day, and the task of that day in the twin."""
+    """Write the shop's files as of a day; return that day's task in the twin."""
     chain.write_files(chain.shop(), Path(settings.files), day)
     return Task(settings, day, settings.files)
 
@@ -86,7 +86,7 @@ def undisturbed(twin: Settings, day: object) -> None:
 
 
 def running_tasks(settings: Settings) -> list[dict]:
-    """Task instances at work now: name, try, and the number of their process."""
+    """Running task instances: name, try, and process id."""
     try:
         found = Api(settings).get("/dags/~/dagRuns/~/taskInstances", state="running", limit=100)
     except AirflowError:  # it starts, or was killed
@@ -114,7 +114,7 @@ def kill_once_each(settings: Settings, make: Make, numbers: random.Random) -> li
 
 
 def is_idle(settings: Settings) -> bool:
-    """Whether no run is under way; one that was disturbed goes on beside the one after it."""
+    """Whether no run is active; a disturbed run may go on beside the next one."""
     runs = Api(settings).get("/dags/~/dagRuns", state=["running", "queued"], limit=1)
     return not runs["total_entries"]
 
@@ -126,7 +126,7 @@ def same_rows(home: Settings, twin: Settings, but: Collection[str] = ()) -> int:
     return twins.row_count(home)
 
 
-def test_airflow_brings_a_date_through_whose_tasks_are_killed(
+def test_airflow_finishes_a_date_with_killed_tasks(
     homes: tuple[Settings, Settings],
 ) -> None:
     home, twin = homes
@@ -154,7 +154,9 @@ def at_work(settings: Settings, name: str) -> Callable[[], bool]:
     )
 
 
-def test_a_killed_scheduler_is_told_and_make_run_goes_on(homes: tuple[Settings, Settings]) -> None:
+def test_a_killed_scheduler_is_reported_and_make_run_goes_on(
+    homes: tuple[Settings, Settings],
+) -> None:
     home, twin = homes
     undisturbed(twin, DAYS[1])
     make = Make(home, "run", "--as-of", str(DAYS[1]))
@@ -178,7 +180,7 @@ def test_a_killed_scheduler_is_told_and_make_run_goes_on(homes: tuple[Settings, 
 
 
 def kill_everything(settings: Settings, numbers: random.Random) -> int:
-    """As when the power goes: every process of a home, Postgres too, in any order."""
+    """Kill every process of a home, including Postgres, in any order, as in a power cut."""
     server = psutil.Process(int((postgres.data_folder(settings) / "postmaster.pid").read_text()
                                 .split()[0]))  # fmt: skip
     processes = [*airflow.processes_of(settings), server, *server.children(recursive=True)]
@@ -226,7 +228,7 @@ def test_two_make_runs_at_once_and_a_backfill_beside_them(
     home, twin = homes
     day = str(DAYS[2])
     makes = [
-        Make(home, "run", "--as-of", day, "--again"),
+        Make(home, "run", "--as-of", day, "--again=yes"),
         Make(home, "run", "--as-of", day),
         Make(home, "backfill", "--from", str(DAYS[1]), "--to", day, "--every", "1"),
     ]

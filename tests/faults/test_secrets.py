@@ -38,7 +38,7 @@ DATABASES = ("airflow", "mlflow", "warehouse")
 
 
 class Shop(SimpleHTTPRequestHandler):
-    """The shop's files, for whoever brings the password; and a messenger that keeps its mail."""
+    """HTTP server with the shop's files behind a password and a webhook that stores posts."""
 
     password = f"{MARK}OfTheShop"
     mail: ClassVar[list[str]] = []
@@ -71,7 +71,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def settings(place: Path) -> Iterator[Settings]:
-    """A home whose passwords, keys and addresses all have the mark in them."""
+    """A home with the mark in all its passwords, keys and addresses."""
     ports = free_ports()
     home = Settings(home=place / "home", source="canonical", **ports)
     home.secrets_dir.mkdir(mode=0o700, parents=True)
@@ -86,7 +86,7 @@ def settings(place: Path) -> Iterator[Settings]:
 
 
 def local(settings: Settings, port: int, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """`python -m local ...`, the shop's password and the messenger's in the environment."""
+    """Run `perennial ...` with the passwords of the shop and the webhook in the environment."""
     headers = {"Authorization": f"Basic {encoded(f'shop:{Shop.password}')}"}
     environment = {
         "PERENNIAL_FILES": f"http://127.0.0.1:{port}/orders_of_{{as_of_date}}/",
@@ -97,7 +97,7 @@ def local(settings: Settings, port: int, *arguments: str) -> subprocess.Complete
 
 
 class ProcessList:
-    """What `ps` shows to everybody, looked at again and again."""
+    """Polls what `ps` shows to every user."""
 
     def __init__(self) -> None:
         self.seen: set[str] = set()
@@ -111,7 +111,7 @@ class ProcessList:
                     try:
                         self.seen.add((folder / "cmdline").read_bytes().decode(errors="replace"))
                     except (FileNotFoundError, ProcessLookupError):
-                        continue  # ended meanwhile
+                        continue  # the process ended meanwhile
 
     def __enter__(self) -> ProcessList:
         self._thread.start()
@@ -124,7 +124,7 @@ class ProcessList:
 
 @pytest.fixture(scope="module")
 def left(settings: Settings, place: Path) -> dict[str, dict[str, str]]:
-    """All that a run, a failed run, MLflow's pages and a backup leave: kind -> place -> text."""
+    """Everything that a run, a failed run, MLflow's pages and a backup leave: kind, place, text."""
     shop = place / "shop"
     make_files(
         settings.model_copy(update={"sample_customers": 600, "sample_days": 404}),
@@ -136,11 +136,13 @@ def left(settings: Settings, place: Path) -> dict[str, dict[str, str]]:
     with ProcessList() as processes:
         good = call("run", "--as-of", str(AS_OF))
         assert good.returncode == 0, good.stdout[-4000:] + good.stderr[-2000:]
-        told = [good, failed_landing(settings, server.server_port), call("ui"), call("logs")]
-        told += [call("status"), call("backup", "--to", str(place / "backup"))]
+        ended = [good, failed_landing(settings, server.server_port), call("ui"), call("logs")]
+        ended += [call("status"), call("backup", "--to", str(place / "backup"))]
     server.shutdown()
     return {
-        "what commands print": {str(done.args[3:]): f"{done.stdout}{done.stderr}" for done in told},
+        "what commands print": {
+            str(done.args[3:]): f"{done.stdout}{done.stderr}" for done in ended
+        },
         "process lists": {command: command for command in processes.seen},
         "alerts": {str(number): text for number, text in enumerate(Shop.mail)},
         "tables": {name: dumped(settings, name) for name in DATABASES},
@@ -152,7 +154,7 @@ def left(settings: Settings, place: Path) -> dict[str, dict[str, str]]:
 
 
 def failed_landing(settings: Settings, port: int) -> subprocess.CompletedProcess[str]:
-    """A landing for which there are no files, started as Airflow's form does, to its alert."""
+    """A landing without files, started as by Airflow's form, until its alert."""
     api = Api(settings)
     body = {"logical_date": None, "partition_key": str(NEVER_LANDED), "conf": {}}
     run = api.post("/dags/land/dagRuns", body)
@@ -188,7 +190,7 @@ def texts(folder: Path, without: Path | None = None) -> dict[str, str]:
 
 
 def needles(settings: Settings) -> list[str]:
-    """The mark, and what is made of the secrets before it is used."""
+    """The mark, and encoded forms of the secrets."""
     fernet = hashlib.sha256(settings.password("airflow_fernet").encode()).digest()
     return [
         MARK,
@@ -213,7 +215,7 @@ def test_no_secret_is_anywhere_but_in_its_folder(
     settings: Settings, left: dict[str, dict[str, str]]
 ) -> None:
     own = str(Path(__file__).relative_to(REPOSITORY))
-    left["the repository"].pop(own)  # this file says the mark
+    left["the repository"].pop(own)  # this file contains the mark
     found = hits(left, needles(settings))
     record(
         "nobody in",
@@ -226,7 +228,7 @@ def test_no_secret_is_anywhere_but_in_its_folder(
 
 
 def test_the_search_would_find_one(settings: Settings, left: dict[str, dict[str, str]]) -> None:
-    """Each place was really looked at, and the chain really used the secrets."""
+    """Each place was searched, and the chain used the secrets."""
     assert all(left.values())
     assert len(hits({"secrets": texts(settings.secrets_dir)}, [MARK])) > 12
     assert "land_files" in "".join(left["alerts"].values())
@@ -241,7 +243,7 @@ def test_the_search_would_find_one(settings: Settings, left: dict[str, dict[str,
 
 
 def test_other_users_of_the_machine_read_no_environment(settings: Settings) -> None:
-    """What is handed to processes in their environment is theirs and their user's only."""
+    """Only its own user can read a process's environment."""
     for process in airflow.processes_of(settings):
         assert os.stat(f"/proc/{process.pid}/environ").st_mode & 0o077 == 0
         assert psutil.Process(process.pid).username() == psutil.Process().username()

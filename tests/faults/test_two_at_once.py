@@ -1,4 +1,4 @@
-"""Two do the same at once: one wins, the other waits, and the rows are those of one alone."""
+"""Two equal steps at once: one wins, the other waits, and the rows are those of a single one."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ ROUNDS = 5
 def test_three_first_starts_of_one_home_at_once_make_one_database() -> None:
     with empty_home() as settings:
         starts = [start_apart(settings) for _ in range(3)]
-        told = [start.communicate(timeout=180)[0] for start in starts]
-        assert [start.returncode for start in starts] == [0, 0, 0], told
-        for role in ROLES:  # the passwords in the home are those that the server knows
+        outputs = [start.communicate(timeout=180)[0] for start in starts]
+        assert [start.returncode for start in starts] == [0, 0, 0], outputs
+        for role in ROLES:  # the server accepts the passwords in the home
             if role not in ("airflow", "mlflow"):
                 connect(settings, role).close()
     ledger.record(
@@ -41,7 +41,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def built(settings: Settings, files: str) -> Task:
-    """The home with features of DAY, nothing trained."""
+    """The home with features of DAY and no trained model."""
     registry.initialise(settings)
     task = Task(settings, DAY, files)
     for step in ("land", "gate raw", "dbt", "close build", "gate features"):
@@ -50,7 +50,7 @@ def built(settings: Settings, files: str) -> Task:
 
 
 def at_once(step: str, *tasks: Task) -> None:
-    """The same step for each task at the same time; all must end well."""
+    """Run the step for each task at the same time; all must succeed."""
     logs = [task.settings.home / "logs" / f"{number}.log" for number, task in enumerate(tasks)]
     works = [Work(step, task, log) for task, log in zip(tasks, logs, strict=True)]
     for one in works:
@@ -68,8 +68,8 @@ def test_the_same_date_twice_at_once_is_the_date_once(start_home: StartHome, fil
             work.run(step, alone, alone.settings.home / "logs" / "steps.log")
             for _ in range(ROUNDS):
                 at_once(step, both, both)
-    found = twins.differences(both.settings, alone.settings)
-    assert not found, "\n".join(found)
+    differences = twins.differences(both.settings, alone.settings)
+    assert not differences, "\n".join(differences)
     races = 2 * len(QUESTIONS) * ROUNDS + 1
     ledger.record(
         "two at once",
@@ -77,7 +77,7 @@ def test_the_same_date_twice_at_once_is_the_date_once(start_home: StartHome, fil
         "the second waits for the first: one model, one publication in force, all rows those of "
         "a home where each ran once",
         races=races,
-        lost=len(found),
+        lost=len(differences),
     )
 
 
@@ -96,7 +96,7 @@ def test_files_landed_twice_at_once_land_once(start_home: StartHome, files: str)
     assert statuses == [("accepted",)]
     ledger.record(
         "two at once",
-        "the same files landed, and judged, by four tasks at the same time",
+        "the same files landed, and checked, by four tasks at the same time",
         "each file landed once and was accepted",
         races=2,
         lost=doubled[0],

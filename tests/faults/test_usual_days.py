@@ -1,6 +1,6 @@
-"""Two shops day by day: how often the gate of days cries wolf, and how often it sees poison.
+"""Two shops day by day: false alarms of the gate of days, and detected poison.
 
-The days' facts are counted here, with pandas and from the files, by nothing that the gate uses.
+The facts of days are computed here with pandas from the files, independently of the gate.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from expectations.shop_days import ShopDay, judge
+from expectations.shop_days import ShopDay, findings_of
 from ingest.sample_shop import generate
 from tests.faults.ledger import draw, record
 
@@ -26,7 +26,7 @@ PRICE_DAYS, REPEAT_DAYS = 56, 35
 
 
 def online_retail(file: Path) -> pd.DataFrame:
-    """Product lines of sales: day, order, customer, product, units, price."""
+    """Product lines of sales: columns day, order, customer, product, units, price."""
     lines = pd.read_csv(file).drop_duplicates()
     code = lines["StockCode"].astype(str)
     is_sale = ~lines["Invoice"].astype(str).str.startswith(("C", "A"))
@@ -49,7 +49,7 @@ def sample_shop() -> pd.DataFrame:
 
 
 def shop_days(lines: pd.DataFrame) -> list[ShopDay]:
-    """Every day from the shop's first to its last, those without an order too."""
+    """Every day from the shop's first to its last, including days without an order."""
     by_day = dict(list(lines.sort_values(["day", "order", "product", "units"]).groupby("day")))
     baskets = {day: _baskets(of_day) for day, of_day in by_day.items()}
     known = {day: set(of_day) for day, of_day in baskets.items()}
@@ -128,32 +128,32 @@ def test_no_day_of_a_shop_is_stopped_and_poison_is_seen(
         days = shop_days(sample_shop())
     else:
         days = shop_days(online_retail(request.getfixturevalue("online_retail_file")))
-    judged = range(28, len(days))  # before, nobody knows what is usual
-    findings = {n: judge(days[n], days[max(0, n - LEARNT_DAYS) : n]) for n in judged}
+    checked = range(28, len(days))  # earlier days define what is usual
+    findings = {n: findings_of(days[n], days[max(0, n - LEARNT_DAYS) : n]) for n in checked}
     stopped = [n for n, found in findings.items() if any(f.severity == "critical" for f in found)]
-    told = [n for n, found in findings.items() if found]
+    warned = [n for n, found in findings.items() if found]
     assert stopped == []
-    assert len(told) / len(findings) < 0.07
+    assert len(warned) / len(findings) < 0.07
 
     rng, seen, held = draw(shop), Counter[str](), Counter[str]()
     busy = [n for n in range(LEARNT_DAYS, len(days)) if days[n].count_orders >= 10]
     chosen = rng.sample(busy, POISONED_DAYS)
     for n in chosen:
         for name, poison in POISON.items():
-            found = judge(poison(days[n]), days[n - LEARNT_DAYS : n])
+            found = findings_of(poison(days[n]), days[n - LEARNT_DAYS : n])
             seen[name] += bool(found)
             held[name] += any(f.severity == "critical" for f in found)
     for name in POISON:
         assert seen[name] / len(chosen) >= 0.8, name
         assert name not in STOPPED or held[name] / len(chosen) >= 0.95, name
     rates = "; ".join(
-        f"{name}: {held[name] / len(chosen):.0%} stopped, {seen[name] / len(chosen):.0%} told"
+        f"{name}: {held[name] / len(chosen):.0%} stopped, {seen[name] / len(chosen):.0%} seen"
         for name in POISON
     )
     record(
         "bad input",
         f"{shop}: each of {len(findings)} real days, and {len(chosen)} of them poisoned in "
         f"{len(POISON)} ways",
-        f"of the real days {len(stopped)} stopped, {len(told)} told. {rates}",
+        f"of the real days {len(stopped)} stopped, {len(warned)} warned of. {rates}",
         injections=len(chosen) * len(POISON),
     )

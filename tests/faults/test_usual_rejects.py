@@ -1,6 +1,6 @@
-"""Two sound shops, month by month and day by day: how often the gate of rejects cries wolf.
+"""Two sound shops, month by month and day by day: false alarms of the gate of rejects.
 
-Each is built once, whole; what a build would have seen is what was ordered before its date.
+Each shop is built once; a build of an earlier date is simulated by the orders before that date.
 """
 
 from __future__ import annotations
@@ -51,13 +51,13 @@ def build(settings: Settings, files: Path) -> None:
 
 
 def seen_as(seen: str) -> Callable[[re.Match[str]], str]:
-    """The rows seen, under the name that the query gives them, or one of their own."""
+    """The visible rows, under the query's alias or a new one."""
     return lambda found: seen if found[1] else f"{seen} seen"
 
 
 @contextmanager
 def as_of(end: date, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The gate's queries, of what was ordered before a date."""
+    """Restrict the gate's queries to orders before a date."""
     whole = rejects._query
 
     def before(name: str) -> str:
@@ -75,7 +75,7 @@ def as_of(end: date, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def alarms(
     settings: Settings, ends: list[date], monkeypatch: pytest.MonkeyPatch
 ) -> list[tuple[date, str, str]]:
-    """What the gate says, build after build: date, severity, reason."""
+    """The gate's findings build by build: date, severity, reason."""
     found: list[tuple[date, str, str]] = []
     last: Levels = {}
     month: tuple[date, Levels] | None = None
@@ -84,7 +84,7 @@ def alarms(
             with as_of(end, monkeypatch):
                 now = rejects._levels_now(connection)
             before = {rejects.LAST: last, rejects.MONTH: month[1] if month else {}}
-            found += [(end, f.severity, f.reason) for f, _ in rejects._judge(now, before)]
+            found += [(end, f.severity, f.reason) for f, _ in rejects._findings(now, before)]
             last = now
             if month is None or end >= month[0] + timedelta(days=rejects.MONTH_DAYS):
                 month = (end, now)
@@ -111,12 +111,12 @@ def test_a_real_shop_is_quiet_month_by_month(
         date(first.year + n // 12, 1 + n % 12, 1) for n in range(first.month, first.month + months)
     ]
     found = alarms(settings, ends, monkeypatch)
-    # 1 to 9 December 2010 stand twice in this data set: 1,156 orders, which is told, and true
+    # this data set has 1 to 9 December 2010 twice: 1,156 orders, a correct warning
     assert found == [(date(2011, 1, 1), "warning", "exact duplicate")]
     record(
         "bad input",
-        f"online_retail: rejects of each of {len(ends)} real months, judged as they come",
-        "0 held, 0 told wrongly; told that one month's orders were sent twice, as they were",
+        f"online_retail: rejects of each of {len(ends)} real months, checked as they come",
+        "0 held, no false warning; one right warning that a month's orders were sent twice",
         injections=0,
     )
 
@@ -125,7 +125,7 @@ def test_a_real_shop_is_quiet_month_by_month(
 def test_the_sample_shop_is_quiet(
     start_home: StartHome, tmp_path: Path, every: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Faults are planted in it each month, a few: they are no reason to wake anybody."""
+    """The shop has a few planted faults each month: they are no reason to wake anybody."""
     settings = start_home("canonical")
     write(generate(seed=7, customers=5_000, days=SAMPLE_DAYS), tmp_path)
     build(settings, tmp_path)
@@ -135,7 +135,7 @@ def test_the_sample_shop_is_quiet(
     assert not [alarm for alarm in found if alarm[1] == "critical"]
     record(
         "bad input",
-        f"sample: rejects of {len(ends)} builds, every {every} days, judged as they come",
-        f"0 held, {len(found)} told",
+        f"sample: rejects of {len(ends)} builds, every {every} days, checked as they come",
+        f"0 held, {len(found)} warnings",
         injections=0,
     )

@@ -1,6 +1,6 @@
-"""Two homes hold the same: every row of every table, but for the stamps of their runs.
+"""Compare two homes: every row of every table, except the stamps of their runs.
 
-Rows of scores that no pointer shows are deleted first, as the report DAG does some hours later.
+Superseded score rows are deleted first, as the report DAG does some hours later.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from datetime import timedelta
 import psycopg
 from psycopg import sql
 
-from ml_tasks.engine.publish import clean_superseded
+from ml_tasks.engine.cleanup import clean_superseded
 from perennial.bootstrap import SUPERUSER
 from perennial.settings import LAYERS, PII_KEY, Settings
 
-# Numbers and times of a run; which file a row is from is compared by the file's name and content.
+# Ids and times of a run; a row's file is compared by the file's name and content.
 STAMPS = {
     *("run_id", "publication_id", "scored_at", "published_at", "built_at", "noted_at"),
     *(
@@ -30,22 +30,23 @@ STAMPS = {
         "passed_at",
         "landed_at",
         "_loaded_at",
+        "applied_at",
     ),
     *("_batch_id", "batch_id", "_file_id", "file_id", "supersedes_file_id", "continues_file_id"),
     *("landing_id", "build", "champion_id", "gate_result_id", "alert_id", "status_reason"),
     "build_cycle",
 }
 FILE_COLUMNS = ("_file_id", "file_id")
-# A second try asks its gate again, and another run reconciles the same build again: a result may
-# stand there twice, but not another result.
+# A retry runs its gate again, and another run reconciles the same build again: a result may occur
+# twice, but not differ.
 ONCE_OR_MORE = {"ops.gate_results", "ops.reconciliations"}
-# A build that is made anew after a kill comes after itself: what stood before it is another build.
+# A build that is repeated after a kill follows itself, so the levels before it differ.
 ROWS = {"ops.reject_levels": "anchor not like 'before %'"}
-# Of what was told about a run that was disturbed there is none in the other home. And a build that
-# goes on where one broke off makes anew what either had touched: no result, a note of its own.
+# The undisturbed home has no alerts about disturbed runs. A build that continues an interrupted one
+# recomputes the keys that either touched; these notes are no results.
 OF_RUNS = {"ops.alerts", "ops.incidents", "intermediate.int_touched_keys"}
-# Where a date was run a second time, its second build has found no changed file, and its gates were
-# asked, and its rows reconciled, of that build as well.
+# Where a date ran a second time, its second build saw no changed file, and its gates and
+# reconciliation ran for that build, too.
 OF_NEWEST_BUILD = {
     "staging.stg_ops__landed_files",
     "staging.stg_canonical__changed_keys",
@@ -59,12 +60,12 @@ Fingerprint = tuple[int, str]  # rows, and a digest of them in any order
 
 
 def share_key(one: Settings, other: Settings) -> None:
-    """Let the other home hash personal values as the one does; before anything is landed."""
+    """Copy one home's hashing key to the other; call it before anything is landed."""
     shutil.copy(one.secrets_dir / PII_KEY, other.secrets_dir / PII_KEY)
 
 
 def differences(one: Settings, other: Settings, but: Collection[str] = ()) -> list[str]:
-    """What differs, in words; empty if nothing does. `but` are tables that may."""
+    """Descriptions of the differences, except in the tables `but`."""
     for home in (one, other):
         clean_superseded(home, timedelta(0))
     here, there = contents(one), contents(other)
@@ -77,7 +78,7 @@ def differences(one: Settings, other: Settings, but: Collection[str] = ()) -> li
 
 
 def contents(settings: Settings) -> dict[str, Fingerprint]:
-    """Rows and digest of each table and view of the warehouse, and of MLflow's registry."""
+    """Row count and digest of each table and view of the warehouse and of MLflow's registry."""
     with psycopg.connect(settings.dsn(SUPERUSER)) as connection:
         found = {
             f"{schema}.{name}": _fingerprint(connection, schema, name, columns)
@@ -91,7 +92,7 @@ def contents(settings: Settings) -> dict[str, Fingerprint]:
 
 
 def row_count(settings: Settings) -> int:
-    """Rows of all tables and views that are compared."""
+    """Number of rows of all compared tables and views."""
     return sum(rows for rows, _ in contents(settings).values())
 
 

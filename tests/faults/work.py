@@ -1,7 +1,6 @@
-"""Steps in processes of their own, which can be killed: forked from one that has all imports done.
+"""Steps in killable processes, forked from a process that has done all imports.
 
-A step costs what it does and not the ten seconds of imports before it, so that a hundred kills are
-a matter of minutes.
+Forking saves the ten seconds of imports per step, so that a hundred kills take minutes.
 """
 
 from __future__ import annotations
@@ -40,14 +39,14 @@ PRELOADED = [
     "ml_tasks.lookback.run",
 ]
 
-threads.prepare()  # as local/preload does for Airflow's tasks; forked processes inherit it
+threads.prepare()  # like local/preload for Airflow's tasks; forked processes inherit it
 _forks = multiprocessing.get_context("forkserver")
 
 
 class Work:
-    """A step at work in a process group of its own.
+    """A running step in a process group of its own.
 
-    `memory_megabytes` is what it may take beyond what the process has before the step.
+    `memory_megabytes` bounds the memory beyond what the process has before the step.
     """
 
     def __init__(
@@ -66,31 +65,31 @@ class Work:
         return self._process.pid
 
     def wait(self, seconds: float | None = None) -> int | None:
-        """The exit code: 0 done, 1 failed, -9 killed; None if it still works."""
+        """The exit code: 0 done, 1 failed, -9 killed; None if it still runs."""
         self._process.join(seconds)
         return self._process.exitcode
 
     def kill(self) -> bool:
-        """SIGKILL to the process and all that it started; whether it died of it."""
+        """Send SIGKILL to the process and its children; return whether that ended it."""
         try:
             os.killpg(self.pid, signal.SIGKILL)
-        except ProcessLookupError:  # not its own group's leader yet, or gone
+        except ProcessLookupError:  # not yet the leader of its group, or ended
             self._process.kill()
         return self.wait() == -signal.SIGKILL
 
     def finish(self, seconds: float = 300) -> None:
-        """Wait for its end, which must be a good one."""
+        """Wait for its end, which must be a success."""
         code = self.wait(seconds)
         assert code == 0, f"{self.step} ended with {code}:\n{self.log.read_text()[-6000:]}"
 
 
 def run(step: str, task: Task, log: Path) -> None:
-    """A step from beginning to end."""
+    """Run a step from beginning to end."""
     Work(step, task, log).finish()
 
 
 def _prepare() -> None:
-    """Settle, before the first fork, what the process with the imports starts from."""
+    """Set up, before the first fork, the process that does the imports."""
     os.environ |= {
         "PYTHONPATH": str(REPOSITORY),
         **threads.ONE_EACH,  # as for Airflow's tasks, see local/airflow.py

@@ -1,4 +1,4 @@
-"""A warehouse of its own for the gates, whose tables the tests fill by hand and then break."""
+"""A separate warehouse for the gates; the tests fill its tables by hand and then break them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ Results = Callable[..., list[tuple]]
 
 @pytest.fixture(scope="module")
 def gate_home(start_home: Callable[..., Settings]) -> Settings:
-    """A home of the flat invoice lines with nothing in it."""
+    """An empty home of the flat invoice lines."""
     return start_home("online_retail")
 
 
 @pytest.fixture
 def results(gate_home: Settings) -> Results:
-    """What ops.gate_results holds of a run: the columns asked for, in the order they came."""
+    """A run's rows in ops.gate_results: the requested columns, in order of insertion."""
 
     def read(run_id: str, *columns: str) -> list[tuple]:
         with connect(gate_home, "scorer") as connection:

@@ -1,4 +1,4 @@
-"""The gate in front of the models: it passes a good shop and stops on each planted fault."""
+"""The gate in front of the models passes a good shop and stops at each planted fault."""
 
 from __future__ import annotations
 
@@ -138,9 +138,9 @@ DAYS = "features.shop_days"
         (NEXT_ORDERS, "insert into {table} select * from {table} limit 1", "unique: "),
         (NEXT_ORDERS, "update {table} set is_ordered = null", "is_ordered"),
         (NEXT_ORDERS, "update {table} set duration_days = -1", "before as_of_date"),
-        # ordered on the knowledge date itself: nobody knows that yet
+        # ordered on the knowledge date itself: not known yet
         (NEXT_ORDERS, "update {table} set is_ordered = true", "before as_of_date"),
-        (NEXT_ORDERS, "update {table} set duration_days = duration_days - 1", "watched until then"),
+        (NEXT_ORDERS, "update {table} set duration_days = duration_days - 1", "observed until"),
         # product weeks
         (WEEKS, "delete from {table} where as_of_date = '2011-09-10'", "row_count"),
         (WEEKS, "delete from {table} where as_of_date = '2011-09-01'", "row_count"),
@@ -174,7 +174,7 @@ def test_a_planted_fault_stops_the_run(gate_home, table, fault, rule):
     [
         (f"features.{model.name}", column)
         for model in feature_models.load()
-        # one that rules need, one that none is about
+        # one column that a rule needs, and one without a rule
         for column in (model.column_names[1], model.column_names[-1])
     ],
 )
@@ -190,7 +190,7 @@ def test_a_missing_table_stops_the_run(gate_home):
         gate_features(gate_home, AS_OF, "no snapshots")
 
 
-def test_a_shop_whose_newest_order_is_old_is_told(gate_home):
+def test_a_shop_with_an_old_newest_order_warns(gate_home):
     run_as_transformer(
         gate_home,
         f"update {SNAPSHOTS} set days_since_last_order = 8",
@@ -214,7 +214,7 @@ def test_a_date_that_is_only_learnt_from_may_hold_a_sample(gate_home, monkeypatc
     run_as_transformer(
         gate_home, f"delete from {SNAPSHOTS} where customer_id = 'c3' and as_of_date < '{AS_OF}'"
     )
-    monkeypatch.setattr(features, "SAMPLE_DEVIATIONS", 0)  # 20 are known, 19 given
+    monkeypatch.setattr(features, "SAMPLE_DEVIATIONS", 0)  # 20 customers are known, 19 present
     for customers in (20, 20_000):  # no sample is needed
         small = gate_home.model_copy(update={"training_customers": customers})
         with pytest.raises(GateFailed, match="as many customers as ordered"):

@@ -1,4 +1,4 @@
-"""The gate itself: what stops, what is told, what is kept."""
+"""The gate itself: what stops, what warns, what is recorded."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_a_critical_rule_stops_and_says_which_where_and_how_many(gate_home, resu
     assert len(results("critical", "success")) == 4
 
 
-def test_a_warning_is_told_and_lets_pass(gate_home, results, caplog):
+def test_a_warning_is_logged_and_lets_pass(gate_home, results, caplog):
     summary = ask(gate_home, check(bad("warning")), run_id="warning")
     assert len(summary.warnings) == 1
     assert "features.numbers.number" in summary.warnings[0]
@@ -145,7 +145,7 @@ def test_rules_see_only_the_rows_that_they_are_about(gate_home, results):
     assert "where number == 5" in results("rows", "expectation")[-1][0]
 
 
-def test_no_personal_data_is_kept_or_told(gate_home, results, caplog):
+def test_no_personal_data_is_kept_or_shown(gate_home, results, caplog):
     rules = (
         Rule("ExpectColumnValuesToMatchRegex", {"column": "email", "regex": "example.com$"}),
         in_set("email", ["x"]),
@@ -180,7 +180,7 @@ def test_a_role_without_the_right_to_read_is_stopped(gate_home):
 
 
 def test_the_rows_are_not_read_into_memory(gate_home):
-    """GX runs the bare query to learn its column names; each row read would count one up."""
+    """GX runs the bare query for its column names; each row that is read increments a counter."""
     with connect(gate_home, "transformer") as connection:
         connection.execute("create sequence features.rows_read")
         connection.execute("grant usage, select on sequence features.rows_read to scorer")

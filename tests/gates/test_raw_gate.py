@@ -1,4 +1,4 @@
-"""The gate behind landing: a good batch is accepted, a broken one is held."""
+"""The gate after landing: a good batch is accepted, a broken batch is held."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_a_missing_column_holds_the_batch(gate_home):
          "rejected_rate"),
     ],
 )  # fmt: skip
-def test_a_few_odd_lines_are_told_and_let_in(gate_home, fault, rule):
+def test_a_few_odd_lines_warn_and_are_accepted(gate_home, fault, rule):
     run_as_owner(gate_home, fault)
     warning, *forms = gate_raw(gate_home, 1, AS_OF, "odd")["warnings"]
     assert rule in warning
@@ -135,7 +135,7 @@ def test_one_or_two_bad_lines_hold_no_batch_however_small(gate_home, bad, status
         assert batches.status(gate_home, batch_id) == status
 
 
-def test_a_batch_much_smaller_than_usual_is_told(gate_home):
+def test_a_batch_much_smaller_than_usual_warns(gate_home):
     for number in (11, 12, 13):
         land(gate_home, batch_id=number, file_id=number, rows=210, status="accepted")
     land(gate_home, batch_id=14, file_id=14, rows=20)
@@ -143,36 +143,36 @@ def test_a_batch_much_smaller_than_usual_is_told(gate_home):
     assert "volume_ratio" in warning
 
 
-@pytest.mark.parametrize(("usual", "told"), [(5, []), (400, ["volume_ratio", "headers only"])])
-def test_a_day_without_orders_passes_once_the_shop_has_some(gate_home, usual, told):
+@pytest.mark.parametrize(("usual", "words"), [(5, []), (400, ["volume_ratio", "headers only"])])
+def test_a_day_without_orders_passes_once_the_shop_has_some(gate_home, usual, words):
     """StarRocks/starrocks#70225, microsoft/finops-toolkit#2042: a file with a header only."""
     for number in (11, 12, 13):
         land(gate_home, batch_id=number, file_id=number, rows=usual, status="accepted")
     land(gate_home, batch_id=14, file_id=14, rows=0)
     warnings = gate_raw(gate_home, 14, AS_OF, "no orders")["warnings"]
     assert batches.status(gate_home, 14) == "accepted"
-    assert len(warnings) == len(told)
-    assert all(word in warning for word, warning in zip(told, warnings, strict=True))
+    assert len(warnings) == len(words)
+    assert all(word in warning for word, warning in zip(words, warnings, strict=True))
 
 
-def test_unread_records_are_told_by_file_line_and_reason(gate_home):
+def test_unread_records_are_reported_by_file_line_and_reason(gate_home):
     run_as_owner(
         gate_home,
         "update ops.landed_files set rejected_count = 3, record_count = 203 where file_id = 1;"
         "insert into ops.rejected_lines (file_id, line_number, reason, content) values"
         " (1, 7, 'not UTF-8', ''), (1, 5, 'not UTF-8', ''), (1, 2, '7 fields, expected 8', '')",
     )
-    _, told = gate_raw(gate_home, 1, AS_OF, "unread")["warnings"]
-    assert told == (
+    _, warning = gate_raw(gate_home, 1, AS_OF, "unread")["warnings"]
+    assert warning == (
         "Of 203 records of f1.csv, 3 can't be read: not UTF-8 (2, first on line 5); 7 fields, "
         "expected 8 (1, first on line 2): have the file written in UTF-8"
     )
 
 
-def test_an_unreadable_value_is_told_with_its_file_and_line(gate_home):
+def test_an_unreadable_value_is_reported_with_its_file_and_line(gate_home):
     run_as_owner(gate_home, f"update {LINES} set price = '£6.95' where _line in (77, 9)")
-    _, told = gate_raw(gate_home, 1, AS_OF, "pounds")["warnings"]
-    assert told == (
+    _, warning = gate_raw(gate_home, 1, AS_OF, "pounds")["warnings"]
+    assert warning == (
         "Of 200 values of online_retail_invoice_lines.price, 2 (1.0%) are no number that staging "
         "reads; their forms: '£9.99' (2); the first is on line 9 of f1.csv: have numbers as "
         "1234.50 (1,234.50 is read, 1,234 may be two numbers) written"

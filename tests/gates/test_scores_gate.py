@@ -1,4 +1,4 @@
-"""The gate behind scoring, for the contracts as they are: passes good rows, stops on each fault."""
+"""The gate after scoring, with the real contracts: it passes good rows and stops at each fault."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from perennial.warehouse import connect
 AS_OF = date(2011, 9, 10)
 PUBLICATION = 17
 
-# Customer c1 to c20 and product p1 to p3 are known on the date; c20 and p3 can't be scored.
+# Customers c1 to c20 and products p1 to p3 are known on the date; c20 and p3 cannot be scored.
 GOOD_SCORES = """
 drop table if exists features.customer_snapshots, features.product_weeks cascade;
 set local role transformer;
@@ -128,7 +128,7 @@ def test_good_scores_pass_without_a_warning(gate_home, results, question):
         ("churn", "delete from {table} where publication_id = 17", "row_count"),
         ("churn", "delete from {table} where customer_id = 'c3'", "row_count_to_equal"),
         ("churn", "update {table} set customer_id = 'c33' where customer_id = 'c3'",
-         "every customer_id known"),
+         "every customer known"),
         ("churn", "update {table} set churn_probability_90d = 1.01 where customer_id = 'c3'",
          "churn_probability_90d.*1 of"),
         ("churn", "update {table} set churn_probability_90d = -0.01 where customer_id = 'c3'",
@@ -158,7 +158,7 @@ def test_good_scores_pass_without_a_warning(gate_home, results, question):
          "reason_code.*in_set"),
         ("churn_reasons", "delete from {table} where customer_id = 'c20'", "row_count"),
         ("demand", "update {table} set product_id = 'p4' where product_id = 'p2'",
-         "every product_id known.*2 rows"),
+         "every product known.*2 rows"),
         ("demand", "update {table} set horizon_weeks = 9 where horizon_weeks = 8", "horizon_weeks"),
         ("demand", "update {table} set demand_units_p10 = 3 where product_id = 'p1'",
          "demand_units_p50, demand_units_p10"),
@@ -189,7 +189,7 @@ def test_a_planted_fault_stops_the_publication(gate_home, table, fault, rule):
             run_as_owner(gate_home, "alter table scores.churn rename band to churn_risk_band")
 
 
-def test_mostly_unscored_rows_are_told(gate_home):
+def test_mostly_unscored_rows_warn(gate_home):
     run_as_owner(
         gate_home,
         "update scores.churn set score_status = 'not_scored', score_reason = 'no model',"

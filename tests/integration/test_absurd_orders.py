@@ -1,4 +1,4 @@
-"""An order beyond any doubt is told on a shop's first load; true orders, however large, are not."""
+"""An absurd order causes a warning on a shop's first load; true orders, however large, do not."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def first_load(settings, folder: Path) -> list[str]:
     return gate_days(settings, AS_OF, "test")["warnings"]
 
 
-def test_a_giant_order_of_a_first_load_is_told_and_a_sound_shop_is_quiet(
+def test_a_giant_order_of_a_first_load_warns_and_a_sound_shop_does_not(
     start_home: StartHome, tmp_path: Path
 ) -> None:
     assert first_load(start_home("canonical"), BASE) == []
@@ -44,7 +44,7 @@ def test_a_giant_order_of_a_first_load_is_told_and_a_sound_shop_is_quiet(
     assert warning.startswith("1 of 1,942 orders of marts.fct_orders can't be true beside the 37.4")
     assert "(O20...001 of 2024-03-01: 129,248,000.00)" in warning
     assert "land it corrected" in warning
-    # as long as it is there: an incident is over once a gate no longer warns of it
+    # repeated as long as the order is there: an incident closes once a gate no longer warns of it
     assert gate_days(home, AS_OF, "again")["warnings"] == [warning]
     assert gate_days(home, date(2024, 3, 1), "before it")["warnings"] == []
     land_files(home, AS_OF, BASE / "order_items.csv")

@@ -1,4 +1,4 @@
-"""A real scheduler takes the sample shop from files to reporting, twice, to the same rows."""
+"""A real scheduler runs the sample shop from files to reporting, twice, with the same rows."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from local import airflow, mlflow, postgres
+from local.learnt import learnt
 from ml_tasks.churn.baselines import RECENCY
 from ml_tasks.churn.evaluate import MODEL
 from ml_tasks.evaluation.contest import KEPT
@@ -26,6 +27,7 @@ from perennial.settings import Settings
 from perennial.warehouse import connect
 from tests.commands import command, wait_for_question, wait_until
 from tests.conftest import StartHome
+from tests.planted_figures import report_of
 from tests.steps import rows, score_relations
 
 AS_OF = date(2024, 2, 10)
@@ -68,7 +70,7 @@ def test_the_watchdog_has_nothing_to_say_and_nothing_broke(
     home: Settings, first_run: subprocess.CompletedProcess[str]
 ) -> None:
     tomorrow = datetime.now(UTC) + timedelta(days=1)
-    done = command(home, "--now", tomorrow.isoformat(), module="oncall.watchdog")
+    done = command(home, "watch", "--now", tomorrow.isoformat())
     assert (done.returncode, done.stdout) == (
         0,
         f"well: 9 reporting views have what is due of {AS_OF}\n",
@@ -78,12 +80,26 @@ def test_the_watchdog_has_nothing_to_say_and_nothing_broke(
     assert "critical" not in (severities[0] or [])
 
 
-def test_the_run_tells_what_each_step_did(first_run: subprocess.CompletedProcess[str]) -> None:
+def test_the_run_prints_what_each_step_did(first_run: subprocess.CompletedProcess[str]) -> None:
     text = first_run.stdout
     for step in ("land.land_files", "land.gate_raw", "build_warehouse.gate_features"):
         assert step in text
     assert "reporting.churn" in text
     assert "make dsn ROLE=bi_reader" in text
+    steps = [line for line in text.splitlines() if line.startswith(str(AS_OF))]
+    assert len(steps) == len(set(steps)) > 15
+
+
+def test_the_run_ends_with_what_was_learnt(
+    home: Settings, first_run: subprocess.CompletedProcess[str]
+) -> None:
+    heading, *sentences = first_run.stdout.splitlines()[-6:]
+    assert heading == f"What was learnt about the shop {home.source}"
+    assert sentences == learnt(home)
+    assert len(sentences) == 5
+    with connect(home, "bi_reader") as connection:
+        (known,) = connection.execute("select count(*) from reporting.customer_360").fetchone()
+    assert f"On {AS_OF} the shop knows {known:,} customers" in sentences[0]
 
 
 def test_a_second_run_finds_its_work_done(home: Settings, first_run: object) -> None:
@@ -99,9 +115,9 @@ def test_the_same_date_again_in_two_shards_gives_the_same_rows(
         before = dict(connection.execute("select question, publication_id from ops.publications"))
     kept = {relation: rows(home, relation, AS_OF) for relation in score_relations()}
 
-    command(home, "down")  # the DAGs are read anew
+    command(home, "down")  # the next start parses the DAGs again
     two_shards = {"PERENNIAL_SHARDS": "2"}
-    done = command(home, "run", "--as-of", str(AS_OF), "--again", environment=two_shards)
+    done = command(home, "run", "--as-of", str(AS_OF), "--again=yes", environment=two_shards)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-3000:]
     for question in contracts.questions():
         steps = [line for line in done.stdout.splitlines() if f" score_{question}.score " in line]
@@ -119,19 +135,19 @@ def test_the_same_date_again_in_two_shards_gives_the_same_rows(
 
 
 def planted(home: Settings, day: date, recipe: str, *gains: float) -> TrainedModel:
-    """A stored model of a day long before the shop's, better than guessing by so much per cut."""
+    """A stored model of a day long before the shop's, better than guessing by `gains` per cut."""
     cuts = [
         {"cut_date": f"2019-0{month}-01", "model": model, "auc": 0.5 + own, "log_loss": 0.7 - own}
         for month, gain in enumerate(gains, start=1)
         for model, own in ((MODEL, gain), (RECENCY, 0.0))
     ]
     parameters = {"recipe": recipe, "model": {"clock": {}}, "usual": {}}
-    model = TrainedModel(MODEL, day, parameters, report={"cuts": cuts})
+    model = TrainedModel(MODEL, day, parameters, report=report_of(cuts))
     return registry.add(home, "churn", model, {registry.RECIPE: recipe})
 
 
 class Contest:
-    """A run of train_churn in which the figures of two planted models are close."""
+    """A run of train_churn with two planted models of close figures."""
 
     def __init__(self, home: Settings, day: date) -> None:
         self.champion = planted(home, day, "another", 0.10, 0.20)
@@ -153,7 +169,7 @@ class Contest:
         return {task["task_id"]: task["state"] for task in found}[task_id]
 
     def decided(self) -> Champion | None:
-        """What is recorded once the run is at its end."""
+        """The recorded decision, once the run has ended."""
         wait_until(lambda: self.state("record_answer") == "success")
         with connect(self.home, "transformer") as connection:
             return champions.decided(connection, "churn", self.day)
@@ -161,25 +177,25 @@ class Contest:
 
 def test_a_person_decides_between_two_close_models(home: Settings, first_run: object) -> None:
     contest = Contest(home, LONG_AGO)
-    asked = contest.api.get(contest.question)
-    assert "| **auc**, higher is better | mean | 0.6500 | 0.6750 | 0.5000 |" in asked["body"]
+    detail = contest.api.get(contest.question)
+    assert "| **auc**, higher is better | mean | 0.6500 | 0.6750 | 0.5000 |" in detail["body"]
     answer = {"chosen_options": ["Approve"], "params_input": {"why": "it is newer"}}
     contest.api.request("PATCH", contest.question, json=answer)
     decided = contest.decided()
     with connect(home, "transformer") as connection:
-        told = connection.execute(
+        count = connection.execute(
             "select count(*) from ops.alerts where dag_id = 'train_churn'"
         ).fetchone()
     assert decided is not None
     assert (decided.decision, decided.decided_by) == ("promoted", "admin")
     assert decided.model_version == contest.challenger.model_version
     assert "it is newer" in decided.reason
-    assert told == (1,)
+    assert count == (1,)
 
 
 def test_nobody_answers_and_the_champion_stays(home: Settings, first_run: object) -> None:
     contest = Contest(home, A_MONTH_LATER)
-    with psycopg.connect(home.dsn("airflow", "airflow")) as connection:  # the days pass at once
+    with psycopg.connect(home.dsn("airflow", "airflow")) as connection:  # skip the days of waiting
         connection.execute(
             "update task_instance set trigger_timeout = now() - interval '1 second'"
             " where run_id = %s and task_id = 'approve'",
@@ -221,10 +237,10 @@ def test_everything_listens_on_loopback(home: Settings, first_run: object) -> No
     assert [c for c in postmaster.net_connections("unix") if c.laddr] == []
 
 
-def test_airflow_tells_nothing_to_who_has_not_logged_in(home: Settings, first_run: object) -> None:
+def test_airflow_shows_nothing_without_a_login(home: Settings, first_run: object) -> None:
     base = airflow.base_url(home)
     routes = httpx.get(f"{base}/openapi.json").json()["paths"]
-    told = {
+    open_routes = {
         path
         for path, verbs in routes.items()
         for verb in verbs
@@ -232,11 +248,11 @@ def test_airflow_tells_nothing_to_who_has_not_logged_in(home: Settings, first_ru
         not in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN)
     }
     assert len(routes) > 80
-    # whether it is well, what it is, and the way in
-    assert told == OPEN_ROUTES
+    # health, version, and login
+    assert open_routes == OPEN_ROUTES
     for path in ("/ui/dags", "/ui/config", "/execution/connections/x", "/execution/variables/x"):
         assert httpx.get(base + path).status_code == httpx.codes.UNAUTHORIZED
-    # the pages that plugins add: Cosmos has one for dbt's docs, and no project to show in it
+    # the plugins' pages: Cosmos has one for dbt's docs, without a project here
     assert httpx.get(f"{base}/cosmos/").status_code == httpx.codes.NOT_FOUND
     for guess in ("", "admin", "password"):
         login = {"username": "admin", "password": guess}

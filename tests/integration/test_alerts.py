@@ -1,4 +1,4 @@
-"""Alerts arrive once a cause: at a real SMTP server, at a real HTTP server, and in ops."""
+"""One alert per cause arrives at a real SMTP server, at a real HTTP server, and in ops."""
 
 import asyncio
 import json
@@ -11,8 +11,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from dags.shared.alerts import alert, deadline_missed, run_failed, succeeded, tell_warnings
-from ingest import batches
+from command.app import main
+from dags.shared.alerts import alert, alert_warnings, deadline_missed, run_failed, succeeded
 from local.home import free_port
 from oncall.alerts import routes
 from perennial.bootstrap import bootstrap
@@ -23,12 +23,12 @@ RUN_ID = "manual__2024-03-01T05:00:00+00:00"
 
 
 class GateFailed(RuntimeError):
-    __module__ = "expectations.results"  # one of our own errors: its words are shown
+    __module__ = "expectations.results"  # one of our own errors: its text is shown
 
 
 @pytest.fixture
 def home(canonical_home, monkeypatch) -> Settings:
-    """A running home without an alert in it; the environment points at it, as in a task."""
+    """A running home without alerts; the environment points to it, as in a task."""
     monkeypatch.setenv("PERENNIAL_HOME", str(canonical_home.home))
     monkeypatch.setenv("PERENNIAL_SOURCE", canonical_home.source)
     monkeypatch.setenv("PERENNIAL_PG_PORT", str(canonical_home.pg_port))
@@ -57,7 +57,7 @@ def incidents(settings: Settings) -> list[tuple]:
 
 
 class Task:
-    """As far as a callback asks: its owner and what stands before and after it."""
+    """The attributes that a callback reads: owner, upstream and downstream tasks."""
 
     owner = "data-platform"
 
@@ -128,14 +128,14 @@ def test_two_at_once_give_one_alert(home, webhook, monkeypatch):
     assert [row[1] for row in incidents(home)] == [16]
 
 
-def test_another_cause_is_told_beside_the_first(home, webhook, monkeypatch):
+def test_another_cause_is_alerted_beside_the_first(home, webhook, monkeypatch):
     monkeypatch.setenv("PERENNIAL_ALERT_URLS", webhook.url)
     alert(failed())
     alert(failed(SettingsError("no such file")))
     assert len(webhook.posts) == 2
 
 
-def test_a_cause_that_stays_is_told_again_after_the_set_time(home, webhook, monkeypatch):
+def test_a_cause_that_stays_is_alerted_again_after_the_set_time(home, webhook, monkeypatch):
     monkeypatch.setenv("PERENNIAL_ALERT_URLS", webhook.url)
     monkeypatch.setenv("PERENNIAL_ALERT_AGAIN_HOURS", "12")
     alert(failed())
@@ -151,7 +151,7 @@ def test_a_cause_that_stays_is_told_again_after_the_set_time(home, webhook, monk
 
 
 def age(settings: Settings, hours: int) -> None:
-    """Let hours pass for what was told."""
+    """Date the incidents and alerts back by `hours`."""
     with connect(settings, "perennial") as connection:
         connection.execute(
             "update ops.incidents set last_told_at = last_told_at - make_interval(hours => %s)",
@@ -159,10 +159,10 @@ def age(settings: Settings, hours: int) -> None:
         )
 
 
-def test_recovery_is_told_once_when_the_step_succeeds_for_the_date(home, webhook, monkeypatch):
+def test_recovery_is_alerted_once_when_the_step_succeeds_for_the_date(home, webhook, monkeypatch):
     monkeypatch.setenv("PERENNIAL_ALERT_URLS", webhook.url)
     alert(failed())
-    succeeded(seen(day="2024-02-29"))  # an earlier date says nothing of this one
+    succeeded(seen(day="2024-02-29"))  # a success of an earlier date closes nothing
     succeeded(seen(dag_id="score_clv"))  # nor does another question
     assert len(webhook.posts) == 1
     succeeded(seen())
@@ -171,7 +171,7 @@ def test_recovery_is_told_once_when_the_step_succeeds_for_the_date(home, webhook
         ("Perennial recovered: score_churn.publish failed (data-platform)", "success")
     ]
     assert [row[3] for row in incidents(home)] == [False]
-    alert(failed())  # and if it comes back, that is news
+    alert(failed())  # a return of the cause is alerted again
     assert len(webhook.posts) == 3
 
 
@@ -181,7 +181,7 @@ def test_a_shared_cause_is_over_when_its_last_step_succeeds(home, webhook, monke
     alert(failed(GONE, dag_id="score_clv", task_id="train"))
     succeeded(seen())
     assert len(webhook.posts) == 1
-    succeeded(seen(dag_id="score_clv"))  # publish stands behind train
+    succeeded(seen(dag_id="score_clv"))  # publish runs after train
     assert [post["type"] for _, post in webhook.posts] == ["failure", "success"]
 
 
@@ -192,25 +192,23 @@ def test_shards_that_fail_are_one_cause_and_end_when_all_are_published(home, web
     assert [post["title"] for _, post in webhook.posts] == [
         "Perennial critical: score_churn.score failed for 2024-03-01 (data-platform)"
     ]
-    succeeded(seen(task_id="score", shard=3))  # says nothing of the second and the fifth
+    succeeded(seen(task_id="score", shard=3))  # does not close the second and the fifth
     assert len(webhook.posts) == 1
     succeeded(seen())
     assert [post["type"] for _, post in webhook.posts] == ["failure", "success"]
 
 
-def test_warnings_are_told_one_by_one_and_end_when_the_gate_finds_them_no_more(
-    home, webhook, monkeypatch
-):
+def test_warnings_are_alerted_one_by_one_and_end_with_the_gates_warning(home, webhook, monkeypatch):
     monkeypatch.setenv("PERENNIAL_ALERT_URLS", webhook.url)
     few, drift = "raw.orders: 5 of 9 days", "ops.drift.country: 1 of 40 columns"
-    tell_warnings({"warnings": [few]}, seen())
-    tell_warnings({"warnings": [few]}, seen(day="2024-03-02"))
-    tell_warnings({"warnings": [few, drift]}, seen(day="2024-03-03"))
+    alert_warnings({"warnings": [few]}, seen())
+    alert_warnings({"warnings": [few]}, seen(day="2024-03-02"))
+    alert_warnings({"warnings": [few, drift]}, seen(day="2024-03-03"))
     succeeded(seen(day="2024-03-03"))  # the step succeeded, and warned
     assert [post["type"] for _, post in webhook.posts] == ["warning", "warning"]
     assert drift in webhook.posts[1][1]["message"]
-    assert "(1 more, told before and still open)" in webhook.posts[1][1]["message"]
-    tell_warnings({"warnings": []}, seen(day="2024-03-04"))
+    assert "(1 more, reported before and still open)" in webhook.posts[1][1]["message"]
+    alert_warnings({"warnings": []}, seen(day="2024-03-04"))
     assert webhook.posts[2][1]["title"] == (
         "Perennial recovered: score_churn.publish warns and 1 more (data-platform)"
     )
@@ -220,24 +218,24 @@ def opened_titles(settings: Settings) -> list[str]:
     return [title for title, _, _, is_open in incidents(settings) if is_open]
 
 
-def test_a_gate_that_judged_nothing_ends_no_warning(home, webhook, monkeypatch):
+def test_a_gate_that_checked_nothing_ends_no_warning(home, webhook, monkeypatch):
     monkeypatch.setenv("PERENNIAL_ALERT_URLS", webhook.url)
     gate = {"dag_id": "land", "task_id": "gate_raw"}
     orders = "raw.canonical__orders: 5 of 9 rows"
-    tell_warnings({"warnings": [orders], "judged": ["raw.canonical__orders"]}, seen(**gate))
-    tell_warnings({"warnings": [], "judged": []}, seen(**gate))  # nothing was landed
+    alert_warnings({"warnings": [orders], "judged": ["raw.canonical__orders"]}, seen(**gate))
+    alert_warnings({"warnings": [], "judged": []}, seen(**gate))  # nothing was landed
     succeeded(seen(**gate))
-    tell_warnings({"warnings": [], "judged": ["raw.canonical__customers"]}, seen(**gate))
+    alert_warnings({"warnings": [], "judged": ["raw.canonical__customers"]}, seen(**gate))
     assert opened_titles(home) == ["land.gate_raw warns"]
     assert len(webhook.posts) == 1
-    tell_warnings({"warnings": [], "judged": ["raw.canonical__orders"]}, seen(**gate))
+    alert_warnings({"warnings": [], "judged": ["raw.canonical__orders"]}, seen(**gate))
     assert opened_titles(home) == []
     assert [post["type"] for _, post in webhook.posts] == ["warning", "success"]
 
 
 @pytest.fixture
 def held(home) -> Iterator[psycopg.Connection]:
-    """A connection that holds batch 7, which is gone at the end."""
+    """A connection; batch 7 is held, and deleted at the end."""
     with psycopg.connect(home.dsn("loader"), autocommit=True) as connection:
         connection.execute(
             "insert into ops.landed_files (batch_id, source, table_name, file_name, content_sha256,"
@@ -256,15 +254,15 @@ def test_a_held_batch_is_over_when_a_person_decides_and_not_before(
     monkeypatch.setenv("PERENNIAL_ALERT_URLS", webhook.url)
     gate = {"dag_id": "land", "task_id": "gate_raw"}
     alert(failed(GateFailed("batch 7 is held: raw.canonical__orders: 5 of 9 rows"), **gate))
-    succeeded(seen(day="2024-03-02", **gate))  # another batch came through
+    succeeded(seen(day="2024-03-02", **gate))  # another batch passed
     assert opened_titles(home) == ["land.gate_raw failed"]
-    batches.main([verb, "7"])
+    main([verb, "7"])
     assert opened_titles(home) == []
     assert [post["type"] for _, post in webhook.posts] == ["failure", "success"]
     assert webhook.posts[1][1]["title"] == (
         f"Perennial {word}: land.gate_raw failed (data-platform)"
     )
-    batches.main([verb, "7"])
+    main([verb, "7"])
     assert len(webhook.posts) == 2
 
 
@@ -279,10 +277,10 @@ def test_no_connection_left_is_named_with_who_has_them(home, webhook, monkeypatc
     assert "scorer 1 of its" in post["message"]
 
 
-def test_a_run_tells_what_none_of_its_tasks_could(home, webhook, monkeypatch):
+def test_a_run_reports_what_none_of_its_tasks_could(home, webhook, monkeypatch):
     monkeypatch.setenv("PERENNIAL_ALERT_URLS", webhook.url)
     alert(failed())
-    run_failed(seen())  # its task told it
+    run_failed(seen())  # its task has sent the alert
     assert len(webhook.posts) == 1
     run_failed(seen(dag_id="score_clv") | {"reason": "task_failure"})  # the process was killed
     title = "Perennial critical: score_clv.publish failed for 2024-03-01 (data-platform)"
@@ -294,9 +292,7 @@ def test_a_run_tells_what_none_of_its_tasks_could(home, webhook, monkeypatch):
     )
 
 
-def test_runs_that_are_late_together_are_told_once_and_a_failed_one_is_not(
-    home, webhook, monkeypatch
-):
+def test_late_runs_are_alerted_once_and_failed_ones_are_not(home, webhook, monkeypatch):
     monkeypatch.setenv("PERENNIAL_ALERT_URLS", webhook.url)
 
     def late(dag_id: str, state: str) -> None:
@@ -336,7 +332,7 @@ def test_routes_by_severity_and_owner(home, webhook, monkeypatch, tmp_path):
     monkeypatch.setenv("PERENNIAL_ALERT_URLS", to("everybody"))
     alert(failed())
     alert(failed(GateFailed("reporting.clv has no rows"), dag_id="report"))
-    tell_warnings({"warnings": ["raw.orders: 5 of 9 days"]}, seen())
+    alert_warnings({"warnings": ["raw.orders: 5 of 9 days"]}, seen())
     assert [path for path, _ in webhook.posts] == ["/pager", "/analysts", "/everybody"]
     succeeded(seen(dag_id="report"))
     assert webhook.posts[-1][0] == "/analysts"
@@ -382,7 +378,7 @@ def test_no_value_of_a_row_leaves_the_house(home, webhook, monkeypatch):
     assert webhook.posts[0][1]["message"].startswith("InvalidTextRepresentation")
 
 
-def test_receiver_that_refuses_is_logged_and_the_others_are_told(
+def test_receiver_that_refuses_is_logged_and_the_others_get_the_alert(
     home, mailbox, webhook, monkeypatch, caplog
 ):
     monkeypatch.setenv("PERENNIAL_ALERT_URLS", f"{mailbox.url} {webhook.url}")
@@ -402,7 +398,7 @@ def test_webhook_that_answers_an_error_is_logged_without_its_secret(
     monkeypatch.setenv("PERENNIAL_ALERT_URLS", secret_url)
     with caplog.at_level(logging.INFO):
         alert(failed())
-    assert "number 1 (json) did not take it" in caplog.text
+    assert "number 1 (json) did not accept it" in caplog.text
     assert "s3cret" not in caplog.text
     assert recorded(home) == [(*ROW, False)]
 
@@ -415,7 +411,7 @@ def test_url_that_is_none_is_logged(home, monkeypatch, caplog):
     assert recorded(home) == [(*ROW, False)]
 
 
-def test_nobody_took_it_so_the_next_sight_is_told(home, webhook, monkeypatch):
+def test_an_undelivered_alert_is_sent_at_the_next_occurrence(home, webhook, monkeypatch):
     monkeypatch.setenv("PERENNIAL_ALERT_URLS", webhook.url)
     webhook.status = 503
     alert(failed())
@@ -435,7 +431,7 @@ def test_alert_is_sent_once_though_the_warehouse_is_down(home, webhook, monkeypa
     [(_, post)] = webhook.posts
     assert "Last good: not known: the warehouse does not answer" in post["message"]
     assert incidents(home) == []
-    alert(failed(GONE, dag_id="score_demand"))  # it answers again, and keeps what the home kept
+    alert(failed(GONE, dag_id="score_demand"))  # it answers again, and takes over the home's list
     assert len(webhook.posts) == 1
     assert [row[1] for row in incidents(home)] == [3]
     for question in ("churn", "clv", "demand"):
@@ -443,9 +439,7 @@ def test_alert_is_sent_once_though_the_warehouse_is_down(home, webhook, monkeypa
     assert [post["type"] for _, post in webhook.posts] == ["failure", "success"]
 
 
-def test_it_is_told_each_time_where_neither_warehouse_nor_home_can_be_written(
-    home, webhook, monkeypatch
-):
+def test_every_alert_is_sent_if_neither_warehouse_nor_home_is_writable(home, webhook, monkeypatch):
     monkeypatch.setenv("PERENNIAL_ALERT_URLS", webhook.url)
     monkeypatch.setenv("PERENNIAL_HOME", "/proc/none")
     alert(failed())
@@ -470,6 +464,7 @@ def test_a_home_of_before_is_brought_to_the_new_form(home, webhook, monkeypatch)
     monkeypatch.setenv("PERENNIAL_ALERT_URLS", webhook.url)
     with connect(home, "perennial") as connection:
         connection.execute(FORMER)
+        connection.execute("drop table ops.schema_upgrades")  # there were none then
     bootstrap(home)
     alert(failed())
     assert [row[0] for row in recorded(home)] == ["land", "score_churn"]

@@ -36,7 +36,7 @@ def home(start_home: StartHome) -> Settings:
 
 @pytest.fixture(scope="module")
 def taken(home: Settings, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
-    """A backup taken while rows are written without a pause, and how many were there before."""
+    """A backup taken during continuous writes, and the number of rows before it."""
     stop = threading.Event()
     writer = threading.Thread(target=write_rows, args=(home, stop))
     writer.start()
@@ -60,7 +60,7 @@ def elsewhere(tmp_path: Path) -> Iterator[Settings]:
 
 
 def write_rows(settings: Settings, stop: threading.Event) -> None:
-    """Numbers one after the other, each a transaction."""
+    """Insert consecutive numbers, one per transaction, until stopped."""
     with connect(settings, "loader", autocommit=True) as connection:
         while not stop.is_set():
             connection.execute(
@@ -91,7 +91,7 @@ def test_a_restored_home_has_all_of_it_at_another_place(
     for role in ("bi_reader", "scorer", "airflow_fernet"):
         assert elsewhere.password(role) == home.password(role)
 
-    shutil.move(home.home / "mlflow", home.home / "mlflow.away")  # its models are its own
+    shutil.move(home.home / "mlflow", home.home / "mlflow.away")  # the restored home has copies
     try:
         assert registry.find(elsewhere, "churn", DAY, MODEL.model_version) == MODEL
         later = TrainedModel("coin", date(2024, 2, 1), {"seed": 8})
@@ -125,7 +125,7 @@ def change(**fields: str) -> Callable[[Path], None]:
 
 
 @pytest.mark.parametrize(
-    ("harm", "told"),
+    ("harm", "message"),
     [
         (damage, r"1 files .* not as they were written, postgres/base\.tar\.gz"),
         (lambda folder: (folder / "home" / "shop.json").unlink(), r"home/shop\.json"),
@@ -140,11 +140,11 @@ def test_a_backup_that_is_none_is_refused_and_leaves_nothing(
     elsewhere: Settings,
     tmp_path: Path,
     harm: Callable[[Path], None],
-    told: str,
+    message: str,
 ) -> None:
     copy = shutil.copytree(taken[0], tmp_path / "copy")
     harm(copy)
-    with pytest.raises(BackupError, match=told):
+    with pytest.raises(BackupError, match=message):
         restore(elsewhere, copy)
     assert not elsewhere.home.exists()
 

@@ -1,4 +1,4 @@
-"""Who is champion, since when and why: a planted question contends with itself on a real home."""
+"""Champions and their history: a planted question contends with itself on a real home."""
 
 from __future__ import annotations
 
@@ -12,22 +12,24 @@ import pytest
 from ml_tasks import question as questions
 from ml_tasks.drift import watch
 from ml_tasks.evaluation.contest import HIGHER
-from ml_tasks.models import champions, recipe, registry, serving
+from ml_tasks.models import champions, mlflow_runs, recipe, registry, serving
 from ml_tasks.models.challenge import answered, contend
 from ml_tasks.models.champions import ChampionError
 from ml_tasks.question import Question
 from ml_tasks.trained_model import TrainedModel
+from perennial.contracts import PREDICTS, Contract
 from perennial.settings import Settings
 from perennial.warehouse import connect
+from tests.planted_figures import old_report_by_cut, old_report_by_model, report_of
 
 JUNE, JULY, AUGUST = (date(2011, month, 1) for month in (6, 7, 8))
 MONDAY = date(2011, 7, 11)
 CUTS = ("2010-12-01", "2011-03-01")
-NOISE = (0.00, 0.02)  # of each cut, whatever the model
+NOISE = (0.00, 0.02)  # added to each cut's figures, whatever the model
 
 
 class Planted(Question):
-    """A question whose recipe has a quality: its AUC over that of the baseline, per cut."""
+    """A question with a recipe of given quality: its AUC above the baseline's, per cut."""
 
     name = "planted"
     contest: ClassVar[dict[str, str]] = {"auc": HIGHER}
@@ -36,6 +38,13 @@ class Planted(Question):
     def __init__(self) -> None:
         self.gains = (0.20, 0.20)
         self.trained: list[date] = []
+        self.published_name = "planted"
+        self.report = report_of
+
+    @property
+    def contract(self) -> Contract:
+        """It predicts; it has no yml."""
+        return Contract(self.name, PREDICTS, ())
 
     def train(self, training_date: date, store: object, seed: int) -> TrainedModel:
         self.trained.append(training_date)
@@ -45,7 +54,9 @@ class Planted(Question):
             for model, gain in (("planted", own), ("guess", 0.0))
         ]
         parameters = {"gains": list(self.gains), "known_by": str(training_date)}
-        return TrainedModel("planted", training_date, parameters, report={"cuts": rows})
+        return TrainedModel(
+            self.published_name, training_date, parameters, report=self.report(rows)
+        )
 
 
 @pytest.fixture(scope="module")
@@ -60,14 +71,14 @@ def planted(monkeypatch: pytest.MonkeyPatch) -> Planted:
     question = Planted()
     monkeypatch.setattr(questions, "load", lambda _: question)
     monkeypatch.setattr(recipe, "recipe_of", lambda _: f"recipe {question.gains}")
-    # the home has no features whose distribution could be kept
+    # the home has no features to store a distribution of
     monkeypatch.setattr(watch, "with_reference", lambda model, *_: model)
     return question
 
 
 @pytest.fixture
 def name(request: pytest.FixtureRequest) -> str:
-    """A question of the test's own, so that tests share a home."""
+    """A question name for this test, so that tests can share a home."""
     return request.node.name[:60].replace("[", "_").replace("]", "")
 
 
@@ -88,7 +99,7 @@ def rows(home: Settings, question: str) -> list[tuple]:
 
 
 def alias(home: Settings, question: str, alias: str = "champion") -> str:
-    version = registry._client(home).get_model_version_by_alias(question, alias)
+    version = mlflow_runs.client_of(home).get_model_version_by_alias(question, alias)
     return version.tags["model_version"]
 
 
@@ -117,7 +128,7 @@ def test_the_first_is_champion_and_newer_data_refresh_it(home, planted, name):
         pytest.param((0.10, 0.31), "waiting", id="close"),
     ],
 )
-def test_another_recipe_is_judged_on_the_cuts_of_the_champion(home, planted, name, gains, decision):
+def test_another_recipe_is_compared_on_equal_cuts(home, planted, name, gains, decision):
     champion = serving.champion_of(home, name, JULY)
     planted.gains = gains
     outcome = contend(home, name, MONDAY)
@@ -127,7 +138,7 @@ def test_another_recipe_is_judged_on_the_cuts_of_the_champion(home, planted, nam
     assert in_force == (outcome["challenger"] if wins else champion.model_version)
     assert alias(home, name) == in_force
     assert alias(home, name, "challenger") == outcome["challenger"]
-    # its version is there, used or not, and found by no date alone
+    # its version is stored, used or not, and is found by no date alone
     assert registry.find(home, name, MONDAY, outcome["challenger"])
     assert registry.find(home, name, MONDAY) is None
     with connect(home, "transformer") as connection:
@@ -142,6 +153,31 @@ def test_another_recipe_is_judged_on_the_cuts_of_the_champion(home, planted, nam
     assert "| auc | 2011-03-01 | 0.8200 |" in outcome["body"]
 
 
+@pytest.mark.parametrize(
+    ("report", "published_name"),
+    [(old_report_by_model, "planted"), (old_report_by_cut, "planted_extended")],
+    ids=["by_model", "by_cut"],
+)
+@pytest.mark.parametrize(
+    ("gains", "decision"),
+    [
+        pytest.param((0.30, 0.31), "promoted", id="better"),
+        pytest.param((0.10, 0.11), "kept", id="worse"),
+    ],
+)
+def test_a_champion_with_an_old_report_contends(
+    home, planted, name, report, published_name, gains, decision
+):
+    planted.report, planted.published_name = report, published_name
+    champion = serving.champion_of(home, name, JULY)
+    assert champion.name == published_name
+    planted.report, planted.published_name, planted.gains = report_of, "planted", gains
+    outcome = contend(home, name, MONDAY)
+    assert outcome["decision"] == decision
+    assert f"champion ({published_name})" in outcome["body"]
+    assert "| auc | 2011-03-01 | 0.8200 |" in outcome["body"]
+
+
 def test_code_that_changes_no_figure_is_the_same_recipe(home, planted, name, monkeypatch):
     serving.champion_of(home, name, JULY)
     monkeypatch.setattr(recipe, "recipe_of", lambda _: "a comment was added")
@@ -150,7 +186,7 @@ def test_code_that_changes_no_figure_is_the_same_recipe(home, planted, name, mon
 
 
 @pytest.mark.parametrize("is_approved", [True, False], ids=["approved", "rejected"])
-def test_a_person_decides_what_is_close_and_is_asked_once(home, planted, name, is_approved):
+def test_a_person_decides_a_close_case_once(home, planted, name, is_approved):
     champion = serving.champion_of(home, name, JULY)
     planted.gains = (0.10, 0.31)
     outcome = contend(home, name, MONDAY)
@@ -158,12 +194,12 @@ def test_a_person_decides_what_is_close_and_is_asked_once(home, planted, name, i
     assert [row[1] for row in rows(home, name)] == ["trained", "waiting"]
     assert serving.champion_of(home, name, MONDAY) == champion  # serves meanwhile
     answer = {"is_approved": is_approved, "who": "ada", "why": "spring matters more"}
-    told = answered(home, json.loads(json.dumps(outcome)), answer)
+    record = answered(home, json.loads(json.dumps(outcome)), answer)
     answered(home, outcome, answer)  # a retry
-    assert told["decision"] == ("promoted" if is_approved else "kept")
-    assert "ada: spring matters more" in told["reason"]
+    assert record["decision"] == ("promoted" if is_approved else "kept")
+    assert "ada: spring matters more" in record["reason"]
     assert rows(home, name)[2:] == [
-        (MONDAY, told["decision"], "ada", MONDAY if is_approved else JULY)
+        (MONDAY, record["decision"], "ada", MONDAY if is_approved else JULY)
     ]
     assert contend(home, name, MONDAY)["decision"] == "nothing"
 
@@ -172,13 +208,13 @@ def test_no_answer_keeps_the_champion(home, planted, name):
     champion = serving.champion_of(home, name, JULY)
     planted.gains = (0.10, 0.31)
     outcome = contend(home, name, MONDAY)
-    told = answered(home, outcome, {"is_approved": False, "who": "", "why": ""})
-    assert (told["decision"], rows(home, name)[-1][2]) == ("kept", "rule")
-    assert "nobody answered" in told["reason"]
+    record = answered(home, outcome, {"is_approved": False, "who": "", "why": ""})
+    assert (record["decision"], rows(home, name)[-1][2]) == ("kept", "rule")
+    assert "nobody answered" in record["reason"]
     assert serving.champion_of(home, name, MONDAY) == champion
 
 
-def test_what_was_clear_asks_nobody(home, planted, name):
+def test_a_clear_case_needs_nobody(home, planted, name):
     serving.champion_of(home, name, JULY)
     outcome = contend(home, name, MONDAY)
     assert answered(home, outcome, {}) == outcome
@@ -225,7 +261,7 @@ def test_a_rollback_needs_a_reason_and_a_version_before(home, planted, name):
     serving.champion_of(home, name, JULY)
     with pytest.raises(ChampionError, match="no other version"):
         champions.roll_back(home, name, "why not")
-    with pytest.raises(ChampionError, match="say why"):
+    with pytest.raises(ChampionError, match="give a reason"):
         champions.roll_back(home, name, " ")
 
 
@@ -234,7 +270,7 @@ def test_with_the_schedule_on_a_champion_holds_until_the_next(home, planted, nam
     july = serving.champion_of(scheduled, name, date(2011, 7, 5))
     assert serving.champion_of(scheduled, name, date(2011, 8, 2)) == july
     assert planted.trained == [JULY]
-    # with it off the calendar alone decides, whatever exists for other dates
+    # with the schedule off only the calendar decides, whatever exists for other dates
     august = serving.champion_of(home, name, date(2011, 8, 2))
     assert (august.training_date, planted.trained) == (AUGUST, [JULY, AUGUST])
     assert serving.champion_of(home, name, date(2011, 7, 5)) == july

@@ -1,4 +1,4 @@
-"""`make check-source`: what it says of a shop's files, and that nothing of it stays."""
+"""`make check-source`: its figures of a shop's files, and that it leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ BASE = Path(__file__).parent.parent / "cases" / "00-base"
 
 @pytest.fixture
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of temporary files of our own, so that what is left can be seen."""
+    """A separate folder for temporary files, so that leftovers are visible."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     return tmp_path
 
 
 def data_folders(temporary: Path) -> set[Path]:
-    """Where the servers of checks have their files."""
+    """Data folders of the checks' servers."""
     return {postgres.data_folder(Settings(home=folder)) for folder in temporary.glob(f"{PREFIX}*")}
 
 
@@ -43,17 +43,17 @@ def at_work_on(folders: set[Path]) -> list[int]:
     ]
 
 
-def test_a_sound_shop_is_told_in_figures_and_nothing_is_kept(temporary: Path) -> None:
-    """The figures are those that the case's README states of its files."""
-    home, told, seen = temporary / "home", [], set()
+def test_a_sound_shop_is_reported_in_figures_and_nothing_is_kept(temporary: Path) -> None:
+    """The figures equal those in the case's README."""
+    home, printed, seen = temporary / "home", [], set()
 
     def tell(line: str) -> None:
-        told.append(line)
+        printed.append(line)
         seen.update(data_folders(temporary))
 
     settings = Settings(home=home, source="canonical", files=str(BASE), currency="BRL")
     assert check_source(settings, None, tell) == 0
-    text = "\n".join(told)
+    text = "\n".join(printed)
     assert "give 1,942 orders of 394 customers (217 of guests), revenue 93,936.94 BRL" in text
     assert "in zone Europe/London, from 2023-01-01 to 2024-12-30." in text
     assert "customer is unknown" in text
@@ -65,7 +65,7 @@ def test_a_sound_shop_is_told_in_figures_and_nothing_is_kept(temporary: Path) ->
     assert at_work_on(seen) == []
 
 
-def test_what_a_run_would_hold_is_said_and_gone_on_with(temporary: Path) -> None:
+def test_what_a_run_would_hold_is_reported_and_the_check_goes_on(temporary: Path) -> None:
     files = temporary / "files"
     files.mkdir()
     (files / "customers.csv").write_text("customer_id\nc1\n")
@@ -78,10 +78,10 @@ def test_what_a_run_would_hold_is_said_and_gone_on_with(temporary: Path) -> None
         "order_item_id,order_id,product_id,quantity,unit_price_amount,line_type\n"
         "1,o1,p1,2,12.50,product\n1,x1,p1,1,99.00,product\n"
     )
-    told: list[str] = []
+    printed: list[str] = []
     settings = Settings(home=temporary / "home", source="canonical", files=str(files))
-    assert check_source(settings, None, told.append) == 1
-    text = "\n".join(told)
+    assert check_source(settings, None, printed.append) == 1
+    text = "\n".join(printed)
     assert "A run would hold them at the door: " in text
     assert "canonical_orders.ordered_at" in text
     assert "BATCH" not in text
@@ -121,10 +121,10 @@ def test_what_the_gate_of_rejects_finds_names_no_batch_and_no_table(
             f"1,order-{n},p1,2,{'n/a' if n < unpriced else '12.50'},product\n" for n in range(40)
         )
     )
-    told: list[str] = []
+    printed: list[str] = []
     settings = Settings(home=temporary / "home", source="canonical", files=str(files))
-    assert check_source(settings, None, told.append) == 1
-    text = "\n".join(told)
+    assert check_source(settings, None, printed.append) == 1
+    text = "\n".join(printed)
     assert f"{expected} rejects too much; found: 30 of 40 orders (75.0%)" in text
     assert "(order" in text  # an example
     assert "BATCH" not in text
@@ -141,13 +141,13 @@ def test_what_the_gate_of_rejects_finds_names_no_batch_and_no_table(
 def test_a_check_that_is_stopped_leaves_nothing(
     tmp_path: Path, number: signal.Signals, wait_seconds: float
 ) -> None:
-    command = [sys.executable, "-m", "local", "check-source", "--source=canonical"]
-    with (tmp_path / "said").open("w") as said:
+    command = [sys.executable, "-m", "command", "check-source", "--source=canonical"]
+    with (tmp_path / "output").open("w") as log:
         check = subprocess.Popen(
             [*command, f"--files={BASE}"],
             env=os.environ | {"TMPDIR": str(tmp_path), "PERENNIAL_HOME": str(tmp_path / "home")},
             cwd=REPOSITORY,
-            stdout=said,
+            stdout=log,
             stderr=subprocess.STDOUT,
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
@@ -158,8 +158,8 @@ def test_a_check_that_is_stopped_leaves_nothing(
         time.sleep(wait_seconds)
         check.send_signal(number)
         assert check.wait(120) == 130
-    assert "stopped" in (tmp_path / "said").read_text()
-    assert [path.name for path in tmp_path.iterdir()] == ["said"]
+    assert "stopped" in (tmp_path / "output").read_text()
+    assert [path.name for path in tmp_path.iterdir()] == ["output"]
     assert not any(folder.exists() for folder in seen)
     assert at_work_on(seen) == []
 

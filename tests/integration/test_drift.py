@@ -1,4 +1,4 @@
-"""Drift against the distributions that were kept with the model, in a real warehouse."""
+"""Drift against the distributions stored with the model, in a real warehouse."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dags.shared.alerts import tell_warnings
+from dags.shared.alerts import alert_warnings
 from ml_tasks import question as questions
 from ml_tasks.drift import watch
 from ml_tasks.features.shards import WHOLE
@@ -28,7 +28,7 @@ COUNT = 1_000
 
 @pytest.fixture(scope="module")
 def home(start_home: Callable[..., Settings]) -> Settings:
-    """Six months of customers whose spend is as good as the same in each."""
+    """Six months of customers with nearly the same spend in each."""
     settings = start_home("canonical")
     with connect(settings, "perennial") as connection:
         connection.execute(
@@ -76,7 +76,7 @@ def recorded(
     return watch.record(home, "churn", SCORED, model, counted, run_id)
 
 
-def test_drift_is_told_and_replaced(
+def test_drift_warns_and_is_replaced(
     home: Settings, webhook: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fields = {"home": home.home, "source": home.source, "pg_port": home.pg_port}
@@ -104,18 +104,18 @@ def test_drift_is_told_and_replaced(
     poor = now.assign(net_spend_amount=now["net_spend_amount"] / 3)
     warned = recorded(home, model, poor, scores, "poor")
     (warning,) = warned
-    assert "churn is fed and answers as in training, but net_spend_amount 0." in warning
+    assert "scores of churn are distributed as in training, but net_spend_amount 0." in warning
     assert [row[2] for row in rows(home)] == [True, False]
     with connect(home, "scorer") as connection:
-        told = connection.execute(
+        alerts = connection.execute(
             "select severity, success from ops.gate_results where gate = 'drift'"
             " and run_id = 'poor' and severity = 'warning'"
         ).fetchall()
-    assert told == [("warning", False)]
+    assert alerts == [("warning", False)]
 
-    tell_warnings({"warnings": warned}, task)
+    alert_warnings({"warnings": warned}, task)
     well = recorded(home, model, now, scores, "well")
-    tell_warnings({"warnings": well}, task)
+    alert_warnings({"warnings": well}, task)
     alert, recovery = (post for _, post in webhook.posts)
     assert alert["title"] == "Perennial warning: score_churn.score warns for 2024-03-10 (growth)"
     assert warning in alert["message"]
@@ -124,7 +124,7 @@ def test_drift_is_told_and_replaced(
 
 
 def test_demand_is_fed_what_sold_lately() -> None:
-    """As of Wednesday the 6th the weeks until Monday the 4th are whole."""
+    """As of Wednesday the 6th, the weeks before Monday the 4th are complete."""
     mondays = pd.to_datetime(["2024-01-29", "2024-02-05", "2024-02-26", "2024-03-04"])
 
     class Weeks:

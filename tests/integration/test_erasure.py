@@ -1,4 +1,4 @@
-"""A customer is erased: nothing of them is left, nobody else has changed, no build undoes it."""
+"""Erasing a customer leaves none of their data, changes no other customer, and is permanent."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ from psycopg.types.json import Json
 from ingest.batches import close_build
 from ingest.land import land
 from ingest.sample_shop import generate, write
-from ml_tasks.engine.publish import checksum_in_force, clean_superseded, publish
+from ml_tasks.engine.checksum import checksum_in_force
+from ml_tasks.engine.cleanup import clean_superseded
+from ml_tasks.engine.publish import publish
 from ml_tasks.models import registry
 from ml_tasks.trained_model import TrainedModel
 from perennial import contracts
@@ -38,26 +40,26 @@ MODELS = ("--select", "staging", "intermediate", "marts", "features", "reporting
 ADDRESS = "Marked.Person-7f3a@example.org"
 REASON = "asked for it by letter 17/4"
 CHURN = contracts.load("churn")
-OLD = TrainedModel("coin", date(2022, 12, 1), {"seed": 7})  # of before the shop's first order
+OLD = TrainedModel("coin", date(2022, 12, 1), {"seed": 7})  # before the shop's first order
 MODEL = TrainedModel("coin", date(2023, 6, 1), {"seed": 7})
-# What a build works on and remembers, and what counts customers without naming any.
+# Tables of a build's own state, and tables that count customers without naming any.
 MEMORY = {"stg_ops__landed_files", "int_changed_files", "int_touched_keys"}
 MEMORY |= {"stg_canonical__changed_keys", "shop_days", "int_snapshot_dates"}
 
 
-class Told:
+class SmallShop:
     """A small shop, built and published on two dates, and one of its customers."""
 
     def __init__(self, settings: Settings, files: Path, customer: str) -> None:
         self.settings, self.files, self.customer = settings, files, customer
 
-    def ask(self, query: str, *values: Any) -> list[tuple]:
+    def query(self, query: str, *values: Any) -> list[tuple]:
         with connect(self.settings, "perennial") as connection:
             return connection.execute(query, values).fetchall()
 
     def tables(self, *schemas: str) -> dict[str, pd.DataFrame]:
         """Every table of the schemas, rows in a total order."""
-        names = self.ask(
+        names = self.query(
             "select nspname, relname from pg_class join pg_namespace n on n.oid = relnamespace"
             " where nspname = any(%s) and relkind in ('r', 'p') and not relispartition",
             list(schemas),
@@ -73,7 +75,7 @@ class Told:
         return frames
 
     def publications(self) -> list[tuple]:
-        return self.ask(
+        return self.query(
             "select as_of_date, row_count, row_counts, checksum, erased_count"
             " from ops.publications order by 1"
         )
@@ -92,7 +94,7 @@ def equal(found: dict[str, pd.DataFrame], expected: dict[str, pd.DataFrame]) -> 
 
 
 def publish_coin(settings: Settings, day: date, also: Sequence[str] = ()) -> str:
-    """Scores of everybody who was known on a date, and others: this is not about models."""
+    """Publish constant scores of the customers known on a date, and of `also`; no model needed."""
     with connect(settings, "scorer") as connection:
         known = read_frame(
             connection,
@@ -116,7 +118,7 @@ def publish_coin(settings: Settings, day: date, also: Sequence[str] = ()) -> str
 
 
 def write_files(folder: Path) -> str:
-    """The sample shop's files, with addresses, and one line of orders that can't be read."""
+    """Write the sample shop's files, with addresses and one unreadable line of orders."""
     made = generate(seed=5, customers=1_500, days=181)
     write(made, folder)
     before = made.orders[made.orders.ordered_at < str(EARLIER)]
@@ -136,7 +138,7 @@ def write_files(folder: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def shop(start_home: StartHome, tmp_path_factory: pytest.TempPathFactory) -> Told:
+def shop(start_home: StartHome, tmp_path_factory: pytest.TempPathFactory) -> SmallShop:
     settings, files = start_home("canonical"), tmp_path_factory.mktemp("files")
     customer = write_files(files)
     land(settings, AS_OF, str(files), "test")
@@ -152,58 +154,58 @@ def shop(start_home: StartHome, tmp_path_factory: pytest.TempPathFactory) -> Tol
     registry.initialise(settings)
     for question, model in (("churn", OLD), ("churn", MODEL), ("demand", MODEL)):
         registry.add(settings, question, model)
-    return Told(settings, files, customer)
+    return SmallShop(settings, files, customer)
 
 
-def test_nobody_is_found_before_anything_is_done(shop: Told) -> None:
+def test_nobody_is_found_before_anything_is_done(shop: SmallShop) -> None:
     before = shop.tables("raw", "vault", "marts", "features", "scores", "ops")
-    for given, told in {
-        "C9999999": "nobody has that key",
-        shop.customer.lower(): "nobody has that key",
+    for given, message in {
+        "C9999999": "no customer has that key",
+        shop.customer.lower(): "no customer has that key",
         "": "CUSTOMER is empty",
-        "' or true --": "nobody has that key",
+        "' or true --": "no customer has that key",
     }.items():
-        for ask in (
+        for query in (
             lambda key: erasure.erase(shop.settings, key, "me", REASON),
             lambda key: erasure.preview(shop.settings, key, REASON, is_dry_run=True),
             lambda key: export_customer(shop.settings, key),
         ):
-            with pytest.raises(PrivacyError, match=told) as caught:
-                ask(given)
+            with pytest.raises(PrivacyError, match=message) as caught:
+                query(given)
             assert not given or given not in str(caught.value)
-    for reason, told in {
+    for reason, message in {
         " ": "no reason",
         f"{shop.customer} wants it": "names the customer",
         "it was ann@example.org": "names the customer",
     }.items():
-        with pytest.raises(PrivacyError, match=told):
+        with pytest.raises(PrivacyError, match=message):
             erasure.erase(shop.settings, shop.customer, "me", reason)
     equal(shop.tables("raw", "vault", "marts", "features", "scores", "ops"), before)
 
 
-def test_a_dry_run_counts_and_changes_nothing(shop: Told) -> None:
+def test_a_dry_run_counts_and_changes_nothing(shop: SmallShop) -> None:
     before = shop.tables("raw", "vault", "marts", "features", "scores", "ops")
-    told = erasure.preview(shop.settings, shop.customer, "", is_dry_run=True)
+    result = erasure.preview(shop.settings, shop.customer, "", is_dry_run=True)
     equal(shop.tables("raw", "vault", "marts", "features", "scores", "ops"), before)
     mine = {name: count_of(frame, shop.customer) for name, frame in before.items()}
     expected = {name: count for name, count in mine.items() if count}
-    found = {n: c for n, c in told["counts"].items() if n in before}
+    found = {n: c for n, c in result["counts"].items() if n in before}
     assert found == expected
     assert min(found[name] for name in ("marts.fct_refunds", "scores.churn_reasons")) > 0
     assert found["scores.churn"] == 3  # two dates, one of them twice
-    assert told["counts"]["rejected: ops.rejected_lines"] == 1
-    assert told["counts"]["rejected: vault.originals"] == 1
-    assert told["models"] == {"churn": [MODEL.model_version]}  # demand learns from no customer
-    assert shop.customer not in json.dumps(told)
+    assert result["counts"]["rejected: ops.rejected_lines"] == 1
+    assert result["counts"]["rejected: vault.originals"] == 1
+    assert result["models"] == {"churn": [MODEL.model_version]}  # demand learns from no customer
+    assert shop.customer not in json.dumps(result)
     answer: dict[str, Any] = {}
-    assert erasure.erase_if_approved(shop.settings, {}, told, answer) == {"erased": False}
+    assert erasure.erase_if_approved(shop.settings, {}, result, answer) == {"erased": False}
 
 
 def count_of(frame: pd.DataFrame, customer: str) -> int:
     return int((frame["customer_id"] == customer).sum()) if "customer_id" in frame else 0
 
 
-def test_the_export_has_every_row_and_the_address(shop: Told, tmp_path: Path) -> None:
+def test_the_export_has_every_row_and_the_address(shop: SmallShop, tmp_path: Path) -> None:
     path = tmp_path / "export.json"
     count = write_export(shop.settings, shop.customer, path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -221,7 +223,7 @@ def test_the_export_has_every_row_and_the_address(shop: Told, tmp_path: Path) ->
         write_export(shop.settings, shop.customer, path)
 
 
-def test_a_build_under_way_is_waited_for(shop: Told) -> None:
+def test_a_build_under_way_is_waited_for(shop: SmallShop) -> None:
     with (
         connect(shop.settings, "transformer"),
         pytest.raises(PrivacyError, match="under way"),
@@ -231,19 +233,19 @@ def test_a_build_under_way_is_waited_for(shop: Told) -> None:
         fcntl.flock(another, fcntl.LOCK_EX)
         with pytest.raises(PrivacyError, match="another erasure is under way"):
             erasure.erase(shop.settings, shop.customer, "me", REASON)
-    assert shop.ask("select count(*) from ops.erasures") == [(0,)]
+    assert shop.query("select count(*) from ops.erasures") == [(0,)]
 
 
 @pytest.fixture(scope="module")
-def before(shop: Told) -> dict[str, pd.DataFrame]:
-    """All tables, as they were before the erasure."""
+def before(shop: SmallShop) -> dict[str, pd.DataFrame]:
+    """All tables before the erasure."""
     clean_superseded(shop.settings)  # too young to go
     return shop.tables("raw", "marts", "features", "scores")
 
 
 @pytest.fixture(scope="module")
-def waiting(shop: Told) -> Iterator[psycopg.Connection]:
-    """Airflow's tables as far as they hold what a run was asked: one waits, one is of another."""
+def waiting(shop: SmallShop) -> Iterator[psycopg.Connection]:
+    """Airflow's tables with parameters of two runs: one waits, one is about another customer."""
     mine, other = f" {shop.customer}", "C9999998"
     with psycopg.connect(shop.settings.dsn("airflow", "airflow"), autocommit=True) as connection:
         connection.execute("create table dag_run (dag_id varchar, state varchar, conf json)")
@@ -263,12 +265,12 @@ def waiting(shop: Told) -> Iterator[psycopg.Connection]:
 
 
 @pytest.fixture(scope="module")
-def erased(shop: Told, before: dict[str, pd.DataFrame], waiting: object) -> dict[str, Any]:
+def erased(shop: SmallShop, before: dict[str, pd.DataFrame], waiting: object) -> dict[str, Any]:
     return erasure.erase(shop.settings, shop.customer, "me", REASON)
 
 
 def test_nobody_else_has_changed(
-    shop: Told, before: dict[str, pd.DataFrame], erased: dict[str, Any]
+    shop: SmallShop, before: dict[str, pd.DataFrame], erased: dict[str, Any]
 ) -> None:
     after = shop.tables("raw", "marts", "features", "scores")
     for name, frame in before.items():
@@ -289,7 +291,7 @@ def test_nobody_else_has_changed(
         pd.testing.assert_frame_equal(after[name], ordered(expected), obj=name, check_dtype=False)
 
 
-def test_publications_say_what_is_left(shop: Told, erased: dict[str, Any]) -> None:
+def test_publications_say_what_is_left(shop: SmallShop, erased: dict[str, Any]) -> None:
     with connect(shop.settings, "scorer") as connection:
         for as_of_date, row_count, row_counts, checksum, erased_count in shop.publications():
             left = {
@@ -306,8 +308,8 @@ def test_publications_say_what_is_left(shop: Told, erased: dict[str, Any]) -> No
             assert checksum == checksum_in_force(connection, CHURN, as_of_date)
 
 
-def test_the_proof_names_nobody(shop: Told, erased: dict[str, Any]) -> None:
-    ((proof, reason, who, counts, models, is_verified),) = shop.ask(
+def test_the_proof_names_nobody(shop: SmallShop, erased: dict[str, Any]) -> None:
+    ((proof, reason, who, counts, models, is_verified),) = shop.query(
         "select to_jsonb(e)::text, reason, requested_by, counts, models, verified_at is not null"
         " from ops.erasures as e"
     )
@@ -318,10 +320,10 @@ def test_the_proof_names_nobody(shop: Told, erased: dict[str, Any]) -> None:
     assert "@" not in proof
 
 
-def test_a_run_that_waits_for_an_answer_forgets_whom_it_asked_about(
-    shop: Told, erased: dict[str, Any], waiting: psycopg.Connection
+def test_a_run_that_waits_for_an_answer_forgets_the_customer(
+    shop: SmallShop, erased: dict[str, Any], waiting: psycopg.Connection
 ) -> None:
-    """By `make erase`, too, which no run asked for."""
+    """Also when `make erase` erases the customer outside of any run."""
     keys = waiting.execute("select conf ->> 'customer_id' from dag_run order by 1").fetchall()
     logged = waiting.execute(
         "select extra::json #>> '{conf,customer_id}' from log where event <> 'cli' order by 1"
@@ -343,7 +345,7 @@ def test_a_run_that_waits_for_an_answer_forgets_whom_it_asked_about(
     waiting.execute("delete from hitl_detail")
 
 
-def test_nothing_is_found_by_looking_everywhere(shop: Told, erased: dict[str, Any]) -> None:
+def test_nothing_is_found_by_looking_everywhere(shop: SmallShop, erased: dict[str, Any]) -> None:
     schemas = "raw", "vault", "staging", "intermediate", "marts", "features", "scores", "ops"
     pattern = re.compile(rf"\b{shop.customer}\b|{ADDRESS}", re.IGNORECASE)
     for name, frame in shop.tables(*schemas).items():
@@ -352,36 +354,38 @@ def test_nothing_is_found_by_looking_everywhere(shop: Told, erased: dict[str, An
     for path in shop.settings.home.rglob("*"):
         if path.is_file() and "postgres" not in path.parts:
             assert shop.customer.encode() not in path.read_bytes(), path
-    # a record that only looks alike is still there
-    assert shop.ask(
+    # a similar record is still there
+    assert shop.query(
         "select count(*) from ops.rejected_lines where encode(content, 'escape') = %s",
         f"O2,X{shop.customer}",
     ) == [(1,)]
-    kept = shop.ask("select convert_from(value, 'UTF8') from vault.originals where column_name='*'")
+    kept = shop.query(
+        "select convert_from(value, 'UTF8') from vault.originals where column_name='*'"
+    )
     assert kept == [("somebody@example.org",)]
 
 
-def test_no_build_brings_them_back(shop: Told, erased: dict[str, Any]) -> None:
+def test_no_build_brings_them_back(shop: SmallShop, erased: dict[str, Any]) -> None:
     after = shop.tables("marts")
-    # incremental, with dbt's own tests: the erasure itself has built from nothing
+    # incremental, with dbt's own tests: the erasure itself was a full build
     dbt(shop.settings, AS_OF, "build", *MODELS, "--exclude", "resource_type:unit_test")
     close_build(shop.settings)
     equal(shop.tables("marts"), after)
 
 
 def test_a_scoring_that_had_begun_before_does_not_publish_them(
-    shop: Told, erased: dict[str, Any]
+    shop: SmallShop, erased: dict[str, Any]
 ) -> None:
     checksum = publish_coin(shop.settings, AS_OF)
     assert publish_coin(shop.settings, AS_OF, also=[shop.customer]) == checksum
 
 
-def test_the_shop_may_send_them_again(shop: Told, erased: dict[str, Any]) -> None:
-    customers = shop.ask("select count(*) from marts.dim_customers")
+def test_the_shop_may_send_them_again(shop: SmallShop, erased: dict[str, Any]) -> None:
+    customers = shop.query("select count(*) from marts.dim_customers")
     for path in shop.files.glob("*_2023-02.csv"):
         path.write_text(path.read_text().replace(",France", ",Spain"))
     assert land(shop.settings, AS_OF, str(shop.files), "test").batch_id is not None
-    assert shop.ask(
+    assert shop.query(
         "select count(*) from raw.canonical_orders where customer_id = %s", shop.customer
     ) == [(0,)]
-    assert customers == shop.ask("select count(*) from marts.dim_customers")
+    assert customers == shop.query("select count(*) from marts.dim_customers")

@@ -1,4 +1,4 @@
-"""What models read: point in time, on the grid only, in a total order, with types that hold."""
+"""The feature store reads point in time, on the grid only, in a total order, with fixed types."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import pandas as pd
 import pytest
 from psycopg import sql
 
-from ml_tasks.features.store import IS_SAMPLED, FeaturesMissingError, FeatureStore
+from ml_tasks.features.snapshots import IS_SAMPLED
+from ml_tasks.features.store import FeatureStore
+from ml_tasks.features.tables import FeaturesMissingError
 from perennial.settings import Settings
 from perennial.warehouse import connect
 
-# Snapshots of two grid dates and of one that somebody scored, written in no order.
+# Snapshots of two grid dates and of one scored date, inserted without order.
 SHOP = """
 create table features.customer_snapshots (
     as_of_date date, customer_id text, count_orders integer, net_spend_amount numeric(18, 2),
@@ -123,7 +125,7 @@ def test_next_orders_are_those_that_were_known_then(store):
 
 def test_next_orders_of_a_sample_are_of_whole_customers(store):
     sample = store.next_orders(date(2011, 9, 1), max_customers=1)
-    # one customer on the newest date is no more than one, so all are read
+    # the newest date has one customer, which is within the limit of one, so all are read
     assert keys(sample, "snapshot_date", "customer_id") == [
         ("2011-05-01", "b"), ("2011-06-01", "b"),
     ]  # fmt: skip
@@ -176,8 +178,8 @@ def test_product_weeks_are_those_of_the_date(store):
     assert frame["avg_unit_price_amount"].tolist()[::2] == [1.5, 2.5]
 
 
-def test_a_date_in_between_is_told_from_a_later_one_without_what_came_after_it(store):
-    frame = store.next_orders(date(2011, 8, 20))  # nothing was made for it; 2011-09-01 knows more
+def test_a_date_in_between_is_derived_from_a_later_one(store):
+    frame = store.next_orders(date(2011, 8, 20))  # no rows for this date; 2011-09-01 has more
     assert keys(frame, "snapshot_date", "customer_id", "duration_days", "is_ordered") == [
         ("2011-05-01", "b", "3", "True"), ("2011-06-01", "b", "80", "False"),
     ]  # fmt: skip

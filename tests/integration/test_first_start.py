@@ -1,4 +1,4 @@
-"""A first start: whoever starts it, wherever the clone and the home lie."""
+"""First starts by different users, with clone and home in different places."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from perennial.settings import REPOSITORY, Settings
 from tests.conftest import StartHome
 
 IS_ROOT = os.geteuid() == 0
-ORDINARY = "nobody"  # somebody who is not root, if we are
+ORDINARY = "nobody"  # a user who is not root, if we are
 PRIVATE, OPEN = 0o700, 0o755
 needs_root = pytest.mark.skipif(not IS_ROOT, reason="only root's server runs as another user")
 USERS = [pytest.param(None, id="us"), pytest.param(ORDINARY, id="ordinary", marks=needs_root)]
 
 
 def python_of(user: str | None) -> str:
-    """A Python 3.11 that the user can run: ours may lie in a folder of our own."""
+    """A Python 3.11 that the user can run: ours may lie in a private folder."""
     reads = subprocess.run(["test", "-r", str(REPOSITORY / "Makefile")], user=user, cwd="/")
     if reads.returncode:
         pytest.skip(f"{user} may not enter this clone, so it can start nothing of it")
@@ -41,7 +41,7 @@ def python_of(user: str | None) -> str:
 
 @contextmanager
 def clone(mode: int, user: str | None, name: str = "clone") -> Iterator[Path]:
-    """A folder of somebody's with a wheel of its own in it, as a clone with its .venv is."""
+    """A folder of the user with its own wheel, like a clone with its .venv."""
     top = Path(tempfile.mkdtemp(prefix="perennial-test-"))
     folder = top / name
     try:
@@ -61,9 +61,9 @@ def clone(mode: int, user: str | None, name: str = "clone") -> Iterator[Path]:
 
 
 def run(verb: str, folder: Path, settings: Settings, user: str | None) -> tuple[int, str]:
-    """`python -m local.postgres` in that clone; its exit code and what it said."""
+    """Run `perennial postgres` in that clone; return exit code and output."""
     done = subprocess.run(
-        [python_of(user), "-m", "local.postgres", verb],
+        [python_of(user), "-m", "command", "postgres", verb],
         cwd=REPOSITORY,
         env={
             "PATH": os.environ["PATH"],
@@ -85,8 +85,8 @@ def run(verb: str, folder: Path, settings: Settings, user: str | None) -> tuple[
 
 
 def start_and_stop(folder: Path, settings: Settings, user: str | None) -> None:
-    code, told = run("start", folder, settings, user)
-    assert code == 0, told
+    code, output = run("start", folder, settings, user)
+    assert code == 0, output
     try:
         assert postgres.is_running(settings)
     finally:
@@ -109,7 +109,7 @@ def test_a_home_starts_first_and_again(mode: int, user: str | None) -> None:
         finally:
             postgres.remove(settings)
         assert not copies.exists()
-        assert stat.S_IMODE(folder.parent.stat().st_mode) == mode  # nothing was opened up
+        assert stat.S_IMODE(folder.parent.stat().st_mode) == mode  # no folder was opened to others
 
 
 @needs_root
@@ -127,14 +127,16 @@ def test_a_copy_that_is_damaged_or_of_another_wheel_does_no_harm() -> None:
             os.truncate(library, 1_000)
             start_and_stop(folder, settings, None)
             assert library.stat().st_size == size
-            shutil.rmtree(whole / programs.PARTS[1])  # all that a copy of an earlier version lacked
+            shutil.rmtree(
+                whole / programs.PARTS[1]
+            )  # copies of an earlier version lacked this part
             start_and_stop(folder, settings, None)
             assert library.exists()
         finally:
             postgres.remove(settings)
 
 
-def test_a_reader_whose_password_was_lost_gets_another(start_home: StartHome) -> None:
+def test_a_lost_reader_password_is_replaced(start_home: StartHome) -> None:
     settings = start_home("canonical")
     before, key = settings.dsn("bi_reader"), settings.pii_key
     psycopg.connect(before).close()
@@ -161,15 +163,15 @@ def test_a_home_that_is_moved_or_opened_keeps_its_database() -> None:
             start_and_stop(folder, moved, None)
             assert (data / "PG_VERSION").stat().st_mtime_ns == made
             shutil.copytree(moved.home, settings.home, symlinks=True)
-            code, told = run("start", folder, settings, None)
+            code, output = run("start", folder, settings, None)
             assert code == 1
-            assert "is a copy of" in told
+            assert "is a copy of" in output
             postgres.remove(settings)
-            assert data.exists()  # it is the other home's
+            assert data.exists()  # it belongs to the other home
             data.rename(data.with_name("elsewhere"))
-            code, told = run("start", folder, moved, None)
+            code, output = run("start", folder, moved, None)
             assert code == 1
-            assert f"was in {data}, and that is gone" in told
+            assert f"was in {data}, and that is gone" in output
             assert not data.exists()
         finally:
             postgres.remove(moved)

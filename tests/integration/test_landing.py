@@ -1,4 +1,4 @@
-"""Landing on a real Postgres: every record arrives once, as it was sent, or is kept as a reject."""
+"""Landing on a real Postgres: every record lands once, unchanged, or is stored as a reject."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ BROKEN = {
 
 
 def test_every_record_lands_as_sent_or_is_rejected_with_its_bytes(home: Settings, tmp_path: Path):
-    """All defects at once, among sound records, with mixed line ends and blank lines."""
+    """All defects in one file, among sound records, with mixed line ends and blank lines."""
     generator = random.Random(7)
     content, expected, rejects = b"\xef\xbb\xbf" + HEADER + b"\r\n", [], []
     for _ in range(3_000):
@@ -153,7 +153,7 @@ def test_every_record_lands_as_sent_or_is_rejected_with_its_bytes(home: Settings
         elif record:
             rejects.append((number, BROKEN[record], record))
         content += record + generator.choice([b"\n", b"\r\n", b"\r"])
-        if record.startswith(b"12,"):  # what shows that its quote is open is the next quote
+        if record.startswith(b"12,"):  # only the next quote shows that its quote is open
             expected.append((number + 1, "2", *SOUND[list(SOUND)[1]][1:]))
             content += list(SOUND)[1] + b"\n"
     (tmp_path / "lines.csv").write_bytes(content)
@@ -208,7 +208,7 @@ def test_postgres_holds_what_the_csv_module_wrote(home: Settings, tmp_path: Path
     assert landed_values(home) == [tuple(text or missing for text in row) for row in records]
 
 
-def test_json_lines_keep_digits_and_tell_missing_from_empty(home: Settings, tmp_path: Path):
+def test_json_lines_keep_digits_and_distinguish_missing_from_empty(home: Settings, tmp_path: Path):
     fields = dict.fromkeys(HEADERS, "x")
     lines = [
         json.dumps(fields).encode(),
@@ -284,9 +284,11 @@ def test_other_columns_are_ignored_with_a_warning(home: Settings, tmp_path: Path
     assert landing.summary()["files"][0]["ignored_columns"] == ["Shop", "Note"]
     assert landing.summary()["rejected"] == 1
     assert landing.summary()["given"] == 2
-    (told,) = landing.summary()["warnings"]
-    assert "lines.csv: table invoice_lines has columns that nothing reads: 'Shop', 'Note'" in told
-    assert told in caplog.text
+    (warning,) = landing.summary()["warnings"]
+    assert (
+        "lines.csv: table invoice_lines has columns that nothing reads: 'Shop', 'Note'" in warning
+    )
+    assert warning in caplog.text
     (tmp_path / "more.csv").write_bytes(content.replace(b"only", b"still"))
     assert run(home, tmp_path / "more.csv").summary()["warnings"] == []
 
@@ -325,7 +327,7 @@ def environment(settings: Settings) -> dict[str, str]:
     }
 
 
-# Counting apart from reading ----------------------------------------------------------------------
+# Independent counts -------------------------------------------------------------------------------
 
 
 def assert_nothing_landed(settings: Settings) -> None:
@@ -371,7 +373,7 @@ def test_a_file_that_changes_while_it_is_read_undoes_the_whole_landing(home, tmp
     assert_nothing_landed(home)
 
 
-# Errors before anything is touched ----------------------------------------------------------------
+# Errors before anything is written ----------------------------------------------------------------
 
 
 def nothing(folder: Path) -> str:
@@ -399,7 +401,7 @@ def folder_called_csv(folder: Path) -> str:
 
 def file_holding(name: str, content: bytes) -> Callable[[Path], str]:
     def write(folder: Path) -> str:
-        # a sound file beside it must not land either
+        # a sound file in the same landing must not land either
         (folder / "a.csv").write_bytes(HEADER + b"\n" + line(1))
         (folder / name).write_bytes(content)
         return str(folder)
@@ -410,7 +412,7 @@ def file_holding(name: str, content: bytes) -> Callable[[Path], str]:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        pytest.param(nothing, r"there is no .*missing\.csv: mind the spelling", id="no file"),
+        pytest.param(nothing, r"there is no .*missing\.csv: check the spelling", id="no file"),
         pytest.param(nothing_on_that_day, r"no .*lines_2011-09-10\.csv", id="no file that day"),
         pytest.param(empty_folder, "holds no files", id="empty folder"),
         pytest.param(no_match, r"no file matches .*\*\.csv", id="glob matches nothing"),
@@ -446,7 +448,7 @@ def test_a_file_of_no_table_is_an_error_that_lists_the_tables(tables_home, tmp_p
     assert_nothing_landed(tables_home)
 
 
-# Once, and once more when it changed --------------------------------------------------------------
+# Files land once, and again when they change ------------------------------------------------------
 
 
 def write(path: Path, *records: bytes) -> Path:
@@ -529,7 +531,7 @@ def test_a_packed_file_grows_like_a_plain_one(home: Settings, tmp_path: Path):
         pytest.param(b'1,85048,"LAMP\n', id="at a line end inside quotes"),
     ],
 )
-def test_a_file_that_was_landed_half_written_is_landed_anew(home, tmp_path, first):
+def test_a_file_that_landed_half_written_lands_again(home, tmp_path, first):
     whole = b'1,85048,"LAMP\n",2,d,p,c,France' if b'"' in first else line(1)
     (tmp_path / "a.csv").write_bytes(HEADER + b"\n" + line(0) + b"\n" + first)
     take(home, tmp_path / "a.csv")
@@ -579,9 +581,9 @@ def test_a_corrected_file_outdates_the_one_that_was_held(home: Settings, tmp_pat
     assert batches.status(home, held.batch_id) == "refused"
 
 
-def test_batches_are_judged_by_hand(home: Settings, tmp_path: Path):
+def test_batches_are_decided_by_hand(home: Settings, tmp_path: Path):
     def by_hand(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "ingest.batches", *arguments]
+        command = [sys.executable, "-m", "command", *arguments]
         return subprocess.run(
             command, env=environment(home), cwd=REPOSITORY, capture_output=True, text=True
         )
@@ -591,7 +593,7 @@ def test_batches_are_judged_by_hand(home: Settings, tmp_path: Path):
     assert statuses(home) == ["accepted"]
     assert by_hand("refuse", batch).returncode == 0
     assert statuses(home) == ["refused"]
-    shown = by_hand("list").stdout.splitlines()
+    shown = by_hand("batches").stdout.splitlines()
     assert len(shown) == 2
     assert shown[1].split()[:6] == [batch, "2011-09-10", "1", "1", "1", "refused:"]
     wrong = by_hand("accept", "999999")
@@ -644,7 +646,7 @@ def test_files_of_a_landing_land_in_the_order_that_their_names_say(home, tmp_pat
 
 
 def test_files_whose_names_say_nothing_land_by_their_newest_order(tables_home, tmp_path):
-    """The lines of an order go with it, though their own rows have no time."""
+    """The lines of an order land with it, though their own rows have no time."""
     for name, day in (("east", 3), ("north", 1), ("west", 2)):
         (tmp_path / f"orders_{name}.csv").write_text(
             "order_id,customer_id,ordered_at,order_type\n"
@@ -736,7 +738,7 @@ def test_the_copy_of_a_killed_landing_is_deleted_and_that_of_a_living_one_is_not
     ]
     try:
         killed, alive = [process.stdout.readline().strip() for process in started]
-        (home.home / "newest-abc").mkdir()  # of an earlier version's, left behind
+        (home.home / "newest-abc").mkdir()  # left behind by an earlier version
         started[0].kill()
         started[0].wait()
         assert {killed, alive, "newest-abc"} <= set(copies_of(home))
@@ -753,14 +755,14 @@ def test_the_copy_of_a_killed_landing_is_deleted_and_that_of_a_living_one_is_not
     assert copies_of(home) == []
 
 
-def test_a_copy_left_behind_that_cannot_be_deleted_is_told(home, monkeypatch, caplog):
+def test_a_copy_left_behind_that_cannot_be_deleted_is_logged(home, monkeypatch, caplog):
     left = home.home / "landing-left"
     left.mkdir()
     (left / "copy").write_text("a@example.org")
     with monkeypatch.context() as patched:
         patched.setattr(os, "unlink", lambda *_, **__: (_ for _ in ()).throw(PermissionError))
         make_folders(home)
-    assert f"{left} holds copies in clear" in caplog.text
+    assert f"{left} can't be deleted: delete it by hand. It holds clear-text copies" in caplog.text
     assert list(search._files(home, ["a@example.org"])) == [str(left / "copy")]
     caplog.clear()
     make_folders(home)
@@ -847,7 +849,7 @@ def test_tables_that_can_not_land_touch_nothing(tables_home, prepare, message):
 
 
 def build_sees(settings: Settings, files: dict[int, tuple[bool, str | None]]) -> None:
-    """Stand in for dbt: the files as a build saw them, accepted or not, and their first days."""
+    """Replace dbt: insert the files as a build saw them, accepted or not, and their first days."""
     values = ", ".join(
         f"({file_id}, {is_accepted}, date '{day}')" if day else f"({file_id}, {is_accepted}, null)"
         for file_id, (is_accepted, day) in files.items()
@@ -881,7 +883,7 @@ def test_closing_a_build_notes_the_published_dates_that_a_late_file_touches(home
     build_sees(home, {first: (True, "2011-03-01"), second: (True, None)})
     closed = batches.close_build(home)
     assert closed == {"files_added": 2, "files_removed": 0, "late_dates": 2}
-    # orders of March 1 are not seen by the scores of March 1
+    # the scores of March 1 do not see orders of March 1
     assert rows(home, late) == [("2011-03-02", first), ("2011-09-10", first)]
     assert rows(home, "select file_id from ops.built_files order by 1") == [(first,), (second,)]
 

@@ -1,4 +1,4 @@
-"""Past scores against what happened, in a warehouse whose rows are planted by hand."""
+"""Past scores against what happened, in a warehouse with planted rows."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from ml_tasks.trained_model import TrainedModel
 from perennial import contracts
 from perennial.settings import Settings
 from perennial.warehouse import connect, read_frame
+from tests.planted_figures import report_of
 
 SCORED = date(2024, 3, 10)
 KNOWN = SCORED + timedelta(days=90)
@@ -36,7 +37,7 @@ create table intermediate.int_customer_days (
 
 @pytest.fixture(scope="module")
 def home(start_home: Callable[..., Settings]) -> Settings:
-    """A warehouse with the two tables that say what was known and what happened."""
+    """A warehouse with two tables: what was known, and what happened."""
     settings = start_home("canonical")
     with connect(settings, "perennial") as connection:
         connection.execute(TABLES)
@@ -46,7 +47,7 @@ def home(start_home: Callable[..., Settings]) -> Settings:
 
 @pytest.fixture(autouse=True)
 def planted(home: Settings) -> Iterator[None]:
-    """Customers whose number in the hundred is their chance of an order; it comes on day 90."""
+    """Each customer's number modulo 100 is the probability of an order, in percent, on day 90."""
     with connect(home, "perennial") as connection:
         connection.execute(
             "insert into features.customer_snapshots"
@@ -69,7 +70,7 @@ def planted(home: Settings) -> Iterator[None]:
 
 
 WORDS = "Tested on 3 past dates; combined of a 60%, b 40%."
-# Of ten customers in a row with the same chance in tenths, that many order.
+# Of ten consecutive customers with the same probability in tenths, so many order.
 ORDERED = "mod(customer_id::int / 10, 10) > mod(customer_id::int, 10)"
 
 
@@ -85,7 +86,8 @@ def chance(home: Settings) -> pd.Series:
 def churn_model(auc: float, training_date: date) -> TrainedModel:
     steps = {"2023-06-01": -0.01, "2023-09-01": 0.0, "2023-12-01": 0.01}
     cuts = [{"cut_date": day, "model": "trees", "auc": auc + step} for day, step in steps.items()]
-    return TrainedModel("trees", training_date, {"auc": auc}, report={"cuts": cuts, TRUST: WORDS})
+    report = report_of(cuts, **{TRUST: WORDS})
+    return TrainedModel("trees", training_date, {"auc": auc}, report=report)
 
 
 def publish_churn(
@@ -105,14 +107,14 @@ def publish_churn(
         }
     )
     contract = contracts.load("churn")
-    contract = replace(contract, tables=contract.tables[:1])  # why is not judged
+    contract = replace(contract, tables=contract.tables[:1])  # reasons are not compared
     for column in contract.table("churn").question_columns:
-        if column.name not in frame:  # further ones are not judged
+        if column.name not in frame:  # other columns are not compared
             frame[column.name] = None
     publish(home, [{"churn": frame}], contract, day, model, "test")
 
 
-def judged(home: Settings, day: date = KNOWN) -> dict[tuple[str, str], dict[str, Any]]:
+def compared(home: Settings, day: date = KNOWN) -> dict[tuple[str, str], dict[str, Any]]:
     with connect(home, "scorer") as connection:
         frame = read_frame(
             connection,
@@ -123,13 +125,13 @@ def judged(home: Settings, day: date = KNOWN) -> dict[tuple[str, str], dict[str,
     return {(row["metric"], row["slice"]): row for row in frame.to_dict("records")}
 
 
-def test_a_planted_outcome_is_judged_on_the_day_it_is_known(home: Settings) -> None:
+def test_a_planted_outcome_is_compared_on_the_day_it_is_known(home: Settings) -> None:
     publish_churn(home, 1 - chance(home))
     assert look_back(home, KNOWN - timedelta(days=1), "test")["row_counts"] == {"lookback": 0}
     summary = look_back(home, KNOWN, "test")
     assert summary["warnings"] == []
-    found = judged(home)
-    # of 600 customers 45 % ordered, as many as their chances say
+    found = compared(home)
+    # 45 % of 600 customers ordered, as predicted
     assert found["churn_rate", "all"]["value"] == pytest.approx(0.55, abs=0.002)
     assert found["mean_error", "all"]["value"] == pytest.approx(0, abs=0.002)
     p = np.arange(10) / 10
@@ -157,15 +159,15 @@ def test_the_future_is_not_seen_and_a_rerun_gives_the_same_rows(home: Settings) 
     assert after["publication_id"] > before["publication_id"]
 
 
-def test_scores_are_judged_once_and_only_those_in_force(home: Settings) -> None:
+def test_scores_are_compared_once_and_only_those_in_force(home: Settings) -> None:
     publish_churn(home, chance(home))  # the wrong way round, and superseded
     publish_churn(home, 1 - chance(home))
     look_back(home, KNOWN, "test")
-    assert judged(home)["auc", "all"]["value"] > 0.8
+    assert compared(home)["auc", "all"]["value"] > 0.8
     assert look_back(home, KNOWN + timedelta(days=1), "test")["row_counts"] == {"lookback": 0}
 
 
-def test_a_planted_drop_is_told(home: Settings) -> None:
+def test_a_planted_drop_warns(home: Settings) -> None:
     random = np.random.default_rng(0)
     noise = pd.Series(random.permutation(1 - chance(home)), index=chance(home).index)
     publish_churn(home, noise)
@@ -173,16 +175,16 @@ def test_a_planted_drop_is_told(home: Settings) -> None:
     assert f"churn of {SCORED}, 90 days: auc is 0." in warning
     assert "in its backtest 0.800, limit 0.7" in warning
     assert f"Its training: {WORDS.rstrip('.')}" in warning
-    assert judged(home)["auc", "all"]["is_worse"]
+    assert compared(home)["auc", "all"]["is_worse"]
     with connect(home, "scorer") as connection:
-        told = connection.execute(
+        alerts = connection.execute(
             "select severity, success from ops.gate_results where gate = 'lookback'"
             " and run_id = 'a drop' and expectation like '%%auc%%'"
         ).fetchall()
-    assert told == [("warning", False)]
+    assert alerts == [("warning", False)]
 
 
-def test_a_group_that_is_served_worse_is_told(home: Settings) -> None:
+def test_a_group_that_is_served_worse_warns(home: Settings) -> None:
     probability = 1 - chance(home)
     is_even = probability.index.astype(int) // 100 % 2 == 0
     publish_churn(home, probability.where(~is_even, (probability - 0.3).clip(lower=0)))
@@ -191,10 +193,10 @@ def test_a_group_that_is_served_worse_is_told(home: Settings) -> None:
     assert "for country: A" in warning
 
 
-def test_what_nobody_can_judge_says_so(home: Settings) -> None:
+def test_what_cannot_be_compared_has_a_reason(home: Settings) -> None:
     publish_churn(home, 1 - chance(home))
     with connect(home, "perennial") as connection:
         connection.execute("update scores.churn set score_status = 'not_scored'")
     look_back(home, KNOWN, "test")
-    ((row),) = judged(home).values()
+    ((row),) = compared(home).values()
     assert (row["metric"], row["score_status"], row["count_judged"]) == ("auc", "not_scored", 0)

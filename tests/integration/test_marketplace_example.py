@@ -1,4 +1,4 @@
-"""The example of staging/README.md: a marketplace's tables, mapped by the SQL that stands there."""
+"""The example in staging/README.md: a marketplace's tables, mapped by the SQL on that page."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_the_example_counts_people_orders_money_and_days_as_its_tables_say(home:
 
 
 def test_a_person_is_found_in_all_tables_by_their_own_key(home: Settings) -> None:
-    """Neither of Ana's two ids stands anywhere: who asks for her data gives `ana`."""
+    """Neither of Ana's two ids is stored: a request for her data uses `ana`."""
     with connect(home, "loader") as connection:
         assert connection.execute(
             "select order_id from raw.canonical_orders where customer_id = 'ana' order by 1"

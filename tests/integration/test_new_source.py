@@ -1,4 +1,4 @@
-"""`make new-source`: the skeleton parses, keeps the rules, is lint free and builds as it is."""
+"""`make new-source`: the skeleton parses, keeps the rules, is free of lint and builds unchanged."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from local.new_source import new_source
 from perennial.settings import REPOSITORY, SettingsError
 
 PROGRAMS = Path(sys.executable).parent
-# Nothing but what git has, and what the tools leave.
+# Not copied: what git ignores, and what the tools leave.
 LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "target", "logs", "benchmarks")
 
 
@@ -52,21 +52,21 @@ def test_what_it_writes_is_the_canonical_source_under_another_name(copy: Path) -
 
 
 def test_its_example_comes_to_what_its_lines_say(copy: Path) -> None:
-    """By hand: 3 x 4.50, a guest's 8.00, 4.50 + 2 x 7.50; 2.95 of postage; 4.50 went back."""
+    """By hand: 3 x 4.50, a guest's 8.00, 4.50 + 2 x 7.50; 2.95 of postage; 4.50 refunded."""
     example = "dbt_project/models/staging/acme_shop/example"
-    told = run(
-        *(copy, sys.executable, "-m", "local", "check-source"),
+    output = run(
+        *(copy, sys.executable, "-m", "command", "check-source"),
         *("--source=acme_shop", f"--files={example}", "--currency=EUR"),
     )
-    assert "give 3 orders of 2 customers (1 of a guest), revenue 41.00 EUR" in told
-    assert "charges beside it 2.95, refunds 4.50" in told
-    assert "Dropped: 0 rows." in told
+    assert "give 3 orders of 2 customers (1 of a guest), revenue 41.00 EUR" in output
+    assert "charges beside it 2.95, refunds 4.50" in output
+    assert "Dropped: 0 rows." in output
     assert not (copy / "home").exists()
 
 
 def test_it_keeps_the_rules_and_is_lint_free(copy: Path) -> None:
     rules = "tests/rules/test_dbt_models.py"
-    # ends with another code than 0 also if no rule looks at it
+    # the exit code is also not 0 if no rule applies
     run(copy, sys.executable, "-m", "pytest", "-n0", rules, "-k", "acme_shop")
     run(copy, PROGRAMS / "sqlfluff", "lint", "-q", "dbt_project/models/staging/acme_shop")
 

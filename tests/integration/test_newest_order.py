@@ -48,7 +48,7 @@ def write(path: Path, *moments: str, delimiter: str = ",") -> Path:
         ("08c-2024-13-01", "2024-13-01"),
     ],
 )
-def test_an_order_that_staging_rejects_is_passed_over_and_told(canonical_home, case, latest):
+def test_an_order_that_staging_rejects_is_skipped_and_reported(canonical_home, case, latest):
     day, passed_over = newest(canonical_home, CASES / case)
     assert day == date(2024, 5, 1)
     assert passed_over.startswith(f"1 of 2 order times are passed over, the latest of {latest}: ")
@@ -79,7 +79,7 @@ def test_the_date_to_score_is_the_day_after_and_never_after_tomorrow(canonical_h
 
 
 def test_an_order_of_tomorrow_is_as_new_as_may_be(canonical_home, tmp_path):
-    """Staging takes one of a zone in which it is tomorrow already; no date lies after tomorrow."""
+    """Staging accepts an order from a zone where it is already tomorrow, and none after that."""
     tomorrow = datetime.now(UTC).date() + timedelta(days=1)
     text = (CASES / "10-offset" / "orders.csv").read_text()
     (tmp_path / "orders.csv").write_text(text.replace("2024-05-31", str(tomorrow)))
@@ -129,14 +129,14 @@ def test_more_values_than_are_sent_at_once_are_counted_all(
 
 
 @pytest.mark.parametrize(
-    ("moments", "told"),
+    ("moments", "message"),
     [
         (["9/10/2011 8:00"], "1 of 1 order times are passed over"),
         ([], "column 'InvoiceDate' is empty, or has no rows"),
     ],
 )
-def test_without_any_the_date_must_be_given(online_retail_home, tmp_path, moments, told):
-    with pytest.raises(LandingError, match=rf"{told}.*AS_OF=2011-09-10"):
+def test_without_any_the_date_must_be_given(online_retail_home, tmp_path, moments, message):
+    with pytest.raises(LandingError, match=rf"{message}.*AS_OF=2011-09-10"):
         newest(online_retail_home, write(tmp_path / "a.csv", *moments))
 
 

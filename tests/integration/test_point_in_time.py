@@ -1,6 +1,6 @@
-"""Nothing of the scored day or later is seen, and the order in which dates are made is no matter.
+"""No step sees the scored day or later, and the order in which dates are computed is irrelevant.
 
-Each test runs the whole chain, steps as in the DAGs, on small sample shops.
+Each test runs the whole chain, with the DAGs' steps, on small sample shops.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 
 from ingest.sample_shop import generate, write
-from perennial import contracts
+from perennial import contracts, feature_models
 from perennial.settings import REPOSITORY, Settings
 from perennial.warehouse import connect
 from tests.conftest import StartHome
@@ -27,13 +27,8 @@ AS_OF = date(2024, 1, 20)
 DATES = (date(2023, 12, 12), date(2024, 1, 5), AS_OF)
 SHOP = {"seed": 3, "customers": 250, "days": 420}
 TRAINING_CUSTOMERS = 120  # fewer than the shop's: past dates hold a sample
-FEATURES = (
-    "customer_snapshots",
-    "customer_outcomes",
-    "customer_next_orders",
-    "product_weeks",
-    "shop_days",
-)
+# tables of every shop; tables that need optional files are not built here
+FEATURES = [model.name for model in feature_models.load() if not model.needs]
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +49,7 @@ def forwards(start_home: StartHome, files: Path) -> Settings:
 
 
 def change_the_future(files: Path, folder: Path) -> None:
-    """Files whose every order, refund, customer and price from AS_OF on is another."""
+    """Copy the files with every order, refund, customer and price from AS_OF on changed."""
     random = np.random.default_rng(1)
     orders = pd.concat(
         [
@@ -92,7 +87,7 @@ def test_the_future_changes_no_feature_and_no_score(
     change_the_future(files, tmp_path)
     other = start_home(
         "canonical", training_customers=TRAINING_CUSTOMERS
-    )  # a home of its own: no stored model to fall back on
+    )  # a separate home: no stored model to fall back on
     land_files(other, AS_OF, tmp_path)
     build(other, AS_OF)
     score(other, AS_OF)

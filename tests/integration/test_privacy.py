@@ -1,4 +1,4 @@
-"""Personal data on a real Postgres: hashed on its way in, kept in the vault for a time only."""
+"""Personal data on a real Postgres: hashed when it lands, kept in the vault for a limited time."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def rows(settings: Settings, query: str, role: str = "eraser") -> list[tuple]:
 
 
 def places_of(settings: Settings, text: str) -> list[str]:
-    """Tables of the whole cluster whose rows have the text in them, bytes read as Latin-1."""
+    """Tables of the whole cluster with rows that contain the text, bytes read as Latin-1."""
     found = []
     with connect(settings, "postgres", autocommit=True) as connection:
         databases = connection.execute("select datname from pg_database where datallowconn")
@@ -236,7 +236,7 @@ def test_the_vault_is_open_to_nobody_but_the_eraser(home: Settings) -> None:
             rows(home, statement)
 
 
-def test_the_door_tells_of_an_untagged_column_and_never_a_value(
+def test_the_gate_warns_of_an_untagged_column_and_shows_no_value(
     home: Settings, tmp_path: Path
 ) -> None:
     lines = [f"{number},person{number}@example.org,2024-05-01,sale" for number in range(50)]
@@ -244,10 +244,10 @@ def test_the_door_tells_of_an_untagged_column_and_never_a_value(
     (tmp_path / "orders.csv").write_text("\n".join([header, *lines]))
     landing = land(home, DAY, str(tmp_path), "test")
     warnings = gate_raw(home, landing.batch_id, DAY, "an address for a key")["warnings"]
-    (told,) = (text for text in warnings if "personal" in text or "pii" in text)
-    assert "raw.canonical_orders.customer_id" in told
-    assert "100.0% of 50 values looked at are e-mail addresses" in told
-    assert "person" not in told.replace("personal", "")
+    (warning,) = (text for text in warnings if "personal" in text or "pii" in text)
+    assert "raw.canonical_orders.customer_id" in warning
+    assert "100.0% of 50 values looked at are e-mail addresses" in warning
+    assert "person" not in warning.replace("personal", "")
     with connect(home, "perennial") as connection:
         connection.execute("truncate raw.canonical_orders")
 
@@ -272,10 +272,10 @@ def test_a_number_is_erased_as_a_key_and_not_as_another_number(
     keys = ["13085.0", "13085", " 13085.0 ", "13086.0", "", "113085", "13085.5"]
     lines = [f"{n},17003,13085,17003,2011-01-01,2,{key},France" for n, key in enumerate(keys)]
     (tmp_path / "lines.csv").write_text("\n".join([header, *lines, "7,13085,too few"]))
-    land(shop, DAY, str(tmp_path), "test")  # held: staging does not know it, and it counts
+    land(shop, DAY, str(tmp_path), "test")  # held, so staging lacks it; it must count all the same
     assert keys_in_staging(shop) == [plain_customer_id(key) for key in keys]
-    told = erase(shop, "13085.0", "me", "asked for it")
-    assert told["counts"] == {
+    result = erase(shop, "13085.0", "me", "asked for it")
+    assert result["counts"] == {
         "raw.online_retail_invoice_lines": 3,
         "rejected: ops.rejected_lines": 1,
     }
@@ -287,12 +287,12 @@ def test_a_number_is_erased_as_a_key_and_not_as_another_number(
     assert rows(shop, "select verified_at is not null from ops.erasures") == [(True,)]
     with pytest.raises(PrivacyError, match="was erased on"):
         erase(shop, "13085", "me", "asked for it")
-    with pytest.raises(PrivacyError, match="nobody has that key"):
+    with pytest.raises(PrivacyError, match="no customer has that key"):
         erase(shop, "17003", "me", "asked for it")
 
 
 def keys_in_staging(settings: Settings) -> list[str]:
-    """Customer keys of raw as the staging model writes them: its own SQL, on the raw table."""
+    """Customer keys of raw as the staging model writes them: its SQL applied to the raw table."""
     macros = [sources.DBT_PROJECT / "macros" / name for name in ("casts.sql", "online_retail.sql")]
     text = "".join(path.read_text() for path in macros)
     keys = jinja2.Template(text + "{{ online_retail_keys() }}").render()
@@ -303,8 +303,8 @@ def keys_in_staging(settings: Settings) -> list[str]:
 HOLDS_AND_DIES = """
 import os, pathlib, signal, subprocess, sys
 from perennial.settings import Settings
-from privacy.erasure import _alone
-with _alone(Settings(home=pathlib.Path(sys.argv[1]))) as lock:
+from privacy.erasure import _locked
+with _locked(Settings(home=pathlib.Path(sys.argv[1]))) as lock:
     print(subprocess.Popen(["sleep", "60"], pass_fds=[lock], stdout=2).pid, flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -345,7 +345,7 @@ def test_a_word_is_found_where_it_stands_alone(home: Settings, word: str) -> Non
         assert found == (is_found, is_found), text
 
 
-def test_what_is_left_somewhere_is_told_by_its_place(home: Settings, tmp_path: Path) -> None:
+def test_what_is_left_is_reported_with_its_place(home: Settings, tmp_path: Path) -> None:
     (tmp_path / "customers.csv").write_text(f"customer_id,country,email\nleft-1,X,{MARKED}\n")
     land(home, DAY, str(tmp_path), "test")
     with connect(home, "perennial") as connection:

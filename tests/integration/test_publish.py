@@ -1,4 +1,4 @@
-"""Publishing: readers see the old scores or the new ones, whatever fails or runs beside."""
+"""Publishing: readers see the old scores or the new ones, whatever fails or runs in parallel."""
 
 from __future__ import annotations
 
@@ -19,15 +19,18 @@ from psycopg import sql
 from expectations.gate import Summary
 from expectations.results import GateFailed
 from expectations.scores import gate_scores
+from ml_tasks.engine import copying
 from ml_tasks.engine import publish as publish_module
-from ml_tasks.engine.publish import clean_superseded, publish
+from ml_tasks.engine.checksum import checksum_in_force
+from ml_tasks.engine.cleanup import clean_superseded
+from ml_tasks.engine.publish import publish
 from ml_tasks.trained_model import TrainedModel
-from perennial import contracts
+from perennial import contract_yml, contracts, score_tables
 from perennial.settings import Settings
 from perennial.warehouse import connect
 from tests.commands import wait_until
 
-# the question's first table alone: one frame is enough to publish
+# only the question's first table: one frame is enough to publish
 CHURN = replace(contracts.load("churn"), tables=contracts.load("churn").tables[:1])
 AS_OF = date(2011, 9, 10)
 CUSTOMERS = [f"customer {number}" for number in range(500)]
@@ -35,7 +38,7 @@ MODEL = TrainedModel("coin", date(2011, 9, 1), {"seed": 7})
 
 
 def frame(probability: float = 0.25, seed: int = 1) -> pd.DataFrame:
-    """Every customer at one probability, in an order that depends on the seed."""
+    """All customers with one probability, in an order that depends on the seed."""
     rows = pd.DataFrame({"customer_id": CUSTOMERS})
     rows["churn_probability_90d"] = probability
     rows["churn_percentile_90d"] = 100.0
@@ -66,7 +69,7 @@ def run(
 
 @pytest.fixture(scope="module")
 def home(start_home: Callable[..., Settings]) -> Settings:
-    """A warehouse of its own, in which 500 customers are known on each date that is scored."""
+    """A separate warehouse with 500 known customers on each scored date."""
     settings = start_home("online_retail")
     with connect(settings, "transformer") as connection:
         connection.execute(
@@ -95,7 +98,7 @@ def nothing_published(home: Settings) -> Iterator[None]:
 
 
 def published(settings: Settings, as_of_date: date = AS_OF) -> dict[float, int]:
-    """Rows by probability, as a reader sees them."""
+    """Number of rows by probability, as a reader sees them."""
     with connect(settings, "bi_reader") as connection:
         return dict(
             connection.execute(
@@ -128,6 +131,50 @@ def test_rows_arrive_as_they_were_given(home: Settings) -> None:
         "coin", MODEL.model_version, "a run", publication_id, "no order that counts", True
     )  # fmt: skip
     assert pointer == [(publication_id, date(2011, 9, 1), 500, {"churn": 500}, checksum)]
+
+
+LISTS = """
+sources:
+  - name: scores
+    config: {meta: {question: lists, kind: rules}}
+    tables:
+      - name: lists
+        description: Lists. One row per product_id.
+        config: {meta: {entity: covariate}}
+        columns:
+          - {name: covariate, data_type: text, description: Key.}
+          - {name: product_ids, data_type: "text[]", description: Texts.}
+          - {name: shares, data_type: "double precision[]", description: Numbers.}
+          - {name: why, data_type: jsonb, description: Anything.}
+"""
+
+
+def test_arrays_and_json_arrive_as_they_were_given(home: Settings) -> None:
+    contract = contract_yml.parse(LISTS, "lists", contract_yml.doc_blocks(contracts.SCORES))
+    odd = ["plain", 'with "quotes"', "a, comma", "back\\slash", "{braces}", "", "null"]
+    rows = pd.DataFrame(
+        {
+            "covariate": ["a", "b", "c"],
+            "product_ids": [odd, [], None],
+            "shares": [[0.1 + 0.2, 1e-300], None, [-0.0]],
+            "why": [{"of": ["x"], "n": 1}, [1, 2], None],
+            "score_status": "scored",
+            "score_reason": None,
+        }
+    )
+    with connect(home, "perennial") as connection:
+        connection.execute("set role perennial")
+        connection.execute(score_tables.creation(contract.tables[0]))
+    summary = publish(home, [{"lists": rows}], contract, AS_OF, MODEL, "lists")
+    with connect(home, "scorer") as connection:
+        found = connection.execute(
+            "select product_ids, shares, why from scores.lists order by covariate"
+        ).fetchall()
+        assert checksum_in_force(connection, contract, AS_OF) == summary["checksum"]
+    assert found == list(rows[["product_ids", "shares", "why"]].itertuples(index=False, name=None))
+    with pytest.raises(contracts.ContractError, match="holds 3 null elements"):
+        publish(home, [{"lists": rows.assign(product_ids=[["a", None]] * 3)}], contract, AS_OF,
+                MODEL, "lists")  # fmt: skip
 
 
 def test_equal_rows_have_equal_checksums_whatever_the_run_and_the_order(home: Settings) -> None:
@@ -213,13 +260,13 @@ def test_a_failure_at_any_stage_leaves_the_old_rows(
     run(home, frame(0.1))
     with connect(home, "transformer") as connection:
         note_late_date(home, connection)
-    if stage == "gate":  # one customer more than was scored
+    if stage == "gate":  # one more known customer than scored
         with connect(home, "transformer") as connection:
             connection.execute(
                 "insert into features.customer_snapshots values (%s, 'new')", [AS_OF]
             )
     elif stage == "csv":
-        monkeypatch.setattr(publish_module, "_csv", fail)
+        monkeypatch.setattr(copying, "csv", fail)
     else:
         break_sql(home, stage)
     try:
@@ -230,7 +277,7 @@ def test_a_failure_at_any_stage_leaves_the_old_rows(
     assert published(home) == {0.1: 500}
     with connect(home, "scorer") as connection:
         assert connection.execute("select count(*) from ops.late_dates").fetchone() == (1,)
-        # nobody is left holding the lock
+        # no session holds the lock any more
         assert connection.execute(
             "select count(*) from pg_locks where locktype = 'advisory'"
         ).fetchone() == (0,)
@@ -298,7 +345,7 @@ def test_the_gate_stops_scores_of_a_customer_nobody_knows(home: Settings) -> Non
     run(home, frame(0.1))
     rows = frame(0.2)
     rows.iloc[0, rows.columns.get_loc("customer_id")] = "stranger"
-    with pytest.raises(GateFailed, match=r"scores\.churn.*every customer_id known.*2 rows"):
+    with pytest.raises(GateFailed, match=r"scores\.churn.*every customer known.*2 rows"):
         run(home, rows)
     assert published(home) == {0.1: 500}
 
@@ -329,7 +376,7 @@ def test_only_rows_without_a_pointer_are_cleaned(home: Settings) -> None:
 def test_rows_that_are_about_to_be_shown_are_not_cleaned(
     home: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However long it takes: a machine may sleep between the gate and the switch."""
+    """Not even after a long time: a machine may sleep between the gate and the switch."""
 
     def gate_then_clean(*given: Any) -> Summary:
         summary = gate_scores(*given)
@@ -363,7 +410,7 @@ def test_a_customer_in_two_parts_is_refused_and_not_named(home: Settings) -> Non
 
 
 def test_nothing_is_made_any_more_after_a_failure(home: Settings) -> None:
-    """The next part is made while one is written; whoever publishes closes what it is read from."""
+    """A thread computes the next part during a write; the publisher closes its source."""
     rows = frame(0.2)
     made = []
 
@@ -382,8 +429,8 @@ def test_nothing_is_made_any_more_after_a_failure(home: Settings) -> None:
 @pytest.mark.parametrize(
     ("parts", "says"),
     [
-        ([], "churn did not come"),
-        ([{}], "churn did not come"),
+        ([], "missing: churn"),
+        ([{}], "missing: churn"),
         ([{"churn": frame()}, {"curn": frame()}], "has no table curn"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Online Retail II through the whole chain: every penny found again, scores against the truth."""
+"""Online Retail II through the whole chain: every penny reconciled, scores against the truth."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from tests.conftest import StartHome
 from tests.steps import build, land_files, rows, score
 
 CUTS = (date(2011, 6, 10), date(2011, 9, 10))
-SEASON = date(2011, 10, 10)  # a Monday, on the way into Christmas
+SEASON = date(2011, 10, 10)  # a Monday before Christmas
 HORIZON = timedelta(days=90)
 
-# From the data set's own description and from two independent counts of it.
+# From the data set's description and two independent counts.
 NET_TOTAL = Decimal("19287250.57")
 RECORDS = 1_067_371
 CUSTOMERS = {date(2011, 6, 10): 4_969, date(2011, 9, 10): 5_281}

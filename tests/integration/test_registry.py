@@ -1,4 +1,4 @@
-"""The registry and the driver: the model of a date is trained once, stored and read back whole."""
+"""The registry and the driver: a date's model is trained once, stored and read back completely."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ from local import mlflow
 from ml_tasks import question as questions
 from ml_tasks.engine import scoring
 from ml_tasks.evaluation.contest import HIGHER
-from ml_tasks.models import registry, serving
+from ml_tasks.models import mlflow_runs, registry, serving
 from ml_tasks.models.registry import RegistryError
 from ml_tasks.question import Question
 from ml_tasks.trained_model import TrainedModel
 from perennial.settings import Settings
 from perennial.warehouse import connect
 from privacy import search
+from tests.planted_figures import report_of
 
 SEPTEMBER = TrainedModel(
     name="coin",
@@ -33,12 +34,13 @@ SEPTEMBER = TrainedModel(
     parameters={"seed": 7, "bounds": [0.5, 0.1 + 0.2], "nested": {"10": 1, "9": 2}, "text": "ü"},
     artefacts={"trees.ubj": bytes(range(256)), "weights.safetensors": b""},
     metrics={"auc": 0.8125, "undefined": float("nan")},
-    report={
-        "cuts": [
-            {"cut_date": "2011-06-01", "model": "coin", "auc": 0.75, "gini": float("nan")},
+    report=report_of(
+        [
+            {"cut_date": "2011-06-01", "model": "coin", "auc": 0.75, "gini": None},
             {"cut_date": "2011-03-01", "model": "coin", "auc": 0.875},
-        ]
-    },
+        ],
+        p_value=float("nan"),
+    ),
     plots={"calibration.png": b"\x89PNG"},
 )
 
@@ -81,16 +83,16 @@ def test_report_plots_and_card_are_kept_and_nothing_is_a_pickle(home):
         "trained_model.json", "trees.ubj", "weights.safetensors", "report.json", "data.json",
         "calibration.png", "model_card.md",
     }  # fmt: skip
-    assert '"gini": null' in files["report.json"].read_text()
+    assert '"p_value": null' in files["report.json"].read_text()
     card = files["model_card.md"].read_text()
     assert SEPTEMBER.model_version in card
     assert "| auc | 0.8125 |" in card
-    assert "| 2011-06-01 | coin | 0.75 |" in card
+    assert "| 2011-06-01 | coin |  | 0.75 |" in card
 
 
 def test_figures_of_each_cut_are_metrics_whose_step_is_the_day(home):
     registry.add(home, "steps", SEPTEMBER)
-    client = registry._client(home)
+    client = mlflow_runs.client_of(home)
     (version,) = client.search_model_versions("name = 'steps'")
     history = client.get_metric_history(version.run_id, "cut/auc/coin")
     found = {date.fromordinal(metric.step): metric.value for metric in history}
@@ -102,13 +104,13 @@ def test_figures_of_each_cut_are_metrics_whose_step_is_the_day(home):
 def test_each_training_date_has_its_own_model(home):
     october = replace(SEPTEMBER, training_date=date(2011, 10, 1))
     registry.add(home, "dates", october)
-    registry.add(home, "dates", SEPTEMBER)  # a backfill comes later and is older
+    registry.add(home, "dates", SEPTEMBER)  # a backfill adds an older date later
     assert registry.find(home, "dates", date(2011, 9, 1)).model_version == SEPTEMBER.model_version
     assert registry.find(home, "dates", date(2011, 10, 1)).model_version == october.model_version
     assert registry.find(home, "dates", date(2011, 8, 1)) is None
     assert registry.find(home, "no_such_question", date(2011, 9, 1)) is None
     registry.name(home, "dates", registry.CHAMPION, october.model_version)
-    champion = registry._client(home).get_model_version_by_alias("dates", "champion")
+    champion = mlflow_runs.client_of(home).get_model_version_by_alias("dates", "champion")
     assert champion.tags["training_date"] == "2011-10-01"
 
 
@@ -123,14 +125,15 @@ def test_a_challenger_is_not_found_by_date_alone(home):
     other = registry.add(home, "role", replace(SEPTEMBER, parameters={"seed": 8}))
     assert registry.find(home, "role", SEPTEMBER.training_date) == other
     report = registry.report_of(home, "role", SEPTEMBER.training_date, SEPTEMBER.model_version)
-    assert report["cuts"][0]["gini"] is None
+    assert report["figures"] == SEPTEMBER.report["figures"]
+    assert report["p_value"] is None
 
 
 def test_the_same_model_is_stored_once_and_another_beside_it(home):
     registry.add(home, "again", SEPTEMBER)
     registry.add(home, "again", SEPTEMBER)
     other = registry.add(home, "again", replace(SEPTEMBER, parameters={"seed": 8}))
-    versions = registry._client(home).search_model_versions("name = 'again'")
+    versions = mlflow_runs.client_of(home).search_model_versions("name = 'again'")
     assert len(versions) == 2
     assert registry.find(home, "again", date(2011, 9, 1)) == other
     first = registry.find(home, "again", date(2011, 9, 1), SEPTEMBER.model_version)
@@ -138,7 +141,7 @@ def test_the_same_model_is_stored_once_and_another_beside_it(home):
 
 
 def test_first_models_of_a_question_may_be_stored_side_by_side(home):
-    registry.add(home, "imported", SEPTEMBER)  # MLflow, so that the threads really meet
+    registry.add(home, "imported", SEPTEMBER)  # imports MLflow, so that the threads really overlap
     together = [replace(SEPTEMBER, training_date=date(2011, month, 1)) for month in range(1, 7)]
     with ThreadPoolExecutor(len(together)) as threads:
         stored = list(
@@ -155,7 +158,7 @@ def test_a_changed_file_is_refused(home):
         registry.find(home, "changed", SEPTEMBER.training_date)
 
 
-def test_a_missing_file_is_told_and_a_forgotten_model_is_gone(home):
+def test_a_missing_file_is_reported_and_a_forgotten_model_is_gone(home):
     registry.add(home, "gone", SEPTEMBER)
     (trees,) = [path for path in stored_files(home, "gone") if path.name == "trees.ubj"]
     trees.unlink()
@@ -169,7 +172,7 @@ def test_a_missing_file_is_told_and_a_forgotten_model_is_gone(home):
 
 @pytest.fixture
 def bucket():
-    """A place in memory for one test: fsspec keeps one such file system for the whole process."""
+    """An in-memory store for one test: fsspec has one such file system per process."""
     yield "memory://registry_bucket"
     memory = fsspec.filesystem("memory")
     if memory.exists("/registry_bucket"):
@@ -186,7 +189,7 @@ def test_files_lie_where_the_settings_say(home, tmp_path, bucket, scheme):
     filesystem, folder = fsspec.core.url_to_fs(url)
     names = {path.rsplit("/", 1)[1] for path in filesystem.find(folder)}
     assert {"trees.ubj", "model_card.md", "report.json"} <= names
-    # another process with the same settings, and one that was told of them too late
+    # another process with the same settings, and one that got them too late
     for settings in (elsewhere, home):
         found = registry.find(settings, question, SEPTEMBER.training_date)
         assert found.artefacts == SEPTEMBER.artefacts
@@ -215,13 +218,13 @@ def test_a_home_may_have_a_blank_and_an_umlaut_in_its_path(home, tmp_path):
     found = registry.find(settings, "blank", SEPTEMBER.training_date)
     assert found.artefacts == SEPTEMBER.artefacts
     stored = {str(path) for path in stored_files(settings, "blank")}
-    hits = set(search._files(settings, ["coin"]))  # where an erasure looks
+    hits = set(search._files(settings, ["coin"]))  # files that an erasure searches
     assert any(path.endswith("model_card.md") for path in hits & stored)
 
 
 def test_the_password_file_of_mlflows_admin_holds_though_it_was_lost(home):
     users, given = SqlAlchemyStore(), home.password("mlflow_admin")
-    mlflow._set_password(home)  # before the server's first start: it makes its users itself
+    mlflow._set_password(home)  # before the server's first start, which creates its users
     users.init_db(home.dsn("mlflow", "mlflow", "postgresql+psycopg2"))
     assert not users.has_user("admin")
     users.create_user("admin", "the one that was lost", is_admin=True)
@@ -232,7 +235,7 @@ def test_the_password_file_of_mlflows_admin_holds_though_it_was_lost(home):
 
 
 class Coin(Question):
-    """A question that gives each customer one chance, and counts how often it was trained."""
+    """A question that gives every customer one probability, and counts its trainings."""
 
     name = "churn"
     contest: ClassVar[dict[str, str]] = {"auc": HIGHER}
@@ -279,7 +282,7 @@ def coin(monkeypatch: pytest.MonkeyPatch) -> Coin:
 def test_a_month_is_trained_once_whatever_is_scored_in_it_and_in_which_order(home, coin):
     october = scoring.score_question(home, "churn", date(2011, 10, 5), "r1")
     late = scoring.score_question(home, "churn", date(2011, 9, 20), "r2")
-    coin.chance = 0.5  # what training would find now
+    coin.chance = 0.5  # what a training would give now
     early = scoring.score_question(home, "churn", date(2011, 9, 10), "r3")
     assert coin.training_dates == [date(2011, 10, 1), date(2011, 9, 1)]
     assert early["model_version"] == late["model_version"] != october["model_version"]

@@ -1,4 +1,4 @@
-"""The gate of rejects on a small shop: sound it passes, spoilt it is held for a person."""
+"""The gate of rejects on a small shop: a sound one passes, a spoilt one is held for a person."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from ingest import batches
 from oncall.alerts.words import cause_of
 from perennial.warehouse import connect
 from tests.conftest import StartHome
-from tests.sql.shops import CUSTOMERS, DAY, INVOICES, ITEMS, ORDERS, Teller
+from tests.sql.shops import CUSTOMERS, DAY, INVOICES, ITEMS, ORDERS, ShopBuilder
 
 REASON = "unit_price_amount is no number"
 NEXT_DAY = DAY + timedelta(days=1)
 
 
 def files(name: str, ids: range, unpriced: range = range(0)) -> dict[str, str]:
-    """Orders of two lines at 10.00, of which some have no price, and one order without a line."""
+    """Orders of two lines at 10.00, some without a price, and one order without a line."""
     orders = "".join(
         f"order-{n:07},c{n % 9},2024-05-{1 + n % 28:02}T10:00:00,France,sale,\n" for n in ids
     )
@@ -37,8 +37,8 @@ def files(name: str, ids: range, unpriced: range = range(0)) -> dict[str, str]:
     }
 
 
-class Shop(Teller):
-    """A shop whose batches pass the gate at the door, and are judged once they are built."""
+class Shop(ShopBuilder):
+    """A shop with batches that pass the raw gate and reach the gate of rejects after a build."""
 
     def bring(self, name: str, ids: range, unpriced: range = range(0)) -> int:
         batch_id = self.send(name, ids, unpriced)
@@ -75,7 +75,7 @@ def test_a_spoilt_batch_is_held_taken_out_and_let_in_by_a_person(shop: Shop) -> 
         r"orders .75.0%., 0.00 of 200.00 .*e.g. ord...110 .order_items_b.csv line 22., .*, ord.*.. "
         rf"If it is right, `make accept BATCH={batch_id}`, else `make refuse BATCH={batch_id}`"
     )
-    for _ in range(2):  # a second try is stopped again
+    for _ in range(2):  # a retry is stopped again
         with pytest.raises(GateFailed, match=says) as stopped:
             shop.judge()
         assert "order-00001" not in str(stopped.value)
@@ -87,17 +87,17 @@ def test_a_spoilt_batch_is_held_taken_out_and_let_in_by_a_person(shop: Shop) -> 
     assert results == [("critical", 30, 40)] * 2
     assert sorted(shop.ask(sent)) == [("last", 100, 2000), ("month", 100, 2000)]
 
-    shop.build()  # the next build takes it out
+    shop.build()  # the next build removes it
     assert shop.ask("select count(*) from marts.fct_orders") == [(100,)]
     assert shop.judge() == []
 
     batches.accept(shop.settings, batch_id, "accept by somebody")
     shop.build()
-    (told,) = [warning for warning in shop.judge() if REASON in warning]
-    assert told.startswith(f"{TABLE}: '{REASON}' rejects too much; found: 30 of 40 orders")
-    assert "BATCH" not in told  # nothing is held
-    # a gate that died once it had remembered is asked again and says the same
-    assert [warning for warning in shop.judge() if REASON in warning] == [told]
+    (warning,) = [warning for warning in shop.judge() if REASON in warning]
+    assert warning.startswith(f"{TABLE}: '{REASON}' rejects too much; found: 30 of 40 orders")
+    assert "BATCH" not in warning  # nothing is held
+    # a gate that died after it stored the levels gives the same warning when retried
+    assert [warning for warning in shop.judge() if REASON in warning] == [warning]
     shop.build()
     assert shop.judge() == []  # it is part of the shop's past now
 
@@ -162,10 +162,10 @@ UPGRADES = {
 
 
 @pytest.mark.parametrize("statements", UPGRADES.values(), ids=UPGRADES)
-def test_an_upgrade_tells_of_the_past_and_holds_none_of_it(
+def test_an_upgrade_warns_of_the_past_and_holds_none_of_it(
     shop: Shop, statements: tuple[str, ...]
 ) -> None:
-    """A fifth of all orders has no price: as one batch of a known shop that would be held."""
+    """A fifth of all orders has no price: in one batch of a known shop that would hold."""
     with connect(shop.settings, "perennial") as connection:
         for statement in statements:
             connection.execute(statement)
@@ -201,7 +201,7 @@ def test_an_order_without_a_line_that_counts_is_a_reject(
 def test_a_record_that_landing_cannot_read_has_its_group_and_money(
     shop: Shop, tmp_path: Path
 ) -> None:
-    """Latin-1 in a country: the lines have it, though raw lacks their orders."""
+    """A country in Latin-1: the lines have the country, though raw lacks their orders."""
     order = b"order-0000300,,2024-04-09T10:00:00,C\xf4te d'Ivoire,sale,\n"
     (shop.folder / "orders_d.csv").write_bytes(ORDERS.encode() + order)
     shop.land("d", order_items_d=ITEMS + '1,order-0000300,p7,2,"1,899.00",product\n')
@@ -220,7 +220,7 @@ def test_a_record_that_landing_cannot_read_has_its_group_and_money(
 
 
 def invoices(ids: range, lines: range, price: int = 10) -> str:
-    """Invoices at 10.00 a line."""
+    """Invoices with lines of 10.00."""
     rows = "".join(
         f"5{n:05},2{line:04},MUG,1,2024-05-{1 + n % 28:02} 10:00:00,{price},1{n % 9:04},France\n"
         for n in ids
@@ -230,13 +230,13 @@ def invoices(ids: range, lines: range, price: int = 10) -> str:
 
 
 def test_invoices_that_come_again_in_part_are_held(start_home: StartHome, tmp_path: Path) -> None:
-    """Half or more of 12 of 100 invoices is gone: what came again replaced them whole."""
+    """12 of 100 invoices lose half or more: the new version replaced each of them."""
     shop = Shop(start_home("online_retail"), tmp_path)
     shop.land("a", a=invoices(range(100), range(10)))
     shop.build()
     assert shop.judge() == []
 
-    # five more lines, or a line at another price: nothing is lost that was not there
+    # five more lines, or a line at another price: nothing is lost
     shop.land("b", b=invoices(range(50, 60), range(15)))
     shop.build()
     assert not [warning for warning in shop.judge() if REDUCED in warning]
@@ -262,5 +262,5 @@ def test_lines_that_a_later_row_takes_away_are_lost(start_home: StartHome, tmp_p
     rows = "".join(f"1,order-{n:07},p1,0,10.00,product\n" for n in range(12))
     shop.land("b", order_items_b=ITEMS + rows)
     shop.build()
-    (told,) = [warning for warning in shop.judge() if REDUCED in warning]
-    assert "found: 12 of 100 orders (12.0%), 120.00 of 2,000.00 (6.0%)" in told
+    (warning,) = [warning for warning in shop.judge() if REDUCED in warning]
+    assert "found: 12 of 100 orders (12.0%), 120.00 of 2,000.00 (6.0%)" in warning

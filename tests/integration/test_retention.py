@@ -1,4 +1,4 @@
-"""Old months of scores go whole, on a stated day; what is in force and what readers see stays."""
+"""Old months of scores are dropped whole, on a given day; what readers see stays."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.conftest import StartHome
 
 MONTHS = [date(2022 + month // 12, month % 12 + 1, 1) for month in range(30)]  # to June 2024
 KEPT = [day for day in MONTHS if day >= date(2023, 6, 1)]
-DAYS = [0, 100, 400]  # how long ago something was noted
+DAYS = [0, 100, 400]  # ages of the rows in ops
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def home(start_home: StartHome) -> Settings:
 
 @pytest.fixture(autouse=True)
 def _published(home: Settings) -> None:
-    """A customer's churn on the first of thirty months; value on one old day only."""
+    """Publish a customer's churn on the first of thirty months, and value on one old day."""
     with connect(home, "perennial") as owner:
         owner.execute("truncate scores.churn, scores.clv, ops.publications, ops.gate_results")
         for number, day in enumerate(MONTHS, start=1):
@@ -83,14 +83,14 @@ def keeping(settings: Settings, **fields: int) -> Settings:
     return settings.model_copy(update=fields)
 
 
-def test_everything_is_kept_unless_told_otherwise(home: Settings) -> None:
+def test_everything_is_kept_by_default(home: Settings) -> None:
     assert expire_old(home) == {"dropped_months": [], "put_off": [], "deleted": {}}
     assert days(home, "churn_history") == MONTHS
 
 
 def test_months_before_the_newest_thirteen_are_dropped(home: Settings) -> None:
-    told = expire_old(keeping(home, keep_scores_months=13))
-    assert told["dropped_months"] == [f"churn_{day:%Y_%m}" for day in MONTHS if day not in KEPT]
+    result = expire_old(keeping(home, keep_scores_months=13))
+    assert result["dropped_months"] == [f"churn_{day:%Y_%m}" for day in MONTHS if day not in KEPT]
     assert days(home, "churn_history") == KEPT
     assert days(home, "churn") == [KEPT[-1]]
     assert partitions(home, "churn") == [f"scores.churn_{day:%Y_%m}" for day in KEPT]
@@ -117,8 +117,8 @@ def test_a_dropped_date_can_be_published_again(home: Settings) -> None:
 def test_a_reader_who_stays_puts_it_off_and_loses_nothing(home: Settings) -> None:
     with connect(home, "bi_reader") as reader:
         reader.execute("select count(*) from reporting.churn_history")
-        told = expire_old(keeping(home, keep_scores_months=13))
-        assert told == {"dropped_months": [], "put_off": ["churn"], "deleted": {}}
+        result = expire_old(keeping(home, keep_scores_months=13))
+        assert result == {"dropped_months": [], "put_off": ["churn"], "deleted": {}}
         assert days(home, "churn_history") == MONTHS
     assert expire_old(keeping(home, keep_scores_months=13))["put_off"] == []
     assert days(home, "churn_history") == KEPT
@@ -141,8 +141,8 @@ def test_not_even_the_scorer_can_drop_the_newest(home: Settings, call: str) -> N
 
 
 def test_what_was_noted_long_ago_is_deleted(home: Settings) -> None:
-    told = expire_old(keeping(home, keep_ops_days=90))
-    assert told["deleted"] == {"alerts": 0, "gate_results": 2, "drift": 0}
+    result = expire_old(keeping(home, keep_ops_days=90))
+    assert result["deleted"] == {"alerts": 0, "gate_results": 2, "drift": 0}
     with connect(home, "transformer") as connection:
         assert connection.execute("select count(*) from ops.gate_results").fetchone() == (1,)
 

@@ -1,4 +1,4 @@
-"""Each role tries everything on everything: what works is what design's table of roles says."""
+"""Each role tries every verb on every table: exactly the rights in the table of roles work."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ALL = {
 STEPS = ("loader", "transformer", "scorer", "eraser", "watcher")
 BUILT = ("staging", "intermediate", "marts", "features")
 
-# By hand, from the table of roles: what a role may do with each table of a schema ...
+# By hand, from the table of roles: a role's rights on all tables of a schema ...
 SCHEMAS: dict[str, dict[str, set[str]]] = {
     "loader": {"raw": {"select", "insert"}},
     "transformer": {
@@ -45,18 +45,19 @@ SCHEMAS: dict[str, dict[str, set[str]]] = {
     },
     "bi_reader": {"reporting": READ},
     "watcher": {},
-    "reader_limit": {"reporting": READ},  # may end the reader's sessions by being one
+    "reader_limit": {"reporting": READ},  # membership lets it end the reader's sessions
     "reader_check": {"reporting": READ},
     "airflow": {},
     "mlflow": {},
 }  # fmt: skip
-# ... and, beyond that, with single tables.
+# ... and additional rights on single tables.
 TABLES: dict[str, dict[str, set[str]]] = {
     "loader": {
         "ops.landed_files": {"select", "insert", "update"},
         "ops.rejected_lines": {"select", "insert"},
         "ops.gate_results": {"select", "insert"},
         "ops.erasures": {"select"},
+        "ops.offers": READ,
         "vault.originals": {"insert"},
     },
     "transformer": {
@@ -74,6 +75,7 @@ TABLES: dict[str, dict[str, set[str]]] = {
         "ops.drift": {"select", "insert", "delete"},
         "ops.score_parts": {"select", "insert", "update", "delete"},
         "ops.erasures": {"select"},
+        "ops.offers": READ,
     },
     "eraser": {
         "ops.erasures": {"insert", "update"},
@@ -82,9 +84,10 @@ TABLES: dict[str, dict[str, set[str]]] = {
         "ops.score_parts": {"delete"},
         "vault.originals": {"select", "delete"},
     },
-    "watcher": {  # and a few columns of landed_files and publications, by name
+    "watcher": {  # and a few named columns of landed_files and publications
         "ops.incidents": {"select", "insert", "update"},
         "ops.alerts": {"insert"},
+        "ops.offers": READ,
         "warden.mended_roles": READ,
     },
 }
@@ -112,7 +115,7 @@ TRIED = tuple(role for role in SCHEMAS if CONNECTS[role] == {"warehouse"})
 
 @pytest.fixture(scope="module")
 def home(start_home: StartHome) -> Settings:
-    """Every table of every layer, without a row, and a partition where there are any."""
+    """Every table of every layer, empty, and one partition of each partitioned table."""
     settings = start_home("canonical")
     dbt(settings, date(2024, 1, 1), "run")
     with connect(settings, "perennial") as connection:
@@ -125,7 +128,7 @@ def home(start_home: StartHome) -> Settings:
 
 
 class Tables:
-    """The warehouse's relations as the catalogue lists them, and a statement for each verb."""
+    """The warehouse's relations from the catalogue, and a statement for each verb."""
 
     def __init__(self, settings: Settings) -> None:
         with connect(settings, OWNER) as connection:
@@ -164,18 +167,18 @@ ON_VIEWS = {
 
 
 def is_refused(connection: psycopg.Connection, statement: sql.Composable | str) -> bool:
-    """Whether the role may not; what it may is rolled back, whatever else is wrong with it."""
+    """Whether the role lacks the right; an allowed statement is rolled back, also if it fails."""
     notices: list[str] = []
     connection.add_notice_handler(lambda notice: notices.append(notice.message_primary or ""))
     try:
         with connection.transaction(force_rollback=True):
-            # a reader's sessions are read-only by default, and anybody may say otherwise
+            # a reader's sessions are read-only by default, but any session may change that
             connection.execute("set transaction read write")
             connection.execute(statement)
     except errors.InsufficientPrivilege:
         return True
     except psycopg.Error:
-        return False  # the right is there, the statement is not possible
+        return False  # the role has the right; the statement fails for another reason
     return any(notice.startswith("permission denied") for notice in notices)
 
 
@@ -220,7 +223,7 @@ def test_sequences_and_foreign_keys(home: Settings, role: str) -> None:
             }.items()
             if not is_refused(connection, text.format(schema, name))
         }
-    # a foreign key takes a table to put it on: asked, not tried
+    # a foreign key needs a table of its own: query the right instead of trying it
     with psycopg.connect(home.dsn(SUPERUSER)) as owner:
         references = {
             f"{schema}.{name}"
@@ -250,7 +253,7 @@ def test_who_may_create_and_where(home: Settings, role: str) -> None:
             ):
                 if not is_refused(connection, sql.SQL(text).format(sql.Identifier(schema))):
                     creates.add((role, schema))
-        # a temporary table's schema is named by no right of its own
+        # no right names the schema of temporary tables
         creates = {pair for pair in creates if not pair[1].startswith("pg_temp")}
         temporary = not is_refused(connection, "create temporary table tried (a int)")
         schema = not is_refused(connection, "create schema tried")
@@ -306,7 +309,7 @@ def test_no_role_but_the_superuser_has_more_than_a_login(home: Settings) -> None
     ]
 
 
-# The reader: whoever has a BI tool has this password ---------------------------------------------
+# The reader: every user of a BI tool has this password --------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -398,7 +401,7 @@ def test_the_reader_sees_no_statement_of_anybody(home: Settings) -> None:
     ):
         scorer.execute("select 'a secret of the scorer'")
         other.execute("select 'a secret of another reader'")
-        # even who may look at the list sees readers' statements only
+        # even roles that may read the list see readers' statements only
         (texts,) = warden.execute("select string_agg(query, '\n') from pg_stat_activity").fetchone()
     assert "secret of another reader" in texts
     assert "secret of the scorer" not in texts
@@ -469,7 +472,7 @@ def test_connections_of_all_roles_add_up_to_less_than_there_are(home: Settings) 
     assert limits["bi_reader"] < free / 3
 
 
-# A role may change itself; a start and the warden take it back ------------------------------------
+# A role may change itself; a start and the warden revert that -------------------------------------
 
 CHANGES = {
     "a library that is not there": "alter role {role} in database warehouse"
@@ -487,7 +490,7 @@ CHANGES = {
 
 
 def _state(settings: Settings) -> tuple[list[tuple], list[tuple]]:
-    """Roles' own settings and the rights on views to come, as they are."""
+    """Roles' current settings and default rights on future views."""
     with psycopg.connect(settings.dsn(SUPERUSER)) as connection:
         own = connection.execute(
             "select setrole::regrole::text, setdatabase, setconfig from pg_db_role_setting"
@@ -509,7 +512,7 @@ def _is_let_in(settings: Settings, role: str) -> bool:
 
 @pytest.fixture
 def unwatched(home: Settings) -> Iterator[Settings]:
-    """The home without its warden, which is back at the end."""
+    """The home without its warden, which is restarted at the end."""
     postgres.end_reader_limit(home)
     yield home
     postgres.start(home)
@@ -535,7 +538,7 @@ def test_what_the_reader_changes_of_itself_is_set_back(unwatched: Settings, chan
 
 @pytest.mark.parametrize("role", sorted(set(TRIED) | {OWNER}))
 def test_a_start_sets_every_role_back(unwatched: Settings, role: str) -> None:
-    """But for `drop owned by`: with the steps' own roles it drops the warehouse."""
+    """Without `drop owned by`, which would drop the warehouse for the steps' own roles."""
     before = _state(unwatched)
     for statement in list(CHANGES.values())[:-1]:
         with psycopg.connect(unwatched.dsn(SUPERUSER), autocommit=True) as connection:
@@ -555,19 +558,19 @@ def test_while_it_runs_the_warden_lets_readers_in_again_within_seconds(home: Set
         assert time.monotonic() < _change_by
         time.sleep(0.2)
     with connect(home, "watcher") as watcher:
-        told = watcher.execute(
+        mended = watcher.execute(
             "select changed from warden.mended_roles where role_name = 'bi_reader'"
         )
-        assert ("its settings in database warehouse",) in told.fetchall()
+        assert ("its settings in database warehouse",) in mended.fetchall()
 
 
-# What a session may take -------------------------------------------------------------------------
+# Limits of a session ------------------------------------------------------------------------------
 
 
 def test_a_session_of_boundless_work_mem_gets_an_error_and_the_others_go_on(
     start_home: StartHome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a machine of which a session may have half a gigabyte."""
+    """On a machine where a session may use half a gigabyte."""
     monkeypatch.setattr(postgres, "READERS_MEMORY_PART", 10**9)
     monkeypatch.setattr(postgres, "LEAST_SESSION_BYTES", 500 * 2**20)
     home = start_home("canonical")
@@ -608,7 +611,7 @@ def test_memory_is_a_process_own_and_not_what_all_share(home: Settings) -> None:
             "select length(string_agg(repeat('x', 1000000), '')) from generate_series(1, 2)"
         )
         assert 0 < before < 40 * 2**20
-    assert own_memory(0)(2**22 + 1) == 0  # no process has such a number
+    assert own_memory(0)(2**22 + 1) == 0  # no process has this id
 
 
 def test_idle_sessions_end_after_their_time(home: Settings) -> None:
@@ -633,7 +636,7 @@ def test_where_readers_have_nearly_all_they_may_the_longest_idle_go(home: Settin
             while True:
                 idle.append(held.enter_context(connect(home, "bi_reader", autocommit=True)))
         assert len(idle) <= limit
-        # who only checks what readers find, and who watches, are let in all the same
+        # the checking and watching roles can connect all the same
         assert [_is_let_in(home, role) for role in ("bi_reader", "reader_check", "watcher")] == [
             False, True, True,
         ]  # fmt: skip
@@ -648,11 +651,11 @@ def test_where_readers_have_nearly_all_they_may_the_longest_idle_go(home: Settin
             idle[0].execute("select 1")
 
 
-# Who looks on -------------------------------------------------------------------------------------
+# The two wardens ----------------------------------------------------------------------------------
 
 
 def _wardens(settings: Settings) -> list[psutil.Process]:
-    """The two processes, who starts the other one first."""
+    """The two processes, the parent first."""
     found = postgres.wardens(settings)
     return sorted(found, key=lambda process: process.ppid() in {one.pid for one in found})
 

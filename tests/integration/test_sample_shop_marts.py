@@ -1,4 +1,4 @@
-"""What the generator wrote down is what the marts add up to, to the penny; also day by day."""
+"""The marts add up to the generator's own frames, to the penny, at once and day by day."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from tests.conftest import StartHome
 from tests.steps import dbt, land_files
 
 SHOP = {"seed": 21, "customers": 1_500}
-FIRST_DAYS, MORE_DAYS = 118, 4  # from 28 April over the end of a month
+FIRST_DAYS, MORE_DAYS = 118, 4  # from 28 April across the end of the month
 
 
-def told_by_the_generator(shop: Shop) -> dict[str, tuple[int, ...]]:
-    """Rows and hundredths of money of each mart, from the frames without oddities."""
+def generated_totals(shop: Shop) -> dict[str, tuple[int, ...]]:
+    """Rows and cents of each mart, from the frames without oddities."""
     items = shop.order_items.merge(shop.orders, on="order_id")
     pence = (items.quantity * items.unit_price_amount * 100).round().astype(int)
     is_product, is_sale = items.line_type == "product", items.order_type == "sale"
@@ -82,26 +82,26 @@ def home(start_home: StartHome, files: Path) -> Settings:
     home = start_home("canonical")
     as_of_date = START + timedelta(days=FIRST_DAYS)
     landing = land_files(home, as_of_date, files)
-    assert landing["warnings"] == []  # the columns that it never had are not gone
+    assert landing["warnings"] == []  # optional columns that never existed are not missing
     build_marts(home, as_of_date)
     return home
 
 
 def test_marts_add_up_to_what_was_planted_first_at_once_then_day_by_day(home, files):
-    expected = told_by_the_generator(generate(**SHOP, days=FIRST_DAYS))
+    expected = generated_totals(generate(**SHOP, days=FIRST_DAYS))
     assert found_in_the_marts(home) == expected
     for _ in range(MORE_DAYS):
         as_of_date = write_next_day(files, SHOP["seed"], SHOP["customers"])
         land_files(home, as_of_date, files)
     build_marts(home, as_of_date)
     assert as_of_date == date(2023, 5, 3)
-    later = told_by_the_generator(generate(**SHOP, days=FIRST_DAYS + MORE_DAYS))
+    later = generated_totals(generate(**SHOP, days=FIRST_DAYS + MORE_DAYS))
     assert later["fct_orders"][0] > expected["fct_orders"][0]
     assert found_in_the_marts(home) == later
 
 
 def test_each_planted_oddity_is_rejected_with_its_reason(home):
-    months = 4  # May has only begun when the second build is made
+    months = 4  # the second build falls into the first days of May
     assert rejected(home) == {
         "exact duplicate": months,
         "unit_price_amount is no number": months,

@@ -1,4 +1,4 @@
-"""A date scored in one, two and seven shards: the same rows, whatever broke meanwhile."""
+"""A date scored in one, two and seven shards: the same rows, whatever breaks."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from psycopg import sql
 from ingest.sample_shop import generate, write
 from ml_tasks import question as questions
 from ml_tasks.demand import lstm
-from ml_tasks.engine import chunks
-from ml_tasks.engine.publish import clean_superseded
+from ml_tasks.engine import chunks, parts
+from ml_tasks.engine.cleanup import clean_superseded
 from ml_tasks.engine.scoring import score_question, score_shard
 from ml_tasks.features.shards import shard_number, shards
 from perennial import contracts
@@ -39,7 +39,7 @@ PARTS = "select count(*) from ops.score_parts"
 
 @pytest.fixture(scope="module")
 def home(start_home: StartHome, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """A small shop, scored in one piece."""
+    """A small shop, scored in one shard."""
     folder = tmp_path_factory.mktemp("shop")
     write(generate(seed=3, customers=250, days=420), folder)
     settings = start_home("canonical")
@@ -89,14 +89,14 @@ def test_the_rows_do_not_depend_on_how_many_shards_there_are(
     for question in QUESTIONS:
         if count > 1:
             for shard in reversed(range(count)):
-                told = score_shard(settings, question, AS_OF, f"run {count}", shard)
-                assert told["shard"] == f"{shard + 1} of {count}"
+                result = score_shard(settings, question, AS_OF, f"run {count}", shard)
+                assert result["shard"] == f"{shard + 1} of {count}"
             assert count_parts(home) >= count
             monkeypatch.setattr(chunks, "score_part", no_score)
         score_question(settings, question, AS_OF, f"run {count}")
         monkeypatch.undo()
     publications, frames = in_one_piece
-    assert state(home) == publications  # checksums are of the rows
+    assert state(home) == publications  # checksums depend on the rows only
     for relation, frame in frames.items():
         assert len(frame) > 0, relation
         assert in_force(home, relation).equals(frame), relation
@@ -119,7 +119,7 @@ def test_postgres_deals_as_python_does(home: Settings) -> None:
 
 
 def test_a_shard_reads_its_own_customers_alone(home: Settings) -> None:
-    """By an index, and from pages that hold few others."""
+    """Through an index, and from pages with few other customers."""
     pages = (
         "select count(distinct (ctid::text::point)[0]) from features.customer_snapshots"
         " where as_of_date = {} and {}"
@@ -130,7 +130,7 @@ def test_a_shard_reads_its_own_customers_alone(home: Settings) -> None:
             return connection.execute(sql.SQL(query).format(AS_OF, condition)).fetchall()
 
         own = [shard.condition(sql.Identifier("customer_id")) for shard in shards(3)]
-        connection.execute("set enable_seqscan = off")  # a small table is quicker read whole
+        connection.execute("set enable_seqscan = off")  # Postgres would scan a small table
         plan = ask(f"explain {pages}", own[1])
         (found_by,) = [line for (line,) in plan if "Index Cond" in line]
         assert found_by.count("md5(customer_id)") == 2
@@ -138,19 +138,19 @@ def test_a_shard_reads_its_own_customers_alone(home: Settings) -> None:
         [(of_date,)] = ask(pages, sql.SQL("true"))
         of_shards = [ask(pages, condition)[0][0] for condition in own]
     assert of_date >= 4
-    assert sum(of_shards) <= of_date + 4  # one at each end is shared, now and then a gap is filled
+    assert sum(of_shards) <= of_date + 4  # shards share border pages, and gaps may be filled
 
 
 def half_a_shard(settings: Settings) -> None:
-    """Score a shard and be killed when its first rows were sent, and not yet committed."""
-    write, written = chunks.pq.write_table, []
+    """Score a shard; the process is killed when its first rows are sent but not committed."""
+    write, written = parts.pq.write_table, []
 
     def write_once(*arguments: Any, **options: Any) -> None:
         if written:
             os.kill(os.getpid(), signal.SIGKILL)
         written.append(write(*arguments, **options))
 
-    chunks.pq.write_table = write_once
+    parts.pq.write_table = write_once
     score_shard(settings, "churn", AS_OF, "killed", 1)
 
 
@@ -159,16 +159,16 @@ def test_a_killed_shard_changes_nothing_for_readers_and_runs_again(
 ) -> None:
     settings, (publications, frames) = in_shards(home, 2), in_one_piece
     score_shard(settings, "churn", AS_OF, "killed", 0)
-    # not forked: what trained in this process left OpenMP threads that a fork lacks
+    # not forked: training in this process left OpenMP threads that a fork lacks
     victim = multiprocessing.get_context("spawn").Process(target=half_a_shard, args=(settings,))
     victim.start()
     victim.join(120)
     assert victim.exitcode == -signal.SIGKILL
-    assert count_parts(home) == 2  # the two tables of the shard that was done
+    assert count_parts(home) == 2  # the two tables of the finished shard
     assert state(home) == publications
     assert in_force(home, "scores.churn").equals(frames["scores.churn"])
 
-    with ThreadPoolExecutor() as pool:  # as when a try that was taken for dead is at work still
+    with ThreadPoolExecutor() as pool:  # as if a try that counts as dead were still running
         list(pool.map(lambda _: score_shard(settings, "churn", AS_OF, "killed", 1), range(2)))
     assert count_parts(home) == 4
     score_question(settings, "churn", AS_OF, "killed")
@@ -183,8 +183,8 @@ def test_whoever_publishes_makes_what_is_missing_and_uses_no_other_runs_parts(
     settings, (publications, _) = in_shards(home, 2), in_one_piece
     score_shard(settings, "churn", AS_OF, "one", 1)
     score_shard(settings, "churn", AS_OF, "another", 0)
-    score_shard(in_shards(home, 7), "churn", AS_OF, "one", 0)  # before the number was changed
-    with connect(home, "scorer") as connection:  # of a model that has given way since
+    score_shard(in_shards(home, 7), "churn", AS_OF, "one", 0)  # with a former number of shards
+    with connect(home, "scorer") as connection:  # part of a model that was replaced since
         connection.execute(
             "update ops.score_parts set model_version = 'old', content = ''"
             " where run_id = 'another'"
@@ -200,7 +200,7 @@ def test_whoever_publishes_makes_what_is_missing_and_uses_no_other_runs_parts(
 def test_a_slow_run_puts_no_older_rows_in_force(
     home: Settings, in_one_piece: tuple, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = questions.load("churn")
+    churn = questions.load("churn")
     scored, quick = [], ["quick"]
 
     def score_and_count(*arguments: Any) -> dict[str, pd.DataFrame]:
@@ -212,14 +212,14 @@ def test_a_slow_run_puts_no_older_rows_in_force(
             score_question(home, "churn", AS_OF, quick.pop())
         return read(*arguments)
 
-    score, read = asked.score_shard, asked.inputs
-    monkeypatch.setattr(asked, "score_shard", score_and_count)
-    monkeypatch.setattr(asked, "inputs", read_while_another_publishes)
+    score, read = churn.score_shard, churn.inputs
+    monkeypatch.setattr(churn, "score_shard", score_and_count)
+    monkeypatch.setattr(churn, "inputs", read_while_another_publishes)
     score_question(home, "churn", AS_OF, "slow")
     with connect(home, "scorer") as connection:
         runs = connection.execute("select run_id from ops.publications where question = 'churn'")
         assert runs.fetchall() == [("slow",)]
-    assert len(scored) == 3  # the slow one again, for what it had read was older
+    assert len(scored) == 3  # the slow run scores again, because it had read older data
     assert state(home) == in_one_piece[0]
 
 
@@ -230,16 +230,16 @@ def test_a_large_shop_is_worked_through_in_slices(
     settings, (publications, frames) = in_shards(home, count), in_one_piece
     sizes, score = [], chunks.score_part
 
-    def score_and_measure(*arguments: Any) -> chunks.Part:
+    def score_and_measure(*arguments: Any) -> parts.Part:
         part = score(*arguments)
         sizes.append(len(part.frames["churn"]))
         return part
 
-    monkeypatch.setattr(chunks, "MAX_CUSTOMERS_AT_ONCE", 50)
+    monkeypatch.setattr(chunks, "MAX_ROWS_AT_ONCE", 50)
     monkeypatch.setattr(chunks, "score_part", score_and_measure)
     if count > 1:
         score_shard(settings, "churn", AS_OF, "slices", 1)
-        assert len(sizes) > 1  # a shard is worked through in slices as well
+        assert len(sizes) > 1  # a shard is scored in chunks as well
     score_question(settings, "churn", AS_OF, "slices")
     assert sum(sizes) == len(frames["scores.churn"])
     assert max(sizes) < 80
@@ -269,6 +269,6 @@ def test_parts_that_an_erasure_takes_away_are_made_again(
 
 def test_what_a_run_left_behind_goes(home: Settings) -> None:
     score_shard(in_shards(home, 2), "survival", AS_OF, "broken off", 0)
-    assert clean_superseded(home, timedelta(hours=1))["score_parts"] == 0  # may be at work still
+    assert clean_superseded(home, timedelta(hours=1))["score_parts"] == 0  # may still be in use
     assert clean_superseded(home, timedelta(0))["score_parts"] == 1
     assert count_parts(home) == 0

@@ -1,4 +1,4 @@
-"""Time zone and currency are the home's: what a build without them, or with others, comes to."""
+"""Time zone and currency belong to the home: builds without them, and with others."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DAY = date(2018, 3, 1)
 SAO_PAULO, AUCKLAND = "America/Sao_Paulo", "Pacific/Auckland"
 
 
-# Late on a Sunday, a month's and a year's last evening, and when clocks change; a refund after it.
+# Late on a Sunday, on the last evening of a month and of a year, at a change of clocks; a refund.
 LATE_EVENINGS = {
     "orders_3.csv": "order_id,customer_id,ordered_at,order_type,refunded_order_id\n"
     "s1,c1,2017-12-31T22:15:00,sale,\ns2,c2,2018-01-14 23:45:00,sale,\n"
@@ -53,7 +53,7 @@ def late_evenings(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def home(start_home: StartHome, late_evenings: Path) -> Settings:
-    """Case 31: built with a time zone stated, then with none; the settings no longer state any."""
+    """Case 31: built with a time zone set, then without; the settings have none any more."""
     stated = start_home("canonical", time_zone=SAO_PAULO, currency="BRL")
     build(stated, CASE / "day1")
     forgotten = stated.model_copy(update={"time_zone": "", "currency": ""})
@@ -63,7 +63,7 @@ def home(start_home: StartHome, late_evenings: Path) -> Settings:
 
 @pytest.fixture(scope="module")
 def twin(start_home: StartHome) -> Settings:
-    """An earlier version's home that built nothing, started with a time zone stated."""
+    """An earlier version's home without a build, started with a time zone set."""
     home = start_home("canonical")
     as_of_an_earlier_version(home)
     postgres.start(home.model_copy(update={"time_zone": AUCKLAND}))
@@ -71,7 +71,7 @@ def twin(start_home: StartHome) -> Settings:
 
 
 def order_times(settings: Settings) -> dict[str, tuple[datetime, str]]:
-    """When each order was placed, UTC, and its shop-local day."""
+    """Each order's time in UTC, and its shop-local day."""
     with connect(settings, "transformer") as connection:
         rows = connection.execute(
             "select order_id, ordered_at, ordered_date::text from marts.fct_orders"
@@ -80,7 +80,7 @@ def order_times(settings: Settings) -> dict[str, tuple[datetime, str]]:
 
 
 def every_mart(settings: Settings) -> dict[str, list[str]]:
-    """All rows of staging, intermediate and marts but for the state of files, as sorted text."""
+    """All rows of staging, intermediate and marts as sorted text, without the state of files."""
     with connect(settings, "transformer") as connection:
         names = [
             name
@@ -99,14 +99,14 @@ def every_mart(settings: Settings) -> dict[str, list[str]]:
 
 
 def as_of_an_earlier_version(settings: Settings) -> None:
-    """Leave the home as versions left it that did not keep its time zone."""
+    """Put the home into the state of versions that stored no time zone."""
     (settings.home / "shop.json").write_text(json.dumps({"source": settings.source}) + "\n")
     with connect(settings, OWNER) as connection:
         connection.execute("delete from ops.shop")
 
 
 def test_a_time_zone_that_is_forgotten_is_the_homes(home: Settings) -> None:
-    """Seen before: two orders of 23:30 local time were 01:30 and 23:30 UTC, without a word."""
+    """A former fault: two orders of 23:30 local time became 01:30 and 23:30 UTC, silently."""
     assert shop.own(home) == shop.Own(SAO_PAULO, "BRL")
     found = order_times(home)
     # two hours behind UTC until the clocks went back at midnight of 17 February 2018
@@ -142,11 +142,11 @@ def test_an_earlier_versions_home_that_built_nothing_takes_what_is_set(twin: Set
 def test_a_build_from_a_home_that_does_not_know_the_warehouses_zone_is_refused(
     home: Settings, tmp_path: Path
 ) -> None:
-    """As a worker in a container with a home of its own, whose settings lack the time zone."""
+    """Like a worker in a container with an empty home and settings without the time zone."""
     private = home.model_copy(update={"home": tmp_path, "secrets": home.secrets_dir})
     with pytest.raises(DbtError, match=f"warehouse has {SAO_PAULO}, BRL"):
         dbt(private, DAY, "run", "--select", "stg_ops__landed_files")
-    bootstrap(private)  # as `init` does: then it knows
+    bootstrap(private)  # as `init` does; it stores the zone
     assert shop.own(private) == shop.Own(SAO_PAULO, "BRL")
 
 
@@ -197,6 +197,6 @@ def test_a_change_that_is_cut_short_is_none(
         with pytest.raises(OSError, match="disk full"):
             shop.change(twin, other)
     assert (shop.own(twin), state()) == (before, expected)
-    shop.keep(twin, other)  # killed behind the home and before the warehouse's commit
+    shop.keep(twin, other)  # killed after the home is written, before the warehouse commits
     postgres.start(twin)
     assert (shop.own(twin), state()) == (before, expected)

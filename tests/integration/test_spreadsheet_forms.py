@@ -1,6 +1,6 @@
-"""Files as spreadsheets, databases and hand-made exports write them: read, or told with the line.
+"""Files of spreadsheets, databases and manual exports: read, or reported with the line.
 
-Forms after public reports; each is a sound file of a hundred invoice lines that is spoilt.
+Forms from public bug reports, each applied to a sound file of a hundred invoice lines.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Spoil = Callable[[list[str]], list[str] | bytes]
 
 
 def some(share: float, change: Callable[[str], str]) -> Spoil:
-    """Change that share of the lines, from the third line of the file on; not the header."""
+    """Change a share of the lines, from the third line of the file on; never the header."""
     every = round(1 / share)
     return lambda lines: [
         change(line) if number and number % every == 1 % every + (every > 1) else line
@@ -54,7 +54,7 @@ def empty(online_retail_home: Settings) -> None:
 
 
 def through_the_door(settings: Settings, folder: Path, spoil: Spoil) -> list[str]:
-    """Warnings of the file, once it is in."""
+    """Land the file and run the raw gate; return the warnings."""
     content = spoil([HEADER, *LINES])
     if not isinstance(content, bytes):
         content = "\r\n".join(content).encode()
@@ -86,7 +86,7 @@ def test_a_form_is_read_like_the_sound_file(online_retail_home, tmp_path, spoil)
 
 
 @pytest.mark.parametrize(
-    ("spoil", "told"),
+    ("spoil", "message"),
     [
         pytest.param(
             cp1252(0.2),
@@ -131,15 +131,15 @@ def test_a_form_is_read_like_the_sound_file(online_retail_home, tmp_path, spoil)
     ],
 )
 def test_a_form_that_is_not_read_is_held_with_its_file_line_and_reason(
-    online_retail_home, tmp_path, spoil, told
+    online_retail_home, tmp_path, spoil, message
 ):
-    with pytest.raises(GateFailed, match=rf"batch \d+ is held: .*{told}"):
+    with pytest.raises(GateFailed, match=rf"batch \d+ is held: .*{message}"):
         through_the_door(online_retail_home, tmp_path, spoil)
 
 
-def test_a_few_lines_of_another_encoding_are_told_by_their_reason(online_retail_home, tmp_path):
-    _, told = through_the_door(online_retail_home, tmp_path, cp1252(0.02))
-    assert "2 can't be read: not UTF-8 (2, first on line 3): have the file written in" in told
+def test_a_few_lines_of_another_encoding_are_reported_by_their_reason(online_retail_home, tmp_path):
+    _, message = through_the_door(online_retail_home, tmp_path, cp1252(0.02))
+    assert "2 can't be read: not UTF-8 (2, first on line 3): have the file written in" in message
 
 
 def test_titles_above_the_header_and_utf_16_are_refused_in_a_sentence(online_retail_home, tmp_path):
@@ -157,7 +157,7 @@ def test_headers_only_are_no_first_load(online_retail_home):
 
 
 def test_a_day_without_orders_is_built_for_like_any_other(start_home, tmp_path):
-    """Files with a header only, after a sound shop's: no order is lost, no gate stops the date."""
+    """Header-only files after a sound shop's: no order is lost, no gate stops the date."""
     home = start_home("canonical")
     land_files(home, date(2024, 12, 31), CASES / "00-base")
     build(home, date(2024, 12, 31))

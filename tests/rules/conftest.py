@@ -1,4 +1,4 @@
-"""What the rules look at: the DAGs as Airflow reads them, the dbt project as dbt parses it."""
+"""Fixtures of the rules: the DAGs as Airflow parses them, the dbt project as dbt parses it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from perennial.settings import DBT_PROJECT, REPOSITORY
 
 SOURCES = sources.available()
 
-# Runs in a process of its own, because DAG files read their settings when they are imported.
+# Runs in a new process, because DAG files read their settings when they are imported.
 READ_DAGS = """
 import json, sys
 from pathlib import Path
@@ -67,16 +67,16 @@ print(json.dumps({
 }))
 """
 
-# Libraries that take long to import: none may load while a DAG file is read.
+# Libraries with a long import: none may load while a DAG file is parsed.
 HEAVY = (
     "duckdb great_expectations lifelines matplotlib mlflow pandas sklearn statsmodels torch xgboost"
 )
 
 
-def dbt_environment(target: Path) -> dict[str, str]:
-    """Enough for `dbt parse`, which connects to nothing."""
+def dbt_environment(target: Path, source: str) -> dict[str, str]:
+    """Environment for `dbt parse`, which connects to nothing."""
     return os.environ | {
-        "PERENNIAL_TRANSFORMER_PASSWORD": "parsing connects to nothing",
+        "PERENNIAL_DBT_SOURCE": source,
         "DBT_TARGET_PATH": str(target),
         "DBT_LOG_PATH": str(target / "logs"),
         "DO_NOT_TRACK": "1",
@@ -84,7 +84,7 @@ def dbt_environment(target: Path) -> dict[str, str]:
 
 
 class Manifests(dict[str, Path]):
-    """Where each source's manifest is, parsed when asked for; deprecated syntax is an error."""
+    """Paths of each source's manifest, parsed on first use; deprecated syntax is an error."""
 
     def __init__(self, factory: pytest.TempPathFactory) -> None:
         super().__init__()
@@ -92,8 +92,6 @@ class Manifests(dict[str, Path]):
 
     def __missing__(self, source: str) -> Path:
         target = self.factory.mktemp(source) / "dbt"
-        variables = {"source": source}
-        variables |= {"time_zone": "UTC", "currency": "GBP", "training_customers": "20000"}
         command = [
             Path(sys.executable).parent / "dbt",
             "--warn-error",
@@ -102,8 +100,8 @@ class Manifests(dict[str, Path]):
         ]
         command += ["--project-dir", DBT_PROJECT, "--profiles-dir", DBT_PROJECT]
         done = subprocess.run(
-            [*command, "--vars", json.dumps(variables)],
-            env=dbt_environment(target),
+            command,
+            env=dbt_environment(target, source),
             capture_output=True,
             text=True,
             check=False,
@@ -121,13 +119,13 @@ def manifests(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(scope="session", params=SOURCES)
 def manifest(request: pytest.FixtureRequest, manifests: dict[str, Path]) -> dict[str, Any]:
-    """One source's manifest, read."""
+    """The contents of one source's manifest."""
     return json.loads(manifests[request.param].read_text())
 
 
 @pytest.fixture(scope="session")
 def bag(manifests: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The DAGs as Airflow reads them, for the canonical form; a dbt was killed just now."""
+    """The DAGs of the canonical form as Airflow parses them, after a dbt run was killed."""
     home = manifests["canonical"].parent
     (home / "dbt" / "manifest.json").write_text('{"nodes": ')
     done = subprocess.run(

@@ -25,7 +25,7 @@ def test_every_dag_is_there(bag: dict[str, Any]) -> None:
     assert bag["errors"] == {}
     expected = {"land", "build_warehouse", "report", "lookback", "erase_customer"}
     expected |= {f"score_{question}" for question in contracts.questions()}
-    expected |= {f"train_{question}" for question in contracts.questions()}
+    expected |= {f"train_{question}" for question in contracts.trained()}
     assert set(bag["dags"]) == expected
     assert len(expected) >= 12
     assert len(DAG_FILES) == 8
@@ -91,18 +91,18 @@ def test_every_task_has_an_owner_an_alert_and_careful_retries(bag: dict[str, Any
             count_tasks += 1
             where = f"{dag_id}.{task_id}"
             assert task["owner"] in owners(), f"{where}: no owner that a route could name"
-            assert task["alerts"], f"{where}: nobody would be told"
-            assert task["recovers"], f"{where}: nobody would be told when it is over"
+            assert task["alerts"], f"{where}: no alert on failure"
+            assert task["recovers"], f"{where}: no alert when it is over"
             assert task["has_retry_policy"] or task["retries"] == 0, f"{where}: retries anything"
     assert count_tasks > 40
 
 
-def test_every_run_has_a_deadline_and_tells_when_none_of_its_tasks_could(
+def test_every_run_has_a_deadline_and_a_failure_callback(
     bag: dict[str, Any],
 ) -> None:
     for dag_id, dag in bag["dags"].items():
-        told_by = "dags.shared.alerts.deadline_missed"
-        assert dag["deadline"] == [["FirstQueued", told_by]], dag_id  # not DagRunQueuedAtDeadline
+        callback = "dags.shared.alerts.deadline_missed"
+        assert dag["deadline"] == [["FirstQueued", callback]], dag_id  # not DagRunQueuedAtDeadline
         assert dag["tells_failed_runs"], dag_id
 
 
@@ -118,7 +118,7 @@ def test_one_date_at_a_time_but_for_scores_and_nothing_on_its_own(bag: dict[str,
 
 def test_forms_ask_for_a_date_and_demand_nothing_that_is_optional(bag: dict[str, Any]) -> None:
     assert bag["dags"]["land"]["params"]["as_of_date"] == ["null", "string"]
-    for question in contracts.questions():
+    for question in contracts.trained():
         params = bag["dags"][f"train_{question}"]["params"]
         assert params == {"training_date": ["null", "string"], "reason": ["null", "string"]}
 
@@ -160,7 +160,7 @@ def test_a_model_needs_no_worker_and_waits_for_few_layers(bag: dict[str, Any]) -
     assert 3 <= max(layers(name) for name in models) <= 6
     before = set(tasks["close_build"]["upstream"])
     ends = models - {up for name in models for up in tasks[name]["upstream"]}
-    assert ends <= before  # nothing goes on before the last model
+    assert ends <= before  # no later task starts before the last model
 
 
 # DAG files read the number of shards when they are imported.
@@ -194,7 +194,7 @@ def test_scoring_fans_out_over_as_many_shards_as_are_set(
 
 
 def test_training_asks_for_its_date_and_starts_nothing_by_itself(bag: dict[str, Any]) -> None:
-    for question in contracts.questions():
+    for question in contracts.trained():
         dag = bag["dags"][f"train_{question}"]
         assert {"training_date", "reason"} <= set(dag["params"])
         assert dag["timetable"] == "NullTimetable"

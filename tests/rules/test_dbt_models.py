@@ -1,4 +1,4 @@
-"""Rules over the dbt graph: what is promised is described, typed, keyed and tested."""
+"""Rules over the dbt graph: models are described, typed, keyed and tested."""
 
 from __future__ import annotations
 
@@ -59,9 +59,10 @@ def test_schemas_are_the_seven_words(manifest: dict[str, Any]) -> None:
 
 
 def test_views_that_are_looked_up_in_have_no_cte(manifest: dict[str, Any]) -> None:
-    """Postgres plans a view with one by itself: it joins whole tables before it looks a key up.
+    """Postgres plans a view with a CTE separately: it joins whole tables before a key lookup.
 
-    What no table is made of, directly or through other views, is read whole, as gates do.
+    Views that no table reads, directly or through other views, may have a CTE: gates read them
+    whole. See docs/decisions/landing.md.
     """
     by_id = {model["unique_id"]: model for model in models(manifest)}
     unread = [m for m in by_id.values() if m["config"]["materialized"] != "view"]
@@ -80,7 +81,7 @@ def test_views_that_are_looked_up_in_have_no_cte(manifest: dict[str, Any]) -> No
 
 
 def test_every_table_has_a_key(manifest: dict[str, Any]) -> None:
-    """A primary key of Postgres, or a test; not both, for such a test could never fail."""
+    """A table has a primary key or a uniqueness test; not both: such a test could never fail."""
     keyed = [
         parent
         for test in manifest["nodes"].values()

@@ -13,7 +13,7 @@ from perennial.settings import REPOSITORY
 def test_the_bill_of_materials_is_valid_and_complete(tmp_path: Path) -> None:
     bill = tmp_path / "sbom.cdx.json"
     tool = Path(sys.executable).parent / "cyclonedx-py"
-    subprocess.run(  # it checks what it writes against CycloneDX' schema, or fails
+    subprocess.run(  # fails if its output does not fit CycloneDX' schema
         [tool, "requirements", "--pyproject", "pyproject.toml", "--validate", "-o", bill],
         cwd=REPOSITORY, check=True, capture_output=True,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Each reason that the gate of rejects knows is one that staging gives."""
+"""Each reason listed by the gate of rejects exists in staging."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from expectations.reject_reasons import FAULT, KINDS, REDUCED, SEVERAL_FAULTS, k
 from perennial.settings import DBT_PROJECT
 
 REASON = re.compile(r"(?:then|else|,|\() '([a-z][^']* [^']*)'|'(could not be read): '")
-# Of staging, and not listed by the gate: faults by default.
+# Reasons of staging that the gate does not list: faults by default.
 UNLISTED = {
     "no order_id",
     "an id is longer than 200 characters",
@@ -24,7 +24,7 @@ UNLISTED = {
 
 
 def reasons_of_staging() -> set[str]:
-    """Text of several words behind a `then` or so, in staging's SQL and its macros."""
+    """Reasons in staging's SQL and macros: texts of several words after `then` and the like."""
     paths = [
         *(DBT_PROJECT / "models" / "staging").rglob("*.sql"),
         *DBT_PROJECT.glob("macros/*.sql"),
@@ -35,7 +35,7 @@ def reasons_of_staging() -> set[str]:
 def test_no_reason_is_listed_that_nothing_gives() -> None:
     given = reasons_of_staging()
     assert len(given) > 30
-    of_orders = {REDUCED, SEVERAL_FAULTS}  # which the gate makes itself, of other reasons
+    of_orders = {REDUCED, SEVERAL_FAULTS}  # computed by the gate itself
     dead = {
         begins
         for begins in KINDS.keys() - of_orders

@@ -13,20 +13,16 @@ from perennial.settings import REPOSITORY
 # From low to high: a file imports from its own room and from those before it.
 ROOMS = (
     *("perennial", "oncall", "ingest", "expectations", "ml_tasks", "privacy", "dags", "plugins"),
-    *("local", "docker", "benchmarks", "tests"),
+    *("local", "command", "docker", "benchmarks", "tests"),
 )
-# What may stay as it is, and why.
-EXCEPTIONS = {
-    ("ingest.batches", "local.__main__"): "prints errors as the command line does",
-    ("perennial.shop", "local.__main__"): "prints errors as the command line does",
-    ("local.postgres", "local.__main__"): "prints errors as the command line does",
-}
+# Exceptions, with the reason.
+EXCEPTIONS: dict[tuple[str, str], str] = {}
 
 Imports = Mapping[str, set[str]]
 
 
 def imports_of(texts: Mapping[str, str]) -> dict[str, set[str]]:
-    """By module, those of the given modules that it imports anywhere, for types too."""
+    """Imports between the given modules, by module; also those inside functions and for types."""
     return {module: set(_imported(text, texts)) - {module} for module, text in texts.items()}
 
 
@@ -41,7 +37,7 @@ def _imported(text: str, modules: Mapping[str, str]) -> Iterator[str]:
 
 
 def circle(imports: Imports) -> list[str]:
-    """Modules that import each other in turn, the first of them again at the end; [] if none."""
+    """Modules of a circular import, with the first one repeated at the end; [] if none."""
     done: set[str] = set()
 
     def walk(module: str, path: list[str]) -> list[str]:
@@ -100,7 +96,7 @@ def texts() -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def imports(texts: dict[str, str]) -> dict[str, set[str]]:
-    """What each imports, the exceptions left out."""
+    """Imports by module, without the exceptions."""
     found = imports_of(texts)
     for module, other in EXCEPTIONS:
         found[module].discard(other)

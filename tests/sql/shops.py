@@ -1,6 +1,6 @@
-"""Two small shops, told file by file: what lands, what is refused, what comes late or changes.
+"""Two small shops, file by file: files that land, are refused, come late or change.
 
-What must come of each step was worked out by hand from the files.
+The expected rows after each step were computed by hand from the files.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from perennial.settings import Settings
 from tests.steps import dbt
 
 DAY = date(2024, 6, 1)
-# Up to the marts: what features need of their own has tests beside them.
+# Up to the marts; test_features.py tests the features.
 MARTS = (
     *("--select", "staging", "+marts", "int_changed_files"),
     *("int_rejected_rows", "int_reduced_orders", "int_sent_rows", "int_sent_files"),
@@ -25,7 +25,7 @@ MARTS = (
 
 
 @dataclass
-class Teller:
+class ShopBuilder:
     """Lands files into a home and builds its marts."""
 
     settings: Settings
@@ -33,7 +33,7 @@ class Teller:
     batches: dict[str, int] = field(default_factory=dict)
 
     def land(self, batch: str, **files: str) -> None:
-        """Write the files (names without .csv, dedented text) and let them in as one batch."""
+        """Write the files (names without .csv, dedented text) and accept them as one batch."""
         for name, text in files.items():
             (self.folder / f"{name}.csv").write_text(dedent(text).lstrip())
         landing = land(self.settings, DAY, str(self.folder), "test")
@@ -42,33 +42,33 @@ class Teller:
         accept(self.settings, landing.batch_id, "test")
 
     def refuse(self, batch: str) -> None:
-        """Take a batch out again."""
+        """Refuse a batch."""
         refuse(self.settings, self.batches[batch], "test")
 
     def accept(self, batch: str) -> None:
-        """Let a refused batch in again."""
+        """Accept a refused batch."""
         accept(self.settings, self.batches[batch], "test")
 
     def build(self, verb: str = "run") -> None:
-        """One build that ends well; with the verb `build`, dbt's own tests too."""
+        """Run one successful build; with the verb `build`, also dbt's own tests."""
         dbt(self.settings, DAY, verb, *MARTS)
         close_build(self.settings)
 
     def break_off(self) -> None:
-        """A build that reaches two of the marts and goes no further."""
+        """Run a build that stops after two of the marts."""
         dbt(self.settings, DAY, "run", "--select", "+fct_order_items", "+fct_orders")
 
     def rebuild(self) -> None:
-        """The same from nothing: what every other build must have come to."""
+        """Run a full build; every incremental build must give the same rows."""
         dbt(self.settings, DAY, "run", "--full-refresh", *MARTS)
 
 
 @dataclass(frozen=True)
 class Step:
-    """Something happens to the shop's files, and what the next build must make of it."""
+    """A change of the shop's files, and the expected rows of the next build."""
 
     title: str
-    happens: Callable[[Teller], object]
+    happens: Callable[[ShopBuilder], object]
     orders: set[tuple[str, str, str]]  # order_id, ordered_date, product_amount
     first_touched_date: str
 
@@ -80,8 +80,8 @@ def _lines(*lines: str) -> str:
     return "\n".join([INVOICES, *lines]) + "\n"
 
 
-def _break_off_and_change_the_mind(accepted: str, refused: str) -> Callable[[Teller], None]:
-    def happens(shop: Teller) -> None:
+def _break_off_and_change_the_mind(accepted: str, refused: str) -> Callable[[ShopBuilder], None]:
+    def happens(shop: ShopBuilder) -> None:
         shop.accept(accepted)
         shop.break_off()
         shop.refuse(refused)
@@ -303,7 +303,7 @@ CANONICAL = [
         "2024-04-02",
     ),
     Step(
-        "the orders change: one is gone and leaves its lines behind, one is told again",
+        "the orders change: one is gone and leaves its lines behind, one is sent again",
         lambda shop: shop.land(
             "may again",
             orders_1=ORDERS

@@ -1,6 +1,6 @@
-"""Small shops whose rows are spoilt at random, in both forms, with a twin that counts what is sent.
+"""Small shops in both forms with randomly spoilt rows, and an independent count of what is sent.
 
-The twin knows each row's money from before it was spoilt, or that nobody could read it: it parses
+The count knows each row's money from before it was spoilt (or that it is unreadable), so it parses
 nothing.
 """
 
@@ -12,7 +12,7 @@ from decimal import Decimal
 from random import Random
 
 COUNTRIES = ("France", "Germany", "Portugal")
-# How a price of p may be written, and what a person would read.
+# Spellings of a price p, and the amount that a person would read.
 PRICES: tuple[tuple[Callable[[Decimal], str], Callable[[Decimal], Decimal | None]], ...] = (
     (lambda p: f"{p}", lambda p: p),
     (lambda p: f"{p + 1000:,}", lambda p: p + 1000),
@@ -29,12 +29,12 @@ PRICES: tuple[tuple[Callable[[Decimal], str], Callable[[Decimal], Decimal | None
 
 @dataclass
 class Sent:
-    """What one batch of files holds.
+    """The contents of one batch of files.
 
     Attributes:
-        texts: Files by name without ending; bytes, since some are no UTF-8.
-        rows: Records of orders and their lines.
-        orders: Ids in them.
+        texts: Files by name without ending; bytes, since some are not UTF-8.
+        rows: Number of records of orders and their lines.
+        orders: Ids of the orders.
         amount: Money of the lines, without sign.
     """
 
@@ -70,7 +70,7 @@ def _money(quantity: int | None, price: Decimal | None) -> Decimal:
 
 
 def canonical(seed: int, ids: range) -> Sent:
-    """Orders o<id> of which some lack lines, customers or form, and lines that lack orders."""
+    """Orders o<id>, some without lines or customers or with spoilt values; lines without orders."""
     rng, sent = Random(seed), Sent()
     orders = [b"order_id,customer_id,ordered_at,country,order_type,refunded_order_id"]
     items = [b"order_item_id,order_id,product_id,quantity,unit_price_amount,line_type"]
@@ -81,7 +81,7 @@ def canonical(seed: int, ids: range) -> Sent:
         kind = rng.choice(["sale"] * 7 + ["refund"] * 2 + ["gift"])
         row = f"{order},{customer},{time},{rng.choice(COUNTRIES)},{kind},".encode()
         if rng.random() < 0.1:
-            row = row.replace(b"France", b"Fran\xe7aise")  # Latin-1: landing can't read it
+            row = row.replace(b"France", b"Fran\xe7aise")  # Latin-1: landing cannot read it
         if rng.random() < 0.95:
             orders += [row] * (2 if rng.random() < 0.1 else 1)
             sent.orders.add(order)
@@ -106,7 +106,7 @@ def canonical(seed: int, ids: range) -> Sent:
 
 
 def online_retail(seed: int, ids: range) -> Sent:
-    """Invoices and cancellations of which some lines lack form."""
+    """Invoices and cancellations with some spoilt lines."""
     rng, sent = Random(seed), Sent()
     lines = [b"Invoice,StockCode,Description,Quantity,InvoiceDate,Price,Customer ID,Country"]
     for number in ids:

@@ -1,4 +1,4 @@
-"""What staging makes of a text: a value, or null. None of the casts ever fails."""
+"""Staging's casts turn a text into a value or null, and never fail."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ LANDED = "2026-11-22 10:00:00+00"
 
 
 def ask(settings: Settings, cast: str, texts: list[str]) -> list[Any]:
-    """What a cast gives for each text, as text."""
+    """A cast's result for each text, as text."""
     return answers(settings, getattr(casts("Europe/London"), cast)("text"), texts)
 
 
 def answers(settings: Settings, expression: str, texts: list[str]) -> list[Any]:
-    """What an SQL expression of `text` gives for each text, as text."""
+    """The result of an SQL expression of `text` for each text, as text."""
     expression = expression.replace("%", "%%")
     query = sql.SQL(
         "select ({})::text from unnest(%s::text[]) with ordinality as given (text, place),"
@@ -63,7 +63,7 @@ def answers(settings: Settings, expression: str, texts: list[str]) -> list[Any]:
         ("as_number", "12.500000000000000000", "12.5"),
         ("as_number", "0.12345678901234567850", "0.123456789012345679"),
         ("as_number", "1" * 16, None),
-        # thousands, where the form can mean one number only
+        # thousands separators, where the form means one number only
         ("as_number", "1,234.50", "1234.5"),
         ("as_number", "-1,234,567.5", "-1234567.5"),
         ("as_number", "1,234,567", "1234567"),
@@ -132,7 +132,7 @@ def answers(settings: Settings, expression: str, texts: list[str]) -> list[Any]:
         ("as_order_time", "1900-01-01", None),
         ("as_order_time", "0001-01-01", None),
         ("as_order_time", "1990-01-01", "1990-01-01 00:00:00+00"),
-        # one id, however a whole number went through floats
+        # spellings of one id that went through floats
         ("as_id", " 17 ", "17"),
         ("as_id", "17.0", "17"),
         ("as_id", " 17.00", "17"),
@@ -144,7 +144,7 @@ def answers(settings: Settings, expression: str, texts: list[str]) -> list[Any]:
         ("as_id", "v1.0", "v1.0"),
         ("as_id", "a.b+c@example.org", "a.b+c@example.org"),
         ("as_id", "0017", "0017"),
-        # a spreadsheet's rounding: which of a million ids it is, nobody knows
+        # rounded by a spreadsheet: it stands for a million ids
         ("as_id", "4.50001E+11", "4.50001E+11"),
         ("is_rounded_id", "4.50001E+11", "true"),
         ("is_rounded_id", "1.5e+01", "false"),
@@ -180,13 +180,13 @@ def test_a_text_is_the_value_that_a_reader_would_see(
 @pytest.mark.parametrize("cast", CASTS)
 def test_no_text_makes_a_cast_fail(canonical_home: Settings, cast: str) -> None:
     texts = [text for text in [*NUMBERS, *TIMES, *KEYS, *TEXTS] if "\0" not in text]
-    # each alone, and with its neighbours' ends: what a pattern lets through by half
+    # each alone, and joined with its neighbours, for patterns that match only a part
     texts += [a + b for a in texts[:120] for b in texts[::7]]
     assert len(ask(canonical_home, cast, texts)) == len(texts) > 3_000
 
 
 def test_python_reads_an_id_as_staging_does(canonical_home: Settings) -> None:
-    # what Postgres can't hold never lands
+    # texts that Postgres cannot store never land
     texts = [text for text in [*NUMBERS, *TIMES, *KEYS, *TEXTS] if "\0" not in text]
     parts = (
         "",
@@ -217,14 +217,14 @@ def test_python_reads_an_id_as_staging_does(canonical_home: Settings) -> None:
 
 
 def estimates(home: Settings, texts: list[str]) -> list[str | None]:
-    """What `estimated_number` makes of the texts."""
+    """Results of `estimated_number` for the texts."""
     macros = (DBT_PROJECT / "macros" / "estimates.sql").read_text()
     estimate = Environment(autoescape=False).from_string(macros).module.estimated_number("text")
     return answers(home, estimate, texts)
 
 
 def test_an_estimate_reads_a_number_as_a_person_would(canonical_home: Settings) -> None:
-    """One point alone is a decimal point, as in staging: 2.500 kg is no two and a half tons."""
+    """A single point is a decimal point, as in staging: 2.500 kg are 2.5 kg."""
     meant = {
         "2.500 kg": "2.5",
         "1.899,00 EUR": "1899",
@@ -242,9 +242,9 @@ def test_an_estimate_reads_a_number_as_a_person_would(canonical_home: Settings) 
 def test_whatever_number_staging_reads_the_estimate_of_it_is_the_same(
     canonical_home: Settings,
 ) -> None:
-    """An estimate below it would let the build stop for money that the marts have and raw has not.
+    """A lower estimate would stop the build, because the marts would have more money than raw.
 
-    Seen: a decimal comma with more than 20 decimals, as a spreadsheet writes a third.
+    A former fault: a decimal comma with more than 20 decimals, as a spreadsheet writes a third.
     """
     signs, ends = ("", "-", "+", " ", "\t-"), ("", " ", "\r\n")
     wholes = ("0", "7", "000", "12", "123", "1234", "123456789012345", "1,234", "1,234,567")

@@ -1,4 +1,4 @@
-"""Features beside a plain count of the marts, and which of their dates a build makes again."""
+"""Features compared with a plain count of the marts, and the dates that a build recomputes."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 from ingest.batches import accept, close_build, refuse
 from ingest.land import land
 from ingest.sample_shop import generate, write
+from perennial import feature_models
 from perennial.settings import Settings
 from perennial.warehouse import connect, read_frame
 from tests.conftest import StartHome
@@ -19,14 +20,9 @@ from tests.steps import dbt, primary_keys
 
 SCORED = date(2024, 2, 20)
 LAYERS = ("--select", "staging", "intermediate", "marts", "features")
-TABLES = (
-    "customer_snapshots",
-    "customer_outcomes",
-    "customer_next_orders",
-    "product_weeks",
-    "shop_days",
-)
-UNTIL = {"customer_outcomes": "known_on_date"}
+MODELS = [model for model in feature_models.load() if not model.needs]
+TABLES = [model.name for model in MODELS]
+UNTIL = {model.name: "known_on_date" for model in MODELS if "known_on_date" in model.column_names}
 
 
 def let_in(home: Settings, files: Path | str) -> int:
@@ -47,7 +43,7 @@ def frame(home: Settings, query: str) -> pd.DataFrame:
 
 
 def digests(home: Settings, table: str) -> dict[date, tuple[object, object]]:
-    """Of each date: when its rows were written, and a digest of what they say."""
+    """For each date: the time its rows were written, and a digest of their contents."""
     until = UNTIL.get(table, "as_of_date")
     found = frame(
         home,
@@ -158,7 +154,7 @@ def test_snapshots_are_what_a_plain_count_finds(
         )
         for name, value in expected.items():
             got, want = float(found.at[customer, name] or 0), float(value)  # type: ignore[arg-type]
-            if want != want:  # nothing to take a mean of
+            if want != want:  # NaN: no values for a mean
                 assert found.at[customer, name] is None or got != got, (customer, name)
             else:
                 assert got == pytest.approx(want, abs=0.0051), (customer, name)
@@ -253,7 +249,7 @@ def contents(found: dict[date, tuple[object, object]]) -> dict[date, object]:
 
 
 def test_a_date_that_has_no_rows_any_more_loses_the_old_ones(home: Settings) -> None:
-    """dbt's own delete+insert would keep them: it deletes only keys that come back."""
+    """dbt's own delete+insert would keep them: it deletes only keys among the new rows."""
     kept = {table: len(digests(home, table)) for table in TABLES}
     assert min(kept.values()) > 0
     batches = frame(home, "select distinct batch_id from ops.landed_files where status='accepted'")
@@ -267,5 +263,7 @@ def test_a_date_that_has_no_rows_any_more_loses_the_old_ones(home: Settings) -> 
 
 
 def test_unit_tests_of_the_models_that_read_marts_pass(home):
-    told = dbt(home, SCORED, "test", "--select", "test_type:unit", "--exclude", "staging", "marts")
-    assert " PASS " in told
+    output = dbt(
+        home, SCORED, "test", "--select", "test_type:unit", "--exclude", "staging", "marts"
+    )
+    assert " PASS " in output

@@ -1,7 +1,7 @@
-"""One shop in the forms that real exports have, after public bug reports: one set of orders.
+"""One shop in the forms of real exports, from public bug reports, gives one set of orders.
 
-The base shop and its figures (tests/cases/00-base) are sound; each form here is what some system
-makes of it. What can't be told apart is held at the door.
+The base shop and its figures (tests/cases/00-base) are sound; each form here imitates a system's
+export of it. Ambiguous forms are held by the raw gate.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def base(table: str) -> list[Row]:
 
 
 def write(folder: Path, **changed: Callable[[Row], Row | None]) -> None:
-    """The base shop's files, rows of a table as its function changes them; None leaves one out."""
+    """Write the base shop's files with a function per table applied to its rows; None drops one."""
     for table in ("customers", "orders", "order_items", "products"):
         rows = [changed.get(table, dict)(dict(row)) for row in base(table)]
         kept = [row for row in rows if row is not None]
@@ -54,12 +54,12 @@ def write(folder: Path, **changed: Callable[[Row], Row | None]) -> None:
 
 
 def number(text: str) -> str:
-    """An id as a number: C0000017 is 117, for 0 is to be nobody."""
+    """An id as a number: C0000017 becomes 117, so that 0 is no customer."""
     return str(int("".join(sign for sign in text if sign.isdigit())) + 100)
 
 
 def as_floats(row: Row) -> Row:
-    """Customers with gaps went through floats; guests are 0, -1 or a word for nothing."""
+    """Customer ids as floats; guests are 0, -1 or a word for "no value"."""
     guest = ("0", "-1", "NULL", "\\N", "nan", "0.0")[int(number(row["order_id"])) % 6]
     row["customer_id"] = f"{number(row['customer_id'])}.0" if row["customer_id"] else guest
     row["ordered_at"] = row["ordered_at"].replace("T", " ") + " UTC"
@@ -80,7 +80,7 @@ def shop(start_home: StartHome) -> Settings:
 
 
 def build(shop: Settings, folder: Path) -> tuple[int, int, int, int, Decimal]:
-    """Land, build, and what the marts hold: orders, of guests, customers, lines, money."""
+    """Land and build; return the marts' orders, guests' orders, customers, lines and money."""
     landing = land(shop, AS_OF, str(folder), "test")
     assert gate_raw(shop, landing.batch_id, AS_OF, "test")["warnings"] == []
     dbt(shop, AS_OF, "run", "--select", *MADE)
@@ -117,7 +117,7 @@ def test_quotients_and_goods_by_weight_are_read_to_the_last_digit(
         return row
 
     write(tmp_path, order_items=by_weight)
-    # the base shop has orders of customers whom it does not list, lines twice, and lines at 0
+    # the base shop has orders of unlisted customers, duplicate lines, and lines at price 0
     known = {"", *(row["customer_id"] for row in base("customers"))}
     sales = {
         row["order_id"]
@@ -155,7 +155,7 @@ def rounded(row: Row) -> Row:
 
 
 def every_fiftieth(row: Row) -> Row:
-    """Fifty orders share an id that looks sound."""
+    """Give fifty orders one id that looks sound."""
     return row | {"order_id": "O1" if int(number(row["order_id"])) % 50 == 0 else row["order_id"]}
 
 

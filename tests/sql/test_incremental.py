@@ -1,4 +1,4 @@
-"""Whatever order files come, go and change in, the marts are those of a build from nothing."""
+"""In whatever order files come, go and change, the marts equal those of a full build."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ import pytest
 from psycopg import sql
 
 from local import postgres
+from perennial.bootstrap import SUPERUSER
 from perennial.warehouse import connect, read_frame
 from tests.conftest import StartHome
-from tests.sql.shops import CANONICAL, ONLINE_RETAIL, Step, Teller
+from tests.sql.shops import CANONICAL, ONLINE_RETAIL, ShopBuilder, Step
 from tests.steps import primary_keys
 
-# What a build works on and remembers, not what it makes.
+# Tables of a build's own state.
 MEMORY = {"stg_ops__landed_files", "int_changed_files", "int_touched_keys", "int_sent_files"}
 
 
-def relations(shop: Teller) -> dict[str, pd.DataFrame]:
+def relations(shop: ShopBuilder) -> dict[str, pd.DataFrame]:
     """Every table and view of staging, intermediate and marts, rows in a total order."""
     with connect(shop.settings, "transformer") as connection:
         names = connection.execute(
@@ -39,7 +40,7 @@ def relations(shop: Teller) -> dict[str, pd.DataFrame]:
     return frames
 
 
-def orders(shop: Teller) -> set[tuple[str, str, str]]:
+def orders(shop: ShopBuilder) -> set[tuple[str, str, str]]:
     """Orders in the mart: order_id, ordered_date, product_amount, as text."""
     with connect(shop.settings, "transformer") as connection:
         return set(
@@ -49,8 +50,8 @@ def orders(shop: Teller) -> set[tuple[str, str, str]]:
         )
 
 
-def first_touched_date(shop: Teller) -> str | None:
-    """First day whose scores the last build's files touch."""
+def first_touched_date(shop: ShopBuilder) -> str | None:
+    """First day with scores that the last build's files affect."""
     with connect(shop.settings, "transformer") as connection:
         row = connection.execute(
             "select min(first_touched_date)::text from intermediate.int_changed_files"
@@ -59,22 +60,22 @@ def first_touched_date(shop: Teller) -> str | None:
     return row[0]
 
 
-def changed_keys(shop: Teller) -> pd.DataFrame:
-    """The last build's list of keys in files that changed, in a total order."""
+def changed_keys(shop: ShopBuilder) -> pd.DataFrame:
+    """The last build's keys of changed files, in a total order."""
     with connect(shop.settings, "transformer") as connection:
         query = "select * from intermediate.int_changed_keys order by 1, 2, 3, 4"
         return read_frame(connection, query)
 
 
-# Tables of rejects that each build empties and fills.
+# Tables of rejects that each build truncates and fills.
 FILLED_ANEW = {
     "online_retail": ["rows_rejected"],
     "canonical": ["orders_rejected", "order_items_rejected"],
 }
 
 
-def never_vacuumed(shop: Teller) -> set[str]:
-    """Tables that autovacuum leaves alone, however much is inserted."""
+def never_vacuumed(shop: ShopBuilder) -> set[str]:
+    """Tables that autovacuum skips, however much is inserted."""
     with connect(shop.settings, "transformer") as connection:
         found = connection.execute(
             "select relname from pg_class"
@@ -84,7 +85,7 @@ def never_vacuumed(shop: Teller) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "every",  # so many steps are built before the marts are compared
+    "every",  # number of steps between comparisons of the marts
     [pytest.param(4, id="fourth"), pytest.param(2, id="second", marks=pytest.mark.whole)],
 )
 @pytest.mark.parametrize(
@@ -97,7 +98,7 @@ def never_vacuumed(shop: Teller) -> set[str]:
 def test_file_by_file_comes_to_the_same_as_a_build_from_nothing(
     source: str, steps: list[Step], every: int, start_home: StartHome, tmp_path: Path
 ) -> None:
-    shop = Teller(start_home(source), tmp_path)
+    shop = ShopBuilder(start_home(source), tmp_path)
     for number, step in enumerate(steps, start=1):
         step.happens(shop)
         # dbt's own tests run with some builds: they take longer than the models
@@ -135,7 +136,7 @@ def test_file_by_file_comes_to_the_same_as_a_build_from_nothing(
 def test_a_build_that_goes_on_where_one_broke_off_lists_the_same_keys(
     source: str, steps: list[Step], start_home: StartHome, tmp_path: Path
 ) -> None:
-    shop = Teller(start_home(source), tmp_path)
+    shop = ShopBuilder(start_home(source), tmp_path)
     for step in steps:
         step.happens(shop)
         shop.break_off()
@@ -145,14 +146,14 @@ def test_a_build_that_goes_on_where_one_broke_off_lists_the_same_keys(
         pd.testing.assert_frame_equal(changed_keys(shop), listed, obj=step.title)
 
 
-def test_rows_of_other_rules_are_made_anew(start_home: StartHome, tmp_path: Path) -> None:
-    shop = Teller(start_home("canonical"), tmp_path)
+def test_rows_of_other_rules_are_recomputed(start_home: StartHome, tmp_path: Path) -> None:
+    shop = ShopBuilder(start_home("canonical"), tmp_path)
     CANONICAL[0].happens(shop)
     shop.build()
     right = relations(shop)
     as_whole_numbers(shop)
-    postgres.start(shop.settings)  # as every start does: it brings tables up to date
-    # units of the old rules, in a mart that nothing touches
+    postgres.start(shop.settings)  # a start upgrades the tables
+    # units of the old rules, in a mart that no file touches
     with connect(shop.settings, "transformer") as connection:
         connection.execute("drop view reporting.own_view")
         connection.execute("update marts.fct_order_items set units = 99")
@@ -173,8 +174,10 @@ def test_rows_of_other_rules_are_made_anew(start_home: StartHome, tmp_path: Path
         assert connection.execute("select 1 from intermediate.int_changed_files").fetchall() == []
 
 
-def as_whole_numbers(shop: Teller) -> None:
-    """Give units the types that they had in homes of an earlier version."""
+def as_whole_numbers(shop: ShopBuilder) -> None:
+    """Give units the whole-number types of an earlier version's homes, which had no upgrades."""
+    with connect(shop.settings, SUPERUSER) as connection:
+        connection.execute("drop table ops.schema_upgrades")
     with connect(shop.settings, "transformer") as connection:
         connection.execute(
             "drop view intermediate.int_order_lines, staging.stg_canonical__order_items;"
@@ -188,6 +191,6 @@ def as_whole_numbers(shop: Teller) -> None:
             " select units from staging.stg_canonical__order_items;"
             "alter table marts.fct_order_items alter units type integer;"
             "alter table marts.fct_orders alter units type bigint;"
-            # a shop's own, on another column: it hinders nobody
+            # a shop's own view on another column must not block the upgrade
             "create view reporting.own_view as select product_id from marts.fct_order_items"
         )

@@ -1,4 +1,4 @@
-"""All that is sent is in the marts or among the rejects: rows, orders and money, to the cent."""
+"""All that is sent is in the marts or rejected: rows, orders and money, to the cent."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ingest.land import land
 from perennial.warehouse import connect
 from tests.conftest import StartHome
 from tests.sql import spoilt_shops
-from tests.sql.shops import DAY, Teller
+from tests.sql.shops import DAY, ShopBuilder
 from tests.sql.spoilt_shops import Sent
 
 
-def land_spoilt(shop: Teller, name: str, sent: Sent) -> None:
+def land_spoilt(shop: ShopBuilder, name: str, sent: Sent) -> None:
     for file, text in sent.texts.items():
         (shop.folder / f"{file}.csv").write_bytes(text)
     landing = land(shop.settings, DAY, str(shop.folder), "test")
@@ -29,7 +29,7 @@ def land_spoilt(shop: Teller, name: str, sent: Sent) -> None:
 
 
 def sums(flows: list[Flow]) -> dict[str, tuple[int, int, Decimal]]:
-    """Rows, orders and money of each place, reasons together."""
+    """Rows, orders and money of each place, summed over reasons."""
     found: dict[str, tuple[int, int, Decimal]] = {}
     for flow in flows:
         rows, orders, amount = found.get(flow.place, (0, 0, Decimal(0)))
@@ -48,7 +48,7 @@ def sums(flows: list[Flow]) -> dict[str, tuple[int, int, Decimal]]:
 def test_what_is_sent_is_counted_and_found_again(
     start_home: StartHome, tmp_path: Path, source: str, make: Callable[[int, range], Sent]
 ) -> None:
-    shop = Teller(start_home(source), tmp_path)
+    shop = ShopBuilder(start_home(source), tmp_path)
     first, second = make(1, range(200)), make(2, range(150, 300))  # 50 orders in both
     nothing = (0, 0, Decimal(0))
 
@@ -87,8 +87,8 @@ CHANGE_ITEM = "update marts.fct_order_items set line_amount = line_amount {} whe
 FIRST_CHARGE = "select min(charge_id) from marts.fct_charges"
 
 
-def lose(shop: Teller, raw: Flow) -> None:
-    """A line whose money changes, or that is dropped, is told with its figure."""
+def lose(shop: ShopBuilder, raw: Flow) -> None:
+    """Change a line's money, and drop a line: each error names the difference."""
     for change, says in {
         f"{CHANGE_ITEM.format('+ 7.25')} ({FIRST_ITEM})": r"0 rows, 0 orders and -7.25 of",
         f"{CHANGE_ITEM.format('- 7.25')} ({FIRST_ITEM})": "",

@@ -1,6 +1,6 @@
-"""A shop whose truth is known: customers come, buy at their own rate, leave for good; seasons.
+"""A shop with known truth: customers come, buy at their own rate, and leave for good; seasons.
 
-Snapshots are counted here a second time, plainly, in pandas; the product counts them in SQL.
+Snapshots are computed here in plain pandas, independently of the product's SQL.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ WINDOWS = (30, 90, 180, 365)
 
 @dataclass(frozen=True)
 class PlantedShop:
-    """Orders (customer_id, ordered_date, amount) and customers' true rate a day and last day."""
+    """Orders (customer_id, ordered_date, amount); customers' true daily rate and last day."""
 
     orders: pd.DataFrame
     customers: pd.DataFrame
@@ -47,7 +47,7 @@ class PlantedShop:
         return shop_days(self.orders, pd.Timestamp(as_of_date))
 
     def true_order_probability(self, frame: pd.DataFrame, horizon_days: int) -> np.ndarray:
-        """Chance of an order by someone who knows each customer's rate and last day."""
+        """Probability of an order, given each customer's true rate and last day."""
         start = (frame["as_of_date"] - FIRST_DAY).dt.days.to_numpy()
         truth = self.customers.loc[frame["customer_id"]]
         end = np.minimum(start + horizon_days, truth["last_day"].to_numpy())
@@ -59,7 +59,7 @@ class PlantedShop:
 def plant(
     count_customers: int, count_days: int, seed: int, season_strength: float = 0.0
 ) -> PlantedShop:
-    """Poisson buyers of gamma rates (mean 1 in 50 days) who stay 300 days on average."""
+    """Poisson buyers with gamma rates (mean 1 in 50 days) who stay 300 days on average."""
     rng = np.random.default_rng(seed)
     season = np.exp(season_strength * np.sin(2 * np.pi * np.arange(count_days + 400) / 365))
     customers = pd.DataFrame(
@@ -86,7 +86,7 @@ def plant(
 
 
 def snapshot(orders: pd.DataFrame, day: pd.Timestamp) -> pd.DataFrame:
-    """What was known of each customer on a day, as features.customer_snapshots names it."""
+    """Snapshots of a day with the columns of features.customer_snapshots."""
     seen = orders[orders["ordered_date"] < day].sort_values(["customer_id", "ordered_date"])
     seen = seen.assign(
         age=(day - seen["ordered_date"]).dt.days,
@@ -123,7 +123,7 @@ def snapshot(orders: pd.DataFrame, day: pd.Timestamp) -> pd.DataFrame:
 
 
 def shop_days(orders: pd.DataFrame, day: pd.Timestamp) -> pd.DataFrame:
-    """Customers who ordered on each day before a day, as features.shop_days names them."""
+    """Numbers of ordering customers on each earlier day, with the columns of features.shop_days."""
     seen = orders[orders["ordered_date"] < day]
     is_first = seen["ordered_date"] == seen.groupby("customer_id")["ordered_date"].transform("min")
     by = seen.assign(is_first=is_first).groupby("ordered_date")
@@ -137,7 +137,7 @@ def shop_days(orders: pd.DataFrame, day: pd.Timestamp) -> pd.DataFrame:
 
 
 def with_outcome(orders: pd.DataFrame, frame: pd.DataFrame, horizon_days: int) -> pd.DataFrame:
-    """The snapshot beside what followed in [as_of_date, as_of_date + horizon)."""
+    """The snapshot with the outcomes in [as_of_date, as_of_date + horizon)."""
     if frame.empty:
         return frame.assign(outcome_count_orders=0, outcome_net_spend_amount=0.0)
     start = frame["as_of_date"].iloc[0]

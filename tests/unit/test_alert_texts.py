@@ -1,4 +1,4 @@
-"""What an alert says: the failure in words, and nothing of anybody's data."""
+"""Texts of alerts: the failure in words, without anybody's data."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from oncall.alerts.words import (
     NO_MEMORY,
     WAREHOUSE_GONE,
     cause_of,
-    everywhere,
     fingerprint,
+    shared_cause,
     table_in,
 )
 from perennial.settings import Settings, SettingsError
@@ -31,7 +31,7 @@ MORNING = datetime(2024, 3, 1, 5, 3, tzinfo=UTC)
 
 
 class GateFailed(RuntimeError):
-    __module__ = "expectations.results"  # one of our own errors: its words are shown
+    __module__ = "expectations.results"  # one of our own errors: its text is shown
 
 
 class CosmosDbtRunError(AirflowException):
@@ -63,7 +63,7 @@ class FakeContext:
 
 
 def incident(cause: Cause, **fields) -> Incident:
-    """As it is kept when it is first seen."""
+    """The incident as stored at its first occurrence."""
     given = {
         "incident_id": 1,
         "cause": cause.key,
@@ -97,7 +97,7 @@ GATE = GateFailed(
 )
 
 
-def test_alert_tells_what_when_whose_and_what_to_do():
+def test_alert_has_what_when_whose_and_what_to_do():
     cause = failed(GATE, run_id="manual__2024-03-01T05:00:00+00:00")
     assert subject_of(cause) == (
         "Perennial critical: score_churn.publish failed for 2024-03-01 (data-platform)"
@@ -118,7 +118,7 @@ def test_alert_tells_what_when_whose_and_what_to_do():
     ]
 
 
-def test_a_cause_that_stays_tells_since_when_and_how_often():
+def test_a_cause_that_stays_has_since_when_and_how_often():
     cause = failed(GATE)
     seen = incident(cause, seen_count=12, steps=["score_churn.publish", "score_clv.publish"])
     body = body_of([(cause, seen)], 2, None)
@@ -126,11 +126,11 @@ def test_a_cause_that_stays_tells_since_when_and_how_often():
         "  open since 2024-03-01 05:03 UTC, seen 12 times, by score_churn.publish, "
         "score_clv.publish" in body.splitlines()
     )
-    assert "(2 more, told before and still open)" in body
+    assert "(2 more, reported before and still open)" in body
     assert "Last good: not known: the warehouse does not answer" in body
 
 
-def test_recovery_tells_what_is_over_and_how_long_it_was():
+def test_recovery_has_what_is_over_and_how_long_it_was():
     cause = failed(GATE)
     over = incident(cause, seen_count=3, closed_at=datetime(2024, 3, 1, 9, 4, tzinfo=UTC))
     assert end_of([over], "recovered", date(2024, 3, 2)) == (
@@ -213,7 +213,7 @@ def raised_from(cause: BaseException) -> BaseException:
     ],
 )
 def test_what_every_step_stands_on_is_one_cause_wherever_it_shows(error, expected):
-    assert everywhere(error) == expected
+    assert shared_cause(error) == expected
     if expected:
         assert failed(error, task_id="train").key == failed(error, dag_id="land").key
         assert failed(error).entry == expected
@@ -250,7 +250,7 @@ def test_fingerprint_keeps_rules_and_drops_counts():
 
 
 def rejects(reason: str, n: int) -> str:
-    """What the gate of rejects says on the n-th day, with as much in it as there can be."""
+    """The longest possible message of the gate of rejects on the n-th day."""
     where = "; ".join(f"product {letter * 40} ({n}% of {n},000)" for letter in "abc")
     rows = ", ".join(f"A{n}{i}...ZZ (orders_2024-05-{n}_north.csv line {n})" for i in range(3))
     return (
@@ -261,10 +261,10 @@ def rejects(reason: str, n: int) -> str:
 
 
 def held(*batches_and_reasons: tuple[int, str]) -> GateFailed:
-    told = " | ".join(rejects(reason, n) for n, reason in batches_and_reasons)
+    text = " | ".join(rejects(reason, n) for n, reason in batches_and_reasons)
     n = batches_and_reasons[0][0]
     decide = f"`make accept BATCH={n}`, else `make refuse BATCH={n}`; then `make run` again"
-    return GateFailed(f"batch {n} is held: {told}. If it is right, {decide}")
+    return GateFailed(f"batch {n} is held: {text}. If it is right, {decide}")
 
 
 def test_too_many_rejects_of_a_reason_are_one_cause_each_day():
@@ -305,7 +305,7 @@ def test_the_alert_of_a_held_batch_is_whole():
         ("dbt.fct_orders.run", None, False),
     ],
 )
-def test_broken_dbt_build_is_told_once_and_not_by_every_model(task_id, error, expected):
+def test_broken_dbt_build_is_alerted_once_and_not_by_every_model(task_id, error, expected):
     context = FakeContext(ti=TaskInstance(task_id=task_id), exception=error).as_airflow_gives_it()
     assert only_mirrors_dbt(context) is expected
 
@@ -329,7 +329,7 @@ def test_question_holds_up_its_own_views_and_those_that_join_all():
         stale
     )
     assert not {"reporting.churn", "reporting.demand", "reporting.clv"} & set(stale)
-    assert "reporting.scores_freshness" not in stale  # it tells that they are stale
+    assert "reporting.scores_freshness" not in stale  # this view reports stale views
 
 
 @pytest.mark.parametrize("dag_id", ["land", "build_warehouse"])
@@ -424,7 +424,7 @@ def test_failure_is_read_from_airflows_context():
     )
 
 
-def test_killed_task_has_no_run_and_no_exception_and_is_told_all_the_same():
+def test_killed_task_without_run_and_exception_is_reported():
     cause = failure({"ti": TaskInstance(), "task": None}, Settings())
     assert subject_of(cause) == "Perennial critical: score_churn.publish failed (data-platform)"
     assert cause.summary.startswith("the process ended without a word")
@@ -447,7 +447,7 @@ GIVEN_UP = (
         pytest.param(BY_SIGNAL, "", "most likely for want of memory", id="a kernel that is mute"),
         pytest.param(BY_SIGNAL.replace("KILL", "TERM"), "", "from outside (SIGTERM)", id="ended"),
         pytest.param(GIVEN_UP + BY_SIGNAL, "oom_kill 9", "API server", id="given up by Airflow"),
-        pytest.param('{"event": "training"}', "oom_kill 9", "whoever watched", id="all at once"),
+        pytest.param('{"event": "training"}', "oom_kill 9", "its supervisor", id="all at once"),
         pytest.param(None, "oom_kill 9", "try 3 never began", id="no log of this try"),
     ],
 )
@@ -461,13 +461,13 @@ def test_why_a_process_ended_is_read_from_its_log_and_not_guessed(
     path.parent.mkdir(parents=True)
     if log is not None:
         path.write_text(log)
-    told = failure({"ti": TaskInstance(), "task": None}, settings).summary
-    assert expected in told
-    assert ("memory" in told) == (log == BY_SIGNAL)
+    text = failure({"ti": TaskInstance(), "task": None}, settings).summary
+    assert expected in text
+    assert ("memory" in text) == (log == BY_SIGNAL)
 
 
 @pytest.mark.parametrize("key", [None, "", "tomorrow"])
-def test_run_without_a_date_is_told_all_the_same(key):
+def test_run_without_a_date_is_reported(key):
     context = FakeContext(partition_key=key).as_airflow_gives_it()
     cause = failure(context, Settings())
     assert cause.as_of_date is None

@@ -1,4 +1,4 @@
-"""What the benchmark of sizes keeps of a run that was broken off."""
+"""What the scale benchmark stores of an interrupted run."""
 
 from __future__ import annotations
 

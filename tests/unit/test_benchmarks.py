@@ -1,4 +1,4 @@
-"""The benchmark's judge by hand-computed figures; peers see nothing of the cut or later."""
+"""The benchmark's judge against figures computed by hand; peers see nothing from the cut on."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def days_of(*rows: tuple[str, str, int, float]) -> pd.DataFrame:
 
 @pytest.fixture
 def days() -> pd.DataFrame:
-    """Four known customers: two order again within 90 days; one is new; one only comes later."""
+    """Four known customers, of whom two order again within 90 days and one too late; one is new."""
     return days_of(
         ("a", "2024-02-01", 1, 10.0),
         ("b", "2024-02-02", 1, 20.0),
@@ -64,16 +64,16 @@ def test_outcome_is_of_the_horizon_and_of_known_customers(days: pd.DataFrame) ->
 
 
 def test_churn_figures_by_hand(days: pd.DataFrame) -> None:
-    said = pd.DataFrame(
+    predictions = pd.DataFrame(
         {
             "model": "m",
             "customer_id": ["a", "b", "c", "e"],
             "order_probability": [0.9, 0.4, 0.6, 0.99],
         }
     )
-    figures = judge.churn(said, days, CUT).figures.loc["m"]
-    # d is unscored and counts at the base rate: of the one customer known 90 days before, d
-    # themself, none ordered, so 0. Events: a, b. Pairs won: a>c, a>d, b>d; lost: b<c.
+    figures = judge.churn(predictions, days, CUT).figures.loc["m"]
+    # d is unscored and counts at the base rate, which is 0: the one customer known 90 days before
+    # (d) did not order. Events: a, b. Pairs won: a>c, a>d, b>d; lost: b<c.
     assert figures["unscored"] == 1
     assert figures["auc"] == pytest.approx(3 / 4)
     brier = (0.1**2 + 0.6**2 + 0.6**2 + 0) / 4
@@ -82,7 +82,7 @@ def test_churn_figures_by_hand(days: pd.DataFrame) -> None:
 
 
 def test_clv_figures_by_hand(days: pd.DataFrame) -> None:
-    said = pd.DataFrame(
+    predictions = pd.DataFrame(
         {
             "model": "m",
             "customer_id": ["a", "b", "c", "d"],
@@ -95,28 +95,28 @@ def test_clv_figures_by_hand(days: pd.DataFrame) -> None:
             "spend_probability": [0.9, 0.4, 0.0, 0.1],
         }
     )
-    only_mean = said[["model", "customer_id", "spend"]].assign(model="mean")
-    only_band = said.drop(columns="spend").assign(model="band")
-    told = judge.clv(pd.concat([said, only_mean, only_band]), days, CUT, 90).figures
-    figures = told.loc["m"]
+    only_mean = predictions[["model", "customer_id", "spend"]].assign(model="mean")
+    only_band = predictions.drop(columns="spend").assign(model="band")
+    of_models = judge.clv(pd.concat([predictions, only_mean, only_band]), days, CUT, 90).figures
+    figures = of_models.loc["m"]
     assert figures["gini"] == pytest.approx(1)
     assert figures["mae"] == pytest.approx(1 / 4)  # of the median
     assert figures["total_error"] == pytest.approx(10 / 5 - 1)  # of the mean
     assert figures["coverage"] == pytest.approx(2 / 3)  # b's 0 lies below .5; d has no band
-    # a alone spends, 5: below what it would be if buying
+    # only a spends: 5, which is below the band of spend if buying
     assert figures["coverage_if_buying"] == 0
     assert figures["spend_calibration"] == pytest.approx((0.1 + 0.4 + 0 + 0.1) / 4)
-    # a model is compared by the median where it has one; without a mean it has no Gini
-    assert told["mae_of"].to_dict() == {"m": "median", "mean": "mean", "band": "median"}
-    assert told.loc["mean", "mae"] == pytest.approx((3 + 1 + 0 + 1) / 4)
-    assert told.loc["band", "mae"] == pytest.approx(1 / 4)
-    assert np.isnan(told.loc["band", "gini"])
-    assert told.loc["band", "unscored"] == 0
+    # a model with a median is compared by it; without a mean it has no Gini
+    assert of_models["mae_of"].to_dict() == {"m": "median", "mean": "mean", "band": "median"}
+    assert of_models.loc["mean", "mae"] == pytest.approx((3 + 1 + 0 + 1) / 4)
+    assert of_models.loc["band", "mae"] == pytest.approx(1 / 4)
+    assert np.isnan(of_models.loc["band", "gini"])
+    assert of_models.loc["band", "unscored"] == 0
 
 
 def test_survival_figures_by_hand(days: pd.DataFrame) -> None:
     constant = np.exp(-0.01 * np.array(waits.DAYS))
-    said = pd.DataFrame(
+    predictions = pd.DataFrame(
         {
             "model": "m",
             "customer_id": ["a", "b", "c", "d"],
@@ -124,7 +124,7 @@ def test_survival_figures_by_hand(days: pd.DataFrame) -> None:
             **{f"s{day}": constant[i] for i, day in enumerate(waits.DAYS)},
         }
     )
-    figures = judge.survival(said, days, CUT, 90).figures.loc["m"]
+    figures = judge.survival(predictions, days, CUT, 90).figures.loc["m"]
     # a is back on day 1, b on day 90, c and d are censored at 90
     # comparable: a before b, c, d; b before c, d. b is ranked after c: 4 of 5
     assert figures["concordance"] == pytest.approx(4 / 5)
@@ -160,17 +160,17 @@ def test_demand_figures_by_hand() -> None:
         ]
     )
     calendar = pd.date_range(origin, periods=8, freq="7D")
-    said = pd.concat(
+    predictions = pd.concat(
         pd.DataFrame(
             {"model": "m", "product_id": product, "week_start_date": calendar,
              "mean": mean, "p10": mean - 1.5, "p50": mean, "p90": mean + 0.5}
         )
         for product, mean in (("big", 4.0), ("small", 2.0), ("rare", 9.0))
     )  # fmt: skip
-    judged = demand_weeks.judged(weeks, origin)
-    assert judged.product_ids.tolist() == ["big", "small"]
-    assert judged.weight == pytest.approx([240 / 300, 60 / 300])
-    figures = judge.demand(said, weeks, origin).figures.loc["m"]
+    products = demand_weeks.judged(weeks, origin)
+    assert products.product_ids.tolist() == ["big", "small"]
+    assert products.weight == pytest.approx([240 / 300, 60 / 300])
+    figures = judge.demand(predictions, weeks, origin).figures.loc["m"]
     assert figures["wrmsse"] == pytest.approx(0.8 * np.sqrt(1 / 4) + 0)
     assert figures["mase"] == pytest.approx((1 / 2 + 0) / 2)
     assert figures["total_error"] == pytest.approx(6 / 5 - 1)
@@ -179,30 +179,32 @@ def test_demand_figures_by_hand() -> None:
     big = (0.1 * 0.5 + 0.5 * 1 + 0.1 * 1.5) / 3
     small = (0.1 * 1.5 + 0 + 0.1 * 0.5) / 3
     assert figures["pinball"] == pytest.approx((big / 2 + small) / 2)
-    nothing = judge.demand(said[said["product_id"] == "big"], weeks, origin).figures.loc["m"]
+    nothing = judge.demand(
+        predictions[predictions["product_id"] == "big"], weeks, origin
+    ).figures.loc["m"]
     assert nothing["unscored"] == 1
     assert nothing["mase"] == pytest.approx((1 / 2 + 2) / 2)  # no forecast counts as 0 units
 
 
-def test_a_week_that_is_not_known_is_not_judged() -> None:
+def test_an_unknown_week_is_left_out() -> None:
     origin = pd.Timestamp("2024-01-29")
     weeks = weeks_of("p", [1, 2, 0, 2, 2, 0, *[2] * 6], 10.0)
     calendar = pd.date_range("2024-01-01", periods=12, freq="W-MON")
-    said = pd.DataFrame(
+    predictions = pd.DataFrame(
         {"model": "m", "product_id": "p", "week_start_date": calendar[4:], "mean": 2.0,
          "p10": 2.0, "p50": 2.0, "p90": 2.0}
     )  # fmt: skip
-    counted = judge.demand(said, weeks, origin).figures.loc["m"]
+    counted = judge.demand(predictions, weeks, origin).figures.loc["m"]
     assert counted["mase"] == pytest.approx((2 / 8) / (5 / 3))  # steps 1, -2, 2
     assert counted["coverage"] == pytest.approx(7 / 8)
     known = weeks.drop(index=[2, 5])[["product_id", "week_start_date"]]
-    left_out = judge.demand(said, weeks, origin, known).figures.loc["m"]
+    left_out = judge.demand(predictions, weeks, origin, known).figures.loc["m"]
     assert left_out["mase"] == 0
     assert left_out["total_error"] == pytest.approx(0)
     assert left_out["coverage"] == 1
     # the only step between two known weeks is 1
     assert demand_weeks.judged(weeks, origin, known).mean_step == pytest.approx([1.0])
-    # whose eight weeks are all unknown is not judged at all
+    # a product with eight unknown weeks is not compared at all
     assert demand_weeks.judged(weeks, origin, known[:3]).product_ids.empty
 
 
@@ -213,7 +215,7 @@ def test_reserved_dates_and_seeds_are_nowhere_else() -> None:
     assert all(origin.weekday() == 0 for origin in (*data.ORIGINS, *data.RESERVED_ORIGINS))
 
 
-def test_own_shop_is_judged_on_what_is_known(tmp_path) -> None:
+def test_own_shop_is_compared_on_known_dates(tmp_path) -> None:
     own = data.dated(tmp_path, date(2022, 1, 1), date(2024, 3, 7))
     assert len(own.cuts) == data.MAX_CUTS
     assert own.cuts[-1] == date(2023, 12, 8)  # its 90 days end on 2024-03-06
@@ -224,5 +226,5 @@ def test_own_shop_is_judged_on_what_is_known(tmp_path) -> None:
 
 @pytest.mark.parametrize("shared", [["--shared", "/some/folder"], ["--shared=/some/folder"], []])
 def test_a_figures_command_names_no_folder_of_the_machine(shared):
-    asked = ["--panel", "final", "--only=demand"]
-    assert _without_folder([*asked[:2], *shared, *asked[2:]]) == asked
+    arguments = ["--panel", "final", "--only=demand"]
+    assert _without_folder([*arguments[:2], *shared, *arguments[2:]]) == arguments

@@ -1,4 +1,4 @@
-"""Bias on past dates: by hand, and told of planted models that are off and of no others."""
+"""Bias on past dates: by hand, and warnings of biased planted models only."""
 
 from __future__ import annotations
 
@@ -7,33 +7,39 @@ import pytest
 
 from ml_tasks import question as questions_of
 from ml_tasks.evaluation import bias
-from ml_tasks.evaluation.bias import BiasFigures, bias_of, with_warnings
+from ml_tasks.evaluation.bias import Bias, BiasFigures, with_warnings
+from ml_tasks.evaluation.comparison import Evaluation
 from perennial.contracts import questions
+from tests.planted_figures import report_of
 
 TOTAL = BiasFigures("predicted", "came")
 RATE = BiasFigures("mean_probability", "rate", is_rate=True)
 
 
 def report(*cuts: dict[str, float], name: str = "m") -> dict[str, object]:
-    return {
-        "cuts": [{"cut_date": f"2024-0{n}-01", "model": name, **c} for n, c in enumerate(cuts, 1)]
-    }
+    return report_of(
+        [{"cut_date": f"2024-0{n}-01", "model": name, **c} for n, c in enumerate(cuts, 1)]
+    )
+
+
+def bias_of(stored: dict[str, object], name: str, figures: BiasFigures) -> Bias:
+    return bias.bias_of(Evaluation.from_report(stored, name), figures)
 
 
 def test_by_hand():
-    told = report({"predicted": 13.0, "came": 10.0}, {"predicted": 15.0, "came": 10.0})
-    found = bias_of(told, "m", TOTAL)
+    stored = report({"predicted": 13.0, "came": 10.0}, {"predicted": 15.0, "came": 10.0})
+    found = bias_of(stored, "m", TOTAL)
     assert found.of_cuts == pytest.approx((0.3, 0.5))
     assert found.mean == pytest.approx(0.4)
     assert found.standard_error == pytest.approx(0.1)  # .2 / sqrt(2) / sqrt(2)
-    (warning,) = bias.warnings(told, "m", TOTAL)
+    (warning,) = bias.warnings(stored, "m", TOTAL)
     assert "too high" in warning
     assert "1.40 times" in warning
     assert "+40%, mean of 2 cuts, bound 15%" in warning
 
 
 def test_a_rate_is_off_by_the_rarer_side():
-    """.99 against .97 stayed away: of those who come back, two thirds were not expected."""
+    """.99 predicted and .97 stayed away: two thirds of those who come back were not expected."""
     found = bias_of(report({"mean_probability": 0.99, "rate": 0.97}), "m", RATE)
     assert found.of_cuts == pytest.approx((2 / 3,))
     assert bias_of(report({"mean_probability": 0.01, "rate": 0.03}), "m", RATE).of_cuts == (
@@ -53,12 +59,12 @@ def test_a_rate_is_off_by_the_rarer_side():
                      id="+60 % and 0: as likely chance"),
     ],
 )  # fmt: skip
-def test_nothing_is_said_where_nothing_is_known(cuts):
+def test_no_warning_where_nothing_is_known(cuts):
     assert bias.warnings(report(*cuts), "m", TOTAL) == []
 
 
 def simulated(random: np.random.Generator, factor: float, count: int) -> dict[str, object]:
-    """Three cuts of customers of known chances, told `factor` times those."""
+    """Three cuts of customers with known probabilities, predicted `factor` times as high."""
     cuts = []
     for _ in range(3):
         chance = random.beta(2, 6, count)
@@ -83,11 +89,20 @@ def test_a_model_that_is_right_is_seldom_warned_of_and_one_that_is_off_is(count)
 
 
 def test_the_report_says_it_beside_what_it_warned_of_before():
-    told = report({"predicted": 5.0, "came": 10.0}) | {"warnings": ["young"]}
-    found = with_warnings(told, "m", TOTAL)
+    stored = report({"predicted": 5.0, "came": 10.0}) | {"warnings": ["young"]}
+    found = with_warnings(stored, "m", TOTAL)
     assert found["warnings"][0] == "young"
     assert "too low" in found["warnings"][1]
     assert found["bias_rate"] == {"mean": -0.5, "of_cuts": [-0.5], "bound": bias.MAX_BIAS_RATE}
+
+
+def test_the_count_of_customers_says_how_much_is_chance():
+    """.2 predicted and .3 came: plausible chance for 20 customers, not for 20,000."""
+    cut = {"mean_probability": 0.3, "rate": 0.2}
+    few, many = (report({**cut, "count_customers": count}) for count in (20, 20_000))
+    assert bias_of(few, "m", RATE).standard_error == pytest.approx((0.2 * 0.8 / 20) ** 0.5 / 0.2)
+    assert bias.warnings(few, "m", RATE) == []
+    assert len(bias.warnings(many, "m", RATE)) == 1
 
 
 @pytest.mark.parametrize("question", questions())

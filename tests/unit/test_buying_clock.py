@@ -25,7 +25,7 @@ def test_crowd_of_new_customers_in_the_first_month_were_customers_before():
     assert pace.earlier_rates(steady, np.ones(360)).max() == 0
     crowd = np.concatenate([np.full(30, 40.0), np.full(330, 10.0)])
     rates = pace.earlier_rates(crowd, np.ones(360))
-    # 1,200 came and 300 are usual, of which chance explains 2 * sqrt(300) more
+    # 1,200 came; 300 are usual, and chance explains 2 * sqrt(300) more
     assert rates[0] == pytest.approx((1200 - 300 - 2 * np.sqrt(300)) / 1200)
     assert rates[1:].max() == 0
 
@@ -59,7 +59,7 @@ def test_days_of_the_year_that_nobody_saw_go_at_the_pace_of_those_seen():
     ahead = pace.projected(speeds, np.full(200, 50.0), np.zeros(0))[200:]
     assert ahead[:165] == pytest.approx(1.0)
     assert ahead[165:365] == pytest.approx(speeds)
-    # of a shop older than its data the base only seemed to double: half as fast, for all it shows
+    # a shop older than its data only seems to double its base: half as fast
     base = np.full(200, 50.0)
     base[100:] = 100.0
     ahead = pace.projected(speeds, base, np.array([0.6]))[200:]

@@ -1,4 +1,4 @@
-"""Churn on a shop whose truth is known."""
+"""Churn on a shop with known truth."""
 
 import json
 from dataclasses import replace
@@ -17,7 +17,7 @@ from ml_tasks.customers.clock_trees import ClockTrees
 from ml_tasks.customers.known import Known
 from ml_tasks.engine.contract_check import checked
 from ml_tasks.evaluation import metrics
-from ml_tasks.evaluation.comparison import untested
+from ml_tasks.evaluation.comparison import Evaluation, untested
 from ml_tasks.trained_model import TrainedModel, canonical_json
 from perennial import contracts
 from tests.unit.planted_shop import plant, with_outcome
@@ -53,7 +53,7 @@ def happened(shop):
 
 
 class Store:
-    """Hands out frames as given."""
+    """Returns fixed frames."""
 
     one_in = 1
 
@@ -84,8 +84,8 @@ def test_probabilities_are_on_the_level_of_the_truth(shop, scores, happened):
     truth = 1 - shop.true_order_probability(happened, 90)
     assert scores["churn_probability_90d"].mean() == pytest.approx(truth.mean(), abs=0.05)
     for group in metrics.equal_count_bins(scores["churn_probability_90d"], 4):
-        said = scores["churn_probability_90d"].to_numpy()[group].mean()
-        assert said == pytest.approx(truth[group].mean(), abs=0.1)
+        predicted = scores["churn_probability_90d"].to_numpy()[group].mean()
+        assert predicted == pytest.approx(truth[group].mean(), abs=0.1)
 
 
 def test_scores_meet_the_contract(scores, shop):
@@ -104,7 +104,7 @@ def test_same_rows_in_any_order_give_the_same_model(shop, labelled):
     models = []
     for order in (frames, [frame.sample(frac=1, random_state=9) for frame in frames]):
         known = Known.of(*order)
-        models.append(chance.fit(known, chance.tell(known, seed=1), seed=1)[0])
+        models.append(chance.fit(known, chance.predict_past(known, seed=1), seed=1)[0])
     assert models[0] == models[1]
 
 
@@ -121,16 +121,16 @@ def test_a_model_read_back_from_json_and_files_scores_the_same(shop, trained, sc
 
 
 def test_report_and_metrics_are_plain_json(trained):
-    judged = {cut["model"] for cut in trained.report["cuts"]}
-    assert judged == {MODEL, *chance.MEMBERS, *BASELINES}
-    assert len({cut["cut_date"] for cut in trained.report["cuts"]}) == 3
+    tested = Evaluation.from_report(trained.report, trained.name)
+    assert {row.model for row in tested.figures} == {MODEL, *chance.MEMBERS, *BASELINES}
+    assert len(tested.cuts) == len(tested.of(MODEL)) == 3
     assert json.loads(canonical_json(trained.report)) == trained.report
     assert trained.metrics["log_loss"] < trained.metrics["baseline_log_loss"]
     assert all(png.startswith(b"\x89PNG") for png in trained.plots.values())
     assert len(trained.plots) == 2
 
 
-def test_of_noise_nothing_is_told(shop, labelled):
+def test_noise_gives_the_base_rate(shop, labelled):
     rng = np.random.default_rng(0)
     noise = labelled.assign(outcome_count_orders=rng.integers(0, 2, len(labelled)))
     store = Store(shop.snapshot(SCORED_DATE), noise, shop.shop_days(SCORED_DATE))
@@ -138,7 +138,7 @@ def test_of_noise_nothing_is_told(shop, labelled):
     scores = run.QUESTION.score(SCORED_DATE, model, store)["churn"]
     checked(scores, TABLE)
     probability = scores["churn_probability_90d"]
-    # the process, which looks at no outcome, says .2; what it missed so far puts it right
+    # the process, which uses no outcome, predicts .2; its past misses correct that
     assert probability.mean() == pytest.approx(0.5, abs=0.05)
     assert probability.std() < 0.03
 
@@ -157,7 +157,7 @@ def test_a_shop_too_young_to_test_a_model_is_scored_and_says_so(shop):
 
 
 def test_a_baseline_that_is_clearly_better_is_published(shop, monkeypatch):
-    monkeypatch.setattr(chance, "combined", lambda _, told: np.full(len(told), 0.5))
+    monkeypatch.setattr(chance, "combined", lambda _, members: np.full(len(members), 0.5))
     model = run.QUESTION.train(TRAINING_DATE, shop, seed=1)
     assert model.name in BASELINES
     assert "gives way to" in model.report["decision"]
@@ -173,8 +173,8 @@ def test_a_model_of_before_scores_as_it_did(shop, labelled):
     )
     assert run.QUESTION.reads(stored)
     scores = run.QUESTION.score(SCORED_DATE, stored, shop)["churn"]
-    said = 1 - trees.predict(shop.snapshot(SCORED_DATE))
-    assert scores["churn_probability_90d"].to_numpy() == pytest.approx(said)
+    predicted = 1 - trees.predict(shop.snapshot(SCORED_DATE))
+    assert scores["churn_probability_90d"].to_numpy() == pytest.approx(predicted)
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def test_a_date_with_no_customer_has_no_row(shop, trained):
 def test_longer_silence_never_lowers_churn(shop, trained):
     customer = shop.snapshot(SCORED_DATE).query("days_since_first_order > 300").head(1)
     silent = pd.concat([customer.assign(days_since_last_order=days) for days in range(1, 300, 7)])
-    # ratios to recency move along in real rows; here they stay, so that only one thing changes
+    # in real rows ratios to recency change, too; here they stay, so that only one value changes
     silent["avg_days_between_orders"] = np.nan
     silent["days_since_first_order"] = 1e9
     probability = 1 - run.restored(trained).predict(silent)
@@ -233,14 +233,14 @@ def test_bands_and_percentiles_at_their_borders():
 @pytest.mark.parametrize(
     ("probability", "bands"),
     [
-        # a marketplace: hardly anybody comes back, and still some are likelier than others
+        # a marketplace: few customers come back, but some are likelier to than others
         pytest.param(0.99 + np.arange(10) / 1e4, "4443333221", id="everybody is at high risk"),
         pytest.param(np.full(4, 0.7), "3333", id="equal customers share a band"),
         pytest.param(np.array([0.2]), "3", id="one customer"),
         pytest.param(np.array([0.1, 0.1, 0.1, 0.9]), "3332", id="the highest of four"),
     ],
 )
-def test_a_relative_band_tells_customers_of_one_shop_apart(probability, bands):
+def test_a_relative_band_distinguishes_customers_of_one_shop(probability, bands):
     found = churn_bands.relative_band(probability, np.append(probability, np.nan))
     assert "".join(name[0] for name in found) == bands
     assert churn_bands.relative_band(np.array([np.nan]), probability).tolist() == [None]
@@ -249,7 +249,7 @@ def test_a_relative_band_tells_customers_of_one_shop_apart(probability, bands):
 @pytest.mark.parametrize("name", BASELINES)
 def test_a_baseline_is_published_with_reasons(shop, name, monkeypatch):
     monkeypatch.setattr(run, "evaluate", lambda *_: untested(name))
-    monkeypatch.setattr(chance, "tell", lambda *_: chance.nothing_told())
+    monkeypatch.setattr(chance, "predict_past", lambda *_: chance.no_predictions())
     model = run.QUESTION.train(TRAINING_DATE, shop, seed=1)
     stored = replace(model, parameters=json.loads(canonical_json(model.parameters)))
     assert (model.name, model.artefacts, run.QUESTION.reads(stored)) == (name, {}, True)
@@ -263,7 +263,7 @@ def test_bg_nbds_chance_is_the_closed_form_of_the_paper(shop):
     model = fit_process("bg_nbd", Known(snapshot, snapshot, snapshot))
     r, alpha = model.process["r"], model.process["alpha"]
     once = snapshot[snapshot["count_order_days"] == 1]
-    # nobody leaves before a repeat, so one who ordered once is a plain NBD
+    # nobody leaves before a repeat, so a customer with one order follows a plain NBD
     age = once["days_since_first_order"].to_numpy(dtype=float)
     silent = ((alpha + age) / (alpha + age + 90)) ** r
     assert model.predict(once) == pytest.approx(1 - silent)

@@ -1,4 +1,4 @@
-"""Metrics against other libraries, naive twins and closed forms."""
+"""Metrics against other libraries, naive implementations and closed forms."""
 
 import itertools
 
@@ -31,7 +31,7 @@ def test_auc_counts_a_tie_as_half_a_win():
     assert metrics.auc([1, 0, 0], [0.5, 0.5, 0.1]) == pytest.approx((0.5 + 1) / 2)
 
 
-def test_auc_of_one_class_cannot_be_told():
+def test_auc_of_one_class_is_unknown():
     assert np.isnan(metrics.auc([1, 1], [0.2, 0.9]))
 
 
@@ -63,7 +63,7 @@ def test_gini_at_its_ends(score, expected):
     assert metrics.normalised_gini([0.0, 1.0, 5.0, 90.0], score) == pytest.approx(expected)
 
 
-def test_gini_of_equal_amounts_cannot_be_told():
+def test_gini_of_equal_amounts_is_unknown():
     assert np.isnan(metrics.normalised_gini([3.0, 3.0], [1, 2]))
 
 
@@ -77,7 +77,7 @@ def test_gini_of_events_is_the_auc_stretched(rows):
 
 
 def test_calibration_error_is_the_shift_of_a_shifted_probability():
-    # a hundred rows at each of ten probabilities, of which exactly that share happened
+    # a hundred rows at each of ten probabilities, with exactly that share of events
     share = np.repeat(np.arange(10) / 10, 100)
     is_event = np.concatenate([np.arange(100) < 100 * s / 10 for s in range(10)])
     assert metrics.calibration_error(is_event, share) == pytest.approx(0.0)

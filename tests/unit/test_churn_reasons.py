@@ -1,4 +1,4 @@
-"""Reasons for churn are what a person would say: properties, and twenty customers by hand."""
+"""Reasons for churn agree with a person's: properties, and twenty customers by hand."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ def shop():
 
 @pytest.fixture(scope="module")
 def fitted(shop):
-    """Each model that may be published, and what is usual beside it."""
+    """Each model that may be published, and its usual customer."""
     labelled, now = shop.labelled_snapshots(TRAINING_DATE, 90), shop.snapshot(TRAINING_DATE)
     known = Known.of(labelled, now, shop.shop_days(TRAINING_DATE))
     models = {name: fit(known) for name, fit in BASELINES.items()}
-    models[MODEL] = chance.fit(known, chance.tell(known, 1), 1)[0]
+    models[MODEL] = chance.fit(known, chance.predict_past(known, 1), 1)[0]
     return {name: (model, reasons.usual_of(model, now)) for name, model in models.items()}
 
 
 def with_customers(shop: PlantedShop, days_ago: dict[str, list[int]]) -> pd.DataFrame:
-    """The shop's snapshot and the invented customers of it: their orders, days before the date."""
+    """The shop's snapshot with invented customers, given by their orders' days before the date."""
     orders = [
         {"customer_id": key, "amount": 20.0, "ordered_date": SCORED_DATE - pd.Timedelta(days=day)}
         for key, days in days_ago.items()
@@ -48,14 +48,14 @@ def with_customers(shop: PlantedShop, days_ago: dict[str, list[int]]) -> pd.Data
     return snapshot(pd.concat([shop.orders, pd.DataFrame(orders)]), SCORED_DATE)
 
 
-def told(fitted, name: str, frame: pd.DataFrame, keys) -> dict[str, list[str]]:
-    """Codes of each customer, by rank."""
+def codes_of(fitted, name: str, frame: pd.DataFrame, keys) -> dict[str, list[str]]:
+    """Reason codes of each customer, by rank."""
     why = reasons.reasons(*fitted[name], frame)
     return {key: list(why.loc[why["customer_id"] == key, "reason_code"]) for key in keys}
 
 
-# A shop whose customers stay 300 days and order every 33; days before the date of each order, and
-# what a person would say: first, and then, or nothing about it.
+# Customers of this shop stay 300 days and order every 33. Each entry: the orders' days before the
+# date, and the reasons that a person would give, the first one first.
 TWENTY = {
     "weekly, for two years, last week": (range(5, 700, 7), ["orders_often", "recent_order"]),
     "weekly, and gone half a year": (range(180, 700, 7), ["long_silence", "orders_often"]),
@@ -85,7 +85,7 @@ TWENTY = {
 @pytest.mark.parametrize("name", MODELS)
 def test_twenty_customers_have_the_reasons_that_a_person_would_give(shop, fitted, name):
     days = {key: list(days) for key, (days, _) in TWENTY.items()}
-    found = told(fitted, name, with_customers(shop, days), days)
+    found = codes_of(fitted, name, with_customers(shop, days), days)
     wrong = {
         key: (found[key], expected)
         for key, (_, expected) in TWENTY.items()
@@ -93,7 +93,7 @@ def test_twenty_customers_have_the_reasons_that_a_person_would_give(shop, fitted
     }
     if name == MODEL:
         assert wrong == {}
-    # the baselines know less: what they tell must be among it, the first of it need not be told
+    # the baselines know less: their reasons must be among these, but need not include the first
     contradicted = {key: two for key, two in wrong.items() if not set(two[0]) <= set(two[1])}
     assert {k: v for k, v in contradicted.items() if v[0] != [words.AS_USUAL]} == {}
 
@@ -107,7 +107,7 @@ def test_a_longer_silence_never_reads_as_lowering_the_risk(shop, fitted, name):
         for kind, pattern in patterns.items()
         for delay in delays
     }
-    found = told(fitted, name, with_customers(shop, days), days)
+    found = codes_of(fitted, name, with_customers(shop, days), days)
     for kind in patterns:
         series = [found[f"{kind}, {delay} days"] for delay in delays]
         first_raised = next(i for i, codes in enumerate(series) if "long_silence" in codes)
@@ -123,7 +123,7 @@ def test_more_and_more_recent_orders_never_read_as_raising_the_risk(shop, fitted
         for number in range(120)
     }
     again = {f"{key} again": [1, *days] for key, days in patterns.items()}
-    found = told(fitted, name, with_customers(shop, patterns | again), patterns | again)
+    found = codes_of(fitted, name, with_customers(shop, patterns | again), patterns | again)
     of_orders = {c for c, code in words.CODES.items() if code.group in ("silence", "frequency")}
     raising = {code for code in of_orders if words.CODES[code].is_raising}
     usual = fitted[name][1]["count_order_days"]
@@ -132,11 +132,11 @@ def test_more_and_more_recent_orders_never_read_as_raising_the_risk(shop, fitted
         assert "long_silence" not in after, key
         if len(days) + 1 > usual:
             assert not after, (key, after)
-        # who had fewer orders than usual may have fewer still, and was told so before
+        # a customer with fewer orders than usual may get even fewer, and had that reason before
         assert after <= {"one_order_only", "orders_rarely"}, (key, before, after)
 
 
-def test_no_order_above_the_usual_count_is_ever_told_against_a_customer(shop, fitted):
+def test_no_order_above_the_usual_count_is_a_reason_against_a_customer(shop, fitted):
     for name in MODELS:
         frame = shop.snapshot(SCORED_DATE)
         model, usual = fitted[name]
@@ -162,14 +162,14 @@ def test_contributions_add_up_to_the_published_log_odds(shop, fitted, name):
     chance = np.clip(model.predict(frame), 1e-5, 1 - 1e-5)
     rest = np.log((1 - chance) / chance) - by_group.sum(axis=1).to_numpy()
     assert np.ptp(rest) < 1e-6
-    # that rest is the usual customer, who is nobody's own, and what most share
+    # the rest is the usual customer's part, and what most customers share
     shared = sum(value for key, value in usual.items() if key.startswith("shared_"))
     nobody = model.predict(profile.mixed(frame.head(1), usual, ()))
     assert rest[0] == pytest.approx(float(np.log((1 - nobody) / nobody)[0]) + shared)
 
 
-def test_whoever_is_as_usual_is_told_so():
-    """A model that knows orders only: of equal customers there is nothing to tell."""
+def test_a_usual_customer_has_the_reason_as_usual():
+    """A model of orders only: equal customers have no reason."""
 
     class Flat:
         def predict(self, frame):
@@ -184,8 +184,8 @@ def test_whoever_is_as_usual_is_told_so():
     assert why[["feature", "feature_value", "usual_value"]].isna().all(axis=None)
 
 
-def test_what_three_in_four_share_is_told_to_nobody_for_it():
-    """All but some ordered once, long ago: that is no news of anybody who did."""
+def test_what_three_in_four_share_is_no_reason():
+    """Most customers ordered once, long ago, so that is no reason for any of them."""
 
     class SilenceAlone:
         def predict(self, frame):
@@ -254,9 +254,9 @@ def test_a_reason_in_words(shop, days_ago, code, reason, usual_value):
     known = words.CODES[code]
     raising = np.full((1, len(profile.GROUPS)), known.is_raising)
     assert words.codes(facts, raising)[0, profile.GROUPS.index(known.group)] == code
-    said = words.described(facts, np.array([code], dtype=object))
-    assert said["reason"].tolist() == [reason]
-    assert said["usual_value"].tolist() == [usual_value]
+    described = words.described(facts, np.array([code], dtype=object))
+    assert described["reason"].tolist() == [reason]
+    assert described["usual_value"].tolist() == [usual_value]
 
 
 def test_codes_are_those_of_the_contract_and_every_group_has_both_or_one_side():

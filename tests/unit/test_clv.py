@@ -1,4 +1,4 @@
-"""CLV on a shop whose truth is known."""
+"""CLV on a shop with known truth."""
 
 import json
 from dataclasses import dataclass, replace
@@ -9,16 +9,17 @@ import pandas as pd
 import pytest
 
 from ml_tasks.churn import run as churn_run
-from ml_tasks.clv import before, past_dates, run, spread, tiers, year
+from ml_tasks.clv import before, columns, eligibility, past_dates, run, spread, tiers, year
 from ml_tasks.clv import model as clv
 from ml_tasks.clv.amounts import OrderAmounts
 from ml_tasks.clv.baselines import BASELINES, PRODUCTS, fit_process
-from ml_tasks.clv.evaluate import JUDGED_BY, MODEL, YEAR_BASELINE, decide, year_ahead
+from ml_tasks.clv.evaluate import MODEL, REPORTED, YEAR_BASELINE, decide, year_ahead
 from ml_tasks.customers import chance
 from ml_tasks.customers.known import Known
 from ml_tasks.engine.contract_check import checked
 from ml_tasks.evaluation import metrics
-from ml_tasks.evaluation.comparison import untested
+from ml_tasks.evaluation.comparison import Evaluation, untested
+from ml_tasks.evaluation.figures import rows
 from ml_tasks.trained_model import TrainedModel, canonical_json
 from perennial import contracts
 from tests.unit.planted_shop import plant, with_outcome
@@ -55,7 +56,7 @@ def happened(shop):
 
 
 class Store:
-    """Hands out frames as given."""
+    """Returns fixed frames."""
 
     one_in = 1
 
@@ -93,7 +94,7 @@ def test_the_chance_of_any_spend_is_on_its_level_and_ranks(scores, happened):
 def test_an_interval_of_nothing_says_why(scores):
     upper = scores["predicted_spend_amount_365d_upper"].round(2)
     notes = scores["predicted_spend_note"]
-    year, quarter = (run.MOST_SPEND_NOTHING.format(days=days) for days in (365, 90))
+    year, quarter = (columns.MOST_SPEND_NOTHING.format(days=days) for days in (365, 90))
     assert (notes[upper == 0] == year).all()
     is_quarter = (upper > 0) & (scores["predicted_spend_amount_90d_upper"].round(2) == 0)
     assert (notes[is_quarter] == quarter).all()
@@ -103,7 +104,7 @@ def test_an_interval_of_nothing_says_why(scores):
 
 
 def test_total_holds_where_the_season_turns(scores, happened):
-    # quiet autumn behind, busy spring ahead: repeating the last 90 days falls far short
+    # a quiet autumn before and a busy spring after: repeating the last 90 days falls far short
     amount, orders = happened["outcome_net_spend_amount"], happened["outcome_count_orders"]
     assert abs(metrics.total_error(amount, scores["predicted_spend_amount_90d"])) < 0.20
     assert abs(metrics.total_error(orders, scores["predicted_orders_90d"])) < 0.20
@@ -125,8 +126,8 @@ def test_same_rows_in_any_order_give_the_same_model(shop, labelled):
     models = []
     for order in (frames, [frame.sample(frac=1, random_state=9) for frame in frames]):
         known = Known.of(order[0], *order[2:])
-        told = chance.tell(known, 1, past_dates.also(1))
-        models.append(clv.fit(known, order[1], told, seed=1)[0])
+        past = chance.predict_past(known, 1, past_dates.also(1))
+        models.append(clv.fit(known, order[1], past, seed=1)[0])
     assert models[0].parameters() == models[1].parameters()
     assert models[0].artefacts() == models[1].artefacts()
 
@@ -153,7 +154,8 @@ def test_a_model_read_back_from_json_and_files_scores_the_same(shop, trained, sc
 
 def test_report_is_plain_json(trained):
     assert json.loads(canonical_json(trained.report)) == trained.report
-    assert len({cut["cut_date"] for cut in trained.report["cuts"]}) == 3
+    tested = Evaluation.from_report(trained.report, trained.name)
+    assert len(tested.of(MODEL, run.QUESTION.contest)) == 3
     assert trained.metrics["gini"] > trained.metrics["baseline_gini"]
     assert trained.metrics["orders_gini"] > trained.metrics["baseline_orders_gini"]
     assert len(trained.plots) == 2
@@ -162,7 +164,7 @@ def test_report_is_plain_json(trained):
 @pytest.mark.parametrize("name", PRODUCTS)
 def test_a_probability_model_is_published_where_it_wins(shop, labelled, name, monkeypatch):
     monkeypatch.setattr(run, "evaluate", lambda *_: untested(name))
-    monkeypatch.setattr(chance, "tell", lambda *_: chance.nothing_told())
+    monkeypatch.setattr(chance, "predict_past", lambda *_: chance.no_predictions())
     model = run.QUESTION.train(TRAINING_DATE, shop, seed=1)
     stored = replace(model, parameters=json.loads(canonical_json(model.parameters)))
     assert (model.name, model.artefacts, run.QUESTION.reads(stored)) == (name, {}, True)
@@ -171,7 +173,7 @@ def test_a_probability_model_is_published_where_it_wins(shop, labelled, name, mo
     assert scores["predicted_spend_amount_365d"].gt(scores["predicted_spend_amount_90d"]).all()
     assert scores["spend_probability_365d"].ge(scores["spend_probability_90d"]).all()
     assert scores["spend_probability_90d"].between(0, 1).all()
-    # 90 days ahead of a law without seasons: the planted season makes the level wrong, not the rank
+    # a model without seasons, 90 days ahead: the planted season shifts the level, not the rank
     happened = with_outcome(shop.orders, shop.snapshot(SCORED_DATE), 90)
     amount = happened["outcome_net_spend_amount"]
     assert metrics.normalised_gini(amount, scores["predicted_spend_amount_90d"]) > 0.75
@@ -199,13 +201,19 @@ def test_expected_spend_is_expected_orders_times_what_is_left_of_an_order(shop):
     ],
 )
 def test_a_baseline_wins_only_where_it_is_clearly_better(ginis, winner):
-    rows = [
-        {**dict.fromkeys(JUDGED_BY, 0.1), "model": name, "cut_date": f"cut {k}",
-         "gini": {MODEL: 0.71, "pareto_nbd_x_gamma_gamma": gini}.get(name, 0.5)}
-        for k, gini in enumerate(ginis)
+    figures = [
+        figure
+        for month, gini in enumerate(ginis, start=1)
         for name in (MODEL, *BASELINES)
-    ]  # fmt: skip
-    assert decide(rows, [], {}).winner == winner
+        for figure in rows(
+            date(2021, month, 1),
+            name,
+            dict.fromkeys(REPORTED, 0.1)
+            | {"gini": {MODEL: 0.71, "pareto_nbd_x_gamma_gamma": gini}.get(name, 0.5)},
+            n=100,
+        )
+    ]
+    assert decide(Evaluation(tuple(figures))).winner == winner
 
 
 def test_of_noise_everybody_is_expected_alike(shop, labelled, monkeypatch):
@@ -268,12 +276,12 @@ def test_the_year_ahead_is_tested_once_there_are_two_years():
     known_by = date(2023, 3, 1)
     labelled, year = (shop.labelled_snapshots(known_by, days) for days in (90, 365))
     known = Known.of(labelled, shop.snapshot(known_by), shop.shop_days(known_by))
-    ours, repeat, *products = year_ahead(known, year, seed=1)
-    assert (ours["model"], repeat["model"]) == (MODEL, YEAR_BASELINE)
-    assert {row["model"] for row in products} == set(PRODUCTS)
-    assert ours["cut_date"] == "2022-03-01"
-    assert ours["gini"] > repeat["gini"] + 0.05
-    assert abs(ours["total_error"]) < 0.35 < abs(repeat["total_error"])
+    tested = Evaluation(tuple(year_ahead(known, year, seed=1)))
+    assert {row.model for row in tested.figures} == {MODEL, YEAR_BASELINE, *PRODUCTS}
+    assert tested.cuts == ["2022-03-01"]
+    ours, repeat = (tested.of(name)["2022-03-01"] for name in (MODEL, YEAR_BASELINE))
+    assert ours["gini_365d"] > repeat["gini_365d"] + 0.05
+    assert abs(ours["total_error_365d"]) < 0.35 < abs(repeat["total_error_365d"])
 
 
 def test_a_shop_watched_for_less_than_half_a_year_says_nothing_of_a_year(shop, trained):
@@ -283,8 +291,8 @@ def test_a_shop_watched_for_less_than_half_a_year_says_nothing_of_a_year(shop, t
     assert scores["value_tier"].notna().all()
 
 
-def test_a_year_is_told_from_the_seasons_seen_and_the_card_says_so(trained):
-    # as many customers come in the first days as in 200 later ones: the shop is older than its data
+def test_a_year_is_predicted_from_the_seasons_seen_and_the_card_says_so(trained):
+    # as many customers come in the first days as in 200 later days: the shop is older than its data
     shop = plant(count_customers=2_000, count_days=760, seed=6)
     model = run.QUESTION.train(date(2020, 11, 1), shop, seed=1)
     scores = run.QUESTION.score(date(2020, 11, 10), model, shop)["clv"]
@@ -301,8 +309,8 @@ def test_a_year_is_told_from_the_seasons_seen_and_the_card_says_so(trained):
     repeat = happened["net_spend_amount_365d"]
     assert metrics.normalised_gini(amount, mean) > metrics.normalised_gini(amount, repeat)
     assert 0.75 < np.mean((lower <= amount) & (amount <= upper)) < 0.95
-    assert run.SEASON_NOT_SEEN in model.report["warnings"]
-    assert run.SEASON_NOT_SEEN not in trained.report["warnings"]
+    assert eligibility.SEASON_NOT_SEEN in model.report["warnings"]
+    assert eligibility.SEASON_NOT_SEEN not in trained.report["warnings"]
 
 
 def test_quantiles_are_those_of_what_came(scores, happened):
@@ -315,7 +323,7 @@ def test_quantiles_are_those_of_what_came(scores, happened):
         median = scores[f"predicted_spend_{names}_90d_p50"].to_numpy()
         assert (lower <= median).all()
         assert (median <= upper).all()
-    # nine in ten are no higher, or as many as buy nothing
+    # nine in ten are at most that high, or as many as buy nothing
     chance = scores["spend_probability_90d"].to_numpy()
     is_above = amount > bounds["amount"][1]
     assert is_above.mean() == pytest.approx(np.minimum(chance, 0.1).mean(), abs=0.02)
@@ -336,18 +344,20 @@ def test_spread_of_a_planted_law_is_found():
     expected = chance * 50.0
     amount = np.where(rng.random(40_000) < chance, rng.exponential(50.0, 40_000), 0.0)
     fitted = spread.fit(chance, expected, amount)
-    said = fitted.around(np.array([0.4, 0.8, 1.0]), np.array([20.0, 40.0, 50.0]))
+    predicted = fitted.around(np.array([0.4, 0.8, 1.0]), np.array([20.0, 40.0, 50.0]))
     # exponential: the share beyond m is chance * exp(-m / 50)
-    assert said["median"] == pytest.approx([0, 50 * np.log(1.6), 50 * np.log(2)], rel=0.06, abs=0.1)
-    assert said["upper"] == pytest.approx(50 * np.log([4, 8, 10]), rel=0.08)
-    assert said["if_buying_lower"] == pytest.approx(np.full(3, 50 * np.log(10 / 9)), rel=0.12)
-    assert said["if_buying_upper"] == pytest.approx(np.full(3, 50 * np.log(10)), rel=0.08)
+    assert predicted["median"] == pytest.approx(
+        [0, 50 * np.log(1.6), 50 * np.log(2)], rel=0.06, abs=0.1
+    )
+    assert predicted["upper"] == pytest.approx(50 * np.log([4, 8, 10]), rel=0.08)
+    assert predicted["if_buying_lower"] == pytest.approx(np.full(3, 50 * np.log(10 / 9)), rel=0.12)
+    assert predicted["if_buying_upper"] == pytest.approx(np.full(3, 50 * np.log(10)), rel=0.08)
     none = fitted.around(np.array([0.05]), np.array([2.5]))
     assert (none["upper"], none["if_buying_median"] > 0) == (0, True)
 
 
 def test_a_model_of_before_scores_as_it_did(trained, shop, scores):
-    now = run.restored(trained)
+    now = columns.restored(trained)
     trees = now.chance.clock
     amounts = now.amounts["trees"]
     spreads = {
@@ -373,8 +383,8 @@ def test_a_model_of_before_scores_as_it_did(trained, shop, scores):
     assert run.QUESTION.reads(stored)
     found = run.QUESTION.score(SCORED_DATE, stored, shop)["clv"]
     checked(found, TABLE)
-    said = trees.predict(shop.snapshot(SCORED_DATE))
-    assert found["spend_probability_90d"].to_numpy() == pytest.approx(said)
+    predicted = trees.predict(shop.snapshot(SCORED_DATE))
+    assert found["spend_probability_90d"].to_numpy() == pytest.approx(predicted)
     assert found["predicted_spend_if_buying_90d_p50"].isna().all()
 
 
@@ -397,7 +407,7 @@ def test_whoever_is_on_a_bound_is_in_the_better_tier(amount):
 
 
 def test_nobody_is_top_who_is_worth_less_than_an_order():
-    # a marketplace: hardly anybody comes back, and orders are worth 100
+    # a marketplace: few customers come back, and orders are worth 100
     amount = np.array([140.0, 60.0, 20.0, *np.full(997, 1.0)])
     found = tier_of(amount, tiers.bounds(amount, 100.0))
     assert list(found[:4]) == ["top", "high", "medium", "low"]
@@ -425,7 +435,9 @@ def test_nobody_flips_from_one_day_to_the_next_without_an_order(shop, trained, s
 def test_a_tier_does_not_depend_on_who_else_is_scored(shop, trained, scores):
     class Few:
         def snapshot(self, as_of_date):
-            frame = shop.snapshot(as_of_date)  # the oldest tells how long the shop was watched
+            frame = shop.snapshot(
+                as_of_date
+            )  # the oldest customer shows how long the shop was watched
             is_oldest = frame["days_since_first_order"] == frame["days_since_first_order"].max()
             return frame[is_oldest | frame["customer_id"].str.endswith("3")]
 
@@ -439,7 +451,7 @@ def test_a_tier_does_not_depend_on_who_else_is_scored(shop, trained, scores):
 
 @pytest.fixture(scope="module")
 def spoilt(shop):
-    """The shop with one order of 129 million, nine months before, of one who is still there."""
+    """The shop with an order of 129 million nine months ago, by a customer who is still active."""
     orders = shop.orders.copy()
     is_then = orders["ordered_date"].between("2021-02-20", "2021-03-10")
     place = orders[is_then & orders["customer_id"].isin(shop.snapshot(SCORED_DATE)["customer_id"])]
@@ -460,25 +472,25 @@ def test_one_absurd_order_moves_nobody_else(trained, scores, spoilt):
     for column in ("predicted_spend_amount_90d", "predicted_spend_amount_365d"):
         others = before.index != buyer
         change = (found[column][others] / before[column][others] - 1).abs()
-        # trees that saw one amount differently: any other usual amount moves them as far
+        # trees with one changed amount: any other usual amount moves them as far
         assert change.median() < 0.03
         assert change.quantile(0.95) < 0.10
         assert found[column].sum() == pytest.approx(before[column].sum(), rel=0.02)
     assert (found["value_tier"] == before["value_tier"]).mean() > 0.95
     assert found.loc[buyer, "predicted_spend_amount_365d"] < 3_000
-    # what happened is told as it is
+    # columns of what happened keep the order as it is
     assert found.loc[buyer, "historic_spend_amount"] > 129_000_000
 
 
 @pytest.mark.parametrize("name", BASELINES)
 def test_a_baseline_too_takes_it_as_usual(shop, spoilt, name, monkeypatch):
     monkeypatch.setattr(run, "evaluate", lambda *_: untested(name))
-    monkeypatch.setattr(chance, "tell", lambda *_: chance.nothing_told())
+    monkeypatch.setattr(chance, "predict_past", lambda *_: chance.no_predictions())
     sums = []
     for one in (shop, spoilt[0]):
         model = run.QUESTION.train(TRAINING_DATE, one, seed=1)
-        said = run.QUESTION.score(SCORED_DATE, model, one)["clv"]
-        sums.append(said[["predicted_spend_amount_90d", "predicted_spend_amount_365d"]].sum())
+        predicted = run.QUESTION.score(SCORED_DATE, model, one)["clv"]
+        sums.append(predicted[["predicted_spend_amount_90d", "predicted_spend_amount_365d"]].sum())
     assert sums[1].to_numpy() == pytest.approx(sums[0].to_numpy(), rel=0.02)
 
 
@@ -504,21 +516,21 @@ def test_a_frame_of_true_orders_is_left_as_it_is(shop, labelled):
 def test_an_absurd_order_counts_as_the_customers_usual_one(shop, spoilt):
     spoilt_shop, buyer = spoilt
     amounts = OrderAmounts.of(spoilt_shop.snapshot(SCORED_DATE))
-    true, told = (
+    true, tamed = (
         frame.set_index("customer_id").loc[buyer]
         for frame in (
             shop.snapshot(SCORED_DATE), amounts.believable(spoilt_shop.snapshot(SCORED_DATE)),
         )
     )  # fmt: skip
     for column in ("net_spend_amount", "gross_spend_amount", "net_spend_amount_365d"):
-        assert told[column] == pytest.approx(true[column], rel=0.35)
-    assert told["max_order_amount"] <= true["max_order_amount"] * 1.01
-    assert told["last_order_amount"] == true["last_order_amount"]
+        assert tamed[column] == pytest.approx(true[column], rel=0.35)
+    assert tamed["max_order_amount"] <= true["max_order_amount"] * 1.01
+    assert tamed["last_order_amount"] == true["last_order_amount"]
 
 
 @dataclass(frozen=True)
 class Expecting:
-    """A member that expects given orders and log odds by horizon."""
+    """A member with given expected orders and log odds by horizon."""
 
     by_days: dict[int, np.ndarray]
 
@@ -554,10 +566,10 @@ def test_a_combination_of_before_goes_on_with_its_ratio(trained, shop):
     old = {**trained.parameters["model"]}
     del old["news"]
     snapshot = shop.snapshot(SCORED_DATE)
-    now = run.restored(trained).predict(snapshot)
+    now = columns.restored(trained).predict(snapshot)
     model = replace(trained, parameters={**trained.parameters, "model": old})
-    before_ = run.restored(model).predict(snapshot)
-    ratio = year.orders_over_quarter(run.restored(model).amounts, snapshot)
+    before_ = columns.restored(model).predict(snapshot)
+    ratio = year.orders_over_quarter(columns.restored(model).amounts, snapshot)
     level = np.exp(old["year_level"])
     expected = np.maximum(before_["spend_90"] * ratio * level, before_["spend_90"])
     assert before_["spend_365"].to_numpy() == pytest.approx(expected.to_numpy())

@@ -1,4 +1,4 @@
-"""The set in containers, as it is written: what every role has, and what none may have."""
+"""The container set's files: what every role has, and what none may have."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 ONE_SHOT = {"init", "tools"}
 PASSWORDS = {SUPERUSER, *ROLES, *AIRFLOW_SECRETS, *MLFLOW_SECRETS, PII_KEY, "redis"}
 KUBERNETES = "1.34"
-NOT_OURS = {"PERENNIAL_WORKER_SLOTS"}  # of Celery
+NOT_OURS = {"PERENNIAL_WORKER_SLOTS"}  # Celery's
 
 
 def test_the_set_is_whole() -> None:
@@ -139,7 +139,7 @@ def test_a_manifest_is_what_kubernetes_takes(manifest: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part["args"][0])
 def test_a_pod_of_the_chart_s_is_what_kubernetes_takes(part: dict[str, Any]) -> None:
-    """As the chart puts our values together, so far as they are Kubernetes' own words."""
+    """The pods that the chart builds from our values, as far as the values are Kubernetes' own."""
     probes = {name: part[name] for name in ("startupProbe", "livenessProbe") if name in part}
     checks = {
         name: {
@@ -190,7 +190,7 @@ def test_a_pod_is_given_the_passwords_that_its_role_has_in_the_set() -> None:
 
 
 def passwords(pod: dict[str, Any]) -> set[str]:
-    """Which keys of the Secret are mounted."""
+    """Keys of the Secret that the pod mounts."""
     (volume,) = (one for one in pod["volumes"] if one["name"] == "passwords")
     assert all(item["key"] == item["path"] for item in volume["secret"]["items"])
     return {item["key"] for item in volume["secret"]["items"]}

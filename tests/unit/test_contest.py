@@ -1,4 +1,4 @@
-"""The rule between champion and challenger, on figures made up so that the answer is plain."""
+"""The rule between champion and challenger, on figures with an obvious answer."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from ml_tasks.evaluation.comparison import Evaluation
 from ml_tasks.evaluation.contest import (
     BETTER,
     CLOSE,
@@ -19,56 +20,31 @@ from ml_tasks.evaluation.contest import (
     Comparison,
     as_markdown,
     as_rows,
-    baseline_of,
-    column_of,
     compare,
-    cuts_of,
     decide,
     is_equal,
 )
+from tests.planted_figures import report_of
 
 JUDGED = {"auc": HIGHER, "log_loss": LOWER}
-FLAT = {
-    "cuts": [
-        {"cut_date": "2011-06-01", "model": "trees", "auc": 0.80, "log_loss": 0.5, "note": "x"},
-        {"cut_date": "2011-06-01", "model": "recency", "auc": 0.70, "log_loss": None},
-        {"cut_date": "2011-03-01", "model": "trees", "auc": 0.82, "log_loss": 0.4},
-        {"cut_date": "2011-03-01", "model": "recency", "auc": 0.74, "log_loss": 0.6},
-    ]
-}
-NESTED = {
-    "cuts": [
-        {"cut_date": "2011-06-01", "horizon_days": 90, "cox": {"auc": 0.8}, "km": {"auc": 0.7}}
-    ]
-}
+TESTED = Evaluation.from_report(
+    report_of(
+        [
+            {"cut_date": "2011-06-01", "model": "trees", "auc": 0.80, "log_loss": 0.5},
+            {"cut_date": "2011-06-01", "model": "recency", "auc": 0.70, "log_loss": None},
+            {"cut_date": "2011-03-01", "model": "trees", "auc": 0.82, "log_loss": 0.4},
+            {"cut_date": "2011-03-01", "model": "recency", "auc": 0.74, "log_loss": 0.6},
+        ]
+    ),
+    "trees",
+)
 
 
 def column(**auc_by_cut: float) -> Column:
     return Column("m", {cut: {"auc": auc} for cut, auc in auc_by_cut.items()})
 
 
-def test_both_forms_of_a_report_are_read():
-    assert cuts_of(FLAT)["2011-06-01"] == {
-        "trees": {"auc": 0.80, "log_loss": 0.5}, "recency": {"auc": 0.70}
-    }  # fmt: skip
-    assert cuts_of(NESTED) == {"2011-06-01": {"cox": {"auc": 0.8}, "km": {"auc": 0.7}}}
-    assert cuts_of({"decision": "no past date to test a model on"}) == {}
-
-
-def test_the_column_is_the_model_that_training_chose():
-    assert column_of("trees", FLAT).figures["2011-03-01"] == {"auc": 0.82, "log_loss": 0.4}
-    assert column_of("cox_extended", NESTED).figures == {"2011-06-01": {"auc": 0.8}}
-    assert column_of("two_models", {**NESTED, "used": "km"}).figures["2011-06-01"]["auc"] == 0.7
-    assert column_of("no_model", FLAT).figures == {}
-
-
-def test_the_baseline_is_the_best_of_those_there_are():
-    assert baseline_of(FLAT, ["recency", "absent"], JUDGED).name == "recency"
-    assert baseline_of(FLAT, ["recency", "trees"], JUDGED).name == "trees"
-    assert baseline_of(FLAT, ["recency", "trees"], {"auc": LOWER}).name == "recency"
-
-
-def test_only_cuts_that_both_were_judged_on_count():
+def test_only_cuts_of_both_models_count():
     (found,) = compare(column(a=0.5, b=0.6, c=0.7), column(b=0.7, c=0.9, d=0.1), {"auc": HIGHER})
     assert found.count_cuts == 2
     assert found.gain == pytest.approx(0.15)
@@ -90,9 +66,9 @@ def test_a_difference_counts_beyond_its_spread(gains, says):
     cuts = [f"cut {number}" for number in range(len(gains))]
     ours = Column("m", {cut: {"auc": 0.5 + g} for cut, g in zip(cuts, gains, strict=True)})
     theirs = Column("m", {cut: {"auc": 0.5} for cut in cuts})
-    assert compare(theirs, ours, {"auc": HIGHER})[0].says == says
+    assert compare(theirs, ours, {"auc": HIGHER})[0].verdict == says
     flipped = {BETTER: WORSE, WORSE: BETTER, CLOSE: CLOSE}[says]
-    assert compare(theirs, ours, {"auc": LOWER})[0].says == flipped
+    assert compare(theirs, ours, {"auc": LOWER})[0].verdict == flipped
 
 
 def test_alike_to_the_last_digit_is_more_than_close():
@@ -124,7 +100,10 @@ def test_what_is_not_clear_waits_for_a_person(says, decision):
 
 
 def test_the_person_sees_every_figure_of_every_column_and_the_means():
-    columns = {"champion": column_of("recency", FLAT), "challenger": column_of("trees", FLAT)}
+    columns = {
+        "champion": TESTED.column("recency", JUDGED),
+        "challenger": TESTED.column("trees", JUDGED),
+    }
     rows = as_rows(columns, JUDGED)
     assert rows[0] == {
         "cut_date": "2011-03-01", "figure": "auc", "champion": 0.74, "challenger": 0.82

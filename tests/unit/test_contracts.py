@@ -1,4 +1,4 @@
-"""Score contracts: how they are read, and which frames keep them."""
+"""Score contracts: reading them, and checking frames against them."""
 
 from __future__ import annotations
 
@@ -10,18 +10,20 @@ import pytest
 
 from ml_tasks.engine.contract_check import checked
 from perennial import contracts
-from perennial.contracts import ContractError, parse
+from perennial.contract_yml import doc_blocks, parse
+from perennial.contracts import ContractError
 from perennial.settings import SettingsError
 
 YML = """
 sources:
   - name: scores
+    config: {meta: {question: toys, kind: predicts, horizons_days: [30], lookback: true}}
     tables:
       - name: toys
         description: "How many? {{ doc('grain') }}"
-        config: {meta: {question: toys, entity: [toy_id, week_date]}}
+        config: {meta: {entity: product, keyed_by: [week_date]}}
         columns:
-          - &key {name: toy_id, data_type: text, description: The toy.}
+          - {name: product_id, data_type: text, description: The toy.}
           - {name: week_date, data_type: date, description: Monday.}
           - name: chance
             data_type: double precision
@@ -36,24 +38,16 @@ sources:
             data_type: text
             description: Band.
             config: {meta: {values: [high, low]}}
-          - {name: score_status, data_type: text, description: s}
-          - {name: score_reason, data_type: text, description: s}
-          - {name: as_of_date, data_type: date, description: s}
-          - {name: model_name, data_type: text, description: s}
-          - {name: model_version, data_type: text, description: s}
-          - {name: run_id, data_type: text, description: s}
-          - {name: publication_id, data_type: bigint, description: s}
-          - {name: scored_at, data_type: timestamp with time zone, description: s}
 """
-DOCS = {"grain": "One row per toy."}
+DOCS = doc_blocks(contracts.SCORES) | {"grain": "One row per toy."}
 TOYS = parse(YML, "toys", DOCS).table("toys")
 
 
 def frame() -> pd.DataFrame:
-    """Two scored toys and one that is not."""
+    """Two scored toys and one unscored toy."""
     return pd.DataFrame(
         {
-            "toy_id": ["a", "b", "c"],
+            "product_id": ["a", "b", "c"],
             "week_date": pd.to_datetime(["2011-09-12"] * 3),
             "chance": [0.25, 1.0, np.nan],
             "price_amount": [1.005, 2.0, np.nan],
@@ -67,7 +61,7 @@ def frame() -> pd.DataFrame:
 
 def test_a_contract_is_read_with_its_doc_blocks():
     assert TOYS.description == "How many? One row per toy."
-    assert TOYS.entity == ("toy_id", "week_date")
+    assert TOYS.key == ("product_id", "week_date")
     columns = {column.name: column for column in TOYS.columns}
     assert (columns["chance"].minimum, columns["chance"].maximum) == (0, 1)
     assert columns["chance"].is_required_when_scored
@@ -91,14 +85,28 @@ def test_the_contracts_of_the_questions_are_all_there():
     [
         ("question: toys", "question: games", "question 'games'"),
         ("doc('grain')", "doc('weight')", "no doc block 'weight'"),
-        ("name: run_id", "name: run", "lacks run_id"),
-        ("entity: [toy_id, week_date]", "entity: []", "lacks an entity"),
-        ("entity: [toy_id,", "entity: [game_id,", "lacks game_id"),
+        ("kind: predicts", "kind: guesses", "toys.yml: kind 'guesses' is none of predicts"),
+        ("kind: predicts", "kind: rules", "lookback is for a question that predicts"),
+        ("horizons_days: [30], ", "", "lookback is for a question that predicts, with horizons"),
+        ("horizons_days:", "horizon:", "toys.yml: unknown meta horizon"),
+        ("- name: toys", "- name: games", "the first table must be named toys"),
+        ("entity: product, ", "", "toys: lacks an entity"),
+        (
+            "entity: product",
+            "entity: toy",
+            "unknown entity 'toy': choose one of covariate, customer",
+        ),
+        ("entity: product", "entity: customer", "lacks customer_id"),
+        ("keyed_by: [week_date]", "keyed_by: [month]", "lacks month"),
+        ("keyed_by:", "in_customer_360: [chance], keyed_by:", "one row per customer"),
+        ("keyed_by:", "key:", "table toys: unknown meta key"),
+        ("name: price_amount", "name: customer_id", "has customer_id, and product is not personal"),
+        ("name: price_amount", "name: scored_at", "column scored_at: is timestamp with time zone"),
         ("max: 1,", "maximum: 1,", "chance: unknown meta maximum"),
         ("data_type: date, description: Monday.", "data_type: day, description: Monday.", "'day'"),
-        ("description: The toy.", "description: ''", "toy_id: has no description"),
+        ("description: The toy.", "description: ''", "product_id: has no description"),
         ("name: band", "name: rank", "stands twice"),
-        ("- name: scores", "- name: raw", "no table in a source named scores"),
+        ("- name: scores", "- name: raw", "has 0 sources named scores, not one"),
     ],
 )
 def test_a_broken_contract_names_what_is_broken(old, new, message):
@@ -127,7 +135,7 @@ def test_a_frame_that_keeps_the_contract_is_typed_and_rounded():
         pytest.param({"rank": [1.0, 2.0, 3.0]}, id="whole numbers as floats"),
         pytest.param({"week_date": [dt.date(2011, 9, 12)] * 3}, id="dates as objects"),
         pytest.param({"band": pd.Categorical(["high", "low", None])}, id="categories"),
-        pytest.param({"toy_id": pd.array(["a", "b", "c"], dtype="string")}, id="string dtype"),
+        pytest.param({"product_id": pd.array(["a", "b", "c"], dtype="string")}, id="string dtype"),
         pytest.param({"chance": pd.array([0.25, 1, None], dtype="Float64")}, id="nullable floats"),
         pytest.param({"price_amount": [None, None, None]}, id="nothing but nulls"),
     ],
@@ -151,9 +159,9 @@ def test_other_spellings_of_the_same_types_are_fine(change):
         ({"rank": [True, False, True]}, "rank is bool, not integer"),
         ({"rank": [1, None, 3]}, "rank: 1 of 3 rows are null though scored"),
         ({"band": ["high", "medium", None]}, "band: 1 of 3 rows are none of high, low"),
-        ({"toy_id": ["a", "b", None]}, "toy_id: 1 of 3 rows are null in the key"),
-        ({"toy_id": ["a", "a", "c"]}, "1 of 3 rows repeat a key"),
-        ({"toy_id": [1, 2, 3]}, "toy_id is int64, not text"),
+        ({"product_id": ["a", "b", None]}, "product_id: 1 of 3 rows are null in the key"),
+        ({"product_id": ["a", "a", "c"]}, "1 of 3 rows repeat a key"),
+        ({"product_id": [1, 2, 3]}, "product_id is int64, not text"),
         ({"week_date": pd.to_datetime(["2011-09-12 10:00"] * 3)}, "week_date is .*time of day"),
         ({"score_status": ["scored", "lost", "not_scored"]}, "score_status: 1 of 3"),
         ({"score_status": ["scored", None, "not_scored"]}, "score_status: 1 of 3"),
@@ -170,7 +178,7 @@ def test_a_frame_that_breaks_the_contract_is_refused_with_column_and_count(chang
 def test_a_missing_or_unknown_column_is_refused():
     with pytest.raises(ContractError, match=r"scores\.toys lacks band"):
         checked(frame().drop(columns="band"), TOYS)
-    with pytest.raises(ContractError, match=r"scores\.toys does not know colour"):
+    with pytest.raises(ContractError, match=r"scores\.toys has no column colour"):
         checked(frame().assign(colour="red"), TOYS)
 
 

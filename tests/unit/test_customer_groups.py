@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,7 +12,7 @@ from ml_tasks.evaluation import customer_groups
 
 
 def customers(count: int) -> pd.DataFrame:
-    """Every other customer is new; every fourth has ordered once; countries by thirds and less."""
+    """Every second customer is new; every fourth ordered once; countries of a third and less."""
     number = np.arange(count)
     names = np.array(["A", "A", "A", "B", "B", "C", "C", "D", "E", "F"], dtype=object)
     return pd.DataFrame(
@@ -78,7 +80,7 @@ def test_too_few_rows_have_no_error():
 
 
 def calibrated(seed: int, count: int = 2_000) -> pd.DataFrame:
-    """Customers whose probabilities are true in every group."""
+    """Customers with calibrated probabilities in every group."""
     random = np.random.default_rng(seed)
     p = random.uniform(0.1, 0.9, count)
     return customers(count).assign(p=p, event=random.random(count) < p)
@@ -105,7 +107,7 @@ def test_chance_is_no_gap():
 
 
 def test_a_gap_within_the_noise_of_a_group_is_none():
-    """Far beyond the bound, but no further than two standard errors, in 19 cases of 20."""
+    """Far beyond the bound, but within two standard errors in 19 of 20 cases."""
     count_compared = count_found = 0
     for seed in range(40):
         wild = customers(400).assign(x=np.random.default_rng(seed).normal(0, 10, 400))
@@ -118,12 +120,16 @@ def test_a_gap_within_the_noise_of_a_group_is_none():
     assert count_found <= 0.12 * count_compared
 
 
-def test_a_report_opens_with_its_gaps_and_holds_no_nan():
+def test_figures_of_groups_hold_no_nan_and_gaps_are_reported():
     rows = calibrated(2)
     rows["p"] = np.where(rows["country"] == "B", rows["p"] + 0.2, rows["p"])
     found = customer_groups.by_group(rows, lambda part: {**level(part), "auc": float("nan")})
-    report = customer_groups.as_report(found)
-    assert [row["group"] for row in report["groups"]] == [part.name for part in found]
-    assert {row["auc"] for row in report["groups"]} == {None}
-    (warning,) = report["warnings"]
+    figures, gaps = customer_groups.served(
+        date(2021, 6, 1), {"m": rows}, lambda part: {**level(part), "auc": float("nan")}, "{}_90d"
+    )
+    groups = [(part.name, part.count) for part in found if part.name != customer_groups.ALL]
+    assert [(row.group, row.n) for row in figures if row.metric == "mean_error_90d"] == groups
+    assert {row.value for row in figures if row.metric == "auc_90d"} == {None}
+    assert {(row.cut, row.model) for row in figures} == {("2021-06-01", "m")}
+    (warning,) = gaps["m"]
     assert "country: B" in warning

@@ -1,4 +1,4 @@
-"""What ends a model's task: a scripted build in place of Airflow's and Cosmos' tables."""
+"""How a model's task ends, with a scripted build in place of Airflow's and Cosmos' tables."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MODEL = "model.perennial.fct_orders"
 
 
 class Scripted(ModelTrigger):
-    """One state of the build a look, and what it has told of the model in that state."""
+    """The build's state at each poll, and what it has reported of the model by then."""
 
     def __init__(
         self,
@@ -40,10 +40,10 @@ class Scripted(ModelTrigger):
         )
         self.built_for = built_for
         self.looks: Iterator[tuple[str | None, str | None]] = iter(looks)
-        self.told: str | None = None
+        self.reported: str | None = None
 
     async def _get_producer_task_status(self) -> str | None:
-        state, self.told = next(self.looks)
+        state, self.reported = next(self.looks)
         return state
 
     async def get_xcom_val(self, key: str) -> dict[str, object] | str | None:
@@ -51,7 +51,7 @@ class Scripted(ModelTrigger):
         if key == BUILT_FOR:
             return self.built_for
         is_status = key == "model__perennial__fct_orders_status"
-        return {"status": self.told, "outlet_uris": []} if is_status and self.told else None
+        return {"status": self.reported, "outlet_uris": []} if is_status and self.reported else None
 
 
 def ended(trigger: ModelTrigger) -> TriggerEvent:
@@ -66,7 +66,7 @@ def ended(trigger: ModelTrigger) -> TriggerEvent:
     ("try_number", "looks"),
     [
         (1, [(None, None), ("queued", None), ("running", None), ("running", "success")]),
-        # the build was killed after a failed model, and is tried again
+        # the build was killed after a failed model, and is retried
         (
             1,
             [
@@ -76,7 +76,7 @@ def ended(trigger: ModelTrigger) -> TriggerEvent:
                 ("running", "success"),
             ],
         ),
-        # both were cleared: what the last build told is no answer
+        # both were cleared: the last build's report does not count
         (2, [(None, "failed"), ("running", None), ("success", "success")]),
         # not one of this build's models
         (1, [("success", None), ("success", None)]),
@@ -94,7 +94,7 @@ def test_what_failed_goes_to_a_worker_that_says_so() -> None:
 
 
 def test_a_model_that_was_cleared_with_its_build_takes_the_build_s_word() -> None:
-    """It waits for other folders, and begins when the build has ended."""
+    """The task waits for other folders, and starts when the build has ended."""
     looks = [("success", "success")] * 2
     trigger = Scripted(2, looks, built_for="2024-03-01 06:00:00.000000")
     assert isinstance(ended(trigger), TaskSuccessEvent)
@@ -105,11 +105,11 @@ def test_a_model_that_is_cleared_alone_is_built_alone(state: str) -> None:
     assert ended(Scripted(2, [(state, "success")])).payload == ALONE
 
 
-def test_a_template_that_ends_for_want_of_memory_is_told_as_that() -> None:
-    # as dbt makes its own error of whatever ends a template
+def test_a_template_that_runs_out_of_memory_is_reported_as_that() -> None:
+    # dbt wraps whatever ends a template in its own error
     with pytest.raises(CompilationError) as jinja, catch_jinja():
         raise MemoryError
     build = Build.__new__(Build)
     with pytest.raises(CosmosDbtRunError) as failure:
         build.handle_exception_dbt_runner(dbtRunnerResult(success=False, exception=jinja.value))
-    assert words.everywhere(failure.value) == words.NO_MEMORY
+    assert words.shared_cause(failure.value) == words.NO_MEMORY

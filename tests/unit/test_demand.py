@@ -25,6 +25,7 @@ from ml_tasks.demand import (
     prices,
     reconcile,
     run,
+    score,
     smoothing,
 )
 from ml_tasks.demand import season as season_module
@@ -40,7 +41,10 @@ from ml_tasks.demand.panel import (
 )
 from ml_tasks.demand.season import season_of, without_outliers
 from ml_tasks.engine.contract_check import checked
-from ml_tasks.evaluation import bias
+from ml_tasks.evaluation import bias, trust
+from ml_tasks.evaluation.comparison import Evaluation
+from ml_tasks.evaluation.contest import LOWER
+from ml_tasks.evaluation.figures import rows as rows_of
 from ml_tasks.features.shards import WHOLE
 from ml_tasks.trained_model import TrainedModel, canonical_json
 from perennial import contracts
@@ -96,13 +100,13 @@ class Store:
 
 @pytest.fixture
 def few_steps(monkeypatch):
-    """Models that have hardly learnt, for tests that are not about how well they forecast."""
+    """Barely trained models, for tests that do not measure accuracy."""
     monkeypatch.setattr(lstm, "TRAINING_STEPS", 4)
     monkeypatch.setattr(boosted, "ROUNDS", 4)
 
 
 def shop_day(n_weeks: int) -> date:
-    """The Monday after so many weeks."""
+    """The Monday after `n_weeks` weeks."""
     return MONDAY + timedelta(days=7 * n_weeks)
 
 
@@ -168,7 +172,7 @@ def test_planted_season_is_found():
     planted = 0.5 * np.sin(2 * np.pi * week / 52.18)
     units = rng.poisson(40 * np.exp(planted[:110]), (200, 110))
     found = season_of(panel(units))
-    # the part that products are taken to follow, of what one year and a half can tell
+    # the share that products follow by default, of what a year and a half can show
     assert np.corrcoef(found[110:], planted[110:])[0, 1] > 0.95
     assert 0.5 < np.polyfit(planted, found, 1)[0] < 0.9
 
@@ -178,7 +182,7 @@ def test_how_far_products_follow_is_measured(strength):
     rng = np.random.default_rng(31)
     season = 0.3 * np.sin(2 * np.pi * np.arange(100) / 10)
     units = np.exp(4 + strength * season + rng.normal(0, 0.2, (40, 100)))
-    units *= np.exp(np.linspace(0, 2, 100))  # a product's own run has no say
+    units *= np.exp(np.linspace(0, 2, 100))  # a product's own trend has no influence
     expected = min(strength, season_module.MAX_FOLLOWED)
     assert season_module.followed(units, season) == pytest.approx(expected, rel=0.05)
 
@@ -271,7 +275,7 @@ def test_steady_product_is_no_intermittent_one():
     assert np.mean(median - low) == pytest.approx(0.5 * 1.2816, abs=0.08)
 
 
-# young products: known from their first sale, which says nothing of the weeks after it
+# young products: known from their first sale, which is no evidence for the following weeks
 
 
 def rarely_sold(rate: float, n_products: int, n_weeks: int, seed: int) -> np.ndarray:
@@ -292,13 +296,13 @@ def test_young_products_of_a_shop_of_rarely_sold_ones_sell_at_its_rate(n_weeks, 
     first_week = np.where(units.any(axis=1), units.argmax(axis=1), -1)
     young = np.flatnonzero(first_week >= n_weeks - 8)
     rows = frame[frame["product_id"].isin([f"p{number:04d}" for number in young])]
-    assert rows[run.MEAN].sum() / 8 == pytest.approx(0.04 * len(young), rel=0.2)
+    assert rows[score.MEAN].sum() / 8 == pytest.approx(0.04 * len(young), rel=0.2)
     assert (rows["demand_units_p90"] == 0).all()
 
 
 def test_gamma_poisson_shop_has_its_posterior_means():
     rng = np.random.default_rng(33)
-    rate = rng.gamma(2.0, 1 / 4.0, 6_000)  # mean .5; one's own weeks count as much after 4
+    rate = rng.gamma(2.0, 1 / 4.0, 6_000)  # mean .5; after 4 weeks own sales weigh as much
     units = rng.poisson(rate[:, None], (6_000, 9)).astype(float)
     units[:, 0] = 1.0  # the first sale, whatever the rate
     usual = launches_of(units)
@@ -321,10 +325,10 @@ def test_no_method_takes_the_first_sale_for_the_next_weeks():
     units = units[~np.isnan(units).all(axis=1)]
     units[0] = np.nan
     units[0, -1] = 3.0  # sold once, last week
-    told = forecasts(model.fit(panel(units), seed=1), panel(units))
+    by_method = forecasts(model.fit(panel(units), seed=1), panel(units))
     assert {
-        name: np.expm1(said[0, :, 1]).max() < 0.5 for name, said in told.items()
-    } == dict.fromkeys(told, True)
+        name: np.expm1(predicted[0, :, 1]).max() < 0.5 for name, predicted in by_method.items()
+    } == dict.fromkeys(by_method, True)
 
 
 def test_last_year_is_not_repeated_where_the_product_came_then():
@@ -383,7 +387,7 @@ def test_quantiles_are_none_where_the_mean_leaves_no_room(expected, least, quant
 def test_contract_refuses_a_mean_above_the_upper_quantile(poisson_shop, trained, p90, is_kept):
     day = MONDAY + timedelta(days=7 * 100)
     frame = run.QUESTION.score(day, trained, poisson_shop[0])["demand"]
-    frame.loc[0, [*run.QUANTITIES, run.MEAN]] = [0.0, 0.0, p90, 0.04]
+    frame.loc[0, [*score.QUANTITIES, score.MEAN]] = [0.0, 0.0, p90, 0.04]
     if is_kept:
         checked(frame, TABLE)
     else:
@@ -396,7 +400,7 @@ def test_contract_refuses_a_mean_above_the_upper_quantile(poisson_shop, trained,
 # closures
 
 
-def test_closure_is_told_from_chance():
+def test_closure_is_distinguished_from_chance():
     rng = np.random.default_rng(28)
     units = np.vstack([rng.poisson(30, (1, 100)), rng.poisson(0.4, (200, 100))]).astype(float)
     units[0, 60:75] = 0
@@ -450,7 +454,7 @@ def test_bands_and_weights_do_not_answer_for_closures():
 
 @pytest.fixture
 def shop_with_offers():
-    """Steady products; one week in eight at two thirds of the price sells 2.25 times as much."""
+    """Steady products; one week in eight has two thirds of the price and 2.25 times the sales."""
     rng = np.random.default_rng(24)
     rate = rng.uniform(20, 80, (60, 1))
     is_offer = rng.random((60, 80)) < 0.125
@@ -504,7 +508,7 @@ def test_own_season_is_that_of_its_gaussian_process():
     found = own_season.forecast(known, season, shares)[..., 1]
     covariance = own_season._covariance(known, season, *own_season.SETTINGS[0])
     logs = np.log1p(known.units)
-    for row in range(5):  # kriging by hand: no week is far off, so none is pulled in
+    for row in range(5):  # kriging by hand: no week is an outlier, so none is pulled in
         about = np.median(logs[row, -8:])
         weights = np.linalg.solve(covariance[:60, :60] + np.eye(60), logs[row] - about)
         np.testing.assert_allclose(found[row], covariance[60:, :60] @ weights + about, rtol=1e-4)
@@ -513,7 +517,7 @@ def test_own_season_is_that_of_its_gaussian_process():
 @pytest.mark.parametrize("years", [1, 3, 5, 8])
 @pytest.mark.parametrize("month", [1, 4, 9])
 def test_what_weeks_of_many_years_have_in_common_is_a_correlation(years, month):
-    """No weighted sum of weeks has a variance below 0, however many years there are."""
+    """No weighted sum of weeks has a negative variance, however many years there are."""
     first = date(2010, month, 4)
     weeks = [first + timedelta(days=7 * week) for week in range(52 * years + STEPS)]
     day = np.array([week.timetuple().tm_yday for week in weeks], dtype=float)
@@ -523,7 +527,7 @@ def test_what_weeks_of_many_years_have_in_common_is_a_correlation(years, month):
 
 
 def test_sales_against_all_seasons_leave_no_sum_of_squares_below_nothing():
-    """The pattern that "begins within 3.5 days" gives the least variance, which was below 0."""
+    """The pattern with the least variance under "begins within 3.5 days", which was negative."""
     weeks = [MONDAY + timedelta(days=7 * week) for week in range(5 * 52)]
     day = np.array([(week + timedelta(days=3)).timetuple().tm_yday for week in weeks], dtype=float)
     apart = np.abs(day[:, None] - day)
@@ -541,7 +545,7 @@ def test_sales_against_all_seasons_leave_no_sum_of_squares_below_nothing():
     assert np.isfinite(own_season.forecast(known, season, shares)).all()
 
 
-def test_products_whose_years_differ_from_the_shops_keep_their_own():
+def test_products_with_another_year_than_the_shops_keep_their_own():
     rng = np.random.default_rng(38)
     week, phase = np.arange(130 + STEPS), rng.uniform(0, 52, (60, 1))
     truth = np.exp(4 + 0.6 * np.sin(2 * np.pi * (week + phase) / 52.18))
@@ -704,9 +708,9 @@ def test_trees_find_a_planted_season():
     truth = rng.uniform(10, 80, (80, 1)) * season
     known, came = panel(rng.poisson(truth[:, :130]).astype(float)), truth[:, 130 : 130 + STEPS]
     flat = no_season(known.units)
-    said = boosted.forecast(known, flat, boosted.fit(known, flat, seed=1))
+    predicted = boosted.forecast(known, flat, boosted.fit(known, flat, seed=1))
     naive = np.expm1(simple(known.units)[model.MEAN][..., 1])
-    error = np.abs(np.expm1(said[..., 1]) - came).mean()
+    error = np.abs(np.expm1(predicted[..., 1]) - came).mean()
     assert error < 0.5 * np.abs(naive - came).mean()
     assert error < 0.25 * came.mean()
 
@@ -715,11 +719,11 @@ def test_trees_see_quantiles_of_what_comes():
     units = np.random.default_rng(8).poisson(20, (300, 100)).astype(float)
     known, came = panel(units[:, :91]), np.log1p(units[:, 91:100])
     flat = no_season(known.units)
-    said = boosted.forecast(known, flat, boosted.fit(known, flat, seed=1))
-    assert (np.diff(said, axis=-1) >= 0).all()
+    predicted = boosted.forecast(known, flat, boosted.fit(known, flat, seed=1))
+    assert (np.diff(predicted, axis=-1) >= 0).all()
     # exact ones of Poisson(20): P(X <= 14) = .105, P(X <= 25) = .888
-    assert (came < said[..., 0]).mean() == pytest.approx(0.1, abs=0.04)
-    assert (came > said[..., 2]).mean() == pytest.approx(0.1, abs=0.04)
+    assert (came < predicted[..., 0]).mean() == pytest.approx(0.1, abs=0.04)
+    assert (came > predicted[..., 2]).mean() == pytest.approx(0.1, abs=0.04)
 
 
 @pytest.mark.usefixtures("few_steps")
@@ -770,7 +774,7 @@ def losses(**own: list[float]) -> np.ndarray:
 
 
 def test_weights_follow_the_product_only_as_far_as_it_was_tested():
-    # the class does better with ARIMA; product 0 would not
+    # ARIMA is better for the class, but not for product 0
     loss = losses(arima=[1.1, 0.7, 0.7, 0.7], lstm=[0.9, 1.0, 1.0, 1.0])
     size = np.zeros(4, dtype=int)
     place = CANDIDATES.index("arima")
@@ -912,13 +916,17 @@ def test_quantile_loss_agrees_with_plain_loops():
     [
         pytest.param([0.9, 0.9], [0.8, 0.8], "mean_8_weeks", id="the mean"),
         pytest.param([0.7, 0.8], [1, 1], "seasonal_naive", id="last year"),
-        pytest.param([float("nan")], [0.9], "mean_8_weeks", id="one can't be told"),
+        pytest.param([float("nan")], [0.9], "mean_8_weeks", id="one is unknown"),
     ],
 )
 def test_simple_method_to_compare_with_is_the_one_that_did_best(naive, mean, simple):
-    figures = {"seasonal_naive": naive, "mean_8_weeks": mean}
-    report = {"methods": {name: {"wrmsse": np.mean(values)} for name, values in figures.items()}}
-    assert evaluate.best_simple(report) == simple
+    figures = [
+        figure
+        for name, values in (("seasonal_naive", naive), ("mean_8_weeks", mean))
+        for month, value in enumerate(values, start=1)
+        for figure in rows_of(date(2021, month, 4), name, {"wrmsse": value}, 10)
+    ]
+    assert Evaluation(tuple(figures)).best(model.SIMPLE, "wrmsse", LOWER) == simple
 
 
 def test_fewer_horizons_pull_weights_closer_to_equal_ones():
@@ -932,7 +940,7 @@ def test_fewer_horizons_pull_weights_closer_to_equal_ones():
 
 @pytest.fixture(scope="module")
 def poisson_shop():
-    """Steady products of known rates, and one that fell asleep a year ago."""
+    """Steady products of known rates, and one without a sale for a year."""
     rng = np.random.default_rng(8)
     rates = np.r_[rng.uniform(1, 40, 59), 5.0][:, None]
     units = rng.poisson(rates, (60, 110)).astype(float)
@@ -956,7 +964,7 @@ def test_scores_keep_the_contract_and_bands_their_promise(poisson_shop, trained)
     scored = frame[frame["score_status"] == "scored"]
     assert scored["product_id"].nunique() == 59
     assert scored["week_start_date"].min() == pd.Timestamp(MONDAY + timedelta(days=7 * 101))
-    assert (np.diff(scored[list(run.QUANTITIES)], axis=1) >= 0).all()
+    assert (np.diff(scored[list(score.QUANTITIES)], axis=1) >= 0).all()
     came = shop.units[:59, 101:109].ravel()
     inside = (came >= scored["demand_units_p10"]) & (came <= scored["demand_units_p90"])
     assert 0.74 < inside.mean() < 0.93
@@ -968,8 +976,8 @@ def test_product_without_a_recent_sale_says_so(poisson_shop, trained):
     frame = run.QUESTION.score(MONDAY + timedelta(days=7 * 100), trained, poisson_shop[0])["demand"]
     asleep = frame[frame["product_id"] == "p0059"]
     assert asleep["horizon_weeks"].tolist() == list(range(1, 9))
-    assert set(asleep["score_reason"]) == {run.ASLEEP}
-    assert asleep[[*run.QUANTITIES, run.MEAN, "method"]].isna().all(axis=None)
+    assert set(asleep["score_reason"]) == {score.ASLEEP}
+    assert asleep[[*score.QUANTITIES, score.MEAN, "method"]].isna().all(axis=None)
 
 
 def test_scores_follow_from_parameters_and_files_alone(poisson_shop, trained):
@@ -1008,14 +1016,14 @@ def test_order_of_rows_changes_nothing():
 
 
 def _by_name(shop: Store, day: date, names: dict[str, str] | None = None) -> pd.DataFrame:
-    """What is scored of a shop whose products are renamed, by their former names."""
+    """Scores of a shop with renamed products, by their former names."""
     renamed, names = Store(shop.units), names or {}
     frame_of = shop.product_weeks
     renamed.product_weeks = lambda day: frame_of(day).replace({"product_id": names})
     frame = run.QUESTION.score(day, run.QUESTION.train(day, renamed, 7), renamed)["demand"]
     former = {new: old for old, new in names.items()}
     frame = frame.replace({"product_id": former}).set_index(["product_id", "horizon_weeks"])
-    return frame.sort_index()[[*run.QUANTITIES, run.MEAN]].astype(float)
+    return frame.sort_index()[[*score.QUANTITIES, score.MEAN]].astype(float)
 
 
 @pytest.mark.usefixtures("few_steps")
@@ -1081,7 +1089,7 @@ def test_a_week_or_some_products_more_or_less_change_little(peak_shop, few_steps
     assert {name for name, _ in found} == {backtest.BLEND}
     errors = np.array([error for _, error in found])
     assert errors.max() < 1.15 * errors.min()
-    # weeks of which the last eight say nothing: a flat mean misses most of the peak
+    # the last eight weeks do not show the peak: a flat mean misses most of it
     flat = peak_shop[:, 86:94].mean(axis=1, keepdims=True)
     weight = peak_shop[:, 81:94].sum(axis=1)
     theirs = accuracy.accuracy(flat, peak_shop[:, 96:102], peak_shop[:, :94], weight)
@@ -1122,28 +1130,35 @@ def test_card_says_what_a_young_shop_lacks(few_steps):
 
 def test_report_has_every_method_at_every_cut_and_pictures(trained):
     expected = {"blend", "blend_mean", *CANDIDATES, *model.SIMPLE}
-    assert len(trained.report["cuts"]) == backtest.COUNT_HORIZONS - 1
-    for cut in trained.report["cuts"]:
-        assert expected | {"cut_date"} == set(cut)
+    tested = Evaluation.from_report(trained.report, trained.name)
+    assert len(tested.cuts) == backtest.COUNT_HORIZONS - 1
+    for name in expected:
+        assert list(tested.of(name, ["wrmsse"])) == tested.cuts, name
     pictures = {f"forecast_{place}.png" for place in (1, 2, 3)} | {"coverage.png", "residuals.png"}
     assert set(trained.plots) == pictures
     assert all(content.startswith(b"\x89PNG") for content in trained.plots.values())
 
 
 def test_report_has_the_bias_of_what_is_published_at_every_cut(poisson_shop, trained):
-    found = bias.bias_of(trained.report, trained.name, run.QUESTION.bias)
+    tested = Evaluation.from_report(trained.report, trained.name)
+    found = bias.bias_of(tested, run.QUESTION.bias)
     assert len(found.of_cuts) == backtest.COUNT_HORIZONS - 1
     assert np.abs(found.of_cuts).max() < 0.15  # rates that never change
     assert not found.is_beyond
-    assert {row["model"] for row in trained.report[evaluate.TOTALS]} == {"blend", *model.SIMPLE}
+    models = {row.model for row in tested.figures if row.metric == evaluate.TOTAL_BIAS}
+    assert models == {"blend", *model.SIMPLE}
 
 
 @pytest.mark.usefixtures("few_steps")
-def test_shop_that_sold_ever_less_is_warned_of_its_totals_though_nothing_is_judged():
+def test_a_shrinking_shop_is_warned_of_its_totals_without_other_figures():
     rate = 0.3 * 0.93 ** np.arange(70)
     units = (np.random.default_rng(34).random((1_500, 70)) < rate).astype(float)
     trained = run.QUESTION.train(MONDAY + timedelta(days=7 * 70), Store(units), seed=7)
-    assert trained.report.get("cuts") is None  # no product sold in half of the weeks
+    tested = Evaluation.from_report(trained.report, trained.name)
+    assert tested.of("blend", evaluate.METRICS) == {}  # no product sold in half of the weeks
+    assert "No past date could test blend" in trust.in_words(
+        trained.report, "blend", run.QUESTION.contest, run.QUESTION.baselines, run.QUESTION.bias
+    )
     (warning,) = bias.warnings(trained.report, trained.name, run.QUESTION.bias)
     assert "too high" in warning
 

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from ml_tasks.drift import distance
+from ml_tasks.drift.comparison import Tally, compare
 from ml_tasks.trained_model import canonical_json
 
 COLUMNS = [f"x{number}" for number in range(12)]
@@ -29,14 +30,14 @@ def test_distance_by_hand(a, b, expected):
 
 
 def test_bins_by_hand():
-    """An edge belongs to the bin below it; what is missing has a bin of its own."""
+    """An edge belongs to the bin below it; missing values have a bin of their own."""
     values = np.array([0.0, 1.0, 1.5, 2.0, 9.0, np.nan])
     assert distance.counts(values, [1.0, 2.0]).tolist() == [2, 2, 1, 1]
     assert distance.counts(np.array([np.nan]), []).tolist() == [0, 1]
 
 
 def sample(random: np.random.Generator, count: int = 1_500, season: float = 0.0) -> pd.DataFrame:
-    """Skewed, heaped and missing values, as customers have them."""
+    """Skewed, heaped and missing values, as in customers' features."""
     frame = pd.DataFrame(random.lognormal(season, 1, (count, len(COLUMNS))), columns=COLUMNS)
     frame["x0"] = random.poisson(1.0, count)
     frame["x1"] = frame["x1"].where(random.random(count) < 0.6)
@@ -50,10 +51,10 @@ def stored(random: np.random.Generator, seasons: tuple[float, ...] = (0.0,) * 5)
     return kept
 
 
-def tallies(kept: dict, features: pd.DataFrame, scores: pd.DataFrame) -> dict[str, distance.Tally]:
+def tallies(kept: dict, features: pd.DataFrame, scores: pd.DataFrame) -> dict[str, Tally]:
     """Features counted in two parts, one of them by somebody else; scores at once."""
-    counted = {kind: distance.Tally(stored) for kind, stored in kept.items()}
-    elsewhere = distance.Tally(kept["features"])
+    counted = {kind: Tally(stored) for kind, stored in kept.items()}
+    elsewhere = Tally(kept["features"])
     elsewhere.add(features[::3])
     counted["features"].add_json(json.loads(json.dumps(elsewhere.as_json())))
     counted["features"].add(features.drop(index=features.index[::3]))
@@ -63,7 +64,7 @@ def tallies(kept: dict, features: pd.DataFrame, scores: pd.DataFrame) -> dict[st
 
 def alarms(kept: dict, now: pd.DataFrame, age_days: int = 9) -> list[str]:
     scores = now[["x2"]].rename(columns={"x2": "score"})
-    found = distance.compare(kept, tallies(kept, now, scores), age_days)
+    found = compare(kept, tallies(kept, now, scores), age_days)
     assert len(found) == len(COLUMNS) + 1
     return [one.column_name for one in found if one.value > one.threshold]
 
@@ -74,7 +75,7 @@ def test_noise_is_no_drift():
 
 
 def test_noise_alone_keeps_its_level():
-    """Without the months' room: of 4,000 comparisons none or one exceeds the noise's limit."""
+    """Without the months' tolerance, at most one of 4,000 comparisons exceeds the noise limit."""
     random = np.random.default_rng(1)
     limit = distance.noise(11, 1_000, 2_000)
     edges = np.quantile(random.normal(size=100_000), np.arange(1, 11) / 11)
@@ -84,10 +85,10 @@ def test_noise_alone_keeps_its_level():
         for _ in range(4_000)
     ]  # fmt: skip
     assert np.mean(np.array(distances) > limit) <= 0.001
-    assert np.quantile(distances, 0.999) > 0.8 * limit  # and it is no wider than it must be
+    assert np.quantile(distances, 0.999) > 0.8 * limit  # and the limit is not too wide
 
 
-def test_a_planted_shift_is_told_of_its_column_alone():
+def test_a_planted_shift_is_reported_for_its_column_only():
     random = np.random.default_rng(2)
     now = sample(random)
     assert alarms(stored(random), now.assign(x5=now["x5"] * 2)) == ["x5"]
@@ -118,11 +119,11 @@ def test_a_young_shop_has_no_threshold_and_a_small_one_no_rows():
         "scores": distance.reference(sample(random)),
     }
     now = tallies(young, sample(random), sample(random))
-    found = distance.compare(young, now, 9)
+    found = compare(young, now, 9)
     assert len(found) == 2 * len(COLUMNS)
     assert all(np.isnan(one.threshold) for one in found)
     small = sample(random, count=distance.MIN_ROWS - 1)
-    assert distance.compare(young, tallies(young, small, small), 9) == []
+    assert compare(young, tallies(young, small, small), 9) == []
 
 
 def test_reference_is_json_and_does_not_depend_on_the_order_of_rows():

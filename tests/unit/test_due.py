@@ -1,4 +1,4 @@
-"""Which date is due, what is wrong with a view, and why: by hand, to the hour."""
+"""The due date, the faults of a view, and their likely causes: by hand, to the hour."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from oncall.airflow_api import chain_of_dags
 from oncall.watchdog.due import Landing, is_landing_missing, last_landing_time, newest_due
-from oncall.watchdog.findings import ROWS_FELL, STALE, ViewState, judge
+from oncall.watchdog.findings import ROWS_FELL, STALE, ViewState, check_view
 from oncall.watchdog.suspects import _from_runs
 from perennial.settings import Settings
 
@@ -29,7 +29,7 @@ def at(text: str) -> datetime:
     [
         ("2024-03-01 09:01", None),
         ("2024-03-01 09:03", FRIDAY),
-        ("2024-03-20 09:03", FRIDAY),  # nobody asked for more
+        ("2024-03-20 09:03", FRIDAY),  # no later date was requested
     ],
 )
 def test_without_a_schedule_what_was_landed_is_due_some_hours_later(now, expected):
@@ -78,7 +78,8 @@ def view(**fields) -> ViewState:
 
 def test_a_view_that_has_what_is_due_has_no_finding():
     good = view(published_rows=99, rows_before=150, known_customers=100)
-    assert judge(good, FRIDAY) == judge(good, None) == judge(good, FRIDAY - timedelta(1)) == []
+    for due in (FRIDAY, FRIDAY - timedelta(1), None):
+        assert check_view(good, due) == []
 
 
 @pytest.mark.parametrize(
@@ -90,7 +91,7 @@ def test_a_view_that_has_what_is_due_has_no_finding():
     ],
 )
 def test_a_view_that_lacks_date_or_rows_has_one(state, entry):
-    assert [finding.entry for finding in judge(state, FRIDAY)] == [entry]
+    assert [finding.entry for finding in check_view(state, FRIDAY)] == [entry]
 
 
 def run(dag_id: str, state: str, day: date = FRIDAY, hours_ago: float = 1) -> dict:
@@ -113,7 +114,7 @@ def run(dag_id: str, state: str, day: date = FRIDAY, hours_ago: float = 1) -> di
         ([], [run("score_clv", "queued")], "score_clv is at work, since 2024-03-01 11:00 UTC"),
         ([], [run("land", "failed", date(2024, 2, 1))], "land never ran for 2024-03-01"),
         ([], [run("land", "success")], "build_warehouse never ran for 2024-03-01"),
-        ([], [run(one, "success") for one in chain_of_dags()], "all runs of 2024-03-01 ended"),
+        ([], [run(one, "success") for one in chain_of_dags()], "all runs of 2024-03-01 succeeded"),
     ],
 )
 def test_the_likely_cause_is_what_is_nearest_to_the_root(paused, runs, expected):

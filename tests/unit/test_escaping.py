@@ -1,11 +1,11 @@
-"""Whatever the shop or a person wrote is shown as it stands: no link, no tag, no colour."""
+"""Texts of the shop or a person are shown literally: no link, no tag, no colour."""
 
 from __future__ import annotations
 
 import io
 import re
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import date
 from html import unescape
 
 import pytest
@@ -17,12 +17,14 @@ from rich.console import Console
 from expectations.days import _check
 from expectations.shop_days import Finding
 from ingest.files import LandingError
-from local.run import _print_failure
-from local.watch import Failure, Watch
+from local.display import Bars, Ended, Lines, Step
+from local.shown import print_failure
+from local.watch import Failure
 from ml_tasks.models.card import model_card
 from perennial.settings import Settings
 from perennial.text import markdown, plain, printable
 from tests.faults.bad_files import TEXTS
+from tests.planted_figures import report_of
 from tests.unit.test_model_card import MODEL
 
 NASTY = [
@@ -57,7 +59,7 @@ def test_so_is_any_other(text: str) -> None:
 @pytest.mark.parametrize("text", NASTY)
 def test_a_model_card_holds_no_markup_but_its_own(text: str) -> None:
     cuts = [{"cut_date": "2011-06-01", "model": text, "auc": 0.8}]
-    report = {"decision": text, "warnings": [f"auc of country: {text}"], "cuts": cuts}
+    report = report_of(cuts, decision=text, warnings=[f"auc of country: {text}"])
     model = replace(MODEL, report=report, parameters={"largest country": text})
     page = PAGE.render(model_card("churn", model, {"reason": text}))
     ours = PAGE.render(model_card("churn", MODEL, {"reason": "x"}))
@@ -79,10 +81,12 @@ def written(console: Console) -> str:
 @pytest.mark.parametrize("text", NASTY)
 def test_what_a_step_says_colours_nothing_in_a_terminal(text: str, monkeypatch) -> None:
     console = in_a_terminal()
-    watch = Watch(None, console, datetime(2024, 1, 1, tzinfo=UTC), dict)  # type: ignore[arg-type]
-    watch._print(date(2024, 1, 1), "land", {"state": "success", "duration": 1}, text)
-    monkeypatch.setattr("local.run.console", console)
-    _print_failure(Settings(), Failure("land", "land_files", date(2024, 1, 1), [text]))
+    Lines(console).end(Ended(date(2024, 1, 1), "land", "land_files", "success", 1.0, text))
+    bars = Bars(console)
+    bars.show([Step("land", count_done=1, count_tasks=1, rows=text, is_done=True)])
+    console.print(bars._table())
+    monkeypatch.setattr("local.shown.console", console)
+    print_failure(Settings(), Failure("land", "land_files", date(2024, 1, 1), [text]))
     assert "\x1b" not in written(console)
     assert plain(text) in written(console)
     assert printable(text) in written(console)

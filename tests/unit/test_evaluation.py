@@ -1,4 +1,4 @@
-"""Weights, levels and origins: against closed forms, planted models and hand-made dates."""
+"""Weights, levels and origins: against closed forms, planted models and dates by hand."""
 
 import numpy as np
 import pandas as pd
@@ -11,11 +11,11 @@ PRIOR = np.full(2, 0.5)
 
 
 def planted(count_dates: int, rows: int, seed: int = 1):
-    """Two models' log odds, the first the truth, the second noise, and what happened."""
+    """Two models' log odds (the first is true, the second noise), and the outcomes."""
     random = np.random.default_rng(seed)
     date = np.repeat(np.arange(count_dates), rows)
     truth, noise = random.normal(0, 1.5, (2, count_dates * rows))
-    level = random.normal(0, 1.0, count_dates)[date]  # a season that neither knows
+    level = random.normal(0, 1.0, count_dates)[date]  # a season that neither model knows
     happened = (random.random(len(date)) < 1 / (1 + np.exp(-truth - level))).astype(float)
     return np.column_stack([truth, noise]), happened, date
 
@@ -25,15 +25,15 @@ def test_the_model_that_is_right_gets_the_weight_as_dates_add_up():
     right, wrong = np.array(found).T
     assert right.tolist() == sorted(right)
     assert wrong[0] > 0.1 > wrong[1:].max()
-    # the truth counts once, noise not at all, whatever the levels of the dates
+    # the true model has weight 1, noise 0, whatever the levels of the dates
     assert found[-1] == pytest.approx([1.0, 0.0], abs=0.05)
 
 
 def test_weights_are_those_of_a_penalised_likelihood():
     # one date, one model: the maximum of sum(log likelihood) - 200 (w - 1)**2 / 2 by brute force
-    said, happened, date = planted(1, 500)
-    said = said[:, :1]
-    away = said[:, 0] - said[:, 0].mean()
+    log_odds, happened, date = planted(1, 500)
+    log_odds = log_odds[:, :1]
+    away = log_odds[:, 0] - log_odds[:, 0].mean()
 
     def loss(weight: float) -> float:
         grid = np.linspace(-4, 4, 4_001)[:, None] + weight * away
@@ -42,26 +42,28 @@ def test_weights_are_those_of_a_penalised_likelihood():
 
     tried = np.linspace(0, 2, 201)
     best = tried[np.argmin([loss(one) for one in tried])]
-    assert weights.weights(said, happened, date, np.ones(1))[0] == pytest.approx(best, abs=0.011)
+    assert weights.weights(log_odds, happened, date, np.ones(1))[0] == pytest.approx(
+        best, abs=0.011
+    )
 
 
 def test_a_large_date_moves_no_more_than_one_of_a_thousand_customers():
-    said, happened, date = planted(1, 1_000)
-    large = [np.repeat(values, 50, axis=0) for values in (said, happened, date)]
-    small = weights.weights(said, happened, date, PRIOR)
+    log_odds, happened, date = planted(1, 1_000)
+    large = [np.repeat(values, 50, axis=0) for values in (log_odds, happened, date)]
+    small = weights.weights(log_odds, happened, date, PRIOR)
     assert weights.weights(*large, PRIOR) == pytest.approx(small, abs=1e-3)
 
 
 def test_without_evidence_the_prior_stays():
-    said, happened, date = planted(2, 50)
+    log_odds, happened, date = planted(2, 50)
     nobody = np.zeros(len(happened))
-    assert weights.weights(said, nobody, date, PRIOR).tolist() == PRIOR.tolist()
-    assert weights.weights(said[:0], nobody[:0], date[:0], PRIOR).tolist() == PRIOR.tolist()
+    assert weights.weights(log_odds, nobody, date, PRIOR).tolist() == PRIOR.tolist()
+    assert weights.weights(log_odds[:0], nobody[:0], date[:0], PRIOR).tolist() == PRIOR.tolist()
 
 
-def test_a_model_that_was_not_there_says_what_the_others_say():
-    said = np.array([[1.0, np.nan, 3.0], [1.0, 2.0, 3.0]])
-    found = weights.filled(said, np.array([0.25, 0.5, 0.75]))
+def test_a_missing_model_gets_the_others_mean():
+    log_odds = np.array([[1.0, np.nan, 3.0], [1.0, 2.0, 3.0]])
+    found = weights.filled(log_odds, np.array([0.25, 0.5, 0.75]))
     assert found[0] == pytest.approx([1.0, (0.25 * 1 + 0.75 * 3) / 1.0, 3.0])
     assert found[1].tolist() == [1.0, 2.0, 3.0]
 
@@ -74,7 +76,7 @@ def test_what_is_missed_each_time_is_corrected_and_what_comes_and_goes_is_not():
     assert found.correction[0] == pytest.approx(-2.0, abs=0.05)
     assert found.correction[1] == pytest.approx(0.0, abs=0.01)
     assert found.weight.sum() == pytest.approx(1)
-    assert found.weight[0] > found.weight[1]  # once it is put right it misses nothing
+    assert found.weight[0] > found.weight[1]  # after the correction it misses nothing
 
 
 def test_one_date_corrects_only_what_no_surprise_explains():
@@ -115,7 +117,7 @@ def test_origins_lie_three_dates_apart_and_end_with_the_newest(count, first_date
     found = origins_of(pd.DataFrame({"as_of_date": dates}), pd.Timestamp("2024-01-15"))
     assert [str(origin.date.date()) for origin in found] == first_dates
     if found:
-        assert found[-1].asked[-1] == dates[-1]
-        asked = [day for origin in found for day in origin.asked]
-        assert asked == sorted(set(asked))
-        assert asked[0] >= pd.Timestamp("2024-01-15") + pd.Timedelta(days=60)
+        assert found[-1].predicted_dates[-1] == dates[-1]
+        dates_asked = [day for origin in found for day in origin.predicted_dates]
+        assert dates_asked == sorted(set(dates_asked))
+        assert dates_asked[0] >= pd.Timestamp("2024-01-15") + pd.Timedelta(days=60)

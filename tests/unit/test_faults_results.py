@@ -1,4 +1,4 @@
-"""results.md adds up what the ledger holds."""
+"""results.md adds up the ledger's lines."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from tests.faults import ledger, results
 
 
-def test_findings_are_added_up_and_a_failure_is_told(
+def test_findings_are_added_up_and_a_failure_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PERENNIAL_FAULTS_LEDGER", str(tmp_path / "ledger.jsonl"))

@@ -1,4 +1,4 @@
-"""What the gate checks of a feature model follows from its properties, and from nothing else."""
+"""The gate's checks of a feature model follow from its properties only."""
 
 from __future__ import annotations
 

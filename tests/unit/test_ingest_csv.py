@@ -1,4 +1,4 @@
-"""CSV records against a second reader that goes byte by byte, and against the csv module."""
+"""CSV records against a second reader, which reads byte by byte, and against the csv module."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def layout_of(n_columns: int, ignored: tuple[int, ...] = ()) -> Layout:
 def read(
     data: bytes, n_columns: int = 2, block_bytes: int = 1 << 20, ignored: tuple[int, ...] = ()
 ) -> tuple[list[tuple[int, bytes]], list[tuple[int, str, bytes]], int]:
-    """Landed (line, content), rejected (line, reason, content) and the number of blank lines."""
+    """Landed (line, content), rejected (line, reason, content), and the number of blank lines."""
     stream = io.BytesIO(data)
     layout = layout_of(n_columns, ignored)
     chunks = list(csv_reader.rows(shop_file(), layout, stream.read, 1, STAMP, block_bytes))
@@ -56,7 +56,7 @@ def read(
     ]
     landed = []
     text = b"".join(chunk.data for chunk in chunks)
-    while text:  # a row may hold line feeds, so rows are told apart by their contents' lengths
+    while text:  # a row may hold line feeds, so its length ends it
         number, _, text = text.partition(b"|")
         content, rest = _take_row(text)
         landed.append((int(number), content))
@@ -192,7 +192,7 @@ def test_an_open_quote_before_quoted_fields_costs_its_own_line():
     quoted = [b'%d,"name, %d"' % (number, number) for number in range(1, 2001)]
     landed, rejects, _ = read(b"\n".join([*quoted[:999], b'7,"open', *quoted[999:]]))
     assert [content for _, content in landed] == quoted
-    # the next line's opening quote is taken for the closing one, and is followed by text
+    # the next line's opening quote is read as the closing one, and text follows it
     assert rejects == [(1000, TEXT_AFTER_QUOTE, b'7,"open')]
 
 
@@ -212,7 +212,7 @@ def test_a_line_without_end_is_an_error_that_names_the_file():
 
 @pytest.mark.parametrize("hint", [b"sep=;\r\n", b"\xef\xbb\xbfSEP=;\n", b'"sep=;"\r'])
 def test_the_line_by_which_excel_knows_the_delimiter_is_no_header(hint):
-    """And it is believed, even where another sign would split the header."""
+    """The hint counts even where another sign would split the header."""
     head = hint + b"Order ID;Name\n1;a,b\n"
     layout = csv_reader.layout(shop_file(), table("Order ID", "Name"), head)
     assert (layout.headers, layout.delimiter) == (("Order ID", "Name"), b";")

@@ -1,4 +1,4 @@
-"""Remote files, against a server on loopback that breaks off and says nothing of its end."""
+"""Remote files, from a loopback server that truncates answers or sends no length."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Serve = Callable[[bytes], str]
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """Serve one answer, byte for byte, to a GET; a HEAD gets its head. Gives the server's URL."""
+    """Serve one answer, byte for byte, to a GET, and its head to a HEAD; yield the server's URL."""
     servers = []
 
     def start(answer: bytes) -> str:
@@ -94,7 +94,7 @@ def test_an_answer_that_broke_off_is_no_file(serve: Serve, tmp_path: Path, answe
 def test_an_answer_that_says_nothing_of_its_end_is_trusted_only_if_the_file_does(
     serve: Serve, tmp_path: Path
 ):
-    with pytest.raises(LandingError, match="neither how long it is nor where it ends"):
+    with pytest.raises(LandingError, match="neither the length nor the end of the file"):
         fetch(remote(serve(OK + b"\r\n" + BODY), "orders.csv"), tmp_path)
     packed = gzip.compress(BODY)
     whole = remote(serve(OK + b"\r\n" + packed), "orders.csv.gz")
@@ -116,7 +116,9 @@ def test_a_file_is_bounded_while_it_is_downloaded(serve: Serve, tmp_path: Path, 
 
 
 @pytest.mark.parametrize("status", ["403 Forbidden", "404 Not Found", "500 Internal Server Error"])
-def test_an_error_of_the_server_is_told_in_a_sentence(serve: Serve, tmp_path: Path, status: str):
+def test_an_error_of_the_server_is_reported_in_a_sentence(
+    serve: Serve, tmp_path: Path, status: str
+):
     url = serve(f"HTTP/1.1 {status}\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx".encode())
     with pytest.raises(LandingError, match=r"orders\.csv can't be read.*(40|50|there is no)"):
         fetch(remote(url, "orders.csv"), tmp_path)

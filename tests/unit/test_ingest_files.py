@@ -1,4 +1,4 @@
-"""Which files are meant, what the first reading finds out, and what that makes of a file."""
+"""Which files FILES names, what the first reading learns, and how a file is then classified."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ingest import files as files_module
 from ingest.files import Content, LandingError, examine, find
 from ingest.reading import prepare, table_of
-from ingest.versions import Verdict, Version, judge
+from ingest.versions import Verdict, Version, compare
 from perennial import sources
 
 CANONICAL = sources.load("canonical")
@@ -55,7 +55,7 @@ def test_what_spark_wrote_is_one_folder_a_table(tmp_path: Path, named: str):
 
 def test_what_hive_wrote_is_known_by_the_folder_above_its_keys(tmp_path: Path):
     parts = [f"orders/ordered_month=2024-{month}/part-0.parquet" for month in (9, 10)]
-    # the folder of a key is not what names the table, whatever the key
+    # the folder of a key never names the table, whatever the key
     parts.append("order_items/orders_month=2024-09/part-0.parquet")
     found = find(str(write(tmp_path, *parts)), DAY)
     assert [table_of(CANONICAL, file).name for file in found] == ["order_items", "orders", "orders"]
@@ -73,7 +73,7 @@ def test_what_hive_wrote_is_known_by_the_folder_above_its_keys(tmp_path: Path):
 
 
 @pytest.mark.parametrize("folder", ["archive", "orders_2024/old"])
-def test_a_folder_that_says_nothing_is_an_error_and_not_passed_over(tmp_path: Path, folder: str):
+def test_an_unknown_folder_is_an_error_and_not_skipped(tmp_path: Path, folder: str):
     write(tmp_path, "orders_2.csv", f"{folder}/orders_1.csv")
     (file, _) = sorted(find(str(tmp_path), DAY), key=lambda file: file.base_name)
     with pytest.raises(LandingError, match=r"orders_1\.csv is in a folder '(archive|old)'.*glob"):
@@ -151,7 +151,7 @@ def test_the_first_reading_counts_lines_and_knows_the_prefix(
     )
 
 
-# What a file is to what has been landed ----------------------------------------------------------
+# New, known, grown or changed ---------------------------------------------------------------------
 
 
 def version(file_id: int, sha256: str, status: str = "accepted", name: str = "a") -> Version:
@@ -206,14 +206,14 @@ OLD = version(1, "old")
     ],
 )
 def test_a_file_is_new_known_grown_or_changed(content, current, same, verdict):
-    assert judge("a", "csv", content, current, same) == verdict
+    assert compare("a", "csv", content, current, same) == verdict
 
 
 def test_a_parquet_file_never_counts_as_grown():
-    assert judge("a", "parquet", GREW, OLD, []) == Verdict(supersedes_file_id=1)
+    assert compare("a", "parquet", GREW, OLD, []) == Verdict(supersedes_file_id=1)
 
 
-# Names no reader or table knows -------------------------------------------------------------------
+# Unknown names ------------------------------------------------------------------------------------
 
 
 def test_a_name_that_no_reader_knows_is_an_error(tmp_path: Path):

@@ -1,4 +1,4 @@
-"""JSON lines and Parquet to rows: what comes out does not depend on blocks and batches."""
+"""JSON lines and Parquet to rows: the result does not depend on blocks and batches."""
 
 from __future__ import annotations
 
@@ -172,15 +172,15 @@ print(rows, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 102
 def test_a_small_parquet_file_takes_little_memory_whatever_its_values_come_to(
     tmp_path: Path, is_kept_as_dictionary: bool, has_late_values: bool
 ):
-    """Of a dictionary of two values of 1 MB: 1,200 rows are 1.2 GB, and 2 kB on disk."""
+    """A dictionary of two values of 1 MB: 1,200 rows are 1.2 GB, and 2 kB on disk."""
     count = 1_200
     indices = [index % 2 for index in range(count)]
-    if has_late_values:  # a beginning that says nothing of what follows
+    if has_late_values:  # the beginning does not show what follows
         indices[: count // 2] = [2] * (count // 2)
     name = pa.DictionaryArray.from_arrays(
         pa.array(indices, pa.int32()), pa.array(["a" * 1_000_000, "b" * 1_000_000, "c"])
     )
-    if not is_kept_as_dictionary:  # written so all the same, but the schema does not say it
+    if not is_kept_as_dictionary:  # still written as a dictionary, but not declared in the schema
         name = name.cast(pa.large_string())
     table = pa.table({"id": range(count), "name": name})
     path = tmp_path / "a.parquet"
@@ -280,13 +280,13 @@ def test_damage_anywhere_in_a_parquet_file_is_an_error_or_seen_in_the_values(tmp
     names = [f"name {number}" for number in range(50)]
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"id": range(50), "name": names}), path, compression="none")
-    whole, told = path.read_bytes(), 0
+    whole, errors = path.read_bytes(), 0
     for place in range(0, len(whole), 7):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
         try:
             chunks = parquet_rows(path)
         except LandingError:
-            told += 1
+            errors += 1
         else:
             assert sum(chunk.count + len(chunk.rejects) for chunk in chunks) == 50
-    assert told > 20
+    assert errors > 20

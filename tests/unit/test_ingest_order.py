@@ -1,4 +1,4 @@
-"""Files that land together: which one counts last."""
+"""The order of files that land together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that would be more than they seem: links, archives, chains, passwords in addresses."""
+"""Dangerous files and addresses: links, archives, chains, passwords in addresses."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DAY = date(2011, 9, 10)
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """A folder for uploads, and beside it a file that is nobody's business."""
+    """A folder for uploads, and beside it a secret file."""
     (tmp_path / "in" / "deeper").mkdir(parents=True)
     (tmp_path / "in" / "orders.csv").write_text("x\n")
     (tmp_path / "elsewhere").mkdir()
@@ -71,7 +71,7 @@ def test_nothing_outside_the_folder_is_read(place: Path, attempt) -> None:
 
 
 def test_what_is_no_file_is_not_opened(place: Path) -> None:
-    os.mkfifo(place / "in" / "pipe.csv")  # to open it would wait for ever
+    os.mkfifo(place / "in" / "pipe.csv")  # opening it would wait for ever
     with pytest.raises(LandingError, match="no regular file"):
         find(f"{place}/in/*.csv", DAY)
 
@@ -114,7 +114,7 @@ def test_only_plain_addresses_are_followed(place: Path, named: str) -> None:
 
 
 def test_a_date_is_all_that_is_filled_in(place: Path) -> None:
-    """What str.format would read out of an object stays as it was typed."""
+    """Fields that str.format would resolve stay as typed."""
     for typed in ("{as_of_date.__class__}", "{as_of_date!r}", "{0}", "{as_of_date:%s}", "{files}"):
         with pytest.raises(LandingError) as caught:
             find(f"{place}/in/{typed}.csv", DAY)
@@ -134,7 +134,7 @@ SECRETS = [
 
 
 @pytest.mark.parametrize("url", SECRETS)
-def test_a_secret_in_an_address_is_refused_without_being_said(url: str) -> None:
+def test_a_secret_in_an_address_is_refused_and_not_shown(url: str) -> None:
     with pytest.raises(LandingError, match="password or a signature") as landing:
         find(url, DAY)
     with pytest.raises(ValidationError, match="password or a signature") as setting:

@@ -1,4 +1,4 @@
-"""The local runner: dates, homes, ports, and what it tells while it runs."""
+"""The local runner: dates, homes, ports, and its output while it runs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ from local import run as run_module
 from local.home import one_at_a_time, prepare, require_free_port
 from local.patience import Patience
 from local.run import check_files, date_range, parse_dates, with_files
-from local.watch import Watch, log_tail, summarise
+from local.task_results import log_tail, summarise
+from local.watch import Watch
 from oncall import airflow_api
 from oncall.airflow_api import AirflowError, NoAnswerError, ThereAlreadyError
 from perennial import shop as own_settings
@@ -81,9 +82,11 @@ def test_time_zone_and_currency_are_stated_once_and_a_default_is_named(tmp_path:
     by_default = own_settings.defaults(settings)
     assert by_default == ["time_zone", "currency"]
     prepare(settings)
-    told = own_settings.described(settings, by_default)
-    assert told.startswith("shop online_retail: days in Europe/London, money in GBP (nobody stated")
-    assert "make shop TIME_ZONE=America/Sao_Paulo CURRENCY=BRL" in told
+    output = own_settings.described(settings, by_default)
+    assert output.startswith(
+        "shop online_retail: days in Europe/London, money in GBP (nobody stated"
+    )
+    assert "make shop TIME_ZONE=America/Sao_Paulo CURRENCY=BRL" in output
     assert own_settings.defaults(settings) == []
     assert own_settings.described(settings) == (
         "shop online_retail: days in Europe/London, money in GBP"
@@ -103,12 +106,13 @@ def test_what_is_stated_at_the_first_start_is_no_default(tmp_path: Path) -> None
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
-    """What `run` prints where nothing is really started."""
+    """Output of `run` with nothing started."""
     from ml_tasks.models import registry
 
     for module, name in (
         *((run_module.postgres, "start"), (run_module.airflow, "start"), (run_module.dbt, "parse")),
         *((run_module, "make_pool"), (run_module, "print_doors"), (run_module, "Api")),
+        (run_module, "print_learnt"),
         (registry, "initialise"),
     ):
         monkeypatch.setattr(module, name, lambda *_: None)
@@ -186,9 +190,9 @@ def test_what_can_be_known_to_be_wrong_is_found_before_anything_is_made(
     assert not home.exists()
 
 
-def test_a_step_is_told_in_one_line() -> None:
-    told = summarise({"landed": 1067371, "rejected": 0, "files": [1], "checksum": "f00"})
-    assert told == "landed 1,067,371, rejected 0"
+def test_a_step_is_summarised_in_one_line() -> None:
+    output = summarise({"landed": 1067371, "rejected": 0, "files": [1], "checksum": "f00"})
+    assert output == "landed 1,067,371, rejected 0"
     assert summarise({"row_counts": {"churn": 4892}}) == "churn 4,892"
 
 
@@ -201,7 +205,7 @@ def test_the_end_of_a_log_has_the_error_and_no_frames() -> None:
     assert log_tail(events) == ["landing", "failed", "LandingError: no file"]
 
 
-# Passwords and doors ------------------------------------------------------------------------------
+# Passwords and ports ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("content", ["", "\n", "admin\n", "password", "fifteen letters"])
@@ -213,7 +217,7 @@ def test_a_home_with_a_short_password_does_not_start(tmp_path: Path, content: st
         prepare(settings)
 
 
-def test_a_home_whose_passwords_others_can_read_does_not_start(tmp_path: Path) -> None:
+def test_a_home_with_readable_passwords_does_not_start(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path)
     prepare(settings)
     (settings.secrets_dir / "loader").chmod(0o644)
@@ -239,11 +243,11 @@ def test_the_embedded_server_does_not_open_to_the_network(tmp_path: Path, host: 
 
 
 def test_a_second_start_says_whom_it_waits_for_and_then_goes_on(tmp_path: Path) -> None:
-    settings, told, order = shop(tmp_path), [], []
+    settings, output, order = shop(tmp_path), [], []
     is_told = threading.Event()
 
     def tell(text: str) -> None:
-        told.append(text)
+        output.append(text)
         is_told.set()
 
     def second() -> None:
@@ -257,7 +261,7 @@ def test_a_second_start_says_whom_it_waits_for_and_then_goes_on(tmp_path: Path) 
         order.append("first")
     waiting.join(10)
     assert order == ["first", "second"]
-    assert told == [f"process {os.getpid()} does the same to {tmp_path}: waiting"]
+    assert output == [f"process {os.getpid()} does the same to {tmp_path}: waiting"]
 
 
 def test_another_process_with_the_servers_old_number_is_no_server(tmp_path: Path) -> None:
@@ -327,7 +331,7 @@ def test_following_ends_when_a_process_that_runs_need_has_gone() -> None:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Seconds on a clock that sleeping moves."""
+    """A fake clock in seconds that sleeping advances."""
     now = [1_000.0]
     monkeypatch.setattr(patience.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(patience.time, "sleep", lambda seconds: now.append(now.pop() + seconds))
@@ -335,17 +339,17 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def test_a_silent_api_is_borne_as_long_as_its_processes_live(clock: list[float]) -> None:
-    told = io.StringIO()
+    output = io.StringIO()
 
     def answers_after_an_hour() -> str:
         if clock[0] < 4_600:
             raise NoAnswerError("busy")
         return "here"
 
-    bearer = Patience(lambda: {"api-server": True}, Console(file=told, width=1_000))
+    bearer = Patience(lambda: {"api-server": True}, Console(file=output, width=1_000))
     assert bearer.until_answered(answers_after_an_hour) == "here"
-    lines = told.getvalue().splitlines()
-    assert 55 <= len(lines) <= 60  # one a minute
+    lines = output.getvalue().splitlines()
+    assert 55 <= len(lines) <= 60  # one per minute
     assert "has not answered for 60 s" in lines[0]
     assert all(word in lines[0] for word in ("runs go on", "make status", "make ui"))
 
@@ -371,7 +375,7 @@ def test_a_silent_api_that_will_not_answer_is_given_up(
 @pytest.mark.parametrize(
     ("status", "error"), [(503, NoAnswerError), (409, ThereAlreadyError), (404, AirflowError)]
 )
-def test_an_answer_tells_what_may_be_asked_again(status: int, error: type[Exception]) -> None:
+def test_an_answer_shows_which_request_may_be_repeated(status: int, error: type[Exception]) -> None:
     with pytest.raises(AirflowError) as raised:
         airflow_api._require_success(httpx.Response(status), "GET /dags")
     assert raised.type is error

@@ -1,4 +1,4 @@
-"""Figures of past scores by hand, and the limit that a backtest sets."""
+"""Figures of past scores by hand, and the limit from a backtest."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ from ml_tasks.clv import figures as clv
 from ml_tasks.demand import lookback as demand
 from ml_tasks.demand.panel import Panel
 from ml_tasks.evaluation import metrics
+from ml_tasks.evaluation.comparison import Evaluation
 from ml_tasks.lookback import backtest
 from ml_tasks.lookback.happened import Due
 from ml_tasks.survival import figures as survival
+from tests.planted_figures import report_of
 
 
 def test_churn_by_hand():
-    """Three pairs of who stayed away and who did not; one is in the wrong order."""
+    """Three pairs of a customer who stayed away and one who did not; one pair is ranked wrongly."""
     rows = pd.DataFrame(
         {"churn_probability_90d": [0.9, 0.4, 0.5, 0.2], "happened_orders": [0, 0, 2, 1]}
     )
@@ -52,7 +54,7 @@ def test_clv_by_hand():
 
 
 def test_survival_by_hand():
-    """An order on the last day of the horizon has come, one a day later has not."""
+    """An order on the last day of the horizon counts, one a day later does not."""
     rows = pd.DataFrame(
         {
             "order_probability_30d": [0.8, 0.5, 0.1],
@@ -66,6 +68,13 @@ def test_survival_by_hand():
     assert found["concordance"] == pytest.approx(1.0)
 
 
+def test_survival_of_a_date_that_scored_nobody_has_no_figures():
+    names = ["order_probability_30d", "expected_days_to_next_order", "happened_days"]
+    found = survival.figures(pd.DataFrame(columns=names, dtype=float), 30)
+    assert list(found) == ["concordance"]
+    assert np.isnan(found["concordance"])
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_concordance_is_harrells(seed):
     random = np.random.default_rng(seed)
@@ -76,7 +85,7 @@ def test_concordance_is_harrells(seed):
     assert ours == pytest.approx(theirs, abs=1e-12)
 
 
-def test_concordance_of_nobody_who_came_can_not_be_told():
+def test_concordance_without_an_order_is_unknown():
     assert np.isnan(metrics.concordance([99, 99], [1, 2], 30))
 
 
@@ -87,7 +96,7 @@ def forecast(product: str, week: int, median: float, came: int) -> dict[str, obj
 
 
 def test_demand_by_hand():
-    """a steps by 2 units, b by 1; b has three quarters of the takings. c was asleep."""
+    """a steps by 2 units, b by 1; b has three quarters of the revenue; c has no recent sale."""
     past = Panel(
         np.array(["a", "b", "c"]),
         date(2011, 1, 3),
@@ -120,9 +129,9 @@ def test_demand_is_known_once_its_last_week_is_over():
         ("demand", 56, date(2011, 11, 7)),
         ("churn", 90, date(2011, 12, 9)),
     ):
-        asked = questions.load(name)
-        assert days in asked.horizons_days
-        due = Due(name, scored, days, asked.horizon_begins(scored), *stamp)
+        question = questions.load(name)
+        assert days in question.contract.horizons_days
+        due = Due(name, scored, days, question.horizon_begins(scored), *stamp)
         assert due.known_on_date == known_on
 
 
@@ -169,16 +178,8 @@ def test_noise_seldom_alerts_and_a_model_that_has_decayed_does():
     assert decayed >= 285
 
 
-@pytest.mark.parametrize(
-    "cuts",
-    [
-        [{"cut_date": "1", "model": "m", "auc": 0.8}, {"cut_date": "1", "model": "b", "auc": 0.1},
-         {"cut_date": "2", "model": "m", "auc": 0.7}, {"cut_date": "3", "model": "m", "auc": None}],
-        [{"cut_date": "1", "m": {"auc": 0.8}, "b": {"auc": 0.1}},
-         {"cut_date": "2", "m": {"auc": 0.7}}],
-    ],
-    ids=["a row per model", "a model per key"],
-)  # fmt: skip
-def test_reports_of_either_form_are_read(cuts):
-    assert backtest.of_cuts({"cuts": cuts}, "m") == {"auc": [0.8, 0.7]}
-    assert backtest.of_cuts({}, "m") == {}
+def test_each_metric_of_the_published_model_is_read_on_each_cut():
+    rows = [("1", "m", 0.8), ("1", "b", 0.1), ("2", "m", 0.7), ("3", "m", None)]
+    report = report_of([{"cut_date": day, "model": name, "auc": auc} for day, name, auc in rows])
+    assert backtest.of_cuts(Evaluation.from_report(report, "m")) == {"auc": [0.8, 0.7]}
+    assert backtest.of_cuts(Evaluation.from_report({}, "m")) == {}

@@ -1,7 +1,7 @@
-"""Small odd shops, question by question: rows with a number that can be, or with a reason.
+"""Small odd shops, question by question: rows with a plausible number, or with a reason.
 
-Whatever a shop is like, every entity has a row that keeps its contract, and no number is beyond
-what the shop ever did.
+In every shop, each entity has a row that keeps its contract, and no number is far beyond the
+shop's history.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from tests.unit.planted_shop import FIRST_DAY, PlantedShop, snapshot
 
 TRAINED, SCORED = date(2021, 6, 1), date(2021, 6, 10)
 COUNT_DAYS = (pd.Timestamp(SCORED) - FIRST_DAY).days
-# More than this many times what the shop's best customer, or product in a week, ever did is no
-# forecast of anything.
+# A forecast above this multiple of the best customer's, or best product week's, history is
+# implausible.
 ABSURD = 4.0
 
 
 @dataclass(frozen=True)
 class OddShop(PlantedShop):
-    """What all questions read, of orders with a product each; one unit of it."""
+    """All that questions read, from orders of one unit of one product each."""
 
     def next_orders(self, knowledge_date: date, max_customers: int | None = None) -> pd.DataFrame:
-        """Snapshots on the firsts of months, and the days to the order that came next."""
+        """Snapshots on the firsts of months, and the days to the next order."""
         del max_customers
         end = pd.Timestamp(knowledge_date)
         parts = []
@@ -50,7 +50,7 @@ class OddShop(PlantedShop):
         return pd.concat(parts, ignore_index=True)
 
     def product_weeks(self, as_of_date: date) -> pd.DataFrame:
-        """Weeks that ended by a date, from each product's first sale on."""
+        """Weeks that ended by the date, from each product's first sale on."""
         monday = self.orders["ordered_date"].dt.to_period("W").dt.start_time
         weeks = self.orders.assign(week_start_date=monday, sold_units=1)
         weeks = weeks.groupby(["product_id", "week_start_date"], as_index=False).agg(
@@ -69,15 +69,15 @@ def shop(
     shut: tuple[int, int] = (0, 0),
     once: bool = False,
 ) -> OddShop:
-    """Customers who come at a steady rate from their first day on; none leaves.
+    """Customers who order at a steady rate from their first day on; none leaves.
 
     Args:
-        count_customers: How many.
-        rate: Orders a day of each.
-        products: How many are sold.
-        price: Of every order; None: amounts of a long tail.
-        shut: Days in which nobody orders.
-        once: Whether each orders once only.
+        count_customers: Number of customers.
+        rate: Orders per customer and day.
+        products: Number of products.
+        price: Amount of every order; None for long-tailed amounts.
+        shut: Days without orders.
+        once: Whether each customer orders only once.
     """
     rng = np.random.default_rng(41)
     rows = []
@@ -120,7 +120,7 @@ def test_odd_shop_has_rows_that_can_be(monkeypatch, question, name):
     for table in contract.tables:
         rows = checked(frames[table.name], table).to_pandas()
         assert len(rows)
-        known = {"customer_id": "customer_id", "product_id": "product_id"}.get(table.entity[0])
+        known = {"customer_id": "customer_id", "product_id": "product_id"}.get(table.key[0])
         if known:
             sold = store.orders
             if known == "product_id":
@@ -133,7 +133,7 @@ def test_odd_shop_has_rows_that_can_be(monkeypatch, question, name):
 
 
 def most_that_can_be(column: str, store: OddShop) -> float:
-    """The most that a column may say of a shop: some times what its best entity ever did."""
+    """Largest plausible value of a column: a multiple of the best entity's history."""
     orders = store.orders.assign(week=store.orders["ordered_date"].dt.to_period("W"))
     if "units" in column:
         return ABSURD * float(orders.groupby(["product_id", "week"]).size().max())

@@ -1,4 +1,4 @@
-"""The panel of shops: sets that share nothing, windows side by side, shops whose truth is known."""
+"""The panel of shops: disjoint sets, windows side by side, shops with known truth."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def test_no_shop_is_in_two_sets_and_none_is_forgotten() -> None:
         sets.members("open")
 
 
-def test_no_code_names_a_shop_that_judges_it() -> None:
-    """What a model or a default was chosen on stands beside it; shops that judge stand nowhere."""
+def test_no_code_names_a_validation_or_final_shop() -> None:
+    """Code may name the shops that it was tuned on, never validation or final shops."""
     judges = {shop for name in ("validation", "final") for shop in sets.members(name)[0]}
     assert len(judges) >= 8
     files = [
@@ -128,7 +128,7 @@ def test_a_public_shop_is_read_as_its_description_says(name: str) -> None:
         assert weekly["unit_price_amount"].gt(0).all()
 
 
-# Shops that are made --------------------------------------------------------------------------
+# Generated shops ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("family", generators.FAMILIES)
@@ -202,7 +202,7 @@ def test_a_look_is_kept_and_the_final_shops_open_once(tmp_path: Path) -> None:
 
     look("tuning", "")
     assert looks.looks(log) == []
-    with pytest.raises(looks.SecondLookError, match="kept with its reason"):
+    with pytest.raises(looks.SecondLookError, match="needs a reason"):
         look("validation", "")
     look("validation", "combine | or choose")
     look("final", "")

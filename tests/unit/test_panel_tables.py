@@ -1,4 +1,4 @@
-"""Tables of the benchmark: what is wanted, the panel's summary, and figures of older code."""
+"""Tables of the benchmark: goals, the panel's summary, and figures of older code."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CUTS = ("2024-01-01", "2024-04-01", "2024-07-01")
 
 
 def figures_of(models: dict[str, dict[str, list[float]]], group: str = "shop") -> pd.DataFrame:
-    """A row per model and cut, of lists of a figure over CUTS."""
+    """One row per model and cut, from each model's lists of figures over CUTS."""
     rows = [
         {"group": group, "cut": cut, "model": model, "source": "s",
          **{name: values[number] for name, values in of_model.items()}}
@@ -42,9 +42,9 @@ def verdicts_of(measure: str, peer: str, verdicts: list[str], group: str = "shop
 def test_one_cut_significantly_below_is_not_met() -> None:
     fine = verdicts_of("auc", "p", ["better", "tie", "tie"])
     assert wanted.never_worse(fine, "auc", "w").is_met
-    told = wanted.never_worse(verdicts_of("auc", "p", ["better", "better", "worse"]), "auc", "w")
-    assert told.is_met is False
-    assert told.said == "2 better, 0 tie, 1 worse: p at 2024-07-01 (-0.020)"
+    goal = wanted.never_worse(verdicts_of("auc", "p", ["better", "better", "worse"]), "auc", "w")
+    assert goal.is_met is False
+    assert goal.figures == "2 better, 0 tie, 1 worse: p at 2024-07-01 (-0.020)"
     assert wanted.never_worse(fine, "brier", "w").is_met is None
 
 
@@ -62,18 +62,18 @@ def test_level_on_average_is_not_above_it() -> None:
     assert wanted.on_average(rows, "auc", "w").is_met is False
     assert wanted.on_average(rows, "auc", "w", "level").is_met
     rows.loc[0, "auc"] = 0.81
-    told = wanted.on_average(rows, "auc", "w")
-    assert told.is_met
-    assert told.said == ".803 against .800 of p; ahead at 1 of 3"
+    goal = wanted.on_average(rows, "auc", "w")
+    assert goal.is_met
+    assert goal.figures == ".803 against .800 of p; ahead at 1 of 3"
 
 
 def test_calibration_may_be_off_by_what_a_perfect_model_is() -> None:
     rows = figures_of({"perennial": {"x": [0.029, 0.04, 0.05], "x_limit": [0.01, 0.045, 0.05]}})
     assert wanted.calibrated(rows, "x", "x").is_met
     rows.loc[1, "x_limit"] = 0.035
-    told = wanted.calibrated(rows, "x", "x")
-    assert told.is_met is False
-    assert "2024-04-01 0.040 (bound 0.035)" in told.said
+    goal = wanted.calibrated(rows, "x", "x")
+    assert goal.is_met is False
+    assert "2024-04-01 0.040 (bound 0.035)" in goal.figures
 
 
 @pytest.mark.parametrize(
@@ -99,11 +99,11 @@ def test_a_median_is_compared_with_medians() -> None:
         }
     )  # fmt: skip
     rows["mae_of"] = rows["model"].map(lambda name: "mean" if name == "mean" else "median")
-    told = {one.wanted: one for one in wanted.clv(rows.assign(total_error=0.0), pd.DataFrame())}
-    beside_medians = told["MAE at most that of the best peer's median"]
+    goals = {one.wanted: one for one in wanted.clv(rows.assign(total_error=0.0), pd.DataFrame())}
+    beside_medians = goals["MAE at most that of the best peer's median"]
     assert beside_medians.is_met
-    assert "11.0 of median" in beside_medians.said
-    assert told["MAE at most that of all zero"].is_met
+    assert "11.0 of median" in beside_medians.figures
+    assert goals["MAE at most that of all zero"].is_met
 
 
 def test_without_a_median_ours_is_still_compared() -> None:
@@ -130,9 +130,9 @@ def test_the_median_of_methods_is_no_single_one() -> None:
             for name, value in {"perennial": 0.90, "theta": 0.91, "median_of_all": 0.85}.items()
         }
     )  # fmt: skip
-    told = {one.wanted: one.is_met for one in wanted.demand(rows, pd.DataFrame())}
-    assert told["WRMSSE below the best single peer's on average"] is True
-    assert told["WRMSSE within 3 % of the best of all on average, 10 % at each origin"] is False
+    is_met = {one.wanted: one.is_met for one in wanted.demand(rows, pd.DataFrame())}
+    assert is_met["WRMSSE below the best single peer's on average"] is True
+    assert is_met["WRMSSE within 3 % of the best of all on average, 10 % at each origin"] is False
 
 
 def test_panel_counts_shops_and_says_what_is_missed() -> None:
@@ -144,8 +144,8 @@ def test_panel_counts_shops_and_says_what_is_missed() -> None:
             figures_of({"perennial": {"auc": ours}, "p": {"auc": peer}}, shop)
             .assign(brier=0.1, calibration_error=0.01, calibration_error_limit=0.01)
         )  # fmt: skip
-        told = ["better"] * 3 if ours > peer else ["tie", "worse", "worse"]
-        verdicts.append(verdicts_of("auc", "p", told, shop))
+        outcomes = ["better"] * 3 if ours > peer else ["tie", "worse", "worse"]
+        verdicts.append(verdicts_of("auc", "p", outcomes, shop))
     tables = {"churn": (pd.concat(figures), pd.concat(verdicts))}
     text = "\n".join(summary(tables))
     assert "| one | Churn | AUC | 3–0–0 | .800 | .700 p | +14.3% (p 0.00053) |" in text
@@ -157,16 +157,16 @@ def test_panel_counts_shops_and_says_what_is_missed() -> None:
 def test_a_section_names_its_recipes_and_where_figures_come_from() -> None:
     figures = figures_of({"perennial": {"auc": [0.8] * 3}, "bg_nbd": {"auc": [0.7] * 3}})
     figures = figures.assign(source="2026-01-01 UTC, commit abc, model code 0123456789ab, x")
-    told = verdicts_of("auc", "bg_nbd", ["better", "better", "tie"])
-    text = "\n".join(results.section("churn", QUESTIONS["churn"], figures, told))
+    verdicts = verdicts_of("auc", "bg_nbd", ["better", "better", "tie"])
+    text = "\n".join(results.section("churn", QUESTIONS["churn"], figures, verdicts))
     assert "| bg_nbd | .700 ± .000, 2–1–0 |" in text
     assert f"- bg_nbd: {RECIPES['bg_nbd']}" in text
     assert "- cox" not in text
-    assert code.TOLD.findall(text) == [("churn", "abc", "0123456789ab")]
+    assert code.VERSION.findall(text) == [("churn", "abc", "0123456789ab")]
 
 
 def test_every_peer_has_a_recipe() -> None:
-    """Names are read out of the peers' code, which runs in an environment of its own."""
+    """The peers' code runs in another environment, so names are searched in its text."""
     text = "".join(p.read_text() for p in (REPOSITORY / "benchmarks" / "peers").glob("*.py"))
     missing = [name for name in RECIPES if f'"{name}"' not in text and "_x_" not in name]
     assert missing == []
@@ -174,14 +174,14 @@ def test_every_peer_has_a_recipe() -> None:
 
 def test_changed_model_code_is_warned_of() -> None:
     now = code.digest(code.model_code("churn"))
-    told = "*churn: 2026-01-01 UTC, commit {}, model code {}, 2 cores: `x`*"
-    assert code.changed_since(told.format("abc", now)) == []
+    line = "*churn: 2026-01-01 UTC, commit {}, model code {}, 2 cores: `x`*"
+    assert code.changed_since(line.format("abc", now)) == []
     (warning,) = code.changed_since(
-        "\n".join([told.format("abc", now), told.format("abd", "0" * 12)])
+        "\n".join([line.format("abc", now), line.format("abd", "0" * 12)])
     )
     assert warning.startswith("churn: model code has changed")
     assert "commit abd" in warning
-    assert "says of which models" in code.changed_since("")[0]
+    assert "names its model code" in code.changed_since("")[0]
 
 
 def test_models_are_what_they_import() -> None:

@@ -1,4 +1,4 @@
-"""What the benchmark's peers are given and compute, where no library of theirs is needed."""
+"""Inputs and computations of the benchmark's peers, as far as they need no extra library."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from scipy.special import betaln, gammaln
 
 from benchmarks.peers import buying, history, lags
 
-PARAMETERS = {"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}  # of CDNOW, in weeks
+PARAMETERS = {"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}  # CDNOW, in weeks
 
 
 def bg_nbd_log_likelihood(repeats: np.ndarray, last: np.ndarray, age: np.ndarray) -> np.ndarray:
@@ -31,7 +31,7 @@ def test_no_order_is_the_likelihood_of_a_longer_silence() -> None:
         repeats, last, age
     )
     assert chance == pytest.approx(np.exp(apart))
-    # who never ordered again is alive: gamma-mixed exponential waits
+    # a customer without a repeat is alive: gamma-mixed exponential waits
     never = (np.zeros(1), np.zeros(1), np.array([10.0]))
     alone = buying.bg_nbd_no_order(PARAMETERS, np.ones(1), never, 13.0)
     assert alone == pytest.approx([((4.414 + 10) / (4.414 + 23)) ** 0.243])
@@ -77,11 +77,11 @@ def test_trees_find_the_season_of_last_year() -> None:
         for n in range(10)
     )
     series.loc[series.sample(frac=0.05, random_state=1).index, "y"] = np.nan  # not known
-    told = lags.forecast_by_trees(series, 8, 52)
-    assert told["week_start_date"].min() == weeks[-1] + pd.Timedelta(weeks=1)
+    forecast = lags.forecast_by_trees(series, 8, 52)
+    assert forecast["week_start_date"].min() == weeks[-1] + pd.Timedelta(weeks=1)
     expected = np.concatenate([(n + 1) * season[160:] for n in range(10)])
-    assert np.abs(told["p50"] / expected - 1).mean() < 0.1
-    assert (told["p10"] <= told["p90"]).all()
+    assert np.abs(forecast["p50"] / expected - 1).mean() < 0.1
+    assert (forecast["p10"] <= forecast["p90"]).all()
 
 
 def test_bands_of_recency_are_by_days() -> None:

@@ -1,4 +1,4 @@
-"""Personal values: hashed before they land, and found where nobody tagged them."""
+"""Personal values: hashed before they land, and detected in untagged columns."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def screen(table: sources.SourceTable, columns: list[str], *erased: str) -> Scre
 
 
 def values(data: bytes, n_columns: int) -> list[tuple[bytes, ...]]:
-    """Fields behind the trace, as COPY gets them."""
+    """Fields after the trace columns, as COPY gets them."""
     starts, ends = field_bounds(data, b",", n_columns + len(Trace.columns))
     return [
         tuple(data[s:e] for s, e in zip(*pair, strict=True))[len(Trace.columns) :]
@@ -191,7 +191,7 @@ def test_no_column_of_a_source_looks_personal_untagged(source: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "is_so", "others"),
+    ("is_detected", "is_so", "others"),
     [
         # published examples: ISO 13616's, and card companies' test numbers
         (is_iban, ["GB82 WEST 1234 5698 7654 32", "DE89370400440532013000"],
@@ -202,9 +202,9 @@ def test_no_column_of_a_source_looks_personal_untagged(source: str) -> None:
          ["2011-09-09", "0207946095800001", "536365", "01234567", "85123A", "2.55", "0 1 2"]),
     ],
 )  # fmt: skip
-def test_numbers_are_told_by_form_and_check_digit(told, is_so, others) -> None:
-    assert [text for text in is_so if not told(text)] == []
-    assert [text for text in others if told(text)] == []
+def test_numbers_are_detected_by_form_and_check_digit(is_detected, is_so, others) -> None:
+    assert [text for text in is_so if not is_detected(text)] == []
+    assert [text for text in others if is_detected(text)] == []
 
 
 def test_a_few_addresses_among_notes_are_enough() -> None:
@@ -221,5 +221,5 @@ def test_codes_that_fit_a_check_digit_by_chance_are_no_cards() -> None:
 
 
 @pytest.mark.parametrize("header", ["E-Mail", "Last Name", "delivery_address", "phone_2", "IBAN"])
-def test_headers_tell_without_a_value(header: str) -> None:
+def test_headers_are_detected_without_a_value(header: str) -> None:
     assert looks_personal(header, []) is not None

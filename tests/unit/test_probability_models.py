@@ -20,7 +20,7 @@ from ml_tasks.trained_model import canonical_json
 
 @pytest.fixture(scope="module")
 def cdnow() -> pd.DataFrame:
-    """Histories of the papers: weeks, calibrated until 1997-09-30."""
+    """The papers' histories, in weeks, calibrated until 1997-09-30."""
     if not CDNOW.exists():
         pytest.skip(f"the CDNOW sample is not there: {CDNOW.name}")
     found = histories(order_days(CDNOW))
@@ -29,7 +29,7 @@ def cdnow() -> pd.DataFrame:
 
 
 def histories_of(*rows: tuple[float, ...]) -> pd.DataFrame:
-    """Count of repeats, recency, age of each customer."""
+    """Histories from (repeats, recency, age) per customer."""
     return pd.DataFrame(rows, columns=["count_repeats", "recency", "age"], dtype=float)
 
 
@@ -83,13 +83,13 @@ def test_bg_nbd_agrees_with_integration(model, horizon):
 def _bg_by_integration(model, x, t_x, t, horizon):
     """P(alive) and expected orders, averaged over the chance p to leave; the rate in closed form.
 
-    Given p and the rate, the likelihood of the history is (1-p)^k rate^x exp(-rate t) for one who
-    is alive, and p (1-p)^(k-1) rate^x exp(-rate t_x) for one who left after the last order, k the
-    orders after which one could leave: the repeats, in MBG/NBD the first order too. One alive at t
-    orders (1 - exp(-rate p h)) / p times in h.
+    Given p and the rate, the likelihood of the history is (1-p)^k rate^x exp(-rate t) for an active
+    customer, and p (1-p)^(k-1) rate^x exp(-rate t_x) for one who left after the last order. k is
+    the number of orders after which the customer could leave: the repeats, and in MBG/NBD also the
+    first order. A customer who is alive at t orders (1 - exp(-rate p h)) / p times in h.
     """
     n, chances = model.r + x, x + isinstance(model, MbgNbd)
-    # the log odds of p as the variable: nothing is singular, and plain sums converge fast
+    # integrate over the log odds of p: nothing is singular, and plain sums converge fast
     log_odds = np.linspace(-300, 300, 60_001)
     p, stay = expit(log_odds), expit(-log_odds)
     weight = np.exp(model.a * np.log(p) + (model.b + chances) * np.log(stay))
@@ -101,7 +101,7 @@ def _bg_by_integration(model, x, t_x, t, horizon):
 
 
 def test_bg_nbd_agrees_with_simulated_futures():
-    # customers of one history: rate and chance to leave drawn from what the history leaves likely
+    # customers of one history: rate and chance to leave drawn from their posterior
     model, (x, t_x, t), horizon = BG_MODELS[0], (4, 20.0, 30.0), 40.0
     rng = np.random.default_rng(5)
     count = 400_000
@@ -142,8 +142,8 @@ def test_pareto_nbd_agrees_with_integration(model, horizon):
 def _pareto_by_integration(model, x, t_x, t, horizon):
     """P(alive), expected orders and P(no order), averaged over both rates on a grid of their logs.
 
-    Given the rates, the likelihood of the history is rate^x exp(-(rate + leaving) t) for one who
-    is alive; for one who left at u in (t_x, t) it is rate^x leaving exp(-(rate + leaving) u).
+    Given the rates, the likelihood of the history is rate^x exp(-(rate + leaving) t) for an active
+    customer, and rate^x leaving exp(-(rate + leaving) u) for one who left at u in (t_x, t).
     """
     rate = np.exp(np.linspace(-50, 10, 1_501))[:, None]
     leaving = np.exp(np.linspace(-70, 10, 1_501))[None, :]
@@ -208,14 +208,14 @@ def test_large_counts_are_finite_and_sensible(model):
         assert np.isfinite(expected).all()
         assert ((alive >= 0) & (alive <= 1)).all()
         assert ((none >= 1 - alive - 1e-12) & (none <= 1)).all()
-        # at least one order is at most as likely as orders are many
+        # the probability of an order is at most the expected number of orders
         assert (expected >= (1 - none) * (1 - 1e-9)).all()
         rate = (model.r + x) / (model.alpha + 700)
         assert (expected <= rate * horizon * (1 + 1e-9)).all()
 
 
 def simulated_bg_nbd(model: BgNbd, count: int, seed: int) -> pd.DataFrame:
-    """Customers who joined over two years, as the model tells their story."""
+    """Customers who joined over two years, simulated from the model."""
     rng = np.random.default_rng(seed)
     age = rng.integers(1, 730, count).astype(float)
     rate = rng.gamma(model.r, 1 / model.alpha, count)
@@ -319,8 +319,11 @@ def test_customers_who_never_leave_still_have_a_fit():
 @pytest.mark.parametrize("seed", [12, 35, 119, 185])
 @pytest.mark.parametrize("fit", [bg_nbd.fit, pareto_nbd.fit])
 def test_a_search_that_stops_on_a_ridge_goes_on(fit, seed):
-    """Of few customers who never leave. Of these eight a single search gave up on one to three,
-    others on each kind of processor; another model than on the next machine was the result."""
+    """Few customers, none of whom leaves.
+
+    A single search failed on one to three of these eight, on different ones for each kind of
+    processor, so machines published different models.
+    """
     rng = np.random.default_rng(seed)
     rate, age = rng.gamma(0.66, 1 / 28, 150), rng.uniform(5, 200, 150)
     histories = []
@@ -370,5 +373,5 @@ def test_histories_of_snapshots():
     )
     table = rfm(snapshots)
     assert table.index.tolist() == [7, 8]
-    # three further days with 150 in all; two orders of the one first day are no repeat
+    # three further days with 150 in all; two orders on the first day are no repeat
     assert table.to_numpy().tolist() == [[3, 90, 100, 50], [0, 0, 40, 0]]

@@ -1,4 +1,4 @@
-"""What a question says of itself is complete, and the defaults do what they say."""
+"""Every question is complete, and the hooks' defaults work."""
 
 from __future__ import annotations
 
@@ -11,21 +11,26 @@ import pytest
 from ml_tasks import question as questions
 from ml_tasks.evaluation.contest import HIGHER, LOWER
 from ml_tasks.lookback import happened
-from ml_tasks.question import MONTH, WEEK, Question
+from ml_tasks.question import Question
 from ml_tasks.trained_model import TrainedModel
 from perennial import contracts
+from perennial.contracts import PREDICTS, Contract
 
 MODEL = TrainedModel("toy", date(2024, 1, 1), {})
 
 
 class Toy(Question):
-    """A question with nothing but what it must have, and a lookback."""
+    """A question with only its required hooks, and a lookback."""
 
     name = "toy"
     contest: ClassVar[dict[str, str]] = {"auc": HIGHER}
     baselines = ("guess",)
-    horizons_days = (10, 20)
     headline = "share"
+
+    @property
+    def contract(self) -> Contract:
+        """A contract with two horizons and no table."""
+        return Contract("toy", PREDICTS, (), horizons_days=(10, 20), is_looked_back_on=True)
 
     def score_shard(self, as_of_date: date, model: TrainedModel, store: Any) -> dict[str, Any]:
         return {"toy": pd.DataFrame({"customer_id": store})}
@@ -36,14 +41,15 @@ class Toy(Question):
 
 @pytest.mark.parametrize("name", contracts.questions())
 def test_every_question_is_complete(name):
-    asked = questions.load(name)
-    assert asked.name == name
-    assert set(asked.contest.values()) <= {HIGHER, LOWER}
-    assert asked.contest
-    assert asked.baselines
-    assert asked.trained_each in (MONTH, WEEK)
-    assert asked.tested_days in asked.horizons_days
-    assert asked.headline
+    question = questions.load(name)
+    assert question.name == name
+    assert set(question.contest.values()) <= {HIGHER, LOWER}
+    assert bool(question.contest) == question.contract.is_trained
+    if question.contract.kind == PREDICTS:
+        assert question.baselines
+    if question.contract.is_looked_back_on:
+        assert question.tested_days in question.contract.horizons_days
+        assert question.headline
 
 
 def test_rows_of_shards_are_joined_as_they_are_unless_a_question_says_more():
@@ -56,7 +62,7 @@ def test_rows_of_shards_are_joined_as_they_are_unless_a_question_says_more():
 
 
 def test_a_new_question_is_compared_on_its_own_horizons(monkeypatch):
-    """Nothing but the question itself names it: neither its horizons nor its figures."""
+    """Lookback takes horizons and figures from the question; no other code names it."""
     scored = date(2024, 1, 1)
 
     class Connection:
@@ -65,15 +71,15 @@ def test_a_new_question_is_compared_on_its_own_horizons(monkeypatch):
                 [("toy", scored, 1, "toy", "v", scored)] if "publication_id" in query else []
             )
             if "distinct" in query:
-                self.rows = [("toy", scored, 10)]  # judged before
+                self.rows = [("toy", scored, 10)]  # compared before
             return self
 
         def fetchall(self) -> list[tuple[Any, ...]]:
             return self.rows
 
     connection: Any = Connection()
-    assert happened.due(connection, date(2024, 1, 20), lambda _: Toy()) == []
-    (due,) = happened.due(connection, date(2024, 1, 21), lambda _: Toy())
+    assert happened.due(connection, date(2024, 1, 20), {"toy": Toy()}) == []
+    (due,) = happened.due(connection, date(2024, 1, 21), {"toy": Toy()})
     assert (due.question, due.horizon_days, due.known_on_date) == ("toy", 20, date(2024, 1, 21))
     rows = pd.DataFrame(
         {

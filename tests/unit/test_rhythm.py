@@ -1,4 +1,4 @@
-"""Curves in a customer's own time: planted rhythms are found, memoryless buyers lose nothing."""
+"""Curves in a customer's own time: they find planted rhythms and do not harm memoryless buyers."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ DAY = pd.Timestamp("2024-01-01")
 
 
 def seen(count: int, seed: int, jitter: float) -> pd.DataFrame:
-    """Customers with gaps of 10 to 60 days, looked at somewhere in a gap, and their wait.
+    """Customers with gaps of 10 to 60 days, seen at a random point of a gap, and their wait.
 
     Args:
-        jitter: Standard deviation of a gap over its mean; None of memoryless buyers.
+        count: Number of customers.
+        seed: Seed of the draws.
+        jitter: Standard deviation of a gap over its mean; None for memoryless buyers.
     """
     random = np.random.default_rng(seed)
     gap = random.uniform(10, 60, count)
@@ -45,29 +47,31 @@ def seen(count: int, seed: int, jitter: float) -> pd.DataFrame:
 
 def test_regular_buyers_are_expected_when_they_are_due():
     fitted = rhythm.fit_rhythm(seen(6_000, 1, jitter=0.1))
-    asked = seen(2_000, 2, jitter=0.1)
-    curve = fitted.survival(asked, DAY)
+    customers = seen(2_000, 2, jitter=0.1)
+    curve = fitted.survival(customers, DAY)
     median = (curve > 0.5).sum(axis=1)
-    due = (asked["avg_days_between_orders"] - asked["days_since_last_order"]).clip(lower=0)
-    # a band of a quarter gap is looked at as one: at most some days apart
+    due = (customers["avg_days_between_orders"] - customers["days_since_last_order"]).clip(lower=0)
+    # customers within a band of a quarter gap are treated alike: at most some days apart
     assert np.abs(median - due).median() < 4
-    assert np.abs(median - asked["days"]).median() < 5
-    assert np.corrcoef(median, asked["days"])[0, 1] > 0.85
+    assert np.abs(median - customers["days"]).median() < 5
+    assert np.corrcoef(median, customers["days"])[0, 1] > 0.85
 
 
 def test_memoryless_buyers_keep_their_exponential():
     fitted = rhythm.fit_rhythm(seen(20_000, 3, jitter=0.0))
-    asked = seen(500, 4, jitter=0.0)
-    asked = asked[asked["days_since_last_order"] < 2 * asked["avg_days_between_orders"]]
-    curve = fitted.survival(asked, DAY)
+    customers = seen(500, 4, jitter=0.0)
+    customers = customers[
+        customers["days_since_last_order"] < 2 * customers["avg_days_between_orders"]
+    ]
+    curve = fitted.survival(customers, DAY)
     for days in (5, 20, 60):
         # whole days: a wait above n days is one above n of the exponential
-        truth = np.exp(-days / asked["avg_days_between_orders"])
+        truth = np.exp(-days / customers["avg_days_between_orders"])
         assert np.abs(curve[:, days] - truth).mean() < 0.03
 
 
 def test_hazard_by_hand_and_beyond_what_was_watched():
-    # two of three order after 1 gap, one is watched for 2: 1/3 + 1/2, and so on at its mean rate
+    # two of three order after 1 gap, one is watched for 2: 1/3 + 1/2, then the mean rate
     found = rhythm.nelson_aalen(np.array([1.0, 1.0, 2.0]), np.array([True, True, False]))
     at = dict(zip(rhythm.GAPS.round(2), found, strict=True))
     assert (at[0.95], at[1.0], at[2.0]) == pytest.approx((0, 2 / 3, 2 / 3))
@@ -76,8 +80,8 @@ def test_hazard_by_hand_and_beyond_what_was_watched():
 
 def test_who_has_no_rhythm_keeps_the_others_shape():
     fitted = rhythm.fit_rhythm(seen(2_000, 5, jitter=0.1))
-    asked = seen(3, 6, jitter=0.1).assign(count_order_days=[1, 2, 3])
-    curve = fitted.survival(asked, DAY)
+    customers = seen(3, 6, jitter=0.1).assign(count_order_days=[1, 2, 3])
+    curve = fitted.survival(customers, DAY)
     assert np.isnan(curve[:2]).all()
     assert np.isfinite(curve[2]).all()
     others = [np.exp(-0.01 * np.arange(CAP_DAYS + 1)) * np.ones((3, 1))]

@@ -1,4 +1,4 @@
-"""Whoever gets an alert finds its step in the runbook."""
+"""The runbook has an entry for every step and cause of alerts."""
 
 import ast
 import re

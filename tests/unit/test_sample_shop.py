@@ -1,6 +1,6 @@
-"""The sample shop: always the same, point in time, and with the planted truth inside.
+"""The sample shop: always the same, point in time, and with its planted truth.
 
-The expected numbers are what ingest/sample_shop/README.md promises, or closed forms of it.
+The expected numbers come from ingest/sample_shop/README.md, or are closed forms of it.
 """
 
 import subprocess
@@ -34,7 +34,7 @@ def shop():
 
 @pytest.fixture(scope="module")
 def sold(shop):
-    """Order lines with their order's columns."""
+    """Order lines joined with their order's columns."""
     return shop.order_items.merge(shop.orders, on="order_id")
 
 
@@ -47,7 +47,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 def test_same_seed_gives_the_same_bytes_in_another_process(tmp_path):
     write(generate(seed=3, customers=200, days=100), tmp_path / "here")
-    command = [sys.executable, "-m", "ingest.sample_shop", str(tmp_path / "there")]
+    command = [sys.executable, "-m", "command", "sample-shop", str(tmp_path / "there")]
     command += ["--customers", "200", "--days", "100", "--seed", "3"]
     subprocess.run(command, check=True, cwd=Path(__file__).parents[2])
     assert len(files_of(tmp_path / "here")) == 4 * 3 + 1
@@ -224,7 +224,7 @@ def test_customers_buy_at_their_own_rate_while_they_are_there(shop):
     repeat = sales.reindex(truth.index) - 1
     alive_days = (truth.left_at.clip(upper=end) - truth.arrived_at).dt.total_seconds() / 86_400
     expected = truth.orders_per_day * alive_days
-    # Promotions, and two Christmas seasons for most, lift it a little above the average day.
+    # Promotions, and two Christmas seasons for most customers, lift it above the average day.
     assert repeat.sum() / expected.sum() == pytest.approx(1.06, abs=0.06)
     busy = truth.orders_per_day > truth.orders_per_day.median()
     assert repeat[busy].sum() / expected[busy].sum() == pytest.approx(1.06, abs=0.06)
@@ -339,9 +339,9 @@ def test_files_hold_the_frames_and_the_planted_oddities(tmp_path):
 def test_written_amounts_add_up_to_the_frames(tmp_path):
     shop = generate(seed=2, customers=2_000, days=59)
     write(shop, tmp_path)
-    told = pd.concat([pd.read_csv(path, dtype=str) for path in tmp_path.glob("order_items_*.csv")])
-    told = told[told.order_item_id.isin(shop.order_items.order_item_id)].drop_duplicates()
-    pence = told.quantity.astype(int) * (told.unit_price_amount.astype(float) * 100).round()
+    lines = pd.concat([pd.read_csv(path, dtype=str) for path in tmp_path.glob("order_items_*.csv")])
+    lines = lines[lines.order_item_id.isin(shop.order_items.order_item_id)].drop_duplicates()
+    pence = lines.quantity.astype(int) * (lines.unit_price_amount.astype(float) * 100).round()
     truth = shop.order_items.quantity * (shop.order_items.unit_price_amount * 100).round()
     assert pence.sum() == truth.sum()
 

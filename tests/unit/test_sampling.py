@@ -2,7 +2,7 @@
 
 import pytest
 
-from ml_tasks.features.store import one_in
+from ml_tasks.features.snapshots import one_in
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Shards: the same deal everywhere, and rows that do not know how many there were."""
+"""Shards: the same deal everywhere, and rows that do not depend on the number of shards."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from ml_tasks.clv import run as clv
 from ml_tasks.demand import backtest, lstm
 from ml_tasks.demand import run as demand
 from ml_tasks.engine import chunks
-from ml_tasks.engine.chunks import Scoring
 from ml_tasks.engine.contract_check import checked
+from ml_tasks.engine.parts import Scoring
 from ml_tasks.evaluation.comparison import untested
 from ml_tasks.features.shards import WHOLE, Shard, shard_number, shards
 from ml_tasks.survival import run as survival
@@ -71,7 +71,7 @@ def test_a_sample_of_the_customers_is_dealt_as_evenly():
 
 @dataclass(frozen=True)
 class Dealt:
-    """A planted shop as a shard sees it."""
+    """A planted shop as seen by a shard."""
 
     shop: Any
     shard: Shard = WHOLE
@@ -87,10 +87,10 @@ class Dealt:
 
 
 def require_equal_rows(module: Any, model: TrainedModel, day: date, shop: Any) -> None:
-    """Rows in 2 and in 7 shards are those of the whole, to the last digit."""
-    asked, question = module.QUESTION, contracts.load(module.NAME)
-    whole = asked.score(day, model, shop)
-    scoring = Scoring(asked, day, "test", model)
+    """Assert that rows in 2 and in 7 shards equal those in one, to the last digit."""
+    instance, question = module.QUESTION, contracts.load(module.NAME)
+    whole = instance.score(day, model, shop)
+    scoring = Scoring(instance, day, "test", model)
     for count in COUNTS[1:]:
         parts = [chunks.score_part(scoring, Dealt(shop, one), (), NOW) for one in shards(count)]
         sizes = [len(part.frames[module.NAME]) for part in parts]
@@ -98,7 +98,7 @@ def require_equal_rows(module: Any, model: TrainedModel, day: date, shop: Any) -
         assert max(sizes) < len(whole[module.NAME])
         joined = list(chunks.joined(scoring, parts, Dealt(shop)))
         for table in question.tables:
-            order = [(name, "ascending") for name in table.entity]
+            order = [(name, "ascending") for name in table.key]
             frames = [one[table.name] for one in joined if table.name in one]
             here = checked(pd.concat(frames), table).sort_by(order)
             there = checked(whole[table.name], table).sort_by(order)
@@ -154,9 +154,8 @@ class Followed:
 
 @pytest.mark.parametrize("name", ["combined", "cox", "kaplan_meier"])
 def test_survival_does_not_depend_on_the_shards(shop, name, monkeypatch):
-    monkeypatch.setattr(survival, "evaluate", lambda *_: ([], {}))
+    monkeypatch.setattr(survival, "evaluate", lambda *_: untested(name))
     monkeypatch.setattr(survival, "is_better", lambda _: name == "cox")
-    monkeypatch.setattr(survival, "headlines", lambda _: {})
     if name != "combined":
         monkeypatch.setattr(survival, "_fit_chance", lambda *_: None)
     model = survival.QUESTION.train(TRAINING_DATE, Followed(shop), seed=1)
@@ -166,7 +165,7 @@ def test_survival_does_not_depend_on_the_shards(shop, name, monkeypatch):
 
 @dataclass(frozen=True)
 class Sales:
-    """Weekly sales from a Monday on: steady, seldom, new and sleeping products, in families."""
+    """Weekly sales from a Monday on: steady, rare, new and dormant products, in families."""
 
     units: np.ndarray
     first_week = pd.Timestamp("2020-01-06")

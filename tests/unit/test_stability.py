@@ -1,7 +1,7 @@
-"""Metamorphic relations of the customers' models: what must not matter, and what may move a little.
+"""Metamorphic relations of the customers' models: irrelevant changes, and small ones.
 
-Value is trained, which has the chance of an order in it that churn and survival tell, too. What is
-compared is what it says of the same customers of the same shop, told or trained in another way.
+Value is trained; it includes the probability of an order, which churn and survival share. The tests
+compare its predictions for the same customers of a shop after a change of input or training.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from tests.unit.planted_shop import PlantedShop, plant
 SCORED, TRAINED = date(2021, 11, 20), date(2021, 11, 1)
 SPEND, CHANCE = "predicted_spend_amount_90d", "spend_probability_90d"
 MONEY = 1_000.0
-# What one customer's chance may move by, in the mean, and a total: a week's news, and that of a
-# twentieth of the customers, are worth about as much as the sampling error of the share of 400
-# customers who come back, .025.
+# Bounds on the mean move of a customer's probability, and on the move of a total. One more week of
+# data, or a twentieth of the customers, carries about as much information as the sampling error of
+# a share of 400 customers, .025.
 MEAN_MOVE, TOTAL_MOVE = 0.025, 0.1
 
 
@@ -32,8 +32,8 @@ def shop() -> PlantedShop:
     return plant(400, 710, seed=31, season_strength=0.4)
 
 
-def said(shop: PlantedShop, training_date: date = TRAINED) -> pd.DataFrame:
-    """What is said on SCORED, by customer."""
+def predicted(shop: PlantedShop, training_date: date = TRAINED) -> pd.DataFrame:
+    """Predictions for SCORED, by customer."""
     model = run.QUESTION.train(training_date, shop, seed=1)
     assert model.name == run.MODEL
     return run.QUESTION.score(SCORED, model, shop)[run.NAME].set_index("customer_id")
@@ -41,7 +41,7 @@ def said(shop: PlantedShop, training_date: date = TRAINED) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def plain(shop: PlantedShop) -> pd.DataFrame:
-    return said(shop)
+    return predicted(shop)
 
 
 def renamed(key: str) -> str:
@@ -53,7 +53,7 @@ def changed(shop: PlantedShop, change: Callable[[pd.DataFrame], pd.DataFrame]) -
 
 
 def test_what_customers_are_called_does_not_matter(shop, plain):
-    other = said(
+    other = predicted(
         changed(shop, lambda orders: orders.assign(customer_id=orders.customer_id.map(renamed)))
     )
     theirs = other.loc[plain.index.map(renamed)].set_axis(plain.index)
@@ -62,9 +62,9 @@ def test_what_customers_are_called_does_not_matter(shop, plain):
 
 @pytest.mark.parametrize("factor", [MONEY, 1 / MONEY])
 def test_the_unit_of_money_does_not_matter(shop, plain, factor):
-    other = said(changed(shop, lambda orders: orders.assign(amount=orders.amount * factor)))
+    other = predicted(changed(shop, lambda orders: orders.assign(amount=orders.amount * factor)))
     theirs = other.loc[plain.index]
-    # trees read numbers of 24 bits: a rounding may fall on the other side of a split
+    # trees read 24-bit floats: a rounded value may fall on the other side of a split
     assert (plain[CHANCE] - theirs[CHANCE]).abs().mean() < 1e-4
     assert theirs[SPEND].sum() == pytest.approx(factor * plain[SPEND].sum(), rel=1e-3)
     assert (theirs["value_tier"] == plain["value_tier"]).mean() > 0.995
@@ -72,14 +72,14 @@ def test_the_unit_of_money_does_not_matter(shop, plain, factor):
 
 def test_without_a_twentieth_of_the_customers_the_others_move_little(shop, plain):
     kept = [key for key in plain.index if int(renamed(key), 16) % 20]
-    other = said(changed(shop, lambda orders: orders[orders.customer_id.isin(kept)]))
+    other = predicted(changed(shop, lambda orders: orders[orders.customer_id.isin(kept)]))
     ours, theirs = plain.loc[kept], other.loc[kept]
     assert (ours[CHANCE] - theirs[CHANCE]).abs().mean() < MEAN_MOVE
     assert theirs[SPEND].sum() == pytest.approx(ours[SPEND].sum(), rel=TOTAL_MOVE)
 
 
 def test_a_week_more_to_learn_from_moves_little(shop, plain):
-    theirs = said(shop, TRAINED + timedelta(weeks=1)).loc[plain.index]
+    theirs = predicted(shop, TRAINED + timedelta(weeks=1)).loc[plain.index]
     assert (plain[CHANCE] - theirs[CHANCE]).abs().mean() < MEAN_MOVE
     assert theirs[SPEND].sum() == pytest.approx(plain[SPEND].sum(), rel=TOTAL_MOVE)
     ranks = np.corrcoef(plain[SPEND].rank(), theirs[SPEND].rank())[0, 1]

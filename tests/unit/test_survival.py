@@ -10,8 +10,21 @@ import pytest
 from ml_tasks.churn import run as churn_run
 from ml_tasks.customers import buying_clock
 from ml_tasks.engine.contract_check import checked
-from ml_tasks.survival import anchored, effects, evaluate, hazards, model, observations, run
+from ml_tasks.evaluation.comparison import Evaluation
+from ml_tasks.evaluation.figures import rows as rows_of
+from ml_tasks.survival import (
+    accuracy,
+    anchored,
+    effects,
+    evaluate,
+    hazards,
+    model,
+    observations,
+    of_the_shop,
+    run,
+)
 from ml_tasks.survival.curves import (
+    CURVE_COLUMNS,
     curves_by_group,
     extended,
     kaplan_meier,
@@ -31,7 +44,7 @@ EVEN = ShopDays(str(DAY.date()), [1.0])  # a shop without seasons
 
 
 def snapshots(count: int, seed: int) -> pd.DataFrame:
-    """Customers whose features have nothing to do with each other."""
+    """Customers with independent features."""
     rng = np.random.default_rng(seed)
     return pd.DataFrame(
         {
@@ -55,7 +68,7 @@ def snapshots(count: int, seed: int) -> pd.DataFrame:
 
 
 def observed(frame: pd.DataFrame, hazard: np.ndarray, watched_days: int, seed: int):
-    """Days to an order that comes at a constant hazard a day, each customer's own."""
+    """Days to the next order, at each customer's constant daily hazard."""
     wait = np.random.default_rng(seed).exponential(1 / hazard)
     return frame.assign(
         snapshot_date=DAY,
@@ -117,7 +130,7 @@ def test_cox_finds_the_planted_coefficients_and_curves():
     cox = model.fit_cox(observed(frame, hazard, watched_days=400, seed=4), KNOWN, EVEN)
     found = dict(zip(cox.features, cox.coefficients, strict=True))
     for name, coefficient in found.items():
-        # log_overdue moves with recency and rhythm, so the three share what is planted in one
+        # log_overdue depends on recency and rhythm, so the three share an effect planted in one
         if name not in ("log_days_since_last_order", "log_overdue", "log_days_between_orders"):
             assert coefficient == pytest.approx(planted.get(name, 0.0), abs=0.12), name
     truth = np.exp(-hazard[:, None] * np.arange(366))
@@ -135,8 +148,8 @@ def test_the_unit_of_money_moves_no_curve():
         model.fit_cox(seen, KNOWN, EVEN),
         model.fit_cox(seen.assign(**cents), KNOWN, EVEN),
     )
-    told = frame.assign(net_spend_amount_365d=frame["net_spend_amount_365d"] * 100)
-    assert np.allclose(ours.survival(frame, DAY), theirs.survival(told, DAY), atol=1e-6)
+    in_cents = frame.assign(net_spend_amount_365d=frame["net_spend_amount_365d"] * 100)
+    assert np.allclose(ours.survival(frame, DAY), theirs.survival(in_cents, DAY), atol=1e-6)
 
 
 def test_customers_who_do_not_differ_have_no_cox_model():
@@ -163,7 +176,7 @@ def test_prediction_from_json_is_that_of_lifelines():
     survival = cox.survival(frame, DAY)
     for number in (0, 1):
         own = hazards.stratum(data) == number
-        # on days without an order lifelines draws a line between the steps; we keep the step
+        # on days without an order lifelines interpolates between steps; we keep the step
         times = np.unique(data.loc[own & data["is_ordered"], "days"])
         times = times[times <= support_days(data.loc[own, "days"].to_numpy())]
         expected = fitter.predict_survival_function(scaled[own], times=times).to_numpy().T
@@ -213,7 +226,7 @@ def test_figures_agree_with_plain_loops():
     squares = [
         ((days[i] > t) - survival[i, t]) ** 2 for i in range(len(days)) for t in range(1, 41)
     ]
-    assert evaluate.integrated_brier(days, survival) == pytest.approx(np.mean(squares))
+    assert accuracy.integrated_brier(days, survival) == pytest.approx(np.mean(squares))
     expected = survival.sum(axis=1)
     right = pairs = 0.0
     for i in range(len(days)):
@@ -221,7 +234,7 @@ def test_figures_agree_with_plain_loops():
             if days[i] <= 40 and days[i] < min(days[j], 41):
                 pairs += 1
                 right += (expected[i] < expected[j]) + 0.5 * (expected[i] == expected[j])
-    assert evaluate.concordance(days, expected, 40) == pytest.approx(right / pairs)
+    assert accuracy.concordance(days, expected, 40) == pytest.approx(right / pairs)
 
 
 @pytest.mark.parametrize(
@@ -234,14 +247,17 @@ def test_figures_agree_with_plain_loops():
 )
 def test_cox_has_to_beat_the_baseline_on_both_figures(cox, is_better):
     baseline = {"concordance": 0.65, "integrated_brier": 0.2}
-    cut = {"cox": cox, "kaplan_meier_by_recency": baseline}
-    assert evaluate.is_better([cut]) is is_better
-    assert not evaluate.is_better([])
-    assert not evaluate.is_better([cut, {"kaplan_meier_by_recency": baseline}])
+    first, second = (
+        rows_of(date(2021, month, 1), "kaplan_meier_by_recency", baseline, 100) for month in (6, 1)
+    )
+    both = [*first, *rows_of(date(2021, 6, 1), "cox", cox, 100)]
+    assert evaluate.is_better(Evaluation(tuple(both))) is is_better
+    assert not evaluate.is_better(Evaluation())
+    assert not evaluate.is_better(Evaluation((*both, *second)))  # not fitted on one of the dates
 
 
 class Store:
-    """Customers of three rates, a fifth of, once and three times the hazard a day; none leaves."""
+    """Customers with a fifth, once and three times the daily hazard; none leaves."""
 
     def __init__(self, count: int, first: str, hazard: float = 0.02) -> None:
         rng = np.random.default_rng(9)
@@ -308,8 +324,11 @@ def test_the_combination_is_used_and_says_what_it_is_made_of(trained):
     metrics = trained.metrics
     assert metrics["concordance"] > metrics["baseline_concordance"]
     assert metrics["integrated_brier"] < metrics["baseline_integrated_brier"]
-    (cut,) = trained.report["cuts"]
-    assert {"combined", "cox", "kaplan_meier_by_recency"} <= cut.keys()
+    tested = Evaluation.from_report(trained.report, trained.name)
+    assert len(tested.of("combined")) == len(tested.cuts) == 1
+    assert {"combined", "cox", "kaplan_meier_by_recency"} <= {row.model for row in tested.figures}
+    assert trained.report["horizon_days"] == 180
+    assert json.loads(canonical_json(trained.report)) == trained.report
 
 
 def test_day_90_is_churns_chance_to_the_last_digit(store, trained):
@@ -330,7 +349,7 @@ def test_anchoring_keeps_the_shape_and_meets_the_chance():
     assert -np.log(found) == pytest.approx(mean * np.log(2) / mean[90])
 
 
-def test_card_tells_the_check_of_proportional_hazards(trained):
+def test_card_has_the_check_of_proportional_hazards(trained):
     decision = trained.report["decision"]
     assert decision.startswith("Chance of an order within 90 days combined: pareto_nbd")
     rows = [line for line in decision.splitlines() if line.startswith("| log_")]
@@ -396,7 +415,7 @@ def test_shop_that_says_little_gets_no_more_than_that(first_day, hazard, name):
         assert rows.num_rows > 0
         statuses = set(rows["score_status"].to_pylist())
         if table == "survival_effects" and name != "no_model":
-            assert "scored" in statuses  # one that repeats another has a reason instead
+            assert "scored" in statuses  # a covariate that repeats another has a reason instead
         else:
             assert statuses == ({"not_scored"} if name == "no_model" else {"scored"})
 
@@ -417,7 +436,7 @@ def test_breslow_with_late_entries_agrees_with_a_plain_loop():
 
 
 def seasonal(levels: dict[int, float], months: int, count: int, seed: int) -> pd.DataFrame:
-    """Looked at on firsts of months; orders come at .01 a day times exp(level of the month)."""
+    """Customers seen on firsts of months; the daily hazard is .01 times exp(level of the month)."""
     rng = np.random.default_rng(seed)
     first = pd.Timestamp("2020-01-01")
     days = pd.date_range(first, periods=31 * (months + 2))
@@ -442,7 +461,7 @@ SEASON = {11: 0.5, 12: 0.6, 1: -0.6, 2: -0.5}
 
 
 def test_season_moves_the_chances_of_those_looked_at_in_it():
-    # who finds a planted season is the buying clock, see its tests
+    # finding a planted season is tested with the buying clock
     data = seasonal(SEASON, months=14, count=2_000, seed=12)
     days = pd.date_range("2020-01-01", "2022-12-31")
     speeds = [float(np.exp(SEASON.get(day.month, 0.0))) for day in days]
@@ -471,7 +490,7 @@ def test_shop_days_are_the_speeds_of_the_buying_clock():
     assert found.path(day, 90)[-1] == pytest.approx(sum(speeds[425:515]), abs=1e-3)
 
 
-def test_a_model_of_the_form_before_is_trained_anew(trained):
+def test_a_model_of_the_former_form_is_retrained(trained):
     stored = json.loads(trained.artefacts[run.MODEL_FILE])
     stored["shop_days"] = {"first_month": "2020-01-01", "levels": [0.0]}
     old = TrainedModel("cox", date(2021, 6, 1), {}, {run.MODEL_FILE: json.dumps(stored).encode()})
@@ -501,7 +520,9 @@ def test_planted_hazard_ratios_are_inside_their_intervals():
 
 def effects_of(frame: pd.DataFrame, hazard: np.ndarray, seed: int) -> pd.DataFrame:
     table, _ = fit_effects(observed(frame, hazard, 300, seed), ShopDays(str(DAY.date()), [1.0]))
-    rows = checked(run._effects(table), CONTRACT.table("survival_effects")).to_pandas()
+    rows = checked(
+        of_the_shop.rows_of_effects(table), CONTRACT.table("survival_effects")
+    ).to_pandas()
     assert len(rows) == len(effects.COVARIATES)
     ratios = rows[["hazard_ratio", "hazard_ratio_lower", "hazard_ratio_upper"]]
     assert ratios.max(axis=None) <= effects.MAX_RATIO
@@ -532,7 +553,7 @@ def test_all_buy_once_so_that_rhythm_is_recency_and_all_are_alike():
 
 
 def test_separation_has_a_reason_and_no_endless_ratio():
-    """Nobody who ordered once ever comes back: the ratio's likelihood rises for ever."""
+    """No one-time buyer ever comes back: the ratio's likelihood rises for ever."""
     frame = snapshots(2_000, 23)
     hazard = np.where(frame["avg_days_between_orders"].isna(), 1e-12, 0.02)
     rows = effects_of(frame, hazard, 24)
@@ -549,7 +570,9 @@ def test_absurd_effects_of_a_model_stored_before_cost_no_scores():
         ],
         columns=list(effects.EFFECT_COLUMNS),
     )
-    rows = checked(run._effects(stored), CONTRACT.table("survival_effects")).to_pandas()
+    rows = checked(
+        of_the_shop.rows_of_effects(stored), CONTRACT.table("survival_effects")
+    ).to_pandas()
     assert rows["score_status"].tolist() == ["not_scored", "scored", "not_scored"]
     assert rows["hazard_ratio"].notna().tolist() == [False, True, False]
 
@@ -558,7 +581,7 @@ def test_hazards_that_cross_are_found_and_get_strata():
     frame = snapshots(6_000, 17)
     is_long_away = frame["days_since_last_order"].to_numpy() > hazards.STRATUM_EDGE_DAYS
     rng = np.random.default_rng(18)
-    # lately seen: hazard falls with time; long away: it rises
+    # recent buyers: the hazard falls with time; long absent: it rises
     wait = np.where(is_long_away, 200 * rng.weibull(2.0, 6_000), 200 * rng.weibull(0.5, 6_000))
     data = frame.assign(
         snapshot_date=DAY, days=np.ceil(np.minimum(wait, 300)).clip(1).astype(int),
@@ -593,9 +616,11 @@ def test_mean_of_customers_is_the_curve_of_the_same_customers(store):
     cox = model.fit_cox(observations.known_on(known, cut), cut, shop_days)
     test = known[known["snapshot_date"] == cut]
     curve = kaplan_meier(test["days"].to_numpy(), test["is_ordered"].to_numpy())
-    said = cox.survival(test, cut).mean(axis=0)
+    mean_curve = cox.survival(test, cut).mean(axis=0)
     for day in (30, 60, 90, 180):
-        assert said[day] == pytest.approx(curve.loc[day, "survival_probability"], abs=0.05), day
+        assert mean_curve[day] == pytest.approx(curve.loc[day, "survival_probability"], abs=0.05), (
+            day
+        )
 
 
 def test_expected_days_and_chances_are_those_of_the_own_curve(store, trained):
@@ -619,14 +644,14 @@ def test_model_stored_before_strata_and_shop_days_still_scores(store):
         "cumulative_hazard": [0.01 * day for day in range(366)],
         "observed_days": 365,
     }
-    curves = pd.DataFrame({name: [0] for name in run.CURVE_COLUMNS}).assign(group_name="all")
+    curves = pd.DataFrame({name: [0] for name in CURVE_COLUMNS}).assign(group_name="all")
     stored = TrainedModel(
         "cox",
         date(2021, 6, 1),
         {},
         {
             run.MODEL_FILE: canonical_json(old).encode(),
-            run.CURVES_FILE: curves.to_json(orient="columns").encode(),
+            of_the_shop.CURVES_FILE: curves.to_json(orient="columns").encode(),
         },
     )
     frames = run.QUESTION.score(date(2021, 6, 10), stored, store)
@@ -634,5 +659,5 @@ def test_model_stored_before_strata_and_shop_days_still_scores(store):
     hazard = 0.3 * np.exp(0.5 * (np.log1p(orders) - 1))
     chances = frames["survival"]["order_probability_30d"].to_numpy()
     assert chances == pytest.approx(1 - np.exp(-hazard.to_numpy()))
-    told = checked(frames["survival_effects"], CONTRACT.table("survival_effects"))
-    assert told["score_status"].to_pylist() == ["not_scored"]
+    rows = checked(frames["survival_effects"], CONTRACT.table("survival_effects"))
+    assert rows["score_status"].to_pylist() == ["not_scored"]

@@ -1,4 +1,4 @@
-"""A thread that ends where memory has run out does not take the process with it."""
+"""A thread that ends while memory is exhausted does not abort the process."""
 
 import signal
 import subprocess
@@ -8,7 +8,7 @@ import pytest
 
 from perennial.settings import REPOSITORY
 
-# Takes all memory but for the stack of one thread, and has a thread end as OpenMP's do.
+# Allocates all memory but one thread's stack, and ends a thread as OpenMP does.
 PROGRAM = """
 import ctypes, resource, sys
 from perennial import threads

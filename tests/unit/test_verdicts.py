@@ -21,12 +21,12 @@ def random() -> np.random.Generator:
 
 
 def repeated(counts: np.ndarray, *arrays: np.ndarray) -> list[np.ndarray]:
-    """What a draw stands for: each row as often as it was drawn."""
+    """The arrays of a draw: each row repeated as often as it was drawn."""
     rows = np.repeat(np.arange(len(counts)), counts.astype(int))
     return [array[rows] for array in arrays]
 
 
-def test_a_draw_is_judged_as_its_rows_repeated(random: np.random.Generator) -> None:
+def test_a_draw_equals_its_rows_repeated(random: np.random.Generator) -> None:
     n = 60
     score = random.integers(0, 8, n).astype(float)  # many ties
     event = random.random(n) < 0.4
@@ -72,16 +72,16 @@ def test_concordance_is_harrells_and_its_spread_that_of_repeated_rows(
 def test_spread_of_a_mean_is_its_standard_error(random: np.random.Generator) -> None:
     n = 400
     ours, theirs = random.gamma(2, 1, n), random.gamma(2, 1, n)
-    judged = judge.Judgement(
+    judgement = judge.Judgement(
         pd.DataFrame(), {"brier": {"we": Mean(ours), "p": Mean(theirs), "same": Mean(ours)}}
     )
-    told = judge.paired(judged, "we").set_index("peer")
+    verdicts = judge.paired(judgement, "we").set_index("peer")
     apart = theirs - ours  # lower is better
-    assert told.loc["p", "difference"] == pytest.approx(apart.mean())
-    assert told.loc["p", "spread"] == pytest.approx(apart.std() / np.sqrt(n), rel=0.1)
-    assert told.loc["same", "p_value"] == 1
-    again = judge.paired(judged, "we").set_index("peer")
-    assert again.equals(told)
+    assert verdicts.loc["p", "difference"] == pytest.approx(apart.mean())
+    assert verdicts.loc["p", "spread"] == pytest.approx(apart.std() / np.sqrt(n), rel=0.1)
+    assert verdicts.loc["same", "p_value"] == 1
+    again = judge.paired(judgement, "we").set_index("peer")
+    assert again.equals(verdicts)
 
 
 def test_spread_of_auc_is_delongs(random: np.random.Generator) -> None:
@@ -89,17 +89,17 @@ def test_spread_of_auc_is_delongs(random: np.random.Generator) -> None:
     n = 500
     event = random.random(n) < 0.3
     scores = [event + random.normal(0, spread, n) for spread in (1.0, 1.5)]
-    judged = judge.Judgement(
+    judgement = judge.Judgement(
         pd.DataFrame(),
         {"auc": dict(zip(("we", "p"), (Auc(event, s) for s in scores), strict=True))},
     )
-    told = judge.paired(judged, "we").iloc[0]
+    verdicts = judge.paired(judgement, "we").iloc[0]
     wins = [(s[event][:, None] > s[~event]).astype(float) for s in scores]
     apart = wins[0] - wins[1]
     variance = apart.mean(axis=1).var(ddof=1) / event.sum()
     variance += apart.mean(axis=0).var(ddof=1) / (~event).sum()
-    assert told["difference"] == pytest.approx(apart.mean())
-    assert told["spread"] == pytest.approx(np.sqrt(variance), rel=0.1)
+    assert verdicts["difference"] == pytest.approx(apart.mean())
+    assert verdicts["spread"] == pytest.approx(np.sqrt(variance), rel=0.1)
 
 
 def test_holms_correction_is_statsmodels() -> None:
@@ -119,12 +119,12 @@ def test_a_family_is_corrected_as_a_whole() -> None:
             "p_value": [0.01, 0.02, 0.6, 0.04],
         }
     )
-    told = judge.decide(rows, ["group", "measure"])
-    assert told["verdict"].tolist() == ["better", "worse", "tie", "better"]
+    verdicts = judge.decide(rows, ["group", "measure"])
+    assert verdicts["verdict"].tolist() == ["better", "worse", "tie", "better"]
     more = pd.concat([rows, rows.iloc[[1]].assign(p_value=0.019)], ignore_index=True)
     # four comparisons of shop a: .01, .019 and .02 become .04, .057 and .057
-    told = judge.decide(more, ["group", "measure"])
-    assert told["verdict"].tolist() == ["better", "tie", "tie", "better", "tie"]
+    verdicts = judge.decide(more, ["group", "measure"])
+    assert verdicts["verdict"].tolist() == ["better", "tie", "tie", "better", "tie"]
 
 
 def test_cuts_together_are_as_sure_as_their_sum() -> None:
@@ -137,7 +137,7 @@ def test_cuts_together_are_as_sure_as_their_sum() -> None:
 
 
 def test_signs_over_shops() -> None:
-    # five of five: 2 / 2 ** 5; a shop where both are equal says nothing
+    # five of five: 2 / 2 ** 5; a shop with equal figures does not count
     assert judge.decide_signs(pd.Series([1.0, 2, 3, 1, 1, 0, np.nan])) == (5, 5, 2 / 32)
     assert judge.decide_signs(pd.Series([1.0, -1])) == (1, 2, 1.0)
 
@@ -154,7 +154,7 @@ def test_a_perfect_model_stays_below_its_limit_nineteen_times_in_twenty(
 
 
 def test_places_in_a_true_distribution_are_uniform(random: np.random.Generator) -> None:
-    """Spend is 0 or exponential; chance and mean differ from customer to customer."""
+    """Spend is 0 or exponential; probability and mean differ between customers."""
     n = 5_000
     chance, mean = random.beta(1, 1, n), random.gamma(2, 20, n)
     actual = np.where(random.random(n) < chance, random.exponential(mean), 0.0)

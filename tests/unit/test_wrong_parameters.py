@@ -1,4 +1,4 @@
-"""What is typed wrong is told in one line before anything starts, and is never run."""
+"""Wrong parameters give an error of one line before anything starts, and are never run as code."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from types import SimpleNamespace
 
 import pytest
 
+from command.app import main
 from dags.shared.run import Run
-from ingest import batches
-from local.__main__ import main, told
 from perennial.days import read_day
 from perennial.settings import REPOSITORY, Settings, SettingsError
 
-# Stands for .venv/bin/python: writes down what it was given.
+# Replaces .venv/bin/python: writes its arguments to a file.
 STUB = """#!/bin/sh
 shift 2
 printf '%s\\0' "$@" > "$(dirname "$0")/seen"
@@ -37,7 +36,7 @@ NASTY = [
     "x\ntouch ran",
 ]
 
-MADE = "-o {}/.made-from-lock -o .venv-bench/.made-from-lock --no-print-directory"
+MADE = "-o {0}/.made-from-lock -o {0}/perennial -o .venv-bench/.made-from-lock --no-print-directory"
 TAKES = {
     "run": ["SOURCE", "FILES", "SCHEDULE", "TIME_ZONE", "CURRENCY", "AS_OF", "AGAIN"],
     "backfill": [
@@ -62,16 +61,16 @@ TAKES = {
 
 @pytest.fixture
 def stub(tmp_path: Path) -> Path:
-    """A folder like .venv/bin whose python writes down what it was given."""
+    """A folder like .venv/bin with a python that writes its arguments to a file."""
     (tmp_path / "python").write_text(STUB)
     (tmp_path / "python").chmod(0o755)
     return tmp_path
 
 
 def make(folder: Path | str, *arguments: str, **environment: str) -> tuple[int, str, list[str]]:
-    """Exit code, standard error, and what the folder's python was given."""
+    """Run make; return exit code, standard error, and the stub python's arguments."""
     done = subprocess.run(
-        # the environment is there already
+        # the environment exists already
         ["make", f"BIN={folder}", *MADE.format(folder).split(), *arguments],
         cwd=REPOSITORY,
         env={k: v for k, v in os.environ.items() if not k.startswith("MAKE")} | environment,
@@ -102,7 +101,7 @@ def test_what_the_environment_says_is_not_run_either(stub: Path) -> None:
 
 
 WRONG = [
-    # what is typed after `make`; a word of the one line that must come
+    # arguments of `make`; a word that the error line must contain
     pytest.param(["run", "--as-of=2011-02-30"], "AS_OF='2011-02-30'", id="no such day"),
     pytest.param(["run", "--as-of=yesterday"], "write it as 2011-09-10", id="no date"),
     pytest.param(["run", "--as-of=20110910"], "write it as 2011-09-10", id="another form"),
@@ -169,14 +168,11 @@ WRONG_SETTINGS = [
 
 
 @pytest.fixture
-def assert_told(capsys: pytest.CaptureFixture[str]) -> Callable[..., None]:
-    """Run a command as its `python -m` does; it must fail with one plain line."""
+def assert_reported(capsys: pytest.CaptureFixture[str]) -> Callable[..., None]:
+    """Run a command; it must fail with one plain line."""
 
-    def check(call: Callable[[], int], says: str) -> None:
-        try:
-            code = told(call)
-        except SystemExit as error:  # the parser's
-            code = error.code
+    def check(arguments: list[str], says: str) -> None:
+        code = main(arguments)
         out, err = capsys.readouterr()
         assert (bool(code), out) == (True, "")
         (line,) = err.splitlines()
@@ -189,35 +185,33 @@ def assert_told(capsys: pytest.CaptureFixture[str]) -> Callable[..., None]:
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home that must not come to be."""
+    """A home that must not be created."""
     monkeypatch.setenv("PERENNIAL_HOME", str(tmp_path / "home"))
     return tmp_path / "home"
 
 
 @pytest.mark.parametrize(("arguments", "says"), WRONG)
-def test_a_wrong_value_is_told_and_nothing_is_made(
-    arguments: list[str], says: str, home: Path, assert_told, monkeypatch
+def test_a_wrong_value_is_reported_and_nothing_is_created(
+    arguments: list[str], says: str, home: Path, assert_reported
 ) -> None:
-    monkeypatch.setattr("sys.argv", ["local", *arguments])
-    assert_told(main, says)
+    assert_reported(arguments, says)
     assert not home.exists()
 
 
 @pytest.mark.parametrize(("fields", "says"), WRONG_SETTINGS)
-def test_a_wrong_setting_is_told_and_nothing_is_made(
-    fields: dict[str, str], says: str, home: Path, assert_told, monkeypatch
+def test_a_wrong_setting_is_reported_and_nothing_is_created(
+    fields: dict[str, str], says: str, home: Path, assert_reported, monkeypatch
 ) -> None:
     for name, text in fields.items():
         monkeypatch.setenv(f"PERENNIAL_{name}", text)
-    monkeypatch.setattr("sys.argv", ["local", "run"])
-    assert_told(main, says)
+    assert_reported(["run"], says)
     assert not home.exists()
 
 
 @pytest.mark.parametrize("batch", ["", "x", "-1", "1 or 1=1", "1.5", "9" * 30, "²"])
 @pytest.mark.parametrize("verb", ["accept", "refuse"])
-def test_a_batch_is_a_number(verb: str, batch: str, home: Path, assert_told) -> None:
-    assert_told(lambda: batches.main([verb, batch]), f"BATCH={batch!r}")
+def test_a_batch_is_a_number(verb: str, batch: str, home: Path, assert_reported) -> None:
+    assert_reported([verb, "--", batch], f"BATCH={batch!r}")
 
 
 def test_a_command_that_fails_has_no_traceback(home: Path) -> None:
@@ -244,7 +238,7 @@ def test_a_start_needs_a_port_for_each(tmp_path: Path) -> None:
 def run_of(
     partition_key: str | None, training_date: str | None = None, typed: str | None = None
 ) -> Run:
-    """What a task of a run of 2024-02-10 knows."""
+    """The context of a task in a run of 2024-02-10."""
     dag_run = SimpleNamespace(
         dag_id="land", run_id="r", partition_key=partition_key, run_after=datetime(2024, 2, 10)
     )

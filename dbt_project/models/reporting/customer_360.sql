@@ -1,39 +1,52 @@
--- One row per customer known on the newest date that every question has published. What is known of
--- them is of the same date: nothing of that day or later.
+-- One row per customer known on the newest date that every question shown here has published.
+-- A question that is not offered at this shop, or was never published, is not waited for. What is
+-- known of a customer is of the same date: nothing of that day or later.
+{%- set questions = questions_in_customer_360() %}
 with
+
+in_force as (
+
+    select
+        publications.question,
+        publications.as_of_date,
+        publications.publication_id
+
+    from {{ source('ops', 'publications') }} as publications
+    inner join {{ source('ops', 'offers') }} as offers using (question)
+    where
+        offers.is_offered
+        and publications.question in ({{ quoted_names(questions) }})
+
+),
 
 newest_date as (
 
-    select as_of_date
-    from {{ source('ops', 'publications') }}
-    where question in ('churn', 'clv', 'survival', 'demand')
-    group by as_of_date
-    having count(*) = 4
-    order by as_of_date desc
+    select dates.as_of_date
+    from in_force as dates
+    group by dates.as_of_date
+    having count(*) = (select count(distinct every.question) from in_force as every)
+    order by dates.as_of_date desc
     limit 1
 
 ),
+{%- for one in questions %}
 
-churn as (
+{{ one.table }} as (
 
-    select * from {{ ref('churn_history') }}
-    where as_of_date = (select as_of_date from newest_date)
+    select *
+    from {{ source('scores', one.table) }}
+    where (as_of_date, publication_id) = (
+        select
+            published.as_of_date,
+            published.publication_id
 
-),
-
-clv as (
-
-    select * from {{ ref('clv_history') }}
-    where as_of_date = (select as_of_date from newest_date)
-
-),
-
-survival as (
-
-    select * from {{ ref('survival_history') }}
-    where as_of_date = (select as_of_date from newest_date)
+        from in_force as published
+        inner join newest_date using (as_of_date)
+        where published.question = '{{ one.question }}'
+    )
 
 ),
+{%- endfor %}
 
 snapshots as (
 
@@ -43,59 +56,23 @@ snapshots as (
 )
 
 select
-    churn.as_of_date,
-    churn.customer_id,
-    snapshots.country,
-    snapshots.as_of_date - snapshots.days_since_first_order as first_order_date,
-    snapshots.as_of_date - snapshots.days_since_last_order as last_order_date,
-    snapshots.days_since_last_order,
-    snapshots.count_orders,
-    snapshots.count_orders_365d,
-    snapshots.net_spend_amount::numeric(18, 2) as net_spend_amount,
-    snapshots.net_spend_amount_365d::numeric(18, 2) as net_spend_amount_365d,
-    snapshots.refund_amount::numeric(18, 2) as refund_amount,
-    snapshots.avg_order_amount::numeric(18, 2) as avg_order_amount,
-    snapshots.avg_days_between_orders,
-    churn.churn_probability_90d,
-    churn.churn_percentile_90d,
-    churn.churn_risk_band,
-    clv.predicted_spend_amount_90d,
-    clv.predicted_spend_amount_365d,
-    clv.predicted_orders_90d,
-    clv.value_tier,
-    survival.expected_days_to_next_order,
-    survival.order_probability_30d,
-    survival.order_probability_60d,
-    survival.order_probability_90d,
-    survival.order_probability_180d,
-    churn.score_status as churn_score_status,
-    churn.score_reason as churn_score_reason,
-    clv.score_status as clv_score_status,
-    clv.score_reason as clv_score_reason,
-    survival.score_status as survival_score_status,
-    survival.score_reason as survival_score_reason,
-    churn.reason_1 as churn_reason_1,
-    churn.reason_2 as churn_reason_2,
-    churn.reason_3 as churn_reason_3,
-    clv.predicted_spend_amount_90d_lower,
-    clv.predicted_spend_amount_90d_p50,
-    clv.predicted_spend_amount_90d_upper,
-    clv.predicted_spend_amount_365d_lower,
-    clv.predicted_spend_amount_365d_p50,
-    clv.predicted_spend_amount_365d_upper,
-    churn.churn_risk_band_rank,
-    churn.churn_relative_band,
-    churn.reason_code_1 as churn_reason_code_1,
-    churn.reason_code_2 as churn_reason_code_2,
-    churn.reason_code_3 as churn_reason_code_3,
-    clv.spend_probability_90d,
-    clv.spend_probability_365d,
-    clv.predicted_spend_note,
-    clv.predicted_spend_if_buying_90d_lower,
-    clv.predicted_spend_if_buying_90d_p50,
-    clv.predicted_spend_if_buying_90d_upper
+    {{- columns_of_customer_360({
+        'as_of_date': 'snapshots.as_of_date',
+        'customer_id': 'snapshots.customer_id',
+        'country': 'snapshots.country',
+        'first_order_date': 'snapshots.as_of_date - snapshots.days_since_first_order',
+        'last_order_date': 'snapshots.as_of_date - snapshots.days_since_last_order',
+        'days_since_last_order': 'snapshots.days_since_last_order',
+        'count_orders': 'snapshots.count_orders',
+        'count_orders_365d': 'snapshots.count_orders_365d',
+        'net_spend_amount': 'snapshots.net_spend_amount::numeric(18, 2)',
+        'net_spend_amount_365d': 'snapshots.net_spend_amount_365d::numeric(18, 2)',
+        'refund_amount': 'snapshots.refund_amount::numeric(18, 2)',
+        'avg_order_amount': 'snapshots.avg_order_amount::numeric(18, 2)',
+        'avg_days_between_orders': 'snapshots.avg_days_between_orders'
+    }) }}
 
-from churn
-left join clv using (as_of_date, customer_id)
-left join survival using (as_of_date, customer_id)
-left join snapshots using (as_of_date, customer_id)
+from snapshots
+{%- for one in questions %}
+left join {{ one.table }} using (as_of_date, customer_id)
+{%- endfor %}

@@ -37,14 +37,14 @@ select
     judged.is_worse,
     judged.judged_model_name,
     judged.judged_model_version,
+    judged.judged_model_trust,
     judged.score_status,
     judged.score_reason,
     judged.model_name,
     judged.model_version,
     judged.run_id,
     judged.publication_id,
-    judged.scored_at,
-    judged.judged_model_trust
+    judged.scored_at
 
 from judged
 inner join newest using (question, horizon_days, scored_date, as_of_date)

@@ -1,4 +1,4 @@
-"""The probability models as baselines: any of them by its name, fitted to whatever there is."""
+"""The probability models as baselines: fitted by name, with a flat prior where data are few."""
 
 from __future__ import annotations
 
@@ -20,21 +20,28 @@ FITS: dict[str, Callable[[pd.DataFrame], Process | None]] = {
 
 
 def process_of(kind: str, histories: pd.DataFrame) -> Process:
-    """A process of orders; of a shop too small to tell it, one in which anything can happen.
+    """The fitted process, or a flat prior when the shop has too few customers to fit one.
 
     Args:
-        kind: One of PROCESSES.
-        histories: As of `rfm`, at least one row.
+        kind: Key of PROCESSES.
+        histories: Columns of `rfm`, at least one row.
     """
     age = float(histories["age"].mean())
-    unknown: dict[str, Process] = {
+    flat: dict[str, Process] = {
         BgNbd.name: BgNbd(1.0, age, 1.0, 1.0),
         ParetoNbd.name: ParetoNbd(1.0, age, 1.0, age),
     }
-    return FITS[kind](histories) or unknown[kind]
+    return FITS[kind](histories) or flat[kind]
 
 
 def amounts_of(histories: pd.DataFrame) -> GammaGamma:
-    """Amounts of a repeat; of too few, one's own mean drawn to all's as by one repeat."""
+    """Fit Gamma-Gamma to repeat amounts.
+
+    With too few repeats, shrink each customer's mean to the overall mean as if one repeat had been
+    seen.
+
+    Args:
+        histories: Columns of `rfm`, at least one row.
+    """
     mean = histories.loc[histories["mean_repeat_amount"] > 0, "mean_repeat_amount"].mean()
     return gamma_gamma.fit(histories) or GammaGamma(1.0, 2.0, float(mean) if mean > 0 else 0.0)

@@ -1,7 +1,7 @@
-"""BG/NBD and MBG/NBD: orders come at random at one's own rate; after any one a customer may leave.
+"""BG/NBD and MBG/NBD: each customer orders at a random rate and may leave after any order.
 
-In BG/NBD only repeats can be the last order, so it holds all who ordered once alive: read its
-expected orders, not its P(alive). In MBG/NBD the first order can be the last one too.
+In BG/NBD only a repeat can be the last order, so P(alive) is 1 for customers who ordered once:
+use its expected orders, not its P(alive). In MBG/NBD the first order can be the last one too.
 
 Source:
     Fader, Hardie and Lee (2005), Marketing Science 24(2):275-284, doi 10.1287/mksc.1040.0098;
@@ -30,13 +30,13 @@ NEAR_ONE = 1e-5
 
 @dataclass(frozen=True)
 class BgNbd:
-    """A fitted model; times are in the unit of the histories that it was fitted to.
+    """A fitted model. Times have the unit of the histories that the model was fitted to.
 
     Attributes:
         r: Shape of the gamma distribution of order rates.
-        alpha: Its inverse scale, in time.
+        alpha: Inverse scale of the same distribution, in time.
         a: First shape of the beta distribution of the chance to leave after an order.
-        b: Second shape.
+        b: Second shape of the same distribution.
     """
 
     r: float
@@ -45,26 +45,29 @@ class BgNbd:
     b: float
 
     name = "bg_nbd"
-    # 1 where the first order, too, can be followed by leaving.
+    # 1 if a customer can leave after the first order, else 0.
     first_counts: ClassVar[int] = 0
 
     def expected_orders(self, histories: pd.DataFrame, horizon: float | np.ndarray) -> np.ndarray:
-        """Order days to expect in (age, age + horizon], shape (n_customers,).
+        """Expected order days in (age, age + horizon], shape (n_customers,).
 
         Args:
-            histories: Columns as of `rfm`.
-            horizon: Time ahead, at least 0; one for all or for each.
+            histories: Columns of `rfm`.
+            horizon: Time ahead, at least 0: a number, or shape (n_customers,).
         """
         return in_chunks(self._expected, histories, HISTORY, horizon)
 
     def alive_probability(self, histories: pd.DataFrame) -> np.ndarray:
-        """Chance of not having left by `age`; in BG/NBD 1 without repeats."""
+        """Probability of not having left by `age`, shape (n_customers,).
+
+        In BG/NBD it is 1 for a customer without repeats.
+        """
         return in_chunks(self._alive, histories, HISTORY)
 
     def no_order_probability(
         self, histories: pd.DataFrame, horizon: float | np.ndarray
     ) -> np.ndarray:
-        """Chance of no order in (age, age + horizon]: gone, or alive and silent."""
+        """Probability of no order in (age, age + horizon], shape (n_customers,)."""
         return in_chunks(self._no_order, histories, HISTORY, horizon)
 
     def _alive(self, x: np.ndarray, t_x: np.ndarray, t: np.ndarray) -> np.ndarray:
@@ -76,7 +79,7 @@ class BgNbd:
     def _no_order(
         self, x: np.ndarray, t_x: np.ndarray, t: np.ndarray, horizon: np.ndarray
     ) -> np.ndarray:
-        # One who is alive leaves after an order only, so until the next one it is a plain NBD.
+        # A customer leaves only after an order, so until the next order this is a plain NBD.
         log_silent = -(self.r + x) * np.log1p(horizon / (self.alpha + t))
         return 1.0 + self._alive(x, t_x, t) * np.expm1(log_silent)
 
@@ -93,8 +96,9 @@ class BgNbd:
     ) -> np.ndarray:
         """Equation 10 of the paper without its denominator.
 
-        As printed, a vanishing power multiplies a 2F1 that overflows with the count of repeats. By
-        Euler's transformation the 2F1 tends to 1 instead; it in turn overflows where a is large.
+        In the printed form a vanishing power multiplies a 2F1 that overflows for many repeats.
+        After Euler's transformation the 2F1 tends to 1 instead, but overflows where `a` is large.
+        So each form is used where the other overflows.
         """
         r, alpha, b = self.r, self.alpha, self.b + self.first_counts
         z = horizon / (alpha + t + horizon)
@@ -120,16 +124,21 @@ Kind = TypeVar("Kind", bound=BgNbd)
 
 
 def fit(histories: pd.DataFrame) -> BgNbd | None:
-    """Fit BG/NBD by maximum likelihood; None, with a warning, where too few customers came back.
+    """Fit BG/NBD by maximum likelihood. Return None and warn if too few customers repeated.
 
     Args:
-        histories: Columns as of `rfm`, rows in any order.
+        histories: Columns of `rfm`, rows in any order.
     """
     return fit_cells(cells_of(histories), BgNbd)
 
 
 def fit_cells(cells: Cells, kind: type[Kind]) -> Kind | None:
-    """Fit either on histories that weigh as many customers, whole or not, as the cells say."""
+    """Fit BG/NBD or MBG/NBD to weighted histories, see `fit`.
+
+    Args:
+        cells: Histories, each with a count of customers that need not be whole.
+        kind: The model class.
+    """
     count_repeaters = int(cells.customers[cells.x > 0].sum())
     if count_repeaters < MIN_REPEAT_CUSTOMERS:
         log.warning(
@@ -138,19 +147,25 @@ def fit_cells(cells: Cells, kind: type[Kind]) -> Kind | None:
         return None
     unit = float(np.average(cells.t, weights=cells.customers))
     scaled = Cells(cells.x, cells.t_x / unit, cells.t / unit, cells.customers)
-    found = maximise(
-        lambda parameters: mean_log_likelihood(parameters, scaled, kind.first_counts), count=4
+    parameters = maximise(
+        lambda trial: mean_log_likelihood(trial, scaled, kind.first_counts), count=4
     )
-    if found is None:
+    if parameters is None:
         return None
-    r, alpha, a, b = found.tolist()
+    r, alpha, a, b = parameters.tolist()
     return kind(r, alpha * unit, a, b)
 
 
 def mean_log_likelihood(
     parameters: np.ndarray, cells: Cells, first_counts: int = 0
 ) -> tuple[float, np.ndarray]:
-    """Mean log likelihood of a customer and its gradient by r, alpha, a and b."""
+    """Mean log likelihood of a customer, and the gradient by r, alpha, a and b, shape (4,).
+
+    Args:
+        parameters: r, alpha, a, b; shape (4,), above 0.
+        cells: The histories.
+        first_counts: See BgNbd.
+    """
     r, alpha, a, b = parameters
     x, t_x, t = cells.x, cells.t_x, cells.t
     n, chances = r + x, x + first_counts

@@ -1,6 +1,6 @@
-"""Gamma-Gamma: what a customer spends per repeat, drawn to what all do the fewer repeats there are.
+"""Gamma-Gamma: a customer's mean amount per repeat, shrunk to the overall mean if repeats are few.
 
-It takes what is spent per order as independent of how often; look at their correlation first.
+The model assumes that amounts and order rates are independent; check their correlation first.
 
 Source:
     Fader and Hardie (2013), "The gamma-gamma model of monetary value", brucehardie.com/notes/025;
@@ -31,7 +31,7 @@ class GammaGamma:
     Attributes:
         p: Shape of the gamma distribution of amounts within a customer.
         q: Shape of the gamma distribution of inverse scales between customers, above 1.
-        gamma: Its inverse scale, in the currency of the amounts.
+        gamma: Inverse scale of that distribution, in the currency of the amounts.
     """
 
     p: float
@@ -41,24 +41,26 @@ class GammaGamma:
     name = "gamma_gamma"
 
     def expected_amount(self, histories: pd.DataFrame) -> np.ndarray:
-        """Mean amount per order to expect, shape (n_customers,); all's mean without repeats.
+        """Expected mean amount per order, shape (n_customers,).
+
+        Without repeats it is the mean over all customers.
 
         Args:
-            histories: `count_repeats` and `mean_repeat_amount` as of `rfm`.
+            histories: Columns `count_repeats` and `mean_repeat_amount`, see `rfm`.
         """
         return in_chunks(self._expected, histories, ("count_repeats", "mean_repeat_amount"))
 
     def _expected(self, x: np.ndarray, mean_amount: np.ndarray) -> np.ndarray:
-        # Repeats for nothing (a free gift, postage alone) say nothing of what is paid otherwise.
+        # Repeats at no charge (a free gift, postage alone) carry no information about amounts.
         x = np.where(mean_amount > 0, x, 0.0)
         return self.p * (self.gamma + x * mean_amount) / (self.p * x + self.q - 1)
 
 
 def fit(histories: pd.DataFrame) -> GammaGamma | None:
-    """Fit on customers with paid repeats; None, with a warning, where they are too few.
+    """Fit to customers with paid repeats. Return None and warn if there are too few.
 
     Args:
-        histories: `count_repeats` and `mean_repeat_amount` as of `rfm`, rows in any order.
+        histories: Columns `count_repeats` and `mean_repeat_amount`, see `rfm`; rows in any order.
     """
     x = histories["count_repeats"].to_numpy(dtype=float)
     amount = histories["mean_repeat_amount"].to_numpy(dtype=float)
@@ -69,21 +71,27 @@ def fit(histories: pd.DataFrame) -> GammaGamma | None:
     x, amount = x[is_paid], amount[is_paid]
     order = np.lexsort((amount, x))  # sums must not depend on the order of rows
     unit = float(np.median(amount))
-    found = maximise(
-        lambda parameters: mean_log_likelihood(parameters, x[order], amount[order] / unit),
+    parameters = maximise(
+        lambda trial: mean_log_likelihood(trial, x[order], amount[order] / unit),
         count=3,
         lowest={1: MIN_Q},
     )
-    if found is None:
+    if parameters is None:
         return None
-    p, q, gamma = found.tolist()
+    p, q, gamma = parameters.tolist()
     return GammaGamma(p, q, gamma * unit)
 
 
 def mean_log_likelihood(
     parameters: np.ndarray, x: np.ndarray, amount: np.ndarray
 ) -> tuple[float, np.ndarray]:
-    """Mean log likelihood of a customer and its gradient by p, q and gamma."""
+    """Mean log likelihood of a customer, and the gradient by p, q and gamma, shape (3,).
+
+    Args:
+        parameters: p, q, gamma; shape (3,), above 0.
+        x: Paid repeats of each customer, shape (n_customers,), at least 1.
+        amount: Mean amount per repeat, shape (n_customers,), above 0.
+    """
     p, q, gamma = parameters
     shape, total = p * x, gamma + x * amount
     value = (

@@ -1,8 +1,8 @@
-"""Pareto/NBD: orders come at random at a rate of one's own, until one leaves, unseen, at any time.
+"""Pareto/NBD: each customer orders at a random rate until leaving, unobserved, at any time.
 
-Likelihood and predictions need one kind of integral over the time at which a customer left. It is
-summed at Gauss-Legendre nodes in log time: exact to nine digits and more, quick, and safe where
-the 2F1 of the published closed form overflows. Gradients come from the same nodes.
+Likelihood and predictions need one kind of integral over the time at which a customer left. Gauss-
+Legendre quadrature in log time computes it to at least nine digits, also where the 2F1 of the
+published closed form overflows. Gradients use the same nodes.
 
 Source:
     Schmittlein, Morrison and Colombo (1987), Management Science 33(1):1-24; Fader and Hardie
@@ -24,19 +24,19 @@ from ml_tasks.customers.probability.rfm import HISTORY, Cells, cells_of
 log = logging.getLogger(__name__)
 
 COUNT_NODES = 32
-# Beyond the time where the integrand has fallen by e**-40 nothing is left to add.
+# The integral is cut off where the integrand has fallen by a factor of e**-40.
 LARGEST_FALL = 40.0
 
 
 @dataclass(frozen=True)
 class ParetoNbd:
-    """A fitted model; times are in the unit of the histories that it was fitted to.
+    """A fitted model. Times have the unit of the histories that the model was fitted to.
 
     Attributes:
         r: Shape of the gamma distribution of order rates.
-        alpha: Its inverse scale, in time.
-        s: Shape of the gamma distribution of rates of leaving.
-        beta: Its inverse scale, in time.
+        alpha: Inverse scale of the distribution of order rates, in time.
+        s: Shape of the gamma distribution of leaving rates.
+        beta: Inverse scale of the distribution of leaving rates, in time.
     """
 
     r: float
@@ -47,22 +47,22 @@ class ParetoNbd:
     name = "pareto_nbd"
 
     def expected_orders(self, histories: pd.DataFrame, horizon: float | np.ndarray) -> np.ndarray:
-        """Order days to expect in (age, age + horizon], shape (n_customers,).
+        """Expected order days in (age, age + horizon], shape (n_customers,).
 
         Args:
-            histories: Columns as of `rfm`.
-            horizon: Time ahead, at least 0; one for all or for each.
+            histories: Columns of `rfm`.
+            horizon: Time ahead, at least 0: a number, or shape (n_customers,).
         """
         return in_chunks(self._expected, histories, HISTORY, horizon)
 
     def alive_probability(self, histories: pd.DataFrame) -> np.ndarray:
-        """Chance of not having left by `age`."""
+        """Probability of not having left by `age`, shape (n_customers,)."""
         return in_chunks(self._alive, histories, HISTORY)
 
     def no_order_probability(
         self, histories: pd.DataFrame, horizon: float | np.ndarray
     ) -> np.ndarray:
-        """Chance of no order in (age, age + horizon]: gone, or alive and silent."""
+        """Probability of no order in (age, age + horizon], shape (n_customers,)."""
         return in_chunks(self._no_order, histories, HISTORY, horizon)
 
     def _alive(self, x: np.ndarray, t_x: np.ndarray, t: np.ndarray) -> np.ndarray:
@@ -74,7 +74,7 @@ class ParetoNbd:
     def _expected(
         self, x: np.ndarray, t_x: np.ndarray, t: np.ndarray, horizon: np.ndarray
     ) -> np.ndarray:
-        # Equation 22 of the note, in a form that holds at s = 1 too.
+        # Equation 22 of the note, in a form that is also defined at s = 1.
         log_stretch = np.log1p(horizon / (self.beta + t))
         time_alive = (self.beta + t) * log_stretch * exprel((1 - self.s) * log_stretch)
         return self._alive(x, t_x, t) * (self.r + x) / (self.alpha + t) * time_alive
@@ -82,7 +82,8 @@ class ParetoNbd:
     def _no_order(
         self, x: np.ndarray, t_x: np.ndarray, t: np.ndarray, horizon: np.ndarray
     ) -> np.ndarray:
-        # One alive at t has the first order after v with density rate * exp(-(rate + leaving) v).
+        # A customer alive at t places the next order after v with density
+        # rate * exp(-(rate + leaving) v).
         n, alpha, beta = self.r + x, self.alpha + t, self.beta + t
         nodes = _Nodes(alpha, beta, n + 1, self.s, np.zeros(len(x)), horizon)
         log_scale = np.log(n) + n * np.log(alpha) + self.s * np.log(beta)
@@ -93,10 +94,10 @@ class _Nodes:
     """The integral of (alpha + u)**-k (beta + u)**-m over u from `start` to `stop`.
 
     Attributes:
-        log_integral: Shape (n,); -inf where `start` is `stop`.
+        log_integral: Shape (n,); -inf where `start` equals `stop`.
         log_alpha_u: log(alpha + u) at the nodes, shape (n, COUNT_NODES).
-        log_beta_u: log(beta + u) at the nodes.
-        share: Of each node in the integral; rows sum to 1, or 0 where there is nothing.
+        log_beta_u: log(beta + u) at the nodes, shape (n, COUNT_NODES).
+        share: Share of each node in the integral, shape (n, COUNT_NODES); rows sum to 1.
     """
 
     def __init__(
@@ -108,11 +109,11 @@ class _Nodes:
         start: np.ndarray,
         stop: np.ndarray,
     ) -> None:
-        # Where k is large the integrand falls off right after `start`.
+        # For large k the integrand falls off right after `start`.
         fall = np.expm1(np.minimum(LARGEST_FALL / k, 700.0))
         stop = np.minimum(stop, start + (alpha + start) * fall)
-        # log(least + u) is the variable, for the lesser of alpha and beta: the integrand is
-        # smooth in it, however near to 0 the lesser is.
+        # Integrate over log(least + u), where `least` is the smaller of alpha and beta: in this
+        # variable the integrand is smooth even if `least` is close to 0.
         least, gap = np.minimum(alpha, beta), np.abs(np.subtract(alpha, beta))
         begin = np.log(least + start)
         length = np.log1p((stop - start) / (least + start))
@@ -133,10 +134,10 @@ class _Nodes:
 
 
 def fit(histories: pd.DataFrame) -> ParetoNbd | None:
-    """Fit by maximum likelihood; None, with a warning, where too few customers came back.
+    """Fit by maximum likelihood. Return None and warn if too few customers repeated.
 
     Args:
-        histories: Columns as of `rfm`, rows in any order.
+        histories: Columns of `rfm`, rows in any order.
     """
     cells = cells_of(histories)
     count_repeaters = int(cells.customers[cells.x > 0].sum())
@@ -145,15 +146,20 @@ def fit(histories: pd.DataFrame) -> ParetoNbd | None:
         return None
     unit = float(np.average(cells.t, weights=cells.customers))
     scaled = Cells(cells.x, cells.t_x / unit, cells.t / unit, cells.customers)
-    found = maximise(lambda parameters: mean_log_likelihood(parameters, scaled), count=4)
-    if found is None:
+    parameters = maximise(lambda trial: mean_log_likelihood(trial, scaled), count=4)
+    if parameters is None:
         return None
-    r, alpha, s, beta = found.tolist()
+    r, alpha, s, beta = parameters.tolist()
     return ParetoNbd(r, alpha * unit, s, beta * unit)
 
 
 def mean_log_likelihood(parameters: np.ndarray, cells: Cells) -> tuple[float, np.ndarray]:
-    """Mean log likelihood of a customer and its gradient by r, alpha, s and beta."""
+    """Mean log likelihood of a customer, and the gradient by r, alpha, s and beta, shape (4,).
+
+    Args:
+        parameters: r, alpha, s, beta; shape (4,), above 0.
+        cells: The histories.
+    """
     r, alpha, s, beta = parameters
     x, t = cells.x, cells.t
     n = r + x

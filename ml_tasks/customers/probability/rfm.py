@@ -1,7 +1,7 @@
-"""What the probability models read of a customer: repeats, recency, age and the mean repeat amount.
+"""Input of the probability models: repeats, recency, age and mean repeat amount of each customer.
 
-A repeat is a further order *day*: two orders of one day are one occasion, as in the papers. Times
-may be in any one unit; snapshots give days.
+A repeat is a further order *day*: two orders on one day are one occasion, as in the papers. Any
+unit of time will do; snapshots give days.
 """
 
 from __future__ import annotations
@@ -12,19 +12,25 @@ import numpy as np
 import pandas as pd
 
 HISTORY = ("count_repeats", "recency", "age")
-# A fit sums over cells of equal customers. More cells cost time and move no parameter, so lengths
-# are then binned, ever wider, until so many are left.
+# A fit sums over cells of equal customers. With more cells, times are binned until at most this
+# many remain: further cells cost time and move no parameter.
 MAX_CELLS = 50_000
 FIRST_BINS = 1024  # of the longest age
 
 
 def history(x: np.ndarray, t_x: np.ndarray, t: np.ndarray) -> pd.DataFrame:
-    """Histories as the models read them, from repeats, recency and age, each of shape (n,)."""
+    """Frame with the columns HISTORY.
+
+    Args:
+        x: Repeats, shape (n_customers,).
+        t_x: Recency: time from the first order to the last, shape (n_customers,).
+        t: Age: time from the first order until now, shape (n_customers,).
+    """
     return pd.DataFrame(dict(zip(HISTORY, (x, t_x, t), strict=True)))
 
 
 def rfm(snapshots: pd.DataFrame) -> pd.DataFrame:
-    """Histories of customers, same row order and index.
+    """History of each snapshot, in the same row order and with the same index.
 
     Args:
         snapshots: Columns of features.customer_snapshots.
@@ -33,8 +39,21 @@ def rfm(snapshots: pd.DataFrame) -> pd.DataFrame:
         count_repeats: Order days after the first.
         recency: Days from the first order day to the last; 0 without repeats.
         age: Days from the first order day to the snapshot, at least 1.
-        mean_repeat_amount: Gross spend per repeat, shop currency; 0 without repeats. Orders of the
-            first day beyond the very first count as repeat spend where there are repeats.
+        mean_repeat_amount: Gross spend per repeat, shop currency; 0 without repeats. It includes
+            every order after the very first, also further orders of the first day.
+
+    Example:
+        >>> snapshot = pd.DataFrame(
+        ...     {
+        ...         "count_order_days": [3],
+        ...         "days_since_first_order": [100],
+        ...         "days_since_last_order": [40],
+        ...         "gross_spend_amount": [90.0],
+        ...         "first_order_amount": [30.0],
+        ...     }
+        ... )
+        >>> rfm(snapshot).to_dict("records")
+        [{'count_repeats': 2.0, 'recency': 60.0, 'age': 100.0, 'mean_repeat_amount': 30.0}]
     """
     repeats = snapshots["count_order_days"].to_numpy(dtype=float) - 1
     age = snapshots["days_since_first_order"].to_numpy(dtype=float)
@@ -53,13 +72,13 @@ def rfm(snapshots: pd.DataFrame) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Cells:
-    """Histories and how many customers share each; arrays of shape (n_cells,), in a total order.
+    """Distinct histories and their counts; arrays of shape (n_cells,), in a total order.
 
     Attributes:
-        x: Count of repeats.
+        x: Repeats.
         t_x: Recency.
         t: Age.
-        customers: Count of customers, at least 1.
+        customers: Customers with this history, at least 1.
     """
 
     x: np.ndarray
@@ -69,11 +88,12 @@ class Cells:
 
 
 def cells_of(histories: pd.DataFrame, max_cells: int = MAX_CELLS) -> Cells:
-    """Count equal histories; where these are too many, nearly equal ones.
+    """Count equal histories. If there are too many, bin recency and age first.
 
     Args:
-        histories: Columns as of `rfm`, rows in any order.
-        max_cells: Bins of times, each at the mean of its customers, double until no more are left.
+        histories: Columns of `rfm`, rows in any order.
+        max_cells: Largest number of cells. The bin width doubles until the bins are few enough;
+            a bin has the mean recency and age of its customers.
     """
     x, t_x, t = (histories[column].to_numpy(dtype=float) for column in HISTORY)
     exact = _grouped(Cells(x, t_x, t, np.ones(len(x))), (x, t_x, t))
@@ -86,8 +106,8 @@ def cells_of(histories: pd.DataFrame, max_cells: int = MAX_CELLS) -> Cells:
 
 
 def _grouped(cells: Cells, keys: tuple[np.ndarray, ...]) -> Cells:
-    """One cell for each combination of keys: customers add up, the rest is their mean."""
-    # Sorted by the values too, so that sums do not depend on the order of rows.
+    """One cell per combination of keys, with the sum of customers and their mean history."""
+    # Sorting by the values too keeps sums independent of the order of rows.
     order = np.lexsort((cells.t, cells.t_x, cells.x, *reversed(keys)))
     if len(order) == 0:
         return cells

@@ -1,4 +1,4 @@
-"""What a command says in one line: a full disk, Ctrl-C, a broken file, a lost password."""
+"""Errors that a command prints in one line: full disk, Ctrl-C, broken file, lost password."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from command.errors import exit_code
 from ingest.sample_shop import make_files
 from local import backup, home, postgres
-from local.__main__ import told
 from local.home import LASTING_SECRETS, prepare, whole_file
 from perennial.machine import REMEDIES
 from perennial.settings import REPOSITORY, Settings, SettingsError, shop_of
@@ -48,7 +48,7 @@ def raising(error: BaseException) -> Callable[[], int]:
 def test_what_a_user_can_mend_is_one_line_with_the_remedy(
     capsys: pytest.CaptureFixture[str], error: BaseException, says: str
 ) -> None:
-    assert told(raising(error)) == 1
+    assert exit_code(raising(error)) == 1
     printed = capsys.readouterr()
     assert printed.out == ""
     [line] = printed.err.splitlines()
@@ -59,11 +59,11 @@ def test_what_a_user_can_mend_is_one_line_with_the_remedy(
 def test_what_nobody_foresaw_keeps_its_traceback() -> None:
     assert errno.ESPIPE not in REMEDIES
     with pytest.raises(OSError, match="seek"):
-        told(raising(OSError(errno.ESPIPE, "Illegal seek")))
+        exit_code(raising(OSError(errno.ESPIPE, "Illegal seek")))
 
 
 def test_a_reader_that_has_enough_ends_a_command_without_a_word(tmp_path: Path) -> None:
-    command = f"{sys.executable} -m local logs | head -c 1; exit ${{PIPESTATUS[0]}}"
+    command = f"{sys.executable} -m command logs | head -c 1; exit ${{PIPESTATUS[0]}}"
     logs = tmp_path / "logs"
     logs.mkdir()
     for number in range(400):
@@ -79,11 +79,11 @@ def test_a_reader_that_has_enough_ends_a_command_without_a_word(tmp_path: Path) 
     assert (done.returncode, done.stderr) == (141, "")
 
 
-# shop.json and whatever else is written into a home -----------------------------------------------
+# Files of a home ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("content", ["", '{"sou', "[]", '{"source": 7}', '"canonical"', "\xff\xfe"])
-def test_a_broken_shop_json_is_told_with_the_remedy(tmp_path: Path, content: str) -> None:
+def test_a_broken_shop_json_is_reported_with_the_remedy(tmp_path: Path, content: str) -> None:
     (tmp_path / "shop.json").write_text(content, encoding="latin1")
     with pytest.raises(SettingsError, match=r'shop\.json is broken.*backup.*\{"source"'):
         shop_of(tmp_path)
@@ -141,12 +141,12 @@ def test_a_backup_into_its_own_home_is_refused(tmp_path: Path, inside: str) -> N
     assert sorted(settings.home.rglob("*")) == before
 
 
-# Passwords that were lost -------------------------------------------------------------------------
+# Lost passwords -----------------------------------------------------------------------------------
 
 
 @contextmanager
 def home_with_a_database(folder: Path) -> Iterator[Settings]:
-    """A home whose database was made; no server is needed to see that."""
+    """A home with a database folder; no server is needed."""
     settings = Settings(home=folder)
     assert prepare(settings) == []  # a first start has lost nothing
     data = postgres.data_folder(settings)
@@ -172,7 +172,7 @@ def test_a_lost_password_that_data_were_made_with_is_not_replaced(
         assert not (settings.secrets_dir / name).exists()
 
 
-def test_other_lost_passwords_are_made_anew_and_told(
+def test_other_lost_passwords_are_replaced_and_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with home_with_a_database(tmp_path) as settings:
@@ -187,8 +187,8 @@ def test_other_lost_passwords_are_made_anew_and_told(
         assert prepare(settings) == []
 
 
-def test_every_password_of_a_home_is_known_to_last_or_to_be_set_anew() -> None:
-    """A new one has to be sorted: is it in the database, or in what the database holds?"""
+def test_every_password_is_classified_as_permanent_or_replaceable() -> None:
+    """Every new password must be classified: reset in the database, or needed to read its data."""
     set_at_each_start = {*home.ROLES, *home.AIRFLOW_SECRETS, *home.MLFLOW_SECRETS}
     assert set_at_each_start - set(LASTING_SECRETS) == {
         *("perennial", "loader", "transformer", "scorer", "eraser", "watcher", "bi_reader"),

@@ -1,4 +1,4 @@
-"""Tell of a cause once, hold its repeats back, and tell once more when it is over."""
+"""Send one alert when a cause is first seen, hold repeats back, and send one when it is over."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from perennial.settings import Settings, SettingsError
 
 log = logging.getLogger(__name__)
 
-LEVELS = {WARNING: "warning", INFO: "info"}  # Apprise's words; critical is a failure
+LEVELS = {WARNING: "warning", INFO: "info"}  # names of Apprise; critical is `failure`
 NO_WAREHOUSE = (psycopg.Error, SettingsError)
 
 
-def tell(settings: Settings, causes: Sequence[Cause]) -> bool:
-    """Count causes that one observer saw together, and send one message about those that are new.
+def notify(settings: Settings, causes: Sequence[Cause]) -> bool:
+    """Count causes that one observer saw together, and send one message about the new ones.
 
     Args:
-        settings: Who is told, and after how many hours again.
-        causes: All of one owner and severity.
+        settings: Receivers, and the hours after which a cause that stays is sent again.
+        causes: Causes with one owner and one severity.
 
     Returns:
-        Whether a message went to somebody.
+        Whether a message was sent and all receivers accepted it.
     """
     if not causes:
         return False
@@ -44,66 +44,68 @@ def tell(settings: Settings, causes: Sequence[Cause]) -> bool:
             last_good = incidents.last_good(connection)
     except NO_WAREHOUSE as error:
         log.error("incidents are kept in the home: %s", cause_of(error))
-        return _tell_without_warehouse(settings, causes, again)
-    told = [(cause, incident, event) for cause, incident, event in noted if event]
-    if not told:
+        return _notify_without_warehouse(settings, causes, again)
+    new = [(cause, incident, event) for cause, incident, event in noted if event]
+    if not new:
         log.info("no alert: %s is known and open", causes[0].key)
         return False
-    subject, is_sent = _send(settings, told, len(noted) - len(told), last_good)
-    _record(settings, [(i, event, cause.step) for cause, i, event in told], subject, is_sent)
+    subject, is_sent = _send(settings, new, len(noted) - len(new), last_good)
+    _record(settings, [(i, event, cause.step) for cause, i, event in new], subject, is_sent)
     return is_sent
 
 
 def _record(
-    settings: Settings, told: Sequence[tuple[Incident, str, str]], subject: str, is_sent: bool
+    settings: Settings, sent: Sequence[tuple[Incident, str, str]], subject: str, is_sent: bool
 ) -> None:
     try:
         with incidents.opened(settings) as connection:
-            for incident, event, step in told:
+            for incident, event, step in sent:
                 incidents.record(connection, incident, event, subject, is_sent, step)
     except NO_WAREHOUSE as error:
         log.error("the alert %r is NOT in ops.alerts: %s", subject, cause_of(error))
 
 
-def _tell_without_warehouse(settings: Settings, causes: Sequence[Cause], again: timedelta) -> bool:
+def _notify_without_warehouse(
+    settings: Settings, causes: Sequence[Cause], again: timedelta
+) -> bool:
     try:
         noted = [(cause, *at_home.note(settings, cause, again)) for cause in causes]
-    except OSError as error:  # then at least it is told, each time
+    except OSError as error:  # repeats can't be held back: send each of them
         log.error("incidents can't be kept in the home: %s", cause_of(error))
         subject = messages.subject_of(causes[0], len(causes) - 1)
         body = "\n".join(cause.summary for cause in causes)
         urls = routes.receivers(settings, causes[0].severity, causes[0].owner)
         return routes.send(urls, subject, body, LEVELS.get(causes[0].severity, "failure"))
-    told = [(cause, incident, event) for cause, incident, event in noted if event]
-    if not told:
+    new = [(cause, incident, event) for cause, incident, event in noted if event]
+    if not new:
         return False
-    _, is_sent = _send(settings, told, len(noted) - len(told), None)
+    _, is_sent = _send(settings, new, len(noted) - len(new), None)
     if not is_sent:
-        for _, incident, _ in told:
-            at_home.untold(settings, incident)
+        for _, incident, _ in new:
+            at_home.mark_undelivered(settings, incident)
     return is_sent
 
 
 def _send(
     settings: Settings,
-    told: Sequence[tuple[Cause, Incident, str]],
+    new: Sequence[tuple[Cause, Incident, str]],
     count_held_back: int,
     last_good: messages.LastGood | None,
 ) -> tuple[str, bool]:
-    cause = told[0][0]
-    subject = messages.subject_of(cause, len(told) - 1)
-    body = messages.body_of([(one, seen) for one, seen, _ in told], count_held_back, last_good)
+    cause = new[0][0]
+    subject = messages.subject_of(cause, len(new) - 1)
+    body = messages.body_of([(one, seen) for one, seen, _ in new], count_held_back, last_good)
     urls = routes.receivers(settings, cause.severity, cause.owner)
     return subject, routes.send(urls, subject, body, LEVELS.get(cause.severity, "failure"))
 
 
-def is_told(settings: Settings, run_id: str) -> bool:
-    """Whether an open incident was met by a run last; no if the warehouse does not answer."""
+def has_incident(settings: Settings, run_id: str) -> bool:
+    """Whether a critical open incident was last seen by a run; False without the warehouse."""
     try:
         with incidents.opened(settings) as connection:
             return incidents.is_met_by(connection, run_id)
     except NO_WAREHOUSE as error:
-        log.error("it is not known whether %s was told: %s", run_id, cause_of(error))
+        log.error("it is not known whether %s has an incident: %s", run_id, cause_of(error))
         return False
 
 
@@ -114,10 +116,10 @@ def recovered(
     still: Sequence[str] = (),
     tables: Sequence[str] | None = None,
 ) -> None:
-    """Close the incidents that steps' success ends, and send one message about them.
+    """Close the incidents that end with the success of `steps`, and send one message about them.
 
-    Costs one statement while nothing is open. See `incidents.settle` for the arguments. Without the
-    warehouse nothing is closed: the next success does it.
+    Costs one statement while no incident is open. See `incidents.settle` for the arguments. Without
+    the warehouse nothing is closed; the next success closes the incidents.
     """
     try:
         with incidents.opened(settings) as connection:
@@ -125,15 +127,15 @@ def recovered(
     except NO_WAREHOUSE as error:
         log.error("no incident can be closed now: %s", cause_of(error))
         return
-    _tell_end(settings, over, RECOVERED, as_of_date)
+    _notify_end(settings, over, RECOVERED, as_of_date)
 
 
 def decided(settings: Settings, word: str) -> None:
-    """Close the incidents about held batches once a person has decided on all of those.
+    """Close the incidents about held batches once no batch is held any more.
 
     Args:
-        settings: Who is told.
-        word: What was decided last: accepted or refused.
+        settings: Receivers.
+        word: The last decision: accepted or refused.
     """
     try:
         with incidents.opened(settings) as connection:
@@ -141,18 +143,18 @@ def decided(settings: Settings, word: str) -> None:
     except NO_WAREHOUSE as error:
         log.error("no incident can be closed now: %s", cause_of(error))
         return
-    _tell_end(settings, over, word, None)
+    _notify_end(settings, over, word, None)
 
 
-def _tell_end(
+def _notify_end(
     settings: Settings, over: Sequence[Incident], word: str, as_of_date: date | None
 ) -> None:
     by_receiver: dict[tuple[str, ...], list[Incident]] = {}
     for incident in over:
-        if incident.severity != INFO:  # a question that was answered is no news
+        if incident.severity != INFO:  # the end of a question to a person needs no message
             urls = routes.receivers(settings, incident.severity, incident.owner)
             by_receiver.setdefault(tuple(urls), []).append(incident)
-    for told_to, together in by_receiver.items():
+    for to_urls, together in by_receiver.items():
         subject, body = messages.end_of(together, word, as_of_date)
-        is_sent = routes.send(list(told_to), subject, body, "success")
+        is_sent = routes.send(list(to_urls), subject, body, "success")
         _record(settings, [(incident, word, "") for incident in together], subject, is_sent)

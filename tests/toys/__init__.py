@@ -1,0 +1,1 @@
+"""Three questions that are scaffolded into a copy of the tree and run there."""
