@@ -2,46 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from sklearn.linear_model import LogisticRegression
 
+from ml_tasks.customers import logit
 from ml_tasks.customers.known import count_kinds, has_ordered
 from ml_tasks.customers.matrix import rhythm_days
 
-# Columns are scaled to standard deviation 1 and coefficients shrunk to 0, so few rows suffice.
-MIN_ROWS_OF_A_KIND = 5
-PENALTY = 1.0
-
 
 @dataclass(frozen=True)
-class Regression:
-    """A fitted model; list elements match the columns of `covariates`.
-
-    Attributes:
-        intercept: Log odds at the center.
-        center: Mean of each column.
-        coefficients: Change of the log odds per unit of each column.
-    """
-
-    intercept: float
-    center: list[float]
-    coefficients: list[float]
+class Regression(logit.Logit):
+    """A fitted model; list elements match the columns of `covariates`."""
 
     name = "logistic_regression"
 
-    def parameters(self) -> dict[str, Any]:
-        """All fields as JSON."""
-        return asdict(self)
-
     def log_odds(self, snapshot: pd.DataFrame) -> np.ndarray:
         """Log odds of an order in the next 90 days, shape (n_rows,)."""
-        centered = covariates(snapshot).to_numpy() - np.array(self.center)
-        # no matrix product: its last digits depend on the number of rows
-        return self.intercept + (centered * np.array(self.coefficients)).sum(axis=1)
+        return self.log_odds_of(covariates(snapshot))
 
 
 def covariates(snapshots: pd.DataFrame) -> pd.DataFrame:
@@ -75,15 +54,6 @@ def fit(labelled: pd.DataFrame) -> Regression | None:
     Args:
         labelled: Snapshots with known outcomes, see `Known.labelled`, in a total order.
     """
-    if min(count_kinds(labelled)) < MIN_ROWS_OF_A_KIND:
+    if min(count_kinds(labelled)) < logit.MIN_ROWS_OF_A_KIND:
         return None
-    table = covariates(labelled)
-    center, scale = table.mean().to_numpy(), table.std(ddof=0).to_numpy()
-    scale = np.where(scale > 0, scale, 1.0)
-    fitter = LogisticRegression(C=1 / PENALTY, solver="newton-cholesky", tol=1e-8)
-    fitter.fit((table.to_numpy() - center) / scale, has_ordered(labelled))
-    return Regression(
-        round(float(fitter.intercept_[0]), 6),
-        center.round(6).tolist(),
-        (fitter.coef_[0] / scale).round(6).tolist(),
-    )
+    return Regression(*logit.fit(covariates(labelled), has_ordered(labelled)))

@@ -83,6 +83,16 @@ class Snapshots(Tables):
         sample.reads = self.reads
         return sample
 
+    def _is_own(self, dealt_by: str | None) -> sql.Composable:
+        """Condition of the rows of the shard and, if customers are sampled, of the sample."""
+        is_own = super()._is_own(dealt_by)
+        if self.one_in is None or dealt_by != CUSTOMER_KEY:
+            return is_own
+        is_sampled = sql.SQL(
+            "mod(('x' || left(md5(customer_id), 8))::bit(32)::bigint, {}) = 0"
+        ).format(sql.Literal(self.one_in))
+        return sql.SQL("({} and {})").format(is_own, is_sampled)
+
     def of_shard(self, shard: Shard) -> Self:
         """A store that reads the snapshots of one shard."""
         store = type(self)(self.connection, shard=shard)

@@ -13,6 +13,7 @@ from ingest.batches import accept, close_build, refuse
 from ingest.land import land
 from ingest.sample_shop import generate, write
 from perennial import feature_models
+from perennial.feature_models import SCORED_DATE
 from perennial.settings import Settings
 from perennial.warehouse import connect, read_frame
 from tests.conftest import StartHome
@@ -22,6 +23,7 @@ SCORED = date(2024, 2, 20)
 LAYERS = ("--select", "staging", "intermediate", "marts", "features")
 MODELS = [model for model in feature_models.load() if not model.needs]
 TABLES = [model.name for model in MODELS]
+OF_SCORED_DATES = [model.name for model in MODELS if SCORED_DATE in model.gated_on]
 UNTIL = {model.name: "known_on_date" for model in MODELS if "known_on_date" in model.column_names}
 
 
@@ -129,13 +131,60 @@ def counted_snapshot(
 
 
 def test_postgres_itself_keeps_rows_from_standing_twice(home: Settings) -> None:
-    assert primary_keys(home, "features") == {
-        "customer_snapshots": ["as_of_date", "customer_id"],
-        "customer_outcomes": ["as_of_date", "horizon_days", "customer_id"],
-        "customer_next_orders": ["as_of_date", "snapshot_date", "customer_id"],
-        "product_weeks": ["as_of_date", "product_id", "week_start_date"],
-        "shop_days": ["as_of_date", "day_date"],
-    }
+    keys = primary_keys(home, "features")
+    assert keys == {model.name: list(model.key) for model in MODELS}
+    assert keys["customer_outcomes"] == ["as_of_date", "horizon_days", "customer_id"]
+
+
+def stage_of(order_days: list[date], day: date) -> str:
+    """A customer's stage at the start of a day, by the sentences of its description."""
+    seen = [one for one in order_days if one < day]
+    days_ago = (day - seen[-1]).days
+    ended_gaps = [
+        later
+        for earlier, later in pairwise(seen)
+        if (later - earlier).days > 180 and (day - later).days <= 90
+    ]
+    if ended_gaps and days_ago <= 90:
+        return "won_back"
+    if (day - seen[0]).days <= 90:
+        return "new"
+    if days_ago > 90:
+        return "at_risk" if days_ago <= 180 else "lost"
+    return "loyal" if sum((day - one).days <= 365 for one in seen) >= 4 else "active"
+
+
+@pytest.mark.parametrize("day", [SCORED, date(2024, 1, 1)], ids=["scored", "grid"])
+def test_stages_are_what_their_description_says(
+    home: Settings, orders: pd.DataFrame, day: date
+) -> None:
+    found = frame(home, f"select * from features.customer_stages where as_of_date = '{day}'")
+    found = found.set_index("customer_id")
+    by_customer = orders.groupby("customer_id")["ordered_date"].agg(lambda days: sorted(set(days)))
+    known = by_customer[[days[0] < day for days in by_customer]]
+    assert sorted(found.index) == sorted(known.index)
+    expected = {customer: stage_of(days, day) for customer, days in known.items()}
+    assert found["stage"].to_dict() == expected
+    assert len(set(expected.values())) >= 5
+    for customer, days in list(known.items())[:60]:
+        row = found.loc[customer]
+        began = day - timedelta(days=int(row["days_in_stage"]) - 1)
+        assert stage_of(days, began) == row["stage"]
+        if row["previous_stage"] is not None:
+            assert stage_of(days, began - timedelta(days=1)) == row["previous_stage"]
+        year = [one for one in days if 0 < (day - one).days <= 365]
+        assert row["count_order_days_365d"] == len(year)
+        assert row["count_order_days_275d"] == sum((day - one).days <= 275 for one in year)
+
+
+def test_the_stage_after_is_that_of_ninety_days_later(home: Settings, orders: pd.DataFrame) -> None:
+    found = frame(home, "select * from features.customer_stage_outcomes")
+    by_customer = orders.groupby("customer_id")["ordered_date"].agg(lambda days: sorted(set(days)))
+    assert found["known_on_date"].max() <= SCORED
+    assert found["as_of_date"].nunique() > 5
+    for row in found.sample(200, random_state=1).itertuples():
+        assert row.known_on_date == row.as_of_date + timedelta(days=90)
+        assert stage_of(by_customer[row.customer_id], row.known_on_date) == row.stage_after
 
 
 @pytest.mark.parametrize("day", [SCORED, date(2023, 9, 1)], ids=["scored", "grid"])
@@ -202,11 +251,7 @@ def test_a_new_day_adds_one_snapshot_and_touches_no_other(home: Settings) -> Non
         after = digests(home, table)
         assert {day: after[day] for day in before[table]} == before[table], table
         new = set(after) - set(before[table])
-        assert new == (
-            {SCORED + timedelta(days=1)}
-            if table in ("customer_snapshots", "product_weeks", "shop_days")
-            else set()
-        ), table
+        assert new == ({SCORED + timedelta(days=1)} if table in OF_SCORED_DATES else set()), table
 
 
 def test_a_late_file_remakes_what_saw_its_days_until_it_is_refused(

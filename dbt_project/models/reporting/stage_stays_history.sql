@@ -1,0 +1,2 @@
+-- Every published date.
+{{ published('stage_stays', question='stages', is_history=true) }}

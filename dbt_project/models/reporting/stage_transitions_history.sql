@@ -1,0 +1,2 @@
+-- Every published date.
+{{ published('stage_transitions', question='stages', is_history=true) }}

@@ -1,0 +1,2 @@
+-- Every published date.
+{{ published('stages', is_history=true) }}
