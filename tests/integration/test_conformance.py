@@ -59,9 +59,18 @@ def scored(home: Settings, name: str) -> tuple[Question, TrainedModel, Frames]:
     with connect(home, "scorer") as connection:
         if why_not := offers.why_not(connection).get(name):
             pytest.skip(f"not offered: {why_not}")
+    score_what_is_read(home, name)
     question, model = questions.load(name), serving.model_of(home, name, AS_OF)
     with reading(home) as store:
         return question, model, question.score(AS_OF, model, store)
+
+
+def score_what_is_read(home: Settings, name: str) -> None:
+    """Publish the scores that a question reads, once each."""
+    for read in contracts.load(name).reads:
+        if not pointer(home, read):
+            score_what_is_read(home, read)
+            score_question(home, read, AS_OF, "read")
 
 
 def pointer(home: Settings, name: str) -> list[tuple]:

@@ -1,0 +1,2 @@
+-- Every published date.
+{{ published('actions', is_history=true) }}

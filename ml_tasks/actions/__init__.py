@@ -1,0 +1,1 @@
+"""Actions: what to do about each customer now, and what past actions did."""
