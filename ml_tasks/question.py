@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
     import psycopg
+    from psycopg import sql
 
     from ml_tasks.evaluation.bias import BiasFigures
     from ml_tasks.evaluation.customer_groups import Group
@@ -40,7 +41,7 @@ class Question:
 
     - predicts: `train`, `score_shard`, and `figures` once a horizon has passed;
     - describes: `train`, `matched`, `score_shard`;
-    - rules: `rules`, `score_shard`.
+    - rules: `rules`, `score_shard`; or `query`, if the contract says `in_sql`.
 
     Attributes:
         name: Name of the folder, contract, table and DAGs. Must be set.
@@ -95,9 +96,24 @@ class Question:
         return model
 
     def score_shard(self, as_of_date: date, model: TrainedModel, store: FeatureStore) -> Frames:
-        """Score the entities of the store's shard: score table -> rows. Must be overridden.
+        """Score the entities of the store's shard: score table -> rows.
 
-        A row must not depend on which other entities the shard holds: see `joined`.
+        Must be overridden, except by a question in SQL, whose queries are read here for tests. A
+        row must not depend on which other entities the shard holds: see `joined`.
+        """
+        names = [table.name for table in self.contract.tables]
+        return {name: store.read(self.query(name, as_of_date, model), {}) for name in names}
+
+    def query(self, table: str, as_of_date: date, model: TrainedModel) -> sql.Composed:
+        """The rows of a score table as one query. Must be overridden by a question in SQL.
+
+        Args:
+            table: One of the contract's tables.
+            as_of_date: The scored date. Nothing of this day or later may be read.
+            model: The rules.
+
+        Returns:
+            A query with the question columns of the contract: key, figures, status, reason.
         """
         raise NotImplementedError
 

@@ -114,6 +114,7 @@ class Contract:
         trained_each: How often there are new training rows, MONTH or WEEK.
         needs: Optional tables of the source that the question requires.
         reads: Questions with scores that this question reads, for the same date.
+        is_in_sql: Whether each table is one query of Postgres: its rows never enter Python.
     """
 
     question: str
@@ -124,6 +125,7 @@ class Contract:
     trained_each: str = MONTH
     needs: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
+    is_in_sql: bool = False
 
     @property
     def description(self) -> str:
@@ -138,7 +140,7 @@ class Contract:
     @property
     def dealt_by(self) -> str | None:
         """Column that deals the first table's rows into shards by hash; None: one shard only."""
-        return self.tables[0].entity.dealt_by
+        return None if self.is_in_sql else self.tables[0].entity.dealt_by
 
     def table(self, name: str) -> ScoreTable:
         """The table named `name`."""

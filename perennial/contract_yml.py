@@ -14,6 +14,7 @@ from perennial.contract_types import (
     KINDS,
     MONTH,
     PREDICTS,
+    RULES,
     STATUS_COLUMNS,
     WEEK,
     Contract,
@@ -22,7 +23,9 @@ from perennial.contract_types import (
     ScoreTable,
 )
 
-QUESTION_META = {"question", "kind", "horizons_days", "lookback", "trained_each", "needs", "reads"}
+QUESTION_META = {
+    "question", "kind", "horizons_days", "lookback", "trained_each", "needs", "reads", "in_sql",
+}  # fmt: skip
 TABLE_META = {
     "entity", "keyed_by", "rows_per_entity", "headlines", "may_be_empty", "in_customer_360",
 }  # fmt: skip
@@ -80,6 +83,7 @@ def parse(text: str, question: str, docs: dict[str, str]) -> Contract:
         trained_each=meta.get("trained_each", MONTH),
         needs=tuple(meta.get("needs", ())),
         reads=tuple(meta.get("reads", ())),
+        is_in_sql=bool(meta.get("in_sql", False)),
     )
 
 
@@ -96,6 +100,8 @@ def _check_question(
         raise ContractError(f"{where}: trained_each is none of {MONTH}, {WEEK}")
     if meta.get("lookback") and (meta["kind"] != PREDICTS or not meta.get("horizons_days")):
         raise ContractError(f"{where}: lookback is for a question that predicts, with horizons")
+    if meta.get("in_sql") and meta["kind"] != RULES:
+        raise ContractError(f"{where}: in_sql is for a question with rules")
     dealt = {table.entity.dealt_by for table in tables} - {None}
     if len(dealt) > 1:
         raise ContractError(f"{where}: tables are dealt by {', '.join(sorted(map(str, dealt)))}")

@@ -720,6 +720,7 @@ grant select (status, as_of_date, landed_at) on ops.landed_files to watcher;
 grant select (question, as_of_date, published_at, row_counts) on ops.publications to watcher;
 grant execute on function ops.count_known_customers to watcher;
 grant select on ops.erasures to loader, scorer;
+grant select on ops.shop to scorer; -- questions in SQL know days and hours by its time zone
 grant select on all tables in schema ops to eraser;
 grant insert, update on ops.erasures to eraser;
 grant delete on ops.score_parts to eraser;

@@ -14,6 +14,7 @@ from psycopg import sql
 
 from ml_tasks.engine.contract_check import checked
 from ml_tasks.engine.rows_csv import ROWS_AT_ONCE, csv, stamped
+from perennial.contracts import RUN_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     import psycopg
 
-    from perennial.contracts import Contract
+    from perennial.contracts import Contract, ScoreTable
 
 
 @dataclass
@@ -71,6 +72,9 @@ def checksum_in_force(
         query + " where question = %s and as_of_date = %s", [contract.question, as_of_date]
     ).fetchall()
     publication_id, model_name, model_version = pointer
+    if contract.is_in_sql:
+        given = (connection, as_of_date, publication_id)
+        return checksum({table.name: written_in(table, *given) for table in contract.tables})
     written = {}
     for table in contract.tables:
         written[table.name] = Written()
@@ -88,3 +92,36 @@ def checksum_in_force(
                 )
                 written[table.name].add(rows_of, csv(rows_of))
     return checksum(written)
+
+
+def written_in(
+    table: ScoreTable, connection: psycopg.Connection[Any], as_of_date: date, publication_id: int
+) -> Written:
+    """Counts of the rows of a publication, and the sum of their SHA-256, see `Written.digest`.
+
+    Args:
+        table: Contract of the table.
+        connection: Role scorer.
+        as_of_date: The scored date.
+        publication_id: The publication.
+    """
+    columns = [sql.Identifier(name) for name in table.column_names if name not in RUN_COLUMNS]
+    words = [
+        sql.SQL("coalesce(sum(('x' || substr(digest, {}, 16))::bit(64)::bigint::numeric), 0)")
+        .format(sql.Literal(1 + 16 * word))
+        for word in range(4)
+    ]  # fmt: skip
+    query = sql.SQL(
+        "select count(*), count(*) filter (where score_status = 'not_scored'), {words} from ("
+        " select score_status,"
+        "  encode(sha256(convert_to(row({columns})::text, 'UTF8')), 'hex') as digest from {table}"
+        "  where as_of_date = {day} and publication_id = {publication_id}) as rows"
+    ).format(
+        words=sql.SQL(", ").join(words),
+        columns=sql.SQL(", ").join(columns),
+        table=table.relation,
+        day=sql.Literal(as_of_date),
+        publication_id=sql.Literal(publication_id),
+    )
+    ((count, not_scored, *digest),) = connection.execute(query).fetchall()
+    return Written(count, not_scored, np.array([int(word) % 2**64 for word in digest], np.uint64))

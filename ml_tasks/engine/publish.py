@@ -19,9 +19,9 @@ import pyarrow as pa
 from psycopg.types.json import Jsonb
 
 from expectations.scores import gate_scores
-from ml_tasks.engine.checksum import checksum
+from ml_tasks.engine import copying, selecting
+from ml_tasks.engine.checksum import Written, checksum
 from ml_tasks.engine.contract_check import checked
-from ml_tasks.engine.copying import write
 from ml_tasks.engine.erased import without_erased
 from ml_tasks.engine.lock import one_publish_at_a_time
 from ml_tasks.engine.rows_csv import stamped
@@ -29,9 +29,10 @@ from perennial.contracts import Contract, ContractError
 from perennial.warehouse import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 
     import psycopg
+    from psycopg import sql
 
     from ml_tasks.trained_model import TrainedModel
     from perennial.settings import Settings
@@ -74,7 +75,7 @@ def publish(
     late_file_ids: Collection[int] | None = None,
     read_at: datetime | None = None,
 ) -> dict[str, Any]:
-    """Replace the scores of a question and date. Returns the summary, see `_write_and_gate`.
+    """Replace the scores of a question and date. Returns the summary, see `_gated`.
 
     Args:
         settings: Settings of the home; rows are written as role scorer.
@@ -92,12 +93,53 @@ def publish(
         expectations.results.GateFailed: If the gate stops them; readers still see the old rows.
         OvertakenError: If another run published after `read_at`; readers see the other's rows.
     """
+
+    def copied(connection: psycopg.Connection[Any]) -> tuple[int, dict[str, Written]]:
+        with closing(_one_ahead(_ready(parts, contract, as_of_date, model))) as ready:
+            tables = ((name, without_erased(settings, connection, rows)) for name, rows in ready)
+            return copying.write(connection, tables, contract, as_of_date, run_id)
+
+    given = (settings, contract, as_of_date, model, run_id, late_file_ids, read_at)
+    return _publish(copied, *given)
+
+
+def publish_selected(
+    settings: Settings,
+    queries: Mapping[str, sql.Composed],
+    contract: Contract,
+    as_of_date: date,
+    model: TrainedModel,
+    run_id: str,
+    late_file_ids: Collection[int] | None = None,
+    read_at: datetime | None = None,
+) -> dict[str, Any]:
+    """The same as `publish` for rows that Postgres makes by itself: table -> query."""
+
+    def inserted(connection: psycopg.Connection[Any]) -> tuple[int, dict[str, Written]]:
+        return selecting.write(settings, connection, queries, contract, as_of_date, model, run_id)
+
+    given = (settings, contract, as_of_date, model, run_id, late_file_ids, read_at)
+    return _publish(inserted, *given)
+
+
+def _publish(
+    write: Callable[[psycopg.Connection[Any]], tuple[int, dict[str, Written]]],
+    settings: Settings,
+    contract: Contract,
+    as_of_date: date,
+    model: TrainedModel,
+    run_id: str,
+    late_file_ids: Collection[int] | None,
+    read_at: datetime | None,
+) -> dict[str, Any]:
+    """Write the rows, run the gate, point at them; see `publish`."""
     _check_model(contract, as_of_date, model)
     with (
         connect(settings, "scorer", autocommit=True) as connection,
         one_publish_at_a_time(connection, contract.question, as_of_date),
     ):
-        summary = _write_and_gate(settings, connection, parts, contract, as_of_date, model, run_id)
+        written = write(connection)
+        summary = _gated(settings, written, contract, as_of_date, model, run_id)
         _switch(connection, summary, model.training_date, run_id, late_file_ids, read_at)
     log.info("published %s", summary)
     return summary
@@ -114,24 +156,21 @@ def _check_model(contract: Contract, as_of_date: date, model: TrainedModel) -> N
         raise ContractError(f"{contract.question} {as_of_date}: a model of {day} knows the future")
 
 
-def _write_and_gate(
+def _gated(
     settings: Settings,
-    connection: psycopg.Connection[Any],
-    parts: Iterable[Mapping[str, pd.DataFrame]],
+    rows: tuple[int, dict[str, Written]],
     contract: Contract,
     as_of_date: date,
     model: TrainedModel,
     run_id: str,
 ) -> dict[str, Any]:
-    """Write the rows and run the gate. Readers do not see them yet.
+    """Run the gate on the rows that were written. Readers do not see them yet.
 
     Returns:
         JSON-able summary: question, as_of_date, publication_id, model_name, model_version,
         row_counts and not_scored_counts by table, checksum (see `checksum`), warnings of the gate.
     """
-    with closing(_one_ahead(_ready(parts, contract, as_of_date, model))) as ready:
-        tables = ((name, without_erased(settings, connection, rows)) for name, rows in ready)
-        publication_id, written = write(connection, tables, contract, as_of_date, run_id)
+    publication_id, written = rows
     row_counts = {name: one.rows for name, one in written.items()}
     gate = gate_scores(settings, contract, as_of_date, publication_id, run_id, row_counts)
     return {

@@ -19,7 +19,7 @@ from ml_tasks.drift import distance, watch
 from ml_tasks.drift.comparison import Tally
 from ml_tasks.engine import chunks
 from ml_tasks.engine.parts import Frames, Scoring, keep
-from ml_tasks.engine.publish import OvertakenError, now, publish
+from ml_tasks.engine.publish import OvertakenError, now, publish, publish_selected
 from ml_tasks.evaluation import bias, trust
 from ml_tasks.features.shards import Shard
 from ml_tasks.features.store import FeatureStore
@@ -52,12 +52,14 @@ def score_question(
     """
     if why_not := _why_not_offered(settings, question):
         return _not_offered(question, as_of_date, why_not)
+    is_in_sql = contracts.load(question).is_in_sql
+    score = _select_and_publish if is_in_sql else _score_and_publish
     for _ in range(MAX_OVERTAKEN):
         try:
-            return _score_and_publish(settings, question, as_of_date, run_id)
+            return score(settings, question, as_of_date, run_id)
         except OvertakenError as error:
             log.warning("%s: scoring it again", error)
-    return _score_and_publish(settings, question, as_of_date, run_id)
+    return score(settings, question, as_of_date, run_id)
 
 
 def _why_not_offered(settings: Settings, question: str) -> str | None:
@@ -108,6 +110,23 @@ def _score_and_publish(
         "publish": round(time.monotonic() - scored, 1),
     }
     return {**summary, "seconds": seconds}
+
+
+def _select_and_publish(
+    settings: Settings, question: str, as_of_date: date, run_id: str
+) -> dict[str, Any]:
+    """Publish a question in SQL: Postgres makes the rows in one pass, for all shards at once."""
+    started = time.monotonic()
+    hooks, model = questions.load(question), serving.model_of(settings, question, as_of_date)
+    contract = contracts.load(question)
+    with connect(settings, "scorer", autocommit=True) as connection:
+        read_at = now(connection)
+        late_file_ids = late_file_ids_of(connection, question, as_of_date)
+    queries = {table.name: hooks.query(table.name, as_of_date, model) for table in contract.tables}
+    summary = publish_selected(
+        settings, queries, contract, as_of_date, model, run_id, late_file_ids, read_at
+    )
+    return {**summary, "seconds": {"publish": round(time.monotonic() - started, 1)}}
 
 
 def _warnings(settings: Settings, scoring: Scoring, counted: Mapping[str, Tally]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -27,13 +28,17 @@ ARROW_TYPES = {
     "date": pa.date32(),
     "text": pa.string(),
     "varchar": pa.string(),
+    "jsonb": pa.string(),
 }
+ARRAY = "[]"  # how the names of array types end
 
 
 def read(
     connection: psycopg.Connection[Any], query: sql.Composed, params: Mapping[str, Any]
 ) -> pd.DataFrame:
     """Run a query and return its rows, with the types that `store` documents.
+
+    Values of jsonb are Python objects, and arrays lists.
 
     CSV, Arrow table and frame are released as early as possible; the peak is about two thirds of a
     kilobyte per snapshot.
@@ -43,8 +48,15 @@ def read(
         query: A select statement.
         params: Bind parameters of the query.
     """
-    copy = sql.SQL("copy ({query}) to stdout (format csv, header)").format(query=query)
-    types = _types(connection, query, params)
+    kinds = _kinds(connection, query, params)
+    nested = [name for name, kind in kinds.items() if kind == "jsonb" or kind.endswith(ARRAY)]
+    copy = sql.SQL("copy ({query}) to stdout (format csv, header)").format(
+        query=_as_json(query, kinds) if nested else query
+    )
+    types = {
+        name: pa.string() if name in nested else ARROW_TYPES[kind.split("(")[0]]
+        for name, kind in kinds.items()
+    }
     with BytesIO() as buffer:
         with connection.cursor() as cursor, cursor.copy(copy, params) as stream:
             for block in stream:
@@ -63,18 +75,34 @@ def read(
             ),
         )
     frame = table.to_pandas(date_as_object=False, self_destruct=True)
+    for name in nested:
+        values = [None if value is None else json.loads(value) for value in frame[name]]
+        frame[name] = pd.Series(values, frame.index, dtype=object)
     return frame.astype(
         {name: "datetime64[ns]" for name, kind in types.items() if pa.types.is_date(kind)}
     )
 
 
-def _types(
+def _kinds(
     connection: psycopg.Connection[Any], query: sql.Composed, params: Mapping[str, Any]
-) -> dict[str, pa.DataType]:
+) -> dict[str, str]:
+    """Column -> name of its type in Postgres."""
     with connection.cursor() as cursor:
         cursor.execute(sql.SQL("select * from ({query}) as q limit 0").format(query=query), params)
-        kinds = {column.name: column.type_display for column in cursor.description or ()}
-    return {name: ARROW_TYPES[kind.split("(")[0]] for name, kind in kinds.items()}
+        return {column.name: column.type_display for column in cursor.description or ()}
+
+
+def _as_json(query: sql.Composed, kinds: Mapping[str, str]) -> sql.Composed:
+    """The query with arrays as JSON, in the same order."""
+    columns = [
+        sql.SQL("to_jsonb({0}) as {0}" if kind.endswith(ARRAY) else "{0}").format(
+            sql.Identifier(name)
+        )
+        for name, kind in kinds.items()
+    ]
+    return sql.SQL("select {columns} from ({query}) as q").format(
+        columns=sql.SQL(", ").join(columns), query=query
+    )
 
 
 def facts(frame: pd.DataFrame) -> dict[str, Any]:

@@ -12,6 +12,8 @@ import pytest
 from ingest.batches import accept, close_build, refuse
 from ingest.land import land
 from ingest.sample_shop import generate, write
+from ml_tasks.features.store import FeatureStore
+from ml_tasks.profile import run as profile
 from perennial import feature_models
 from perennial.feature_models import SCORED_DATE
 from perennial.settings import Settings
@@ -175,6 +177,82 @@ def test_stages_are_what_their_description_says(
         year = [one for one in days if 0 < (day - one).days <= 365]
         assert row["count_order_days_365d"] == len(year)
         assert row["count_order_days_275d"] == sum((day - one).days <= 275 for one in year)
+
+
+@pytest.fixture(scope="module")
+def lines(home: Settings) -> pd.DataFrame:
+    found = frame(
+        home,
+        "select items.*, coalesce(product_family, 'unknown') as product_family"
+        " from marts.fct_order_items as items left join marts.dim_products using (product_id)",
+    )
+    numbers = ["units", "unit_price_amount", "line_amount"]
+    return found.astype(dict.fromkeys(numbers, float))
+
+
+def profile_of(
+    orders: pd.DataFrame, refunds: pd.DataFrame, lines: pd.DataFrame, customer: str
+) -> dict[str, object]:
+    """One customer's profile, counted from all that is known; by the contract's sentences."""
+    own = orders[orders["customer_id"] == customer]
+    bought = lines[lines["customer_id"] == customer]
+    returned = refunds[refunds["customer_id"] == customer]
+    spend = float(own["product_amount"].sum())
+    local = own["ordered_at"].dt.tz_convert("Europe/London")
+    weekdays, hours = local.dt.dayofweek + 1, local.dt.hour
+    shares = bought.groupby("product_family")["line_amount"].sum() / bought["line_amount"].sum()
+    of_shop = lines.groupby("product_family")["line_amount"].sum() / lines["line_amount"].sum()
+    family_price = (
+        lines.groupby("product_family")["line_amount"].sum()
+        / lines.groupby("product_family")["units"].sum()
+    )
+    usual = lines.groupby("product_id")["unit_price_amount"].quantile(0.5, interpolation="lower")
+    is_reduced = bought["unit_price_amount"] <= 0.95 * bought["product_id"].map(usual) + 1e-9
+    refund_amount = float(returned["refund_amount"].sum())
+    return {
+        "count_orders": len(own),
+        "gross_spend_amount": spend,
+        "net_spend_amount": spend - refund_amount,
+        "avg_order_amount": spend / len(own),
+        "favourite_weekday": weekdays.mode().min(),
+        "favourite_weekday_share": (weekdays == weekdays.mode().min()).mean(),
+        "favourite_hour": hours.mode().min(),
+        "weekend_share_of_orders": (weekdays >= 6).mean(),
+        "count_products": bought["product_id"].nunique(),
+        "repeated_share_of_lines": 1 - bought["product_id"].nunique() / len(bought),
+        "favourite_family_share": shares.max(),
+        "leaning_share": (shares - of_shop.reindex(shares.index)).max(),
+        "price_level": bought["line_amount"].sum()
+        / (bought["units"] * bought["product_family"].map(family_price)).sum(),
+        "reduced_share_of_spend": bought.loc[is_reduced, "line_amount"].sum()
+        / bought["line_amount"].sum(),
+        "count_refunds": returned["refund_id"].nunique(),
+        "refund_rate": refund_amount / spend,
+        "count_orders_28d": (own["ordered_date"] >= SCORED - timedelta(days=28)).sum(),
+    }
+
+
+def test_a_profile_is_what_a_plain_count_finds(
+    home: Settings, orders: pd.DataFrame, refunds: pd.DataFrame, lines: pd.DataFrame
+) -> None:
+    """Of the day before the last two months of orders, none of which it may see."""
+    with connect(home, "scorer") as connection:
+        query = profile.QUESTION.query("profile", SCORED, profile.QUESTION.ruled(SCORED))
+        found = FeatureStore(connection).read(query, {}).set_index("customer_id")
+    seen = [orders[orders["ordered_date"] < SCORED], refunds[refunds["refunded_date"] < SCORED]]
+    known = lines[lines["ordered_date"] < SCORED]
+    assert sorted(found.index) == sorted(seen[0]["customer_id"].unique())
+    for customer in found.index[:80]:
+        expected = profile_of(seen[0], seen[1], known, customer)
+        row = found.loc[customer]
+        for name, value in expected.items():
+            assert float(row[name]) == pytest.approx(float(value), abs=0.006), (customer, name)
+        top = max(row["family_shares"], key=row["family_shares"].get)
+        assert row["family_shares"][top] == pytest.approx(row["favourite_family_share"], abs=1e-4)
+        assert ("refunded" in row["events_28d"]) == (
+            row["last_refund_date"] >= pd.Timestamp(SCORED) - pd.Timedelta(days=28)
+        )
+    assert {len(events) for events in found["events_28d"]} >= {0, 1}
 
 
 def test_the_stage_after_is_that_of_ninety_days_later(home: Settings, orders: pd.DataFrame) -> None:

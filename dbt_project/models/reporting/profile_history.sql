@@ -1,0 +1,2 @@
+-- Every published date.
+{{ published('profile', is_history=true) }}
