@@ -48,6 +48,7 @@ PEER_MODULES = {
     "clv": "customers",
     "survival": "survival",
     "demand": "demand",
+    "stages": "stages",
 }
 
 # A question without peers has no table yet: a run says so.
@@ -288,6 +289,8 @@ def _judgements(
         case "survival":
             known_days = (days["day_date"].max() - day).days + 1
             tables["survival"] = judge.survival(predictions, days, day, known_days)
+        case "stages":
+            tables["stages"] = judge.stages(predictions, days, day)
         case "demand":
             known = happened.get("known_weeks")
             tables["demand"] = judge.demand(predictions, happened["product_weeks"], day, known)

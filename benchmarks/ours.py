@@ -88,7 +88,18 @@ def demand(predictions: Predictions, scores: pd.DataFrame) -> None:
     )
 
 
-SHAPES = {"churn": churn, "clv": clv, "survival": survival, "demand": demand}
+def stages(predictions: Predictions, scores: pd.DataFrame) -> None:
+    """Add the probabilities of the six stages."""
+    ending = "_probability_90d"
+    columns = {
+        f"p_{name.removesuffix(ending)}": scores[name].astype(float)
+        for name in map(str, scores)
+        if name.endswith(ending)
+    }
+    predictions.add(OURS, {"customer_id": scores["customer_id"]}, **columns)
+
+
+SHAPES = {"churn": churn, "clv": clv, "survival": survival, "demand": demand, "stages": stages}
 
 if __name__ == "__main__":
     for_each_cut(sys.argv[2:], partial(predict, sys.argv[1]))

@@ -88,6 +88,21 @@ QUESTIONS = {
         "Harrell's concordance to 365, 180 or 90 days, the Brier score integrated to 180 or 90,"
         " as far as the outcome is known; calibration is the error over ten equal-count bins.",
     ),
+    "stages": Question(
+        "Stages",
+        (
+            Figure("log_loss", "log loss", "low"),
+            Figure("brier", "Brier", "low", 4),
+            Figure("calibration", "calibration error, mean", "low"),
+            Figure("worst_calibration", "of the worst stage", "low"),
+            SECONDS,
+            UNSCORED,
+        ),
+        wanted.stages,
+        "Six stages 90 days later, by rules that the judge has written anew. Transitions that the"
+        " rules forbid are no skill: every model but `stays` has them near 0. Calibration is over"
+        " ten equal-count bins a stage.",
+    ),
     "demand": Question(
         "Demand",
         (
@@ -131,6 +146,12 @@ RECIPES = {
     f" XGBClassifier for the chance of it, {TREES}; no mean; {PAST}",
     "repeat_last": "the net spend of as many days before",
     "same_last_year": "the net spend of the same days a year before",
+    "stays": "everybody stays in the present stage",
+    "markov": "shares of the stages 90 days later by stage, all past months, half a move added",
+    "semi_markov": "the same by stage and months since the last order, shrunk to the stage's",
+    "logistic": "scikit-learn, multinomial, on logs of recency, age, last gap, order days (ever,"
+    " 90, 365 days), net spend, and the stage; all past months",
+    "xgboost": "XGBClassifier, 300 trees of depth 3, rate .05, rows .8, on the same",
     "cox": "lifelines CoxPHFitter on logs of recency, age, orders, gap, spend; customers watched"
     " from 180, 270 and 360 days before",
     "weibull_aft": "lifelines WeibullAFTFitter, the same",

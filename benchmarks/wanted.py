@@ -73,6 +73,30 @@ def survival(rows: pd.DataFrame, verdicts: pd.DataFrame) -> list[Goal]:
     ]  # fmt: skip
 
 
+def stages(rows: pd.DataFrame, verdicts: pd.DataFrame) -> list[Goal]:
+    """Log loss and Brier below every peer's, calibration of all stages and of each."""
+    return [
+        never_worse(verdicts, "log_loss", "log loss never significantly above a peer's"),
+        on_average(rows, "log_loss", "log loss below every peer's on average"),
+        never_worse(verdicts, "brier", "Brier never significantly worse than a peer's"),
+        on_average(rows, "brier", "Brier below every peer's on average"),
+        at_most(rows, "calibration", 0.02, "mean calibration error of the stages"),
+        at_most(rows, "worst_calibration", 0.03, "calibration error of each stage"),
+    ]
+
+
+def at_most(rows: pd.DataFrame, figure: str, bound: float, name: str) -> Goal:
+    """Our figure stays at or below a bound at every cut."""
+    wanted = f"{name} at most {number(bound, 2)}"
+    known = published(rows, figure, wanted)
+    if isinstance(known, Goal):
+        return known
+    over = known.index[known > bound]
+    items = [f"{cut} {known[cut]:.3f}" for cut in over]
+    figures = f"{known.mean():.3f} on average"
+    return Goal(wanted, not items, figures + (f"; over at {_some(items)}" if items else ""))
+
+
 def demand(rows: pd.DataFrame, verdicts: pd.DataFrame) -> list[Goal]:
     """WRMSSE, MASE, total, bands."""
     del verdicts

@@ -16,6 +16,7 @@ import pandas as pd
 BETTER = {
     "auc": "high",
     "brier": "low",
+    "log_loss": "low",
     "gini": "high",
     "mae": "low",
     "concordance": "high",

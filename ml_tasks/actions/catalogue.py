@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from ml_tasks.stages.rules import STAGES
+from perennial import contracts
 
 FILE = Path(__file__).with_name("catalogue.yml")
 LEAVE_ALONE, ANY = "leave_alone", "any"  # no action; all actions together
@@ -74,7 +74,7 @@ class Action:
         where = f"{FILE.name}, action {self.action}"
         if self.action in (LEAVE_ALONE, ANY):
             raise CatalogueError(f"{where}: the name is taken")
-        if unknown := sorted(set(self.stages) - set(STAGES)):
+        if unknown := sorted(set(self.stages) - stage_names()):
             raise CatalogueError(f"{where}: unknown stage {', '.join(unknown)}")
         if self.contact_cost_amount < 0 or not 0 <= self.offer_share_of_order < 1:
             raise CatalogueError(f"{where}: costs must be at least 0, an offer below 1")
@@ -119,6 +119,12 @@ class Catalogue:
     def names(self) -> list[str]:
         """Names of the actions, in order."""
         return [action.action for action in self.actions]
+
+
+def stage_names() -> set[str]:
+    """Names of the stages, from the contract of the question stages."""
+    (column,) = [c for c in contracts.load("stages").table("stages").columns if c.name == "stage"]
+    return set(column.values)
 
 
 @cache
