@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from psycopg import sql
 
+from ml_tasks.actions.effects import NORMAL_95
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -37,6 +39,32 @@ QUERY = sql.SQL(
     "  turns.order_probability, turns.expected_spend_amount"
     ' order by turns.as_of_date, turns.customer_id collate "C", turns.action'
 )
+
+NEWEST_EFFECTS = sql.SQL(
+    "select effects.action, effects.count_contacted, effects.count_held_out,"
+    " effects.order_rate_held_out, effects.order_rate_difference,"
+    " (effects.order_rate_difference_upper - effects.order_rate_difference_lower)"
+    "  / (2 * %(normal)s) as order_rate_error"
+    " from scores.action_effects as effects"
+    " inner join ops.publications as publications"
+    "  on publications.question = 'actions'"
+    "  and publications.as_of_date = effects.as_of_date"
+    "  and publications.publication_id = effects.publication_id"
+    " where effects.as_of_date = ("
+    "  select max(earlier.as_of_date) from ops.publications as earlier"
+    "  where earlier.question = 'actions' and earlier.as_of_date < %(as_of_date)s)"
+    ' order by effects.action collate "C"'
+)
+
+
+def newest_effects(store: FeatureStore, as_of_date: date) -> pd.DataFrame:
+    """The effects that the newest earlier date published; no rows for the first date.
+
+    Returns:
+        The columns of `effects.measured` that `effects.updated` reads.
+    """
+    bounds = {"as_of_date": as_of_date, "normal": NORMAL_95}
+    return store.read(sql.Composed([NEWEST_EFFECTS]), bounds)
 
 
 def turns(store: FeatureStore, as_of_date: date, newest: date) -> pd.DataFrame:

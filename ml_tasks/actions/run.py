@@ -2,7 +2,8 @@
 
 Reads   features.customer_snapshots                               a row per as_of_date, customer_id
         scores.churn, scores.clv, scores.stages                   a row per as_of_date, customer_id
-        scores.actions of earlier dates, intermediate.int_customer_days
+        scores.actions, scores.action_effects of earlier dates
+        intermediate.int_customer_days
 Writes  scores.actions                                            a row per as_of_date, customer_id
         scores.action_effects                                          a row per as_of_date, action
 """
@@ -58,7 +59,7 @@ class Actions(Question):
         needed = ["stage", "order_probability", "expected_spend_amount"]
         is_known = customers[needed].notna().all(axis=1)
         known = customers[is_known].reset_index(drop=True)
-        planned = effects.updated(_measured(as_of_date, store, catalogue), catalogue)
+        planned = effects.updated(past.newest_effects(store, as_of_date), catalogue)
         rows = scored(_rows(known, as_of_date, catalogue, planned))
         if not is_known.all():
             table = contracts.load(NAME).table(NAME)
@@ -184,13 +185,9 @@ def _budget(parts: Parts, catalogue: Catalogue) -> float:
     return catalogue.budget_share_of_spend * spend / 100
 
 
-def _measured(as_of_date: date, store: FeatureStore, catalogue: Catalogue) -> pd.DataFrame:
-    begins = as_of_date - timedelta(days=effects.HORIZON_DAYS)
-    return effects.measured(past.turns(store, as_of_date, begins), catalogue)
-
-
 def _effects(as_of_date: date, store: FeatureStore, catalogue: Catalogue) -> pd.DataFrame:
-    rows = _measured(as_of_date, store, catalogue)
+    newest = as_of_date - timedelta(days=effects.HORIZON_DAYS)
+    rows = effects.measured(past.turns(store, as_of_date, newest), catalogue)
     table = contracts.load(NAME).table(EFFECTS)
     is_known = effects.is_measured(rows)
     names = [c.name for c in table.question_columns if c.name in rows]
