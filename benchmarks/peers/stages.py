@@ -18,6 +18,7 @@ from benchmarks.predictions import Predictions, for_each_cut
 
 MIN_HISTORY_DAYS = 90
 MONTH_DAYS, MAX_MONTHS = 30, 14
+MAX_PAST_DATES = 24  # older years teach little, and take as long
 PRIOR_MOVES, PRIOR_ROWS = 0.5, 5.0
 TREES = {"n_estimators": 300, "max_depth": 3, "learning_rate": 0.05, "subsample": 0.8,
          "random_state": 7, "n_jobs": 2}  # fmt: skip
@@ -79,7 +80,7 @@ def _past(days: pd.DataFrame, cut: pd.Timestamp) -> pd.DataFrame | None:
     horizon = pd.Timedelta(days=HORIZON_DAYS)
     frames = []
     day = cut - horizon
-    while day >= oldest:
+    while day >= oldest and len(frames) < MAX_PAST_DATES:
         later = stages_at(days, day + horizon)["stage"]
         facts = _facts(days, day)
         frames.append(facts.assign(came=later.reindex(facts.index).to_numpy()))
