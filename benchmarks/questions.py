@@ -147,7 +147,7 @@ RECIPES = {
     "repeat_last": "the net spend of as many days before",
     "same_last_year": "the net spend of the same days a year before",
     "stays": "everybody stays in the present stage",
-    "markov": "shares of the stages 90 days later by stage, the last 24 past months, half a move added",
+    "markov": "shares of the stages 90 days later by stage, the last 24 months, half a move added",
     "semi_markov": "the same by stage and months since the last order, shrunk to the stage's",
     "logistic": "scikit-learn, multinomial, on logs of recency, age, last gap, order days (ever,"
     " 90, 365 days), net spend, and the stage; the last 24 past months",
