@@ -11,6 +11,10 @@ from ml_tasks.loyalty.programme import Version
 from ml_tasks.score_rows import not_scored, scored
 from perennial import contracts
 
+COUNTED = (
+    "count_customers", "spend_cents", "points_earned_365d", "points_balance",
+    "count_about_to_rise", "count_about_to_fall",
+)  # fmt: skip
 NOBODY = "no customer ordered before the date"
 
 
@@ -26,7 +30,7 @@ def tally(parts: Iterable[pd.DataFrame], version: Version) -> pd.DataFrame:
         `points_earned_365d`, `points_balance`, `count_about_to_rise`, `count_about_to_fall`.
     """
     ranks = pd.RangeIndex(1, len(version.tiers) + 1, name="tier_rank")
-    total = 0
+    total = pd.DataFrame(0, index=ranks, columns=list(COUNTED))
     for rows in parts:
         counted = pd.DataFrame(
             {
@@ -40,7 +44,7 @@ def tally(parts: Iterable[pd.DataFrame], version: Version) -> pd.DataFrame:
                 "count_about_to_fall": rows["is_about_to_fall"].astype(np.int64),
             }
         )
-        total += counted.groupby("tier_rank").sum().reindex(ranks, fill_value=0)
+        total = total + counted.groupby("tier_rank").sum().reindex(ranks, fill_value=0)
     return total
 
 
@@ -85,7 +89,7 @@ def tier_rows(parts: Iterable[Mapping[str, pd.DataFrame]], version: Version) -> 
     found = known.join(tallied.drop(columns="spend_cents").join(spent), on="tier_rank").assign(
         least_amount=[float(tier.least) for tier in version.tiers],
         qualifies_by=version.qualify_by,
-        benefits=["; ".join(tier.benefits) or None for tier in version.tiers],
+        benefits=pd.Series(version.benefits, dtype=object),
         customer_share_rate=(tallied["count_customers"] / tallied["count_customers"].sum()).array,
         net_order_amount_per_customer_365d=each.array,
         more_than_tier_below_amount=(each - each.shift()).round(2).array,

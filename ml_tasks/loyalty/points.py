@@ -96,7 +96,7 @@ class Points:
 def compute(history: History, versions: Sequence[Version], as_of_day: int) -> Points:
     """Compute the points of a history.
 
-    Points expire at the end of their last valid day; what a refund takes afterwards takes no points.
+    Points expire at the end of their last valid day; a refund after it takes no points back.
 
     Args:
         history: What happened before the date.

@@ -91,6 +91,11 @@ class Version(_Strict):
         """First date in force; the earliest date that there is for the shop's beginning."""
         return self.valid_from or date.min
 
+    @property
+    def benefits(self) -> list[str | None]:
+        """The benefits of each tier as one text; None for a tier without benefits."""
+        return ["; ".join(tier.benefits) or None for tier in self.tiers]
+
     def as_json(self) -> dict[str, Any]:
         """The entries that the file gives, as JSON; entries left out are left out."""
         return self.model_dump(mode="json", exclude_unset=True)

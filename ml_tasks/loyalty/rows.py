@@ -28,31 +28,32 @@ def loyalty_rows(
     version, now = versions[-1], standing(history, points, versions, as_of_day)
     held, least, rank = qualifying(now, version), thresholds(version), now["rank"].to_numpy()
     is_top = rank == len(least) - 1
-    to_next = np.where(is_top, 0, least[np.minimum(rank + 1, len(least) - 1)] - held)
+    to_next = np.append(least, 0)[rank + 1] - held
     to_keep = np.maximum(least[rank] - (held - now["leaving"]), 0)
     scale = 1 if version.qualify_by == POINTS else E4
-    is_open = points.last_day < as_of_day + EXPIRING_DAYS
-    names = np.array([tier.name for tier in version.tiers], dtype=object)
+    is_expiring = points.last_day < as_of_day + EXPIRING_DAYS
+    # nothing is above the highest tier; a fall that never comes has -1, the last place
+    names = np.array([*(tier.name for tier in version.tiers), None], dtype=object)
     return pd.DataFrame(
         {
             "customer_id": history.customers,
             "tier": names[rank],
             "tier_rank": rank + 1,
             "tier_since_date": _dates(now["since_day"]),
-            "benefits": _benefits(version)[rank],
+            "benefits": np.array(version.benefits, dtype=object)[rank],
             "qualifies_by": version.qualify_by,
             "qualifying_amount_365d": held / scale,
-            "next_tier": np.where(is_top, None, names[np.minimum(rank + 1, len(least) - 1)]),
+            "next_tier": names[rank + 1],
             "amount_to_next_tier": np.where(is_top, np.nan, to_next / scale),
             "is_about_to_rise": ~is_top
             & (to_next <= _usual_order(history, points, version, as_of_day)),
             "leaving_amount_90d": now["leaving"] / scale,
             "amount_to_keep_tier_90d": to_keep / scale,
             "will_fall_on_date": _dates(now["fall_day"].where(now["fall_day"] >= 0)),
-            "fall_to_tier": np.where(now["fall_rank"] < 0, None, names[now["fall_rank"]]),
+            "fall_to_tier": names[now["fall_rank"]],
             "is_about_to_fall": now["fall_day"].between(0, as_of_day + SOON_DAYS),
             "points_balance": _per_customer(history, points.open),
-            "points_expiring_30d": _per_customer(history, np.where(is_open, points.open, 0)),
+            "points_expiring_30d": _per_customer(history, np.where(is_expiring, points.open, 0)),
             "points_earned_365d": now["points"],
             "net_order_amount_365d": (now["spend_e4"] / E4).round(2),
         }
@@ -99,11 +100,6 @@ def _per_customer(history: History, values: np.ndarray) -> np.ndarray:
     sums = np.zeros(len(history.customers), dtype=np.int64)
     np.add.at(sums, history.orders["customer"].to_numpy(), values)
     return sums
-
-
-def _benefits(version: Version) -> np.ndarray:
-    """The benefits of each tier as one text, shape (n_tiers,)."""
-    return np.array(["; ".join(tier.benefits) or None for tier in version.tiers], dtype=object)
 
 
 def _dates(days: pd.Series) -> pd.Series:
