@@ -18,6 +18,7 @@ from ml_tasks.loyalty.entries import E4, EPOCH, History
 from ml_tasks.loyalty.programme import Version
 
 FOR_EVER = 10**7  # days, far beyond the year 9999
+LEDGER_MONTHS = 12  # earlier months are summed: they would be written again for every date
 FIGURES = (
     "count_orders", "order_amount_e4", "refund_amount_e4",
     "points_earned", "points_taken_back", "points_expired",
@@ -131,8 +132,20 @@ def _sums(groups: np.ndarray, values: np.ndarray, count: int) -> np.ndarray:
     return sums
 
 
-def ledger(history: History, points: Points) -> pd.DataFrame:
-    """The points of each customer by month.
+def _months(days: pd.Series | int) -> np.ndarray:
+    """Months of ordinals."""
+    return (
+        (np.asarray(days, dtype=np.int64) - EPOCH).astype("datetime64[D]").astype("datetime64[M]")
+    )
+
+
+def ledger(history: History, points: Points, as_of_day: int) -> pd.DataFrame:
+    """The points of each customer by month; the earliest month holds all that was before it, too.
+
+    Args:
+        history: What happened before the date.
+        points: Points of the history.
+        as_of_day: The date, as an ordinal.
 
     Returns:
         One row per customer and month with an entry: `customer`, `month_date`, `count_orders`,
@@ -159,8 +172,8 @@ def ledger(history: History, points: Points) -> pd.DataFrame:
     ]  # fmt: skip
     nothing = dict.fromkeys(FIGURES, 0)
     entries = pd.concat([pd.DataFrame({**nothing, **part}) for part in parts], ignore_index=True)
-    days = (entries.pop("day").to_numpy(dtype=np.int64) - EPOCH).astype("datetime64[D]")
-    entries["month_date"] = days.astype("datetime64[M]").astype("datetime64[ns]")
+    months = np.maximum(_months(entries.pop("day")), _months(as_of_day) - LEDGER_MONTHS)
+    entries["month_date"] = months.astype("datetime64[ns]")
     sums = entries.groupby(["customer", "month_date"], as_index=False)[list(FIGURES)].sum()
     change = sums["points_earned"] - sums["points_taken_back"] - sums["points_expired"]
     return sums.assign(points_balance=change.groupby(sums["customer"]).cumsum())

@@ -65,7 +65,7 @@ def ledger_rows(history: History, points: Points, as_of_day: int) -> pd.DataFram
 
     A customer without an entry has a row of nothing for the month of the last day before the date.
     """
-    rows = ledger(history, points)
+    rows = ledger(history, points, as_of_day)
     silent = np.setdiff1d(np.arange(len(history.customers)), rows["customer"])
     month = pd.Timestamp.fromordinal(as_of_day - 1).replace(day=1)
     empty = pd.DataFrame({"customer": silent, "month_date": month}).astype(

@@ -20,7 +20,7 @@ from ml_tasks.loyalty.by_tier import tier_rows
 from ml_tasks.loyalty.entries import History, history
 from ml_tasks.loyalty.programme import Programme, ProgrammeError
 from ml_tasks.loyalty.published import check
-from ml_tasks.loyalty.run import LEDGER, NAME, QUESTION, TIERS, frames
+from ml_tasks.loyalty.run import LEDGER, NAME, QUESTION, TIERS, frames, versions_of
 from perennial import contracts
 
 # 1 point a unit until March, then 2.5; points of the old rules are valid 100 days
@@ -50,6 +50,7 @@ TWO_VERSIONS: dict[str, Any] = {
         },
     ]
 }
+DAY = date(2024, 2, 1)
 PROGRAMME = programmes.parse(TWO_VERSIONS, "test.yml")
 
 
@@ -94,10 +95,13 @@ REFUNDS = [
 ]
 
 
+ENTRIES = ["points_earned", "points_taken_back", "points_expired"]
+
+
 def ledger_of(found: dict[str, pd.DataFrame], customer: str) -> list[tuple]:
     rows = found[LEDGER]
     rows = rows[rows["customer_id"] == customer]
-    names = ["month_date", "points_earned", "points_taken_back", "points_expired", "points_balance"]
+    names = ["month_date", *ENTRIES, "points_balance"]
     return [(f"{row[0]:%Y-%m}", *row[1:]) for row in rows[names].itertuples(index=False)]
 
 
@@ -178,6 +182,17 @@ def test_orders_before_the_first_version_earn_nothing() -> None:
     assert ledger_of(found, "anna") == [("2024-01", 0, 0, 0, 0)]
     row = found[NAME].set_index("customer_id").loc["anna"]
     assert (row["tier"], row["tier_since_date"]) == ("high", pd.Timestamp("2024-02-01"))
+
+
+def test_before_the_first_version_no_tier_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "load", lambda: programmes.parse(changed(0, valid_from=DAY), "x.yml"))
+    day = DAY - timedelta(days=1)
+    model = QUESTION.ruled(day)
+    found = frames(past(ORDERS[:1]), versions_of(model), day)
+    (joined,) = QUESTION.joined([found], day, model, None)  # type: ignore[arg-type]
+    for name, rows in joined.items():
+        checked(rows, contracts.load(NAME).table(name))
+    assert [len(joined[name]) for name in (NAME, LEDGER, TIERS)] == [1, 1, 0]
 
 
 def test_a_shop_without_customers_has_tiers_that_are_not_scored() -> None:
@@ -376,19 +391,35 @@ def planted(orders: list[tuple], refunds: list[tuple]) -> tuple[list[tuple], lis
 @given(PLANTED, RETURNED)
 def test_a_ledger_adds_up_and_a_later_date_changes_no_earlier_month(orders, refunds) -> None:
     sold, returned = planted(orders, refunds)
-    earlier, later = date(2024, 4, 1), date(2025, 6, 1)
+    earlier, later, summed = date(2024, 4, 1), date(2024, 12, 1), pd.Timestamp("2023-12-01")
     whole = score(later, sold, returned)
     ledger = whole[LEDGER]
     change = ledger["points_earned"] - ledger["points_taken_back"] - ledger["points_expired"]
     assert (change.groupby(ledger["customer_id"]).cumsum() == ledger["points_balance"]).all()
     assert (ledger["points_balance"] >= 0).all()
+    assert (ledger["month_date"] >= summed).all()
     last = ledger.groupby("customer_id")["points_balance"].last()
     rows = whole[NAME].set_index("customer_id")
     assert last.to_dict() == rows["points_balance"].to_dict()
     if any(row[2] < earlier for row in sold):
-        before = score(earlier, sold, returned)[LEDGER].reset_index(drop=True)
-        still = ledger[ledger["month_date"] < pd.Timestamp(earlier)].reset_index(drop=True)
-        pd.testing.assert_frame_equal(before, still)
+        before = score(earlier, sold, returned)[LEDGER]
+        before["month_date"] = before["month_date"].clip(lower=summed)
+        still = ledger[ledger["month_date"] < pd.Timestamp(earlier)]
+        for entry in ("order_amount", "refund_amount", *ENTRIES):
+            sums = [
+                one.groupby(["customer_id", "month_date"])[entry].sum() for one in (before, still)
+            ]
+            pd.testing.assert_series_equal(*sums)
+
+
+@settings(deadline=None, max_examples=25, derandomize=True)
+@given(PLANTED, RETURNED)
+def test_new_rules_change_no_points_of_orders_before_them(orders, refunds) -> None:
+    sold, returned = planted(orders, refunds)
+    sold = [row for row in sold if row[2] < date(2024, 3, 1)]
+    old = programmes.parse({"versions": TWO_VERSIONS["versions"][:1]}, "test.yml")
+    ledgers = [score(date(2024, 12, 1), sold, returned, one)[LEDGER] for one in (old, PROGRAMME)]
+    pd.testing.assert_frame_equal(*ledgers)
 
 
 @settings(deadline=None, max_examples=25, derandomize=True)
