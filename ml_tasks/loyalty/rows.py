@@ -49,7 +49,7 @@ def loyalty_rows(
             & (to_next <= _usual_order(history, points, version, as_of_day)),
             "leaving_amount_90d": now["leaving"] / scale,
             "amount_to_keep_tier_90d": to_keep / scale,
-            "will_fall_on_date": _dates(now["fall_day"].where(now["fall_day"] >= 0)),
+            "will_fall_on_date": _dates(now["fall_day"]),
             "fall_to_tier": names[now["fall_rank"]],
             "is_about_to_fall": now["fall_day"].between(0, as_of_day + SOON_DAYS),
             "points_balance": _per_customer(history, points.open),
@@ -102,6 +102,7 @@ def _per_customer(history: History, values: np.ndarray) -> np.ndarray:
     return sums
 
 
-def _dates(days: pd.Series) -> pd.Series:
-    """Ordinals as dates; missing stays missing."""
-    return pd.to_datetime(days - EPOCH, unit="D")
+def _dates(days: pd.Series) -> np.ndarray:
+    """Ordinals as dates, shape (n_customers,); -1 becomes missing."""
+    dates = (days.to_numpy() - EPOCH).astype("datetime64[D]").astype("datetime64[ns]")
+    return np.where(days < 0, np.datetime64("NaT"), dates)
