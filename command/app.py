@@ -17,7 +17,7 @@ from perennial.text import plain
 
 P = ParamSpec("P")
 
-GROUPS = ("scores", "shop", "batches", "models", "customers", "home")
+GROUPS = ("scores", "shop", "batches", "models", "customers", "loyalty", "home")
 WRONG_USAGE = 2
 
 app = typer.Typer(
@@ -47,6 +47,7 @@ def command(
     error_code: int = 1,
     is_hidden: bool = False,
     hands_on: bool = False,
+    to: typer.Typer = app,
 ) -> Callable[[Callable[P, int | None]], Callable[P, int | None]]:
     """Add a function to the application. It returns an exit code, or None for 0.
 
@@ -56,6 +57,7 @@ def command(
         error_code: Exit code where the function raises what a user can mend.
         is_hidden: Leave it out of the help.
         hands_on: Take options that are unknown here as arguments.
+        to: The application, or a group of commands in it.
     """
     more = {"allow_extra_args": True, "ignore_unknown_options": True} if hands_on else None
 
@@ -64,7 +66,7 @@ def command(
         def guarded(*arguments: P.args, **options: P.kwargs) -> int:
             return exit_code(lambda: call(*arguments, **options), error_code)
 
-        app.command(name, rich_help_panel=panel, hidden=is_hidden, context_settings=more)(guarded)
+        to.command(name, rich_help_panel=panel, hidden=is_hidden, context_settings=more)(guarded)
         return call
 
     return register

@@ -1,0 +1,2 @@
+-- Every published date.
+{{ published('loyalty', is_history=true) }}

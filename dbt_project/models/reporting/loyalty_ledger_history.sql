@@ -1,0 +1,2 @@
+-- Every published date.
+{{ published('loyalty_ledger', question='loyalty', is_history=true) }}
