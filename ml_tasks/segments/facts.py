@@ -11,17 +11,21 @@ RECENCY, FREQUENCY, MONEY = "days_since_last_order", "count_order_days", "net_sp
 FACTS = [RECENCY, FREQUENCY, MONEY]
 # docs/decisions/segments.md: a customer who has been away for longer drifts no further
 CAP_DAYS = 365
+# Quantiles of spend on the training date: the few beyond, refunded in full say, are no segment.
+BOUNDS = (0.025, 0.975)
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Means and standard deviations of the transformed facts on the training date.
+    """Bounds of spend, and means and deviations of the transformed facts on the training date.
 
     Attributes:
+        bounds: Log of 1 + spend below and above which a customer counts as if at the bound.
         mean: Three means, in the order of FACTS.
         deviation: Three standard deviations; 1 where all customers are alike.
     """
 
+    bounds: tuple[float, ...]
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
 
@@ -33,16 +37,21 @@ class Scale:
             facts: Columns FACTS, at least one row.
         """
         points = transformed(facts)
+        bounds = np.quantile(points[:, 2], BOUNDS)
+        points[:, 2] = np.clip(points[:, 2], *bounds)
         deviation = points.std(axis=0)
         deviation[deviation < 1e-9] = 1.0
-        return cls(tuple(map(float, points.mean(axis=0))), tuple(map(float, deviation)))
+        found = (bounds, points.mean(axis=0), deviation)
+        return cls(*(tuple(map(float, values)) for values in found))
 
     def points(self, facts: pd.DataFrame) -> np.ndarray:
         """The customers as points, shape (n_rows, 3), in standard deviations from the mean.
 
         A row's point does not depend on the other rows.
         """
-        return (transformed(facts) - np.array(self.mean)) / np.array(self.deviation)
+        points = transformed(facts)
+        points[:, 2] = np.clip(points[:, 2], *self.bounds)
+        return (points - np.array(self.mean)) / np.array(self.deviation)
 
 
 def transformed(facts: pd.DataFrame) -> np.ndarray:

@@ -19,7 +19,7 @@ MAX_FITTED, MAX_RESAMPLED, MAX_WARD = 20_000, 5_000, 2_000  # customers
 COUNT_RESAMPLES = 10
 STARTS = 10  # of k-means; with fewer, resamples differ by their local optimum
 # What a number of segments must fulfil, see docs/decisions/segments.md.
-LEAST_STABILITY, LEAST_LOWEST, LEAST_SHARE, MOST_WEEKLY = 0.9, 0.75, 0.05, 0.03
+LEAST_STABILITY, LEAST_LOWEST, LEAST_SHARE, MOST_WEEKLY = 0.9, 0.75, 0.05, 0.025
 NEAR = 0.01  # segments that explain less than the best by this explain as much
 
 Fit = Callable[[np.ndarray, int], np.ndarray]  # points, seed -> centres

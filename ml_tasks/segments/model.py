@@ -97,10 +97,10 @@ class Segmentation:
     def from_dict(cls, stored: Mapping[str, Any]) -> Segmentation:
         """The model from `to_dict`."""
         segments = (Segment(s["id"], s["name"], tuple(s["centre"])) for s in stored["segments"])
-        scale = stored["scale"]
+        scale = {name: tuple(values) for name, values in stored["scale"].items()}
         return cls(
             RfmGroups(stored["borders"], stored["rules"]),
-            Scale(tuple(scale["mean"]), tuple(scale["deviation"])),
+            Scale(**scale),
             tuple(segments),
             pd.DataFrame(stored["known"], columns=FACTS),
             stored["last_number"],

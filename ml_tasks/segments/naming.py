@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import pandas as pd
 from scipy.optimize import linear_sum_assignment
 
-from ml_tasks.segments.facts import FREQUENCY, MONEY, RECENCY, Scale, assign
+from ml_tasks.segments.facts import FACTS, FREQUENCY, MONEY, RECENCY, Scale, assign
 
 LEAST_OVERLAP = 0.5  # Jaccard index; below it a segment is another one
-LOW, HIGH = 0.35, 0.65  # ranks of a median among all customers; between them it is typical
+# Shares of all customers below a segment's median, at which the next word begins.
+RANKS = (0.35, 0.65, 0.85)
+OFTEN = ("Occasional", "Regular", "Frequent", "Very frequent")
+MUCH = ("small spenders", "buyers", "big spenders", "top spenders")
+WHEN = ("bought lately", "away for a while", "long gone", "long gone")
+# Of two segments with the same words, where they differ most: the lower and the higher.
+APART = {
+    RECENCY: ("the later ones", "the earlier ones"),
+    FREQUENCY: ("fewer orders", "more orders"),
+    MONEY: ("lower spend", "higher spend"),
+}
 
 
 @dataclass(frozen=True)
@@ -45,44 +56,66 @@ def named(centres: np.ndarray, scale: Scale, facts: pd.DataFrame) -> tuple[Segme
     labels = assign(scale.points(facts), centres)
     spend = [float(facts.loc[labels == label, MONEY].mean()) for label in range(len(centres))]
     order = sorted(range(len(centres)), key=lambda label: (-spend[label], label))
-    words = different([words_of(facts[labels == label], facts) for label in order])
+    ranks = [ranks_of(facts[labels == label], facts) for label in order]
+    names = different(told_apart([words_of(one) for one in ranks], ranks))
     return tuple(
         Segment(f"s{number}", name, tuple(map(float, centres[label])))
-        for number, (label, name) in enumerate(zip(order, words, strict=True), 1)
+        for number, (label, name) in enumerate(zip(order, names, strict=True), 1)
     )
 
 
-def words_of(part: pd.DataFrame, whole: pd.DataFrame) -> str:
-    """What is typical of some customers: how often they buy, how much, and how lately.
+def ranks_of(part: pd.DataFrame, whole: pd.DataFrame) -> dict[str, float]:
+    """Fact -> share of all customers below the median of a segment; -1 for one order day.
 
     Args:
-        part: Columns FACTS of the customers.
+        part: Columns FACTS of the segment's customers.
         whole: Columns FACTS of all customers.
+    """
+    medians = {fact: part[fact].median() for fact in FACTS}
+    ranks = {
+        fact: float(((whole[fact] < median).mean() + (whole[fact] <= median).mean()) / 2)
+        for fact, median in medians.items()
+    }
+    return ranks | ({FREQUENCY: -1.0} if medians[FREQUENCY] < 2 else {})
+
+
+def words_of(ranks: Mapping[str, float]) -> str:
+    """What is typical of a segment: how often its customers buy, how much, and when they did.
+
+    Args:
+        ranks: As of `ranks_of`.
 
     Example:
-        >>> shop = pd.DataFrame({RECENCY: [9, 90, 99], FREQUENCY: [7, 1, 1], MONEY: [700, 10, 20]})
-        >>> words_of(shop[:1], shop)
-        'Frequent big spenders, here lately'
-        >>> words_of(shop[1:], shop)
-        'One-time buyers, long gone'
+        >>> words_of({RECENCY: 0.1, FREQUENCY: 0.9, MONEY: 0.7})
+        'Very frequent big spenders, bought lately'
+        >>> words_of({RECENCY: 0.8, FREQUENCY: -1, MONEY: 0.2})
+        'One-time small spenders, long gone'
     """
-    order_days = part[FREQUENCY].median()
-    often = "One-time" if order_days < 2 else _level(part, whole, FREQUENCY, _OFTEN)
-    much = _level(part, whole, MONEY, ("small spenders", "buyers", "big spenders"))
-    if often == "One-time" and much == "small spenders":
-        much = "buyers"
-    when = _level(part, whole, RECENCY, ("here lately", "away for a while", "long gone"))
-    return f"{often} {much}, {when}"
+    often = "One-time" if ranks[FREQUENCY] < 0 else _word(OFTEN, ranks[FREQUENCY])
+    return f"{often} {_word(MUCH, ranks[MONEY])}, {_word(WHEN, ranks[RECENCY])}"
 
 
-_OFTEN = ("Occasional", "Regular", "Frequent")
+def _word(words: Sequence[str], rank: float) -> str:
+    return words[bisect(RANKS, rank)]
 
 
-def _level(part: pd.DataFrame, whole: pd.DataFrame, fact: str, words: tuple[str, str, str]) -> str:
-    """The word for low, typical or high: by the median's rank among all customers."""
-    median, values = part[fact].median(), whole[fact]
-    rank = float(((values < median).mean() + (values <= median).mean()) / 2)
-    return words[0] if rank < LOW else words[2] if rank > HIGH else words[1]
+def told_apart(names: Sequence[str], ranks: Sequence[Mapping[str, float]]) -> list[str]:
+    """The names; behind two equal ones, where the two segments differ most.
+
+    Args:
+        names: From `words_of`, one per segment.
+        ranks: Of the segments, as of `ranks_of`.
+    """
+    found = list(names)
+    for name in dict.fromkeys(names):
+        pair = [number for number, one in enumerate(names) if one == name]
+        if len(pair) == 2:
+            one, other = (ranks[number] for number in pair)
+            fact = max(APART, key=lambda fact: abs(one[fact] - other[fact]))
+            for number in pair:
+                is_higher = ranks[number][fact] == max(one[fact], other[fact])
+                found[number] = f"{name} ({APART[fact][is_higher]})"
+    return found
 
 
 def different(names: Sequence[str], taken: Sequence[str] = ()) -> list[str]:

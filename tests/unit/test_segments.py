@@ -65,8 +65,8 @@ def test_planted_kinds_are_recovered(quick):
     # by mean spend, highest first; all names differ
     assert list(model.ids(pd.DataFrame(KINDS, columns=FACTS))) == ["s1", "s2", "s3", "s4"]
     assert len(set(model.names.values())) == len(KINDS)
-    assert model.names["s1"] == "Frequent big spenders, here lately"
-    assert model.names["s4"] == "One-time buyers, long gone"
+    assert model.names["s1"] == "Very frequent top spenders, bought lately"
+    assert model.names["s4"] == "One-time small spenders, long gone"
 
 
 def test_a_stored_model_assigns_as_before(quick):
@@ -122,6 +122,21 @@ def test_ids_of_segments_that_are_gone_are_not_used_again(quick):
 
 def test_two_segments_never_have_one_name():
     assert naming.different(["a", "a", "b", "a"], ["a"]) == ["a 2", "a 3", "b", "a 4"]
+
+
+def test_two_segments_with_the_same_words_say_where_they_differ():
+    ranks = [
+        {naming.RECENCY: 0.1, naming.FREQUENCY: 0.70, naming.MONEY: 0.8},
+        {naming.RECENCY: 0.1, naming.FREQUENCY: 0.75, naming.MONEY: 0.7},
+        {naming.RECENCY: 0.9, naming.FREQUENCY: -1.0, naming.MONEY: 0.5},
+    ]
+    names = [naming.words_of(one) for one in ranks]
+    assert names[0] == names[1] == "Frequent big spenders, bought lately"
+    assert naming.told_apart(names, ranks) == [
+        "Frequent big spenders, bought lately (higher spend)",
+        "Frequent big spenders, bought lately (lower spend)",
+        "One-time buyers, long gone",
+    ]
 
 
 def test_rfm_groups_by_hand():
