@@ -38,7 +38,7 @@ class Scale:
         """
         points = transformed(facts)
         bounds = np.quantile(points[:, 2], BOUNDS)
-        points[:, 2] = np.clip(points[:, 2], *bounds)
+        points[:, 2] = np.clip(points[:, 2], bounds[0], bounds[1])
         deviation = points.std(axis=0)
         deviation[deviation < 1e-9] = 1.0
         found = (bounds, points.mean(axis=0), deviation)
@@ -50,7 +50,7 @@ class Scale:
         A row's point does not depend on the other rows.
         """
         points = transformed(facts)
-        points[:, 2] = np.clip(points[:, 2], *self.bounds)
+        points[:, 2] = np.clip(points[:, 2], self.bounds[0], self.bounds[1])
         return (points - np.array(self.mean)) / np.array(self.deviation)
 
 

@@ -65,7 +65,7 @@ def named(centres: np.ndarray, scale: Scale, facts: pd.DataFrame) -> tuple[Segme
 
 
 def ranks_of(part: pd.DataFrame, whole: pd.DataFrame) -> dict[str, float]:
-    """Fact -> share of all customers below the median of a segment; -1 for one order day.
+    """Fact -> share of all customers below the median of a segment; -1 if that is one order day.
 
     Args:
         part: Columns FACTS of the segment's customers.
@@ -89,9 +89,9 @@ def words_of(ranks: Mapping[str, float]) -> str:
         >>> words_of({RECENCY: 0.1, FREQUENCY: 0.9, MONEY: 0.7})
         'Very frequent big spenders, bought lately'
         >>> words_of({RECENCY: 0.8, FREQUENCY: -1, MONEY: 0.2})
-        'One-time small spenders, long gone'
+        'Mostly one-time small spenders, long gone'
     """
-    often = "One-time" if ranks[FREQUENCY] < 0 else _word(OFTEN, ranks[FREQUENCY])
+    often = "Mostly one-time" if ranks[FREQUENCY] < 0 else _word(OFTEN, ranks[FREQUENCY])
     return f"{often} {_word(MUCH, ranks[MONEY])}, {_word(WHEN, ranks[RECENCY])}"
 
 

@@ -71,4 +71,4 @@ def _against(value: float, of_all: float) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
+    return "under 1 %" if 0 < share < 0.01 else f"{100 * share:.0f} %"

@@ -66,7 +66,7 @@ def test_planted_kinds_are_recovered(quick):
     assert list(model.ids(pd.DataFrame(KINDS, columns=FACTS))) == ["s1", "s2", "s3", "s4"]
     assert len(set(model.names.values())) == len(KINDS)
     assert model.names["s1"] == "Very frequent top spenders, bought lately"
-    assert model.names["s4"] == "One-time small spenders, long gone"
+    assert model.names["s4"] == "Mostly one-time small spenders, long gone"
 
 
 def test_a_stored_model_assigns_as_before(quick):
@@ -135,7 +135,7 @@ def test_two_segments_with_the_same_words_say_where_they_differ():
     assert naming.told_apart(names, ranks) == [
         "Frequent big spenders, bought lately (higher spend)",
         "Frequent big spenders, bought lately (lower spend)",
-        "One-time buyers, long gone",
+        "Mostly one-time buyers, long gone",
     ]
 
 
