@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import json
 from functools import cache
 from pathlib import Path
+
+import yaml
 
 from perennial.settings import REPOSITORY
 
@@ -19,9 +22,9 @@ ROOMS = ("customers", "evaluation", "features")
 
 @cache
 def recipe_of(question: str) -> str:
-    """Digest of the question's code, the code of ROOMS that it imports, and requirements.txt.
+    """Digest of the question's code and rules, the code of ROOMS that it imports, requirements.txt.
 
-    Comments and docstrings do not count.
+    Rules are the folder's yml files. Comments and docstrings do not count.
 
     Returns:
         Twelve hex digits.
@@ -29,6 +32,9 @@ def recipe_of(question: str) -> str:
     digest = hashlib.sha256((REPOSITORY / "requirements.txt").read_bytes())
     for path, tree in sorted(_imported(question).items()):
         digest.update(f"\n{path.relative_to(REPOSITORY)}\n{ast.dump(tree)}".encode())
+    for path in sorted((REPOSITORY / PACKAGE / question).rglob("*.yml")):
+        rules = json.dumps(yaml.safe_load(path.read_text()), sort_keys=True)
+        digest.update(f"\n{path.relative_to(REPOSITORY)}\n{rules}".encode())
     return digest.hexdigest()[:12]  # docs/decisions/questions.md: why not all code
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from importlib import import_module
 
 import numpy as np
 import pandas as pd
@@ -42,6 +43,12 @@ class PlantedShop:
             or [with_outcome(self.orders, snapshot(self.orders, FIRST_DAY), horizon_days)],
             ignore_index=True,
         )
+
+    def features(self, name: str, as_of_date: date | pd.Timestamp) -> pd.DataFrame:
+        """Rows of a feature table, as tests/unit/planted_features/<name>.py computes them."""
+        module = import_module(f"tests.unit.planted_features.{name}")
+        rows: pd.DataFrame = module.rows(self.orders, pd.Timestamp(as_of_date))
+        return rows
 
     def shop_days(self, as_of_date: date | pd.Timestamp) -> pd.DataFrame:
         return shop_days(self.orders, pd.Timestamp(as_of_date))

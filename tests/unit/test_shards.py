@@ -82,6 +82,10 @@ class Dealt:
         watched = whole["days_since_first_order"].max()
         return own.assign(days_watched=watched).reset_index(drop=True)
 
+    def features(self, name: str, day: date) -> pd.DataFrame:
+        whole = self.shop.features(name, day)
+        return whole[self.shard.holds(whole["customer_id"])].reset_index(drop=True)
+
     def product_weeks(self, day: date) -> pd.DataFrame:
         return self.shop.product_weeks(day)
 

@@ -1,0 +1,2 @@
+-- Every published date.
+{{ published('segment_moves', question='segments', is_history=true) }}

@@ -1,0 +1,2 @@
+-- Every published date.
+{{ published('segment_profiles', question='segments', is_history=true) }}

@@ -1,0 +1,2 @@
+-- Every published date.
+{{ published('segments', is_history=true) }}
