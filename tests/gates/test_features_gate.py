@@ -71,9 +71,40 @@ create table features.product_weeks as
 """
 
 
+BY_HAND = {
+    *("customer_snapshots", "customer_outcomes", "customer_next_orders"),
+    *("product_weeks", "shop_days"),
+}
+MODELS = [model for model in feature_models.load() if not model.needs]
+DATES = {"scored_date": AS_OF, "training_date": date(2011, 9, 1), "grid_date": date(2011, 6, 1)}
+
+
+def planted(model: feature_models.FeatureModel) -> str:
+    """A table of a feature model that only its properties describe: a good row for each date."""
+
+    def value(column: feature_models.FeatureColumn, day: date) -> str:
+        if column.data_type == "date":
+            return f"date '{day}'"
+        if column.data_type in ("text", "boolean"):
+            return "'c1'" if column.data_type == "text" else "true"
+        return str(column.minimum or 1)
+
+    columns = ", ".join(f"{column.name} {column.data_type}" for column in model.columns)
+    rows = ", ".join(
+        f"({', '.join(value(column, DATES[kind]) for column in model.columns)})"
+        for kind in model.gated_on
+    )
+    table = f"features.{model.name}"
+    return (
+        f"drop table if exists {table} cascade; create table {table} ({columns});"
+        f" insert into {table} values {rows};"
+    )
+
+
 @pytest.fixture(autouse=True)
 def good_shop(gate_home: Settings) -> None:
-    run_as_transformer(gate_home, GOOD_SHOP)
+    others = [planted(model) for model in MODELS if model.name not in BY_HAND]
+    run_as_transformer(gate_home, "".join([*others, GOOD_SHOP]))
 
 
 def run_as_transformer(settings: Settings, statements: str) -> None:
@@ -87,13 +118,7 @@ def test_a_good_shop_passes_without_a_warning(gate_home, results):
     rows = results("good shop", "table_name", "success")
     assert len(rows) == summary["rule_count"]
     assert {table: True for table, _ in rows} == dict(rows)
-    assert {table for table, _ in rows} == {
-        "features.customer_snapshots",
-        "features.customer_outcomes",
-        "features.customer_next_orders",
-        "features.product_weeks",
-        "features.shop_days",
-    }
+    assert {table for table, _ in rows} == {f"features.{model.name}" for model in MODELS}
 
 
 SNAPSHOTS, OUTCOMES = "features.customer_snapshots", "features.customer_outcomes"
