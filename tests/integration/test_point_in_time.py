@@ -169,4 +169,5 @@ def test_dates_of_one_month_share_its_model(forwards: Settings) -> None:
     assert len(versions) == len(DATES) * len(contracts.questions())
     for question in contracts.questions():
         assert versions[question, DATES[1]] == versions[question, DATES[2]]
-        assert versions[question, DATES[0]] != versions[question, DATES[2]]
+        if contracts.load(question).is_trained:
+            assert versions[question, DATES[0]] != versions[question, DATES[2]]
