@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date
 from itertools import pairwise
 from typing import Any
 
@@ -11,9 +11,11 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from ml_tasks.customers import chance
+from ml_tasks.customers.known import Known
 from ml_tasks.stages import baselines, evaluate, figures, model, of_the_shop, rules
 from ml_tasks.stages.rules import ACTIVE, AT_RISK, LOST, LOYAL, NEW, STAGES, WON_BACK, Rules
-from tests.unit.planted_shop import plant
+from tests.unit.planted_shop import PlantedShop, plant
 
 RULES = rules.load()
 START = date(2020, 1, 1)
@@ -199,25 +201,53 @@ def test_rules_that_the_features_are_not_made_for_are_refused() -> None:
         Rules(**vars(RULES) | {"at_risk_days": 200})
 
 
-@pytest.mark.slow
-def test_the_model_beats_transition_rates_where_customers_differ() -> None:
-    """A planted shop: each customer has a rate of their own, which recency and counts tell."""
-    from ml_tasks.customers import chance
-    from ml_tasks.customers.known import Known
-
-    shop = plant(count_customers=900, count_days=800, seed=4)
-    training = START + timedelta(days=760)
-    training = training.replace(day=1)
+def known_of(shop: PlantedShop, training: date) -> Known:
+    """What is known of a planted shop on a date, with stages by the sentences alone."""
     by_customer = shop.orders.groupby("customer_id")["ordered_date"].agg(
         lambda days: [(day - pd.Timestamp(START)).days for day in days]
     )
-    facts = shop.labelled_snapshots(training, 90)
-    numbers = (facts["as_of_date"] - pd.Timestamp(START)).dt.days
-    more = pd.DataFrame(
-        [facts_of(by_customer[c], d) for c, d in zip(facts["customer_id"], numbers, strict=True)]
-    )[["count_order_days_275d", "stage", "stage_after"]]
-    known = Known.of(facts.join(more), shop.snapshot(training), shop.shop_days(training))
+
+    def staged(frame: pd.DataFrame) -> pd.DataFrame:
+        numbers = (frame["as_of_date"] - pd.Timestamp(START)).dt.days
+        facts = [
+            facts_of(by_customer[customer], day)
+            for customer, day in zip(frame["customer_id"], numbers, strict=True)
+        ]
+        names = ["count_order_days_275d", "stage", "stage_after"]
+        return frame.reset_index(drop=True).join(pd.DataFrame(facts)[names])
+
+    labelled, snapshot = shop.labelled_snapshots(training, 90), shop.snapshot(training)
+    return Known.of(staged(labelled), staged(snapshot), shop.shop_days(training))
+
+
+@pytest.mark.slow
+def test_the_model_beats_transition_rates_where_customers_differ() -> None:
+    """A planted shop: each customer has a rate of their own, which recency and counts tell."""
+    shop = plant(count_customers=900, count_days=800, seed=4)
+    known = known_of(shop, date(2022, 1, 1))
     tested = evaluate.evaluate(known, chance.predict_past(known, seed=1), RULES)
     assert tested.winner == evaluate.MODEL
     assert tested.is_clearly_better(evaluate.MODEL, "markov", "log_loss", "lower")
     assert tested.mean(evaluate.MODEL, "calibration_error") < 0.03
+
+
+@pytest.mark.slow
+def test_planted_rates_of_each_stage_are_recovered() -> None:
+    """The true chance of no order, from each customer's own rate and last day, stage by stage."""
+    shop = plant(count_customers=2_500, count_days=900, seed=6)
+    training = date(2022, 3, 1)
+    known = known_of(shop, training)
+    predictions = chance.predict_past(known, seed=1)
+    fitted, _ = chance.fit(known, predictions, seed=1)
+    facts = known.snapshot
+    found = model.fit(known.labelled, RULES).predict(facts, fitted.predict(facts), RULES)
+    truth = 1 - shop.true_order_probability(facts, 90)
+    stage, silent = baselines.numbers(facts["stage"]), rules.without_order(facts, RULES)
+    predicted = found[np.arange(len(facts)), silent]
+    for number, name in enumerate(STAGES):
+        mine = stage == number
+        if mine.sum() < 50:
+            continue
+        # the sampling error of the rates that it learnt from, doubled
+        error = 2 * np.sqrt(truth[mine].mean() * (1 - truth[mine].mean()) / mine.sum()) + 0.02
+        assert predicted[mine].mean() == pytest.approx(truth[mine].mean(), abs=error), name
