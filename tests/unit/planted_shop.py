@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ml_tasks.features.shards import WHOLE
+from perennial import contracts
 
 FIRST_DAY = pd.Timestamp("2020-01-01")
 WINDOWS = (30, 90, 180, 365)
@@ -49,6 +50,20 @@ class PlantedShop:
         module = import_module(f"tests.unit.planted_features.{name}")
         rows: pd.DataFrame = module.rows(self.orders, pd.Timestamp(as_of_date))
         return rows
+
+    def past_features(self, name: str, known_by: date | pd.Timestamp) -> pd.DataFrame:
+        """Rows of a feature table for the firsts of months, as far as they are known."""
+        known = pd.Timestamp(known_by)
+        grid = pd.date_range(FIRST_DAY + pd.Timedelta(days=1), known, freq="MS")
+        parts = [self.features(name, day) for day in grid]
+        found = pd.concat(parts or [self.features(name, FIRST_DAY)], ignore_index=True)
+        return found[found["known_on_date"] <= known] if "known_on_date" in found else found
+
+    def scores(self, question: str, as_of_date: date) -> pd.DataFrame:
+        """No other question has scored: an empty frame of its columns."""
+        del as_of_date
+        columns = contracts.load(question).tables[0].question_columns
+        return pd.DataFrame(columns=[column.name for column in columns])
 
     def shop_days(self, as_of_date: date | pd.Timestamp) -> pd.DataFrame:
         return shop_days(self.orders, pd.Timestamp(as_of_date))
