@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ml_tasks.evaluation import metrics
-from ml_tasks.stages.rules import STAGES
+from ml_tasks.stages.rules import AT_RISK, LOST, STAGES
 
 FLOOR = 1e-4  # a probability below it counts as so much in the log loss
 
@@ -20,7 +20,8 @@ def figures(stage_after: np.ndarray, probability: np.ndarray) -> dict[str, float
     Returns:
         `log_loss` in nats; `brier`: mean over rows of the sum over stages, Brier (1950), doi
         10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2; `calibration_error`: mean over the stages
-        of the error over ten bins of equal count; `worst_calibration_error`: the largest of them.
+        of the error over ten bins of equal count; `worst_calibration_error`: the largest of them;
+        `mean_slipping_probability` and `slipping_rate`: of being at risk or lost.
 
     Example:
         >>> certain = np.eye(len(STAGES))[[2, 3]]
@@ -40,4 +41,6 @@ def figures(stage_after: np.ndarray, probability: np.ndarray) -> dict[str, float
         "brier": float(((probability - actual) ** 2).sum(axis=1).mean()),
         "calibration_error": float(np.mean(errors)),
         "worst_calibration_error": float(np.max(errors)),
+        "mean_slipping_probability": float(probability[:, [AT_RISK, LOST]].sum(axis=1).mean()),
+        "slipping_rate": float(np.isin(stage_after, [AT_RISK, LOST]).mean()),
     }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from psycopg import sql
 
+from ml_tasks.evaluation.bias import FIGURE, bias_of_rate
 from ml_tasks.features.store import FeatureStore
 from ml_tasks.lookback import happened
 from ml_tasks.stages import figures as of_stages
@@ -40,10 +41,14 @@ def customers(connection: psycopg.Connection[Any], due: Due) -> pd.DataFrame:
 
 
 def figures(rows: pd.DataFrame) -> dict[str, float]:
-    """Figures of `stages.figures`.
+    """Figures of `stages.figures`, and the bias of the chance of being at risk or lost.
 
     Args:
         rows: Columns stage_after and the six probabilities.
     """
     probability = rows[[f"{stage}_probability_90d" for stage in STAGES]].to_numpy(dtype=float)
-    return of_stages.figures(numbers(rows["stage_after"]), probability)
+    found = of_stages.figures(numbers(rows["stage_after"]), probability)
+    if not found:
+        return found
+    bias = bias_of_rate(found["mean_slipping_probability"], found["slipping_rate"])
+    return {**found, FIGURE: bias}

@@ -25,6 +25,7 @@ from ml_tasks.customers.chance import ChanceModel
 from ml_tasks.customers.known import HORIZON_DAYS, Known
 from ml_tasks.customers.learnable import MIN_ROWS_OF_A_KIND, is_learnable
 from ml_tasks.evaluation import customer_groups
+from ml_tasks.evaluation.bias import BiasFigures
 from ml_tasks.evaluation.contest import LOWER
 from ml_tasks.evaluation.trust import COMBINED
 from ml_tasks.features.store import FeatureStore
@@ -60,6 +61,7 @@ class Stages(Question):
     name = NAME
     contest: ClassVar[dict[str, str]] = {"log_loss": LOWER, "brier": LOWER}
     baselines = tuple(BASELINES)
+    bias = BiasFigures("mean_slipping_probability", "slipping_rate", is_rate=True)
     tested_days = HORIZON_DAYS
     headline = "log_loss"
 

@@ -22,7 +22,7 @@ TABLES = [
 
 def example(column: ScoreColumn) -> Any:
     if column.data_type == "text":
-        return "a"
+        return column.values[0] if column.values else "a"
     return date(2024, 1, 1) if column.data_type == "date" else 1
 
 
