@@ -24,7 +24,8 @@ STEPS = [
     step
     for step in DAILY
     if ledger.is_whole()
-    or step.split()[-1] not in ("clv", "demand", "survival", "report", "lookback")
+    or step == "score churn"
+    or (not step.startswith("score ") and step.split()[-1] not in ("report", "lookback"))
 ]
 # Kills of a step before it may finish: dbt takes half a minute, the others seconds.
 TIMES = {"dbt": ledger.size((1,), (1, 2))}

@@ -76,6 +76,7 @@ TABLES: dict[str, dict[str, set[str]]] = {
         "ops.score_parts": {"select", "insert", "update", "delete"},
         "ops.erasures": {"select"},
         "ops.offers": READ,
+        "ops.shop": READ,
     },
     "eraser": {
         "ops.erasures": {"insert", "update"},

@@ -35,7 +35,6 @@ VIEWS = [
         f"reporting.{table.name}"
         for name in contracts.questions()
         for table in contracts.load(name).tables
-        if not table.may_be_empty
     ),
     "reporting.customer_360",
 ]
