@@ -84,12 +84,13 @@ def changed_code(folder: Path) -> Path:
         )
     contract = copy / "dbt_project" / "models" / "scores" / "churn.yml"
     text = contract.read_text()
-    stamp = "          - name: model_name\n"
-    assert stamp in text, "the contract's form has changed: mend this test"
-    added = stamp.replace("model_name", "added_later") + (
+    next_table = "      - name: churn_reasons\n"
+    assert next_table in text, "the contract's form has changed: mend this test"
+    added = (
+        "          - name: added_later\n"
         "            data_type: text\n            description: New.\n"
     )
-    contract.write_text(text.replace(stamp, added + stamp, 1))
+    contract.write_text(text.replace(next_table, added + next_table, 1))
     return copy
 
 
