@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from ml_tasks.actions.catalogue import ANY, Catalogue, Effect
 
-HORIZON_DAYS = 90
-NORMAL_95 = 1.959964
+NORMAL_95 = float(stats.norm.ppf(0.975))  # half a 95 % interval, in standard errors
 ALPHA = 0.05  # false alarms of a verdict, over all days on which it is looked at
 USUAL_DIFFERENCE = 0.03  # of order rates; the verdict is sharpest for about so much
 LARGEST_SHARE = 0.99  # spend above this quantile counts as so much, or a few orders would decide

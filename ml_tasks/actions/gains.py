@@ -12,11 +12,12 @@ from hashlib import sha256
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from ml_tasks.actions.catalogue import LEAVE_ALONE, Action, Catalogue, Effect
 
 COUNT_HASHES = 16**8
-NORMAL_80 = 1.281552  # half the width of an 80 % interval, in standard deviations
+NORMAL_80 = float(stats.norm.ppf(0.9))  # half an 80 % interval, in standard deviations
 NO_ACTION_FITS = "no action of the catalogue is for this customer"
 COSTS_MORE = "a contact would cost more than it is expected to bring"
 

@@ -21,6 +21,7 @@ import pandas as pd
 from ml_tasks.actions import catalogue as catalogues
 from ml_tasks.actions import effects, gains, past
 from ml_tasks.actions.catalogue import LEAVE_ALONE, Catalogue
+from ml_tasks.customers.known import HORIZON_DAYS
 from ml_tasks.features.store import FeatureStore
 from ml_tasks.question import Frames, Parts, Question
 from ml_tasks.score_rows import not_scored, scored
@@ -186,7 +187,7 @@ def _budget(parts: Parts, catalogue: Catalogue) -> float:
 
 
 def _effects(as_of_date: date, store: FeatureStore, catalogue: Catalogue) -> pd.DataFrame:
-    newest = as_of_date - timedelta(days=effects.HORIZON_DAYS)
+    newest = as_of_date - timedelta(days=HORIZON_DAYS)
     rows = effects.measured(past.turns(store, as_of_date, newest), catalogue)
     table = contracts.load(NAME).table(EFFECTS)
     is_known = effects.is_measured(rows)

@@ -15,7 +15,7 @@ from perennial.warehouse import copy_in
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
-    from datetime import date
+    from datetime import date, datetime
 
     import psycopg
 
@@ -39,11 +39,7 @@ def write(
     Raises:
         ContractError: If a table is missing, or if two parts have the same key; nothing is written.
     """
-    cursor = connection.execute("select nextval('ops.publication_id_seq'), clock_timestamp()")
-    ((publication_id, scored_at),) = cursor.fetchall()
-    names = [table.name for table in contract.tables]
-    for table in names:  # one transaction each, so that the new partition is locked only briefly
-        connection.execute("select scores.ensure_month(%s, %s)", [table, as_of_date])
+    publication_id, scored_at = begin(connection, contract, as_of_date)
     stamps = {
         "run_id": pa.scalar(run_id),
         "publication_id": pa.scalar(publication_id),
@@ -54,10 +50,26 @@ def write(
         for table, rows in tables:
             _copy(connection, table, rows, stamps, written.setdefault(table, Written()))
         _check_complete(contract, written)
-    for table in names:  # without statistics the views' first readers would get poor plans
-        month = sql.Identifier("scores", f"{table}_{as_of_date:%Y_%m}")
-        connection.execute(sql.SQL("analyze {}").format(month))
+    analyze(connection, contract, as_of_date)
     return publication_id, written
+
+
+def begin(
+    connection: psycopg.Connection[Any], contract: Contract, as_of_date: date
+) -> tuple[int, datetime]:
+    """A new publication_id and the time of the warehouse; makes the partitions of the month."""
+    cursor = connection.execute("select nextval('ops.publication_id_seq'), clock_timestamp()")
+    ((publication_id, scored_at),) = cursor.fetchall()
+    for table in contract.tables:  # one transaction each: a new partition is locked only briefly
+        connection.execute("select scores.ensure_month(%s, %s)", [table.name, as_of_date])
+    return publication_id, scored_at
+
+
+def analyze(connection: psycopg.Connection[Any], contract: Contract, as_of_date: date) -> None:
+    """Update the statistics: without them the views' first readers would get poor plans."""
+    for table in contract.tables:
+        month = sql.Identifier("scores", f"{table.name}_{as_of_date:%Y_%m}")
+        connection.execute(sql.SQL("analyze {}").format(month))
 
 
 def _check_complete(contract: Contract, written: Collection[str]) -> None:

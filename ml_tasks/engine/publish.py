@@ -25,14 +25,14 @@ from ml_tasks.engine.contract_check import checked
 from ml_tasks.engine.erased import without_erased
 from ml_tasks.engine.lock import one_publish_at_a_time
 from ml_tasks.engine.rows_csv import stamped
+from ml_tasks.engine.selecting import Queries
 from perennial.contracts import Contract, ContractError
 from perennial.warehouse import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
 
     import psycopg
-    from psycopg import sql
 
     from ml_tasks.trained_model import TrainedModel
     from perennial.settings import Settings
@@ -67,7 +67,7 @@ class OvertakenError(RuntimeError):
 
 def publish(
     settings: Settings,
-    parts: Iterable[Mapping[str, pd.DataFrame]],
+    rows: Iterable[Mapping[str, pd.DataFrame]] | Queries,
     contract: Contract,
     as_of_date: date,
     model: TrainedModel,
@@ -79,13 +79,14 @@ def publish(
 
     Args:
         settings: Settings of the home; rows are written as role scorer.
-        parts: Table -> rows, see `checked`; a table may come in several parts. A thread fetches one
-            table ahead of the one that is being written, so two are in memory at a time.
+        rows: Parts, each table -> rows, see `checked`; a table may come in several parts. A thread
+            fetches one table ahead of the one that is being written, so two are in memory at a
+            time. Or queries, whose rows Postgres makes by itself.
         contract: Contract of the question.
         as_of_date: The scored date.
         model: The model that scored.
         run_id: The run that scored.
-        late_file_ids: Late files noted before the features were read; None: all that are noted now.
+        late_file_ids: Late files noted before the features are read; None: all that are noted now.
         read_at: When the run began to read features; None: another publication does not matter.
 
     Raises:
@@ -93,56 +94,33 @@ def publish(
         expectations.results.GateFailed: If the gate stops them; readers still see the old rows.
         OvertakenError: If another run published after `read_at`; readers see the other's rows.
     """
-
-    def copied(connection: psycopg.Connection[Any]) -> tuple[int, dict[str, Written]]:
-        with closing(_one_ahead(_ready(parts, contract, as_of_date, model))) as ready:
-            tables = ((name, without_erased(settings, connection, rows)) for name, rows in ready)
-            return copying.write(connection, tables, contract, as_of_date, run_id)
-
-    given = (settings, contract, as_of_date, model, run_id, late_file_ids, read_at)
-    return _publish(copied, *given)
-
-
-def publish_selected(
-    settings: Settings,
-    queries: Mapping[str, sql.Composed],
-    contract: Contract,
-    as_of_date: date,
-    model: TrainedModel,
-    run_id: str,
-    late_file_ids: Collection[int] | None = None,
-    read_at: datetime | None = None,
-) -> dict[str, Any]:
-    """The same as `publish` for rows that Postgres makes by itself: table -> query."""
-
-    def inserted(connection: psycopg.Connection[Any]) -> tuple[int, dict[str, Written]]:
-        return selecting.write(settings, connection, queries, contract, as_of_date, model, run_id)
-
-    given = (settings, contract, as_of_date, model, run_id, late_file_ids, read_at)
-    return _publish(inserted, *given)
-
-
-def _publish(
-    write: Callable[[psycopg.Connection[Any]], tuple[int, dict[str, Written]]],
-    settings: Settings,
-    contract: Contract,
-    as_of_date: date,
-    model: TrainedModel,
-    run_id: str,
-    late_file_ids: Collection[int] | None,
-    read_at: datetime | None,
-) -> dict[str, Any]:
-    """Write the rows, run the gate, point at them; see `publish`."""
     _check_model(contract, as_of_date, model)
     with (
         connect(settings, "scorer", autocommit=True) as connection,
         one_publish_at_a_time(connection, contract.question, as_of_date),
     ):
-        written = write(connection)
+        written = _written(settings, connection, rows, contract, as_of_date, model, run_id)
         summary = _gated(settings, written, contract, as_of_date, model, run_id)
         _switch(connection, summary, model.training_date, run_id, late_file_ids, read_at)
     log.info("published %s", summary)
     return summary
+
+
+def _written(
+    settings: Settings,
+    connection: psycopg.Connection[Any],
+    rows: Iterable[Mapping[str, pd.DataFrame]] | Queries,
+    contract: Contract,
+    as_of_date: date,
+    model: TrainedModel,
+    run_id: str,
+) -> tuple[int, dict[str, Written]]:
+    """Write the rows under a new publication_id; return it, and table -> counts and digest."""
+    if isinstance(rows, Queries):
+        return selecting.write(settings, connection, rows, contract, as_of_date, model, run_id)
+    with closing(_one_ahead(_ready(rows, contract, as_of_date, model))) as ready:
+        tables = ((name, without_erased(settings, connection, table)) for name, table in ready)
+        return copying.write(connection, tables, contract, as_of_date, run_id)
 
 
 def now(connection: psycopg.Connection[Any]) -> datetime:
@@ -158,7 +136,7 @@ def _check_model(contract: Contract, as_of_date: date, model: TrainedModel) -> N
 
 def _gated(
     settings: Settings,
-    rows: tuple[int, dict[str, Written]],
+    publication: tuple[int, dict[str, Written]],
     contract: Contract,
     as_of_date: date,
     model: TrainedModel,
@@ -170,7 +148,7 @@ def _gated(
         JSON-able summary: question, as_of_date, publication_id, model_name, model_version,
         row_counts and not_scored_counts by table, checksum (see `checksum`), warnings of the gate.
     """
-    publication_id, written = rows
+    publication_id, written = publication
     row_counts = {name: one.rows for name, one in written.items()}
     gate = gate_scores(settings, contract, as_of_date, publication_id, run_id, row_counts)
     return {

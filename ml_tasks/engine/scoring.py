@@ -19,7 +19,8 @@ from ml_tasks.drift import distance, watch
 from ml_tasks.drift.comparison import Tally
 from ml_tasks.engine import chunks
 from ml_tasks.engine.parts import Frames, Scoring, keep
-from ml_tasks.engine.publish import OvertakenError, now, publish, publish_selected
+from ml_tasks.engine.publish import OvertakenError, now, publish
+from ml_tasks.engine.selecting import Queries
 from ml_tasks.evaluation import bias, trust
 from ml_tasks.features.shards import Shard
 from ml_tasks.features.store import FeatureStore
@@ -122,10 +123,10 @@ def _select_and_publish(
     with connect(settings, "scorer", autocommit=True) as connection:
         read_at = now(connection)
         late_file_ids = late_file_ids_of(connection, question, as_of_date)
-    queries = {table.name: hooks.query(table.name, as_of_date, model) for table in contract.tables}
-    summary = publish_selected(
-        settings, queries, contract, as_of_date, model, run_id, late_file_ids, read_at
-    )
+    tables = [table.name for table in contract.tables]
+    queries = Queries({name: hooks.query(name, as_of_date, model) for name in tables})
+    given = (contract, as_of_date, model, run_id, late_file_ids, read_at)
+    summary = publish(settings, queries, *given)
     return {**summary, "seconds": {"publish": round(time.monotonic() - started, 1)}}
 
 

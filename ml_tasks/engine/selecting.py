@@ -5,12 +5,14 @@ The gate behind scoring checks them like all others, so a bad row is never publi
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
 from ingest.personal import keyed_hash
 from ml_tasks.engine.checksum import written_in
+from ml_tasks.engine.copying import analyze, begin
 from perennial.contracts import CUSTOMER_KEY
 
 if TYPE_CHECKING:
@@ -25,10 +27,21 @@ if TYPE_CHECKING:
     from perennial.settings import Settings
 
 
+@dataclass(frozen=True)
+class Queries:
+    """The rows of a question in SQL.
+
+    Attributes:
+        of_table: Score table -> query with the question columns of the contract.
+    """
+
+    of_table: Mapping[str, sql.Composed]
+
+
 def write(
     settings: Settings,
     connection: psycopg.Connection[Any],
-    queries: Mapping[str, sql.Composed],
+    queries: Queries,
     contract: Contract,
     as_of_date: date,
     model: TrainedModel,
@@ -39,7 +52,7 @@ def write(
     Args:
         settings: Holds the key by which erased customers are left out.
         connection: Role scorer, committing each statement.
-        queries: Table -> query with the question columns of the contract.
+        queries: One for each table.
         contract: Contract of the question.
         as_of_date: The scored date.
         model: Its name and version are written to the rows.
@@ -48,28 +61,24 @@ def write(
     Returns:
         The publication_id, and table -> counts and digest.
     """
-    ((publication_id,),) = connection.execute("select nextval('ops.publication_id_seq')").fetchall()
-    for table in contract.tables:
-        connection.execute("select scores.ensure_month(%s, %s)", [table.name, as_of_date])
+    publication_id, scored_at = begin(connection, contract, as_of_date)
     stamps = {
         "as_of_date": sql.Literal(as_of_date),
         "model_name": sql.Literal(model.name),
         "model_version": sql.Literal(model.model_version),
         "run_id": sql.Literal(run_id),
         "publication_id": sql.Literal(publication_id),
-        "scored_at": sql.SQL("now()"),
+        "scored_at": sql.Literal(scored_at),
     }
     with connection.transaction():
         for table in contract.tables:
-            connection.execute(_insert(table, queries[table.name], stamps))
+            connection.execute(_insert(table, queries.of_table[table.name], stamps))
             _delete_erased(settings, connection, table, as_of_date, publication_id)
         written = {
             table.name: written_in(table, connection, as_of_date, publication_id)
             for table in contract.tables
         }
-    for table in contract.tables:  # without statistics the views' first readers get poor plans
-        month = sql.Identifier("scores", f"{table.name}_{as_of_date:%Y_%m}")
-        connection.execute(sql.SQL("analyze {}").format(month))
+    analyze(connection, contract, as_of_date)
     return publication_id, written
 
 

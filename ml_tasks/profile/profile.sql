@@ -116,7 +116,7 @@ of_lines as (
             ::double precision as price_level,
         coalesce(
             sum(lines.line_amount) filter (
-                where lines.unit_price_amount <= 0.95 * of_products.usual_price_amount
+                where lines.unit_price_amount <= {reduced_below} * of_products.usual_price_amount
             ), 0
         )::double precision / sum(lines.line_amount)::double precision as reduced_share_of_spend
 

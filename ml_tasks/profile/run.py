@@ -18,7 +18,7 @@ from ml_tasks.trained_model import TrainedModel
 
 NAME = "profile"
 QUERY = Path(__file__).with_name("profile.sql")
-RULES = {"version": "1", "reduced_below_usual": 0.05, "window_days": 28}
+RULES = {"version": "1", "reduced_below": 0.95}
 
 
 class Profile(Question):
@@ -27,13 +27,16 @@ class Profile(Question):
     name = NAME
 
     def rules(self) -> Mapping[str, Any]:
-        """A line counts as reduced from 5 % below the product's usual price on."""
+        """A line counts as reduced up to this share of the product's usual price."""
         return RULES
 
     def query(self, table: str, as_of_date: date, model: TrainedModel) -> sql.Composed:
         """The whole table of a date."""
-        del table, model
-        return sql.SQL(QUERY.read_text()).format(as_of_date=sql.Literal(as_of_date))
+        del table
+        return sql.SQL(QUERY.read_text()).format(
+            as_of_date=sql.Literal(as_of_date),
+            reduced_below=sql.Literal(model.parameters["reduced_below"]),
+        )
 
 
 QUESTION = Profile()

@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
+from ml_tasks.customers.known import HORIZON_DAYS
 from ml_tasks.evaluation.comparison import Evaluation, untested
 from ml_tasks.evaluation.cuts import cuts, known_by
 from ml_tasks.evaluation.figures import Figure, rows
@@ -17,7 +18,6 @@ from ml_tasks.segments.facts import FREQUENCY, MONEY, RECENCY, Scale, assign, sa
 from ml_tasks.segments.fit import Candidate
 from ml_tasks.segments.rfm import GROUP, RfmGroups
 
-HORIZON_DAYS = 90
 MODEL, KMEANS_4, WARD, RFM_GROUPS = "kmeans", "kmeans_4", "ward", "rfm_groups"
 BASELINES = (KMEANS_4, RFM_GROUPS, WARD)
 SPEND = "outcome_net_spend_amount"

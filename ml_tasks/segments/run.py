@@ -17,12 +17,13 @@ from typing import ClassVar
 
 import pandas as pd
 
+from ml_tasks.customers.known import HORIZON_DAYS
 from ml_tasks.evaluation.contest import HIGHER
 from ml_tasks.features.store import FeatureStore
 from ml_tasks.question import Frames, Parts, Question
 from ml_tasks.score_rows import not_scored, scored
 from ml_tasks.segments import shop_tables
-from ml_tasks.segments.evaluate import BASELINES, HORIZON_DAYS, MIN_CUSTOMERS, evaluate, learn
+from ml_tasks.segments.evaluate import BASELINES, MIN_CUSTOMERS, evaluate, learn
 from ml_tasks.segments.facts import FACTS
 from ml_tasks.segments.model import Segmentation
 from ml_tasks.segments.rfm import GROUP

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from lifelines import KaplanMeierFitter
 from lifelines.utils import median_survival_times
+from statsmodels.stats.proportion import proportion_confint
 
 from ml_tasks.score_rows import not_scored, scored
 from ml_tasks.stages.rules import STAGES
@@ -16,7 +17,6 @@ from perennial import contracts
 
 TRANSITIONS, STAYS = "stage_transitions", "stage_stays"
 OVERLAP = 3  # windows of 90 days that begin a month apart overlap threefold
-NORMAL_95 = 1.959964
 STAYING_DAYS = (30, 90, 180)
 NO_STAYS = "no customer was in this stage before the date"
 
@@ -34,8 +34,10 @@ def transitions(
     """
     count_from = np.repeat(moves.sum(axis=1), len(STAGES))
     customers = np.repeat(count_customers, len(STAGES))
-    lower, upper = wilson(moves.ravel() / OVERLAP, count_from / OVERLAP)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore"):  # a stage may have no customers
+        lower, upper = proportion_confint(
+            moves.ravel() / OVERLAP, count_from / OVERLAP, method="wilson"
+        )
         rates, expected = moves.ravel() / count_from, predicted.ravel() / customers
     return scored(
         _pairs().assign(
@@ -54,30 +56,6 @@ def transitions(
 def no_transitions(reason: str) -> pd.DataFrame:
     """Rows of scores.stage_transitions of a shop without a model."""
     return not_scored(contracts.load("stages").table(TRANSITIONS), _pairs(), reason)
-
-
-def wilson(count: np.ndarray, of: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The 95 % score interval of a share; NaN where `of` is 0.
-
-    Args:
-        count: Events, shape (n,).
-        of: Trials, shape (n,).
-
-    Source:
-        Wilson (1927), doi 10.1080/01621459.1927.10502953.
-
-    Example:
-        >>> lower, upper = wilson(np.array([5.0]), np.array([20.0]))
-        >>> lower.round(4).tolist(), upper.round(4).tolist()
-        ([0.1119], [0.4687])
-    """
-    square = NORMAL_95**2
-    with np.errstate(invalid="ignore", divide="ignore"):
-        share = count / of
-        center = (share + square / (2 * of)) / (1 + square / of)
-        spread = np.sqrt(share * (1 - share) / of + square / (4 * of**2))
-        half = NORMAL_95 / (1 + square / of) * spread
-    return np.maximum(center - half, 0.0), np.minimum(center + half, 1.0)
 
 
 def stays(durations: pd.DataFrame) -> pd.DataFrame:

@@ -13,12 +13,12 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
+from ml_tasks.customers.known import HORIZON_DAYS
 from perennial.settings import DBT_PROJECT
 
 MODEL = DBT_PROJECT / "models" / "intermediate" / "int_customer_stages.sql"
 STAGES = ("new", "active", "loyal", "at_risk", "lost", "won_back")
 NEW, ACTIVE, LOYAL, AT_RISK, LOST, WON_BACK = range(len(STAGES))
-HORIZON_DAYS = 90
 
 
 class StageRulesError(ValueError):

@@ -157,15 +157,17 @@ def test_figures_by_hand() -> None:
     assert figures.figures(np.array([], dtype=int), np.zeros((0, 6))) == {}
 
 
-def test_intervals_hold_the_true_rate_nineteen_times_in_twenty() -> None:
-    random = np.random.default_rng(3)
-    rate = random.uniform(0.05, 0.95, 8_000)
-    count = random.binomial(60, rate).astype(float)
-    lower, upper = of_the_shop.wilson(count, np.full(8_000, 60.0))
-    assert ((lower <= rate) & (upper >= rate)).mean() == pytest.approx(0.95, abs=0.01)
+def test_past_rates_have_wilsons_interval_with_three_dates_counted_as_one() -> None:
+    moves = np.zeros((6, 6))
+    moves[ACTIVE, LOYAL], moves[ACTIVE, AT_RISK] = 15, 105
+    none = np.zeros(6, dtype=int)
+    found = of_the_shop.transitions(moves, rules.possible(RULES), none, np.zeros((6, 6)))
+    row = found.set_index(["from_stage", "to_stage"]).loc[("active", "loyal")]
     expected = stats.binomtest(5, 40).proportion_ci(method="wilson")
-    (low,), (high,) = of_the_shop.wilson(np.array([5.0]), np.array([40.0]))
-    assert (low, high) == pytest.approx((expected.low, expected.high))
+    assert row["past_rate_90d"] == pytest.approx(15 / 120)
+    ends = (row["past_rate_90d_lower"], row["past_rate_90d_upper"])
+    assert ends == pytest.approx((expected.low, expected.high))
+    assert found.loc[found["from_stage"] == "new", "past_rate_90d_lower"].isna().all()
 
 
 def test_stays_are_kaplan_meier() -> None:
