@@ -1,48 +1,44 @@
-"""Read the catalogue of actions and check it. Errors name file and entry."""
+"""The catalogue of actions as data, checked when it is read."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from perennial import contracts
+from perennial.settings import SettingsError
 
 FILE = Path(__file__).with_name("catalogue.yml")
 LEAVE_ALONE, ANY = "leave_alone", "any"  # no action; all actions together
 
-
-class CatalogueError(ValueError):
-    """The catalogue is not valid; the message names the file and the entry."""
+Share = Annotated[float, Field(gt=0, lt=1)]
 
 
-@dataclass(frozen=True)
-class Effect:
+class CatalogueError(SettingsError):
+    """The catalogue is not valid; the message names the file, the entry and the fault."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Effect(_Strict):
     """What a contact adds to the log odds of an order within 90 days.
 
     Attributes:
         mean: Expected effect.
-        sd: Its standard deviation, above 0.
+        sd: Its standard deviation.
     """
 
     mean: float
-    sd: float
-
-    def __post_init__(self) -> None:
-        """Check the standard deviation.
-
-        Raises:
-            CatalogueError: If it is not above 0.
-        """
-        if not self.sd > 0:
-            raise CatalogueError(f"{FILE.name}: sd of an effect must be above 0, not {self.sd}")
+    sd: float = Field(gt=0)
 
 
-@dataclass(frozen=True)
-class Action:
+class Action(_Strict):
     """An action, and who it is for.
 
     Attributes:
@@ -56,32 +52,17 @@ class Action:
         most_days_since_last_order: Only for customers whose last order is no longer ago.
     """
 
-    action: str
+    action: str = Field(min_length=1)
     text: str
-    stages: tuple[str, ...]
-    contact_cost_amount: float
-    offer_share_of_order: float
+    stages: tuple[str, ...] = Field(min_length=1)
+    contact_cost_amount: float = Field(ge=0)
+    offer_share_of_order: float = Field(ge=0, lt=1)
     effect: Effect
     most_orders: int | None = None
     most_days_since_last_order: int | None = None
 
-    def __post_init__(self) -> None:
-        """Check the entries.
 
-        Raises:
-            CatalogueError: If one has no meaning.
-        """
-        where = f"{FILE.name}, action {self.action}"
-        if self.action in (LEAVE_ALONE, ANY):
-            raise CatalogueError(f"{where}: the name is taken")
-        if unknown := sorted(set(self.stages) - stage_names()):
-            raise CatalogueError(f"{where}: unknown stage {', '.join(unknown)}")
-        if self.contact_cost_amount < 0 or not 0 <= self.offer_share_of_order < 1:
-            raise CatalogueError(f"{where}: costs must be at least 0, an offer below 1")
-
-
-@dataclass(frozen=True)
-class Catalogue:
+class Catalogue(_Strict):
     """All actions, and the limits of contacts; see catalogue.yml.
 
     Attributes:
@@ -94,37 +75,32 @@ class Catalogue:
     """
 
     version: str
-    margin_share: float
-    turn_every_days: int
-    budget_share_of_spend: float
-    held_out_share: float
-    actions: tuple[Action, ...] = field(default_factory=tuple)
+    margin_share: Share
+    turn_every_days: int = Field(ge=1)
+    budget_share_of_spend: Share
+    held_out_share: Share
+    actions: tuple[Action, ...] = Field(min_length=1)
 
-    def __post_init__(self) -> None:
-        """Check the limits.
-
-        Raises:
-            CatalogueError: If one has no meaning, or two actions share a name.
-        """
-        for name in ("margin_share", "budget_share_of_spend", "held_out_share"):
-            if not 0 < getattr(self, name) < 1:
-                raise CatalogueError(f"{FILE.name}: {name} must be between 0 and 1")
-        if self.turn_every_days < 1:
-            raise CatalogueError(f"{FILE.name}: turn_every_days must be at least 1")
-        names = [action.action for action in self.actions]
-        if not names or len(set(names)) < len(names):
-            raise CatalogueError(f"{FILE.name}: actions must be there, each once")
+    @model_validator(mode="after")
+    def _names(self) -> Catalogue:
+        """Names of actions and stages are those of the contracts, each action once."""
+        if len(set(self.names)) < len(self.names):
+            raise ValueError("two actions have the same name")
+        shown = _values("actions", "best_action") - {LEAVE_ALONE}
+        if unknown := sorted(set(self.names) - shown):
+            raise ValueError(
+                f"action {', '.join(unknown)}: not in the contract, add it to the values in"
+                " dbt_project/models/scores/actions.yml, too"
+            )
+        stages = {stage for action in self.actions for stage in action.stages}
+        if unknown := sorted(stages - _values("stages", "stage")):
+            raise ValueError(f"unknown stage {', '.join(unknown)}")
+        return self
 
     @property
     def names(self) -> list[str]:
         """Names of the actions, in order."""
         return [action.action for action in self.actions]
-
-
-def stage_names() -> set[str]:
-    """Names of the stages, from the contract of the question stages."""
-    (column,) = [c for c in contracts.load("stages").table("stages").columns if c.name == "stage"]
-    return set(column.values)
 
 
 @cache
@@ -137,32 +113,23 @@ def load() -> Catalogue:
     return parse(yaml.safe_load(FILE.read_text()))
 
 
-def parse(content: dict[str, Any]) -> Catalogue:
-    """Make a catalogue from the content of a file.
+def parse(content: Any) -> Catalogue:
+    """Validate the content of a catalogue.
 
     Raises:
         CatalogueError: If an entry is missing, unknown or without meaning.
     """
-    entries = content.get("actions") or []
-    actions = tuple(
-        _made(
-            Action,
-            f"action {entry.get('action')}",
-            {
-                **entry,
-                "stages": tuple(entry.get("stages", ())),
-                "effect": _made(Effect, f"effect of {entry.get('action')}",
-                                entry.get("effect") or {}),
-            },
-        )
-        for entry in entries
-    )  # fmt: skip
-    return _made(Catalogue, "the catalogue", {**content, "actions": actions})
-
-
-def _made(kind: Any, what: str, fields: dict[str, Any]) -> Any:
     try:
-        return kind(**fields)
-    except TypeError as error:  # a missing or an unknown entry, by name
-        problem = str(error).partition("__init__() ")[2] or str(error)
-        raise CatalogueError(f"{FILE.name}, {what}: {problem}") from None
+        return Catalogue.model_validate(content)
+    except ValidationError as error:
+        faults = [
+            f"{'.'.join(map(str, fault['loc']))}: {fault['msg'].removeprefix('Value error, ')}"
+            for fault in error.errors()
+        ]
+        raise CatalogueError(f"{FILE.name}: {'; '.join(faults)}") from None
+
+
+def _values(question: str, column: str) -> set[str]:
+    """Permitted values of a column of a question's first table."""
+    found = [one for one in contracts.load(question).tables[0].columns if one.name == column]
+    return set(found[0].values)

@@ -130,7 +130,7 @@ def updated(effects: pd.DataFrame, catalogue: Catalogue) -> Mapping[str, Effect]
             sd = max(row["order_rate_error"] / per_log_odds, 1e-6)
             weight = prior.sd**2 / (prior.sd**2 + sd**2)
             posterior = prior.mean + weight * (mean - prior.mean)
-            found[action.action] = Effect(posterior, prior.sd * math.sqrt(1 - weight))
+            found[action.action] = Effect(mean=posterior, sd=prior.sd * math.sqrt(1 - weight))
     return found
 
 

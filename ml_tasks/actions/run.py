@@ -11,7 +11,6 @@ Writes  scores.actions                                            a row per as_o
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from datetime import date, timedelta
 from typing import Any
 
@@ -51,7 +50,7 @@ class Actions(Question):
 
     def rules(self) -> Mapping[str, Any]:
         """The catalogue."""
-        return asdict(catalogues.load())
+        return catalogues.load().model_dump(mode="json")
 
     def score_shard(self, as_of_date: date, model: TrainedModel, store: FeatureStore) -> Frames:
         """The best action of each customer in the store, before turns are weighed together."""

@@ -24,11 +24,18 @@ ON_THE_GRID = sql.SQL("extract(day from snapshots.as_of_date) = 1")
 # In a large shop training reads a sample of the customers; the snapshot of a scored date has all.
 # The column is null in rows written before there were samples.
 IN_SAMPLE = sql.SQL("snapshots.is_in_sample is not false")
-# One customer in k of the sample, the same on all dates, by a hash of the id. Since k is a power of
-# two, the sample of a shop that has grown is part of the earlier sample.
-IS_SAMPLED = sql.SQL(
-    "mod(('x' || left(md5(snapshots.customer_id), 8))::bit(32)::bigint, %(one_in)s) = 0"
-)
+
+
+def is_sampled(customer_id: sql.Composable, one_in: sql.Composable) -> sql.Composed:
+    """Condition for one customer in k of the sample, the same on all dates, by a hash of the id.
+
+    Since k is a power of two, the sample of a shop that has grown is part of the earlier sample.
+    """
+    hash_of_id = "mod(('x' || left(md5({}), 8))::bit(32)::bigint, {}) = 0"
+    return sql.SQL(hash_of_id).format(customer_id, one_in)
+
+
+IS_SAMPLED = is_sampled(sql.SQL("snapshots.customer_id"), sql.SQL("%(one_in)s"))
 # Training reads about this many labelled snapshots at most, of the last three years.
 MAX_LABELLED_ROWS = 100_000
 LABELLED_DAYS = 3 * 365
@@ -88,10 +95,8 @@ class Snapshots(Tables):
         is_own = super()._is_own(dealt_by)
         if self.one_in is None or dealt_by != CUSTOMER_KEY:
             return is_own
-        is_sampled = sql.SQL(
-            "mod(('x' || left(md5(customer_id), 8))::bit(32)::bigint, {}) = 0"
-        ).format(sql.Literal(self.one_in))
-        return sql.SQL("({} and {})").format(is_own, is_sampled)
+        condition = is_sampled(sql.Identifier(CUSTOMER_KEY), sql.Literal(self.one_in))
+        return sql.SQL("({} and {})").format(is_own, condition)
 
     def of_shard(self, shard: Shard) -> Self:
         """A store that reads the snapshots of one shard."""

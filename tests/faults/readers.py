@@ -24,7 +24,11 @@ TABLES = {
     for question in contracts.questions()
     for table in contracts.load(question).tables
 }
-OF_CUSTOMERS = ["churn", "clv", "survival"]  # in customer_360
+OF_CUSTOMERS = [  # the questions in customer_360
+    question
+    for question in contracts.questions()
+    if any(table.in_customer_360 for table in contracts.load(question).tables)
+]
 HISTORIES = {f"{table}_history": (question, table) for table, question in TABLES.items()}
 
 Answer = tuple[tuple[object, ...], ...]

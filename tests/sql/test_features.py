@@ -20,6 +20,7 @@ from perennial.settings import Settings
 from perennial.warehouse import connect, read_frame
 from tests.conftest import StartHome
 from tests.steps import dbt, primary_keys
+from tests.unit.planted_features import customer_stages
 
 SCORED = date(2024, 2, 20)
 LAYERS = ("--select", "staging", "intermediate", "marts", "features")
@@ -139,21 +140,9 @@ def test_postgres_itself_keeps_rows_from_standing_twice(home: Settings) -> None:
 
 
 def stage_of(order_days: list[date], day: date) -> str:
-    """A customer's stage at the start of a day, by the sentences of its description."""
-    seen = [one for one in order_days if one < day]
-    days_ago = (day - seen[-1]).days
-    ended_gaps = [
-        later
-        for earlier, later in pairwise(seen)
-        if (later - earlier).days > 180 and (day - later).days <= 90
-    ]
-    if ended_gaps and days_ago <= 90:
-        return "won_back"
-    if (day - seen[0]).days <= 90:
-        return "new"
-    if days_ago > 90:
-        return "at_risk" if days_ago <= 180 else "lost"
-    return "loyal" if sum((day - one).days <= 365 for one in seen) >= 4 else "active"
+    """A customer's stage at the start of a day."""
+    days_ago = sorted({(day - one).days for one in order_days if one < day})
+    return customer_stages.stage_of(days_ago)
 
 
 @pytest.mark.parametrize("day", [SCORED, date(2024, 1, 1)], ids=["scored", "grid"])

@@ -230,10 +230,10 @@ def test_a_customer_counts_once_in_any() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"margin_share": 2}, "margin_share must be between 0 and 1"),
-        ({"turn_every_days": 0}, "turn_every_days must be at least 1"),
-        ({"actions": []}, "actions must be there"),
-        ({"colour": "red"}, "unexpected keyword argument 'colour'"),
+        ({"margin_share": 2}, "margin_share: Input should be less than 1"),
+        ({"turn_every_days": 0}, "turn_every_days: Input should be greater than or equal to 1"),
+        ({"actions": []}, "actions: Tuple should have at least 1 item"),
+        ({"colour": "red"}, "colour: Extra inputs are not permitted"),
     ],
 )
 def test_a_catalogue_without_meaning_is_refused(change: dict[str, Any], message: str) -> None:
@@ -257,11 +257,15 @@ ACTION = {
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"stages": ["asleep"]}, "action save: unknown stage asleep"),
-        ({"effect": {"mean": 0.1, "sd": 0}}, "sd of an effect must be above 0"),
-        ({"action": LEAVE_ALONE}, "the name is taken"),
-        ({"contact_cost_amount": -1}, "costs must be at least 0"),
-        ({"effect": {"mean": 0.1}}, "effect of save: missing 1 required.* 'sd'"),
+        ({"stages": ["asleep"]}, "unknown stage asleep"),
+        ({"effect": {"mean": 0.1, "sd": 0}}, "actions.0.effect.sd: Input should be greater than 0"),
+        ({"action": LEAVE_ALONE}, "action leave_alone: not in the contract, add it"),
+        ({"action": "call"}, "action call: not in the contract, add it to the values in dbt_proj"),
+        (
+            {"contact_cost_amount": -1},
+            "contact_cost_amount: Input should be greater than or equal",
+        ),
+        ({"effect": {"mean": 0.1}}, "actions.0.effect.sd: Field required"),
     ],
 )
 def test_an_action_without_meaning_is_refused(change: dict[str, Any], message: str) -> None:

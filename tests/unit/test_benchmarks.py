@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from itertools import pairwise
 
@@ -11,6 +12,7 @@ import pytest
 
 from benchmarks import data, judge
 from benchmarks.__main__ import _without_folder
+from benchmarks.code import RESULTS
 from benchmarks.judge import customers, waits
 from benchmarks.judge import weeks as demand_weeks
 from benchmarks.warehouse import before
@@ -228,3 +230,7 @@ def test_own_shop_is_compared_on_known_dates(tmp_path) -> None:
 def test_a_figures_command_names_no_folder_of_the_machine(shared):
     arguments = ["--panel", "final", "--only=demand"]
     assert _without_folder([*arguments[:2], *shared, *arguments[2:]]) == arguments
+
+
+def test_results_name_no_folder_of_a_machine():
+    assert not re.findall(r"--shared\S* |`[^`]* /\w+/", RESULTS.read_text())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import date
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from ml_tasks.customers import chance
 from ml_tasks.customers.known import Known
 from ml_tasks.stages import baselines, evaluate, figures, model, of_the_shop, rules
 from ml_tasks.stages.rules import ACTIVE, AT_RISK, LOST, LOYAL, NEW, STAGES, WON_BACK, Rules
+from tests.unit.planted_features import customer_stages
 from tests.unit.planted_shop import PlantedShop, plant
 
 RULES = rules.load()
@@ -22,19 +22,9 @@ START = date(2020, 1, 1)
 
 
 def stage_of(order_days: list[int], day: int) -> int:
-    """The stage on a day, from the sentences of the contract and the days alone."""
-    days = sorted({d for d in order_days if d < day})
-    since = day - days[-1]
-    gaps = [b - a for a, b in pairwise(days) if day - 90 <= b and b - a > 180]
-    if gaps and since <= 90:
-        return WON_BACK
-    if day - days[0] <= 90:
-        return NEW
-    if since > 180:
-        return LOST
-    if since > 90:
-        return AT_RISK
-    return LOYAL if sum(d >= day - 365 for d in days) >= 4 else ACTIVE
+    """The stage on a day, a place in STAGES, from the days alone."""
+    days_ago = sorted({day - one for one in order_days if one < day})
+    return STAGES.index(customer_stages.stage_of(days_ago))
 
 
 @pytest.fixture(scope="module")

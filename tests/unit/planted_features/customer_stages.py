@@ -25,7 +25,7 @@ def rows(orders: pd.DataFrame, day: pd.Timestamp) -> pd.DataFrame:
 
 
 def stage_of(days_ago: list[int]) -> str:
-    """The stage of a customer with these order days, the newest first."""
+    """The stage by the sentences of its description, from days since each order day, ascending."""
     newest = days_ago[0]
     ended_gaps = [new for new, old in pairwise(days_ago) if old - new > 180 and new <= 90]
     if ended_gaps and newest <= 90:
