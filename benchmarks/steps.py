@@ -130,9 +130,13 @@ DAILY: dict[str, Callable[[Task], None]] = {
     "gate rejects": _gate_rejects,
     "gate days": _gate_days,
     "gate features": _gate_features,
-    **{f"train {question}": partial(_train, question) for question in contracts.trained()},
-    **{f"score {question}": partial(_score, question) for question in QUESTIONS},
-    **{f"publish {question}": partial(_publish, question) for question in QUESTIONS},
+    # a question after those that it reads, as its DAG waits for their publication
+    **{
+        f"{verb} {question}": partial(step, question)
+        for question in QUESTIONS
+        for verb, step in (("train", _train), ("score", _score), ("publish", _publish))
+        if verb != "train" or contracts.load(question).is_trained
+    },
     "report": _report,
     "lookback": _lookback,
 }
