@@ -49,9 +49,9 @@ PEER_MODULES = {
     "survival": "survival",
     "demand": "demand",
     "stages": "stages",
+    "segments": "segments",
 }
 
-# A question without peers has no table yet: a run says so.
 QUESTIONS = tuple(PEER_MODULES)
 
 console = Console()
@@ -61,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the selected parts and write results.md."""
     given = _parse(arguments)
     questions = [name for name in QUESTIONS if not given.only or name in given.only]
-    if missing := sorted(set(contracts.questions()) - set(QUESTIONS)):
+    if missing := [name for name in without_peers() if contracts.load(name).is_trained]:
         console.print(f"No peers yet, so no table: {', '.join(missing)}")
     started = time.monotonic()
     if questions:
@@ -78,6 +78,11 @@ def main(arguments: list[str] | None = None) -> int:
     write_results()
     console.print(f"{RESULTS.relative_to(REPOSITORY)} after {time.monotonic() - started:,.0f} s")
     return status
+
+
+def without_peers() -> list[str]:
+    """Questions without a table: rules, which no peer can be better at, and what has no peers."""
+    return sorted(set(contracts.questions()) - set(QUESTIONS))
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -291,6 +296,8 @@ def _judgements(
             tables["survival"] = judge.survival(predictions, days, day, known_days)
         case "stages":
             tables["stages"] = judge.stages(predictions, days, day)
+        case "segments":
+            tables["segments"] = judge.segments(predictions, days, day)
         case "demand":
             known = happened.get("known_weeks")
             tables["demand"] = judge.demand(predictions, happened["product_weeks"], day, known)

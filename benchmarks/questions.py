@@ -103,6 +103,25 @@ QUESTIONS = {
         " rules forbid are no skill: every model but `stays` has them near 0. Calibration is over"
         " ten equal-count bins a stage.",
     ),
+    "segments": Question(
+        "Segments",
+        (
+            Figure("spend_r2", "R² of later spend", "high"),
+            Figure("stability", "stability", "high"),
+            Figure("lowest_stability", "lowest", "high"),
+            Figure("weekly_change", "change a week", "low"),
+            Figure("smallest_share", "smallest segment", "high"),
+            Figure("count_segments", "segments", "high", 1),
+            SECONDS,
+            UNSCORED,
+        ),
+        wanted.segments,
+        "Segments are learnt 90 days before the cut and kept. R² is of the log of 1 + the net spend"
+        " of the 90 days after it, by the segments' means of the 90 days before it. Stability is"
+        " the adjusted Rand index of ten fits to resamples. The change a week is that of customers"
+        " without an order or refund in the week. `rfm_groups` are ours, too: they are published"
+        " beside the segments and are not chosen by data.",
+    ),
     "demand": Question(
         "Demand",
         (
@@ -152,6 +171,13 @@ RECIPES = {
     "logistic": "scikit-learn, multinomial, on logs of recency, age, last gap, order days (ever,"
     " 90, 365 days), net spend, and the stage; the last 24 past months",
     "xgboost": "XGBClassifier, 300 trees of depth 3, rate .05, rows .8, on the same",
+    "one_segment": "everybody in one segment: the mean of all",
+    "kmeans_4": "scikit-learn KMeans, four segments on logs of recency, order days and net spend",
+    "kmeans_8": "the same, eight segments",
+    "mixture_4": "scikit-learn GaussianMixture, four full covariances, on the same",
+    "ward_4": "scikit-learn AgglomerativeClustering, Ward, 2,000 customers, nearest centre",
+    "rfm_groups": "the eleven groups of ml_tasks/segments/rfm_groups.yml, borders learnt 90 days"
+    " before",
     "cox": "lifelines CoxPHFitter on logs of recency, age, orders, gap, spend; customers watched"
     " from 180, 270 and 360 days before",
     "weibull_aft": "lifelines WeibullAFTFitter, the same",

@@ -5,6 +5,7 @@ Pure: frames in, figures out. A figure that cannot be computed is NaN.
 
 from benchmarks.judge.customers import churn, clv
 from benchmarks.judge.paired import BETTER, Judgement, goodness
+from benchmarks.judge.segments import segments
 from benchmarks.judge.stages import stages
 from benchmarks.judge.verdicts import decide, decide_signs, paired, pooled
 from benchmarks.judge.waits import survival
@@ -21,6 +22,7 @@ __all__ = [
     "goodness",
     "paired",
     "pooled",
+    "segments",
     "stages",
     "survival",
 ]

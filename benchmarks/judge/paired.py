@@ -23,6 +23,7 @@ BETTER = {
     "integrated_brier": "low",
     "wrmsse": "low",
     "mase": "low",
+    "spend_r2": "high",
 }
 
 

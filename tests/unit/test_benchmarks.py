@@ -234,3 +234,53 @@ def test_a_figures_command_names_no_folder_of_the_machine(shared):
 
 def test_results_name_no_folder_of_a_machine():
     assert not re.findall(r"--shared\S* |`[^`]* /\w+/", RESULTS.read_text())
+
+
+def segments_days() -> pd.DataFrame:
+    """Two who come back for 100 a horizon, two who never do; one returns, one joins late."""
+    rows = [("a", "2023-01-01", 1, 10), ("b", "2023-01-02", 1, 10)]
+    rows += [("c", "2023-01-01", 1, 10), ("d", "2023-01-02", 1, 10)]
+    rows += [(name, day, 1, 99.0) for name in "ab" for day in ("2023-04-01", "2023-06-20")]
+    rows += [("d", "2023-06-14", 0, -10.0), ("e", "2023-06-13", 1, 10.0)]
+    return days_of(*rows)
+
+
+def test_segments_figures_by_hand() -> None:
+    days, cut = segments_days(), pd.Timestamp("2023-06-15")
+    labels = {"good": "ab", "bad": "cd"}
+    whole = [
+        ("ours", name, moment, label)
+        for label, names in labels.items()
+        for name in names
+        for moment in ("before", "week", "now")
+    ]
+    whole += [("ours", "e", "now", "bad")]
+    moved = [(*row[:3], "bad") if row[1:3] == ("b", "now") else row for row in whole]
+    predictions = pd.DataFrame(
+        [*whole, *(("moved", *row[1:]) for row in moved)],
+        columns=["model", "customer_id", "moment", "label"],
+    )
+    for number in range(10):
+        predictions[f"resample_{number}"] = predictions["label"].map({"good": 1, "bad": 0})
+    swapped = predictions["model"].eq("moved") & predictions["customer_id"].isin(["a", "c"])
+    predictions.loc[swapped, "resample_9"] = 1 - predictions.loc[swapped, "resample_9"]
+    judged = judge.segments(predictions, days, cut)
+    ours, other = (judged.figures.loc[name] for name in ("ours", "moved"))
+    assert ours["spend_r2"] == pytest.approx(1)
+    assert ours["stability"] == ours["lowest_stability"] == 1
+    assert ours["weekly_change"] == 0
+    assert ours["count_segments"] == 2
+    assert ours["smallest_share"] == pytest.approx(2 / 5)
+    # log(100) of a and b, 0 of the others; b is predicted 0
+    actual = np.log([100, 100, 1, 1, 1])
+    total = ((actual - actual.mean()) ** 2).sum()
+    assert other["spend_r2"] == pytest.approx(1 - np.log(100) ** 2 / total)
+    # two of two pairs are torn apart: the index is -1/2 (Hubert and Arabie 1985)
+    assert other["lowest_stability"] == pytest.approx(-0.5)
+    assert other["weekly_change"] == pytest.approx(1 / 3)  # of a, b, c: d was refunded, e is new
+    draws = np.array([[1, 1, 1, 1, 1], [2, 0, 1, 2, 0]])
+    drawn = np.repeat(actual, draws[1])
+    miss = 1 - 0 / ((drawn - drawn.mean()) ** 2).sum()  # b was not drawn
+    assert judged.measures["spend_r2"]["moved"].of(draws) == pytest.approx(
+        [other["spend_r2"], miss]
+    )

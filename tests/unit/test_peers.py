@@ -6,8 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import betaln, gammaln
+from sklearn.cluster import KMeans
+from sklearn.metrics import adjusted_rand_score
 
-from benchmarks.peers import buying, history, lags
+from benchmarks import judge
+from benchmarks.peers import buying, history, lags, segments
 
 PARAMETERS = {"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}  # CDNOW, in weeks
 
@@ -86,3 +89,27 @@ def test_trees_find_the_season_of_last_year() -> None:
 
 def test_bands_of_recency_are_by_days() -> None:
     assert history.band_of_recency(pd.Series([1, 30, 31, 400])).tolist() == [0, 0, 1, 5]
+
+
+def test_segments_of_peers_are_those_of_plain_scikit_learn(tmp_path) -> None:
+    random = np.random.default_rng(5)
+    dates = pd.Timestamp("2022-01-01") + pd.to_timedelta(random.integers(0, 500, 900), unit="D")
+    names = random.choice([f"c{number:03d}" for number in range(150)], 900)
+    days = pd.DataFrame({"customer_id": names, "day_date": dates, "count_orders": 1})
+    days = days.drop_duplicates(["customer_id", "day_date"])
+    days["net_amount"] = random.lognormal(3, 1, len(days)).round(2)
+    days.to_parquet(tmp_path / "customer_days.parquet")
+    cut = pd.Timestamp("2023-04-01")
+    rows = pd.concat(segments.predict(tmp_path, cut).frames)
+    plain = days[days["day_date"] < cut - pd.Timedelta(days=90)].groupby("customer_id")
+    last = (cut - pd.Timedelta(days=90) - plain["day_date"].max()).dt.days
+    points = np.log1p(np.column_stack([last, plain.size() - 1, plain["net_amount"].sum()]))
+    points = (points - points.mean(axis=0)) / points.std(axis=0)
+    fitted = KMeans(4, n_init=10, random_state=1).fit_predict(points)
+    found = rows[(rows["model"] == "kmeans_4") & (rows["moment"] == "before")]
+    assert found["customer_id"].tolist() == list(last.index)
+    assert adjusted_rand_score(found["label"], fitted) > 0.95
+    assert set(rows["model"]) == {"one_segment", *segments.METHODS}
+    judged = judge.segments(rows, days, cut).figures
+    assert judged.loc["one_segment", "spend_r2"] < 0.05
+    assert judged.loc[list(segments.METHODS), "stability"].between(0, 1).all()
