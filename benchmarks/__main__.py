@@ -223,7 +223,7 @@ def _run_sides(home: Home, question: str, cuts: list[str]) -> list[Path]:
     peer_code = imported([folder / "peers" / f"{module}.py"], "benchmarks.peers")
     shared = [folder / "predictions.py"]
     peers = digest([*peer_code, *shared, folder / "requirements.txt"])
-    ours = digest([*model_code(question), folder / "ours.py", *shared])
+    ours = digest([*model_code(question), folder / "ours.py", folder / "own_segments.py", *shared])
     outputs = WORKSPACE / "outputs" / home.data.name
     sides = (
         ([str(PEERS), "-m", f"benchmarks.peers.{module}"], f"{module}-{peers}", home.input_digest),

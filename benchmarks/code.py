@@ -49,6 +49,8 @@ def imported(files: list[Path], package: str) -> list[Path]:
 
 
 def _imports(file: Path) -> Iterator[str]:
+    if file.suffix != ".py":
+        return
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module:
             yield node.module

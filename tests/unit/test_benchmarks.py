@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import data, judge
+from benchmarks import code, data, judge
 from benchmarks.__main__ import _without_folder
 from benchmarks.code import RESULTS
 from benchmarks.judge import customers, waits
 from benchmarks.judge import weeks as demand_weeks
 from benchmarks.warehouse import before
+from perennial import contracts
 
 CUT = pd.Timestamp("2024-03-01")
 
@@ -284,3 +285,9 @@ def test_segments_figures_by_hand() -> None:
     assert judged.measures["spend_r2"]["moved"].of(draws) == pytest.approx(
         [other["spend_r2"], miss]
     )
+
+
+@pytest.mark.parametrize("question", contracts.questions())
+def test_code_of_a_questions_model_is_listed(question: str) -> None:
+    names = {path.name for path in code.model_code(question)}
+    assert {"run.py", "question.py"} <= names
