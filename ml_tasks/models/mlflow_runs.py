@@ -72,7 +72,10 @@ def store(
     )
     run_id = run.info.run_id
     _log_figures(client, run_id, model)
-    artefacts.write(run.info.artifact_uri, question, model, all_tags)
+    # the experiment keeps the path of the home in which it was made
+    made_for = f"{run.info.artifact_uri}/model"
+    folder = artefacts.location(settings, question, run_id, made_for)
+    artefacts.write(folder, question, model, all_tags)
     # with links to pictures that MLflow's UI shows
     card = model_card(
         question, model, all_tags, lambda path: f"get-artifact?path={path}&run_uuid={run_id}"

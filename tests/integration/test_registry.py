@@ -209,6 +209,10 @@ def test_a_home_may_be_moved(home, tmp_path):
     shutil.copytree(home.secrets_dir, tmp_path / "secrets")
     moved = home.model_copy(update={"home": tmp_path})
     assert registry.find(moved, "moved", SEPTEMBER.training_date).artefacts == SEPTEMBER.artefacts
+    october = replace(SEPTEMBER, training_date=date(2011, 10, 1))
+    registry.add(moved, "moved", october)
+    assert registry.find(moved, "moved", october.training_date).artefacts == october.artefacts
+    assert not (home.home / "mlflow" / "moved").exists()
 
 
 def test_a_home_may_have_a_blank_and_an_umlaut_in_its_path(home, tmp_path):
