@@ -9,8 +9,12 @@ somebody may be reading it.
 {% materialization view, adapter='postgres' %}
     {%- set existing = load_cached_relation(this) -%}
     {%- set target_relation = this.incorporate(type='view') -%}
-    {%- set query = kept_columns_first(existing, sql) if existing is not none and existing.is_view else none -%}
+    {%- set beside = compared_views(existing, sql) if existing is not none and existing.is_view else none -%}
+    {%- set query = kept_columns_first(beside, sql) if beside is not none else none -%}
     {%- set is_replaceable = query is not none -%}
+    {%- if is_replaceable and query != sql -%}
+        {%- set beside = compared_views(existing, query) -%}
+    {%- endif -%}
     {%- set query = query or sql -%}
 
     {% if existing is not none and not is_replaceable and this.schema == 'reporting' %}
@@ -25,7 +29,7 @@ somebody may be reading it.
     {% if existing is not none and not is_replaceable %}
         {% do adapter.drop_relation(existing) %}
     {% endif %}
-    {% if is_replaceable and view_is_unchanged(existing, query) %}
+    {% if is_replaceable and beside.is_same %}
         {% call noop_statement('main', 'CREATE VIEW') %}{% endcall %}
     {% else %}
         {% call statement('main') -%}
@@ -44,13 +48,11 @@ somebody may be reading it.
 
 
 {# The query with the view's own columns first and in their order; none if it lacks one of them. #}
-{% macro kept_columns_first(existing, sql) %}
-    {% set old = adapter.get_columns_in_relation(existing) | map(attribute='name') | list %}
-    {% set new = adapter.get_column_schema_from_query(get_empty_subquery_sql(sql)) | map(attribute='name') | list %}
-    {% set names = old + (new | reject('in', old) | list) %}
-    {% if names == new %}
+{% macro kept_columns_first(beside, sql) %}
+    {% set names = beside.old + (beside.new | reject('in', beside.old) | list) %}
+    {% if names == beside.new %}
         {{ return(sql) }}
-    {% elif names | length > new | length %}
+    {% elif names | length > beside.new | length %}
         {{ return(none) }}
     {% endif %}
     {% set columns = [] %}
@@ -61,15 +63,24 @@ somebody may be reading it.
 {% endmacro %}
 
 
-{# True if the query gives the existing view; Postgres compares its own renderings of both. #}
-{% macro view_is_unchanged(existing, sql) %}
+{#
+The existing view beside one of the query: `old` and `new`, names of their columns, and `is_same`. Postgres
+compares its own renderings of both.
+#}
+{% macro compared_views(existing, sql) %}
     {% set probe = 'perennial_view_probe' %}
-    {% do run_query('create temporary view ' ~ probe ~ ' as (' ~ sql ~ ')') %}
-    {% set compared = run_query(
-        "select pg_get_viewdef('pg_temp." ~ probe ~ "'::regclass) = pg_get_viewdef('" ~ existing ~ "'::regclass)"
-    ) %}
+    {% set names = "(select json_agg(attname order by attnum) from pg_attribute where attrelid = views.%s and attnum > 0)" %}
+    {% call statement('compared', fetch_result=True) %}
+        create temporary view {{ probe }} as ({{ sql }});
+        select json_build_object(
+            'is_same', pg_get_viewdef(views.new) = pg_get_viewdef(views.old),
+            'old', {{ names % 'old' }},
+            'new', {{ names % 'new' }}
+        )::text
+        from (select 'pg_temp.{{ probe }}'::regclass as new, '{{ existing }}'::regclass as old) as views
+    {% endcall %}
     {% do run_query('drop view pg_temp.' ~ probe) %}
-    {{ return(compared.columns[0][0]) }}
+    {{ return(fromjson(load_result('compared').data[0][0])) }}
 {% endmacro %}
 
 

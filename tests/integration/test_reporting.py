@@ -261,6 +261,33 @@ def test_a_start_and_a_build_wait_for_no_reader(home: Settings) -> None:
         assert idle.info.transaction_status == psycopg.pq.TransactionStatus.INTRANS
 
 
+def test_a_build_writes_only_comments_that_differ(home: Settings) -> None:
+    count = (
+        "select count(*), count(*) filter (where xmin = %s::text::xid)"
+        " from pg_description where objoid::regclass::text in ("
+        " 'reporting.scores_freshness', 'staging.stg_ops__landed_files')"
+    )
+    newest = "select max(xmin::text::bigint) from pg_description"
+    with connect(home, "transformer") as connection:
+        comment = "comment on column {} is 'edited by hand'"
+        connection.execute(comment.format("reporting.scores_freshness.row_count"))
+        (before,) = connection.execute(newest).fetchone()
+        kept = connection.execute(count, [before]).fetchone()
+    assert kept[1] == 1
+    dbt(home, AS_OF, "run", "--select", "scores_freshness", "stg_ops__landed_files")
+    with connect(home, "transformer") as connection:
+        (after,) = connection.execute(newest).fetchone()
+        written = connection.execute(count, [after]).fetchone()
+        (text,) = connection.execute(
+            "select col_description('reporting.scores_freshness'::regclass, attnum)"
+            " from pg_attribute where attrelid = 'reporting.scores_freshness'::regclass"
+            " and attname = 'row_count'"
+        ).fetchone()
+    assert after > before
+    assert written == kept  # the same comments, of which one is new
+    assert text != "edited by hand"
+
+
 def test_a_view_that_has_changed_is_replaced(home: Settings) -> None:
     with connect(home, "transformer") as connection:
         connection.execute(
