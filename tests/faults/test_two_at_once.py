@@ -81,6 +81,7 @@ def test_the_same_date_twice_at_once_is_the_date_once(start_home: StartHome, fil
     )
 
 
+@pytest.mark.whole
 def test_files_landed_twice_at_once_land_once(start_home: StartHome, files: str) -> None:
     settings = start_home("canonical")
     tasks = [Task(settings, DAY, files)] * 4

@@ -18,7 +18,9 @@ BASE = "CI_BASE"  # a commit: what changed since the branch left it; not set: in
 # of whole chains under Airflow (scheduler, on_call) take too long for each change and are run
 # by hand.
 TOUCHES = {
+    "dags/score.py": ("airflow_chain",),
     "dags/shared/alerts.py": ("watchdog",),
+    "dags/shared/shards.py": ("airflow_chain",),
     "dbt_project/macros/": ("incremental", "point_in_time"),
     "dbt_project/models/features/": ("point_in_time",),
     "dbt_project/models/intermediate/": ("incremental",),
@@ -30,6 +32,8 @@ TOUCHES = {
     "expectations/shop_days.py": ("usual_days", "poisoned_days"),
     "ingest/": ("bad_input", "two_at_once"),
     "local/backup.py": ("backup",),
+    "local/new_question.py": ("new_question",),
+    "local/new_source.py": ("new_source",),
     "local/restore.py": ("backup",),
     "ml_tasks/engine/": ("readers", "two_at_once"),
     "ml_tasks/models/artefacts.py": ("pickles",),

@@ -108,6 +108,7 @@ def test_a_second_run_finds_its_work_done(home: Settings, first_run: object) -> 
     assert "done already" in done.stdout
 
 
+@pytest.mark.whole
 def test_the_same_date_again_in_two_shards_gives_the_same_rows(
     home: Settings, first_run: object
 ) -> None:

@@ -99,6 +99,7 @@ def need_events(root: Path) -> None:
         (models / path).write_text(text.replace(old, new))
 
 
+@pytest.mark.whole
 def test_what_it_writes_keeps_the_rules(copy: Path) -> None:
     code = [f"ml_tasks/{name}" for name in QUESTIONS]
     python = [*code, *(f"tests/unit/test_{name}.py" for name in QUESTIONS)]
@@ -120,6 +121,7 @@ def test_the_questions_run_from_contract_to_view(copy: Path) -> None:
     run(copy, PROGRAMS / "pytest", "-q", "-p", "no:cacheprovider", "tests/toys/walk.py")
 
 
+@pytest.mark.whole
 def test_the_questions_pass_the_suite_of_all_questions(copy: Path) -> None:
     suite = "tests/integration/test_conformance.py"
     toys = ("-k", " or ".join(QUESTIONS))

@@ -64,6 +64,7 @@ def test_its_example_comes_to_what_its_lines_say(copy: Path) -> None:
     assert not (copy / "home").exists()
 
 
+@pytest.mark.whole
 def test_it_keeps_the_rules_and_is_lint_free(copy: Path) -> None:
     rules = "tests/rules/test_dbt_models.py"
     # the exit code is also not 0 if no rule applies

@@ -21,10 +21,11 @@ from perennial import contracts, feature_models
 from perennial.settings import REPOSITORY, Settings
 from perennial.warehouse import connect
 from tests.conftest import StartHome
+from tests.faults import ledger
 from tests.steps import build, land_files, rows, score, score_relations
 
 AS_OF = date(2024, 1, 20)
-DATES = (date(2023, 12, 12), date(2024, 1, 5), AS_OF)
+DATES = ledger.size((AS_OF,), (date(2023, 12, 12), date(2024, 1, 5), AS_OF))
 SHOP = {"seed": 3, "customers": 250, "days": 420}
 TRAINING_CUSTOMERS = 120  # fewer than the shop's: past dates hold a sample
 # tables of every shop; tables that need optional files are not built here
@@ -160,6 +161,7 @@ def test_the_order_of_dates_changes_no_row(
             pd.testing.assert_frame_equal(ours, theirs, obj=f"{relation} of {day}")
 
 
+@pytest.mark.whole
 def test_dates_of_one_month_share_its_model(forwards: Settings) -> None:
     with connect(forwards, "scorer") as connection:
         found = connection.execute(
