@@ -52,6 +52,8 @@ class Question:
         tested_days: Horizon of the report's figures, days.
         headline: Figure that lookback reports if nothing can be compared.
         features: Feature table that the model reads, one row per entity; drift is measured on it.
+        is_recounted: Whether a question that describes counts the newest data with no choice in it,
+            so that its newer model replaces the older one, as of a question that predicts.
     """
 
     name: ClassVar[str]
@@ -61,6 +63,7 @@ class Question:
     tested_days: ClassVar[int | None] = None
     headline: ClassVar[str] = ""
     features: ClassVar[str] = "customer_snapshots"
+    is_recounted: ClassVar[bool] = False
 
     @property
     def contract(self) -> Contract:

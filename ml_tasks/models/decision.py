@@ -80,9 +80,10 @@ def _contest(
 ) -> tuple[str, str, dict[str, Column]]:
     """Compare the champion's recipe with today's recipe at the champion's training date.
 
-    A description is never refreshed: it is replaced only if the new one is clearly better.
+    A description is not refreshed, unless it is recounted: it is replaced only if the new one is
+    clearly better.
     """
-    if questions.load(question).contract.kind == DESCRIBES:
+    if _is_kept(question):
         return *_clearly_better(question, columns), columns
     retrained = _challenger_at(settings, question, champion)
     of_cuts = _columns(settings, question, champion, retrained)
@@ -94,6 +95,12 @@ def _contest(
         reason = f"the same recipe now prefers {challenger.name} to {champion.name}"
         return WAITING, reason, columns
     return *contest.decide(compared), of_cuts
+
+
+def _is_kept(question: str) -> bool:
+    """Whether a model gives way only to one that is clearly better, not to newer data."""
+    hooks = questions.load(question)
+    return hooks.contract.kind == DESCRIBES and not hooks.is_recounted
 
 
 def _clearly_better(question: str, columns: dict[str, Column]) -> tuple[str, str]:
@@ -118,7 +125,7 @@ def _untested(
         return PROMOTED, f"{challenger.name} beat its baseline, {champion.name} was never tested"
     if columns["champion"].figures:
         return KEPT, f"{challenger.name} could not be tested"
-    if questions.load(question).contract.kind == DESCRIBES:
+    if _is_kept(question):
         return KEPT, "neither could be tested"
     if challenger.name == champion.name:
         return REFRESHED, "neither could be tested: newer data"

@@ -1,0 +1,2 @@
+-- Every published date.
+{{ published('baskets', is_history=true) }}

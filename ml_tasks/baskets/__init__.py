@@ -1,0 +1,1 @@
+"""Baskets: pairs, triples and sequences of products that go together."""
