@@ -84,7 +84,7 @@ def _described(kind: str, rows: pd.DataFrame, items: np.ndarray, total: int) -> 
         {
             "rule_id": [rule_id(kind, one) for one in members],
             "rule_kind": kind,
-            "antecedent_ids": [[str(item) for item in one[:-1]] for one in members],
+            "antecedent_ids": [sorted(str(item) for item in one[:-1]) for one in members],
             "consequent_id": [str(one[-1]) for one in members],
             "direction": np.where(rows["is_one_way"], ONE_WAY, BOTH_WAYS),
             "support": rows["count_orders"] / total,

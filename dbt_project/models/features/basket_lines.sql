@@ -1,7 +1,6 @@
 -- One row per as_of_date, order_number and product_id: order lines of the 547 days before a
--- training date. Orders of one product or over 100 are in and out: the first are a buyer's steps,
--- the second are wholesale, a hundredth of the orders and a quarter of the pairs. Of a shop with
--- more than 3 million lines, a sample of the buyers by the hash of the id.
+-- training date. Orders of over 100 products are left out: they are wholesale, few, and hold most
+-- pairs. A shop with more than 3 million lines is sampled by the hash of the buyer's id.
 with
 
 dates as (
@@ -49,7 +48,9 @@ orders as (
 
     from lines
     inner join totals on lines.as_of_date = totals.as_of_date
-    where {{ sample_bucket('lines.buyer_id') }} < {{ sample_buckets() }}::bigint * 3000000 / totals.count_lines
+    where
+        {{ sample_bucket('lines.buyer_id') }}
+        < {{ sample_buckets() }}::bigint * 3000000 / totals.count_lines
     group by lines.as_of_date, lines.order_id, lines.buyer_id, lines.is_guest
     having count(*) <= 100
 
@@ -61,7 +62,9 @@ numbered as (
         as_of_date,
         order_id,
         row_number() over (partition by as_of_date order by order_id collate "C") as order_number,
-        dense_rank() over (partition by as_of_date order by is_guest, buyer_id collate "C") as buyer_number
+        dense_rank() over (
+            partition by as_of_date order by is_guest, buyer_id collate "C"
+        ) as buyer_number
 
     from orders
 
