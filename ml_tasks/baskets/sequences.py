@@ -11,7 +11,7 @@ from scipy import sparse
 from ml_tasks.baskets.orders import Orders
 from ml_tasks.baskets.significance import MEMBERS, MIN_LIFT, surest
 
-MIN_STEPS, MIN_SHARE = 10, 0.0005
+MIN_SHARE, MIN_STEPS, ENOUGH_STEPS = 0.0005, 10, 50
 MIN_ITEM_ORDERS = 20
 
 
@@ -82,7 +82,7 @@ def sequences(steps: Steps) -> pd.DataFrame:
     steps from the earlier item that lead to the later one, `count_reverse` the steps the other way
     round. P-values are adjusted for all ordered pairs of items with MIN_ITEM_ORDERS.
     """
-    at_least = max(MIN_STEPS, int(np.ceil(MIN_SHARE * steps.before.count)))
+    at_least = int(np.clip(np.ceil(MIN_SHARE * steps.before.count), MIN_STEPS, ENOUGH_STEPS))
     most = np.maximum(steps.before.item_counts, steps.after.item_counts)
     often = np.flatnonzero(most >= max(at_least, MIN_ITEM_ORDERS))
     counted = (steps.before.columns[:, often].T @ steps.after.columns[:, often]).tocsr()

@@ -9,15 +9,16 @@ from scipy import special
 from ml_tasks.baskets.orders import CHUNK, Orders, hits
 from ml_tasks.baskets.significance import MEMBERS, MIN_LIFT, surest
 
-MIN_ORDERS, MIN_SHARE = 20, 0.0005
+MIN_SHARE, MIN_ORDERS, ENOUGH_ORDERS = 0.0005, 20, 50
 MIN_IMPROVEMENT, IMPROVED = 1.2, 0.01
 BLOCK = 1000  # items that are multiplied at once
+MAX_EXPECTED = 100_000  # pairs whose expectation is computed at once
 MAX_EXTENDED = 500  # pairs that are tried with a third item
 
 
 def least_orders(orders: Orders) -> int:
-    """Smallest support of a rule, in orders."""
-    return max(MIN_ORDERS, int(np.ceil(MIN_SHARE * orders.count)))
+    """Smallest support of a rule, in orders: MIN_SHARE of them, within fixed bounds."""
+    return int(np.clip(np.ceil(MIN_SHARE * orders.count), MIN_ORDERS, ENOUGH_ORDERS))
 
 
 def frequent_pairs(orders: Orders, at_least: int) -> pd.DataFrame:
@@ -45,7 +46,9 @@ def pairs(orders: Orders) -> pd.DataFrame:
     """
     at_least = least_orders(orders)
     found = frequent_pairs(orders, at_least)
-    found["expected_orders"] = orders.expected_pairs(found[MEMBERS[:2]].to_numpy())
+    members = found[MEMBERS[:2]].to_numpy()
+    some = np.array_split(members, len(members) // MAX_EXPECTED + 1)
+    found["expected_orders"] = np.concatenate([orders.expected_pairs(one) for one in some])
     found = found[found["count_orders"] >= MIN_LIFT * found["expected_orders"]]
     members = found[MEMBERS[:2]].to_numpy()
     counts = orders.item_counts[members]

@@ -198,10 +198,22 @@ def test_colours_and_sizes_of_a_product_are_one_item():
         "5": "Red",
         "6": None,
         "7": None,
+        "8": "Model 17",
+        "9": "Model 18, 12x8cm",
     }
     products = pd.DataFrame({"product_id": names.keys(), "product_name": names.values()})
     items = variants.item_of(products).to_dict()
-    assert items == {"1": "1", "2": "1", "3": "1", "4": "4", "5": "5", "6": "6", "7": "7"}
+    assert items == {
+        "1": "1",
+        "2": "1",
+        "3": "1",
+        "4": "4",
+        "5": "5",
+        "6": "6",
+        "7": "7",
+        "8": "8",
+        "9": "9",
+    }
     lines = lines_of([(1, 1, {"1", "3", "4"}), (2, 2, {"2", "unheard of"})])
     kept, members = model.folded(lines, products)
     assert kept["product_id"].tolist() == ["1", "1", "4", "1", "unheard of"]
