@@ -20,7 +20,7 @@ MODEL, PLAIN_LIFT = "rules", "plain_lift"
 BASELINES = (PLAIN_LIFT,)
 LEARNT_DAYS, TESTED_DAYS = 365, 182
 STILL_SOLD_ORDERS = 10  # orders with an item in the half year after
-REPLICATED = 0.05  # largest adjusted p-value, as in the literature on replication
+REPLICATED = 0.05  # largest adjusted p-value of a rule that holds
 
 
 def within(lines: pd.DataFrame, until: pd.Timestamp, days: int) -> pd.DataFrame:
@@ -54,7 +54,7 @@ def tested(rules: pd.DataFrame, lines: pd.DataFrame) -> pd.DataFrame:
     """Test rules on later lines: is each still sold, and more frequent than by chance again?
 
     Args:
-        rules: Columns rule_kind, antecedent_ids, consequent_id.
+        rules: Columns rule_kind, antecedent_ids, consequent_id; at least one row.
         lines: Columns of `Orders.of`.
 
     Returns:
@@ -118,9 +118,9 @@ def evaluate(lines: pd.DataFrame, training_date: date) -> Evaluation:
         return untested(MODEL)
     figures: list[Figure] = []
     methods = {MODEL: rules, PLAIN_LIFT: plain_lift(before, len(rules))}
-    for name, method in methods.items():
-        result = tested(method, after)
-        figures += rows(cut, name, figures_of(result), len(result))
+    for name, shown in methods.items():
+        if len(shown):
+            figures += rows(cut, name, figures_of(tested(shown, after)), len(shown))
     found = Evaluation(tuple(figures), MODEL)
     metrics = found.means(["replicated", "still_sold"], {MODEL: "", PLAIN_LIFT: "baseline_"})
     ours, theirs = (found.mean(name, "replicated") for name in (MODEL, PLAIN_LIFT))

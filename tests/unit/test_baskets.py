@@ -263,6 +263,16 @@ def test_rules_are_tested_on_the_half_year_after():
     assert not result["is_replicated"].any()
 
 
+def test_rules_without_a_frequent_pair_are_evaluated_alone():
+    steps = [(b, d, {"G" if d < 180 else "H"}) for b in range(60) for d in (b + 1, b + 181)]
+    others = [(100 + b, d, {f"p{d % 60}"}) for b in range(600) for d in (b % 300, b % 300 + 30)]
+    found = evaluate.evaluate(lines_of(steps + others), (START + pd.Timedelta(days=500)).date())
+    assert found.rows(evaluate.PLAIN_LIFT) == []
+    (figures,) = found.of(evaluate.MODEL).values()
+    assert figures == {"still_sold": 0}
+    assert "replicated" not in found.metrics
+
+
 def test_a_shop_is_scored_by_the_rules_of_its_model():
     orders = pd.DataFrame({"customer_id": ["c"], "ordered_date": [START], "product_id": ["A"]})
     store = PlantedShop(orders, pd.DataFrame(), np.ones(1))
