@@ -1,4 +1,4 @@
-"""Write the sample shop's files: months of orders, order items and customers, and the catalogue.
+"""Write the sample shop's files: months of its records, and the catalogue.
 
 A month's file only grows: written on a later day, it begins with its earlier content. Some faults
 of real files are planted in them on purpose; README.md lists them.
@@ -13,13 +13,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from ingest.sample_shop.plan import START, Plan, first_of_month
+from ingest.sample_shop.plan import CAMPAIGN_DAY, START, Plan, first_of_month, month_index
 from ingest.sample_shop.products import Catalogue, catalogue
 from ingest.sample_shop.shop import Month, Shop, months, products_before
 from perennial.settings import Settings
 
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%S"
 UNKNOWN_CUSTOMER = "C0000000"
+CONTACTS = "contacts_{}.csv"
 
 # Position of each planted fault in a month's file: after this many lines of sound data.
 TWICE, CUT_OFF, NO_PRICE, STRANGER = 40, 80, 120, 30
@@ -78,10 +79,11 @@ def write_next_day(folder: Path | str, seed: int = 7, customers: int = 5_000) ->
     """
     folder = Path(folder)
     newest = _newest_order_day(folder)
+    without = _without_campaigns(folder, newest)
     day = newest + timedelta(days=1)  # the files hold the days before `day`
     while True:
         day += timedelta(days=1)
-        plan = Plan(seed, customers, days=(day - START).days)
+        plan = Plan(seed, customers, (day - START).days, without)
         first_month = max(plan.months - 2, 0)
         texts = {
             name: text
@@ -110,11 +112,14 @@ def _month_files(month: Month) -> dict[str, str]:
     customers["registered_at"] = customers.registered_at.where(~undated)
     orders, items = _csv(month.orders), _csv(month.order_items)
     _plant(month, orders, items)
-    return {
+    texts = {
         f"customers_{stamp}.csv": "".join(_csv(customers)),
         f"orders_{stamp}.csv": "".join(orders),
         f"order_items_{stamp}.csv": "".join(items),
     }
+    if len(month.contacts):
+        texts[CONTACTS.format(stamp)] = "".join(_csv(month.contacts))
+    return texts
 
 
 def _plant(month: Month, orders: list[str], items: list[str]) -> None:
@@ -175,6 +180,15 @@ def _last_order_day(texts: dict[str, str]) -> date:
         if name.startswith("orders_") and len(lines) > 1:
             return date.fromisoformat(lines[-1].split(",")[2][:10])
     return START - timedelta(days=1)
+
+
+def _without_campaigns(folder: Path, newest: date) -> frozenset[int]:
+    """Past months without a file of contacts: a version before there were campaigns wrote them."""
+    months_so_far = range(month_index(newest) + (newest.day >= CAMPAIGN_DAY))
+    stamps = {month: f"{first_of_month(month):%Y-%m}" for month in months_so_far}
+    return frozenset(
+        month for month, stamp in stamps.items() if not (folder / CONTACTS.format(stamp)).exists()
+    )
 
 
 def _check_it_continues(folder: Path, texts: dict[str, str]) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ingest.sample_shop import plan as planted
+from ingest.sample_shop.campaigns import orders_brought
 from ingest.sample_shop.plan import COUNTRIES, FAMILIES, Plan
 from ingest.sample_shop.products import Catalogue
 from ingest.sample_shop.seasons import BuyingTime, Promotions
@@ -51,6 +52,16 @@ def sales(
     clock = BuyingTime(month, promoted)
     heads = pd.concat([_by_customers(random, clock, customers), _by_guests(random, clock, plan)])
     heads = heads.sort_values(["time", "customer"], kind="stable", ignore_index=True)
+    lines = _lines(random, month, heads, customers, catalogue, promoted)
+    return Events(heads, _with_postage(lines, len(heads)))
+
+
+def brought(
+    plan: Plan, month: int, customers: pd.DataFrame, catalogue: Catalogue, promoted: Promotions
+) -> Events:
+    """Draw what the orders of a month hold that campaigns bring; other orders do not change."""
+    heads = orders_brought(plan, month, customers)
+    random = plan.random("campaign_orders", month)
     lines = _lines(random, month, heads, customers, catalogue, promoted)
     return Events(heads, _with_postage(lines, len(heads)))
 

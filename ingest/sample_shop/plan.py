@@ -80,12 +80,40 @@ FREE_POSTAGE_FROM_AMOUNT = 40.0
 
 
 @dataclass(frozen=True)
+class Campaign:
+    """A campaign of each year, on the 6th of a month at 10:00."""
+
+    name: str
+    action: str
+    month_of_year: int
+    order_rate: (
+        float  # share of the contacted whom it brings one more order, if they are still here
+    )
+
+
+CAMPAIGNS = (Campaign("voucher", "voucher", 6, 0.7), Campaign("letter", "letter", 9, 0.0))
+CAMPAIGN_DAY = 6
+CAMPAIGN_HOUR = 10
+# For those who came in the 180 days before, are still here and buy less often than the average.
+CAMPAIGN_ARRIVED_DAYS = 180
+CAMPAIGN_DRAWN_RATE = 0.7
+CAMPAIGN_HELD_OUT_RATE = 0.4  # of those who are drawn
+CAMPAIGN_ORDER_DAYS = 42  # the order that it brings comes within so many days, evenly
+
+
+@dataclass(frozen=True)
 class Plan:
-    """A sample shop: the seed, customers arriving in the first 730 days, days of history."""
+    """A sample shop: the seed, customers arriving in the first 730 days, days of history.
+
+    Attributes:
+        without_campaigns: Months from the opening that have none, in a folder of a version before
+            there were campaigns.
+    """
 
     seed: int = 7
     customers: int = 5_000
     days: int = REFERENCE_DAYS
+    without_campaigns: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
         """Check the range of each argument."""

@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from ingest.sample_shop import campaigns
 from ingest.sample_shop import customers as customers_module
 from ingest.sample_shop import orders as events
 from ingest.sample_shop.orders import Events
@@ -39,12 +40,14 @@ class Month:
             refunded_order_id (None for a sale). Times are shop-local, whole seconds.
         order_items: Columns order_item_id, order_id, product_id, quantity, unit_price_amount
             (pounds), line_type.
+        contacts: Columns contact_id, customer_id, contacted_at, campaign, action, is_held_out.
     """
 
     month: int
     customers: pd.DataFrame
     orders: pd.DataFrame
     order_items: pd.DataFrame
+    contacts: pd.DataFrame
 
     def before(self, day: date) -> Month:
         """The records from before `day`; they don't depend on later ones."""
@@ -54,6 +57,7 @@ class Month:
             self.customers[self.customers.registered_at < np.datetime64(day)],
             orders,
             self.order_items[self.order_items.order_id.isin(orders.order_id)],
+            self.contacts[self.contacts.contacted_at < np.datetime64(day)],
         )
 
 
@@ -82,6 +86,11 @@ class Shop:
     def order_items(self) -> pd.DataFrame:
         """All months' lines of orders and refunds."""
         return pd.concat([month.order_items for month in self.months], ignore_index=True)
+
+    @cached_property
+    def contacts(self) -> pd.DataFrame:
+        """All months' contacts."""
+        return pd.concat([month.contacts for month in self.months], ignore_index=True)
 
     @property
     def products(self) -> pd.DataFrame:
@@ -151,40 +160,55 @@ def _months(
         now = (pending.heads.time < end).to_numpy()
         refunds, coming_back = pending.take(now), [pending.take(~now)]
         if month >= first:
-            written = _month(month, sales, order_ids, refunds, arrivals, sold)
+            brought = events.brought(plan, month, arrivals, sold, promoted)
+            parts = [
+                _numbered("O", month, sales),
+                _numbered("V", month, brought),
+                _numbered("R", month, refunds, "refund"),
+            ]
+            drawn = campaigns.contacts(plan, month, arrivals)
+            written = _month(month, parts, drawn, arrivals, sold)
             yield written.before(plan.end)
+
+
+def _numbered(letter: str, month: int, drawn: Events, order_type: str = "sale") -> Events:
+    """The month's orders or refunds with order_id, order_type and refunded (the refunded order)."""
+    order_ids = _ids(letter, month, len(drawn.heads))
+    refunded = drawn.heads["order_id"] if order_type == "refund" else None
+    return Events(
+        drawn.heads.assign(refunded=refunded, order_id=order_ids, order_type=order_type),
+        drawn.lines.assign(order_id=order_ids.iloc[drawn.lines["head"]].to_numpy()),
+    )
 
 
 def _month(
     month: int,
-    sales: Events,
-    order_ids: pd.Series,
-    refunds: Events,
+    parts: list[Events],
+    drawn: pd.DataFrame,
     arrivals: pd.DataFrame,
     sold: Catalogue,
 ) -> Month:
-    refund_ids = _ids("R", month, len(refunds.heads))
-    heads = [
-        sales.heads.assign(refunded=None, order_id=order_ids, order_type="sale"),
-        refunds.heads.rename(columns={"order_id": "refunded"}).assign(
-            order_id=refund_ids, order_type="refund"
-        ),
-    ]
-    lines = [
-        sales.lines.assign(order_id=order_ids.iloc[sales.lines["head"]].to_numpy()),
-        refunds.lines.assign(order_id=refund_ids.iloc[refunds.lines["head"]].to_numpy()),
-    ]
-    lines[1]["head"] += len(sales.heads)
-    both, items = pd.concat(heads, ignore_index=True), pd.concat(lines, ignore_index=True)
-    order = np.argsort(both.time.to_numpy(), kind="stable")
-    rank = np.empty(len(order), dtype=int)
-    rank[order] = np.arange(len(order))
-    items = items.iloc[np.argsort(rank[items["head"].to_numpy()], kind="stable")]
+    merged = events.merge(parts)
     return Month(
         month,
         _registered(month, arrivals),
-        _order_rows(both.iloc[order], arrivals),
-        _item_rows(items, sold),
+        _order_rows(merged.heads, arrivals),
+        _item_rows(merged.lines, sold),
+        _contact_rows(month, drawn, arrivals),
+    )
+
+
+def _contact_rows(month: int, drawn: pd.DataFrame, arrivals: pd.DataFrame) -> pd.DataFrame:
+    who = drawn.customer.to_numpy(dtype=int)
+    return pd.DataFrame(
+        {
+            "contact_id": _ids("K", month, len(drawn)),
+            "customer_id": arrivals.customer_id.to_numpy(dtype=object)[who],
+            "contacted_at": _clock_time(drawn.time.to_numpy(dtype=float)),
+            "campaign": drawn.campaign,
+            "action": drawn.action,
+            "is_held_out": drawn.is_held_out.map({True: "true", False: "false"}),
+        }
     )
 
 

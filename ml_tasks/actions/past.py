@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from psycopg import sql
 
-from ml_tasks.actions.effects import NORMAL_95
+from ml_tasks.evaluation.held_out import NORMAL_95
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -21,6 +21,7 @@ from ml_tasks.actions import catalogue as catalogues
 from ml_tasks.actions import effects, gains, past
 from ml_tasks.actions.catalogue import LEAVE_ALONE, Catalogue
 from ml_tasks.customers.known import HORIZON_DAYS
+from ml_tasks.evaluation.held_out import LEAST_A_GROUP
 from ml_tasks.features.store import FeatureStore
 from ml_tasks.question import Frames, Parts, Question
 from ml_tasks.score_rows import not_scored, scored
@@ -30,7 +31,7 @@ from perennial import contracts
 NAME, EFFECTS = "actions", "action_effects"
 EPOCH = date(1970, 1, 1)
 NOT_SCORED = "churn, clv or stages has no score of this customer for the date"
-TOO_FEW = f"fewer than {effects.LEAST_A_GROUP} customers contacted, or held out, 90 days ago"
+TOO_FEW = f"fewer than {LEAST_A_GROUP} customers contacted, or held out, 90 days ago"
 CONTACT, HELD_OUT, NONE = "contact", "held_out", "none"  # assignments
 OVER_BUDGET = "the budget of the date goes to customers with a larger gain"
 NOT_DUE = "the turn of this customer comes on another day"

@@ -13,7 +13,7 @@ from scipy import stats
 from ml_tasks.actions import catalogue as catalogues
 from ml_tasks.actions import effects, gains, run
 from ml_tasks.actions.catalogue import ANY, LEAVE_ALONE, CatalogueError
-from ml_tasks.actions.effects import CANNOT_TELL, HELPS
+from ml_tasks.evaluation.held_out import CANNOT_TELL, HELPS
 
 CATALOGUE = catalogues.load()
 PRIORS = {action.action: action.effect for action in CATALOGUE.actions}

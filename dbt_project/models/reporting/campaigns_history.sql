@@ -1,0 +1,2 @@
+-- Every published date.
+{{ published('campaigns', is_history=true) }}

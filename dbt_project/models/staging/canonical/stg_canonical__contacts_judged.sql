@@ -1,0 +1,78 @@
+-- One row per line of an accepted file of contacts, good or not: rejected_reason tells. No order
+-- depends on a contact, so each build makes all rows anew.
+{%- set columns = [
+    'contact_id', 'customer_id', 'contacted_at', 'campaign', 'action', 'is_held_out'
+] %}
+with
+
+typed_rows as (
+
+    select
+        _file_id as file_id,
+        _line as line_number,
+        {{ content_key(columns) }} as content_key,
+        {{ as_id('contact_id') }} as contact_id,
+        {{ as_customer_id('customer_id') }} as customer_id,
+        {{ as_order_time('contacted_at') }} as contacted_at,
+        {{ as_text('campaign') }} as campaign,
+        {{ as_text('action') }} as action,
+        lower({{ as_text('is_held_out') }}) as is_held_out
+
+    from {{ source('raw', 'canonical_contacts') }}
+
+    where _file_id in (select file_id from {{ ref('stg_ops__landed_files') }} where is_accepted)
+
+),
+
+judged_rows as (
+
+    select
+        *,
+        case
+            when contact_id = '' then 'no contact_id'
+            when customer_id is null then 'no customer_id'
+            when campaign is null then 'no campaign'
+            when
+                {{ is_too_long('contact_id') }} or {{ is_too_long('customer_id') }}
+                or {{ is_too_long('campaign') }}
+                then 'an id is longer than 200 characters'
+            when contacted_at is null
+                then 'contacted_at is no date and time from 1990 to its landing'
+            when coalesce(is_held_out, '') not in ('true', 'false')
+                then 'is_held_out is neither true nor false'
+        end as row_fault
+
+    from typed_rows
+
+),
+
+ranked_rows as (
+
+    select
+        *,
+        case
+            when row_fault is null
+                then lead(content_key) over (
+                    partition by contact_id, row_fault is null
+                    order by file_id, line_number
+                )
+        end as next_content_key
+
+    from judged_rows
+
+)
+
+select
+    file_id,
+    line_number,
+    contact_id,
+    customer_id,
+    contacted_at,
+    campaign,
+    action,
+    case when row_fault is null then is_held_out::boolean end as is_held_out,
+    case
+        {{ fault_or_replaced() }}
+    end as rejected_reason
+
+from ranked_rows

@@ -1,0 +1,1 @@
+"""Campaigns: what each brought, contacted customers beside held-out ones."""
