@@ -50,8 +50,8 @@ def _contacts(
     is_drawn = random.random(len(meant)) < planted.CAMPAIGN_DRAWN_RATE
     is_held_out = random.random(len(meant)) < planted.CAMPAIGN_HELD_OUT_RATE
     hour = random.choice(24, len(meant), p=HOUR_WEIGHT / HOUR_WEIGHT.sum())
-    ordered = day + random.integers(1, planted.CAMPAIGN_ORDER_DAYS + 1, len(meant))
-    ordered = ordered + (hour + random.random(len(meant))) / 24
+    days_later = random.integers(1, planted.CAMPAIGN_ORDER_DAYS + 1, len(meant))
+    ordered = day + days_later + (hour + random.random(len(meant))) / 24
     is_brought = (
         ~is_held_out
         & (random.random(len(meant)) < campaign.order_rate)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -63,7 +64,7 @@ def updated(effects: pd.DataFrame, catalogue: Catalogue) -> Mapping[str, Effect]
     return found
 
 
-def _of(turns: pd.DataFrame) -> dict[str, object]:
+def _of(turns: pd.DataFrame) -> dict[str, Any]:
     return compared(
         turns["happened_orders"].to_numpy(),
         turns["order_probability"].to_numpy(),

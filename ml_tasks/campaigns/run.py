@@ -17,7 +17,6 @@ from psycopg import sql
 from ml_tasks.evaluation.held_out import LEAST_A_GROUP, compared
 from ml_tasks.features.store import FeatureStore
 from ml_tasks.question import Frames, Question
-from ml_tasks.score_rows import not_scored, scored
 from ml_tasks.trained_model import TrainedModel
 from perennial import contracts
 
@@ -57,15 +56,15 @@ class Campaigns(Question):
         names = store.read(NAMES.format(table=TABLE), on_date)["campaign"]
         query = CUSTOMERS.format(table=TABLE)
         rows = [of(name, store.read(query, {**on_date, "campaign": name})) for name in names]
-        empty = not_scored(contracts.load(NAME).table(NAME), pd.DataFrame({"campaign": []}), "")
-        return {NAME: pd.concat(rows, ignore_index=True) if rows else empty}
+        columns = contracts.load(NAME).table(NAME).question_columns
+        return {NAME: pd.DataFrame(rows, columns=[column.name for column in columns])}
 
 
 QUESTION = Campaigns()
 
 
-def of(campaign: str, customers: pd.DataFrame) -> pd.DataFrame:
-    """One row of scores.campaigns.
+def of(campaign: str, customers: pd.DataFrame) -> dict[str, Any]:
+    """One row of scores.campaigns; a figure that is not known is left out.
 
     Args:
         campaign: Its name.
@@ -80,20 +79,17 @@ def of(campaign: str, customers: pd.DataFrame) -> pd.DataFrame:
         past["net_spend_amount_365d_before"].to_numpy(),
         past["is_held_out"].to_numpy(dtype=bool),
     )
-    figures.pop("order_rate_error", None)
-    row = pd.DataFrame(
-        {
-            "campaign": campaign,
-            "first_contacted_date": customers["contacted_date"].min(),
-            "last_contacted_date": customers["last_contacted_date"].max(),
-            **figures,
-        },
-        index=[0],
-    )
-    if "verdict" not in row:
-        return not_scored(contracts.load(NAME).table(NAME), row, _why_not(customers, past))
-    total = row["spend_difference_amount"] * row["count_contacted"]
-    return scored(row.assign(total_gain_amount=total))
+    row = {
+        "campaign": campaign,
+        "first_contacted_date": customers["contacted_date"].min(),
+        "last_contacted_date": customers["last_contacted_date"].max(),
+        "verdict": None,
+        **figures,
+    }
+    if row["verdict"] is None:
+        return row | {"score_status": "not_scored", "score_reason": _why_not(customers, past)}
+    gain = row["spend_difference_amount"] * row["count_contacted"]
+    return row | {"total_gain_amount": gain, "score_status": "scored", "score_reason": None}
 
 
 def _why_not(customers: pd.DataFrame, past: pd.DataFrame) -> str:

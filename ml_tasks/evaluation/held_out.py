@@ -6,6 +6,7 @@ By intention to treat: everybody who was drawn counts, whatever happened to them
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -87,7 +88,7 @@ def compared(
     spend_amount: np.ndarray,
     spend_expected: np.ndarray,
     is_held_out: np.ndarray,
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Counts, order rates, differences with 95 % intervals, and the verdict.
 
     Args:
@@ -104,7 +105,7 @@ def compared(
     """
     count_held_out = int(is_held_out.sum())
     count_contacted = len(is_held_out) - count_held_out
-    row: dict[str, object] = {
+    row: dict[str, Any] = {
         "count_contacted": count_contacted,
         "count_held_out": count_held_out,
     }

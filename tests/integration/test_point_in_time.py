@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 
 from ingest.sample_shop import generate, write
-from perennial import contracts, feature_models
+from perennial import contracts, feature_models, sources
 from perennial.settings import REPOSITORY, Settings
 from perennial.warehouse import connect
 from tests.conftest import StartHome
@@ -28,8 +28,8 @@ AS_OF = date(2024, 1, 20)
 DATES = ledger.size((AS_OF,), (date(2023, 12, 12), date(2024, 1, 5), AS_OF))
 SHOP = {"seed": 3, "customers": 250, "days": 420}
 TRAINING_CUSTOMERS = 120  # fewer than the shop's: past dates hold a sample
-# tables of every shop; tables that need optional files are not built here
-FEATURES = [model.name for model in feature_models.load() if not model.needs]
+SENT = {table.name for table in sources.load("canonical").tables}
+FEATURES = [model.name for model in feature_models.load() if SENT.issuperset(model.needs)]
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +79,9 @@ def change_the_future(files: Path, folder: Path) -> None:
             late = frame.registered_at.str.slice(0, 10) >= str(AS_OF)
             frame = frame[~late]
             frame["country"] = "Atlantis"
+        if "contacted_at" in frame:
+            later_ones = frame.assign(contact_id="x" + frame.contact_id, contacted_at=str(AS_OF))
+            frame = pd.concat([frame, later_ones.assign(is_held_out="true")])
         frame.to_csv(folder / path.name, index=False)
 
 

@@ -14,7 +14,7 @@ from ingest.land import land
 from ingest.sample_shop import generate, write
 from ml_tasks.features.store import FeatureStore
 from ml_tasks.profile import run as profile
-from perennial import feature_models
+from perennial import feature_models, sources
 from perennial.feature_models import SCORED_DATE
 from perennial.settings import Settings
 from perennial.warehouse import connect, read_frame
@@ -24,7 +24,8 @@ from tests.unit.planted_features import customer_stages
 
 SCORED = date(2024, 2, 20)
 LAYERS = ("--select", "staging", "intermediate", "marts", "features")
-MODELS = [model for model in feature_models.load() if not model.needs]
+SENT = {table.name for table in sources.load("canonical").tables}
+MODELS = [model for model in feature_models.load() if SENT.issuperset(model.needs)]
 TABLES = [model.name for model in MODELS]
 OF_SCORED_DATES = [model.name for model in MODELS if SCORED_DATE in model.gated_on]
 UNTIL = {model.name: "known_on_date" for model in MODELS if "known_on_date" in model.column_names}
@@ -242,6 +243,32 @@ def test_a_profile_is_what_a_plain_count_finds(
             row["last_refund_date"] >= pd.Timestamp(SCORED) - pd.Timedelta(days=28)
         )
     assert {len(events) for events in found["events_28d"]} >= {0, 1}
+
+
+def test_a_campaigns_customers_are_what_a_plain_count_finds(
+    home: Settings, orders: pd.DataFrame, refunds: pd.DataFrame
+) -> None:
+    """The two campaigns of 2023, from the staged contacts."""
+    found = frame(home, "select * from features.campaign_customers")
+    contacts = frame(home, "select * from staging.stg_canonical__contacts")
+    keys = ["campaign", "customer_id"]
+    pd.testing.assert_frame_equal(
+        *(rows[[*keys, "is_held_out"]].sort_values(keys, ignore_index=True)
+          for rows in (found, contacts))
+    )  # fmt: skip
+    assert sorted(set(found["campaign"])) == ["letter_2023", "voucher_2023"]
+    assert set(found["as_of_date"]) == {SCORED}
+    for row in found.itertuples():
+        assert row.contacted_date in (date(2023, 6, 6), date(2023, 9, 6))
+        own = orders[orders["customer_id"] == row.customer_id]
+        returned = refunds[refunds["customer_id"] == row.customer_id]
+        year_ago = row.contacted_date - timedelta(days=365)
+        before = (year_ago, row.contacted_date)
+        after = (row.contacted_date, row.contacted_date + timedelta(days=90))
+        assert row.count_orders_365d_before == len(between(own, "ordered_date", *before))
+        assert row.count_orders_90d == len(between(own, "ordered_date", *after))
+        assert float(row.net_spend_amount_365d_before) == net(own, returned, *before)
+        assert float(row.net_spend_amount_90d) == net(own, returned, *after)
 
 
 def test_the_stage_after_is_that_of_ninety_days_later(home: Settings, orders: pd.DataFrame) -> None:

@@ -17,6 +17,7 @@ from ingest.sample_shop import (
     Plan,
     generate,
     make_files,
+    months,
     write,
     write_next_day,
     write_plan,
@@ -66,9 +67,9 @@ def test_a_longer_shop_begins_with_the_shorter_one(tmp_path, days):
     write_plan(Plan(5, 2_000, days), tmp_path / "short")
     write_plan(Plan(5, 2_000, 160), tmp_path / "long")
     short, long = files_of(tmp_path / "short"), files_of(tmp_path / "long")
-    months = [name for name in short if name != "products.csv"]
-    assert len(months) == 3 * pd.Timestamp(Plan(5, 2_000, days - 1 or 1).end).month
-    for name in months:
+    monthly = [name for name in short if name != "products.csv"]
+    assert len(monthly) == 3 * pd.Timestamp(Plan(5, 2_000, days - 1 or 1).end).month
+    for name in monthly:
         assert long[name].startswith(short[name]), name
 
 
@@ -92,6 +93,33 @@ def test_next_day_adds_exactly_that_day(tmp_path):
     assert write_next_day(tmp_path / "daily", seed=5, customers=2_000) == date(2023, 2, 3)
     write_plan(Plan(5, 2_000, 33), tmp_path / "at_once")
     assert files_of(tmp_path / "daily") == files_of(tmp_path / "at_once")
+
+
+def test_campaigns_continue_day_by_day(tmp_path):
+    """Across the day of a campaign, and the orders that it brings in two months."""
+    days = (date(2023, 6, 5) - date(2023, 1, 1)).days
+    write_plan(Plan(5, 2_000, days), tmp_path / "daily")
+    for _ in range(3):
+        day = write_next_day(tmp_path / "daily", seed=5, customers=2_000)
+        write(generate(5, 2_000, 220), tmp_path / str(day), until=day)
+        assert files_of(tmp_path / "daily") == files_of(tmp_path / str(day))
+    names = files_of(tmp_path / "daily")
+    assert [name for name in names if name.startswith("contacts")] == ["contacts_2023-06.csv"]
+
+
+def test_a_folder_from_before_there_were_campaigns_goes_on(tmp_path):
+    """Its past months stay as they are; the next campaign takes place."""
+    days = (date(2023, 7, 2) - date(2023, 1, 1)).days
+    old = Plan(5, 2_000, days, without_campaigns=frozenset(range(12)))
+    write_plan(old, tmp_path)
+    before = files_of(tmp_path)
+    write_next_day(tmp_path, seed=5, customers=2_000)
+    after = files_of(tmp_path)
+    assert set(after) == set(before)
+    assert all(after[name].startswith(text) for name, text in before.items() if "-" in name)
+    write_plan(Plan(5, 2_000, 250, without_campaigns=frozenset(range(8))), tmp_path, 7)
+    write_next_day(tmp_path, seed=5, customers=2_000)
+    assert "contacts_2023-09.csv" in files_of(tmp_path)
 
 
 def test_next_day_passes_over_days_without_orders(tmp_path):
@@ -313,6 +341,40 @@ def test_returns_depend_on_the_family(shop, sold, family, rate):
     product = product[product.product_family == family].groupby("order_type").size()
     # Refunds of the last weeks lie beyond the plan.
     assert product["refund"] / product["sale"] == pytest.approx(rate, rel=0.15)
+
+
+def test_campaigns_add_few_orders_and_change_no_other(shop):
+    plan = Plan(11, 8_000, DAYS, without_campaigns=frozenset(range(24)))
+    without = pd.concat([month.orders for month in months(plan)], ignore_index=True)
+    brought = shop.orders.order_id.str.startswith("V")
+    assert 0 < brought.sum() < 0.01 * (shop.orders.order_type == "sale").sum()
+    pd.testing.assert_frame_equal(
+        shop.orders[~brought].reset_index(drop=True), without, check_dtype=False
+    )
+
+
+def test_campaigns_draw_from_those_who_came_before_and_hold_four_in_ten_out(shop):
+    drawn = shop.contacts.merge(shop.truth_customers, on="customer_id")
+    assert set(shop.contacts.campaign) == {
+        f"{name}_{year}" for name in ("voucher", "letter") for year in (2023, 2024)
+    }
+    assert not drawn.duplicated(["campaign", "customer_id"]).any()
+    assert shop.contacts.contact_id.is_unique
+    assert (drawn.arrived_at < drawn.contacted_at).all()
+    assert (drawn.is_held_out == "true").mean() == pytest.approx(0.4, abs=0.04)
+
+
+def test_only_the_contacted_of_the_voucher_get_orders_by_it(shop):
+    orders = shop.orders[shop.orders.order_id.str.startswith("V")]
+    pairs = orders.merge(shop.contacts, on="customer_id")
+    days = (pairs.ordered_at.dt.normalize() - pairs.contacted_at.dt.normalize()).dt.days
+    pairs = pairs[days.between(1, 42)]
+    assert set(orders.order_id) == set(pairs.order_id)
+    assert set(pairs.action) == {"voucher"}
+    assert set(pairs.is_held_out) == {"false"}
+    contacted = (shop.contacts.action == "voucher") & (shop.contacts.is_held_out == "false")
+    # 7 in 10, less those who leave before the order
+    assert 0.6 < len(pairs) / contacted.sum() < 0.72
 
 
 # The oddities are in the files, and only there ------------------------------------------------

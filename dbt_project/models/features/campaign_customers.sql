@@ -32,6 +32,12 @@ drawn as (
 
 ),
 
+days as (
+
+    select * from {{ ref('int_customer_days') }}
+
+),
+
 counted as (
 
     select
@@ -43,7 +49,7 @@ counted as (
         coalesce(sum(days.net_amount) {{ after }}, 0) as net_spend_amount
 
     from drawn
-    left join {{ ref('int_customer_days') }} as days
+    left join days
         on
             drawn.customer_id = days.customer_id
             and drawn.as_of_date > days.day_date

@@ -4,7 +4,7 @@ select
     customer_id,
     contacted_at,
     campaign,
-    action,
+    contact_action,
     is_held_out
 
 from {{ ref('stg_canonical__contacts_judged') }}

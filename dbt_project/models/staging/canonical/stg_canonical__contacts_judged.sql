@@ -15,7 +15,7 @@ typed_rows as (
         {{ as_customer_id('customer_id') }} as customer_id,
         {{ as_order_time('contacted_at') }} as contacted_at,
         {{ as_text('campaign') }} as campaign,
-        {{ as_text('action') }} as action,
+        {{ as_text('action') }} as contact_action,
         lower({{ as_text('is_held_out') }}) as is_held_out
 
     from {{ source('raw', 'canonical_contacts') }}
@@ -69,7 +69,7 @@ select
     customer_id,
     contacted_at,
     campaign,
-    action,
+    contact_action,
     case when row_fault is null then is_held_out::boolean end as is_held_out,
     case
         {{ fault_or_replaced() }}
