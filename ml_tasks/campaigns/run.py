@@ -27,7 +27,7 @@ NOBODY_HELD_OUT = "the campaign held nobody out, so there is nothing to compare 
 TOO_YOUNG = "the 90 days after the first contact have not passed"
 TOO_FEW = f"fewer than {LEAST_A_GROUP} customers contacted, or held out, 90 days ago"
 NAMES = sql.SQL(
-    "select campaign from {table} where as_of_date = %(as_of_date)s"
+    "select campaign from {table} where as_of_date = %(as_of_date)s and {is_own}"
     ' group by campaign order by campaign collate "C"'
 )
 # without customers' keys, and a campaign at a time: a large shop fits into memory
@@ -50,10 +50,11 @@ class Campaigns(Question):
         return RULES
 
     def score_shard(self, as_of_date: date, model: TrainedModel, store: FeatureStore) -> Frames:
-        """One row per campaign."""
+        """One row per campaign of the shard."""
         del model
         on_date = {"as_of_date": as_of_date}
-        names = store.read(NAMES.format(table=TABLE), on_date)["campaign"]
+        is_own = store.shard.condition(sql.Identifier("campaign"))
+        names = store.read(NAMES.format(table=TABLE, is_own=is_own), on_date)["campaign"]
         query = CUSTOMERS.format(table=TABLE)
         rows = [of(name, store.read(query, {**on_date, "campaign": name})) for name in names]
         columns = contracts.load(NAME).table(NAME).question_columns

@@ -50,6 +50,8 @@ def queries() -> dict[str, sql.Composable]:
             for table in contracts.load(question).tables
             if not table.may_be_empty
         ]
+        if not parts:
+            continue
         statements[f"together {question}"] = sql.SQL(
             "select as_of_date, count(distinct publication_id), count(*) from ({}) as parts"
             " group by 1 order by 1"

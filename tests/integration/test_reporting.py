@@ -159,7 +159,8 @@ def test_customer_360_waits_for_the_last_question(home: Settings) -> None:
 
 
 def test_a_date_is_delivered_when_every_view_has_it(home: Settings) -> None:
-    questions = contracts.questions()
+    # nothing was landed, so what needs an optional table is not offered, and not waited for
+    questions = [name for name in contracts.questions() if not contracts.load(name).needs]
     for day in (EARLIER, AS_OF):
         know(home, day, "x")
     for question in questions:
