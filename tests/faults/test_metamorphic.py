@@ -41,10 +41,12 @@ AS_OF = date(2024, 1, 20)
 SHOP = {"seed": 5, "customers": 900, "days": 420}
 EQUAL = 1e-6  # the order of a sum changes its last digits
 CLOSE_TOTAL, ALIKE_TOTAL, CLOSE_RANKS = 0.05, 0.25, 0.95
-TABLES = ("customers", "order_items", "orders", "products")  # "orders" begins no other's name
-IDS = ("customer_id", "order_id", "refunded_order_id", "product_id", "order_item_id")
+TABLES = ("contacts", "customers", "order_items", "orders", "products")  # none begins another
+IDS = (
+    "contact_id", "customer_id", "order_id", "refunded_order_id", "product_id", "order_item_id"
+)  # fmt: skip
 MONEY = ("unit_price_amount", "list_price_amount")
-TIMES = ("ordered_at", "registered_at", "introduced_date", "discontinued_date")
+TIMES = ("contacted_at", "ordered_at", "registered_at", "introduced_date", "discontinued_date")
 YEAR = timedelta(weeks=52)
 
 # What is compared: relation, its keys, and columns that no change of the files may move.
