@@ -39,6 +39,7 @@ from perennial.warehouse import connect
 SIZES = (5_000, 50_000, 500_000)
 SHOP_SEED = 21
 DAYS = 730
+LEAST_SECONDS = 0.1  # of the processor; less is not Python's work
 DAY = START + timedelta(days=DAYS)
 QUESTIONS = contracts.questions()
 # every column is computed
@@ -168,19 +169,22 @@ def _write(rows: pd.DataFrame) -> None:
     """Write the part of results.md: one row per step, two columns per size, and the growth."""
     sizes = sorted(rows["customers"].unique())
     cells = (f"{size:,}: s (processor), MB" for size in sizes)
-    heads = ["step", *cells, "seconds grow with customers to the"]
+    heads = ["step", *cells, "processor seconds grow with customers to the"]
     lines = [
         "## Cost",
         "",
         f"Sample shop of {DAYS} days, scored for {DAY}; seconds of the clock and, in brackets, of"
-        " the processor; peak memory.",
+        " the processor; peak memory. The clock also counts what else the machine did. Without"
+        " processor seconds (Postgres works), the clock's growth is shown.",
         "",
     ]
     lines += ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     for step, of_step in rows.groupby("step", sort=False):
         by_size = of_step.set_index("customers")
         cells = [_cell(by_size, size) for size in sizes]
-        lines.append("| " + " | ".join([str(step), *cells, growth(by_size["seconds"])]) + " |")
+        used = by_size["processor_seconds"].where(by_size["processor_seconds"] >= LEAST_SECONDS)
+        grown = growth(used if used.notna().sum() > 1 else by_size["seconds"])
+        lines.append("| " + " | ".join([str(step), *cells, grown]) + " |")
     FIGURES.mkdir(parents=True, exist_ok=True)
     (FIGURES / "cost.md").write_text("\n".join(lines) + "\n")
 
