@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from urllib.parse import quote
@@ -238,6 +239,60 @@ def test_everything_listens_on_loopback(home: Settings, first_run: object) -> No
     assert {ip for ip, _ in listening} == {"127.0.0.1"}
     assert {home.pg_port, home.airflow_port, home.mlflow_port} <= {port for _, port in listening}
     assert [c for c in postmaster.net_connections("unix") if c.laddr] == []
+
+
+# Two transactions that are open at once look for the pending run of one partition.
+AT_ONCE = """
+import threading
+from airflow import settings
+from airflow.plugins_manager import ensure_plugins_loaded
+ensure_plugins_loaded()
+settings.configure_orm()
+from airflow.assets.manager import AssetManager
+from airflow.models.asset import AssetModel
+from airflow.models.dag import DagModel
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+def pending(session, asset):
+    return AssetManager._get_or_create_apdr(
+        target_key="2000-01-01", target_partition_date=None, target_dag=dag,
+        rollup_fingerprint={}, asset_id=asset, session=session).id
+
+def second():
+    with Session(settings.engine) as session:
+        found.append(pending(session, assets[1]))
+
+found = []
+with Session(settings.engine) as first:
+    dag = first.get(DagModel, "score_actions")
+    names = ("scores/churn", "scores/clv")
+    assets = first.scalars(select(AssetModel.id).where(AssetModel.name.in_(names))).all()
+    found.append(pending(first, assets[0]))
+    thread = threading.Thread(target=second)
+    thread.start()
+    thread.join(2)
+    print("waits" if len(found) == 1 else "does not wait")
+    first.commit()
+    thread.join(60)
+    print("one run" if found[0] == found[1] else f"two runs: {found}")
+    gone = "delete from asset_partition_dag_run where partition_key = '2000-01-01'"
+    first.connection().exec_driver_sql(gone)
+    first.commit()
+"""
+
+
+def test_assets_that_change_at_once_make_one_run(home: Settings, first_run: object) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", AT_ONCE],
+        env=airflow.environment(home),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.splitlines()[-2:] == ["waits", "one run"], done.stdout + done.stderr
+    plugins = Api(home).get("/plugins", limit=100)
+    assert "perennial_asset_partitions" in {one["name"] for one in plugins["plugins"]}
 
 
 def test_airflow_shows_nothing_without_a_login(home: Settings, first_run: object) -> None:
