@@ -198,7 +198,7 @@ def test_a_planted_fault_stops_the_run(gate_home, table, fault, rule):
     ("table", "column"),
     [
         (f"features.{model.name}", column)
-        for model in feature_models.load()
+        for model in MODELS
         # one column that a rule needs, and one without a rule
         for column in (model.column_names[1], model.column_names[-1])
     ],

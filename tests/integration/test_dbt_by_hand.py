@@ -78,7 +78,7 @@ def test_a_build_that_knows_no_warehouse_names_the_command(target: Path) -> None
         pytest.param("unset PERENNIAL_DBT_TIME_ZONE", "make dbt-env", id="no time zone"),
         pytest.param("unset PERENNIAL_AS_OF_DATE", "set PERENNIAL_AS_OF_DATE", id="no date"),
         pytest.param(
-            "export PERENNIAL_DBT_SOURCE=online_retail",
+            "export PERENNIAL_DBT_SOURCE=online_retail PERENNIAL_DBT_TABLES=invoice_lines",
             "this build would be in America/Sao_Paulo, BRL, online_retail",
             id="another shop's form",
         ),

@@ -67,10 +67,10 @@ def changed_keys(shop: ShopBuilder) -> pd.DataFrame:
         return read_frame(connection, query)
 
 
-# Tables of rejects that each build truncates and fills.
+# Tables that each build truncates and fills: rejects, and contacts.
 FILLED_ANEW = {
     "online_retail": ["rows_rejected"],
-    "canonical": ["orders_rejected", "order_items_rejected"],
+    "canonical": ["orders_rejected", "order_items_rejected", "contacts_judged"],
 }
 
 

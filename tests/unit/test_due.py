@@ -64,8 +64,8 @@ def test_the_day_is_the_shops_own_also_when_the_clock_changes():
     assert last_landing_time(london, at("2024-03-30 04:00")).date() == date(2024, 3, 29)
 
 
-def test_a_sample_shop_stands_still_if_its_next_day_never_came():
-    sample = Settings(source="sample", time_zone="UTC", schedule="on", due_hours=4)
+def test_a_sample_shop_stands_still_if_its_next_day_never_came(tmp_path):
+    sample = Settings(home=tmp_path, source="sample", time_zone="UTC", schedule="on", due_hours=4)
     assert newest_due(sample, at("2024-03-05 12:00"), [LANDED]) == FRIDAY  # its own calendar
     assert not is_landing_missing(sample, at("2024-03-02 08:59"), [LANDED])
     assert is_landing_missing(sample, at("2024-03-02 09:00"), [LANDED])
