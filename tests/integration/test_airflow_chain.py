@@ -122,7 +122,8 @@ def test_the_same_date_again_in_two_shards_gives_the_same_rows(
     done = command(home, "run", "--as-of", str(AS_OF), "--again=yes", environment=two_shards)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-3000:]
     for question in contracts.questions():
-        if contracts.load(question).is_in_sql:
+        contract = contracts.load(question)
+        if contract.is_in_sql or contract.dealt_by is None:  # one task makes all rows
             continue
         steps = [line for line in done.stdout.splitlines() if f" score_{question}.score " in line]
         assert {shard for line in steps for shard in re.findall(r"shard \d of 2", line)} == {
