@@ -81,14 +81,19 @@ FREE_POSTAGE_FROM_AMOUNT = 40.0
 
 @dataclass(frozen=True)
 class Campaign:
-    """A campaign of each year, on the 6th of a month at 10:00."""
+    """A campaign of each year, on the 6th of a month at 10:00.
+
+    Attributes:
+        name: Its name, to which the year is added.
+        action: What is done.
+        month_of_year: 1 to 12.
+        order_rate: Share of the contacted who order once more, if they are still here.
+    """
 
     name: str
     action: str
     month_of_year: int
-    order_rate: (
-        float  # share of the contacted whom it brings one more order, if they are still here
-    )
+    order_rate: float
 
 
 CAMPAIGNS = (Campaign("voucher", "voucher", 6, 0.7), Campaign("letter", "letter", 9, 0.0))

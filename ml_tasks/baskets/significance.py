@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from scipy import special
+from scipy import special, stats
 
 ALPHA = 0.01  # largest adjusted p-value of a rule
 MIN_LIFT, MIN_BUYERS = 2.0, 5
@@ -50,11 +50,9 @@ def adjusted(p: np.ndarray, count_tested: int) -> np.ndarray:
         >>> [round(float(one), 9) for one in adjusted(np.array([0.01, 0.001, 0.03]), 4)]
         [0.02, 0.004, 0.04]
     """
-    order = np.argsort(p, kind="stable")
-    raised = p[order] * count_tested / np.arange(1, len(p) + 1)
-    result = np.empty(len(p))
-    result[order] = np.minimum(np.minimum.accumulate(raised[::-1])[::-1], 1.0)
-    return result
+    if not len(p):
+        return p
+    return np.minimum(stats.false_discovery_control(p) * count_tested / len(p), 1.0)
 
 
 def surest(found: pd.DataFrame, count_tested: int) -> pd.DataFrame:

@@ -14,8 +14,10 @@ import pandas as pd
 import pytest
 
 from expectations.results import GateFailed
+from ingest.personal import keyed_hash
 from ingest.sample_shop import generate, write
 from ml_tasks import question as questions
+from ml_tasks.engine.checksum import checksum_in_force
 from ml_tasks.engine.contract_check import checked
 from ml_tasks.engine.publish import publish
 from ml_tasks.engine.scoring import score_question
@@ -29,7 +31,7 @@ from perennial.contracts import ContractError, ScoreTable
 from perennial.settings import Settings
 from perennial.warehouse import connect
 from tests.conftest import StartHome
-from tests.steps import build, land_files
+from tests.steps import build, land_files, rows
 
 AS_OF = date(2024, 1, 20)
 BEFORE_THE_SHOP = date(2000, 1, 1)
@@ -174,3 +176,37 @@ def test_it_is_looked_back_on_where_its_contract_says_so(home: Settings, name: s
             question.compared(connection, one)  # whatever happened, it can be computed
     horizons = question.contract.horizons_days if looked_back_on else ()
     assert sorted(one.horizon_days for one in due) == sorted(horizons)
+
+
+def test_rows_that_postgres_makes_have_the_published_checksum(home: Settings) -> None:
+    first = score_question(home, "profile", AS_OF, "first")
+    again = score_question(home, "profile", AS_OF, "again")
+    assert first["checksum"] == again["checksum"]
+    contract = contracts.load("profile")
+    with connect(home, "scorer") as connection:
+        assert checksum_in_force(connection, contract, AS_OF) == first["checksum"]
+    with connect(home, "perennial") as connection:
+        connection.execute("update scores.profile set country = 'Atlantis'")
+    with connect(home, "scorer") as connection:
+        assert checksum_in_force(connection, contract, AS_OF) != first["checksum"]
+
+
+def test_who_is_erased_while_the_query_runs_is_left_out(home: Settings) -> None:
+    """The query still finds the customer's orders, as in a snapshot from before the erasure.
+
+    The last test of the file: it takes a customer away.
+    """
+    customer = rows(home, "features.customer_snapshots", AS_OF)["customer_id"].iloc[0]
+    with connect(home, "perennial") as connection:
+        connection.execute(
+            "insert into ops.erasures (keyed_hash, requested_by, reason, counts, models)"
+            " values (%s, 'test', 'test', '{}', '{}')",
+            [keyed_hash(home.pii_key, customer.encode())],
+        )
+        connection.execute(
+            "delete from features.customer_snapshots where customer_id = %s", [customer]
+        )
+    summary = score_question(home, "profile", AS_OF, "erased")
+    found = rows(home, "reporting.profile", AS_OF)
+    assert customer not in set(found["customer_id"])
+    assert len(found) == summary["row_counts"]["profile"] > 10

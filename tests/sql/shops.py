@@ -236,6 +236,7 @@ ONLINE_RETAIL = [
 
 ORDERS = "order_id,customer_id,ordered_at,country,order_type,refunded_order_id\n"
 ITEMS = "order_item_id,order_id,product_id,quantity,unit_price_amount,line_type\n"
+CONTACTS = "contact_id,customer_id,contacted_at,campaign,action,is_held_out\n"
 CUSTOMERS = "customer_id,registered_at,country\n"
 PRODUCTS = (
     "product_id,product_name,product_family,list_price_amount,introduced_date,discontinued_date\n"
@@ -247,6 +248,9 @@ CANONICAL = [
         lambda shop: shop.land(
             "may",
             customers_1=CUSTOMERS + "c1,2024-04-30T08:00:00,GB\nc2,,\n",
+            contacts_1=CONTACTS
+            + "k1,c1,2024-05-01T10:00:00,spring,letter,false\n"
+            + "k2,c2,2024-05-01T10:00:00,spring,,maybe\n",
             products=PRODUCTS + "p1,Mug,kitchen,2.50,2024-01-01,\np2,Tray,,8.00,,\n",
             orders_1=ORDERS
             + "o1,c1,2024-05-01T10:00:00,GB,sale,\n"
@@ -266,6 +270,9 @@ CANONICAL = [
         lambda shop: shop.land(
             "june",
             customers_2=CUSTOMERS + "c9,2024-05-07T00:00:00,GB\n",
+            contacts_2=CONTACTS
+            + "k1,c1,2024-05-01T10:00:00,spring,letter,true\n"
+            + "k3,c9,2024-05-02T10:00:00,spring,letter,false\n",
             orders_2=ORDERS
             + "o2,,2024-05-16T12:00:00+02:00,FR,sale,\n"
             + "o0,c2,2024-04-02T10:00:00,IE,sale,\n",

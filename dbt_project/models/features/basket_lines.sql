@@ -1,6 +1,7 @@
 -- One row per as_of_date, order_number and product_id: order lines of the 547 days before a
 -- training date. Orders of over 100 products are left out: they are wholesale, few, and hold most
--- pairs. A shop with more than 3 million lines is sampled by the hash of the buyer's id.
+-- pairs. A shop with more lines than the var basket_lines is sampled by the hash of the buyer's
+-- id.
 with
 
 dates as (
@@ -50,7 +51,7 @@ orders as (
     inner join totals on lines.as_of_date = totals.as_of_date
     where
         {{ sample_bucket('lines.buyer_id') }}
-        < {{ sample_buckets() }}::bigint * 3000000 / totals.count_lines
+        < {{ sample_buckets() }}::bigint * {{ var('basket_lines') }} / totals.count_lines
     group by lines.as_of_date, lines.order_id, lines.buyer_id, lines.is_guest
     having count(*) <= 100
 

@@ -7,3 +7,5 @@ select
     customer_id
 
 from {{ ref('stg_' ~ var('source') ~ '__changed_keys') }}
+
+where num_nonnulls(order_id, product_id, customer_id) > 0

@@ -1,7 +1,8 @@
--- One row per changed file and order, product or customer that stands in it. Read from raw, which
--- keeps the rows of refused files too. A customer who becomes known, or unknown, touches their
--- orders; those in files that did not change stand where the build before has left them. Of a build
--- that broke off others may stand there, too: they are not looked at, so that the list is the same.
+-- One row per changed file and order, product, contact or customer that stands in it. Read from
+-- raw, which keeps the rows of refused files too. A customer who becomes known, or unknown, touches
+-- their orders; those in files that did not change stand where the build before has left them. Of a
+-- build that broke off others may stand there, too: they are not looked at, so that the list is the
+-- same.
 {%- set judged_orders = built_relation('stg_canonical__orders_judged', 'staging') %}
 {%- set judged_customers = built_relation('stg_canonical__customers_judged', 'staging') %}
 with
@@ -23,16 +24,18 @@ customers as (
 
 )
 
-{% for table_name, order_id, product_id in [
-    ('canonical_orders', as_id('order_id'), 'null'),
-    ('canonical_order_items', as_id('order_id'), 'null'),
-    ('canonical_products', 'null', as_id('product_id')),
+{% for table_name, order_id, product_id, contact_id in [
+    ('canonical_orders', as_id('order_id'), 'null', 'null'),
+    ('canonical_order_items', as_id('order_id'), 'null', 'null'),
+    ('canonical_products', 'null', as_id('product_id'), 'null'),
+    ('canonical_contacts', 'null', 'null', as_id('contact_id')),
 ] %}
 select
     _file_id as file_id,
     {{ order_id }} as order_id,
     {{ product_id }} as product_id,
-    null as customer_id
+    null as customer_id,
+    {{ contact_id }} as contact_id
 
 from {{ source('raw', table_name) }}
 where _file_id in (select file_id from files where is_changed)
@@ -44,7 +47,8 @@ select
     customers.file_id,
     orders.order_id,
     null as product_id,
-    null as customer_id
+    null as customer_id,
+    null as contact_id
 
 from customers
 
@@ -70,6 +74,7 @@ select
     file_id,
     null as order_id,
     null as product_id,
-    customer_id
+    customer_id,
+    null as contact_id
 
 from customers

@@ -1,7 +1,7 @@
--- One row per line of an accepted file of contacts, good or not: rejected_reason tells. No order
--- depends on a contact, so each build makes all rows anew.
+-- One row per line of an accepted file of contacts, good or not: rejected_reason tells.
+{%- set sent = 'contact_id customer_id contacted_at campaign action is_held_out'.split() %}
 {%- set columns = [
-    'contact_id', 'customer_id', 'contacted_at', 'campaign', 'action', 'is_held_out'
+    'contact_id', 'customer_id', 'contacted_at', 'campaign', 'contact_action', 'is_held_out'
 ] %}
 with
 
@@ -10,17 +10,18 @@ typed_rows as (
     select
         _file_id as file_id,
         _line as line_number,
-        {{ content_key(columns) }} as content_key,
+        {{ content_key(sent) }} as content_key,
         {{ as_id('contact_id') }} as contact_id,
         {{ as_customer_id('customer_id') }} as customer_id,
         {{ as_order_time('contacted_at') }} as contacted_at,
         {{ as_text('campaign') }} as campaign,
         {{ as_text('action') }} as contact_action,
-        lower({{ as_text('is_held_out') }}) as is_held_out
+        case lower({{ as_text('is_held_out') }})
+            when 'true' then true
+            when 'false' then false
+        end as is_held_out
 
-    from {{ source('raw', 'canonical_contacts') }}
-
-    where _file_id in (select file_id from {{ ref('stg_ops__landed_files') }} where is_accepted)
+    from ({{ raw_rows_of_build('canonical_contacts') }}) as raw_rows
 
 ),
 
@@ -38,8 +39,7 @@ judged_rows as (
                 then 'an id is longer than 200 characters'
             when contacted_at is null
                 then 'contacted_at is no date and time from 1990 to its landing'
-            when coalesce(is_held_out, '') not in ('true', 'false')
-                then 'is_held_out is neither true nor false'
+            when is_held_out is null then 'is_held_out is neither true nor false'
         end as row_fault
 
     from typed_rows
@@ -48,29 +48,16 @@ judged_rows as (
 
 ranked_rows as (
 
-    select
-        *,
-        case
-            when row_fault is null
-                then lead(content_key) over (
-                    partition by contact_id, row_fault is null
-                    order by file_id, line_number
-                )
-        end as next_content_key
-
-    from judged_rows
+    {{ with_next_row('judged_rows', columns, ['contact_id']) }}
 
 )
 
 select
     file_id,
     line_number,
-    contact_id,
-    customer_id,
-    contacted_at,
-    campaign,
-    contact_action,
-    case when row_fault is null then is_held_out::boolean end as is_held_out,
+    content_key,
+    {{ columns | join(', ') }},
+    row_fault,
     case
         {{ fault_or_replaced() }}
     end as rejected_reason
