@@ -61,7 +61,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the selected parts and write results.md."""
     given = _parse(arguments)
     questions = [name for name in QUESTIONS if not given.only or name in given.only]
-    if missing := [name for name in without_peers() if contracts.load(name).is_trained]:
+    # rules are not trained, so no peer can be better at them
+    trained = [name for name in contracts.questions() if contracts.load(name).is_trained]
+    if missing := sorted(set(trained) - set(QUESTIONS)):
         console.print(f"No peers yet, so no table: {', '.join(missing)}")
     started = time.monotonic()
     if questions:
@@ -78,11 +80,6 @@ def main(arguments: list[str] | None = None) -> int:
     write_results()
     console.print(f"{RESULTS.relative_to(REPOSITORY)} after {time.monotonic() - started:,.0f} s")
     return status
-
-
-def without_peers() -> list[str]:
-    """Questions without a table: rules, which no peer can be better at, and what has no peers."""
-    return sorted(set(contracts.questions()) - set(QUESTIONS))
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:

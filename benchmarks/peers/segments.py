@@ -31,7 +31,7 @@ def predict(folder: Path, cut: pd.Timestamp) -> Predictions:
     predictions = Predictions()
     for moment, frame in facts.items():
         predictions.add("one_segment", {"customer_id": frame.index}, moment=moment, label="0")
-    if len(facts["before"]) < max(METHODS[name][1] for name in METHODS):
+    if len(facts["before"]) < max(count for _, count in METHODS.values()):
         return predictions
     scaler = StandardScaler().fit(_logs(facts["before"]))
     points = {moment: scaler.transform(_logs(frame)) for moment, frame in facts.items()}
