@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import linalg, sparse
 
-MAX_PRODUCTS = 10_000  # with most buyers; the inverse takes their number squared, in float32
+MAX_PRODUCTS = 5_000  # with most buyers; the inverse takes their number squared, in float32
 KEPT = 100  # weights of a product that are kept, the largest
 BLOCK = 2000  # columns that are multiplied at once
 
@@ -48,8 +48,6 @@ def weights(common: np.ndarray, penalty: float) -> np.ndarray:
     inverse, failed_too = linalg.lapack.spotri(factor, lower=0, overwrite_c=1)
     if failed or failed_too:
         raise linalg.LinAlgError("the Gram matrix is not positive definite")
-    upper = np.triu_indices_from  # the lower half is not written by LAPACK
-    del upper
     for row in range(1, len(inverse)):
         inverse[row, :row] = inverse[:row, row]
     inverse /= -np.diag(inverse).copy()[None, :]

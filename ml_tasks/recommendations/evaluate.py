@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -16,7 +16,6 @@ from ml_tasks.recommendations.candidates import Candidates
 from ml_tasks.recommendations.contenders import BASELINES, NEIGHBOURS, OWN_AND_LINKS, PLAIN, RERANKED
 from ml_tasks.recommendations.purchases import Lines
 from ml_tasks.recommendations.state import (
-    HORIZON_DAYS,
     Outcome,
     State,
     outcome,
@@ -25,7 +24,12 @@ from ml_tasks.recommendations.state import (
 )
 
 Score = Callable[[Candidates], np.ndarray]
-COUNT_CUTS, COUNT_LEARNT = 2, 2  # a quarter apart: cuts to test on, and days to learn from
+Examples = tuple[np.ndarray, np.ndarray, np.ndarray]  # see reranker.examples
+STEP_DAYS, QUARTER = 30, 3  # past days lie steps apart; an outcome is known a quarter later
+CUTS = (2 * QUARTER, QUARTER)  # steps before the training date, the oldest first
+# Days that trees learn from, in steps before the day that they are for. Those of the test learn
+# from half as many, which saves time: the published trees have more to learn from.
+LEARNT, LEARNT_IN_TEST = (3, 4, 5, 6), (3, 6)
 MIN_CUSTOMERS = 50  # with an order in a quarter, for it to be learnt from or judged
 PENALTIES = (100.0, 300.0, 1000.0)  # of EASE; the best at the oldest cut
 DECIDES = "mean_ndcg"
@@ -55,44 +59,44 @@ class Past:
     penalty: float = PENALTIES[1]
 
     def __post_init__(self) -> None:
-        self._examples: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray] | None] = {}
+        self._examples: dict[int, Examples | None] = {}
 
-    def day(self, quarters: int) -> int:
-        """So many quarters before the training date."""
-        return self.today - quarters * HORIZON_DAYS
+    def day(self, steps: int) -> int:
+        """So many steps before the training date."""
+        return self.today - steps * STEP_DAYS
 
-    def state(self, quarters: int) -> State:
+    def state(self, steps: int) -> State:
         """What was known then."""
-        return state_at(self.lines, self.day(quarters), self.penalty, self.names)
+        return state_at(self.lines, self.day(steps), self.penalty, self.names)
 
-    def outcome(self, quarters: int) -> Outcome:
-        """What was ordered in the quarter that began then."""
-        return outcome(self.lines, self.day(quarters), seed=self.seed)
+    def outcome(self, steps: int) -> Outcome:
+        """What was ordered in the 90 days that began then."""
+        return outcome(self.lines, self.day(steps), seed=self.seed)
 
-    def examples(self, quarters: int) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    def examples(self, steps: int) -> Examples | None:
         """Examples to learn from; None if too few customers ordered."""
-        if quarters not in self._examples:
-            after = self.outcome(quarters)
+        if steps not in self._examples:
+            after = self.outcome(steps)
             enough = len(after.rows) >= MIN_CUSTOMERS
-            learnt = reranker.examples(self.state(quarters), after, self.seed) if enough else None
-            self._examples[quarters] = learnt
-        return self._examples[quarters]
+            learnt = reranker.examples(self.state(steps), after, self.seed) if enough else None
+            self._examples[steps] = learnt
+        return self._examples[steps]
 
-    def trees(self, quarters: int) -> bytes | None:
+    def trees(self, steps: int, learnt: Collection[int] = LEARNT) -> bytes | None:
         """Trees as they would have been trained then; None if there was nothing to learn from."""
-        learnt = [self.examples(quarters + 1 + more) for more in range(COUNT_LEARNT)]
-        known = [one for one in learnt if one is not None and one[1].any()]
+        found = [self.examples(steps + before) for before in learnt]
+        known = [one for one in found if one is not None and one[1].any()]
         return reranker.fit(known, self.seed) if known else None
 
 
 def choose_penalty(past: Past) -> float:
     """The penalty whose links find most new products at the oldest cut; ties: the largest."""
-    after = past.outcome(COUNT_CUTS)
+    after = past.outcome(CUTS[0])
     if len(after.rows) < MIN_CUSTOMERS:
         return past.penalty
     found = {}
     for penalty in PENALTIES:
-        state = state_at(past.lines, past.day(COUNT_CUTS), penalty, past.names)
+        state = state_at(past.lines, past.day(CUTS[0]), penalty, past.names)
         values = judged(state, after, {contenders.LINKS: contenders.links})
         found[penalty] = values[contenders.LINKS]["new_ndcg"]
     return max(found, key=lambda one: (found[one], one))
@@ -106,17 +110,17 @@ def evaluate(past: Past) -> Evaluation:
         TIE of the best.
     """
     found: list[Figure] = []
-    for quarters in range(COUNT_CUTS, 0, -1):
-        after = past.outcome(quarters)
-        if len(after.rows) < MIN_CUSTOMERS or not len(past.lines.between(0, past.day(quarters)).day):
+    for steps in CUTS:
+        after = past.outcome(steps)
+        if len(after.rows) < MIN_CUSTOMERS:
             continue
-        state, scores = past.state(quarters), dict(PLAIN)
-        trees = past.trees(quarters)
+        state, scores = past.state(steps), dict(PLAIN)
+        trees = past.trees(steps, LEARNT_IN_TEST)
         if trees:
             scores[RERANKED] = score_of(trees)
         values = judged(state, after, scores)
         values |= judged(with_neighbours(state), after, {NEIGHBOURS: contenders.links})
-        cut = date(1970, 1, 1) + timedelta(days=past.day(quarters))
+        cut = date(1970, 1, 1) + timedelta(days=past.day(steps))
         for name, one in values.items():
             found += rows(cut, name, one, len(after.rows))
     return _decided(Evaluation(tuple(found))) if found else untested(OWN_AND_LINKS)

@@ -54,7 +54,7 @@ class Recommendations(Question):
     headline = "recall"
 
     def train(self, training_date: date, store: FeatureStore, seed: int) -> TrainedModel:
-        """Choose among the contenders on past quarters, and fit the best to all that is known."""
+        """Choose among the contenders on past days, and fit the best to all that is known."""
         products = store.features(PRODUCTS, training_date)
         frame = store.features(LINES, training_date)
         of_customers = frame[~frame["is_guest"].astype(bool)]

@@ -1,0 +1,238 @@
+"""Recommendations beside popularity, counts, neighbours and factorisations: `ONLY=recommendations`.
+
+The lists are those that would be published: the model of the first of the month, and what was known
+before the cut. Online Retail II is prepared as its staging does it: sales of products to customers.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.data import SHARED
+from benchmarks.judge import recommendations as judge
+from benchmarks.judge.recommendations import Lists, Truth
+from benchmarks.peers.recommendations import PEERS, Orders, bpr
+from benchmarks.results import keep_part
+from benchmarks.tables import OURS, number
+from ml_tasks.models.serving import SEED
+from ml_tasks.recommendations import lists, purchases, rules, run
+from ml_tasks.recommendations.popularity import popularity
+from ml_tasks.recommendations.purchases import Lines
+from ml_tasks.recommendations.today import today
+from ml_tasks.trained_model import training_date_of
+
+TUNED = "2011-03-10"  # every choice was made at this cut or before it
+CUTS = {
+    "online_retail": ("2011-06-10", "2011-09-10"),
+    "complete_journey": ("2017-10-01",),
+    "planted": ("2021-10-01",),
+}
+COMPARED = ("recall", "new_recall")
+
+console = Console()
+
+
+def shops(names: list[str]) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Name and lines: customer_id, order_number, ordered_date, product_id, product_name."""
+    makers = {"online_retail": online_retail, "complete_journey": complete_journey}
+    for name in names:
+        if name == "planted":
+            yield name, planted()
+        elif (found := makers[name](SHARED)) is not None:
+            yield name, found
+        else:
+            console.print(f"{name}: its data set is not there, left out")
+
+
+def online_retail(shared: Path) -> pd.DataFrame | None:
+    """Sales of Online Retail II to customers; guests and cancellations are left out."""
+    path = shared / "online_retail_ii" / "online_retail_II.csv.gz"
+    if not path.exists():
+        return None
+    rows = pd.read_csv(path, dtype=str, keep_default_na=False).drop_duplicates()
+    rows["code"] = rows["StockCode"].str.strip().str.upper()
+    is_sale = rows["Quantity"].astype(float).gt(0) & ~rows["Invoice"].str.startswith(("C", "A"))
+    is_product = rows["code"].str.match(r"^\d{5}") & rows["Price"].astype(float).gt(0)
+    rows = rows[is_sale & is_product & rows["Customer ID"].ne("")]
+    return pd.DataFrame(
+        {
+            "customer_id": rows["Customer ID"].str.split(".").str[0],
+            "order_number": pd.factorize(rows["Invoice"])[0],
+            "ordered_date": pd.to_datetime(rows["InvoiceDate"]).dt.normalize(),
+            "product_id": rows["code"],
+            "product_name": rows["Description"].str.strip(),
+        }
+    ).reset_index(drop=True)
+
+
+def complete_journey(shared: Path) -> pd.DataFrame | None:
+    """All lines of the grocer's baskets; products have no names."""
+    path = shared / "complete_journey" / "lines.parquet"
+    if not path.exists():
+        return None
+    rows = pd.read_parquet(path, columns=["customer_id", "order_id", "ordered_at", "product_id"])
+    return pd.DataFrame(
+        {
+            "customer_id": rows["customer_id"].astype(str),
+            "order_number": pd.factorize(rows["order_id"])[0],
+            "ordered_date": rows["ordered_at"].dt.normalize(),
+            "product_id": rows["product_id"].astype(str),
+            "product_name": None,
+        }
+    )
+
+
+def planted(customers: int = 1500, families: int = 12, size: int = 25) -> pd.DataFrame:
+    """Customers with a taste for one family each, who order 3 of 4 products from it."""
+    random = np.random.default_rng(7)
+    popular = 1 / np.arange(1, size + 1) ** 0.8
+    popular /= popular.sum()
+    rows, order = [], 0
+    for number_ in range(customers):
+        taste = int(random.integers(families))
+        for day in np.flatnonzero(random.random(700) < random.gamma(2.0, 0.008)):
+            order += 1
+            for _ in range(1 + random.poisson(2)):
+                family = taste if random.random() < 0.75 else int(random.integers(families))
+                product = f"p{family:02d}-{random.choice(size, p=popular):02d}"
+                rows.append((f"c{number_:05d}", order, int(day), product))
+    found = pd.DataFrame(rows, columns=["customer_id", "order_number", "day", "product_id"])
+    found["ordered_date"] = pd.Timestamp("2020-02-01") + pd.to_timedelta(found.pop("day"), unit="D")
+    return found.drop_duplicates(["order_number", "product_id"]).assign(product_name=None)
+
+
+def ours(lines: pd.DataFrame, cut: pd.Timestamp) -> tuple[Lists, Lists, str]:
+    """The published lists: all (both together, by score), and new; and the model's name."""
+    trained_on = training_date_of(cut.date())
+    known = lines[lines["ordered_date"] < cut]
+    learnt = known[known["ordered_date"] < pd.Timestamp(trained_on)]
+    names = _names(known)
+    frame = learnt.rename(columns={"customer_id": "buyer_number"})
+    model = run.fit(frame, frame, names, trained_on, SEED)
+    numbered = Lines.of(known)
+    day = int(np.datetime64(cut.date(), "D").astype(int))
+    found = popularity(numbered, day)
+    products = names.assign(
+        product_family=None,
+        is_discontinued=False,
+        returned_share_365d=0.0,
+        count_customers_28d=found.recent,
+        count_customers_28d_before=found.earlier,
+        count_customers_90d=found.quarter,
+        count_customers_season_last_year=found.season,
+        count_customers_365d=found.year,
+        count_repeat_customers_365d=found.repeated,
+        count_active_customers_28d=found.active,
+        days_since_first_sale=found.age_days,
+    )
+    of_date = today(products, model, rules.load())
+    pairs = purchases.before(numbered, day)
+    rows = lists.rows(numbered.customers.astype(object), pairs, of_date)
+    rows = rows[rows["score_status"] == "scored"]
+    new = rows[rows["list_kind"] == lists.NEW]
+    both = rows.explode(["product_ids", "product_scores"])
+    both = both.sort_values(
+        ["customer_id", "product_scores", "product_ids"], ascending=[True, False, True]
+    )
+    return (
+        both.groupby("customer_id")["product_ids"].agg(lambda ids: list(ids)[: judge.LENGTH]).to_dict(),
+        dict(zip(new["customer_id"], new["product_ids"], strict=True)),
+        model.name,
+    )
+
+
+def _names(lines: pd.DataFrame) -> pd.DataFrame:
+    """The most usual name of each product, ascending by id."""
+    counts = lines.groupby(["product_id", "product_name"], dropna=False).size()
+    best = counts.rename("n").reset_index().sort_values(["product_id", "n"], ascending=[True, False])
+    found = best.drop_duplicates("product_id")[["product_id", "product_name"]]
+    return found.sort_values("product_id").reset_index(drop=True)
+
+
+def theirs(name: str, orders: Orders, truth: Truth) -> tuple[Lists, Lists]:
+    """A peer's lists of the judged customers: of all candidates, and of new ones."""
+    is_candidate = np.array([one in truth.candidates for one in orders.products])
+    method = bpr if name == "bpr" else PEERS[name]
+    every, new = {}, {}
+    for first, scores in method(orders):
+        for row, customer in enumerate(orders.customers[first : first + len(scores)]):
+            if customer not in truth.ordered:
+                continue
+            score = np.where(is_candidate, scores[row], -np.inf)
+            every[customer] = orders.products[np.argsort(-score, kind="stable")[: judge.LENGTH]]
+            own = np.isin(orders.products, list(truth.bought[customer]))
+            score = np.where(own, -np.inf, score)
+            new[customer] = orders.products[np.argsort(-score, kind="stable")[: judge.LENGTH]]
+    return ({key: list(ids) for key, ids in some.items()} for some in (every, new))  # type: ignore[return-value]
+
+
+def compare(lines: pd.DataFrame, cut: pd.Timestamp) -> pd.DataFrame:
+    """Figures of ours and of each peer at one cut, with verdicts beside each peer."""
+    truth = judge.truth(lines, cut)
+    started = time.process_time()
+    every, new, name = ours(lines, cut)
+    rows = {OURS: _judged(every, new, truth) | {"seconds": time.process_time() - started}}
+    rows[OURS]["model"] = name
+    orders = Orders.of(lines, cut)
+    for peer in [*PEERS, "bpr"]:
+        started = time.process_time()
+        try:
+            found = theirs(peer, orders, truth)
+            rows[peer] = _judged(*found, truth) | {"seconds": time.process_time() - started}
+        except ImportError:
+            console.print("  bpr: the library implicit is not installed, skipped")
+    tests = len(COMPARED) * (len(rows) - 1)
+    for peer, figures in rows.items():
+        if peer != OURS:
+            for figure in COMPARED:
+                pair = (rows[OURS][f"{figure}_each"], figures[f"{figure}_each"])
+                figures[f"{figure}_verdict"] = judge.verdict(*pair, tests)
+    console.print(f"  {len(truth.ordered)} customers, {len(truth.new)} with new products;"
+                  f" {len(truth.candidates)} candidates; {name}")  # fmt: skip
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _judged(every: Lists, new: Lists, truth: Truth) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for prefix, some, ordered in (("", every, truth.ordered), ("new_", new, truth.new)):
+        each = judge.judged(some, ordered, truth.candidates)
+        found |= {f"{prefix}{one}": each[one].mean() for one in ("recall", "ndcg", "hit")}
+        found |= {f"{prefix}coverage": each.attrs["coverage"], f"{prefix}recall_each": each["recall"]}
+    return found
+
+
+def main(names: list[str]) -> None:
+    """Compare on every shop and cut, print and store the table."""
+    table = Table(title="Lists of 20 products against the orders of the next 90 days; per peer,"
+                  " better / tie / worse is ours beside it, paired bootstrap at 5 %, Bonferroni")  # fmt: skip
+    headings = ("shop", "cut", "model", "recall@20", "nDCG@20", "coverage", "new: recall@20",
+                "new: nDCG@20", "new: hit rate", "new: coverage", "ours is", "CPU seconds")  # fmt: skip
+    for heading in headings:
+        table.add_column(heading)
+    for shop, lines in shops(names):
+        for cut in CUTS[shop]:
+            console.rule(f"{shop} {cut}")
+            for model, one in compare(lines, pd.Timestamp(cut)).iterrows():
+                figures = ("recall", "ndcg", "coverage", "new_recall", "new_ndcg", "new_hit", "new_coverage")
+                beside = " / ".join(str(one[f"{name}_verdict"]) for name in COMPARED)
+                shown = f"{model} ({one['model']})" if model == OURS else str(model)
+                cells = [number(one[name], 4 if "c" in name[-6:] else 3) for name in figures]
+                words = "" if model == OURS else beside
+                table.add_row(shop, cut, shown, *cells, words, number(one["seconds"], 1))
+    console.print(table)
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    console.print(f"peak memory {peak_mb} MB")
+    keep_part("recommendations", "Recommendations", table)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:] or list(CUTS))
