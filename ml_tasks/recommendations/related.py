@@ -17,7 +17,7 @@ MAX_ORDER_PRODUCTS = 100  # larger orders are wholesale: few of them hold most p
 MIN_ORDERS = 3  # with both products
 SHRUNK_BY = 5.0  # orders that are added to those with both, and to those expected
 MIN_LIFT = 1.2
-VARIANT = 0.6  # names from this similarity up are variants of one product: no companions
+VARIANT = 0.5  # names from this similarity up are variants of one product: no companions
 MIN_COMMON = 0.1  # least cosine of the customers of a substitute
 BLOCK = 1000  # products that are counted at once
 
@@ -122,13 +122,14 @@ def _together(contains: sparse.csc_matrix) -> tuple[np.ndarray, ...]:
 
 
 def _same_customers(contains: sparse.csc_matrix) -> tuple[np.ndarray, ...]:
-    """Product, other, and cosine of their customers, from MIN_COMMON up."""
+    """Product, other, and cosine of their customers less that by chance, from MIN_COMMON up."""
     count = np.asarray(contains.sum(axis=0), dtype=float).ravel()
     parts = []
     for start in range(0, contains.shape[1], BLOCK):
         block = (contains[:, start : start + BLOCK].T @ contains).tocoo()
         row, other = block.row + start, block.col
-        cosine = block.data / (np.sqrt(count[row] * count[other]) + SHRUNK_BY)
+        by_chance = count[row] * count[other] / max(contains.shape[0], 1)
+        cosine = (block.data - by_chance) / (np.sqrt(count[row] * count[other]) + SHRUNK_BY)
         keep = (row != other) & (cosine >= MIN_COMMON)
         parts.append((row[keep], other[keep], cosine[keep]))
     return tuple(np.concatenate(one) for one in zip(*parts, strict=True))
