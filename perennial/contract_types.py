@@ -115,6 +115,8 @@ class Contract:
         needs: Optional tables of the source that the question requires.
         reads: Questions with scores that this question reads, for the same date.
         is_in_sql: Whether each table is one query of Postgres: its rows never enter Python.
+        kept_days: Days that every date is kept; of older ones, the first of each month. None: all
+            dates are kept alike.
     """
 
     question: str
@@ -126,6 +128,7 @@ class Contract:
     needs: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
     is_in_sql: bool = False
+    kept_days: int | None = None
 
     @property
     def description(self) -> str:

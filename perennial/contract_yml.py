@@ -25,6 +25,7 @@ from perennial.contract_types import (
 
 QUESTION_META = {
     "question", "kind", "horizons_days", "lookback", "trained_each", "needs", "reads", "in_sql",
+    "kept_days",
 }  # fmt: skip
 TABLE_META = {
     "entity", "keyed_by", "rows_per_entity", "headlines", "may_be_empty", "in_customer_360",
@@ -84,6 +85,7 @@ def parse(text: str, question: str, docs: dict[str, str]) -> Contract:
         needs=tuple(meta.get("needs", ())),
         reads=tuple(meta.get("reads", ())),
         is_in_sql=bool(meta.get("in_sql", False)),
+        kept_days=meta.get("kept_days"),
     )
 
 
@@ -100,6 +102,9 @@ def _check_question(
         raise ContractError(f"{where}: trained_each is none of {MONTH}, {WEEK}")
     if meta.get("lookback") and (meta["kind"] != PREDICTS or not meta.get("horizons_days")):
         raise ContractError(f"{where}: lookback is for a question that predicts, with horizons")
+    kept_days = meta.get("kept_days", 1)
+    if not isinstance(kept_days, int) or kept_days < 1:
+        raise ContractError(f"{where}: kept_days is no whole number from 1 up")
     if meta.get("in_sql") and meta["kind"] != RULES:
         raise ContractError(f"{where}: in_sql is for a question with rules")
     dealt = {table.entity.dealt_by for table in tables} - {None}

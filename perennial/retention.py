@@ -7,7 +7,7 @@ personal values have a retention of their own (privacy/vault.py).
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 
@@ -23,13 +23,14 @@ log = logging.getLogger(__name__)
 def expire_old(settings: Settings) -> dict[str, list[str] | dict[str, int]]:
     """Drop months of scores and delete rows of ops that are older than their retention.
 
-    Months are counted back from a question's newest published date, not from today: a shop without
+    Of a question whose contract says `kept_days`, older dates are deleted too, but the first of
+    each month. Months and days are counted back from a question's newest published date, not from today: a shop without
     new orders loses nothing. If a reader has locked a question's tables, the question is put off to
     the next run.
 
     Returns:
         JSON-able: `dropped_months` (partitions), `put_off` (questions), `deleted` (rows of ops by
-        table).
+        table, and dates by question).
     """
     dropped: list[str] = []
     put_off: list[str] = []
@@ -45,9 +46,23 @@ def expire_old(settings: Settings) -> dict[str, list[str] | dict[str, int]]:
                 dropped += [name for (name,) in rows]
             except psycopg.errors.LockNotAvailable:
                 put_off.append(question)
+        deleted |= _thinned(connection)
         if settings.keep_ops_days:
-            deleted = dict(
-                connection.execute("select * from ops.expire(%s)", [settings.keep_ops_days])
-            )
+            expired = connection.execute("select * from ops.expire(%s)", [settings.keep_ops_days])
+            deleted |= dict(expired.fetchall())
     log.info("dropped %s, put off %s, deleted %s", dropped, put_off, deleted)
     return {"dropped_months": dropped, "put_off": put_off, "deleted": deleted}
+
+
+def _thinned(connection: psycopg.Connection[Any]) -> dict[str, int]:
+    """Question -> number of deleted dates, for questions with `kept_days`."""
+    counts = {}
+    for question in published():
+        contract = load(question)
+        if contract.kept_days:
+            tables = [table.name for table in contract.tables]
+            dates = connection.execute(
+                "select scores.thin(%s, %s, %s)", [question, tables, contract.kept_days]
+            ).fetchall()
+            counts |= {question: len(dates)} if dates else {}
+    return counts

@@ -654,6 +654,36 @@ begin
 end $$;
 revoke all on function scores.expire from public;
 
+-- Delete a question's dates that are more than so many days older than its newest, but the first date of each month, which
+-- lookback compares once its horizon has passed. Returns the deleted dates. Row locks only: readers do not wait.
+create or replace function scores.thin(question text, tables text [], days integer) returns setof date
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    thinned date [];
+    table_name text;
+begin
+    if days < 1 then raise exception 'the newest date stays: days is %, at least 1', days; end if;
+    select array_agg(dated.as_of_date order by dated.as_of_date) into thinned
+    from (
+        select
+            publications.as_of_date,
+            max(publications.as_of_date) over () as newest_date,
+            min(publications.as_of_date) over (
+                partition by date_trunc('month', publications.as_of_date)
+            ) as first_of_month
+        from ops.publications where publications.question = thin.question
+    ) as dated
+    where dated.as_of_date <= dated.newest_date - days and dated.as_of_date <> dated.first_of_month;
+    if thinned is null then return; end if;
+    delete from ops.late_dates where late_dates.question = thin.question and as_of_date = any(thinned);
+    delete from ops.publications where publications.question = thin.question and as_of_date = any(thinned);
+    foreach table_name in array tables loop
+        execute format('delete from scores.%I where as_of_date = any($1)', table_name) using thinned;
+    end loop;
+    return query select unnest(thinned);
+end $$;
+revoke all on function scores.thin from public;
+
 -- Deletes what was noted of runs more than `days` days ago, and returns how many rows, by table.
 create or replace function ops.expire(days integer) returns table (table_name text, row_count bigint)
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -698,7 +728,7 @@ grant select, insert, delete, maintain on tables to scorer; -- maintain: analyze
 alter default privileges in schema scores grant select on tables to transformer;
 alter default privileges in schema scores grant select, delete on tables to eraser;
 grant select, delete on all tables in schema scores to eraser;
-grant execute on function scores.ensure_month, scores.expire, ops.expire to scorer;
+grant execute on function scores.ensure_month, scores.expire, scores.thin, ops.expire to scorer;
 
 grant select, insert, update on ops.landed_files to loader;
 grant select, insert on ops.rejected_lines, ops.gate_results to loader;

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 
 import psycopg
 import pytest
 from psycopg import sql
 from pydantic import ValidationError
 
+from perennial.contracts import load
 from perennial.dbt import dbt
 from perennial.retention import expire_old
 from perennial.settings import Settings
@@ -152,3 +153,43 @@ def test_too_short_a_time_is_refused(field: str) -> None:
     with pytest.raises(ValidationError, match="too short"):
         Settings(**{field: 2})
     assert getattr(Settings(**{field: 0}), field) == 0
+
+
+def test_of_large_tables_a_week_stays_and_the_first_of_each_month(home: Settings) -> None:
+    """Scores of two months and a week, a day missing at the beginning: June 1 is not there."""
+    known = [date(2024, 6, 2) + timedelta(days=number) for number in range(69)]
+    kept_days = load("recommendations").kept_days
+    assert kept_days == 8
+    with connect(home, "perennial") as owner:
+        owner.execute("truncate scores.recommendations")
+        for number, day in enumerate(known, start=1000):
+            owner.execute("select scores.ensure_month('recommendations', %s)", [day])
+            for kind in ("again", "new"):
+                owner.execute(
+                    "insert into scores.recommendations (as_of_date, publication_id, customer_id,"
+                    " list_kind, score_status, model_name, model_version, run_id, scored_at)"
+                    " values (%s, %s, 'c', %s, 'not_scored', 'm', 'v', 'r', now())",
+                    [day, number, kind],
+                )
+            owner.execute(
+                "insert into ops.publications (question, as_of_date, publication_id, run_id,"
+                " model_name, model_version, training_date, row_count, row_counts, checksum)"
+                " values ('recommendations', %s, %s, 'r', 'm', 'v', %s, 1, '{}', 'x')",
+                [day, number, day],
+            )
+    expected = [date(2024, 6, 2), date(2024, 7, 1), *known[-8:]]
+    assert date(2024, 8, 1) not in expected[2:]  # it is within the week, or the first of its month
+    expected = sorted({*expected, date(2024, 8, 1)})
+    deleted = expire_old(home)["deleted"]
+    assert deleted == {"recommendations": len(known) - len(expected)}
+    with connect(home, "scorer") as connection:
+        rows = connection.execute(
+            "select as_of_date, count(*) from scores.recommendations group by 1 order by 1"
+        ).fetchall()
+        pointers = connection.execute(
+            "select as_of_date from ops.publications where question = 'recommendations' order by 1"
+        ).fetchall()
+    assert rows == [(day, 2) for day in expected]
+    assert [day for (day,) in pointers] == expected
+    assert expire_old(home)["deleted"] == {}
+    assert days(home, "churn_history") == MONTHS

@@ -96,6 +96,7 @@ SEQUENCES = {("loader", "ops.batch_id_seq"), ("scorer", "ops.publication_id_seq"
 FUNCTIONS = {
     ("scorer", "scores.ensure_month"),
     ("scorer", "scores.expire"),
+    ("scorer", "scores.thin"),
     ("scorer", "ops.expire"),
     ("loader", "vault.ensure_month"),
     ("eraser", "vault.expire"),
