@@ -37,6 +37,21 @@ CUTS = {
     "planted": ("2021-10-01",),
 }
 COMPARED = ("recall", "new_recall")
+FIGURES = {
+    "recall@20": "recall",
+    "nDCG@20": "ndcg",
+    "coverage": "coverage",
+    "new: recall@20": "new_recall",
+    "new: nDCG@20": "new_ndcg",
+    "new: hit rate": "new_hit",
+    "new: coverage": "new_coverage",
+}
+HEADINGS = ("shop", "cut", "model", *FIGURES, "ours is", "CPU seconds")
+TITLE = (
+    "Lists of 20 products against the orders of the next 90 days: of all products, and of those"
+    " that the customer never ordered. Ours is better, a tie or worse in recall beside a peer (all"
+    " / new) by a paired bootstrap over customers at 5 %, Bonferroni"
+)
 
 console = Console()
 
@@ -144,7 +159,9 @@ def ours(lines: pd.DataFrame, cut: pd.Timestamp) -> tuple[Lists, Lists, str]:
         ["customer_id", "product_scores", "product_ids"], ascending=[True, False, True]
     )
     return (
-        both.groupby("customer_id")["product_ids"].agg(lambda ids: list(ids)[: judge.LENGTH]).to_dict(),
+        both.groupby("customer_id")["product_ids"]
+        .agg(lambda ids: list(ids)[: judge.LENGTH])
+        .to_dict(),
         dict(zip(new["customer_id"], new["product_ids"], strict=True)),
         model.name,
     )
@@ -153,7 +170,9 @@ def ours(lines: pd.DataFrame, cut: pd.Timestamp) -> tuple[Lists, Lists, str]:
 def _names(lines: pd.DataFrame) -> pd.DataFrame:
     """The most usual name of each product, ascending by id."""
     counts = lines.groupby(["product_id", "product_name"], dropna=False).size()
-    best = counts.rename("n").reset_index().sort_values(["product_id", "n"], ascending=[True, False])
+    best = (
+        counts.rename("n").reset_index().sort_values(["product_id", "n"], ascending=[True, False])
+    )
     found = best.drop_duplicates("product_id")[["product_id", "product_name"]]
     return found.sort_values("product_id").reset_index(drop=True)
 
@@ -172,7 +191,11 @@ def theirs(name: str, orders: Orders, truth: Truth) -> tuple[Lists, Lists]:
             own = np.isin(orders.products, list(truth.bought[customer]))
             score = np.where(own, -np.inf, score)
             new[customer] = orders.products[np.argsort(-score, kind="stable")[: judge.LENGTH]]
-    return ({key: list(ids) for key, ids in some.items()} for some in (every, new))  # type: ignore[return-value]
+    return _as_lists(every), _as_lists(new)
+
+
+def _as_lists(found: dict[str, np.ndarray]) -> Lists:
+    return {customer: list(ids) for customer, ids in found.items()}
 
 
 def compare(lines: pd.DataFrame, cut: pd.Timestamp) -> pd.DataFrame:
@@ -206,26 +229,25 @@ def _judged(every: Lists, new: Lists, truth: Truth) -> dict[str, object]:
     for prefix, some, ordered in (("", every, truth.ordered), ("new_", new, truth.new)):
         each = judge.judged(some, ordered, truth.candidates)
         found |= {f"{prefix}{one}": each[one].mean() for one in ("recall", "ndcg", "hit")}
-        found |= {f"{prefix}coverage": each.attrs["coverage"], f"{prefix}recall_each": each["recall"]}
+        found |= {
+            f"{prefix}coverage": each.attrs["coverage"],
+            f"{prefix}recall_each": each["recall"],
+        }
     return found
 
 
 def main(names: list[str]) -> None:
     """Compare on every shop and cut, print and store the table."""
-    table = Table(title="Lists of 20 products against the orders of the next 90 days; per peer,"
-                  " better / tie / worse is ours beside it, paired bootstrap at 5 %, Bonferroni")  # fmt: skip
-    headings = ("shop", "cut", "model", "recall@20", "nDCG@20", "coverage", "new: recall@20",
-                "new: nDCG@20", "new: hit rate", "new: coverage", "ours is", "CPU seconds")  # fmt: skip
-    for heading in headings:
+    table = Table(title=TITLE)
+    for heading in HEADINGS:
         table.add_column(heading)
     for shop, lines in shops(names):
         for cut in CUTS[shop]:
             console.rule(f"{shop} {cut}")
             for model, one in compare(lines, pd.Timestamp(cut)).iterrows():
-                figures = ("recall", "ndcg", "coverage", "new_recall", "new_ndcg", "new_hit", "new_coverage")
                 beside = " / ".join(str(one[f"{name}_verdict"]) for name in COMPARED)
                 shown = f"{model} ({one['model']})" if model == OURS else str(model)
-                cells = [number(one[name], 4 if "c" in name[-6:] else 3) for name in figures]
+                cells = [number(one[name], 4) for name in FIGURES.values()]
                 words = "" if model == OURS else beside
                 table.add_row(shop, cut, shown, *cells, words, number(one["seconds"], 1))
     console.print(table)

@@ -24,9 +24,9 @@ def expire_old(settings: Settings) -> dict[str, list[str] | dict[str, int]]:
     """Drop months of scores and delete rows of ops that are older than their retention.
 
     Of a question whose contract says `kept_days`, older dates are deleted too, but the first of
-    each month. Months and days are counted back from a question's newest published date, not from today: a shop without
-    new orders loses nothing. If a reader has locked a question's tables, the question is put off to
-    the next run.
+    each month. Months and days are counted back from a question's newest published date, not from
+    today: a shop without new orders loses nothing. If a reader has locked a question's tables, the
+    question is put off to the next run.
 
     Returns:
         JSON-able: `dropped_months` (partitions), `put_off` (questions), `deleted` (rows of ops by
@@ -56,7 +56,7 @@ def expire_old(settings: Settings) -> dict[str, list[str] | dict[str, int]]:
 
 def _thinned(connection: psycopg.Connection[Any]) -> dict[str, int]:
     """Question -> number of deleted dates, for questions with `kept_days`."""
-    counts = {}
+    counts: dict[str, int] = {}
     for question in published():
         contract = load(question)
         if contract.kept_days:

@@ -1,4 +1,4 @@
-"""Lists of products against what customers ordered in the 90 days after a cut, by plain counting."""
+"""Lists of products against what customers ordered in the next 90 days, by plain counting."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib import import_module
 
 import numpy as np
 import pandas as pd
@@ -167,7 +168,9 @@ def _place_from_end(orders: Orders) -> np.ndarray:
     """Number of each line's order among its customer's, the newest 0."""
     frame = pd.DataFrame({"customer": orders.customer, "order": orders.order, "age": orders.age})
     once = frame.drop_duplicates("order").sort_values(["age", "order"], ascending=[True, False])
-    return frame["order"].map(once.groupby("customer").cumcount().set_axis(once["order"])).to_numpy()
+    return (
+        frame["order"].map(once.groupby("customer").cumcount().set_axis(once["order"])).to_numpy()
+    )
 
 
 def _with_neighbours(
@@ -175,7 +178,9 @@ def _with_neighbours(
 ) -> Scores:
     squares = np.asarray(vectors.multiply(vectors).sum(axis=1)).ravel()
     for some in _blocks(len(orders.customers)):
-        distance = squares[some, None] + squares[None, :] - 2 * (vectors[some] @ vectors.T).toarray()
+        distance = (
+            squares[some, None] + squares[None, :] - 2 * (vectors[some] @ vectors.T).toarray()
+        )
         rows = np.arange(len(distance))
         distance[rows, some.start + rows] = np.inf
         near = np.argpartition(distance, min(count, distance.shape[1] - 1), axis=1)[:, :count]
@@ -213,14 +218,15 @@ PEERS: dict[str, Callable[[Orders], Scores]] = {
 
 
 def bpr(orders: Orders) -> Scores:
-    """implicit's BPR, 64 factors, 60 iterations, if the library is there.
+    """Implicit's BPR, 64 factors, 60 iterations, if the library is there.
 
     Raises:
         ImportError: If implicit is not installed.
     """
-    from implicit.bpr import BayesianPersonalizedRanking
-
-    model = BayesianPersonalizedRanking(64, 0.05, 0.01, iterations=60, num_threads=1, random_state=7)
+    library = import_module("implicit.bpr")
+    model = library.BayesianPersonalizedRanking(
+        64, 0.05, 0.01, iterations=60, num_threads=1, random_state=7
+    )
     model.fit(_bought(orders), show_progress=False)
     for some in _blocks(len(orders.customers)):
         yield some.start, model.user_factors[some] @ model.item_factors.T

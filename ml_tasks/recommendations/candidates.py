@@ -139,7 +139,11 @@ def _of_links(
     starts = np.searchsorted(row, np.arange(len(link)))
     rank = np.empty(len(row))
     rank[order] = np.arange(len(row)) - starts[row[order]]
-    best = np.maximum.reduceat(values, np.minimum(starts, max(len(row) - 1, 0))) if len(row) else values
+    best = (
+        np.maximum.reduceat(values, np.minimum(starts, max(len(row) - 1, 0)))
+        if len(row)
+        else values
+    )
     return [values, recent[row, product], rank, values / np.maximum(best[row], 1e-6)]
 
 

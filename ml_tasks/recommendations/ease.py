@@ -11,7 +11,7 @@ import numpy as np
 from scipy import linalg, sparse
 
 MAX_PRODUCTS = 5_000  # with most buyers; the inverse takes their number squared, in float32
-KEPT = 100  # weights of a product that are kept, the largest
+KEPT = 300  # weights of a product that are kept, the largest
 BLOCK = 2000  # columns that are multiplied at once
 
 

@@ -13,7 +13,13 @@ from ml_tasks.evaluation.comparison import Evaluation, untested
 from ml_tasks.evaluation.figures import Figure, rows
 from ml_tasks.recommendations import contenders, figures, reranker
 from ml_tasks.recommendations.candidates import Candidates
-from ml_tasks.recommendations.contenders import BASELINES, NEIGHBOURS, OWN_AND_LINKS, PLAIN, RERANKED
+from ml_tasks.recommendations.contenders import (
+    BASELINES,
+    NEIGHBOURS,
+    OWN_AND_LINKS,
+    PLAIN,
+    RERANKED,
+)
 from ml_tasks.recommendations.purchases import Lines
 from ml_tasks.recommendations.state import (
     Outcome,
@@ -152,13 +158,14 @@ def judged(state: State, after: Outcome, scores: dict[str, Score]) -> dict[str, 
             every = figures.ranked(row, block.product, value)
             of_new = figures.ranked(row[new], block.product[new], value[new])
             parts[name].append((every, of_new))
-    return {
-        name: _figures(*map(_joined, zip(*lists, strict=True)), state, after)
-        for name, lists in parts.items()
-    }
+    found = {}
+    for name, lists in parts.items():
+        every, of_new = (_joined([one[kind] for one in lists]) for kind in (0, 1))
+        found[name] = _figures(every, of_new, state, after)
+    return found
 
 
-def _joined(parts: tuple[figures.Lists, ...]) -> figures.Lists:
+def _joined(parts: list[figures.Lists]) -> figures.Lists:
     columns = ([getattr(one, name) for one in parts] for name in ("row", "product", "place"))
     return figures.Lists(*(np.concatenate(one) for one in columns))
 
@@ -170,7 +177,9 @@ def _figures(
     both = figures.of_lists(every, after.row, after.product)
     new = figures.of_lists(of_new, after.row[after.is_new], after.product[after.is_new])
     means = {name: float(values.mean()) for name, values in both.items()}
-    means |= {f"new_{name}": float(values.mean()) if len(values) else 0.0 for name, values in new.items()}
+    means |= {
+        f"new_{name}": float(values.mean()) if len(values) else 0.0 for name, values in new.items()
+    }
     return {
         **means,
         DECIDES: (means["ndcg"] + means["new_ndcg"]) / 2,

@@ -68,9 +68,7 @@ def _largest(block: np.ndarray) -> sparse.csc_matrix:
     return sparse.csc_matrix(block)
 
 
-def with_names(
-    links: sparse.csr_matrix, often: np.ndarray, names: pd.Series
-) -> sparse.csr_matrix:
+def with_names(links: sparse.csr_matrix, often: np.ndarray, names: pd.Series) -> sparse.csr_matrix:
     """Links by name added for the products that have no weights.
 
     Args:

@@ -89,7 +89,7 @@ def _lists(
     return pd.DataFrame({**cut, "count_products": counts}, index=block.first + numbers)
 
 
-def _split(values: np.ndarray, starts: np.ndarray) -> pd.Series:
+def _split(values: np.ndarray, starts: np.ndarray) -> list[list[Any]]:
     parts = np.split(values, starts[1:]) if len(starts) else []
     return [one.tolist() for one in parts]
 

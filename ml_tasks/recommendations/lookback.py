@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,12 +40,12 @@ def compared(connection: psycopg.Connection[Any], due: Due) -> list[Group]:
     share = products["count_customers_365d"].to_numpy() / max(len(listed), 1)
     whole = {}
     for prefix, some in (("", shown), ("new_", shown[shown["list_kind"] == NEW])):
-        best = figures.ranked(*(some[name].to_numpy() for name in ("row", "product", "score")))
+        best = _best(some)
         whole[f"{prefix}coverage"] = figures.coverage(best, is_sold)
         if prefix:
             whole |= {"novelty": figures.novelty(best, share)}
             whole |= {"popularity_bias": figures.popularity_bias(best, share)}
-    found = by_group(rows, partial(means))
+    found = by_group(rows, means)
     first = found[0]
     return [Group(first.name, first.count, {**first.values, **whole}, first.errors), *found[1:]]
 
@@ -76,7 +75,7 @@ def customers(listed: pd.DataFrame, ordered: pd.DataFrame, numbers: pd.Index) ->
         ("", np.ones(len(ordered), dtype=bool), flat),
         ("new_", is_new, flat[flat["list_kind"] == NEW]),
     ):
-        best = figures.ranked(*(some[name].to_numpy() for name in ("row", "product", "score")))
+        best = _best(some)
         values = figures.of_lists(best, row[keep], product[keep])
         who = np.unique(row[keep])
         for name, of_customers in values.items():
@@ -98,6 +97,11 @@ def _flat(listed: pd.DataFrame, numbers: pd.Index) -> pd.DataFrame:
             "list_kind": long["list_kind"].to_numpy(),
         }
     )
+
+
+def _best(flat: pd.DataFrame) -> figures.Lists:
+    columns = flat["row"].to_numpy(), flat["product"].to_numpy()
+    return figures.ranked(*columns, flat["score"].to_numpy())
 
 
 WHO = (

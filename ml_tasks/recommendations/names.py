@@ -44,5 +44,7 @@ def similar(names: pd.Series, rows: np.ndarray | None = None) -> sparse.csr_matr
         rank = np.arange(len(row)) - np.searchsorted(row, row)
         near = rank < NEAREST
         found.append((value[near], row[near], col[near]))
-    value, row, col = (np.concatenate(one) for one in zip(*found, strict=True)) if found else ([],) * 3
+    value, row, col = (
+        (np.concatenate(one) for one in zip(*found, strict=True)) if found else ([],) * 3
+    )
     return sparse.csr_matrix((value, (row, col)), shape=(len(names),) * 2, dtype=np.float32)

@@ -115,9 +115,17 @@ class Pairs:
         sizes = np.diff(self.starts)[rows]
         starts = np.concatenate([[0], np.cumsum(sizes)])
         place = np.repeat(self.starts[rows] - starts[:-1], sizes) + np.arange(starts[-1])
-        columns = (self.product, self.count, self.decayed, self.last, self.first)
-        of_customers = self.count_orders[rows], self.decayed_orders[rows]
-        return Pairs(starts, *(one[place] for one in columns), *of_customers, self.count_products)
+        return Pairs(
+            starts,
+            self.product[place],
+            self.count[place],
+            self.decayed[place],
+            self.last[place],
+            self.first[place],
+            self.count_orders[rows],
+            self.decayed_orders[rows],
+            self.count_products,
+        )
 
     def blocks(self, size: int) -> Iterator[tuple[int, Pairs]]:
         """Some customers at a time: the first one's number, and their pairs."""
@@ -152,10 +160,20 @@ def before(lines: Lines, day: int) -> Pairs:
     decayed = np.add.reduceat(decay(age), first) if len(first) else np.zeros(0)
     latest = age[first + count - 1] if len(first) else np.zeros(0, dtype=int)
     keep = _newest(customer, latest, len(lines.customers))
-    columns = (product, count, decayed, latest, age[first] if len(first) else latest)
+    oldest = age[first] if len(first) else latest
     starts = np.searchsorted(customer[keep], np.arange(len(lines.customers) + 1))
-    orders = _orders(seen, day, len(lines.customers))
-    return Pairs(starts, *(one[keep] for one in columns), *orders, len(lines.products))
+    count_orders, decayed_orders = _orders(seen, day, len(lines.customers))
+    return Pairs(
+        starts,
+        product[keep],
+        count[keep],
+        decayed[keep],
+        latest[keep],
+        oldest[keep],
+        count_orders,
+        decayed_orders,
+        len(lines.products),
+    )
 
 
 def _newest(customer: np.ndarray, last: np.ndarray, count: int) -> np.ndarray:

@@ -7,7 +7,13 @@ from scipy import sparse
 
 from ml_tasks.recommendations.related import Related
 
-INTERVAL, BOUGHT, GOES_WITH, OTHERS, POPULAR = "interval", "bought", "goes_with", "others", "popular"
+INTERVAL, BOUGHT, GOES_WITH, OTHERS, POPULAR = (
+    "interval",
+    "bought",
+    "goes_with",
+    "others",
+    "popular",
+)
 MIN_ORDERS = 3  # of a product, for an interval to be told
 EXPLAINING = 30  # products that are looked at for each product that is explained
 
@@ -23,7 +29,9 @@ class Explaining:
     def __init__(self, links: sparse.csr_matrix, companions: Related) -> None:
         found = links.tocoo()
         keep = found.data > 0
-        self._linked = Related.of(found.col[keep], found.row[keep], found.data[keep], links.shape[0])
+        self._linked = Related.of(
+            found.col[keep], found.row[keep], found.data[keep], links.shape[0]
+        )
         size = np.int64(links.shape[0])
         self._size = size
         self._goes_with = np.sort(companions.row * size + companions.other)

@@ -78,7 +78,9 @@ def why_not_shown(products: pd.DataFrame, rules: Rules) -> pd.Series:
     """
     names = products["product_name"].fillna("").astype(str)
     word = "|".join(re.escape(one) for one in rules.words)
-    has_word = names.str.contains(rf"(?<!\w)(?:{word})(?!\w)", case=False) if word else names == "\0"
+    has_word = (
+        names.str.contains(rf"(?<!\w)(?:{word})(?!\w)", case=False) if word else names == "\0"
+    )
     limit = np.inf if rules.max_returned_share is None else rules.max_returned_share
     reasons = {
         PRODUCT: products["product_id"].isin(rules.products),

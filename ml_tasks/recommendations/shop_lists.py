@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -18,10 +20,10 @@ NOTHING_SOLD = "no product is sold and shown now"
 
 def companions(today: Today) -> pd.DataFrame:
     """Rows of scores.product_companions, one per product."""
-    has_name = today.names != today.ids
-    columns = {
+    names = pd.Series(today.names).where(today.names != today.ids, None)
+    columns: dict[str, Any] = {
         "product_id": today.ids,
-        "product_name": np.where(has_name, today.names, None),
+        "product_name": names.to_numpy(dtype=object),
         "is_shown": today.is_shown,
         "why_not_shown": today.why_not,
     }
@@ -54,16 +56,16 @@ def starting(audiences: pd.DataFrame, today: Today, version: str) -> pd.DataFram
     known = {"count_left_out": today.count_left_out, "rules_version": version}
     lists = {(ALL, ALL): everybody[: figures.LENGTH]}
     by = audiences.sort_values(["count_customers", "product_id"], ascending=[False, True])
-    for key, some in by.groupby(["audience_kind", "audience"], sort=True):
-        own = [one for one in some["product_id"] if one in shown][: figures.LENGTH]
-        lists[key] = own
+    for (kind, audience), some in by.groupby(["audience_kind", "audience"], sort=True):
+        own = [one for one in some["product_id"] if one in shown]
+        lists[str(kind), str(audience)] = own[: figures.LENGTH]
     rows = []
     for (kind, audience), own in lists.items():
         more = [one for one in everybody[: 2 * figures.LENGTH] if one not in set(own)]
         ids = [*own, *more][: figures.LENGTH]
-        key = {"audience_kind": kind, "audience": audience, **known}
         about = {"product_ids": ids, "product_names": [names[one] for one in ids]}
-        rows.append({**key, **about, "count_own_products": len(own)})
+        key = {"audience_kind": kind, "audience": audience, "count_own_products": len(own)}
+        rows.append({**key, **known, **about})
     if not everybody:
         return nobody(pd.DataFrame({"audience_kind": [ALL], "audience": [ALL]}), NOTHING_SOLD)
     return scored(pd.DataFrame(rows))

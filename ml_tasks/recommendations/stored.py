@@ -13,7 +13,11 @@ from scipy import sparse
 from ml_tasks.recommendations.related import Related
 from ml_tasks.trained_model import canonical_json
 
-LINKS_FILE, RELATED_FILE, PRODUCTS_FILE = "links.safetensors", "related.safetensors", "products.json"
+LINKS_FILE, RELATED_FILE, PRODUCTS_FILE = (
+    "links.safetensors",
+    "related.safetensors",
+    "products.json",
+)
 COMPANIONS, SUBSTITUTES = "companions", "substitutes"
 
 

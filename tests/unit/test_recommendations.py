@@ -99,7 +99,9 @@ def published(
 ) -> pd.DataFrame:
     lines = numbered(frame)
     known = today.today(products_of(lines, **changed), model, left_out)
-    return lists.rows(lines.customers.astype(str).astype(object), purchases.before(lines, DAY), known)
+    return lists.rows(
+        lines.customers.astype(str).astype(object), purchases.before(lines, DAY), known
+    )
 
 
 def long(rows: pd.DataFrame, kind: str) -> set[tuple[str, str]]:
@@ -201,7 +203,9 @@ def test_the_outcome_leaves_out_what_nobody_had_ordered(frame):
         if item in set(before["product_id"]) and buyer in set(before["buyer_number"])
     }
     customers = made.customers[after.rows[after.row]]
-    found = dict(zip(zip(customers, made.products[after.product], strict=True), after.is_new, strict=True))
+    found = dict(
+        zip(zip(customers, made.products[after.product], strict=True), after.is_new, strict=True)
+    )
     assert found == naive
 
 
@@ -247,7 +251,8 @@ def test_planted_tastes_are_recovered(frame, model):
     first = some["product_ids"].map(lambda ids: ids[0])
     taste = some["customer_id"].astype(int) % 6
     has_new = [  # whoever has bought all of the family can't be shown any
-        f"f{one}" in {item[:2] for item in ids} for one, ids in zip(taste, some["product_ids"], strict=True)
+        f"f{one}" in {item[:2] for item in ids}
+        for one, ids in zip(taste, some["product_ids"], strict=True)
     ]
     right = (first.str[1].astype(int) == taste)[has_new]
     assert len(right) > 200
@@ -274,12 +279,13 @@ FORBIDDEN = {
     "family": (rules.Rules("t", families=("f1",)), {}, lambda one: one.startswith("f1")),
     "product": (rules.Rules("t", products=("f2-00",)), {}, lambda one: one == "f2-00"),
     "returned": (rules.Rules("t", max_returned_share=0.5),
-                 {"returned_share_365d": lambda of: np.where(of["product_id"] == "f3-01", 0.6, 0.5)},
+                 {"returned_share_365d": lambda of: 0.5 + 0.1 * (of["product_id"] == "f3-01")},
                  lambda one: one == "f3-01"),
     "discontinued": (rules.Rules("t"), {"is_discontinued": lambda of: of["product_id"] == "f4-00"},
                      lambda one: one == "f4-00"),
     "not_sold": (rules.Rules("t"),
-                 {"count_customers_90d": lambda of: of["count_customers_90d"].where(of["product_id"] != "f5-00", 0)},
+                 {"count_customers_90d": lambda of: of["count_customers_90d"]
+                  * (of["product_id"] != "f5-00")},
                  lambda one: one == "f5-00"),
 }  # fmt: skip
 
@@ -289,14 +295,25 @@ def test_nothing_forbidden_is_recommended_anywhere(frame, model, reason):
     left_out, changed, is_forbidden = FORBIDDEN[reason]
     lines = numbered(frame)
     known = today.today(products_of(lines).assign(**changed), model, left_out)
-    rows = lists.rows(lines.customers.astype(str).astype(object), purchases.before(lines, DAY), known)
+    rows = lists.rows(
+        lines.customers.astype(str).astype(object), purchases.before(lines, DAY), known
+    )
     shown = {item for _, item in long(rows, "again") | long(rows, "new")}
     goes_with = shop_lists.companions(known)
     audiences = pd.DataFrame(
-        {"audience_kind": "country", "audience": "A", "product_id": lines.products, "count_customers": 1}
+        {
+            "audience_kind": "country",
+            "audience": "A",
+            "product_id": lines.products,
+            "count_customers": 1,
+        }
     )
     starting = shop_lists.starting(audiences, known, "t")
-    for column in (goes_with["companion_ids"], goes_with["substitute_ids"], starting["product_ids"]):
+    for column in (
+        goes_with["companion_ids"],
+        goes_with["substitute_ids"],
+        starting["product_ids"],
+    ):
         shown |= set(column.explode().dropna())
     forbidden = {one for one in lines.products if is_forbidden(one)}
     assert forbidden
@@ -312,8 +329,9 @@ def test_nothing_forbidden_is_recommended_anywhere(frame, model, reason):
 
 def test_a_word_is_a_whole_word():
     some = pd.DataFrame(
-        {"product_id": ["a", "b"], "product_name": ["Gin, dry", "Ginger tea"], "product_family": None,
-         "count_customers_90d": 1, "is_discontinued": False, "returned_share_365d": np.nan}
+        {"product_id": ["a", "b"], "product_name": ["Gin, dry", "Ginger tea"],
+         "product_family": None, "count_customers_90d": 1, "is_discontinued": False,
+         "returned_share_365d": np.nan}
     )  # fmt: skip
     assert list(rules.why_not_shown(some, rules.Rules("t", words=("gin",)))) == ["word", None]
 
@@ -331,7 +349,8 @@ def test_a_customer_without_known_products_gets_the_popular_ones(frame, model):
     known = today.today(products_of(lines), model, rules.Rules("t"))
     nobody = purchases.before(lines, DAY).of(np.array([0]))
     empty = purchases.Pairs(
-        np.array([0, 0]), *(getattr(nobody, one)[:0] for one in ("product", "count", "decayed", "last", "first")),
+        np.array([0, 0]),
+        *(getattr(nobody, one)[:0] for one in ("product", "count", "decayed", "last", "first")),
         np.array([1]), np.array([0.5]), nobody.count_products,
     )  # fmt: skip
     rows = lists.rows(np.array(["x"], dtype=object), empty, known).set_index("list_kind")
@@ -345,7 +364,11 @@ def test_a_customer_without_known_products_gets_the_popular_ones(frame, model):
 def test_reasons_name_what_explains_them():
     kinds, words = reasons.of_own(np.array([3, 2, 5]), np.array([30.4, 9.0, 0.2]))
     assert list(kinds) == ["interval", "bought", "bought"]
-    assert list(words) == ["you buy it every 30 days", "you bought it before", "you bought it before"]
+    assert list(words) == [
+        "you buy it every 30 days",
+        "you bought it before",
+        "you bought it before",
+    ]
     weights = sparse.csr_matrix(np.array([[0, 0, 0.2], [0, 0, 0.5], [0, 0, 0]], dtype=np.float32))
     none = related.Related.of(np.array([0]), np.array([2]), np.array([2.0]), 3)
     explaining = reasons.Explaining(weights, none)
@@ -374,8 +397,13 @@ def related_shop() -> tuple[Lines, pd.Series]:
             basket.add("earl" if rng.random() < 0.5 else "assam")
         if rng.random() < 0.1:
             basket |= {"mug red", "mug blue"}
-        rows += [(buyer % 50 if {"earl", "assam"} & basket else buyer, order, START, item) for item in basket]
-    frame = pd.DataFrame(rows, columns=["customer_id", "order_number", "ordered_date", "product_id"])
+        rows += [
+            (buyer % 50 if {"earl", "assam"} & basket else buyer, order, START, item)
+            for item in basket
+        ]
+    frame = pd.DataFrame(
+        rows, columns=["customer_id", "order_number", "ordered_date", "product_id"]
+    )
     made = Lines.of(frame)
     text = {"mug red": "Stoneware mug red", "mug blue": "Stoneware mug blue"}
     return made, pd.Series([text.get(one, f"name{n}") for n, one in enumerate(made.products)])
@@ -405,7 +433,9 @@ def test_lift_of_companions_is_that_of_a_naive_count():
     baskets = baskets.groupby("order")["product"].agg(set)
     cup, saucer = (list(made.products).index(one) for one in ("cup", "saucer"))
     both = sum({cup, saucer} <= one for one in baskets)
-    expected = sum(cup in one for one in baskets) * sum(saucer in one for one in baskets) / len(baskets)
+    expected = (
+        sum(cup in one for one in baskets) * sum(saucer in one for one in baskets) / len(baskets)
+    )
     first = companions.starts[cup]
     assert companions.value[first] == pytest.approx((both + 5) / (expected + 5), rel=1e-5)
 
@@ -443,7 +473,8 @@ def test_a_cart_is_completed():
 
 def test_starting_lists_are_filled_up_by_those_of_everybody(frame, model):
     known = today.today(products_of(numbered(frame)), model, rules.Rules("t"))
-    own = pd.DataFrame({"audience_kind": "country", "audience": "A", "product_id": ["f0-11", "gone"],
+    own = pd.DataFrame({"audience_kind": "country", "audience": "A",
+                        "product_id": ["f0-11", "gone"],
                         "count_customers": [1, 9]})  # fmt: skip
     rows = shop_lists.starting(own, known, "t").set_index("audience_kind")
     ids = rows.loc["country", "product_ids"]
@@ -502,7 +533,11 @@ def test_lookback_finds_what_was_ordered():
          "country": "A", "days_since_first_order": 100, "count_order_days": 2}
     )  # fmt: skip
     ordered = pd.DataFrame(
-        {"customer_id": ["a", "a", "b"], "product_id": ["x", "z", "x"], "is_new": [False, True, True]}
+        {
+            "customer_id": ["a", "a", "b"],
+            "product_id": ["x", "z", "x"],
+            "is_new": [False, True, True],
+        }
     )
     found = lookback.customers(listed, ordered, pd.Index(["x", "y", "z"])).set_index("customer_id")
     assert found.loc["a", "recall"] == 1.0
