@@ -66,8 +66,8 @@ def _lists(
     row, product = block.row[place], block.product[place]
     order = np.lexsort((product, -score[place], row))
     rank = np.arange(len(order)) - np.searchsorted(row[order], row[order])
-    best = order[rank < figures.LENGTH]
-    row, product, place = row[best], product[best], place[best]
+    chosen = order[rank < figures.LENGTH]
+    row, product, place = row[chosen], product[chosen], place[chosen]
     if kind == AGAIN:
         kinds, words = reasons.of_own(
             block.column("count")[place], block.column("days_between")[place]
@@ -75,7 +75,9 @@ def _lists(
     else:
         some = pairs.of(np.arange(block.first, block.first + int(row.max(initial=-1)) + 1))
         own = some.customer * np.int64(some.count_products) + some.product
-        kinds, words = reasons.of_new(*explaining.best(row, product, own), today.names)
+        best_own, goes_with = explaining.best(row, product, own)
+        best_own = best_own if today.has_links else np.full(len(row), -1)
+        kinds, words = reasons.of_new(best_own, goes_with, today.names)
     columns: dict[str, np.ndarray] = {
         "product_ids": today.ids[product],
         "product_names": today.names[product],

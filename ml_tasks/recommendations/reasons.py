@@ -15,7 +15,7 @@ INTERVAL, BOUGHT, GOES_WITH, OTHERS, POPULAR = (
     "popular",
 )
 MIN_ORDERS = 3  # of a product, for an interval to be told
-EXPLAINING = 30  # products that are looked at for each product that is explained
+LEAST_WEIGHT = 0.01  # of a product that explains another
 
 
 class Explaining:
@@ -28,7 +28,7 @@ class Explaining:
 
     def __init__(self, links: sparse.csr_matrix, companions: Related) -> None:
         found = links.tocoo()
-        keep = found.data > 0
+        keep = found.data >= LEAST_WEIGHT
         self._linked = Related.of(
             found.col[keep], found.row[keep], found.data[keep], links.shape[0]
         )

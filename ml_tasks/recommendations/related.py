@@ -16,7 +16,7 @@ LEARNT_DAYS = 365
 MAX_ORDER_PRODUCTS = 100  # larger orders are wholesale: few of them hold most pairs
 MIN_ORDERS = 3  # with both products
 SHRUNK_BY = 5.0  # orders that are added to those with both, and to those expected
-MIN_LIFT = 1.2
+MIN_DEVIATIONS = 3.0  # standard deviations of a Poisson count that a pair is above independence
 VARIANT = 0.5  # names from this similarity up are variants of one product: no companions
 MIN_COMMON = 0.1  # least cosine of the customers of a substitute
 BLOCK = 1000  # products that are counted at once
@@ -74,15 +74,20 @@ def related(lines: Lines, today: int, names: pd.Series) -> tuple[Related, Relate
     year = _small(lines.between(today - LEARNT_DAYS, today))
     size = len(lines.products)
     near = by_name.similar(names)
-    row, other, both, lift = _together(_contains(year.order, year.product, size))
+    row, other, lift, above = _together(_contains(year.order, year.product, size))
     alike = _looked_up(near, row, other)
-    together = (both >= MIN_ORDERS) & (lift >= MIN_LIFT) & (alike < VARIANT)
+    together = (above >= MIN_DEVIATIONS) & (alike < VARIANT)
     companions = Related.of(row[together], other[together], lift[together], size)
     apart = _same_customers(_contains(year.customer, year.product, size))
     seen = sparse.csr_matrix((lift, (row, other)), shape=(size, size))
     apart = _only(apart, _looked_up(seen, *apart[:2]) < 1)
-    named = near.tocoo()
-    parts = zip(apart, (named.row, named.col, named.data), strict=True)
+    of_names = near.tocoo()
+    named = (of_names.row, of_names.col, of_names.data)
+    goes_with = sparse.csr_matrix(
+        (np.ones(int(together.sum())), (row[together], other[together])), shape=(size, size)
+    )
+    named = _only(named, _looked_up(goes_with, *named[:2]) == 0)
+    parts = zip(apart, named, strict=True)
     row, other, value = (np.concatenate(one) for one in parts)
     order = np.lexsort((-value, other, row))
     row, other, value = row[order], other[order], value[order]
@@ -105,7 +110,7 @@ def _contains(row: np.ndarray, product: np.ndarray, size: int) -> sparse.csc_mat
 
 
 def _together(contains: sparse.csc_matrix) -> tuple[np.ndarray, ...]:
-    """Product, other, orders with both, and their lift, shrunk to 1; both ways."""
+    """Product, other, lift, shrunk to 1, and deviations above independence; both ways."""
     count = np.asarray(contains.sum(axis=0), dtype=float).ravel()
     parts = []
     for start in range(0, contains.shape[1], BLOCK):
@@ -117,7 +122,8 @@ def _together(contains: sparse.csc_matrix) -> tuple[np.ndarray, ...]:
         lift = (both + SHRUNK_BY) / (expected + SHRUNK_BY)
         # rare pairs are dropped here, or the pairs of a large shop would not fit
         useful = (both >= MIN_ORDERS) | (lift >= 1)
-        parts.append((row[useful], other[useful], both[useful], lift[useful]))
+        above = np.where(both >= MIN_ORDERS, (both - expected) / np.sqrt(expected + 1), 0.0)
+        parts.append((row[useful], other[useful], lift[useful], above[useful]))
     return tuple(np.concatenate(one) for one in zip(*parts, strict=True))
 
 

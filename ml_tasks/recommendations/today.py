@@ -32,6 +32,7 @@ class Today:
         companions: Products that go with a product.
         substitutes: Products that could replace a product.
         score: Score of candidates.
+        has_links: Whether the score reads the links; if not, they explain nothing.
     """
 
     ids: np.ndarray
@@ -42,6 +43,7 @@ class Today:
     companions: Related
     substitutes: Related
     score: Callable[[Candidates], np.ndarray]
+    has_links: bool = True
 
     @property
     def is_shown(self) -> np.ndarray:
@@ -77,6 +79,7 @@ def today(products: pd.DataFrame, model: TrainedModel, rules: Rules) -> Today:
         companions=stored.related(model.artefacts, stored.COMPANIONS, place, len(ids)),
         substitutes=stored.related(model.artefacts, stored.SUBSTITUTES, place, len(ids)),
         score=score,
+        has_links=model.name not in (contenders.POPULAR, contenders.OWN_AND_POPULAR),
     )
 
 
