@@ -23,6 +23,8 @@ TABLES = [
 def example(column: ScoreColumn) -> Any:
     if column.data_type == "text":
         return column.values[0] if column.values else "a"
+    if column.data_type == "boolean":
+        return True
     return date(2024, 1, 1) if column.data_type == "date" else 1
 
 
