@@ -18,7 +18,7 @@ MIN_ORDERS = 3  # with both products
 SHRUNK_BY = 5.0  # orders that are added to those with both, and to those expected
 MIN_DEVIATIONS = 3.0  # standard deviations of a Poisson count that a pair is above independence
 VARIANT = 0.5  # names from this similarity up are variants of one product: no companions
-MIN_COMMON = 0.1  # least cosine of the customers of a substitute
+MIN_COMMON = 0.2  # least cosine of the customers of a substitute
 BLOCK = 1000  # products that are counted at once
 
 
@@ -83,10 +83,6 @@ def related(lines: Lines, today: int, names: pd.Series) -> tuple[Related, Relate
     apart = _only(apart, _looked_up(seen, *apart[:2]) < 1)
     of_names = near.tocoo()
     named = (of_names.row, of_names.col, of_names.data)
-    goes_with = sparse.csr_matrix(
-        (np.ones(int(together.sum())), (row[together], other[together])), shape=(size, size)
-    )
-    named = _only(named, _looked_up(goes_with, *named[:2]) == 0)
     parts = zip(apart, named, strict=True)
     row, other, value = (np.concatenate(one) for one in parts)
     order = np.lexsort((-value, other, row))

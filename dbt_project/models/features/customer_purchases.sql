@@ -63,8 +63,8 @@ ranked as (
     select
         pairs.*,
         row_number() over (
-            partition by as_of_date, customer_id
-            order by days_since_last, product_id collate "C"
+            partition by pairs.as_of_date, pairs.customer_id
+            order by pairs.days_since_last, pairs.product_id collate "C"
         ) as place
 
     from pairs

@@ -110,8 +110,8 @@ ranked as (
     select
         counted.*,
         row_number() over (
-            partition by as_of_date, audience_kind, audience
-            order by count_customers desc, product_id collate "C"
+            partition by counted.as_of_date, counted.audience_kind, counted.audience
+            order by counted.count_customers desc, counted.product_id collate "C"
         ) as place
 
     from counted
