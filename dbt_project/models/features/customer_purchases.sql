@@ -61,10 +61,16 @@ pairs as (
 ranked as (
 
     select
-        pairs.*,
+        as_of_date,
+        customer_id,
+        product_id,
+        count_orders,
+        weight,
+        days_since_last,
+        days_since_first,
         row_number() over (
-            partition by pairs.as_of_date, pairs.customer_id
-            order by pairs.days_since_last, pairs.product_id collate "C"
+            partition by as_of_date, customer_id
+            order by days_since_last, product_id collate "C"
         ) as place
 
     from pairs

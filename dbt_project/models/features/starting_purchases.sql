@@ -108,10 +108,14 @@ counted as (
 ranked as (
 
     select
-        counted.*,
+        as_of_date,
+        audience_kind,
+        audience,
+        product_id,
+        count_customers,
         row_number() over (
-            partition by counted.as_of_date, counted.audience_kind, counted.audience
-            order by counted.count_customers desc, counted.product_id collate "C"
+            partition by as_of_date, audience_kind, audience
+            order by count_customers desc, product_id collate "C"
         ) as place
 
     from counted
