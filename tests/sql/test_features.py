@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from psycopg import sql
 
 from ingest.batches import accept, close_build, refuse
 from ingest.land import land
@@ -16,7 +17,7 @@ from ingest.sample_shop import generate, write
 from ml_tasks.features.store import FeatureStore
 from ml_tasks.products import run as products
 from ml_tasks.profile import run as profile
-from perennial import feature_models, sources
+from perennial import entities, feature_models, sources
 from perennial.feature_models import SCORED_DATE
 from perennial.settings import Settings
 from perennial.warehouse import connect, read_frame
@@ -309,6 +310,22 @@ def test_a_product_is_what_a_plain_count_finds(home: Settings, lines: pd.DataFra
                 assert float(row[name]) == expected, (product, name)
     assert found["refund_amount_365d"].astype(float).gt(0).any()
     assert found["sold_units_change_year"].notna().any()
+
+
+def test_a_product_of_the_running_week_is_described_and_wanted(
+    home: Settings, lines: pd.DataFrame
+) -> None:
+    """On the day after its first sale: demand has no whole week of it yet."""
+    first_days = lines[lines["ordered_date"] < SCORED].groupby("product_id")["ordered_date"].min()
+    in_the_week = first_days[[day.isoweekday() < 7 for day in first_days]].sort_values()
+    product, as_of_date = in_the_week.index[-1], in_the_week.iloc[-1] + timedelta(days=1)
+    covered = entities.load("sold_product").covered_on(sql.Literal(as_of_date))
+    with connect(home, "scorer") as connection:
+        query = products.QUESTION.query("products", as_of_date, products.QUESTION.ruled(SCORED))
+        found = FeatureStore(connection).read(query, {})["product_id"].tolist()
+        wanted = [key for (key,) in connection.execute(covered)]
+    assert product in found
+    assert sorted(wanted) == sorted(found)
 
 
 def test_a_campaigns_customers_are_what_a_plain_count_finds(
