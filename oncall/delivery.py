@@ -14,7 +14,6 @@ from perennial.roles import CHECKER
 from perennial.settings import Settings
 from perennial.warehouse import connect
 
-CUSTOMER_360 = "customer_360"
 MODEL_HEALTH = "model_health"
 
 
@@ -63,11 +62,17 @@ def delivered_views(settings: Settings, as_of_date: date) -> list[Delivered]:
             if question not in missing
             for table in contracts.load(question).tables
         ]
-        # customer_360 holds one date only; skip it if that date is later than `as_of_date`
-        newest = connection.execute("select as_of_date from reporting.customer_360 limit 1")
-        if any(of_view <= as_of_date for (of_view,) in newest):
-            views.append(_view(connection, CUSTOMER_360, {}, as_of_date))
-        return views
+        return views + [
+            _view(connection, view, {}, as_of_date)
+            for view in contracts.ONE_ROW_VIEWS
+            if _shows(connection, view, as_of_date)
+        ]
+
+
+def _shows(connection: psycopg.Connection[Any], view: str, as_of_date: date) -> bool:
+    """Whether a view that holds one date has rows, and none of a later date."""
+    query = sql.SQL("select as_of_date from {} limit 1").format(sql.Identifier("reporting", view))
+    return any(of_view <= as_of_date for (of_view,) in connection.execute(query))
 
 
 def not_offered(settings: Settings) -> dict[str, str]:

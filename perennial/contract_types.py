@@ -9,6 +9,8 @@ from psycopg import sql
 from perennial.entities import Entity
 
 CUSTOMER_KEY = "customer_id"  # the key's name in every table from staging on
+# Reporting views that join questions, a row per entity: the key of the tables that they may show.
+ONE_ROW_VIEWS = {"customer_360": (CUSTOMER_KEY,), "product_outlook": ("product_id",)}
 KEY_COLUMNS = ("as_of_date", "publication_id")
 STATUS_COLUMNS = ("score_status", "score_reason")
 # Columns that publish fills in; a question's frame holds the other columns.
@@ -66,7 +68,7 @@ class ScoreTable:
             another entity's id, rows per that id.
         headlines: Label -> SQL aggregate over a date's rows, shown when a run ends.
         may_be_empty: Whether a date may have no rows.
-        in_customer_360: Column -> its name in reporting.customer_360.
+        shown_in: Reporting view with a row per entity -> column -> its name there.
     """
 
     name: str
@@ -77,7 +79,7 @@ class ScoreTable:
     rows_per_entity: int = 1
     headlines: dict[str, str] = field(default_factory=dict)
     may_be_empty: bool = False
-    in_customer_360: dict[str, str] = field(default_factory=dict)
+    shown_in: dict[str, dict[str, str]] = field(default_factory=dict)
 
     @property
     def relation(self) -> sql.Identifier:

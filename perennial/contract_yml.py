@@ -13,6 +13,7 @@ from perennial.contract_types import (
     CUSTOMER_KEY,
     KINDS,
     MONTH,
+    ONE_ROW_VIEWS,
     PREDICTS,
     RULES,
     STATUS_COLUMNS,
@@ -28,7 +29,8 @@ QUESTION_META = {
     "kept_days",
 }  # fmt: skip
 TABLE_META = {
-    "entity", "keyed_by", "rows_per_entity", "headlines", "may_be_empty", "in_customer_360",
+    "entity", "keyed_by", "rows_per_entity", "headlines", "may_be_empty",
+    *(f"in_{view}" for view in ONE_ROW_VIEWS),
 }  # fmt: skip
 COLUMN_META = {"min", "max", "values", "required_when_scored", "fact", "bounded_by"}
 DATA_TYPE = re.compile(
@@ -130,7 +132,9 @@ def _table(table: dict[str, Any], where: str, docs: dict[str, str]) -> ScoreTabl
         columns=_columns(table, where, docs),
         headlines=meta.get("headlines", {}),
         may_be_empty=bool(meta.get("may_be_empty", False)),
-        in_customer_360=_named(meta.get("in_customer_360", [])),
+        shown_in={
+            view: _named(meta[f"in_{view}"]) for view in ONE_ROW_VIEWS if f"in_{view}" in meta
+        },
     )
     _check_table(result, where)
     return result
@@ -138,15 +142,17 @@ def _table(table: dict[str, Any], where: str, docs: dict[str, str]) -> ScoreTabl
 
 def _check_table(table: ScoreTable, where: str) -> None:
     names = set(table.column_names)
-    needed = {*table.key, *table.in_customer_360, *(c.bounded_by for c in table.columns)} - {""}
+    needed = {*table.key, *(c.bounded_by for c in table.columns)} - {""}
+    needed |= {column for columns in table.shown_in.values() for column in columns}
     if table.entity.is_personal:  # erasure selects rows by this column
         needed.add(CUSTOMER_KEY)
     if missing := sorted(needed - names):
         raise ContractError(f"{where}: lacks {', '.join(missing)}")
     if len(names) < len(table.columns):
         raise ContractError(f"{where}: a column stands twice")
-    if table.in_customer_360 and table.key != (CUSTOMER_KEY,):
-        raise ContractError(f"{where}: in_customer_360 is for a table of one row per customer")
+    for view in table.shown_in:
+        if table.key != ONE_ROW_VIEWS[view]:
+            raise ContractError(f"{where}: in_{view} is for one row per {ONE_ROW_VIEWS[view][0]}")
     if CUSTOMER_KEY in names and not table.entity.is_personal:
         raise ContractError(f"{where}: has {CUSTOMER_KEY}, and {table.entity.name} is not personal")
 

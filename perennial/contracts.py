@@ -2,7 +2,7 @@
 
 A contract is the dbt source in `dbt_project/models/scores/<question>.yml`, and nowhere else. The
 tables, their comments, the check before publishing, the gate after it, the reporting views, the
-DAGs, the shards and the columns of `customer_360` are derived from it.
+DAGs, the shards and the columns of `customer_360` and `product_outlook` are derived from it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from perennial.contract_types import (
     KEY_COLUMNS,
     KINDS,
     MONTH,
+    ONE_ROW_VIEWS,
     PREDICTS,
     RULES,
     RUN_COLUMNS,
@@ -31,9 +32,10 @@ from perennial.contract_types import (
 from perennial.settings import DBT_PROJECT, SettingsError
 
 __all__ = [
-    "CUSTOMER_KEY", "DESCRIBES", "KEY_COLUMNS", "KINDS", "LOOKBACK", "MONTH", "PREDICTS", "RULES",
-    "RUN_COLUMNS", "SCORES", "STAMPED_COLUMNS", "STATUS_COLUMNS", "WEEK", "Contract",
-    "ContractError", "ScoreColumn", "ScoreTable", "load", "published", "questions", "trained",
+    "CUSTOMER_KEY", "DESCRIBES", "KEY_COLUMNS", "KINDS", "LOOKBACK", "MONTH", "ONE_ROW_VIEWS",
+    "PREDICTS", "RULES", "RUN_COLUMNS", "SCORES", "STAMPED_COLUMNS", "STATUS_COLUMNS", "WEEK",
+    "Contract", "ContractError", "ScoreColumn", "ScoreTable", "load", "published", "questions",
+    "trained",
 ]  # fmt: skip
 
 SCORES = DBT_PROJECT / "models" / "scores"

@@ -9,13 +9,11 @@
 {% macro copy_comments(relation, model) -%}
     {%- if execute and model.schema == 'reporting' -%}
         {%- set names = {} -%}
-        {%- if model.name == 'customer_360' -%}
-            {%- for one in questions_in_customer_360() -%}
-                {%- for name, column in one.columns.items() -%}
-                    {%- do names.update({name: one.table ~ '.' ~ column}) -%}
-                {%- endfor -%}
+        {%- for one in tables_shown_in(model.name) -%}
+            {%- for name, column in one.columns.items() -%}
+                {%- do names.update({name: one.table ~ '.' ~ column}) -%}
             {%- endfor -%}
-        {%- endif -%}
+        {%- endfor -%}
         {%- set table = model.config.meta.get('comments_of', model.name | replace('_history', '')) -%}
         {% do run_query(copied_comments(relation, table, names)) %}
     {%- endif -%}

@@ -25,3 +25,17 @@ inner join {{ source('scores', table) }} as scores
         publications.as_of_date = scores.as_of_date
         and publications.publication_id = scores.publication_id
 {%- endmacro %}
+
+
+{# A query's rows with the name and family of their product, as they are now. #}
+{% macro with_product_names(query) -%}
+select
+    named.*,
+    products.product_name,
+    products.product_family
+
+from (
+{{ query }}
+) as named
+left join {{ ref('dim_products') }} as products on named.product_id = products.product_id
+{%- endmacro %}

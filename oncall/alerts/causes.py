@@ -152,17 +152,17 @@ def stale_views(dag_id: str) -> tuple[str, ...]:
         return ()
     tables = {table.name for name in questions for table in contracts.load(name).tables}
     of_question = {table.name for name in own or questions for table in contracts.load(name).tables}
-    in_customer_360 = {
-        table.name
+    shown_in = [
+        (view, table.name)
         for name in questions
         for table in contracts.load(name).tables
-        if table.in_customer_360
-    }
+        for view in table.shown_in
+    ]
     held_up = set()
     for path in REPORTING.glob("*.sql"):
         shown = path.stem.removesuffix("_history")
         joined = {name.removesuffix("_history") for name in REFERENCE.findall(path.read_text())}
-        joined |= in_customer_360 if shown == "customer_360" else set()
+        joined |= {table for view, table in shown_in if view == shown}
         if shown in of_question or (shown not in tables and joined & of_question):
             held_up.add(f"reporting.{shown}")
     return tuple(sorted(held_up))

@@ -12,7 +12,7 @@ from psycopg import sql
 from oncall.alerts.causes import CRITICAL, WARNING
 from oncall.alerts.incidents import ROLE
 from oncall.alerts.words import NO_CONNECTION, WAREHOUSE_GONE, cause_of, shared_cause
-from oncall.delivery import CUSTOMER_360, MODEL_HEALTH
+from oncall.delivery import MODEL_HEALTH
 from oncall.watchdog.due import Landing, is_landing_missing, last_landing_time, newest_due
 from oncall.watchdog.findings import (
     ALTERED,
@@ -163,7 +163,7 @@ def _views(offered: list[str]) -> list[tuple[str, str, contracts.ScoreTable | No
         for question in offered
         for table in contracts.load(question).tables
     ]
-    views.append((f"reporting.{CUSTOMER_360}", "", None))
+    views += [(f"reporting.{view}", "", None) for view in contracts.ONE_ROW_VIEWS]
     views.append((f"reporting.{MODEL_HEALTH}", contracts.LOOKBACK, None))
     return views
 

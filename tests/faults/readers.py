@@ -27,7 +27,7 @@ TABLES = {
 OF_CUSTOMERS = [  # the questions in customer_360
     question
     for question in contracts.questions()
-    if any(table.in_customer_360 for table in contracts.load(question).tables)
+    if any("customer_360" in table.shown_in for table in contracts.load(question).tables)
 ]
 HISTORIES = {f"{table}_history": (question, table) for table, question in TABLES.items()}
 
@@ -66,6 +66,9 @@ def queries() -> dict[str, sql.Composable]:
         "select as_of_date, count(*), count(*) filter (where count_orders is null), {}"
         " from reporting.customer_360 group by 1"
     ).format(sql.SQL(", ").join(missing))
+    statements["product_outlook"] = sql.SQL(
+        "select as_of_date, count(*) from reporting.product_outlook group by 1"
+    )
     statements["scores_freshness"] = sql.SQL(
         "select question, as_of_date, row_count from reporting.scores_freshness order by 1"
     )
@@ -206,6 +209,13 @@ def _judge_of(name: str, publications: Publications) -> Callable[[Answer], str]:
             if len(answer) <= 1 and all(_is_whole(row, publications) for row in answer)
             else "partial or mixed"
         )
+    if name == "product_outlook":
+        whole = {
+            (day, rows["products"])
+            for (question, day, _), rows in publications.rows.items()
+            if question == "products"
+        }
+        return lambda answer: "" if len(answer) <= 1 and set(answer) <= whole else "partial"
     if name == "scores_freshness":
         counts = {(q, day, sum(rows.values())) for (q, day, _), rows in publications.rows.items()}
         return lambda answer: "" if set(answer) <= counts else "no such publication"

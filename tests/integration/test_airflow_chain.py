@@ -72,9 +72,9 @@ def test_the_watchdog_has_nothing_to_say_and_nothing_broke(
 ) -> None:
     tomorrow = datetime.now(UTC) + timedelta(days=1)
     done = command(home, "watch", "--now", tomorrow.isoformat())
-    # every score table, customer_360, model_health
+    # every score table, customer_360, product_outlook, model_health
     views = sum(len(contracts.load(name).tables) for name in contracts.questions())
-    well = f"well: {views + 2} reporting views have what is due of {AS_OF}\n"
+    well = f"well: {views + 3} reporting views have what is due of {AS_OF}\n"
     assert (done.returncode, done.stdout) == (0, well)
     with connect(home, "watcher") as connection:
         [severities] = connection.execute("select array_agg(severity) from ops.incidents")

@@ -22,7 +22,7 @@ AS_OF = date(2024, 3, 1)
 EARLIER = date(2024, 2, 1)
 TABLES = [table for question in contracts.questions() for table in contracts.load(question).tables]
 VIEWS = [
-    "customer_360",
+    *contracts.ONE_ROW_VIEWS,
     "model_health",
     "questions",
     "model_health_history",
@@ -158,6 +158,33 @@ def test_customer_360_waits_for_the_last_question(home: Settings) -> None:
     assert seen(home, "customer_360", "as_of_date, customer_id") == [(AS_OF, "one customer")]
 
 
+def test_product_outlook_has_a_products_weeks_in_one_row(home: Settings) -> None:
+    for number, question in enumerate(("products", "demand"), start=1):
+        put(home, question, AS_OF, number, "a")
+        point(home, question, AS_OF, number)
+    with connect(home, "scorer") as connection:
+        connection.execute(
+            "insert into scores.demand (as_of_date, publication_id, product_id, week_start_date,"
+            " horizon_weeks, demand_units_p50, demand_units_mean, method, score_status, model_name,"
+            " model_version, run_id, scored_at)"
+            " select as_of_date, publication_id, product_id, week_start_date + 7, 2, 7, 3, method,"
+            " score_status, model_name, model_version, run_id, scored_at from scores.demand"
+        )
+    shown = "product_id, demand_units_p50_next_week, demand_units_mean_8w, sales_state"
+    assert seen(home, "product_outlook", shown) == [("a", 0.5, 3.5, "discontinued")]
+
+
+def test_product_outlook_waits_for_demand(home: Settings) -> None:
+    for day, number in ((EARLIER, 1), (AS_OF, 2)):
+        for question in ("products", "demand"):
+            put(home, question, day, number, "a")
+            if (question, day) != ("demand", AS_OF):
+                point(home, question, day, number)
+    assert seen(home, "product_outlook", "as_of_date") == [(EARLIER,)]
+    point(home, "demand", AS_OF, 2)
+    assert seen(home, "product_outlook", "as_of_date") == [(AS_OF,)]
+
+
 def test_a_date_is_delivered_when_every_view_has_it(home: Settings) -> None:
     # nothing was landed, so what needs an optional table is not offered, and not waited for
     questions = [name for name in contracts.questions() if not contracts.load(name).needs]
@@ -167,7 +194,7 @@ def test_a_date_is_delivered_when_every_view_has_it(home: Settings) -> None:
         put(home, question, EARLIER, 1, "x")
         point(home, question, EARLIER, 1)
     of_a_date = {table.name: 1 for name in questions for table in contracts.load(name).tables}
-    assert check_delivery(home, EARLIER) == of_a_date | {"customer_360": 1}
+    assert check_delivery(home, EARLIER) == of_a_date | dict.fromkeys(contracts.ONE_ROW_VIEWS, 1)
     for question in questions:
         put(home, question, AS_OF, 2, "x")
     for question in questions[:-1]:
@@ -176,7 +203,7 @@ def test_a_date_is_delivered_when_every_view_has_it(home: Settings) -> None:
         check_delivery(home, AS_OF)
     point(home, questions[-1], AS_OF, 2)
     assert check_delivery(home, AS_OF)["customer_360"] == 1
-    # customer_360 does not show earlier dates
+    # customer_360 and product_outlook do not show earlier dates
     assert check_delivery(home, EARLIER) == of_a_date
 
 

@@ -6,15 +6,18 @@ from datetime import date, timedelta
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from psycopg import sql
 
 from ingest.batches import accept, close_build, refuse
 from ingest.land import land
 from ingest.sample_shop import generate, write
 from ml_tasks.features.store import FeatureStore
+from ml_tasks.products import run as products
 from ml_tasks.profile import run as profile
-from perennial import feature_models, sources
+from perennial import entities, feature_models, sources
 from perennial.feature_models import SCORED_DATE
 from perennial.settings import Settings
 from perennial.warehouse import connect, read_frame
@@ -173,7 +176,7 @@ def test_stages_are_what_their_description_says(
 def lines(home: Settings) -> pd.DataFrame:
     found = frame(
         home,
-        "select items.*, coalesce(product_family, 'unknown') as product_family"
+        "select items.*, coalesce(product_family, 'unknown') as product_family, discontinued_date"
         " from marts.fct_order_items as items left join marts.dim_products using (product_id)",
     )
     numbers = ["units", "unit_price_amount", "line_amount"]
@@ -243,6 +246,86 @@ def test_a_profile_is_what_a_plain_count_finds(
             row["last_refund_date"] >= pd.Timestamp(SCORED) - pd.Timedelta(days=28)
         )
     assert {len(events) for events in found["events_28d"]} >= {0, 1}
+
+
+def product_of(lines: pd.DataFrame, refunds: pd.DataFrame, product: str) -> dict[str, object]:
+    """One product, counted from all that is known; by the contract's sentences."""
+    own = lines[lines["product_id"] == product]
+    days = (pd.Timestamp(SCORED) - pd.to_datetime(own["ordered_date"])).dt.days
+    units, amount = own["units"].astype(float), own["line_amount"].astype(float)
+    now, before = days <= 91, (days > 91) & (days <= 182)
+    last_year = (days > 364) & (days <= 455)
+    price, old_price = (
+        amount[window].sum() / units[window].sum() if window.any() else np.nan
+        for window in (now, before)
+    )
+    year = own[(days <= 365) & own["customer_id"].notna()]
+    days_of_buyers = year.groupby("customer_id")["ordered_date"].nunique()
+    returned = refunds[refunds["product_id"] == product]
+    ago = (pd.Timestamp(SCORED) - pd.to_datetime(returned["refunded_date"])).dt.days
+    refund_amount = float(returned.loc[ago <= 365, "refund_amount"].sum())
+    state = "selling" if days.min() <= 91 else "quiet"
+    last_day = own["discontinued_date"].iloc[0]
+    return {
+        "sales_state": "discontinued"
+        if last_day is not None and last_day < SCORED
+        else "new"
+        if days.max() <= 28
+        else state,
+        "days_since_last_sale": days.min(),
+        "count_orders_91d": own.loc[now, "order_id"].nunique(),
+        "sold_units_91d": units[now].sum(),
+        "sold_amount_91d": amount[now].sum(),
+        "sold_units_change_91d": _ratio(units[now].sum(), units[before].sum()) - 1,
+        "sold_units_change_year": _ratio(units[now].sum(), units[last_year].sum()) - 1,
+        "avg_unit_price_amount_91d": price,
+        "unit_price_change_91d": price / old_price - 1,
+        "count_customers_365d": len(days_of_buyers),
+        "repeat_customer_share_365d": _ratio((days_of_buyers > 1).sum(), len(days_of_buyers)),
+        "refund_amount_365d": refund_amount,
+        "refund_rate_365d": _ratio(refund_amount, amount[days <= 365].sum()),
+    }
+
+
+def _ratio(part: float, whole: float) -> float:
+    return float(part) / float(whole) if whole else np.nan
+
+
+def test_a_product_is_what_a_plain_count_finds(home: Settings, lines: pd.DataFrame) -> None:
+    """Of the day before the last two months of orders, none of which it may see."""
+    with connect(home, "scorer") as connection:
+        query = products.QUESTION.query("products", SCORED, products.QUESTION.ruled(SCORED))
+        found = FeatureStore(connection).read(query, {}).set_index("product_id")
+    known = lines[lines["ordered_date"] < SCORED]
+    refunded = frame(home, f"select * from marts.fct_refunds where refunded_date < '{SCORED}'")
+    assert sorted(found.index) == sorted(known["product_id"].unique())
+    assert found["share_of_sales_91d"].sum() == pytest.approx(1)
+    for product in found.index:
+        row = found.loc[product]
+        for name, value in product_of(known, refunded, product).items():
+            if isinstance(value, str):
+                assert row[name] == value, product
+            else:
+                expected = pytest.approx(float(value), abs=0.006, nan_ok=True)
+                assert float(row[name]) == expected, (product, name)
+    assert found["refund_amount_365d"].astype(float).gt(0).any()
+    assert found["sold_units_change_year"].notna().any()
+
+
+def test_a_product_of_the_running_week_is_described_and_wanted(
+    home: Settings, lines: pd.DataFrame
+) -> None:
+    """On the day after its first sale: demand has no whole week of it yet."""
+    first_days = lines[lines["ordered_date"] < SCORED].groupby("product_id")["ordered_date"].min()
+    in_the_week = first_days[[day.isoweekday() < 7 for day in first_days]].sort_values()
+    product, as_of_date = in_the_week.index[-1], in_the_week.iloc[-1] + timedelta(days=1)
+    covered = entities.load("sold_product").covered_on(sql.Literal(as_of_date))
+    with connect(home, "scorer") as connection:
+        query = products.QUESTION.query("products", as_of_date, products.QUESTION.ruled(SCORED))
+        found = FeatureStore(connection).read(query, {})["product_id"].tolist()
+        wanted = [key for (key,) in connection.execute(covered)]
+    assert product in found
+    assert sorted(wanted) == sorted(found)
 
 
 def test_a_campaigns_customers_are_what_a_plain_count_finds(

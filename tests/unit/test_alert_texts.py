@@ -330,6 +330,9 @@ def test_question_holds_up_its_own_views_and_those_that_join_all():
     )
     assert not {"reporting.churn", "reporting.demand", "reporting.clv"} & set(stale)
     assert "reporting.scores_freshness" not in stale  # this view reports stale views
+    assert "reporting.product_outlook" not in stale
+    for question in ("products", "demand"):
+        assert "reporting.product_outlook" in stale_views(f"score_{question}")
 
 
 @pytest.mark.parametrize("dag_id", ["land", "build_warehouse"])

@@ -1,52 +1,8 @@
 -- One row per customer known on the newest date that every question shown here has published.
--- A question that is not offered at this shop, or was never published, is not waited for. What is
--- known of a customer is of the same date: nothing of that day or later.
-{%- set questions = questions_in_customer_360() %}
+-- What is known of a customer is of the same date: nothing of that day or later.
 with
 
-in_force as (
-
-    select
-        publications.question,
-        publications.as_of_date,
-        publications.publication_id
-
-    from {{ source('ops', 'publications') }} as publications
-    inner join {{ source('ops', 'offers') }} as offers using (question)
-    where
-        offers.is_offered
-        and publications.question in ({{ quoted_names(questions) }})
-
-),
-
-newest_date as (
-
-    select dates.as_of_date
-    from in_force as dates
-    group by dates.as_of_date
-    having count(*) = (select count(distinct every.question) from in_force as every)
-    order by dates.as_of_date desc
-    limit 1
-
-),
-{%- for one in questions %}
-
-{{ one.table }} as (
-
-    select *
-    from {{ source('scores', one.table) }}
-    where (as_of_date, publication_id) = (
-        select
-            published.as_of_date,
-            published.publication_id
-
-        from in_force as published
-        inner join newest_date using (as_of_date)
-        where published.question = '{{ one.question }}'
-    )
-
-),
-{%- endfor %}
+{{ rows_shown_in('customer_360') }}
 
 snapshots as (
 
@@ -56,7 +12,7 @@ snapshots as (
 )
 
 select
-    {{- columns_of_customer_360({
+    {{- columns_shown_in('customer_360', {
         'as_of_date': 'snapshots.as_of_date',
         'customer_id': 'snapshots.customer_id',
         'country': 'snapshots.country',
@@ -73,6 +29,6 @@ select
     }) }}
 
 from snapshots
-{%- for one in questions %}
+{%- for one in tables_shown_in('customer_360') %}
 left join {{ one.table }} using (as_of_date, customer_id)
 {%- endfor %}

@@ -1,2 +1,2 @@
 -- The newest published date.
-{{ published('demand') }}
+{{ with_product_names(published('demand')) }}

@@ -1,2 +1,2 @@
 -- Every published date.
-{{ published('demand', is_history=true) }}
+{{ with_product_names(published('demand', is_history=true)) }}

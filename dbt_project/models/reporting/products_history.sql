@@ -1,0 +1,2 @@
+-- Every published date.
+{{ published('products', is_history=true) }}
