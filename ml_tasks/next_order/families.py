@@ -18,9 +18,18 @@ SHOWN = 3
 PRIOR_ORDER_DAYS = 3.0  # the shop's share counts as so many order days of a customer
 RECENT_DAYS = 28
 NEVER_DAYS = 730.0
-MAX_CUSTOMERS = 3_000  # whose families the trees learn from
+MAX_CUSTOMERS = 6_000  # whose families the trees learn from
 CHUNK = 20_000
-SETTINGS: dict[str, Any] = {"max_depth": 4, "min_child_weight": 20, "objective": "binary:logistic"}
+SETTINGS: dict[str, Any] = {
+    "max_depth": 5,
+    "eta": 0.08,
+    "min_child_weight": 20,
+    "objective": "binary:logistic",
+    "base_score": 0.5,
+}
+COUNT_FEATURES = 13
+# A season is that of a date about a year before.
+YEAR_DAYS, NEAR_DAYS = 365, 20
 
 
 @dataclass(frozen=True)
@@ -31,11 +40,13 @@ class Shop:
         families: Names of the families, in text order.
         share: Order days with each family as a share of all, a value per family.
         recent: Share of the last order days of RECENT_DAYS that had it.
+        season: Share of the next orders of a year ago that had it; None where not known.
     """
 
     families: list[str]
     share: list[float]
     recent: list[float]
+    season: list[float | None]
 
 
 @dataclass(frozen=True)
@@ -70,26 +81,41 @@ class Families:
         if self.method == USUAL:
             return np.tile(np.array(shop.recent), (len(facts), 1))
         if self.method == OWN_SHARE:
-            return own_share(*_counts(facts, shop.families)[:1], facts, shop)
+            return own_share(_held(facts, shop.families)["days"], facts, shop)
         found = trees.predict(self.trees, pd.DataFrame(features(facts, shop)))
         return found.reshape(len(facts), len(shop.families))
 
 
-def shop_of(facts: pd.DataFrame) -> Shop:
+def shop_of(facts: pd.DataFrame, past: pd.DataFrame) -> Shop:
     """The families of a date's customers and how often they are ordered.
 
     Args:
         facts: See `inputs.facts`; one date.
+        past: See `inputs.past_facts`; of the dates a year before, what followed is read.
     """
     names = sorted({name for row in facts["families"] for name in row})
-    counts, since = _counts(facts, names)
+    held = _held(facts, names)
     days = facts["count_order_days"].to_numpy(dtype=float)
     last = facts["days_since_last_order"].to_numpy(dtype=float)
     is_recent = last <= RECENT_DAYS
-    share = counts.sum(axis=0) / max(days.sum(), 1.0)
-    was_last = (since == last[:, None])[is_recent]
+    share = held["days"].sum(axis=0) / max(days.sum(), 1.0)
+    was_last = (held["since"] == last[:, None])[is_recent]
     recent = was_last.mean(axis=0) if is_recent.any() else share
-    return Shop(names, np.minimum(share, 1.0).round(6).tolist(), np.round(recent, 6).tolist())
+    season = _season(pd.Timestamp(facts["as_of_date"].iloc[0]), past, names)
+    return Shop(
+        names, np.minimum(share, 1.0).round(6).tolist(), np.round(recent, 6).tolist(), season
+    )
+
+
+def _season(day: pd.Timestamp, past: pd.DataFrame, names: list[str]) -> list[float | None]:
+    apart = (past["as_of_date"] - (day - pd.Timedelta(days=YEAR_DAYS))).dt.days.abs()
+    then = past[apart == apart.min()] if len(past) and apart.min() <= NEAR_DAYS else past[:0]
+    ordered, named = buyers(then), {name for row in then["families"] for name in row}
+    if ordered.empty:
+        return [None] * len(names)
+    share = is_in(ordered["next_families"], names).mean(axis=0).round(6)
+    # the date had families of its own: others are not known to have been rare
+    return [float(of) if name in named else None for of, name in zip(share, names, strict=True)]
 
 
 def own_share(counts: np.ndarray, facts: pd.DataFrame, shop: Shop) -> np.ndarray:
@@ -100,26 +126,27 @@ def own_share(counts: np.ndarray, facts: pd.DataFrame, shop: Shop) -> np.ndarray
 
 
 def features(facts: pd.DataFrame, shop: Shop) -> np.ndarray:
-    """A row per customer and family, families of a customer together, shape (n * n_families, 9)."""
-    counts, since = _counts(facts, shop.families)
-    days, last, size = (
-        np.broadcast_to(np.asarray(values, dtype=float)[:, None], counts.shape)
-        for values in (
-            facts["count_order_days"],
-            facts["days_since_last_order"],
-            counts.sum(axis=1) / facts["count_order_days"].to_numpy(dtype=float),
-        )
+    """A row per customer and family, families of a customer together.
+
+    Returns:
+        Shape (n * n_families, COUNT_FEATURES).
+    """
+    held = _held(facts, shop.families)
+    days, last = (
+        np.asarray(facts[name], dtype=float)[:, None]
+        for name in ("count_order_days", "days_since_last_order")
     )
-    share, recent = (
-        np.broadcast_to(np.array(values), counts.shape) for values in (shop.share, shop.recent)
-    )
-    return np.stack(
-        [
-            *(own_share(counts, facts, shop), counts, days, since - last, since, last),
-            *(size, share, recent),
-        ],
-        axis=-1,
-    ).reshape(-1, 9)
+    lag = held["since"] - last
+    columns = [
+        own_share(held["days"], facts, shop),
+        held["days"], held["products"], held["products"] / days,
+        np.where(lag == 0, held["last_products"], 0.0),
+        lag, held["since"], last, days,
+        held["products"].sum(axis=1, keepdims=True) / days,
+        *(np.array(of, dtype=float)[None, :] for of in (shop.share, shop.recent, shop.season)),
+    ]  # fmt: skip
+    table = np.stack([np.broadcast_to(column, lag.shape) for column in columns], axis=-1)
+    return table.reshape(-1, COUNT_FEATURES)
 
 
 def fit(method: str, past: pd.DataFrame, today: pd.DataFrame, seed: int) -> Families | None:
@@ -131,7 +158,7 @@ def fit(method: str, past: pd.DataFrame, today: pd.DataFrame, seed: int) -> Fami
         today: Facts of the training date.
         seed: Random seed of the trees.
     """
-    shop = shop_of(today)
+    shop = shop_of(today, past)
     if not shop.families:
         return None
     if method != TREES:
@@ -139,7 +166,7 @@ def fit(method: str, past: pd.DataFrame, today: pd.DataFrame, seed: int) -> Fami
     inputs, happened = [], []
     step = -(-len(buyers(past)) // MAX_CUSTOMERS)
     for _, rows in past.groupby("as_of_date", sort=True):
-        then, ordered = shop_of(rows), buyers(rows).iloc[::step]
+        then, ordered = shop_of(rows, past), buyers(rows).iloc[::step]
         if then.families and len(ordered):
             inputs.append(features(ordered, then))
             happened.append(is_in(ordered["next_families"], then.families).ravel())
@@ -147,8 +174,7 @@ def fit(method: str, past: pd.DataFrame, today: pd.DataFrame, seed: int) -> Fami
         return None
     stacked = np.concatenate(inputs)
     kept = -(-len(stacked) // (MAX_CUSTOMERS * 24))
-    settings = {**SETTINGS, "base_score": 0.5}
-    booster = trees.fit_rows(stacked[::kept], np.concatenate(happened)[::kept], seed, **settings)
+    booster = trees.fit_rows(stacked[::kept], np.concatenate(happened)[::kept], seed, **SETTINGS)
     return Families(method, shop, booster)
 
 
@@ -187,15 +213,29 @@ def restored(stored: dict[str, Any], booster: bytes) -> Families | None:
     return Families(stored["method"], Shop(**stored["shop"]), booster) if stored else None
 
 
-def _counts(facts: pd.DataFrame, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Order days with each family, and days since the last of them, shape (n, n_families) each."""
+def _held(facts: pd.DataFrame, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """What customers ordered of each family, each of shape (n, n_families).
+
+    Returns:
+        `days` and `products` of customer_baskets, 0 without; `last_products`; `since`, NEVER_DAYS
+        without.
+    """
     place = {name: number for number, name in enumerate(names)}
-    counts = np.zeros((len(facts), len(names)))
-    since = np.full(counts.shape, NEVER_DAYS)
-    columns = ("families", "family_order_days", "family_days_since")
-    for row, (own, days, ago) in enumerate(zip(*(facts[name] for name in columns), strict=True)):
-        known = [k for k, name in enumerate(own) if name in place]
-        places = [place[own[k]] for k in known]
-        counts[row, places] = [days[k] for k in known]
-        since[row, places] = [ago[k] for k in known]
-    return counts, since
+    columns = {
+        "days": "family_order_days",
+        "since": "family_days_since",
+        "products": "family_products",
+        "last_products": "family_last_products",
+    }
+    held = {name: np.zeros((len(facts), len(names))) for name in columns}
+    held["since"][:] = NEVER_DAYS
+    lengths = facts["families"].str.len().to_numpy(dtype=int)
+    if not lengths.sum():
+        return held
+    row = np.repeat(np.arange(len(facts)), lengths)
+    column = np.array([place.get(name, -1) for own in facts["families"] for name in own])
+    known = column >= 0
+    for name, source in columns.items():
+        values = np.fromiter((value for own in facts[source] for value in own), dtype=float)
+        held[name][row[known], column[known]] = values[known]
+    return held

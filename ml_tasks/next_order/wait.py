@@ -83,8 +83,7 @@ class Waits:
             return np.exp(trees.predict(self.trees, features(facts))) - OFFSET_DAYS
         found = np.full(len(facts), self.median)
         if self.method == OWN_GAP:
-            gap = facts["median_days_between_orders"].to_numpy(dtype=float)
-            left = gap - facts["days_since_last_order"].to_numpy(dtype=float)
+            left = days_left(facts)
             is_due = np.nan_to_num(left, nan=-1.0) >= 0
             due = np.clip(np.nan_to_num(left), 0, 89).round()
             found = np.where(is_due, self.time.of_days(dates, due), found)
@@ -92,8 +91,14 @@ class Waits:
 
 
 def features(facts: pd.DataFrame) -> pd.DataFrame:
-    """Features of the trees, shape (n, len(COLUMNS))."""
-    return matrix(facts)[COLUMNS]
+    """Features of the trees, shape (n, len(COLUMNS) + 1)."""
+    return matrix(facts)[COLUMNS].assign(days_left=days_left(facts))
+
+
+def days_left(facts: pd.DataFrame) -> np.ndarray:
+    """Days until the customer's own median gap is over, negative if overdue; NaN without a gap."""
+    gap = facts["median_days_between_orders"].to_numpy(dtype=float)
+    return np.asarray(gap - facts["days_since_last_order"].to_numpy(dtype=float))
 
 
 def fit(method: str, past: pd.DataFrame, time: ShopTime, seed: int) -> Waits:

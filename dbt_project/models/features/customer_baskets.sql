@@ -46,14 +46,14 @@ amounts as (
 
 ),
 
-of_families as (
+of_days as (
 
     select
         customers.as_of_date,
         customers.customer_id,
         families.family,
-        count(distinct items.ordered_date)::integer as count_order_days,
-        (customers.as_of_date - max(items.ordered_date))::integer as days_since
+        items.ordered_date,
+        count(distinct items.product_id)::integer as count_products
 
     from customers
     inner join {{ ref('fct_order_items') }} as items
@@ -63,7 +63,24 @@ of_families as (
             and customers.as_of_date - 730 <= items.ordered_date
     inner join {{ ref('product_families') }} as families
         on customers.as_of_date = families.as_of_date and items.product_id = families.product_id
-    group by customers.as_of_date, customers.customer_id, families.family
+    group by
+        customers.as_of_date, customers.customer_id, families.family, items.ordered_date
+
+),
+
+of_families as (
+
+    select
+        as_of_date,
+        customer_id,
+        family,
+        count(*)::integer as count_order_days,
+        (as_of_date - max(ordered_date))::integer as days_since,
+        sum(count_products)::integer as count_products,
+        (array_agg(count_products order by ordered_date desc))[1] as count_last_products
+
+    from of_days
+    group by as_of_date, customer_id, family
 
 ),
 
@@ -74,7 +91,9 @@ listed as (
         customer_id,
         array_agg(family order by family collate "C") as families,
         array_agg(count_order_days order by family collate "C") as family_order_days,
-        array_agg(days_since order by family collate "C") as family_days_since
+        array_agg(days_since order by family collate "C") as family_days_since,
+        array_agg(count_products order by family collate "C") as family_products,
+        array_agg(count_last_products order by family collate "C") as family_last_products
 
     from of_families
     group by as_of_date, customer_id
@@ -91,7 +110,9 @@ select
     amounts.median_days_between_orders,
     coalesce(listed.families, '{}'::text[]) as families,
     coalesce(listed.family_order_days, '{}'::integer[]) as family_order_days,
-    coalesce(listed.family_days_since, '{}'::integer[]) as family_days_since
+    coalesce(listed.family_days_since, '{}'::integer[]) as family_days_since,
+    coalesce(listed.family_products, '{}'::integer[]) as family_products,
+    coalesce(listed.family_last_products, '{}'::integer[]) as family_last_products
 
 from amounts
 left join listed
