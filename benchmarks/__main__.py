@@ -294,10 +294,8 @@ def _judgements(
         case "survival":
             known_days = (days["day_date"].max() - day).days + 1
             tables["survival"] = judge.survival(predictions, days, day, known_days)
-        case "stages":
-            tables["stages"] = judge.stages(predictions, days, day)
-        case "segments":
-            tables["segments"] = judge.segments(predictions, days, day)
+        case "stages" | "segments":
+            tables[question] = getattr(judge, question)(predictions, days, day)
         case "next_order":
             families = home.families(day.date())
             tables["next_order"] = judge.next_order(predictions, days, families, day)

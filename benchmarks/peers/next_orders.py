@@ -13,7 +13,7 @@ from xgboost import XGBRegressor
 from benchmarks.predictions import Predictions, for_each_cut
 
 HORIZON_DAYS, RECENT_DAYS, STEP_DAYS = 90, 28, 30
-LEAST_DAYS = 100  # of history before the first date to learn from
+LEAST_DAYS = 60  # of history before the first date to learn from
 PRIOR_ORDER_DAYS = 3.0
 SHOWN = 3
 TREES = {"n_estimators": 150, "objective": "reg:absoluteerror", "random_state": 7, "n_jobs": 1}

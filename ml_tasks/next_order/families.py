@@ -170,8 +170,8 @@ def fit(method: str, past: pd.DataFrame, today: pd.DataFrame, seed: int) -> Fami
         if then.families and len(ordered):
             inputs.append(features(ordered, then))
             happened.append(is_in(ordered["next_families"], then.families).ravel())
-    if not inputs or np.ptp(np.concatenate(happened)) == 0:
-        return None
+    if not inputs or np.ptp(np.concatenate(happened)) == 0:  # nothing to tell apart
+        return Families(OWN_SHARE, shop)
     stacked = np.concatenate(inputs)
     kept = -(-len(stacked) // (MAX_CUSTOMERS * 24))
     booster = trees.fit_rows(stacked[::kept], np.concatenate(happened)[::kept], seed, **SETTINGS)

@@ -1,6 +1,7 @@
 -- One row per as_of_date and customer_id, for the customers of customer_snapshots: what the orders
 -- of a day came to, and which families were in them. Only days before as_of_date count.
-{%- set log_amount = 'ln(greatest(days.gross_spend_amount, 0.01)::double precision)::numeric(24, 8)' %}
+{%- set amount = 'greatest(days.gross_spend_amount, 0.01)' %}
+{%- set log_amount = 'ln(' ~ amount ~ '::double precision)::numeric(24, 8)' %}
 with
 
 dates as materialized (
@@ -51,7 +52,7 @@ of_days as (
     select
         customers.as_of_date,
         customers.customer_id,
-        families.family,
+        named.family,
         items.ordered_date,
         count(distinct items.product_id)::integer as count_products
 
@@ -61,10 +62,10 @@ of_days as (
             customers.customer_id = items.customer_id
             and customers.as_of_date > items.ordered_date
             and customers.as_of_date - 730 <= items.ordered_date
-    inner join {{ ref('product_families') }} as families
-        on customers.as_of_date = families.as_of_date and items.product_id = families.product_id
+    inner join {{ ref('product_families') }} as named
+        on customers.as_of_date = named.as_of_date and items.product_id = named.product_id
     group by
-        customers.as_of_date, customers.customer_id, families.family, items.ordered_date
+        customers.as_of_date, customers.customer_id, named.family, items.ordered_date
 
 ),
 

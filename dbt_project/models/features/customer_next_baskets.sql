@@ -47,13 +47,13 @@ of_families as (
     select
         next_days.as_of_date,
         next_days.customer_id,
-        array_agg(distinct families.family) as families
+        array_agg(distinct named.family) as families
 
     from next_days
     inner join {{ ref('fct_order_items') }} as items
         on next_days.customer_id = items.customer_id and next_days.day_date = items.ordered_date
-    inner join {{ ref('product_families') }} as families
-        on next_days.as_of_date = families.as_of_date and items.product_id = families.product_id
+    inner join {{ ref('product_families') }} as named
+        on next_days.as_of_date = named.as_of_date and items.product_id = named.product_id
     group by next_days.as_of_date, next_days.customer_id
 
 )

@@ -9,7 +9,8 @@
     'red', 'blue', 'green', 'pink', 'white', 'black', 'yellow', 'orange', 'purple', 'grey', 'gray',
     'brown', 'silver', 'gold', 'golden', 'ivory', 'cream', 'natural', 'clear', 'turquoise', 'lilac',
     'wooden', 'metal', 'glass', 'ceramic', 'cotton', 'paper', 'plastic', 'zinc', 'enamel', 'design',
-    'colour', 'color', 'size', 'style', 'vintage', 'retro', 'antique', 'heart', 'retrospot', 'polkadot',
+    'colour', 'color', 'size', 'style', 'vintage', 'retro', 'antique', 'heart', 'retrospot',
+    'polkadot',
     'inch', 'one', 'two', 'three', 'four', 'six', 'ten', 'twelve'
 ] %}
 with recursive
@@ -84,7 +85,7 @@ singular as (
         array_agg(distinct coalesce(stems.word, words.word)) as words
 
     from words
-    left join (select distinct words.word from words) as stems
+    left join (select distinct all_words.word from words as all_words) as stems
         on stems.word = left(words.word, -1) and right(words.word, 1) = 's'
     group by words.product_id
 
@@ -107,19 +108,31 @@ chosen as (
         chosen.words || best.word as words
 
     from chosen
-    cross join lateral (
-        select word.word
-        from sold
-        inner join singular on sold.product_id = singular.product_id
-        cross join unnest(singular.words) as word (word)
-        where
-            sold.as_of_date = chosen.as_of_date and sold.count_lines > 0
-            and not singular.words && chosen.words
-        group by word.word
-        order by sum(sold.count_lines) desc, word.word collate "C" asc
-        limit 1
-    ) as best
+    cross join
+        lateral (
+            select word.word
+            from sold
+            inner join singular on sold.product_id = singular.product_id
+            cross join unnest(singular.words) as word (word)
+            where
+                sold.as_of_date = chosen.as_of_date and sold.count_lines > 0
+                and not singular.words && chosen.words
+            group by word.word
+            order by sum(sold.count_lines) desc, word.word collate "C" asc
+            limit 1
+        ) as best
     where chosen.step < {{ count_families }}
+
+),
+
+last_lists as (
+
+    select distinct on (as_of_date)
+        as_of_date,
+        words
+
+    from chosen
+    order by as_of_date asc, step desc
 
 ),
 
@@ -131,7 +144,7 @@ word_lines as (
         word.word,
         sum(sold.count_lines) as count_lines
 
-    from (select distinct on (as_of_date) * from chosen order by as_of_date, step desc) as lists
+    from last_lists as lists
     inner join sold on lists.as_of_date = sold.as_of_date
     inner join singular on sold.product_id = singular.product_id
     cross join unnest(singular.words) as word (word)
@@ -146,7 +159,7 @@ named as (
         sold.as_of_date,
         sold.product_id,
         sold.count_lines,
-        coalesce(products.product_family, word_lines.word) as family
+        coalesce(products.product_family, word_lines.word) as family_name
 
     from sold
     inner join {{ ref('dim_products') }} as products on sold.product_id = products.product_id
@@ -163,22 +176,22 @@ largest as (
 
     select
         as_of_date,
-        family,
+        family_name,
         row_number() over (
-            partition by as_of_date order by sum(count_lines) desc, family collate "C" asc
+            partition by as_of_date order by sum(count_lines) desc, family_name collate "C" asc
         ) as place
 
     from named
-    where family is not null
-    group by as_of_date, family
+    where family_name is not null
+    group by as_of_date, family_name
 
 )
 
 select
     named.as_of_date,
     named.product_id,
-    named.family
+    named.family_name as family
 
 from named
-inner join largest on named.as_of_date = largest.as_of_date and named.family = largest.family
+inner join largest on named.as_of_date = largest.as_of_date and named.family_name = largest.family_name
 where largest.place <= {{ count_families }}
