@@ -111,7 +111,7 @@ def next_order(rows: pd.DataFrame, verdicts: pd.DataFrame) -> list[Goal]:
         on_average(rows, "precision_at_3", "precision of families above every peer's on average"),
         within(rows, "date_coverage", "80 % intervals of the date that hold 75-85 %"),
         within(rows, "amount_coverage", "80 % intervals of the amount that hold 75-85 %"),
-        total(rows, "total of the mean within ±15 %"),
+        total(rows, "of the mean within ±15 %"),
     ]  # fmt: skip
 
 

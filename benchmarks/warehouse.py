@@ -44,11 +44,12 @@ PRODUCT_WEEKS = sql.SQL(
 )
 # Families as the features of a cut name them: both sides are judged on the same.
 FAMILIES = sql.SQL(
-    "select distinct items.customer_id, items.ordered_date as day_date, families.family"
+    "select distinct items.customer_id, items.ordered_date as day_date,"
+    " families.product_family as family"
     " from marts.fct_order_items as items inner join features.product_families as families"
     " on families.product_id = items.product_id and families.as_of_date = %(cut)s"
     " where items.customer_id is not null"
-    " order by items.customer_id, items.ordered_date, families.family"
+    " order by items.customer_id, items.ordered_date, family"
 )
 
 

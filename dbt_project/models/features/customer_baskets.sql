@@ -1,6 +1,6 @@
 -- One row per as_of_date and customer_id, for the customers of customer_snapshots: what the orders
 -- of a day came to, and which families were in them. Only days before as_of_date count.
-{%- set amount = 'greatest(days.gross_spend_amount, 0.01)' %}
+{%- set amount = 'greatest(seen.gross_spend_amount, 0.01)' %}
 {%- set log_amount = 'ln(' ~ amount ~ '::double precision)::numeric(24, 8)' %}
 with
 
@@ -28,21 +28,21 @@ amounts as (
     select
         customers.as_of_date,
         customers.customer_id,
-        avg(days.gross_spend_amount)::numeric(24, 8) as avg_order_day_amount,
-        percentile_cont(0.5) within group (order by days.gross_spend_amount::double precision)
+        avg(seen.gross_spend_amount)::numeric(24, 8) as avg_order_day_amount,
+        percentile_cont(0.5) within group (order by seen.gross_spend_amount::double precision)
             as median_order_day_amount,
         -- sums of numeric do not depend on the order of the rows
         avg({{ log_amount }})::double precision as mean_log_order_day_amount,
         stddev_samp({{ log_amount }})::double precision as stddev_log_order_day_amount,
-        percentile_cont(0.5) within group (order by days.days_since_previous_order_day)
+        percentile_cont(0.5) within group (order by seen.days_since_previous_order_day)
             as median_days_between_orders
 
     from customers
-    inner join {{ ref('int_customer_days') }} as days
+    inner join {{ ref('int_customer_days') }} as seen
         on
-            customers.customer_id = days.customer_id
-            and customers.as_of_date > days.day_date
-            and days.order_day_number is not null
+            customers.customer_id = seen.customer_id
+            and customers.as_of_date > seen.day_date
+            and seen.order_day_number is not null
     group by customers.as_of_date, customers.customer_id
 
 ),
@@ -52,7 +52,7 @@ of_days as (
     select
         customers.as_of_date,
         customers.customer_id,
-        named.family,
+        named.product_family,
         items.ordered_date,
         count(distinct items.product_id)::integer as count_products
 
@@ -65,7 +65,7 @@ of_days as (
     inner join {{ ref('product_families') }} as named
         on customers.as_of_date = named.as_of_date and items.product_id = named.product_id
     group by
-        customers.as_of_date, customers.customer_id, named.family, items.ordered_date
+        customers.as_of_date, customers.customer_id, named.product_family, items.ordered_date
 
 ),
 
@@ -74,14 +74,14 @@ of_families as (
     select
         as_of_date,
         customer_id,
-        family,
+        product_family,
         count(*)::integer as count_order_days,
         (as_of_date - max(ordered_date))::integer as days_since,
         sum(count_products)::integer as count_products,
         (array_agg(count_products order by ordered_date desc))[1] as count_last_products
 
     from of_days
-    group by as_of_date, customer_id, family
+    group by as_of_date, customer_id, product_family
 
 ),
 
@@ -90,11 +90,11 @@ listed as (
     select
         as_of_date,
         customer_id,
-        array_agg(family order by family collate "C") as families,
-        array_agg(count_order_days order by family collate "C") as family_order_days,
-        array_agg(days_since order by family collate "C") as family_days_since,
-        array_agg(count_products order by family collate "C") as family_products,
-        array_agg(count_last_products order by family collate "C") as family_last_products
+        array_agg(product_family order by product_family collate "C") as families,
+        array_agg(count_order_days order by product_family collate "C") as family_order_days,
+        array_agg(days_since order by product_family collate "C") as family_days_since,
+        array_agg(count_products order by product_family collate "C") as family_products,
+        array_agg(count_last_products order by product_family collate "C") as family_last_products
 
     from of_families
     group by as_of_date, customer_id

@@ -28,17 +28,17 @@ next_days as (
     select
         dates.as_of_date,
         dates.known_on_date,
-        days.customer_id,
-        days.day_date,
-        days.gross_spend_amount
+        seen.customer_id,
+        seen.day_date,
+        seen.gross_spend_amount
 
     from due_dates as dates
-    inner join {{ ref('int_customer_days') }} as days
+    inner join {{ ref('int_customer_days') }} as seen
         on
-            dates.as_of_date <= days.day_date
-            and dates.known_on_date > days.day_date
-            and dates.as_of_date > days.day_date - days.days_since_previous_order_day
-            and {{ is_in_sample('days.sample_bucket') }}
+            dates.as_of_date <= seen.day_date
+            and dates.known_on_date > seen.day_date
+            and dates.as_of_date > seen.day_date - seen.days_since_previous_order_day
+            and {{ is_in_sample('seen.sample_bucket') }}
 
 ),
 
@@ -47,7 +47,7 @@ of_families as (
     select
         next_days.as_of_date,
         next_days.customer_id,
-        array_agg(distinct named.family) as families
+        array_agg(distinct named.product_family) as families
 
     from next_days
     inner join {{ ref('fct_order_items') }} as items

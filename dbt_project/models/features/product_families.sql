@@ -69,11 +69,21 @@ words as (
     cross join regexp_split_to_table(lower(products.product_name), '[^[:alpha:]]+') as word (word)
     where
         length(word.word) > 2
-        and word.word not in ('{{ stop_words | join("', '") }}')
+        and word.word not in (
+            {%- for word in stop_words %}
+            '{{ word }}'{{ '' if loop.last else ',' }}
+            {%- endfor %}
+        )
         and not exists (
             select from {{ ref('dim_products') }} as listed
             where listed.product_family is not null
         )
+
+),
+
+stems as (
+
+    select distinct word from words
 
 ),
 
@@ -85,7 +95,7 @@ singular as (
         array_agg(distinct coalesce(stems.word, words.word)) as words
 
     from words
-    left join (select distinct all_words.word from words as all_words) as stems
+    left join stems
         on stems.word = left(words.word, -1) and right(words.word, 1) = 's'
     group by words.product_id
 
@@ -190,8 +200,9 @@ largest as (
 select
     named.as_of_date,
     named.product_id,
-    named.family_name as family
+    named.family_name as product_family
 
 from named
-inner join largest on named.as_of_date = largest.as_of_date and named.family_name = largest.family_name
+inner join largest
+    on named.as_of_date = largest.as_of_date and named.family_name = largest.family_name
 where largest.place <= {{ count_families }}

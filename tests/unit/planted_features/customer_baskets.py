@@ -38,7 +38,7 @@ def _row(
     gaps = [(later - earlier).days for earlier, later in pairwise(days)]
     families: dict[str, list[pd.Timestamp]] = {}
     for name, date in zip(own["family"], own["ordered_date"], strict=True):
-        if name is not None and (day - date).days <= 730:
+        if pd.notna(name) and (day - date).days <= 730:
             families.setdefault(name, []).append(date)
     names = sorted(families)
     return {
