@@ -53,6 +53,7 @@ PEER_MODULES = {
     "demand": "demand",
     "stages": "stages",
     "segments": "segments",
+    "next_order": "next_orders",
 }
 
 QUESTIONS = tuple(PEER_MODULES)
@@ -182,11 +183,13 @@ def _judge(home: Home, questions: list[str]) -> dict[str, pd.DataFrame]:
         cuts = [str(cut) for cut in _cuts(home.data, question)]
         for cut in cuts:
             home.export(happened, date.fromisoformat(cut))
+            if question == "next_order":
+                home.export_families(date.fromisoformat(cut))
         sides = _run_sides(home, question, cuts) if cuts else []
         for cut in cuts:
             label = cut if home.data.seed is None else f"seed {home.data.seed} {cut}"
             of_cut = {"shop": home.data.name, "group": home.data.group, "cut": label}
-            for name, judgement in _judgements(home.data, question, cut, happened, sides).items():
+            for name, judgement in _judgements(home, question, cut, happened, sides).items():
                 rows_of_cut = judgement.figures.rename_axis("model").reset_index()
                 rows_of_cut = rows_of_cut.assign(**of_cut, **_source(question))
                 compared = judge.paired(judgement, OURS).assign(**of_cut)
@@ -271,7 +274,7 @@ def _environment(home: Home, *, is_peer: bool) -> dict[str, str]:
 
 
 def _judgements(
-    data: Data, question: str, cut: str, happened: dict[str, pd.DataFrame], sides: Iterable[Path]
+    home: Home, question: str, cut: str, happened: dict[str, pd.DataFrame], sides: Iterable[Path]
 ) -> dict[str, Judgement]:
     """Judgements of one cut by table, with each model's seconds."""
     stems = [str(side).format(cut=cut) for side in sides]
@@ -281,7 +284,7 @@ def _judgements(
     seconds: dict[str, float] = {}
     for stem in stems:
         seconds |= json.loads(Path(f"{stem}.json").read_text())["seconds"]
-    day, days = pd.Timestamp(cut), happened["customer_days"]
+    data, day, days = home.data, pd.Timestamp(cut), happened["customer_days"]
     tables = {}
     match question:
         case "churn":
@@ -294,10 +297,11 @@ def _judgements(
         case "survival":
             known_days = (days["day_date"].max() - day).days + 1
             tables["survival"] = judge.survival(predictions, days, day, known_days)
-        case "stages":
-            tables["stages"] = judge.stages(predictions, days, day)
-        case "segments":
-            tables["segments"] = judge.segments(predictions, days, day)
+        case "stages" | "segments":
+            tables[question] = getattr(judge, question)(predictions, days, day)
+        case "next_order":
+            families = home.families(day.date())
+            tables["next_order"] = judge.next_order(predictions, days, families, day)
         case "demand":
             known = happened.get("known_weeks")
             tables["demand"] = judge.demand(predictions, happened["product_weeks"], day, known)

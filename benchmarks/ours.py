@@ -39,7 +39,7 @@ def predict(question: str, folder: Path, cut: pd.Timestamp) -> Predictions:
             model = loaded.train(training_date_of(day), store, SEED)
         with predictions.timed("score"):
             scores = loaded.score(day, model, FeatureStore(connection))[question]
-    SHAPES[question](predictions, scores.reset_index(drop=True))
+    SHAPES[question](predictions, scores.reset_index(drop=True).assign(as_of=cut))
     predictions.seconds[OURS] = predictions.seconds["train"] + predictions.seconds["score"]
     print(model.name, end=" ")
     return predictions
@@ -104,7 +104,32 @@ def stages(predictions: Predictions, scores: pd.DataFrame) -> None:
     predictions.add(OURS, {"customer_id": scores["customer_id"]}, **columns)
 
 
-SHAPES = {"churn": churn, "clv": clv, "survival": survival, "demand": demand, "stages": stages}
+def next_order(predictions: Predictions, scores: pd.DataFrame) -> None:
+    """Add days after the cut, amounts and families."""
+    began = pd.DatetimeIndex(scores["as_of"])
+    days = {
+        name: (pd.DatetimeIndex(scores[f"next_order_date{ending}"]) - began).days
+        for name, ending in (("days_p10", "_lower"), ("days_p50", ""), ("days_p90", "_upper"))
+    }
+    amounts = {
+        name: scores[f"next_order_amount{ending}"].astype(float)
+        for name, ending in (
+            ("amount", ""), ("amount_p10", "_lower"),
+            ("amount_p50", "_p50"), ("amount_p90", "_upper"),
+        )
+    }  # fmt: skip
+    ids = {"customer_id": scores["customer_id"], "families": scores["next_order_families"]}
+    predictions.add(OURS, ids, **days, **amounts)
+
+
+SHAPES = {
+    "churn": churn,
+    "clv": clv,
+    "survival": survival,
+    "demand": demand,
+    "stages": stages,
+    "next_order": next_order,
+}
 
 if __name__ == "__main__":
     for_each_cut(sys.argv[2:], partial(predict, sys.argv[1]))

@@ -122,6 +122,25 @@ QUESTIONS = {
         " without an order or refund in the week. `rfm_groups` are ours, too: they are published"
         " beside the segments and are not chosen by data.",
     ),
+    "next_order": Question(
+        "Next order",
+        (
+            Figure("log_days_error", "date, MAE of log days", "low"),
+            Figure("log_amount_error", "amount, MAE of log", "low"),
+            Figure("precision_at_3", "three families, precision", "high"),
+            Figure("within_7_days", "within 7 days", "high"),
+            Figure("date_coverage", "80 % interval of the date holds", "near 0.8"),
+            Figure("amount_coverage", "80 % interval of the amount holds", "near 0.8"),
+            Figure("total_error", "total error", "near 0"),
+            SECONDS,
+            UNSCORED,
+        ),
+        wanted.next_order,
+        "Known customers who order within 90 days: their first order day, its sales gross of"
+        " refunds, and the families in it (precision where it has any). Families are named by"
+        " features.product_families of the cut, for both sides. The total is of the mean, of a"
+        " model without one of its median.",
+    ),
     "demand": Question(
         "Demand",
         (
@@ -178,6 +197,15 @@ RECIPES = {
     "ward_4": "scikit-learn AgglomerativeClustering, Ward, 2,000 customers, nearest centre",
     "rfm_groups": "the eleven groups of ml_tasks/segments/rfm_groups.yml, borders learnt 90 days"
     " before",
+    "constant": "one wait and amount for all: medians, deciles and mean of past dates 30 days"
+    " apart; the most usual families of 28 days",
+    "own_history": "last order plus the own median gap (training median where overdue or with one"
+    " order), own median amount, own share of families shrunk by 3 order days of all",
+    "own_mean": "own mean amount of an order day",
+    "last_order": "amount and families of the last order day",
+    "xgboost_log_absolute": "XGBRegressor, 150 trees, absolute error of the logarithm, on recency,"
+    " age, orders, gaps (median, last, deviation), amounts (mean, median, last) and season; past"
+    " dates 30 days apart",
     "cox": "lifelines CoxPHFitter on logs of recency, age, orders, gap, spend; customers watched"
     " from 180, 270 and 360 days before",
     "weibull_aft": "lifelines WeibullAFTFitter, the same",

@@ -99,6 +99,22 @@ def segments(rows: pd.DataFrame, verdicts: pd.DataFrame) -> list[Goal]:
     ]
 
 
+def next_order(rows: pd.DataFrame, verdicts: pd.DataFrame) -> list[Goal]:
+    """Date, amount and families beside every peer, intervals, total."""
+    parts = (("log_days_error", "the date"), ("log_amount_error", "the amount"))
+    return [
+        *(goal for figure, name in parts for goal in (
+            never_worse(verdicts, figure, f"error of {name} never significantly above a peer's"),
+            on_average(rows, figure, f"error of {name} below every peer's on average"),
+        )),
+        never_worse(verdicts, "precision_at_3", "families never significantly worse than a peer's"),
+        on_average(rows, "precision_at_3", "precision of families above every peer's on average"),
+        within(rows, "date_coverage", "80 % intervals of the date that hold 75-85 %"),
+        within(rows, "amount_coverage", "80 % intervals of the amount that hold 75-85 %"),
+        total(rows, "of the mean within ±15 %"),
+    ]  # fmt: skip
+
+
 def at_most(rows: pd.DataFrame, figure: str, bound: float, name: str) -> Goal:
     """Our figure stays at or below a bound at every cut."""
     return _bounded(rows, figure, f"{name} at most {number(bound, 2)}", lambda of: of <= bound)

@@ -42,6 +42,15 @@ PRODUCT_WEEKS = sql.SQL(
     "select product_id, week_start_date, sold_units, sold_amount from marts.fct_demand_weekly"
     ' order by product_id collate "C", week_start_date'
 )
+# Families as the features of a cut name them: both sides are judged on the same.
+FAMILIES = sql.SQL(
+    "select distinct items.customer_id, items.ordered_date as day_date,"
+    " families.product_family as family"
+    " from marts.fct_order_items as items inner join features.product_families as families"
+    " on families.product_id = items.product_id and families.as_of_date = %(cut)s"
+    " where items.customer_id is not null"
+    " order by items.customer_id, items.ordered_date, family"
+)
 
 
 class Home:
@@ -84,6 +93,17 @@ class Home:
         if self.data.known_weeks:
             happened["known_weeks"] = pd.read_parquet(self.data.known_weeks)
         return happened
+
+    def families(self, cut: date) -> pd.DataFrame:
+        """Families of each customer's days, also after the cut, as named on the cut."""
+        with connect(self.settings, "scorer") as connection:
+            return FeatureStore(connection).read(FAMILIES, {"cut": cut})
+
+    def export_families(self, cut: date) -> None:
+        """Write the families of the days before a cut, beside what `export` writes."""
+        known = self.families(cut)
+        known = known[known["day_date"] < pd.Timestamp(cut)]
+        known.to_parquet(self.inputs / str(cut) / "day_families.parquet")
 
     def export(self, happened: dict[str, pd.DataFrame], cut: date) -> None:
         """Write what was known before a cut."""

@@ -4,6 +4,7 @@ Pure: frames in, figures out. A figure that cannot be computed is NaN.
 """
 
 from benchmarks.judge.customers import churn, clv
+from benchmarks.judge.next_orders import judged as next_order
 from benchmarks.judge.paired import BETTER, Judgement, goodness
 from benchmarks.judge.segments import segments
 from benchmarks.judge.stages import stages
@@ -20,6 +21,7 @@ __all__ = [
     "decide_signs",
     "demand",
     "goodness",
+    "next_order",
     "paired",
     "pooled",
     "segments",

@@ -24,6 +24,9 @@ BETTER = {
     "wrmsse": "low",
     "mase": "low",
     "spend_r2": "high",
+    "log_days_error": "low",
+    "log_amount_error": "low",
+    "precision_at_3": "high",
 }
 
 

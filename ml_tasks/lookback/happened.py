@@ -152,6 +152,10 @@ def _columns(question: str) -> sql.Composed:
         column.name
         for column in table.question_columns
         if column.name == "customer_id"
-        or (column.data_type.startswith(NUMBERS) and not column.is_fact)
+        or (
+            column.data_type.startswith(NUMBERS)
+            and not column.data_type.endswith("[]")
+            and not column.is_fact
+        )
     ]
     return sql.SQL(", ").join(sql.Identifier("scores", name) for name in names)

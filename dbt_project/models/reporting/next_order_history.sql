@@ -1,0 +1,2 @@
+-- Every published date.
+{{ published('next_order', is_history=true) }}

@@ -1,0 +1,1 @@
+"""Next order: when, how much, what; given that it comes within 90 days."""

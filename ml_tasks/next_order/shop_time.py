@@ -1,0 +1,89 @@
+"""Shop time: the 90 days ahead as shares of the orders that the shop will get in them.
+
+In a quiet month an order comes later than in a busy one, and on Saturday a wholesaler's never
+comes. So waits are learnt in shop time, where all days are alike, and predicted back into days.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ml_tasks.customers import buying_clock
+from ml_tasks.customers.known import HORIZON_DAYS
+from ml_tasks.customers.pace import YEAR_DAYS
+
+WEEKDAY_DAYS = 182  # shares of weekdays are counted over so many days
+PRIOR_WEEKDAY = 0.05  # an even week counts as this share of the orders
+MAX_SPEED = 5.0
+
+
+@dataclass(frozen=True)
+class ShopTime:
+    """Speed of each day.
+
+    Attributes:
+        first_day: First day of the data, ISO.
+        speeds: Speed of each day from `first_day` on, past and projected, by the buying clock.
+        weekdays: Factor of each weekday, Monday first, with a mean of 1.
+    """
+
+    first_day: str
+    speeds: list[float]
+    weekdays: list[float]
+
+    def parameters(self) -> dict[str, Any]:
+        """All fields as JSON."""
+        return asdict(self)
+
+    def passed(self, day: pd.Timestamp) -> np.ndarray:
+        """Shop time passed by the start of each of the 90 days from `day` on, shape (91,).
+
+        Rises from 0 to 90.
+        """
+        first = max((day - pd.Timestamp(self.first_day)).days, 0)
+        speeds = np.array(self.speeds)
+        while len(speeds) < first + HORIZON_DAYS:  # the model is old
+            speeds = np.concatenate([speeds, speeds[-YEAR_DAYS:]])
+        weekday = (day.dayofweek + np.arange(HORIZON_DAYS)) % 7
+        daily = speeds[first : first + HORIZON_DAYS] * np.array(self.weekdays)[weekday]
+        return np.concatenate([[0.0], np.cumsum(daily)]) * (HORIZON_DAYS / daily.sum())
+
+    def of_days(self, dates: pd.Series, days: np.ndarray) -> np.ndarray:
+        """Shop time at the middle of the `days`-th day (0 to 89) after each date, shape (n,)."""
+        found = np.empty(len(days))
+        for day in dates.unique():
+            rows = (dates == day).to_numpy()
+            passed, place = self.passed(pd.Timestamp(day)), days[rows].astype(int)
+            found[rows] = (passed[place] + passed[place + 1]) / 2
+        return found
+
+    def to_days(self, day: pd.Timestamp, time: np.ndarray) -> np.ndarray:
+        """Number of the day, 0 to 89, in which a shop time lies, shape (n,)."""
+        passed = np.maximum.accumulate(self.passed(day))
+        return np.clip(np.searchsorted(passed, time, side="right") - 1, 0, HORIZON_DAYS - 1)
+
+
+def fit(snapshot: pd.DataFrame, shop_days: pd.DataFrame) -> ShopTime:
+    """Fit to the days before a date.
+
+    Args:
+        snapshot: Columns of features.customer_snapshots of the date, at least one row.
+        shop_days: Columns of features.shop_days.
+    """
+    clock = buying_clock.fit(snapshot, shop_days)
+    speeds = np.clip(clock.speeds, 1 / MAX_SPEED, MAX_SPEED)
+    day = pd.Timestamp(snapshot["as_of_date"].iloc[0])
+    dates = pd.DatetimeIndex(shop_days["day_date"])
+    recent = (dates < day) & (dates >= day - pd.Timedelta(days=WEEKDAY_DAYS))
+    counts = np.bincount(
+        dates[recent].dayofweek,
+        shop_days["count_customers"].to_numpy(dtype=float)[recent],
+        minlength=7,
+    )
+    even = PRIOR_WEEKDAY * max(counts.sum(), 1.0) / 7
+    weekdays = 7 * (counts + even) / (counts + even).sum()
+    return ShopTime(clock.start_date, speeds.round(6).tolist(), weekdays.round(6).tolist())
