@@ -120,7 +120,7 @@ def test_odd_shop_has_rows_that_can_be(monkeypatch, question, name):
     for table in contract.tables:
         rows = checked(frames[table.name], table).to_pandas()
         assert len(rows)
-        known = {"customer_id": "customer_id", "product_id": "product_id"}.get(table.key[0])
+        known = {"customer": "customer_id", "product": "product_id"}.get(table.entity.name)
         if known:
             sold = store.orders
             if known == "product_id":

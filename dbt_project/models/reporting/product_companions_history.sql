@@ -1,0 +1,2 @@
+-- Every published date.
+{{ published('product_companions', question='recommendations', is_history=true) }}

@@ -1,0 +1,2 @@
+-- The newest published date.
+{{ published('recommendations') }}

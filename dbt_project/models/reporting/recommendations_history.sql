@@ -1,0 +1,2 @@
+-- Every published date.
+{{ published('recommendations', is_history=true) }}
