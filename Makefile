@@ -83,6 +83,10 @@ backfill: env ## score a range of dates; FROM= TO= EVERY=days|month, SOURCE= FIL
 ui: env ## start Airflow and, beside it, MLflow: models, figures, cards
 	@$(PERENNIAL) ui $(SHOP)
 
+.PHONY: serve
+serve: env ## answer over HTTP what was published of a customer, a product or a cart
+	@$(PERENNIAL) serve
+
 .PHONY: rollback
 rollback: env ## take a question's newest model out of use; QUESTION= WHY=
 	@$(PERENNIAL) rollback -- "$$QUESTION" "$$WHY"

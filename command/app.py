@@ -17,7 +17,7 @@ from perennial.text import plain
 
 P = ParamSpec("P")
 
-GROUPS = ("scores", "shop", "batches", "models", "customers", "loyalty", "home")
+GROUPS = ("scores", "shop", "batches", "models", "customers", "loyalty", "home", "serve")
 WRONG_USAGE = 2
 
 app = typer.Typer(

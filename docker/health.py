@@ -109,6 +109,11 @@ def _mlflow() -> None:
     _get(f"http://127.0.0.1:{os.environ['PERENNIAL_MLFLOW_PORT']}/health")
 
 
+def _serve() -> None:
+    # well without the warehouse, too: started anew it would have lost the copy that it answers from
+    _get(f"http://127.0.0.1:{os.environ['PERENNIAL_SERVE_PORT']}/health")
+
+
 CHECKS: dict[str, Callable[[], None]] = {
     "postgres": _postgres,
     "redis": _redis,
@@ -116,6 +121,7 @@ CHECKS: dict[str, Callable[[], None]] = {
     "worker": _worker,
     "reader-limit": _reader_limit,
     "mlflow": _mlflow,
+    "serve": _serve,
 }
 
 if __name__ == "__main__":

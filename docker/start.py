@@ -146,6 +146,15 @@ def _mlflow(settings: Settings) -> NoReturn:
     _become(mlflow.command(settings, EVERYBODY), mlflow.environment(settings, MLFLOW_AUTH))
 
 
+def _serve(settings: Settings) -> NoReturn:
+    wait_for_init(settings, "scorer", WAREHOUSE)
+    make_folders(settings)
+    _become(
+        [sys.executable, "-m", "command", "serve"],
+        os.environ | {"PERENNIAL_SERVE_HOST": EVERYBODY},
+    )
+
+
 def _reader_limit(settings: Settings) -> NoReturn:
     wait_for_init(settings, WARDEN, WAREHOUSE)
     _become([sys.executable, "-m", postgres.READER_LIMIT], dict(os.environ))
@@ -201,6 +210,7 @@ ROLES: dict[str, Callable[[Settings], int]] = {
     "triggerer": _airflow("triggerer"),
     "worker": _airflow("celery", "worker", reads_dags=True, more=airflow.PRELOAD),
     "mlflow": _mlflow,
+    "serve": _serve,
 }
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from typing import TextIO
 from ingest import copies
 from local.server_folder import has_database
 from perennial.bootstrap import ROLES, SUPERUSER
-from perennial.settings import PII_KEY, Settings, SettingsError, shop_of
+from perennial.settings import PII_KEY, SERVE_TOKEN, Settings, SettingsError, shop_of
 from perennial.shop import keep, own
 
 AIRFLOW_SECRETS = ("airflow_admin", "airflow_jwt", "airflow_fernet", "airflow_api")
@@ -28,7 +28,7 @@ LASTING_SECRETS = {
     "airflow_fernet": "connections and variables that were entered in Airflow are encrypted with "
     "it (if there are none, write any text of 40 characters into it)",
 }
-PORTS = ("pg_port", "airflow_port", "mlflow_port")
+PORTS = ("pg_port", "airflow_port", "mlflow_port", "serve_port")
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -51,7 +51,7 @@ def prepare(settings: Settings) -> list[str]:
         )
     make_folders(settings)
     settings.secrets_dir.mkdir(mode=0o700, exist_ok=True)
-    names = (SUPERUSER, *ROLES, *AIRFLOW_SECRETS, *MLFLOW_SECRETS, PII_KEY)
+    names = (SUPERUSER, *ROLES, *AIRFLOW_SECRETS, *MLFLOW_SECRETS, PII_KEY, SERVE_TOKEN)
     missing = [name for name in names if not (settings.secrets_dir / name).exists()]
     lost = missing if has_database(settings) else []
     for name, why in LASTING_SECRETS.items():

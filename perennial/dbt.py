@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -96,8 +98,30 @@ def parse(settings: Settings) -> None:
     draft.replace(manifest_of_dags(settings))
 
 
+def compiled(settings: Settings, model: str, values: Mapping[str, object]) -> str:
+    """The query of a model as dbt compiles it for this shop.
+
+    Args:
+        settings: Settings of the home.
+        model: Name of a model.
+        values: Vars of the project, by name.
+
+    Raises:
+        DbtError: If the project can't be compiled.
+    """
+    with tempfile.TemporaryDirectory(prefix="perennial-dbt-") as folder:
+        arguments = ("compile", "--quiet", "--select", model, "--vars", json.dumps(values))
+        dbt(settings, date.max, *arguments, target=Path(folder))
+        (path,) = Path(folder).glob(f"compiled/**/{model}.sql")
+        return path.read_text()
+
+
 def dbt(
-    settings: Settings, as_of_date: date | None, *arguments: str, inherits: Sequence[int] = ()
+    settings: Settings,
+    as_of_date: date | None,
+    *arguments: str,
+    inherits: Sequence[int] = (),
+    target: Path | None = None,
 ) -> str:
     """Run dbt and return what it printed.
 
@@ -107,13 +131,16 @@ def dbt(
         arguments: Arguments of dbt.
         inherits: Descriptors of open files that dbt inherits: their locks hold while dbt runs, even
             if the caller is killed.
+        target: Folder that dbt writes to; None: the home's.
 
     Raises:
         DbtError: If a model or a test failed.
     """
     done = subprocess.run(
         [str(Path(sys.executable).parent / "dbt"), *command_line(*arguments)],
-        env=os.environ | environment_of(settings, as_of_date),
+        env=os.environ
+        | environment_of(settings, as_of_date)
+        | ({"DBT_TARGET_PATH": str(target)} if target else {}),
         pass_fds=inherits,
         capture_output=True,
         text=True,

@@ -24,6 +24,7 @@ WAREHOUSE = "warehouse"
 LAYERS = ("raw", "staging", "intermediate", "marts", "features", "scores", "reporting")
 
 PII_KEY = "pii_key"  # a file in secrets_dir
+SERVE_TOKEN = "serve_token"  # likewise: who shows it may ask the server
 # Hour of the daily landing, shop-local: with the schedule on, a date is due some time after it.
 LANDING_HOUR = 5
 
@@ -108,6 +109,8 @@ class Settings(BaseSettings):
     airflow_host: str = Field("127.0.0.1", description="Host of Airflow's API server.")
     airflow_port: int = Field(8080, ge=1024, le=65535)
     mlflow_port: int = Field(5000, ge=1024, le=65535)
+    serve_host: str = Field("127.0.0.1", description="Address that `serve` listens on.")
+    serve_port: int = Field(8070, ge=1024, le=65535)
 
     cores: int = Field(
         2, ge=1, description="Maximum number of heavy tasks at once, on all workers together."
@@ -204,7 +207,8 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _apart(self) -> Settings:
-        ports = {"pg": self.pg_port, "airflow": self.airflow_port, "mlflow": self.mlflow_port}
+        names = ("pg", "airflow", "mlflow", "serve")
+        ports = {name: getattr(self, f"{name}_port") for name in names}
         if len(set(ports.values())) < len(ports):
             written = ", ".join(f"PERENNIAL_{n.upper()}_PORT={port}" for n, port in ports.items())
             raise ValueError(f"{written}: each needs a port of its own")
@@ -219,6 +223,11 @@ class Settings(BaseSettings):
     def max_file_bytes(self) -> int:
         """Maximum length of a file's uncompressed content, in bytes."""
         return int(self.max_file_gb * 10**9)
+
+    @property
+    def served_copy(self) -> Path:
+        """The server's copy of what was published of each customer."""
+        return self.home / "run" / "served.sqlite"
 
     @property
     def secrets_dir(self) -> Path:

@@ -19,9 +19,17 @@
     )
 {%- endmacro %}
 
+{#
+    Whether the query is one of all its dates, whatever was built before: a first build, or the query that the server
+    restricts to one customer (serve/fresh.py).
+#}
+{% macro is_of_all_dates() -%}
+    {{ return(execute and (not is_incremental() or var('of_one_customer', false))) }}
+{%- endmacro %}
+
 {# Condition for the dates to build: existing ones to replace, and missing ones that are wanted. #}
 {% macro is_due(wanted, until='as_of_date', keys=['as_of_date']) -%}
-    {%- if execute and not is_incremental() -%}
+    {%- if is_of_all_dates() -%}
     {{ wanted }}
     {%- else -%} {#- also while dbt parses, so that it sees the ref() -#}
     {%- set touched = first_touched_date() -%}

@@ -16,7 +16,7 @@
 
 {# True for a training date of which an earlier run built the customers of the sample only. #}
 {% macro lacks_the_others() -%}
-    {%- if execute and not is_incremental() -%}
+    {%- if is_of_all_dates() -%}
     false
     {%- else -%}
     (

@@ -16,19 +16,20 @@ import yaml
 from local import airflow
 from local.home import AIRFLOW_SECRETS, MLFLOW_SECRETS
 from perennial.bootstrap import ROLES, SUPERUSER
-from perennial.settings import PII_KEY, REPOSITORY, Settings
+from perennial.settings import PII_KEY, REPOSITORY, SERVE_TOKEN, Settings
 
 COMPOSE = yaml.safe_load((REPOSITORY / "docker" / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 ONE_SHOT = {"init", "tools"}
-PASSWORDS = {SUPERUSER, *ROLES, *AIRFLOW_SECRETS, *MLFLOW_SECRETS, PII_KEY, "redis"}
+PASSWORDS = {SUPERUSER, *ROLES, *AIRFLOW_SECRETS, *MLFLOW_SECRETS, PII_KEY, SERVE_TOKEN}
+PASSWORDS |= {"redis"}
 KUBERNETES = "1.34"
 NOT_OURS = {"PERENNIAL_WORKER_SLOTS"}  # Celery's
 
 
 def test_the_set_is_whole() -> None:
     assert set(SERVICES) == {
-        *("postgres", "redis", "init", "reader-limit", "mlflow", "worker", "tools"),
+        *("postgres", "redis", "init", "reader-limit", "mlflow", "serve", "worker", "tools"),
         *("api-server", "scheduler", "dag-processor", "triggerer"),
     }
 
@@ -69,7 +70,7 @@ def test_what_makes_the_rest_is_tried_again() -> None:
 
 def test_ports_are_this_machine_s_only() -> None:
     ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
-    assert len(ports) == 3
+    assert len(ports) == 4
     assert all(port.startswith("127.0.0.1:") for port in ports)
 
 
@@ -94,7 +95,8 @@ def test_every_password_is_a_file_and_few_roles_have_it() -> None:
     assert all(having.values())
     assert having[SUPERUSER] == {"postgres", "init"}
     assert having[PII_KEY] == {"worker", "tools"}
-    assert having["scorer"] == {"init", "worker", "tools"}
+    assert having["scorer"] == {"init", "worker", "tools", "serve"}
+    assert having[SERVE_TOKEN] == {"serve"}
     assert "airflow_admin" not in SERVICES["worker"]["secrets"]
 
 

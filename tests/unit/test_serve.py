@@ -1,0 +1,71 @@
+"""Answers from a copy with planted rows."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+
+from serve.answers import Answers, Cart, UnknownError
+from serve.published_copy import PublishedCopy
+
+
+class Planted:
+    """A copy in memory: rows by view and entity."""
+
+    def __init__(self, **views: dict[str, list[dict[str, Any]]]) -> None:
+        self.views = views
+
+    def rows(self, view: str, entity_id: str) -> list[dict[str, Any]]:
+        return self.views.get(view, {}).get(entity_id, [])
+
+
+def answers(**views: dict[str, list[dict[str, Any]]]) -> Answers:
+    return Answers(cast(PublishedCopy, Planted(**views)))
+
+
+def goes_with(**lifts: float) -> list[dict[str, Any]]:
+    return [{"companion_ids": list(lifts), "companion_lifts": list(lifts.values())}]
+
+
+SHOP = {
+    "tea": goes_with(milk=3.0, cup=2.0),
+    "biscuit": goes_with(cup=2.5, tea=9.0),
+    "gift card": [{"companion_ids": None, "companion_lifts": None}],  # not scored
+}
+
+
+@pytest.mark.parametrize(
+    ("chosen", "expected"),
+    [
+        (["tea"], ["milk", "cup"]),
+        (["tea", "biscuit"], ["cup", "milk"]),  # 2 x 2.5 for the cup, and no tea again
+        (["gift card", "never heard of", "tea"], ["milk", "cup"]),
+        (["gift card"], []),
+        (["tea", *["gift card"] * 5], []),  # only the last five count
+    ],
+)
+def test_a_cart_is_completed(chosen: list[str], expected: list[str]) -> None:
+    found = answers(product_companions=SHOP).completed(Cart(product_ids=chosen))
+    assert found.product_ids == expected
+
+
+def test_a_cart_is_completed_by_no_more_than_wanted() -> None:
+    chosen = Cart(product_ids=["tea"], count=1)
+    assert answers(product_companions=SHOP).completed(chosen).product_ids == ["milk"]
+
+
+def test_a_new_visitor_gets_the_list_of_the_audience_or_of_everybody() -> None:
+    lists = {
+        "all": [{"audience": "all", "product_ids": ["tea"]}],
+        "country": [
+            {"audience": "FR", "product_ids": ["wine"]},
+            {"audience": "DE", "product_ids": ["beer"]},
+        ],
+    }
+    served = answers(starting_products=lists)
+    assert served.starting("country", "DE")["product_ids"] == ["beer"]
+    assert served.starting("country", "GB")["product_ids"] == ["tea"]
+    assert served.starting("all", "all")["product_ids"] == ["tea"]
+    with pytest.raises(UnknownError):
+        answers().starting("all", "all")
