@@ -86,7 +86,8 @@ def gate_features(settings: Settings, as_of_date: date, run_id: str) -> dict[str
                 continue  # the same rows
             rows = CheckedRows(kind, day, as_of_date, settings.training_customers)
             across = ACROSS[model.name](rows) if model.name in ACROSS else []
-            may_be_empty = bool(model.needs) or (kind == TRAINING_DATE and grid_date is None)
+            is_early = kind == TRAINING_DATE and grid_date is None
+            may_be_empty = model.may_be_empty or bool(model.needs) or is_early
             checks.append(_check(model, day, [*column_rules(model), *across], may_be_empty))
     summary = run_gate(settings, "scorer", "features", checks, as_of_date=as_of_date, run_id=run_id)
     return asdict(summary)

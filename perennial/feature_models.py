@@ -20,7 +20,7 @@ AS_OF_DATE = "as_of_date"
 # Dates of the rows that the gate checks: the scored date; its training date (the first of its
 # month); the newest grid date with known outcomes.
 SCORED_DATE, TRAINING_DATE, GRID_DATE = "scored_date", "training_date", "grid_date"
-COLUMN_META, MODEL_META = {"min", "max", "required"}, {"gated_on", "entity", "needs"}
+COLUMN_META, MODEL_META = {"min", "max", "required"}, {"gated_on", "entity", "needs", "may_be_empty"}
 
 
 class FeatureModelError(ValueError):
@@ -59,6 +59,7 @@ class FeatureModel:
             the rows of its own shard.
         needs: Optional tables of the source that the model requires; it is built and gated only if
             the shop's source has them.
+        may_be_empty: Whether a date may have no rows, as where only recent orders are in it.
     """
 
     name: str
@@ -67,6 +68,7 @@ class FeatureModel:
     gated_on: tuple[str, ...] = (SCORED_DATE,)
     entity: str = ""
     needs: tuple[str, ...] = ()
+    may_be_empty: bool = False
 
     @property
     def column_names(self) -> list[str]:
@@ -105,6 +107,7 @@ def _model(entry: dict[str, Any], where: str) -> FeatureModel:
         gated_on=gated_on,
         entity=meta.get("entity", ""),
         needs=tuple(meta.get("needs", ())),
+        may_be_empty=bool(meta.get("may_be_empty", False)),
     )
 
 
