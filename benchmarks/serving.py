@@ -56,7 +56,7 @@ def _ids(settings: Settings, view: str) -> list[str]:
     key = "customer_id" if view == "customer_360" else "product_id"
     with connect(settings, "bi_reader") as connection:
         query = f"select {key} from reporting.{view} order by md5({key})"
-        return [value for (value,) in connection.execute(query)]  # type: ignore[call-overload]
+        return [value for (value,) in connection.execute(query)]
 
 
 def _published(customers: list[str], products: list[str]) -> cycle[Request]:

@@ -20,7 +20,8 @@ AS_OF_DATE = "as_of_date"
 # Dates of the rows that the gate checks: the scored date; its training date (the first of its
 # month); the newest grid date with known outcomes.
 SCORED_DATE, TRAINING_DATE, GRID_DATE = "scored_date", "training_date", "grid_date"
-COLUMN_META, MODEL_META = {"min", "max", "required"}, {"gated_on", "entity", "needs", "may_be_empty"}
+COLUMN_META = {"min", "max", "required"}
+MODEL_META = {"gated_on", "entity", "needs", "may_be_empty"}
 
 
 class FeatureModelError(ValueError):

@@ -66,7 +66,8 @@ class Amounts:
         """Columns `amount`, `amount_p50`, `amount_lower`, `amount_upper`, shop currency, above 0.
 
         The mean is a factor, the same for all, times the geometric mean of the median and the
-        customer's own mean: a median alone is low for customers with some very large orders.
+        customer's own mean: a median alone is low for customers with some very large orders. It is
+        not below the median, since amounts lean to the right.
 
         Args:
             facts: See `inputs.facts`; one date.
@@ -75,7 +76,7 @@ class Amounts:
         group = np.searchsorted(GROUPS, facts["count_order_days"].to_numpy())
         return pd.DataFrame(
             {
-                "amount": _mean_base(facts, log) * self.mean_ratio,
+                "amount": np.maximum(_mean_base(facts, log) * self.mean_ratio, np.exp(log)),
                 "amount_p50": np.exp(log),
                 "amount_lower": np.exp(log + np.array(self.lower)[group]),
                 "amount_upper": np.exp(log + np.array(self.upper)[group]),
@@ -150,7 +151,8 @@ def fit(method: str, past: pd.DataFrame, day: pd.Timestamp, seed: int) -> Amount
 
 
 def _mean_base(facts: pd.DataFrame, log: np.ndarray) -> np.ndarray:
-    return np.exp((log + _log_of(facts["avg_order_day_amount"])) / 2)
+    own = np.maximum(_log_of(facts["avg_order_day_amount"]), log)
+    return np.exp((log + own) / 2)
 
 
 def _log_of(amount: pd.Series) -> np.ndarray:
