@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TextIO
 
 from ingest import copies
-from local.server_folder import has_database
+from local.server_folder import data_folder, has_database, link_of
 from perennial.bootstrap import ROLES, SUPERUSER
 from perennial.settings import PII_KEY, SERVE_TOKEN, Settings, SettingsError, shop_of
 from perennial.shop import keep, own
@@ -60,6 +60,7 @@ def prepare(settings: Settings) -> list[str]:
                 f"{settings.secrets_dir / name} is gone, and it can't be made anew: {why}. Bring "
                 f"the file back from a backup (<backup>/home/secrets/{name}) or from where you "
                 "keep the passwords; PERENNIAL_SECRETS names their folder if it is not the home's"
+                f"{_to_begin_anew(settings)}"
             )
     for name in names:
         _make_secret(settings.secrets_dir / name)
@@ -70,6 +71,15 @@ def prepare(settings: Settings) -> list[str]:
             flush=True,
         )
     return lost
+
+
+def _to_begin_anew(settings: Settings) -> str:
+    """Remedy if somebody deleted the home whose database lies elsewhere; else empty."""
+    link = link_of(settings)
+    if link.is_symlink() or link.exists():
+        return ""
+    folder = data_folder(settings).parent
+    return f". If the home was deleted to begin anew, delete its database, too: {folder}"
 
 
 def make_folders(settings: Settings) -> None:

@@ -149,6 +149,23 @@ def test_a_lost_reader_password_is_replaced(start_home: StartHome) -> None:
 
 
 @needs_root
+def test_who_deletes_a_home_to_begin_anew_is_told_of_its_database() -> None:
+    with clone(PRIVATE, None) as folder:
+        settings = Settings(home=folder / ".perennial", source="canonical", pg_port=free_port())
+        data = postgres.data_folder(settings)
+        try:
+            start_and_stop(folder, settings, None)
+            shutil.rmtree(settings.home)
+            code, output = run("start", folder, settings, None)
+            assert code == 1
+            assert f"delete its database, too: {data.parent}" in output
+            shutil.rmtree(data.parent)
+            start_and_stop(folder, settings, None)
+        finally:
+            postgres.remove(settings)
+
+
+@needs_root
 def test_a_home_that_is_moved_or_opened_keeps_its_database() -> None:
     with clone(PRIVATE, None) as folder:
         settings = Settings(home=folder / ".perennial", source="canonical", pg_port=free_port())
