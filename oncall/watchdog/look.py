@@ -188,7 +188,8 @@ def _state(
     if view == f"reporting.{MODEL_HEALTH}":  # its newest figures may be of an earlier date
         day = published.as_of_date if published else None
         return ViewState(view, day, rows, may_be_empty=True, severity=WARNING)
-    is_of_customers = table is None or table.key == CUSTOMER
+    key = table.key if table else contracts.ONE_ROW_VIEWS[view.removeprefix("reporting.")]
+    is_of_customers = key == CUSTOMER
     is_newest = published is not None and published.as_of_date == newest
     counts = published.row_counts if published and is_newest else {}
     before = published.row_counts_before if published and is_newest else {}
