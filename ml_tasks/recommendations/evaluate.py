@@ -39,6 +39,7 @@ LEARNT, LEARNT_IN_TEST = (3, 4, 5, 6), (3, 6)
 MIN_CUSTOMERS = 50  # with an order in a quarter, for it to be learnt from or judged
 PENALTIES = (100.0, 300.0, 1000.0)  # of EASE; the best at the oldest cut
 DECIDES = "mean_ndcg"
+PREDICTED, ACTUAL = "predicted_products", "actual_products"  # of models that give probabilities
 TIE = 0.01  # a simpler model is published unless another's figure is higher by this share
 REPORTED = (
     *("recall", "ndcg", "new_recall", "new_ndcg", "mean_ndcg"),
@@ -126,10 +127,24 @@ def evaluate(past: Past) -> Evaluation:
             scores[RERANKED] = score_of(trees)
         values = judged(state, after, scores)
         values |= judged(with_neighbours(state), after, {NEIGHBOURS: contenders.links})
+        if trees:
+            values[RERANKED] |= _level(trees, past.examples(steps))
         cut = date(1970, 1, 1) + timedelta(days=past.day(steps))
         for name, one in values.items():
             found += rows(cut, name, one, len(after.rows))
     return _decided(Evaluation(tuple(found))) if found else untested(OWN_AND_LINKS)
+
+
+def _level(trees: bytes, seen: Examples | None) -> dict[str, float]:
+    """Candidates that the trees expect to be ordered on a cut, and those that were."""
+    if seen is None:
+        return {}
+    columns, is_ordered, weight = seen
+    predicted = reranker.probability(reranker.restored(trees), columns)
+    return {
+        PREDICTED: float(np.sum(predicted * weight, dtype=np.float64)),
+        ACTUAL: float(np.sum(is_ordered, dtype=np.float64)),
+    }
 
 
 def score_of(trees: bytes) -> Score:

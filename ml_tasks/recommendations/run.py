@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import pandas as pd
 
+from ml_tasks.evaluation.bias import BiasFigures
 from ml_tasks.evaluation.contest import HIGHER
 from ml_tasks.features.store import FeatureStore
 from ml_tasks.question import Frames, Parts, Question
 from ml_tasks.recommendations import lists, lookback, reranker, rules, shop_lists, stored
 from ml_tasks.recommendations.contenders import BASELINES, OWN_AND_LINKS, RERANKED
-from ml_tasks.recommendations.evaluate import Past, choose_penalty, evaluate
+from ml_tasks.recommendations.evaluate import ACTUAL, PREDICTED, Past, choose_penalty, evaluate
 from ml_tasks.recommendations.purchases import Lines
 from ml_tasks.recommendations.related import related
 from ml_tasks.recommendations.state import HORIZON_DAYS
@@ -50,6 +51,7 @@ class Recommendations(Question):
     name = NAME
     contest: ClassVar[dict[str, str]] = {"ndcg": HIGHER, "new_ndcg": HIGHER}
     baselines = BASELINES
+    bias = BiasFigures(PREDICTED, ACTUAL)
     tested_days = HORIZON_DAYS
     headline = "recall"
 
