@@ -30,7 +30,7 @@ from ml_tasks.recommendations.purchases import Lines
 from ml_tasks.recommendations.today import today
 from ml_tasks.trained_model import training_date_of
 
-TUNED = "2011-03-10"  # every choice was made at this cut or before it
+# Every choice was made at 2011-03-10 or before it.
 CUTS = {
     "online_retail": ("2011-06-10", "2011-09-10"),
     "complete_journey": ("2017-10-01",),

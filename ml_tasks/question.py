@@ -11,10 +11,13 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
+from psycopg import sql
+
 from ml_tasks.evaluation import customer_groups
 from ml_tasks.lookback import happened
 from ml_tasks.trained_model import TrainedModel
 from perennial import contracts
+from perennial.settings import REPOSITORY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -22,7 +25,6 @@ if TYPE_CHECKING:
 
     import pandas as pd
     import psycopg
-    from psycopg import sql
 
     from ml_tasks.evaluation.bias import BiasFigures
     from ml_tasks.evaluation.customer_groups import Group
@@ -108,7 +110,9 @@ class Question:
         return {name: store.read(self.query(name, as_of_date, model), {}) for name in names}
 
     def query(self, table: str, as_of_date: date, model: TrainedModel) -> sql.Composed:
-        """The rows of a score table as one query. Must be overridden by a question in SQL.
+        """The rows of a score table as one query: by default the file `<table>.sql` of the folder.
+
+        In the file {as_of_date} and the names of the rules in braces stand for their values.
 
         Args:
             table: One of the contract's tables.
@@ -118,7 +122,10 @@ class Question:
         Returns:
             A query with the question columns of the contract: key, figures, status, reason.
         """
-        raise NotImplementedError
+        folder = REPOSITORY / "ml_tasks" / self.name
+        values = {name: sql.Literal(value) for name, value in model.parameters.items()}
+        text = (folder / f"{table}.sql").read_text()
+        return sql.SQL(text).format(as_of_date=sql.Literal(as_of_date), **values)
 
     def joined(
         self, parts: Parts, as_of_date: date, model: TrainedModel, store: FeatureStore

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 
     from perennial.contracts import ScoreTable
 
-NUMBERS = ("integer", "bigint", "double precision", "numeric")
 
 
 def scored(rows: pd.DataFrame) -> pd.DataFrame:
@@ -45,12 +44,8 @@ def not_scored(table: ScoreTable, known: pd.DataFrame, reason: str) -> pd.DataFr
         [[nan, 'not_scored', 'too young']]
     """
     missing = {
-        column.name: np.nan if _is_number(column.data_type) else None
+        column.name: np.nan if column.is_number else None
         for column in table.question_columns
         if column.name not in known
     }
     return known.assign(**missing | {"score_status": "not_scored", "score_reason": reason})
-
-
-def _is_number(data_type: str) -> bool:
-    return data_type.startswith(NUMBERS) and not data_type.endswith("[]")

@@ -25,6 +25,8 @@ STAMPED_COLUMNS = (
 # Runs on the same data give equal rows except in these columns.
 RUN_COLUMNS = ("run_id", "publication_id", "scored_at")
 
+NUMBERS = ("integer", "bigint", "double precision", "numeric")  # how data types of numbers begin
+
 # A question predicts (it trains models, compares challengers, and compares past scores with what
 # happened), describes (it learns a structure without an outcome), or has rules (no training).
 PREDICTS, DESCRIBES, RULES = "predicts", "describes", "rules"
@@ -52,6 +54,12 @@ class ScoreColumn:
     is_required_when_scored: bool = False
     is_fact: bool = False
     bounded_by: str = ""  # a column that this one must not exceed, unless that column is 0
+
+    @property
+    def is_number(self) -> bool:
+        """Whether its values are numbers; an array of numbers is none."""
+        is_array = self.data_type.endswith("[]")
+        return self.data_type.startswith(NUMBERS) and not is_array
 
 
 @dataclass(frozen=True)

@@ -110,18 +110,16 @@ def compiled(settings: Settings, model: str, values: Mapping[str, object]) -> st
         DbtError: If the project can't be compiled.
     """
     with tempfile.TemporaryDirectory(prefix="perennial-dbt-") as folder:
-        arguments = ("compile", "--quiet", "--select", model, "--vars", json.dumps(values))
-        dbt(settings, date.max, *arguments, target=Path(folder))
+        dbt(
+            *(settings, None, "compile", "--target-path", folder),
+            *("--select", model, "--vars", json.dumps(values)),
+        )
         (path,) = Path(folder).glob(f"compiled/**/{model}.sql")
         return path.read_text()
 
 
 def dbt(
-    settings: Settings,
-    as_of_date: date | None,
-    *arguments: str,
-    inherits: Sequence[int] = (),
-    target: Path | None = None,
+    settings: Settings, as_of_date: date | None, *arguments: str, inherits: Sequence[int] = ()
 ) -> str:
     """Run dbt and return what it printed.
 
@@ -131,16 +129,13 @@ def dbt(
         arguments: Arguments of dbt.
         inherits: Descriptors of open files that dbt inherits: their locks hold while dbt runs, even
             if the caller is killed.
-        target: Folder that dbt writes to; None: the home's.
 
     Raises:
         DbtError: If a model or a test failed.
     """
     done = subprocess.run(
         [str(Path(sys.executable).parent / "dbt"), *command_line(*arguments)],
-        env=os.environ
-        | environment_of(settings, as_of_date)
-        | ({"DBT_TARGET_PATH": str(target)} if target else {}),
+        env=os.environ | environment_of(settings, as_of_date),
         pass_fds=inherits,
         capture_output=True,
         text=True,

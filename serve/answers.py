@@ -8,20 +8,18 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from ml_tasks.recommendations import cart
-from serve.published_copy import PublishedCopy
+from serve.published_copy import PublishedCopy, UnknownError
 
 Rows = list[dict[str, Any]]
-
-
-class UnknownError(LookupError):
-    """Nothing was published of what was asked for."""
 
 
 class Health(BaseModel):
     """Whether there are answers, and how old they are."""
 
     as_of_date: date | None = Field(description="Date of the scores; null before the first.")
-    warehouse_error: str = Field(description="Why the warehouse does not answer; empty if it does.")
+    refresh_error: str = Field(
+        description="Why the answers cannot be brought up to date; empty if they can."
+    )
 
 
 class Customer(BaseModel):
@@ -66,10 +64,10 @@ class Answers:
     def __init__(self, copy: PublishedCopy) -> None:
         self.copy = copy
 
-    def health(self, warehouse_error: str) -> Health:
-        """The date of the answers, and what the warehouse last said."""
+    def health(self, refresh_error: str) -> Health:
+        """The date of the answers, and what kept the last look from refreshing them."""
         row = self.copy.any_row("customer_360")
-        return Health(as_of_date=row and row["as_of_date"], warehouse_error=warehouse_error)
+        return Health(as_of_date=row and row["as_of_date"], refresh_error=refresh_error)
 
     def customer(self, customer_id: str) -> Customer:
         """A customer's scores, reasons and lists."""

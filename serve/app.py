@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import date
@@ -17,13 +18,16 @@ from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from oncall.alerts.words import cause_of
 from perennial.dbt import DbtError
 from perennial.settings import SERVE_TOKEN, Settings
 from serve.answers import Answers, Cart, Completion, Customer, Health, Product
 from serve.fresh import FreshScores
 from serve.page import page
-from serve.published_copy import PublishedCopy
+from serve.published_copy import PublishedCopy, UnknownError
 from serve.refreshing import Refreshing
+
+log = logging.getLogger(__name__)
 
 BEARER = HTTPBearer(auto_error=False)
 
@@ -34,9 +38,8 @@ def create_app(settings: Settings) -> FastAPI:
     Raises:
         SettingsError: If the home was never started.
     """
-    copy = PublishedCopy(settings)
-    fresh = FreshScores(settings)
-    refreshing = Refreshing(copy, fresh)
+    copy, fresh = PublishedCopy(settings), FreshScores(settings)
+    answers, refreshing = Answers(copy), Refreshing(copy, fresh)
     app = FastAPI(
         title="Perennial",
         description="Published scores of one customer, product or cart.",
@@ -44,11 +47,11 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,  # its pages load scripts from elsewhere
         redoc_url=None,
     )
-    app.include_router(_open(app, Answers(copy), refreshing))
+    app.include_router(_open(app, answers, refreshing))
     known = [Depends(_token_check(settings.password(SERVE_TOKEN)))]
-    app.include_router(_published(Answers(copy)), dependencies=known)
+    app.include_router(_published(answers), dependencies=known)
     app.include_router(_fresh(fresh), dependencies=known)
-    app.add_exception_handler(LookupError, _not_found)
+    app.add_exception_handler(UnknownError, _not_found)
     for error in (psycopg.OperationalError, DbtError):
         app.add_exception_handler(error, _away)
     return app
@@ -64,8 +67,8 @@ def _open(app: FastAPI, answers: Answers, refreshing: Refreshing) -> APIRouter:
 
     @router.get("/health")
     def health() -> Health:
-        """Whether there are answers, and whether the warehouse can be read."""
-        return answers.health(refreshing.warehouse_error)
+        """Whether there are answers, and whether they can be brought up to date."""
+        return answers.health(refreshing.error)
 
     return router
 
@@ -149,6 +152,7 @@ def _not_found(request: Request, error: Exception) -> JSONResponse:
 
 
 def _away(request: Request, error: Exception) -> JSONResponse:
-    del request, error
-    words = "the warehouse is away; what was published last is at /customers/<customer_id>"
+    """What was published last is still answered; what would be computed now is not."""
+    log.warning("%s can't be answered: %s", request.url.path, error)
+    words = f"{cause_of(error)}; what was published last is at /customers/<customer_id>"
     return JSONResponse({"detail": words}, status_code=503)

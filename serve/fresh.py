@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from psycopg import sql
 
 from ml_tasks import question as questions
+from ml_tasks.engine.contract_check import converted
 from ml_tasks.features import reading
 from ml_tasks.features.shards import Shard
 from ml_tasks.features.store import FeatureStore
@@ -24,15 +25,15 @@ from ml_tasks.trained_model import TrainedModel
 from perennial import contracts
 from perennial.dbt import compiled
 from perennial.warehouse import connect
+from serve.published_copy import UnknownError
 
 if TYPE_CHECKING:
     import pandas as pd
     import psycopg
 
-    from perennial.contracts import ScoreTable
     from perennial.settings import Settings
 
-# Questions whose `score_shard` reads nothing but snapshots; table of the contract by question.
+# Questions whose `score_shard` reads nothing but the snapshots of its customers.
 QUESTIONS = ("churn", "clv", "survival")
 SNAPSHOTS = "customer_snapshots"
 # intermediate.int_snapshot_dates, as if the date were the scored one.
@@ -42,14 +43,6 @@ DATES = (
     " null::integer as sample_buckets)"
 )
 OWN_DAYS = "(select * from {table} where customer_id = %(customer_id)s)"
-
-
-class UnknownCustomerError(LookupError):
-    """The customer had no order before the date."""
-
-
-class NothingPublishedError(LookupError):
-    """A question was never published, so there is no model to score with."""
 
 
 @dataclass(frozen=True)
@@ -138,8 +131,7 @@ class FreshScores:
         """Scores of a customer by question, of a date; empty: the newest that was published.
 
         Raises:
-            UnknownCustomerError: If the customer had no order before the date.
-            NothingPublishedError: If nothing was published.
+            UnknownError: If the customer had no order before the date, or nothing was published.
         """
         with connect(self.settings, "scorer") as connection:
             connection.execute("set transaction isolation level repeatable read read only")
@@ -149,8 +141,8 @@ class FreshScores:
             answer: dict[str, Any] = {"customer_id": customer_id, "as_of_date": str(day)}
             for name, one in published.items():
                 frames = questions.load(name).score_shard(day, one.model, store)
-                answer[name] = _json_of(frames[name], contracts.load(name).table(name))
-                answer[name]["model_version"] = one.model.model_version
+                rows = converted(frames[name], contracts.load(name).table(name))
+                answer[name] = {**rows.to_pylist()[0], "model_version": one.model.model_version}
         return answer
 
     def snapshot(
@@ -159,12 +151,12 @@ class FreshScores:
         """The customer's row of features.customer_snapshots for a day, with `days_watched`.
 
         Raises:
-            UnknownCustomerError: If the customer had no order before the day.
+            UnknownError: If the customer had no order before the day.
         """
         known = {"customer_id": customer_id, "as_of_date": day}
         frame = reading.read(connection, self.query().format(), known)
         if frame.empty:
-            raise UnknownCustomerError(f"{customer_id} had no order before {day}")
+            raise UnknownError(f"{customer_id} had no order before {day}")
         query = "select min(day_date) from intermediate.int_customer_days where count_orders > 0"
         ((first,),) = connection.execute(query).fetchall()
         watched = frame.assign(days_watched=(day - first).days)
@@ -177,25 +169,14 @@ class FreshScores:
             [question],
         ).fetchone()
         if row is None:
-            raise NothingPublishedError(f"{question} was never published: run `make run` first")
+            raise UnknownError(f"{question} was never published: run `make run` first")
         as_of_date, training_date, version = row
         key = (question, training_date, version)
         with self._lock:
             if key not in self._models:
                 model = registry.find(self.settings, *key)
                 if model is None:
-                    raise NothingPublishedError(f"the model {version} of {question} is gone")
+                    raise UnknownError(f"the model {version} of {question} is gone")
                 self._models = {k: v for k, v in self._models.items() if k[0] != question}
                 self._models[key] = model
             return Published(as_of_date, self._models[key])
-
-
-def _json_of(frame: pd.DataFrame, table: ScoreTable) -> dict[str, Any]:
-    """The only row as JSON values: unknown is null, dates are ISO, money has two decimals."""
-    money = {column.name: 2 for column in table.columns if column.data_type == "numeric(18,2)"}
-    frame = frame.round(money)
-    (row,) = frame.astype(object).where(frame.notna(), None).to_dict("records")
-    return {
-        str(name): value.date().isoformat() if hasattr(value, "date") else value
-        for name, value in row.items()
-    }

@@ -43,6 +43,10 @@ create table rows (
 """
 
 
+class UnknownError(LookupError):
+    """Nothing is known of what was asked for."""
+
+
 class PublishedCopy:
     """The copy, and the connection that reads it. Several threads may use it.
 
@@ -122,7 +126,7 @@ def _answers(connection: psycopg.Connection[Any], view: str) -> Iterator[tuple[s
     """View, entity, position and JSON of each row, streamed from the warehouse."""
     key, order = (sql.Identifier("shown", column) for column in VIEWS[view])
     query = sql.SQL(
-        'select {key}, row_number() over (partition by {key} order by {order}::text collate "C"),'
+        "select {key}, row_number() over (partition by {key} order by {order}),"
         " row_to_json(shown)::text from {view} as shown"
     ).format(key=key, order=order, view=sql.Identifier("reporting", view))
     with connection.cursor(name="served") as cursor:

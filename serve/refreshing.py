@@ -1,12 +1,14 @@
-"""Keep the copy up to date in the background, and know whether the warehouse answers."""
+"""Keep the copy up to date in the background, and know what prevents it."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 
 import psycopg
 
+from oncall.alerts.words import cause_of
 from perennial.dbt import DbtError
 from serve.fresh import FreshScores
 from serve.published_copy import PublishedCopy
@@ -20,12 +22,12 @@ class Refreshing:
     """Refreshes a copy every few seconds, and compiles the features' query.
 
     Attributes:
-        warehouse_error: What the warehouse said at the last try; "" if it answered.
+        error: What the last try ended with; "" if it succeeded.
     """
 
     def __init__(self, copy: PublishedCopy, fresh: FreshScores) -> None:
         self.copy, self.fresh = copy, fresh
-        self.warehouse_error = ""
+        self.error = ""
 
     async def run(self) -> None:
         """Refresh until cancelled."""
@@ -34,14 +36,13 @@ class Refreshing:
             await asyncio.sleep(POLL_SECONDS)
 
     def once(self) -> None:
-        """Refresh once; an error is kept and logged when it begins, and the earlier copy stays."""
+        """Refresh once. An error is kept, and logged when it begins; the earlier copy stays."""
         try:
             if self.copy.refresh():
                 log.info("copied what was published anew")
             self.fresh.query()
-            self.warehouse_error = ""
-        except (psycopg.Error, DbtError) as error:
-            message = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-            if not self.warehouse_error:
-                log.warning("the warehouse does not answer, the last copy is served: %s", message)
-            self.warehouse_error = message
+            self.error = ""
+        except (psycopg.Error, DbtError, sqlite3.Error, OSError) as error:
+            if not self.error:
+                log.warning("can't refresh, so the last copy is served: %s", error)
+            self.error = cause_of(error)

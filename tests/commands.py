@@ -6,7 +6,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 from local import airflow
 from perennial.settings import REPOSITORY, Settings
@@ -20,19 +21,38 @@ def command(
     environment: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run `perennial ...` with the home's explicit settings in the environment."""
-    given = {
-        f"PERENNIAL_{name.upper()}": str(getattr(settings, name))
-        for name in settings.model_fields_set
-    }
     return subprocess.run(
         [sys.executable, "-m", "command", *arguments],
         cwd=REPOSITORY,
-        env=os.environ | given | dict(environment or {}),
+        env=os.environ | _given(settings) | dict(environment or {}),
         capture_output=True,
         text=True,
         timeout=TIMEOUT_SECONDS,
         check=False,
     )
+
+
+@contextmanager
+def running(settings: Settings, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A command that runs until the end of the block."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "command", *arguments],
+        cwd=REPOSITORY,
+        env=os.environ | _given(settings),
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(TIMEOUT_SECONDS)
+
+
+def _given(settings: Settings) -> dict[str, str]:
+    """The home's explicit settings, as variables of the environment."""
+    return {
+        f"PERENNIAL_{name.upper()}": str(getattr(settings, name))
+        for name in settings.model_fields_set
+    }
 
 
 def succeed(

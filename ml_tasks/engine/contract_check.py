@@ -41,12 +41,7 @@ def checked(frame: pd.DataFrame, table: ScoreTable) -> pa.Table:
     }.items():
         if columns:
             raise ContractError(f"scores.{table.name} {problem} {', '.join(sorted(columns))}")
-    rows = pa.table(
-        {
-            column.name: _array(frame[column.name], column, table)
-            for column in table.question_columns
-        }
-    )
+    rows = converted(frame, table)
     _check_key(rows, table)
     _check_status(rows, table)
     for column in table.question_columns:
@@ -56,6 +51,18 @@ def checked(frame: pd.DataFrame, table: ScoreTable) -> pa.Table:
             is_above = pc.and_(pc.greater(rows[column.name], bound), pc.not_equal(bound, 0))
             _refuse(is_above, f"scores.{table.name}.{column.name}", f"above {column.bounded_by}")
     return rows
+
+
+def converted(frame: pd.DataFrame, table: ScoreTable) -> pa.Table:
+    """The contract's columns that a frame has, in the contract's types and order.
+
+    Money is rounded to its scale; missing numbers and texts are null.
+
+    Raises:
+        ContractError: If a column's values are not of its type.
+    """
+    columns = [column for column in table.question_columns if column.name in frame]
+    return pa.table({one.name: _array(frame[one.name], one, table) for one in columns})
 
 
 def _array(series: pd.Series, column: ScoreColumn, table: ScoreTable) -> pa.Array:

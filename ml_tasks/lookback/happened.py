@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from perennial.contracts import Contract
 
-NUMBERS = ("integer", "numeric", "double precision")
-
 
 @dataclass(frozen=True)
 class Due:
@@ -151,11 +149,6 @@ def _columns(question: str) -> sql.Composed:
     names = [
         column.name
         for column in table.question_columns
-        if column.name == "customer_id"
-        or (
-            column.data_type.startswith(NUMBERS)
-            and not column.data_type.endswith("[]")
-            and not column.is_fact
-        )
+        if column.name == "customer_id" or (column.is_number and not column.is_fact)
     ]
     return sql.SQL(", ").join(sql.Identifier("scores", name) for name in names)

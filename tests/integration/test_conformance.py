@@ -35,6 +35,7 @@ from tests.steps import build, land_files, rows
 
 AS_OF = date(2024, 1, 20)
 BEFORE_THE_SHOP = date(2000, 1, 1)
+MUCH_LATER = date(2026, 1, 15)
 CONTRACTED = pytest.mark.parametrize("name", contracts.questions())
 
 
@@ -176,6 +177,18 @@ def test_it_is_looked_back_on_where_its_contract_says_so(home: Settings, name: s
             question.compared(connection, one)  # whatever happened, it can be computed
     horizons = question.contract.horizons_days if looked_back_on else ()
     assert sorted(one.horizon_days for one in due) == sorted(horizons)
+
+
+@pytest.mark.whole
+@CONTRACTED
+def test_a_shop_that_sold_nothing_for_two_years_is_scored(home: Settings, name: str) -> None:
+    scored(home, name)  # or it is not offered
+    if rows(home, "features.customer_snapshots", MUCH_LATER).empty:
+        build(home, MUCH_LATER)
+    for one in (*contracts.load(name).reads, name):
+        summary = score_question(home, one, MUCH_LATER, "much later")
+    for table in contracts.load(name).tables:
+        assert summary["row_counts"][table.name] > 0 or table.may_be_empty
 
 
 def test_rows_that_postgres_makes_have_the_published_checksum(home: Settings) -> None:
