@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from perennial.contracts import ScoreTable
 
 
-
 def scored(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows with score_status `scored` and no reason.
 
