@@ -109,7 +109,8 @@ def erase(settings: Settings, given: str, requested_by: str, reason: str) -> dic
             _enter(connection, who, (requested_by, reason), counts, models)
         rows.erase_scores(connection, who)
         rows.erase_features(connection, who)
-        settings.served_copy.unlink(missing_ok=True)  # the server makes a new one
+        for copy in settings.served_copy.parent.glob(f"{settings.served_copy.stem}.*"):
+            copy.unlink(missing_ok=True)  # the server makes a new one
         day = _newest_day(connection)
         if day is not None:
             _rebuild(settings, day, lock)

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from ml_tasks.recommendations import cart
-from serve.published_copy import PublishedCopy, UnknownError
+from serve.published_copy import Copied, PublishedCopy, UnknownError
 
 Rows = list[dict[str, Any]]
 
@@ -43,7 +43,9 @@ class Cart(BaseModel):
     """Products that a visitor has chosen."""
 
     product_ids: list[str] = Field(
-        min_length=1, max_length=100, description="In the order of choice; the last five count."
+        min_length=1,
+        max_length=100,
+        description=f"In the order of choice; the last {cart.MAX_CART} count.",
     )
     count: int = Field(10, ge=1, le=20, description="Largest number of products to propose.")
 
@@ -66,33 +68,36 @@ class Answers:
 
     def health(self, refresh_error: str) -> Health:
         """The date of the answers, and what kept the last look from refreshing them."""
-        row = self.copy.any_row("customer_360")
+        row = self.copy.newest.any_row("customer_360")
         return Health(as_of_date=row and row["as_of_date"], refresh_error=refresh_error)
 
     def customer(self, customer_id: str) -> Customer:
         """A customer's scores, reasons and lists."""
+        copied = self.copy.newest
         return Customer(
             customer_id=customer_id,
-            customer_360=self._row("customer_360", customer_id),
-            churn_reasons=self.copy.rows("churn_reasons", customer_id),
-            recommendations=self.copy.rows("recommendations", customer_id),
+            customer_360=_row(copied, "customer_360", customer_id),
+            churn_reasons=copied.rows("churn_reasons", customer_id),
+            recommendations=copied.rows("recommendations", customer_id),
         )
 
     def product(self, product_id: str) -> Product:
         """A product's sales, demand and companions."""
-        companions = self.copy.rows("product_companions", product_id)
+        copied = self.copy.newest
+        companions = copied.rows("product_companions", product_id)
         return Product(
             product_id=product_id,
-            product_outlook=self._row("product_outlook", product_id),
+            product_outlook=_row(copied, "product_outlook", product_id),
             companions=companions[0] if companions else None,
         )
 
     def completed(self, chosen: Cart) -> Completion:
         """Products that go with a cart. A product without companions is passed over."""
+        copied = self.copy.newest
         companions = {
             product_id: list(zip(row["companion_ids"], row["companion_lifts"], strict=True))
             for product_id in chosen.product_ids[-cart.MAX_CART :]
-            for row in self.copy.rows("product_companions", product_id)
+            for row in copied.rows("product_companions", product_id)
             if row["companion_ids"]
         }
         found = cart.completed(chosen.product_ids, companions, chosen.count)
@@ -100,15 +105,17 @@ class Answers:
 
     def starting(self, audience_kind: str, audience: str) -> dict[str, Any]:
         """What to show to whoever is new; the list for everybody if the audience has none."""
-        rows = self.copy.rows("starting_products", audience_kind)
+        copied = self.copy.newest
+        rows = copied.rows("starting_products", audience_kind)
         own = [row for row in rows if row["audience"] == audience]
-        rows = own or self.copy.rows("starting_products", "all")
+        rows = own or copied.rows("starting_products", "all")
         if not rows:
             raise UnknownError("no starting products were published")
         return rows[0]
 
-    def _row(self, view: str, entity_id: str) -> dict[str, Any]:
-        rows = self.copy.rows(view, entity_id)
-        if not rows:
-            raise UnknownError(f"{entity_id!r} is not in reporting.{view}")
-        return rows[0]
+
+def _row(copied: Copied, view: str, entity_id: str) -> dict[str, Any]:
+    rows = copied.rows(view, entity_id)
+    if not rows:
+        raise UnknownError(f"{entity_id!r} is not in reporting.{view}")
+    return rows[0]

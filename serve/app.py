@@ -18,11 +18,12 @@ from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from ml_tasks.models.registry import RegistryError
 from oncall.alerts.words import cause_of
 from perennial.dbt import DbtError
 from perennial.settings import SERVE_TOKEN, Settings
 from serve.answers import Answers, Cart, Completion, Customer, Health, Product
-from serve.fresh import FreshScores
+from serve.fresh import FreshScores, NoSuchDayError
 from serve.page import page
 from serve.published_copy import PublishedCopy, UnknownError
 from serve.refreshing import Refreshing
@@ -52,7 +53,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(_published(answers), dependencies=known)
     app.include_router(_fresh(fresh), dependencies=known)
     app.add_exception_handler(UnknownError, _not_found)
-    for error in (psycopg.OperationalError, DbtError):
+    app.add_exception_handler(NoSuchDayError, _refused)
+    for error in (psycopg.Error, DbtError, RegistryError):
         app.add_exception_handler(error, _away)
     return app
 
@@ -111,7 +113,11 @@ def _fresh(fresh: FreshScores) -> APIRouter:
     def scores(
         customer_id: str,
         as_of_date: Annotated[
-            date | None, Query(description="Orders before this day count; default: as published.")
+            date | None,
+            Query(
+                description="Orders before this day count: from the models' training date to the"
+                " day after the newest order; default: as published."
+            ),
         ] = None,
     ) -> dict[str, Any]:
         """Churn, value and survival computed now, from the marts as they are.
@@ -149,6 +155,11 @@ def _token_check(token: str) -> Callable[..., None]:
 def _not_found(request: Request, error: Exception) -> JSONResponse:
     del request
     return JSONResponse({"detail": str(error)}, status_code=404)
+
+
+def _refused(request: Request, error: Exception) -> JSONResponse:
+    del request
+    return JSONResponse({"detail": str(error)}, status_code=422)
 
 
 def _away(request: Request, error: Exception) -> JSONResponse:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import re
 import threading
-from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
@@ -18,7 +17,6 @@ from psycopg import sql
 from ml_tasks import question as questions
 from ml_tasks.engine.contract_check import converted
 from ml_tasks.features import reading
-from ml_tasks.features.shards import Shard
 from ml_tasks.features.store import FeatureStore
 from ml_tasks.models import registry
 from ml_tasks.trained_model import TrainedModel
@@ -33,7 +31,7 @@ if TYPE_CHECKING:
 
     from perennial.settings import Settings
 
-# Questions whose `score_shard` reads nothing but the snapshots of its customers.
+# Questions whose `score_shard` reads nothing but snapshots of its customers.
 QUESTIONS = ("churn", "clv", "survival")
 SNAPSHOTS = "customer_snapshots"
 # intermediate.int_snapshot_dates, as if the date were the scored one.
@@ -45,17 +43,8 @@ DATES = (
 OWN_DAYS = "(select * from {table} where customer_id = %(customer_id)s)"
 
 
-@dataclass(frozen=True)
-class Published:
-    """What a question's newest publication was made with.
-
-    Attributes:
-        as_of_date: Its date.
-        model: Its model.
-    """
-
-    as_of_date: date
-    model: TrainedModel
+class NoSuchDayError(ValueError):
+    """A day that no honest score can be computed for; the message names those that can."""
 
 
 def query_of_one(snapshots_sql: str) -> str:
@@ -85,21 +74,35 @@ def query_of_one(snapshots_sql: str) -> str:
 
 
 class FreshStore(FeatureStore):
-    """A store whose snapshot is one customer's, computed now.
+    """A store whose snapshots are one customer's, computed now.
 
     Args:
         connection: Role scorer.
-        snapshot: The customer's row of features.customer_snapshots, with `days_watched`.
+        query: See `query_of_one`.
+        customer_id: The customer.
     """
 
-    def __init__(self, connection: psycopg.Connection[Any], snapshot: pd.DataFrame) -> None:
-        super().__init__(connection, shard=Shard(0, 2))  # a row must not depend on other customers
-        self._fresh = snapshot
+    def __init__(
+        self, connection: psycopg.Connection[Any], query: sql.SQL, customer_id: str
+    ) -> None:
+        super().__init__(connection)
+        self.query, self.customer_id = query, customer_id
+        days = "select min(day_date) filter (where count_orders > 0), max(day_date)"
+        ((self.first_day, self.last_day),) = connection.execute(
+            days + " from intermediate.int_customer_days"
+        ).fetchall()
 
     def snapshot(self, as_of_date: date) -> pd.DataFrame:
-        """The customer's row; the date's other customers are not read."""
-        del as_of_date
-        return self._fresh
+        """The customer's row of features.customer_snapshots, with `days_watched`.
+
+        Empty if the customer had no order before the date.
+        """
+        if not self._is_last("snapshot", as_of_date):
+            known = {"customer_id": self.customer_id, "as_of_date": as_of_date}
+            frame = reading.read(self.connection, self.query.format(), known)
+            watched = frame.assign(days_watched=(as_of_date - self.first_day).days)
+            self._last["snapshot"] = as_of_date, watched.drop(columns="is_in_sample")
+        return self._last["snapshot"][1]
 
 
 class FreshScores:
@@ -128,55 +131,57 @@ class FreshScores:
             return sql.SQL(self._query)
 
     def scores(self, customer_id: str, as_of_date: date | None = None) -> dict[str, Any]:
-        """Scores of a customer by question, of a date; empty: the newest that was published.
+        """Scores of a customer by question, with the models of the newest publication.
+
+        Args:
+            customer_id: The customer.
+            as_of_date: Orders before this day count. None: the newest date that all questions
+                have published.
 
         Raises:
             UnknownError: If the customer had no order before the date, or nothing was published.
+            NoSuchDayError: If the models know of that day already, or the warehouse does not yet.
         """
+        if "\0" in customer_id:  # Postgres has no such text
+            raise UnknownError("no customer has a NUL in the id")
         with connect(self.settings, "scorer") as connection:
             connection.execute("set transaction isolation level repeatable read read only")
-            published = {name: self._published(connection, name) for name in QUESTIONS}
-            day = as_of_date or min(one.as_of_date for one in published.values())
-            store = FreshStore(connection, self.snapshot(connection, customer_id, day))
+            published, models = self._published(connection)
+            store = FreshStore(connection, self.query(), customer_id)
+            day = as_of_date or published
+            first = max(model.training_date for model in models.values())
+            last = max(published, store.last_day + timedelta(days=1))
+            if not first <= day <= last:
+                raise NoSuchDayError(f"as_of_date={day}: choose a day from {first} to {last}")
+            if store.snapshot(day).empty:
+                raise UnknownError(f"{customer_id} had no order before {day}")
             answer: dict[str, Any] = {"customer_id": customer_id, "as_of_date": str(day)}
-            for name, one in published.items():
-                frames = questions.load(name).score_shard(day, one.model, store)
+            for name, model in models.items():
+                frames = questions.load(name).score_shard(day, model, store)
                 rows = converted(frames[name], contracts.load(name).table(name))
-                answer[name] = {**rows.to_pylist()[0], "model_version": one.model.model_version}
+                answer[name] = {**rows.to_pylist()[0], "model_version": model.model_version}
         return answer
 
-    def snapshot(
-        self, connection: psycopg.Connection[Any], customer_id: str, day: date
-    ) -> pd.DataFrame:
-        """The customer's row of features.customer_snapshots for a day, with `days_watched`.
-
-        Raises:
-            UnknownError: If the customer had no order before the day.
-        """
-        known = {"customer_id": customer_id, "as_of_date": day}
-        frame = reading.read(connection, self.query().format(), known)
-        if frame.empty:
-            raise UnknownError(f"{customer_id} had no order before {day}")
-        query = "select min(day_date) from intermediate.int_customer_days where count_orders > 0"
-        ((first,),) = connection.execute(query).fetchall()
-        watched = frame.assign(days_watched=(day - first).days)
-        return watched.drop(columns="is_in_sample")
-
-    def _published(self, connection: psycopg.Connection[Any], question: str) -> Published:
-        row = connection.execute(
-            "select as_of_date, training_date, model_version from ops.publications"
-            " where question = %s order by as_of_date desc limit 1",
-            [question],
-        ).fetchone()
-        if row is None:
-            raise UnknownError(f"{question} was never published: run `make run` first")
-        as_of_date, training_date, version = row
-        key = (question, training_date, version)
+    def _published(
+        self, connection: psycopg.Connection[Any]
+    ) -> tuple[date, dict[str, TrainedModel]]:
+        """The newest date that all questions have published, and the model of each."""
+        rows = connection.execute(
+            "select as_of_date, question, training_date, model_version from ops.publications"
+            " where question = any(%(questions)s) and as_of_date = ("
+            " select as_of_date from ops.publications where question = any(%(questions)s)"
+            " group by as_of_date having count(*) = %(count)s order by as_of_date desc limit 1)",
+            {"questions": list(QUESTIONS), "count": len(QUESTIONS)},
+        ).fetchall()
+        if not rows:
+            raise UnknownError(f"no date has scores of {', '.join(QUESTIONS)}: run `make run`")
         with self._lock:
-            if key not in self._models:
-                model = registry.find(self.settings, *key)
-                if model is None:
-                    raise UnknownError(f"the model {version} of {question} is gone")
-                self._models = {k: v for k, v in self._models.items() if k[0] != question}
-                self._models[key] = model
-            return Published(as_of_date, self._models[key])
+            keys = {question: (question, *version) for _, question, *version in rows}
+            self._models = {key: self._model(key) for key in keys.values()}
+            return rows[0][0], {name: self._models[keys[name]] for name in QUESTIONS}
+
+    def _model(self, key: tuple[str, date, str]) -> TrainedModel:
+        model = self._models.get(key) or registry.find(self.settings, *key)
+        if model is None:
+            raise UnknownError(f"the model {key[2]} of {key[0]} is gone")
+        return model

@@ -17,8 +17,9 @@ h2 {{ margin: 2rem 0 .3rem }}
 td {{ text-align: left; vertical-align: top; padding: .1rem .8rem .1rem 0 }}
 </style>
 <h1>{title}</h1><p>{description} Machine-readable: <a href="openapi.json">openapi.json</a>.</p>
-<p>Say <code>Authorization: Bearer &lt;token&gt;</code>, but for <code>/health</code>. The token is
-the file <code>serve_token</code> in the home's folder <code>secrets</code>.</p>
+<p>Say <code>Authorization: Bearer &lt;token&gt;</code>; only <code>/health</code>, this page and
+openapi.json are open. The token is the file <code>serve_token</code> in the home's folder
+<code>secrets</code>.</p>
 """
 
 

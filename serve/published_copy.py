@@ -8,9 +8,12 @@ last good scores stay readable. A new copy is made when a publication or an eras
 from __future__ import annotations
 
 import json
+import logging
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -19,6 +22,8 @@ from psycopg import sql
 from perennial.roles import CHECKER
 from perennial.settings import Settings
 from perennial.warehouse import connect
+
+log = logging.getLogger(__name__)
 
 BATCH_ROWS = 2_000
 # View -> the column that it is asked by, and the column that its rows of one entity are sorted by.
@@ -30,7 +35,7 @@ VIEWS = {
     "product_companions": ("product_id", "product_id"),
     "starting_products": ("audience_kind", "audience"),
 }
-MARKER = (
+PUBLISHED = (
     "select coalesce(json_agg(row_to_json(dates) order by question)::text, '')"
     " from reporting.scores_freshness as dates"
 )
@@ -47,26 +52,24 @@ class UnknownError(LookupError):
     """Nothing is known of what was asked for."""
 
 
-class PublishedCopy:
-    """The copy, and the connection that reads it. Several threads may use it.
+class Copied:
+    """One finished copy, which never changes. Several threads may read it.
 
     Args:
-        settings: Settings of the home.
+        path: The SQLite file; empty: a copy without rows.
+
+    Raises:
+        sqlite3.DatabaseError: If the file is damaged.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.path = settings.served_copy
+    def __init__(self, path: Path | None = None) -> None:
+        address = f"file:{path}?mode=ro" if path else ":memory:"
         self._lock = threading.Lock()
-        self._reader: sqlite3.Connection | None = None
-        if self.path.exists():
-            self._open()
-
-    @property
-    def marker(self) -> str | None:
-        """The publications that the copy was made of, as text; None if there is no copy."""
-        rows = self._read("select text from marker", ())
-        return rows[0][0] if rows else None
+        self._file = sqlite3.connect(address, uri=True, check_same_thread=False)
+        if path is None:
+            self._file.executescript(TABLES)
+        marker = self._read("select text from marker", ())
+        self.marker = marker[0][0] if marker else None  # what it was made of
 
     def rows(self, view: str, entity_id: str) -> list[dict[str, Any]]:
         """The view's rows of an entity, in the view's order; [] if it has none."""
@@ -78,6 +81,26 @@ class PublishedCopy:
         rows = self._read("select answer from rows where view = ? limit 1", (view,))
         return json.loads(rows[0][0]) if rows else None
 
+    def _read(self, query: str, values: tuple[str, ...]) -> list[tuple[Any, ...]]:
+        with self._lock:
+            return self._file.execute(query, values).fetchall()
+
+
+class PublishedCopy:
+    """The newest copy of a home.
+
+    Attributes:
+        newest: The newest finished copy. An answer takes it once and reads all of itself from it.
+
+    Args:
+        settings: Settings of the home.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.path = settings.served_copy
+        self.newest = self._last()
+
     def refresh(self) -> bool:
         """Copy the published rows if they have changed. Returns whether they had.
 
@@ -86,40 +109,36 @@ class PublishedCopy:
         """
         with connect(self.settings, CHECKER) as connection:
             connection.execute("set transaction isolation level repeatable read read only")
-            ((marker,),) = connection.execute(MARKER).fetchall()
-            if marker == self.marker:
+            ((published,),) = connection.execute(PUBLISHED).fetchall()
+            marker = json.dumps([published, VIEWS])
+            if marker == self.newest.marker:
                 return False
-            self._replace(marker, connection)
+            self._write(marker, connection)
+        self.newest = Copied(self.path)
         return True
 
-    def _replace(self, marker: str, connection: psycopg.Connection[Any]) -> None:
+    def _last(self) -> Copied:
+        """The copy of an earlier server, or one without rows if there is none or it is damaged."""
+        try:
+            return Copied(self.path if self.path.exists() else None)
+        except sqlite3.DatabaseError as error:
+            log.warning("%s is damaged, so another is made: %s", self.path, error)
+            return Copied()
+
+    def _write(self, marker: str, connection: psycopg.Connection[Any]) -> None:
         unfinished = self.path.with_suffix(".unfinished")
         unfinished.unlink(missing_ok=True)
         unfinished.touch(mode=0o600)  # it holds what is known of customers
-        writer = sqlite3.connect(unfinished)
-        with writer:
-            writer.executescript(TABLES)
-            writer.execute("insert into marker values (?)", [marker])
-            for view in VIEWS:
-                rows = _answers(connection, view)
-                writer.executemany("insert into rows values (?, ?, ?, ?)", rows)
-        writer.close()
-        unfinished.replace(self.path)
-        self._open()
-
-    def _open(self) -> None:
-        uri = f"file:{self.path}?mode=ro"
-        reader = sqlite3.connect(uri, uri=True, check_same_thread=False)
-        with self._lock:
-            earlier, self._reader = self._reader, reader
-        if earlier is not None:
-            earlier.close()
-
-    def _read(self, query: str, values: Iterable[str]) -> list[tuple[Any, ...]]:
-        with self._lock:
-            if self._reader is None:
-                return []
-            return self._reader.execute(query, tuple(values)).fetchall()
+        try:
+            with closing(sqlite3.connect(unfinished)) as writer, writer:
+                writer.executescript(TABLES)
+                writer.execute("insert into marker values (?)", [marker])
+                for view in VIEWS:
+                    rows = _answers(connection, view)
+                    writer.executemany("insert into rows values (?, ?, ?, ?)", rows)
+            unfinished.replace(self.path)
+        finally:
+            unfinished.unlink(missing_ok=True)
 
 
 def _answers(connection: psycopg.Connection[Any], view: str) -> Iterator[tuple[str, str, int, str]]:

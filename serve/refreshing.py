@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sqlite3
-
-import psycopg
 
 from oncall.alerts.words import cause_of
-from perennial.dbt import DbtError
 from serve.fresh import FreshScores
 from serve.published_copy import PublishedCopy
 
@@ -42,7 +38,7 @@ class Refreshing:
                 log.info("copied what was published anew")
             self.fresh.query()
             self.error = ""
-        except (psycopg.Error, DbtError, sqlite3.Error, OSError) as error:
+        except Exception as error:  # told by /health; the last copy is served meanwhile
             if not self.error:
-                log.warning("can't refresh, so the last copy is served: %s", error)
+                log.exception("can't refresh, so the last copy is served")
             self.error = cause_of(error)

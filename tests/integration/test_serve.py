@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import httpx
@@ -19,7 +19,7 @@ from perennial.settings import SERVE_TOKEN, Settings
 from perennial.warehouse import connect, read_frame
 from privacy import erasure
 from serve.app import create_app
-from serve.fresh import FreshScores, query_of_one
+from serve.fresh import FreshScores, FreshStore, query_of_one
 from serve.published_copy import PublishedCopy
 from tests.commands import running, wait_until
 from tests.conftest import StartHome
@@ -101,8 +101,8 @@ def test_whoever_is_new_gets_the_list_of_everybody(home: Settings, server: TestC
     assert server.get("/starting-products", params=nowhere).json() == everybody
 
 
-def test_without_the_token_nothing_is_told(home: Settings) -> None:
-    with TestClient(create_app(home)) as stranger:
+def test_without_the_token_nothing_is_told(server: TestClient) -> None:
+    with TestClient(server.app) as stranger:
         closed = set(stranger.get("/openapi.json").json()["paths"]) - {"/health"}
         assert len(closed) == 5
         for path in closed:
@@ -125,7 +125,7 @@ def test_what_is_unknown_is_not_found(server: TestClient) -> None:
 def test_a_fresh_score_equals_the_batch(home: Settings, fresh: FreshScores, question: str) -> None:
     batch = rows(home, f"reporting.{question}_history", AS_OF).set_index("customer_id")
     compared = 0
-    for customer in batch.index[::4]:
+    for customer in batch.index:
         answer = fresh.scores(customer)
         assert answer["as_of_date"] == str(AS_OF)
         for column, value in answer[question].items():
@@ -142,23 +142,40 @@ def test_a_fresh_score_equals_the_batch(home: Settings, fresh: FreshScores, ques
     assert compared >= 12
 
 
-def test_fresh_features_are_those_of_the_batch_on_any_date(
+def test_fresh_features_are_those_of_the_batch_on_each_date(
     home: Settings, fresh: FreshScores
 ) -> None:
-    day = date(2023, 12, 1)  # of the grid
+    """One store gives the rows of two dates: value reads those of the training date, too."""
     with connect(home, "scorer") as connection:
-        query = "select * from features.customer_snapshots where as_of_date = %s"
-        batch = read_frame(connection, query, [day]).set_index("customer_id")
-        for customer in batch.index[::7]:
-            found = fresh.snapshot(connection, customer, day).iloc[0]
-            for column in set(batch.columns) - {"is_in_sample", "as_of_date"}:
-                expected, got = batch.at[customer, column], found[column]
-                if isinstance(expected, str):
-                    assert got == expected
-                else:
-                    assert float(got if got is not None else "nan") == pytest.approx(
-                        float(expected if expected is not None else "nan"), nan_ok=True
-                    ), (customer, column)
+        query = "select * from features.customer_snapshots where as_of_date = any(%s)"
+        batch = read_frame(connection, query, [[date(2023, 12, 1), AS_OF]])
+        batch = batch.set_index(["customer_id", "as_of_date"])
+        for customer in batch.index.levels[0][::7]:
+            store = FreshStore(connection, fresh.query(), customer)
+            for day, expected in batch.loc[customer].iterrows():
+                found = store.snapshot(day).iloc[0]
+                for column in set(batch.columns) - {"is_in_sample"}:
+                    assert same(found[column], expected[column]), (customer, day, column)
+        age = timedelta(days=int(batch.loc[(customer, AS_OF), "days_since_first_order"]))
+        assert store.snapshot(AS_OF - age).empty
+        assert len(store.snapshot(AS_OF - age + timedelta(days=1))) == 1
+
+
+def same(found: object, expected: object) -> bool:
+    if isinstance(expected, str):
+        return found == expected
+    numbers = [float("nan") if value is None else float(value) for value in (found, expected)]  # type: ignore[arg-type]
+    return numbers[0] == pytest.approx(numbers[1], nan_ok=True)
+
+
+@pytest.mark.parametrize("day", ["2023-12-31", "2025-01-01", "9999-12-31"])
+def test_a_day_that_the_models_or_the_marts_do_not_fit_is_refused(
+    server: TestClient, home: Settings, day: str
+) -> None:
+    customer = keys(home, "customer_360", "customer_id")[0]
+    answer = server.get(f"/customers/{customer}/scores", params={"as_of_date": day})
+    assert answer.status_code == 422
+    assert "choose a day from 2024-01-01 to 2024-01-20" in answer.json()["detail"]
 
 
 def test_a_query_of_more_than_a_customers_days_is_refused() -> None:

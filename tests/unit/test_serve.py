@@ -1,11 +1,14 @@
-"""Answers from a copy with planted rows."""
+"""Answers from a copy with planted rows, and copies that are damaged or replaced."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
+from perennial.settings import Settings
 from serve.answers import Answers, Cart, UnknownError
 from serve.published_copy import PublishedCopy
 
@@ -21,7 +24,7 @@ class Planted:
 
 
 def answers(**views: dict[str, list[dict[str, Any]]]) -> Answers:
-    return Answers(cast(PublishedCopy, Planted(**views)))
+    return Answers(cast(PublishedCopy, SimpleNamespace(newest=Planted(**views))))
 
 
 def goes_with(**lifts: float) -> list[dict[str, Any]]:
@@ -69,3 +72,29 @@ def test_a_new_visitor_gets_the_list_of_the_audience_or_of_everybody() -> None:
     assert served.starting("all", "all")["product_ids"] == ["tea"]
     with pytest.raises(UnknownError):
         answers().starting("all", "all")
+
+
+def test_an_answer_reads_all_of_itself_from_one_copy() -> None:
+    """The copy is replaced after the answer's first read."""
+    old = Planted(customer_360={"a": [{"of": "old"}]}, churn_reasons={"a": [{"of": "old"}]})
+    new = Planted(customer_360={"a": [{"of": "new"}]}, churn_reasons={"a": [{"of": "new"}]})
+    copy = SimpleNamespace(newest=old)
+
+    def rows(view: str, entity_id: str) -> list[dict[str, Any]]:
+        copy.newest = new
+        return Planted.rows(old, view, entity_id)
+
+    old.rows = rows  # type: ignore[method-assign]
+    found = Answers(cast(PublishedCopy, copy)).customer("a")
+    assert (found.customer_360, found.churn_reasons) == ({"of": "old"}, [{"of": "old"}])
+    assert Answers(cast(PublishedCopy, copy)).customer("a").customer_360 == {"of": "new"}
+
+
+@pytest.mark.parametrize("content", [b"no database at all, but quite long enough", b""])
+def test_a_damaged_copy_counts_as_none(tmp_path: Path, content: bytes) -> None:
+    settings = Settings(home=tmp_path)
+    settings.served_copy.parent.mkdir()
+    settings.served_copy.write_bytes(content)
+    copy = PublishedCopy(settings)
+    assert copy.newest.marker is None
+    assert copy.newest.rows("customer_360", "a") == []
