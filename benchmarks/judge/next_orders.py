@@ -133,4 +133,14 @@ def _baskets(ordered: pd.DataFrame, families: pd.DataFrame) -> pd.Series:
 
 
 def _has(given: pd.DataFrame, columns: list[str]) -> bool:
-    return set(columns) <= set(given) and not given[columns].isna().any(axis=None)
+    """Whether the model predicts these of the buyers.
+
+    Raises:
+        ValueError: If it does of some only; its figures would be those of other rows.
+    """
+    if not set(columns) <= set(given):
+        return False
+    missing = given[columns].isna().any(axis=1)
+    if missing.any() and not missing.all():
+        raise ValueError(f"{missing.sum()} of {len(given)} buyers lack {', '.join(columns)}")
+    return not missing.any()

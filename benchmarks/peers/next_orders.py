@@ -19,7 +19,7 @@ SHOWN = 3
 TREES = {"n_estimators": 150, "objective": "reg:absoluteerror", "random_state": 7, "n_jobs": 1}
 COLUMNS = [
     *("recency_days", "age_days", "order_days", "median_gap", "last_gap", "sd_gap"),
-    *("mean_amount", "median_amount", "last_amount", "season"),
+    *("mean_amount", "median_amount", "last_amount", "season_sin", "season_cos"),
 ]
 
 
@@ -61,7 +61,8 @@ def facts(days: pd.DataFrame, day: pd.Timestamp) -> pd.DataFrame:
             "mean_amount": amount.mean().astype(float),
             "median_amount": amount.median().astype(float),
             "last_amount": amount.last().astype(float),
-            "season": np.sin(angle) + 2 * np.cos(angle),
+            "season_sin": np.sin(angle),
+            "season_cos": np.cos(angle),
         }
     )
 

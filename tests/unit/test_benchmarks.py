@@ -13,7 +13,7 @@ import pytest
 from benchmarks import code, data, judge
 from benchmarks.__main__ import _without_folder
 from benchmarks.code import RESULTS
-from benchmarks.judge import customers, waits
+from benchmarks.judge import customers, next_orders, waits
 from benchmarks.judge import weeks as demand_weeks
 from benchmarks.warehouse import before
 from perennial import contracts
@@ -40,6 +40,20 @@ def days() -> pd.DataFrame:
         ("c", "2024-05-30", 1, 7.0),  # too late
         ("e", "2024-03-02", 1, 9.0),  # not known at the cut
     )
+
+
+def test_a_model_that_leaves_buyers_out_is_not_judged_on_the_others(days: pd.DataFrame) -> None:
+    """Its figures would be those of easier rows; one that predicts none of this part has none."""
+    orders = days[days["count_orders"] > 0].assign(gross_spend_amount=days["net_amount"])
+    known = {"model": "m", "days_p50": [3.0, 9.0], "amount_p50": np.nan, "amount": np.nan}
+    given = pd.DataFrame({"customer_id": ["a", "b"], **known})
+    families = pd.DataFrame(columns=["customer_id", "day_date", "family"])
+    figures = next_orders.judged(given, orders, families, CUT).figures.loc["m"]
+    # a waited 1 day where 4 were predicted, b 90 where 10 were
+    assert figures["log_days_error"] == pytest.approx((np.log(4) + np.log(9)) / 2)
+    assert "log_amount_error" not in figures
+    with pytest.raises(ValueError, match="1 of 2 buyers lack days_p50"):
+        next_orders.judged(given.assign(days_p50=[3.0, np.nan]), orders, families, CUT)
 
 
 def test_what_peers_see_ends_before_the_cut(days: pd.DataFrame) -> None:
