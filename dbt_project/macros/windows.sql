@@ -44,3 +44,10 @@ Sums of a column as features of one name: over all days, the last 30, 90, 180 an
             ) filter (where days.count_orders > 0 and {{ in_last_days(365) }})::bit(16)
         )
 {%- endmacro %}
+
+
+{# Whether a row of int_customer_days is the customer's next order day: the one on or after a date whose previous one is before it. #}
+{% macro is_next_order_day(days, date) -%}
+    {{ date }} <= {{ days }}.day_date
+        and {{ date }} > {{ days }}.day_date - {{ days }}.days_since_previous_order_day
+{%- endmacro %}

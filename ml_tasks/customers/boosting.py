@@ -122,7 +122,7 @@ def tree_margin(trees: bytes, features: pd.DataFrame) -> np.ndarray:
     """
     if features.empty:
         return np.empty(0)
-    return _margin(_loaded(trees), features)
+    return _margin(booster_of(trees), features)
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,8 @@ class _Data:
         return _Data(self.features[mask], self.outcome[mask], self.offset[mask], self.weight[mask])
 
 
-def _loaded(trees: bytes) -> xgb.Booster:
+def booster_of(trees: bytes) -> xgb.Booster:
+    """A booster from XGBoost's UBJ format."""
     booster = xgb.Booster({"nthread": 1})
     booster.load_model(bytearray(trees))
     return booster

@@ -7,7 +7,7 @@ apart from the customers. The level of a coming date is that of past dates in th
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -142,12 +142,11 @@ def fit(method: str, past: pd.DataFrame, day: pd.Timestamp, seed: int) -> Amount
         coming = round(float(np.average(levels, weights=of_dates)), 6)
         inputs = features(ordered, prior_log)
         booster = trees.fit(inputs, (off - level).to_numpy(), seed, **SETTINGS)
-    fitted = Amounts(**{**plain.parameters(), "level": coming}, trees=booster)
+    fitted = replace(plain, level=coming, trees=booster)
     log = fitted._log(ordered) + level.to_numpy()
     ratio = (weight * actual).sum() / (weight * _mean_base(ordered, log)).sum()
     lower, upper = _interval(ordered, _log_of(ordered["order_day_amount"]) - log)
-    found = {"mean_ratio": round(float(ratio), 6), "lower": lower, "upper": upper}
-    return Amounts(**{**fitted.parameters(), **found}, trees=booster)
+    return replace(fitted, mean_ratio=round(float(ratio), 6), lower=lower, upper=upper)
 
 
 def _mean_base(facts: pd.DataFrame, log: np.ndarray) -> np.ndarray:

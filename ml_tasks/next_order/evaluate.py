@@ -63,12 +63,14 @@ def decide(tested: Evaluation) -> tuple[Evaluation, Methods]:
     """Choose each part's method; the figures of the chosen ones become those of MODEL."""
     chosen, sentences = {}, []
     for part, (trees, baselines, metric, better) in PARTS.items():
-        best = tested.best(baselines, metric, better)
-        gives_way = tested.is_clearly_better(best, trees, metric, better)
-        chosen[part] = best if gives_way else trees
-        means = f"{tested.mean(trees, metric):.3f} against {tested.mean(best, metric):.3f}"
-        verb = "gives way to" if gives_way else "against"
-        sentences.append(f"{trees} {verb} {best}: {metric} {means}")
+        if not tested.values(trees, metric):
+            chosen[part] = trees
+            sentences.append(f"no past date to test {trees} on")
+            continue
+        shown = {metric: metric + " {:.3f} and {:.3f}"}
+        of_part = tested.decided(trees, baselines, metric, better, (), shown)
+        chosen[part] = of_part.winner
+        sentences.append(of_part.decision)
     published = tuple(
         row._replace(model=MODEL) for row in tested.figures if row.model in chosen.values()
     )

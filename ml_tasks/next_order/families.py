@@ -17,8 +17,7 @@ BASELINES = (OWN_SHARE, USUAL)
 SHOWN = 3
 PRIOR_ORDER_DAYS = 3.0  # the shop's share counts as so many order days of a customer
 RECENT_DAYS = 28
-NEVER_DAYS = 730.0
-MAX_CUSTOMERS = 6_000  # whose families the trees learn from
+MAX_BUYERS = 6_000  # customers and past dates that the trees learn from, each with all families
 CHUNK = 20_000
 SETTINGS: dict[str, Any] = {
     "max_depth": 5,
@@ -38,7 +37,7 @@ class Shop:
 
     Attributes:
         families: Names of the families, in text order.
-        share: Order days with each family as a share of all, a value per family.
+        share: Share of the order days of 730 days that had it, a value per family.
         recent: Share of the last order days of RECENT_DAYS that had it.
         season: Share of the next orders of a year ago that had it; None where not known.
     """
@@ -63,27 +62,25 @@ class Families:
     shop: Shop
     trees: bytes = b""
 
-    def chances(self, facts: pd.DataFrame, shop: Shop | None = None) -> np.ndarray:
+    def chances(self, facts: pd.DataFrame) -> np.ndarray:
         """Chance of each family in the next order, shape (n, n_families).
 
         Args:
             facts: See `inputs.facts`.
-            shop: The shop on the facts' date; None for that of the training date.
         """
-        shop = shop or self.shop
         parts = [
-            self._chances(facts.iloc[start : start + CHUNK], shop)
+            self._chances(facts.iloc[start : start + CHUNK])
             for start in range(0, len(facts), CHUNK)
         ]
-        return np.concatenate(parts) if parts else np.empty((0, len(shop.families)))
+        return np.concatenate(parts) if parts else np.empty((0, len(self.shop.families)))
 
-    def _chances(self, facts: pd.DataFrame, shop: Shop) -> np.ndarray:
+    def _chances(self, facts: pd.DataFrame) -> np.ndarray:
         if self.method == USUAL:
-            return np.tile(np.array(shop.recent), (len(facts), 1))
+            return np.tile(np.array(self.shop.recent), (len(facts), 1))
         if self.method == OWN_SHARE:
-            return own_share(_held(facts, shop.families)["days"], facts, shop)
-        found = trees.predict(self.trees, pd.DataFrame(features(facts, shop)))
-        return found.reshape(len(facts), len(shop.families))
+            return own_share(_held(facts, self.shop.families)["days"], facts, self.shop)
+        found = trees.predict(self.trees, pd.DataFrame(features(facts, self.shop)))
+        return found.reshape(len(facts), len(self.shop.families))
 
 
 def shop_of(facts: pd.DataFrame, past: pd.DataFrame) -> Shop:
@@ -95,7 +92,7 @@ def shop_of(facts: pd.DataFrame, past: pd.DataFrame) -> Shop:
     """
     names = sorted({name for row in facts["families"] for name in row})
     held = _held(facts, names)
-    days = facts["count_order_days"].to_numpy(dtype=float)
+    days = facts["count_order_days_730d"].to_numpy(dtype=float)
     last = facts["days_since_last_order"].to_numpy(dtype=float)
     is_recent = last <= RECENT_DAYS
     share = held["days"].sum(axis=0) / max(days.sum(), 1.0)
@@ -120,7 +117,7 @@ def _season(day: pd.Timestamp, past: pd.DataFrame, names: list[str]) -> list[flo
 
 def own_share(counts: np.ndarray, facts: pd.DataFrame, shop: Shop) -> np.ndarray:
     """Share of a customer's order days with each family, shrunk to the shop's share."""
-    days = facts["count_order_days"].to_numpy(dtype=float)[:, None]
+    days = facts["count_order_days_730d"].to_numpy(dtype=float)[:, None]
     prior = PRIOR_ORDER_DAYS * np.array(shop.share)
     return np.minimum((counts + prior) / (days + PRIOR_ORDER_DAYS), 1.0)
 
@@ -134,15 +131,16 @@ def features(facts: pd.DataFrame, shop: Shop) -> np.ndarray:
     held = _held(facts, shop.families)
     days, last = (
         np.asarray(facts[name], dtype=float)[:, None]
-        for name in ("count_order_days", "days_since_last_order")
+        for name in ("count_order_days_730d", "days_since_last_order")
     )
     lag = held["since"] - last
+    per_day = 1 / np.maximum(days, 1)
     columns = [
         own_share(held["days"], facts, shop),
-        held["days"], held["products"], held["products"] / days,
+        held["days"], held["products"], held["products"] * per_day,
         np.where(lag == 0, held["last_products"], 0.0),
         lag, held["since"], last, days,
-        held["products"].sum(axis=1, keepdims=True) / days,
+        held["products"].sum(axis=1, keepdims=True) * per_day,
         *(np.array(of, dtype=float)[None, :] for of in (shop.share, shop.recent, shop.season)),
     ]  # fmt: skip
     table = np.stack([np.broadcast_to(column, lag.shape) for column in columns], axis=-1)
@@ -164,7 +162,7 @@ def fit(method: str, past: pd.DataFrame, today: pd.DataFrame, seed: int) -> Fami
     if method != TREES:
         return Families(method, shop)
     inputs, happened = [], []
-    step = -(-len(buyers(past)) // MAX_CUSTOMERS)
+    step = -(-len(buyers(past)) // MAX_BUYERS)
     for _, rows in past.groupby("as_of_date", sort=True):
         then, ordered = shop_of(rows, past), buyers(rows).iloc[::step]
         if then.families and len(ordered):
@@ -172,9 +170,7 @@ def fit(method: str, past: pd.DataFrame, today: pd.DataFrame, seed: int) -> Fami
             happened.append(is_in(ordered["next_families"], then.families).ravel())
     if not inputs or np.ptp(np.concatenate(happened)) == 0:  # nothing to tell apart
         return Families(OWN_SHARE, shop)
-    stacked = np.concatenate(inputs)
-    kept = -(-len(stacked) // (MAX_CUSTOMERS * 24))
-    booster = trees.fit_rows(stacked[::kept], np.concatenate(happened)[::kept], seed, **SETTINGS)
+    booster = trees.fit_rows(np.concatenate(inputs), np.concatenate(happened), seed, **SETTINGS)
     return Families(method, shop, booster)
 
 
@@ -217,8 +213,7 @@ def _held(facts: pd.DataFrame, names: Sequence[str]) -> dict[str, np.ndarray]:
     """What customers ordered of each family, each of shape (n, n_families).
 
     Returns:
-        `days` and `products` of customer_baskets, 0 without; `last_products`; `since`, NEVER_DAYS
-        without.
+        `days`, `products` and `last_products` of customer_baskets, 0 without; `since`, NaN without.
     """
     place = {name: number for number, name in enumerate(names)}
     columns = {
@@ -228,7 +223,7 @@ def _held(facts: pd.DataFrame, names: Sequence[str]) -> dict[str, np.ndarray]:
         "last_products": "family_last_products",
     }
     held = {name: np.zeros((len(facts), len(names))) for name in columns}
-    held["since"][:] = NEVER_DAYS
+    held["since"][:] = np.nan
     lengths = facts["families"].str.len().to_numpy(dtype=int)
     if not lengths.sum():
         return held

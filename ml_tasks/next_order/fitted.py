@@ -18,7 +18,7 @@ WAIT_FILE, AMOUNT_FILE, FAMILY_FILE = "wait.ubj", "amount.ubj", "families.ubj"
 
 @dataclass(frozen=True)
 class Methods:
-    """The method of each part."""
+    """The method of each part; empty for families where there are none."""
 
     wait: str = wait.TREES
     amount: str = amount.TREES
@@ -32,6 +32,12 @@ class NextOrder:
     wait: Waits
     amount: Amounts
     families: Families | None
+
+    @property
+    def methods(self) -> Methods:
+        """What was fitted: families without anything to learn fall back to a baseline."""
+        of_families = self.families.method if self.families else ""
+        return Methods(self.wait.method, self.amount.method, of_families)
 
     def parameters(self) -> dict[str, Any]:
         """All but the boosters, as JSON."""

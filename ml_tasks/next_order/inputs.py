@@ -28,16 +28,13 @@ def past_facts(training_date: date, store: FeatureStore) -> pd.DataFrame:
     """Facts of past dates whose 90 days were over by a date, and the next order day.
 
     Returns:
-        Rows in `content_order`. `days_to_order` and `order_day_amount` are NaN, and
-        `next_families` None, where no order followed.
+        Rows in `content_order`. `days_to_order`, `order_day_amount` and `next_families` are
+        missing where no order followed.
     """
     snapshots = store.labelled_snapshots(training_date, HORIZON_DAYS)
     baskets = store.past_features(BASKETS, training_date)
     followed = store.past_features(NEXT, training_date).drop(columns="known_on_date")
     past = snapshots.merge(baskets, on=KEY).merge(followed, on=KEY, how="left")
-    past["next_families"] = (
-        past["next_families"].astype(object).where(past["days_to_order"].notna())
-    )
     return past.iloc[content_order(past)].reset_index(drop=True)
 
 

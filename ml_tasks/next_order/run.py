@@ -67,7 +67,7 @@ class NextOrders(Question):
             parameters=model.parameters(),
             artefacts=model.artefacts(),
             metrics=tested.metrics,
-            report={**tested.as_report(), "methods": vars(methods)},
+            report={**tested.as_report(), "methods": vars(model.methods)},
             plots=tested.plots,
         )
 
@@ -119,7 +119,7 @@ def as_rows(
 
 
 def _families(model: NextOrder, facts: pd.DataFrame) -> dict[str, Any]:
-    if model.families is None or not model.families.shop.families:
+    if model.families is None:
         names = ("family", "families", "family_probabilities")
         nothing = {f"next_order_{name}": None for name in names}
         return {**nothing, "next_order_families_note": NO_FAMILIES}

@@ -12,13 +12,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ml_tasks.customers import buying_clock
 from ml_tasks.customers.known import HORIZON_DAYS
-from ml_tasks.customers.pace import YEAR_DAYS
+from ml_tasks.customers.shop_days import ShopDays, fit_shop_days
 
 WEEKDAY_DAYS = 182  # shares of weekdays are counted over so many days
 PRIOR_WEEKDAY = 0.05  # an even week counts as this share of the orders
-MAX_SPEED = 5.0
 
 
 @dataclass(frozen=True)
@@ -26,30 +24,29 @@ class ShopTime:
     """Speed of each day.
 
     Attributes:
-        first_day: First day of the data, ISO.
-        speeds: Speed of each day from `first_day` on, past and projected, by the buying clock.
+        shop_days: Shop days in each calendar day, past and projected.
         weekdays: Factor of each weekday, Monday first, with a mean of 1.
     """
 
-    first_day: str
-    speeds: list[float]
+    shop_days: ShopDays
     weekdays: list[float]
 
     def parameters(self) -> dict[str, Any]:
         """All fields as JSON."""
         return asdict(self)
 
+    @classmethod
+    def restored(cls, stored: dict[str, Any]) -> ShopTime:
+        """Rebuild from `parameters`."""
+        return cls(ShopDays(**stored["shop_days"]), stored["weekdays"])
+
     def passed(self, day: pd.Timestamp) -> np.ndarray:
         """Shop time passed by the start of each of the 90 days from `day` on, shape (91,).
 
         Rises from 0 to 90.
         """
-        first = max((day - pd.Timestamp(self.first_day)).days, 0)
-        speeds = np.array(self.speeds)
-        while len(speeds) < first + HORIZON_DAYS:  # the model is old
-            speeds = np.concatenate([speeds, speeds[-YEAR_DAYS:]])
         weekday = (day.dayofweek + np.arange(HORIZON_DAYS)) % 7
-        daily = speeds[first : first + HORIZON_DAYS] * np.array(self.weekdays)[weekday]
+        daily = np.diff(self.shop_days.path(day, HORIZON_DAYS)) * np.array(self.weekdays)[weekday]
         return np.concatenate([[0.0], np.cumsum(daily)]) * (HORIZON_DAYS / daily.sum())
 
     def of_days(self, dates: pd.Series, days: np.ndarray) -> np.ndarray:
@@ -74,8 +71,6 @@ def fit(snapshot: pd.DataFrame, shop_days: pd.DataFrame) -> ShopTime:
         snapshot: Columns of features.customer_snapshots of the date, at least one row.
         shop_days: Columns of features.shop_days.
     """
-    clock = buying_clock.fit(snapshot, shop_days)
-    speeds = np.clip(clock.speeds, 1 / MAX_SPEED, MAX_SPEED)
     day = pd.Timestamp(snapshot["as_of_date"].iloc[0])
     dates = pd.DatetimeIndex(shop_days["day_date"])
     recent = (dates < day) & (dates >= day - pd.Timedelta(days=WEEKDAY_DAYS))
@@ -86,4 +81,4 @@ def fit(snapshot: pd.DataFrame, shop_days: pd.DataFrame) -> ShopTime:
     )
     even = PRIOR_WEEKDAY * max(counts.sum(), 1.0) / 7
     weekdays = 7 * (counts + even) / (counts + even).sum()
-    return ShopTime(clock.start_date, speeds.round(6).tolist(), weekdays.round(6).tolist())
+    return ShopTime(fit_shop_days(snapshot, shop_days), weekdays.round(6).tolist())

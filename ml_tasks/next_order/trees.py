@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import xgboost as xgb
 
+from ml_tasks.customers.boosting import booster_of
+
 MAX_ROWS = 20_000
 SETTINGS: dict[str, Any] = {
     "eta": 0.05,
@@ -48,6 +50,4 @@ def predict(trees: bytes, features: pd.DataFrame) -> np.ndarray:
     """Prediction of each row, shape (n_rows,)."""
     if features.empty:
         return np.empty(0)
-    booster = xgb.Booster({"nthread": 1})
-    booster.load_model(bytearray(trees))
-    return booster.predict(xgb.DMatrix(features.to_numpy(dtype=np.float32))).astype(float)
+    return booster_of(trees).predict(xgb.DMatrix(features.to_numpy(dtype=np.float32))).astype(float)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -58,7 +58,7 @@ class Waits:
     @classmethod
     def restored(cls, stored: dict[str, Any], trees: bytes) -> Waits:
         """Rebuild from `parameters` and the booster."""
-        return cls(**{**stored, "time": ShopTime(**stored["time"])}, trees=trees)
+        return cls(**{**stored, "time": ShopTime.restored(stored["time"])}, trees=trees)
 
     def predict(self, facts: pd.DataFrame, day: pd.Timestamp) -> pd.DataFrame:
         """Columns `days_p50`, `days_lower`, `days_upper`: days after `day`, 0 to 89.
@@ -111,16 +111,17 @@ def fit(method: str, past: pd.DataFrame, time: ShopTime, seed: int) -> Waits:
         seed: Random seed of the trees.
     """
     ordered = buyers(past)
+    place = past.index.get_indexer(ordered.index)
     actual = time.of_days(ordered["as_of_date"], ordered["days_to_order"].to_numpy())
     booster = b""
     if method == TREES:
-        # the matrix reads the oldest customer of a date, so it is made of whole dates
-        inputs, target = features(past).loc[ordered.index], np.log(actual + OFFSET_DAYS)
+        inputs, target = features(past).iloc[place], np.log(actual + OFFSET_DAYS)
         booster = trees.fit(inputs, target, seed, **SETTINGS)
     plain = Waits(method, time, round(float(np.median(actual)), 6), [], [0.0], [90.0], booster)
-    predicted = plain._time(ordered, ordered["as_of_date"])
+    # predicted for whole dates: the features read the oldest customer of a date
+    predicted = plain._time(past, past["as_of_date"])[place]
     bounds, lower, upper = _interval(predicted, actual)
-    return Waits(method, time, plain.median, bounds, lower, upper, booster)
+    return replace(plain, bounds=bounds, lower=lower, upper=upper)
 
 
 def _interval(

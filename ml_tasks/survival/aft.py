@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from ml_tasks.customers.shop_days import ShopDays
 from ml_tasks.survival.curves import CAP_DAYS
 from ml_tasks.survival.hazards import in_shop_days
 from ml_tasks.survival.model import PENALTY
@@ -17,7 +18,6 @@ from ml_tasks.survival.observations import (
     recent,
     usual_order_amount,
 )
-from ml_tasks.survival.shop_days import ShopDays
 
 log = logging.getLogger(__name__)
 

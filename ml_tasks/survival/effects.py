@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from ml_tasks.customers.shop_days import ShopDays
 from ml_tasks.survival.hazards import STRATUM_EDGE_DAYS, in_shop_days, stratum
 from ml_tasks.survival.observations import (
     covariates,
@@ -22,7 +23,6 @@ from ml_tasks.survival.observations import (
     recent,
     usual_order_amount,
 )
-from ml_tasks.survival.shop_days import ShopDays
 
 if TYPE_CHECKING:
     from lifelines import CoxPHFitter

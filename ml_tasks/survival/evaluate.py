@@ -16,6 +16,7 @@ import pandas as pd
 from ml_tasks.customers import chance, order_process
 from ml_tasks.customers.chance import PROCESS
 from ml_tasks.customers.known import Known
+from ml_tasks.customers.shop_days import fit_shop_days
 from ml_tasks.evaluation import customer_groups
 from ml_tasks.evaluation.comparison import Evaluation
 from ml_tasks.evaluation.figures import Figure, rows
@@ -27,7 +28,6 @@ from ml_tasks.survival.model import HORIZONS_DAYS, CoxModel, fit_cox
 from ml_tasks.survival.observations import known_on
 from ml_tasks.survival.recency import MIN_EVENTS, MIN_FOLLOW_UP_DAYS, RecencyModel, fit_recency
 from ml_tasks.survival.rhythm import fit_rhythm
-from ml_tasks.survival.shop_days import fit_shop_days
 
 # Test windows of the cuts do not overlap: otherwise one season would count twice.
 MAX_CUTS = 2

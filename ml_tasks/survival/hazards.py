@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from ml_tasks.customers.shop_days import ShopDays
 from ml_tasks.survival.curves import CAP_DAYS, MIN_AT_RISK, extended
 from ml_tasks.survival.recency import MAX_HAZARD, MIN_EVENTS
-from ml_tasks.survival.shop_days import ShopDays
 
 # The level of the hazard is measured in the last quarter only; earlier levels do not count.
 LEVEL_DAYS = 91

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
+from ml_tasks.customers.shop_days import ShopDays
 from ml_tasks.survival.curves import CAP_DAYS
 from ml_tasks.survival.hazards import baselines, in_shop_days, stratum
 from ml_tasks.survival.observations import (
@@ -23,7 +24,6 @@ from ml_tasks.survival.observations import (
 )
 from ml_tasks.survival.recency import RecencyModel
 from ml_tasks.survival.rhythm import RhythmModel
-from ml_tasks.survival.shop_days import ShopDays
 
 log = logging.getLogger(__name__)
 

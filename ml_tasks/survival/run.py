@@ -14,6 +14,7 @@ from ml_tasks.customers import chance
 from ml_tasks.customers.chance import ChanceModel
 from ml_tasks.customers.known import HORIZON_DAYS, Known
 from ml_tasks.customers.learnable import is_learnable
+from ml_tasks.customers.shop_days import ShopDays, fit_shop_days
 from ml_tasks.evaluation.bias import BiasFigures
 from ml_tasks.evaluation.comparison import Evaluation
 from ml_tasks.evaluation.contest import HIGHER, LOWER
@@ -30,7 +31,6 @@ from ml_tasks.survival.model import CAP_DAYS, HORIZONS_DAYS, fit_cox, predict, t
 from ml_tasks.survival.observations import observations_of
 from ml_tasks.survival.recency import MIN_EVENTS, MIN_FOLLOW_UP_DAYS, RecencyModel, fit_recency
 from ml_tasks.survival.rhythm import fit_rhythm
-from ml_tasks.survival.shop_days import ShopDays, fit_shop_days
 from ml_tasks.survival.words import decision
 from ml_tasks.trained_model import NO_MODEL, TrainedModel, canonical_json
 from perennial import contracts

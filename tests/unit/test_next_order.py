@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ml_tasks.customers.shop_days import ShopDays
 from ml_tasks.evaluation.comparison import Evaluation
 from ml_tasks.evaluation.figures import Figure
-from ml_tasks.next_order import amount, evaluate, families, figures, inputs, run, wait
+from ml_tasks.next_order import amount, evaluate, families, figures, inputs, lookback, run, wait
 from ml_tasks.next_order.families import Shop
 from ml_tasks.next_order.fitted import Methods, NextOrder
 from ml_tasks.next_order.shop_time import ShopTime
@@ -21,7 +22,7 @@ from tests.unit.planted_shop import FIRST_DAY, PlantedShop
 
 TRAINED, SCORED = date(2021, 7, 1), date(2021, 7, 10)
 SPREAD = 0.5  # standard deviation of the logarithm of an order's amount
-EVEN = ShopTime("2021-01-01", [1.0] * 400, [1.0] * 7)
+EVEN = ShopTime(ShopDays("2021-01-01", [1.0] * 400), [1.0] * 7)
 
 
 def plant(customers: int = 300, seed: int = 3) -> PlantedShop:
@@ -139,12 +140,28 @@ def test_scores_do_not_depend_on_who_else_is_scored(
     )
 
 
-def test_the_chance_is_survival_s(shop: PlantedShop, trained: TrainedModel) -> None:
-    facts = inputs.facts(SCORED, shop)
-    model = NextOrder.restored(trained.parameters, trained.artefacts)
-    chance = np.linspace(0, 1, len(facts))
-    rows = run.as_rows(model, facts, SCORED, chance)
-    assert np.abs(rows["order_probability_90d"].to_numpy() - chance).max() == 0
+class ScoredShop(PlantedShop):
+    """A shop whose survival question has scored, but for its last customer."""
+
+    def scores(self, question: str, as_of_date: date) -> pd.DataFrame:
+        assert (question, as_of_date) == ("survival", SCORED)
+        ids = self.snapshot(as_of_date)["customer_id"].sort_values(ascending=False)[1:]
+        return pd.DataFrame({"customer_id": ids, "order_probability_90d": chance_of(ids)})
+
+
+def chance_of(customer_ids: pd.Series) -> pd.Series:
+    return customer_ids.str[1:].astype(float) / 1_000
+
+
+def test_the_chance_is_survival_s_and_null_where_survival_has_none(
+    shop: PlantedShop, trained: TrainedModel
+) -> None:
+    scored = ScoredShop(shop.orders, shop.customers, shop.season)
+    rows = load("next_order").score_shard(SCORED, trained, scored)["next_order"]
+    rows = rows.sort_values("customer_id")
+    found = rows["order_probability_90d"]
+    assert found.iloc[:-1].tolist() == chance_of(rows["customer_id"]).iloc[:-1].tolist()
+    assert pd.isna(found.iloc[-1])
 
 
 def test_without_families_the_rest_stands(shop: PlantedShop) -> None:
@@ -172,13 +189,13 @@ def test_in_an_even_shop_shop_time_is_days() -> None:
 
 def test_a_shop_twice_as_fast_has_half_the_days() -> None:
     """45 slow days, then 45 at double speed: a third and two thirds of the shop time."""
-    time = ShopTime("2021-03-01", [1.0] * 45 + [2.0] * 45, [1.0] * 7)
+    time = ShopTime(ShopDays("2021-03-01", [1.0] * 45 + [2.0] * 45), [1.0] * 7)
     assert time.passed(pd.Timestamp("2021-03-01"))[45] == pytest.approx(30)
     assert time.to_days(pd.Timestamp("2021-03-01"), np.array([29.9, 60.1])).tolist() == [44, 67]
 
 
 def test_no_order_is_expected_on_a_day_that_the_shop_is_shut() -> None:
-    time = ShopTime("2021-03-01", [1.0] * 90, [1.4, 1.4, 1.4, 1.4, 1.4, 0.0, 0.0])
+    time = ShopTime(ShopDays("2021-03-01", [1.0] * 90), [1.4, 1.4, 1.4, 1.4, 1.4, 0.0, 0.0])
     day = pd.Timestamp("2021-03-01")  # a Monday
     found = time.to_days(day, np.linspace(0, 89.99, 1_000))
     assert set(found % 7) == {0, 1, 2, 3, 4}
@@ -193,6 +210,81 @@ def test_seasons_weigh_by_the_day_of_the_year() -> None:
     assert found == pytest.approx([1.1, 1.1, 0.1, 0.1 + np.exp(-0.5)], abs=1e-4)
 
 
+def dates_of(shop: PlantedShop, customer_id: str) -> pd.Series:
+    is_own = (shop.orders["customer_id"] == customer_id) & (
+        shop.orders["ordered_date"] < pd.Timestamp(SCORED)
+    )
+    return shop.orders.loc[is_own, "ordered_date"]
+
+
+def facts_of(**columns: list[object]) -> pd.DataFrame:
+    """Facts of one date, 2024-06-01, of two customers: lists of two."""
+    return pd.DataFrame({"as_of_date": pd.Timestamp("2024-06-01"), **columns})
+
+
+TWO = facts_of(
+    count_order_days_730d=[4, 0],
+    days_since_last_order=[10, 800],
+    families=[["a", "c"], []],
+    family_order_days=[[3, 1], []],
+    family_days_since=[[10, 40], []],
+    family_products=[[9, 2], []],
+    family_last_products=[[5, 2], []],
+)
+
+
+def test_features_by_hand() -> None:
+    """The second customer's last order is older than the window: no share of her own, no zero."""
+    shop = Shop(["a", "b", "c"], [0.5, 0.1, 0.2], [0.6, 0.2, 0.3], [0.7, None, 0.4])
+    table = families.features(TWO, shop).reshape(2, 3, families.COUNT_FEATURES)
+    nan = np.nan
+    first_a = [(3 + 1.5) / 7, 3, 9, 9 / 4, 5, 0, 10, 10, 4, 11 / 4, 0.5, 0.6, 0.7]
+    first_b = [0.3 / 7, 0, 0, 0, 0, nan, nan, 10, 4, 11 / 4, 0.1, 0.2, nan]
+    first_c = [(1 + 0.6) / 7, 1, 2, 2 / 4, 0, 30, 40, 10, 4, 11 / 4, 0.2, 0.3, 0.4]
+    second_a = [0.5, 0, 0, 0, 0, nan, nan, 800, 0, 0, 0.5, 0.6, 0.7]
+    assert table[0, 0] == pytest.approx(first_a)
+    assert table[0, 1] == pytest.approx(first_b, nan_ok=True)
+    assert table[0, 2] == pytest.approx(first_c)
+    assert table[1, 0] == pytest.approx(second_a, nan_ok=True)
+
+
+def test_what_a_shop_orders_by_hand() -> None:
+    """Three of four order days had `a`, the last one too; of a year ago the nearest date counts."""
+    past = pd.DataFrame(
+        {
+            "as_of_date": pd.to_datetime(["2023-06-01", "2023-06-01", "2023-05-20", "2022-06-01"]),
+            "days_to_order": [3.0, 8.0, 1.0, 1.0],
+            "families": [["a"], ["a", "b"], ["c"], ["c"]],
+            "next_families": [["a"], ["b"], ["c"], ["c"]],
+        }
+    )
+    found = families.shop_of(TWO, past)
+    assert found.families == ["a", "c"]
+    assert found.share == [0.75, 0.25]
+    assert found.recent == [1.0, 0.0]
+    assert found.season == [0.5, None]  # nobody had `c` then, so it is not known to have been rare
+    assert families.shop_of(TWO, past[past["as_of_date"].dt.year == 2022]).season == [None, None]
+
+
+def test_trees_learn_from_every_family(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row is a customer and a family. A sample of the buyers keeps all of their families."""
+    rows = 40
+    one = {
+        "families": ["a", "b"], "family_order_days": [1, 1], "family_days_since": [9, 9],
+        "family_products": [1, 1], "family_last_products": [1, 1],
+        "count_order_days_730d": 1, "days_since_last_order": 9, "days_to_order": 5.0,
+        "next_families": ["b"],
+    }  # fmt: skip
+    past = pd.DataFrame([one] * rows).assign(as_of_date=pd.Timestamp("2023-06-01"))
+    seen = []
+    monkeypatch.setattr(families, "MAX_BUYERS", 10)
+    monkeypatch.setattr(
+        families.trees, "fit_rows", lambda table, happened, *_, **__: seen.append(happened) or b""
+    )
+    families.fit(families.TREES, past, past, 7)
+    assert seen[0].reshape(-1, 2).tolist() == [[0.0, 1.0]] * 10
+
+
 def test_own_share_and_features_are_those_of_a_naive_count(shop: PlantedShop) -> None:
     facts = inputs.facts(SCORED, shop).iloc[:60]
     all_of = Shop(list("abcdxyz"), [0.25, 0.25, 0.5, 0.25, 0, 0, 0], [0.1] * 7, [None] * 7)
@@ -201,7 +293,7 @@ def test_own_share_and_features_are_those_of_a_naive_count(shop: PlantedShop) ->
         for column, name in enumerate(all_of.families):
             place = one["families"].index(name) if name in one["families"] else None
             count = one["family_order_days"][place] if place is not None else 0
-            days = one["count_order_days"]
+            days = len(set(dates_of(shop, one["customer_id"])))
             share = (count + 3 * all_of.share[column]) / (days + 3)
             assert table[row, column, 0] == pytest.approx(min(share, 1))
             assert table[row, column, 1] == count
@@ -229,6 +321,32 @@ def test_figures_by_hand() -> None:
     assert families.precision(chances, happened_).tolist() == pytest.approx([2 / 3])
 
 
+def test_how_predictions_turned_out_by_hand() -> None:
+    """Of four customers two ordered: on the date itself as predicted, and 9 days later."""
+    rows = pd.DataFrame(
+        {
+            "happened_days": [1.0, 10.0, np.nan, np.nan],  # survival's count: 1 for the date itself
+            "days_p50": [0, 4, 3, 3], "days_lower": [0, 1, 0, 0], "days_upper": [5, 8, 9, 9],
+            "order_day_amount": [10.0, 10.0, np.nan, np.nan],
+            "next_order_amount": [12.0, 14.0, 99.0, 99.0],
+            "next_order_amount_p50": [10.0, 5.0, 1.0, 1.0],
+            "next_order_amount_lower": 8.0, "next_order_amount_upper": 11.0,
+            "order_probability_90d": [0.9, 0.5, 0.1, 0.1],
+        }
+    )  # fmt: skip
+    found = lookback.figures(rows)
+    assert found["log_days_error"] == pytest.approx((0 + np.log(10 / 5)) / 2)
+    assert found["days_error"] == pytest.approx(2.5)
+    assert found["date_coverage"] == 0.5
+    assert found["log_amount_error"] == pytest.approx(np.log(2) / 2)
+    assert found["predicted_total_amount"] == 26.0
+    assert found["total_error"] == pytest.approx(26 / 20 - 1)
+    assert found["bias_rate"] == pytest.approx(0.4 / 0.5 - 1)
+    unknown = rows.assign(order_probability_90d=[0.9, 0.5, 0.1, np.nan])
+    assert "bias_rate" not in lookback.figures(unknown)
+    assert lookback.figures(rows[:0]) == {}
+
+
 def contest(better: str) -> Evaluation:
     """Three cuts on which one method of each part is far better than the rest."""
     rows = []
@@ -249,6 +367,15 @@ def test_a_baseline_that_is_clearly_better_is_published_and_a_tie_is_not() -> No
     assert "wait_trees gives way to own_median_gap" in tested.decision
     assert evaluate.decide(contest("none"))[1] == Methods()
     assert evaluate.decide(contest(amount.OWN_MEAN))[1].amount == amount.OWN_MEAN
+
+
+def test_a_part_without_a_past_date_is_said_to_be_untested() -> None:
+    whole = contest("none")
+    figures_ = tuple(row for row in whole.figures if row.metric != "precision_at_3")
+    tested, methods = evaluate.decide(Evaluation(figures_))
+    assert methods == Methods()
+    assert "no past date to test family_trees on" in tested.decision
+    assert "nan" not in tested.decision
 
 
 @pytest.mark.parametrize("method", [wait.MEDIAN, wait.OWN_GAP])

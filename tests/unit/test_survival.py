@@ -9,6 +9,7 @@ import pytest
 
 from ml_tasks.churn import run as churn_run
 from ml_tasks.customers import buying_clock
+from ml_tasks.customers.shop_days import ShopDays, fit_shop_days
 from ml_tasks.engine.contract_check import checked
 from ml_tasks.evaluation.comparison import Evaluation
 from ml_tasks.evaluation.figures import rows as rows_of
@@ -32,7 +33,6 @@ from ml_tasks.survival.curves import (
     support_days,
 )
 from ml_tasks.survival.effects import fit_effects
-from ml_tasks.survival.shop_days import ShopDays, fit_shop_days
 from ml_tasks.trained_model import TrainedModel, canonical_json
 from perennial import contracts
 from tests.unit.planted_shop import plant, shop_days, snapshot, with_outcome

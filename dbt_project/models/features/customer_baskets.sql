@@ -1,5 +1,6 @@
 -- One row per as_of_date and customer_id, for the customers of customer_snapshots: what the orders
 -- of a day came to, and which families were in them. Only days before as_of_date count.
+{%- set window_days = 730 %}
 {%- set amount = 'greatest(seen.gross_spend_amount, 0.01)' %}
 {%- set log_amount = 'ln(' ~ amount ~ '::double precision)::numeric(24, 8)' %}
 with
@@ -35,7 +36,9 @@ amounts as (
         avg({{ log_amount }})::double precision as mean_log_order_day_amount,
         stddev_samp({{ log_amount }})::double precision as stddev_log_order_day_amount,
         percentile_cont(0.5) within group (order by seen.days_since_previous_order_day)
-            as median_days_between_orders
+            as median_days_between_orders,
+        count(*) filter (where customers.as_of_date - {{ window_days }} <= seen.day_date)::integer
+            as count_order_days_730d
 
     from customers
     inner join {{ ref('int_customer_days') }} as seen
@@ -61,7 +64,7 @@ of_days as (
         on
             customers.customer_id = items.customer_id
             and customers.as_of_date > items.ordered_date
-            and customers.as_of_date - 730 <= items.ordered_date
+            and customers.as_of_date - {{ window_days }} <= items.ordered_date
     inner join {{ ref('product_families') }} as named
         on customers.as_of_date = named.as_of_date and items.product_id = named.product_id
     group by
@@ -109,6 +112,7 @@ select
     amounts.mean_log_order_day_amount,
     amounts.stddev_log_order_day_amount,
     amounts.median_days_between_orders,
+    amounts.count_order_days_730d,
     coalesce(listed.families, '{}'::text[]) as families,
     coalesce(listed.family_order_days, '{}'::integer[]) as family_order_days,
     coalesce(listed.family_days_since, '{}'::integer[]) as family_days_since,

@@ -22,7 +22,6 @@ due_dates as (
 
 ),
 
--- the one order day on or after the date whose previous one is before it
 next_days as (
 
     select
@@ -35,9 +34,8 @@ next_days as (
     from due_dates as dates
     inner join {{ ref('int_customer_days') }} as seen
         on
-            dates.as_of_date <= seen.day_date
+            {{ is_next_order_day('seen', 'dates.as_of_date') }}
             and dates.known_on_date > seen.day_date
-            and dates.as_of_date > seen.day_date - seen.days_since_previous_order_day
             and {{ is_in_sample('seen.sample_bucket') }}
 
 ),

@@ -43,11 +43,8 @@ select
     next_days.day_date is not null as is_ordered
 
 from known_customers
--- the one order day on or after the snapshot whose previous one is before it
 left join days as next_days
     on
         known_customers.customer_id = next_days.customer_id
-        and known_customers.snapshot_date <= next_days.day_date
-        and known_customers.snapshot_date
-        > next_days.day_date - next_days.days_since_previous_order_day
+        and {{ is_next_order_day('next_days', 'known_customers.snapshot_date') }}
         and known_customers.as_of_date > next_days.day_date

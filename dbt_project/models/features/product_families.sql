@@ -188,7 +188,9 @@ largest as (
         as_of_date,
         family_name,
         row_number() over (
-            partition by as_of_date order by sum(count_lines) desc, family_name collate "C" asc
+            partition by as_of_date
+            -- a shop in its first month has no line of the year before, only products
+            order by sum(count_lines) desc, count(*) desc, family_name collate "C" asc
         ) as place
 
     from named

@@ -31,7 +31,9 @@ def rows(orders: pd.DataFrame, day: pd.Timestamp) -> pd.DataFrame:
 def _row(
     key: object, own: pd.DataFrame, day: pd.Timestamp, *, is_empty: bool = False
 ) -> dict[str, object]:
-    by_day = own.groupby("ordered_date")["amount"].sum() if not is_empty else pd.Series([1.0])
+    by_day = (
+        own.groupby("ordered_date")["amount"].sum() if not is_empty else pd.Series([1.0], [day])
+    )
     amounts = [float(amount) for amount in by_day]
     logs = [math.log(max(amount, 0.01)) for amount in amounts]
     days = list(by_day.index)
@@ -49,6 +51,7 @@ def _row(
         "mean_log_order_day_amount": fmean(logs),
         "stddev_log_order_day_amount": stdev(logs) if len(logs) > 1 else math.nan,
         "median_days_between_orders": median(gaps) if gaps else math.nan,
+        "count_order_days_730d": sum((day - date).days <= 730 for date in days),
         "families": names,
         "family_order_days": [len(set(families[name])) for name in names],
         "family_days_since": [(day - max(families[name])).days for name in names],
