@@ -43,7 +43,7 @@ from perennial.settings import REPOSITORY
 PEERS = REPOSITORY / ".venv-bench" / "bin" / "python"
 OTHERS = (
     *("cdnow", "cost", "probability", "landing", "publishing", "chain", "chain_dbt", "workers"),
-    "recommendations",  # peers and judge read order lines, which no other question does
+    *("baskets", "recommendations"),  # peers and judge read order lines
 )
 # Module of the peers of each question; churn's and value's share their fits.
 PEER_MODULES = {

@@ -1,0 +1,172 @@
+"""Rules of baskets beside those of plain lift and Fisher's test: `ONLY=baskets`.
+
+Rules are learnt on the year before a cut and judged on the half year after it. The last column
+counts the rules that each method finds in orders whose products were dealt anew.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+from scipy import sparse, stats
+
+from benchmarks.judge import baskets as judge
+from benchmarks.lines import names_of, shops
+from benchmarks.results import keep_part
+from benchmarks.tables import OURS, number
+from ml_tasks.baskets import model
+from ml_tasks.baskets.evaluate import LEARNT_DAYS, TESTED_DAYS, within
+
+# The settings of the rules were chosen on these cuts.
+CUTS = {
+    "online_retail": ("2010-12-10", "2011-03-12", "2011-06-11"),
+    "complete_journey": ("2017-07-04",),
+}
+MAX_PRODUCTS = 100  # of an order; dbt_project/models/features/basket_lines.sql leaves larger out
+MIN_SHARE, ALPHA = 0.0005, 0.01
+FIGURES = {
+    "rules": "count_rules",
+    "still sold": "still_sold",
+    "of these hold": "holds",
+    "pairs": "holds_pair",
+    "triples": "holds_triple",
+    "sequences": "holds_sequence",
+}
+HEADINGS = ("shop", "cut", "model", *FIGURES, "rules of dealt orders", "CPU seconds")
+TITLE = (
+    "Rules of a year judged on the half year after: the share whose products are still sold, and of"
+    " these the share that goes together more often than in 199 deals of a month's products"
+    " (p of .05, Benjamini and Hochberg). Plain lift and Fisher's test show as many pairs as we"
+    " show rules"
+)
+
+console = Console()
+
+
+def plain_lift(lines: pd.DataFrame, count: int) -> pd.DataFrame:
+    """Pairs of usual products with the highest lift."""
+    found = _pairs(lines)
+    return _as_rules(found.nlargest(count, "lift", keep="first"))
+
+
+def fisher(lines: pd.DataFrame, count: int) -> pd.DataFrame:
+    """The same of those that Fisher's exact test calls significant by Benjamini and Hochberg."""
+    found = _pairs(lines)
+    table = (found["both"] - 1, found["orders"], found["left_orders"], found["right_orders"])
+    p = stats.hypergeom.sf(*table)
+    found = found[stats.false_discovery_control(p) <= ALPHA] if len(p) else found
+    return _as_rules(found.nlargest(count, "lift", keep="first"))
+
+
+def fp_growth(lines: pd.DataFrame, count: int) -> pd.DataFrame:
+    """Pairs of mlxtend's fpgrowth with the highest lift, which also counts triples."""
+    from mlxtend.frequent_patterns import fpgrowth
+
+    orders, order = np.unique(lines["order_number"], return_inverse=True)
+    products, product = np.unique(lines["product_id"].astype(str), return_inverse=True)
+    held = np.zeros((len(orders), len(products)), dtype=bool)
+    held[order, product] = True
+    sets = fpgrowth(pd.DataFrame(held), min_support=_least(len(orders)) / len(orders), max_len=3)
+    share = held.mean(axis=0)
+    pairs = [(support, *one) for support, one in sets.to_numpy() if len(one) == 2]
+    found = pd.DataFrame(pairs, columns=["support", "left", "right"])
+    found["lift"] = found["support"] / (share[found["left"]] * share[found["right"]])
+    found = found.assign(left=products[found["left"]], right=products[found["right"]])
+    return _as_rules(found.nlargest(count, "lift", keep="first"))
+
+
+PEERS: dict[str, Callable[[pd.DataFrame, int], pd.DataFrame]] = {
+    "plain_lift": plain_lift,
+    "fisher": fisher,
+    "fp_growth": fp_growth,
+}
+
+
+def _least(count_orders: int) -> int:
+    """The support of ours: .05 % of the orders, from 20 to 50."""
+    return int(np.clip(np.ceil(MIN_SHARE * count_orders), 20, 50))
+
+
+def _pairs(lines: pd.DataFrame) -> pd.DataFrame:
+    """Columns left, right, both, orders, left_orders, right_orders, lift of the usual pairs."""
+    order, product = (pd.factorize(lines[name])[0] for name in ("order_number", "product_id"))
+    held = sparse.csr_matrix((np.ones(len(lines)), (order, product)))
+    held.data[:] = 1
+    count, sold = held.shape[0], np.asarray(held.sum(axis=0)).ravel()
+    both = sparse.triu(held.T @ held, k=1).tocoo()
+    often = both.data >= _least(count)
+    left, right, n = both.row[often], both.col[often], both.data[often]
+    ids = pd.factorize(lines["product_id"])[1].to_numpy()
+    found = pd.DataFrame({"left": ids[left], "right": ids[right], "both": n, "orders": count})
+    found = found.assign(left_orders=sold[left], right_orders=sold[right])
+    return found.assign(lift=n * count / (sold[left] * sold[right])).sort_values(["left", "right"])
+
+
+def _as_rules(pairs: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "rule_kind": "pair",
+            "antecedent_ids": [[one] for one in pairs["left"]],
+            "consequent_id": pairs["right"].tolist(),
+        }
+    )
+
+
+def compare(lines: pd.DataFrame, cut: pd.Timestamp) -> pd.DataFrame:
+    """Figures of ours and of each peer at one cut."""
+    before = within(lines, cut, LEARNT_DAYS)
+    after = within(lines, cut + pd.Timedelta(days=TESTED_DAYS), TESTED_DAYS)
+    dealt = judge.dealt(before, np.random.default_rng(1))
+    dealt = dealt.drop_duplicates(["order_number", "product_id"])
+    rows: dict[str, dict[str, float]] = {}
+    count = 0
+    for name in (OURS, *PEERS):
+        started = time.process_time()
+        try:
+            rules = model.learn(before) if name == OURS else PEERS[name](before, count)
+        except ImportError:
+            console.print(f"  {name}: its library is not installed, skipped")
+            continue
+        seconds = time.process_time() - started
+        count = count or len(rules)
+        found = model.learn(dealt) if name == OURS else PEERS[name](dealt, count)
+        rows[name] = judge.figures(judge.judged(rules, after)) | {
+            "of_dealt": float(len(found)),
+            "seconds": seconds,
+        }
+        console.print(f"  {name}: {rows[name]}")
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def main(names: list[str]) -> None:
+    """Compare on every shop and cut, print and store the table."""
+    table = Table(title=TITLE)
+    for heading in HEADINGS:
+        table.add_column(heading)
+    for shop, every in shops(names):
+        lines = every.assign(buyer_number=every["customer_id"])
+        lines, _ = model.folded(lines, names_of(lines))  # as for the rules that are published
+        lines = lines.drop_duplicates(["order_number", "product_id"])
+        size = lines.groupby("order_number")["product_id"].transform("size")
+        for cut in CUTS[shop]:
+            console.rule(f"{shop} {cut}")
+            for name, one in compare(lines[size <= MAX_PRODUCTS], pd.Timestamp(cut)).iterrows():
+                cells = [number(one.get(figure), 3) for figure in FIGURES.values()]
+                cells[0] = number(one["count_rules"], 0)
+                ends = (number(one["of_dealt"], 0), number(one["seconds"], 1))
+                table.add_row(shop, cut, str(name), *cells, *ends)
+    console.print(table)
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    console.print(f"peak memory {peak_mb} MB")
+    keep_part("baskets", "Baskets", table)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:] or list(CUTS))
