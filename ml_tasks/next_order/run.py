@@ -125,7 +125,7 @@ def _families(model: NextOrder, facts: pd.DataFrame) -> dict[str, Any]:
         return {**nothing, "next_order_families_note": NO_FAMILIES}
     found = likeliest(model.families.chances(facts), model.families.shop.families)
     return {
-        "next_order_family": found["families"].str[0].to_numpy(dtype=object),
+        "next_order_family": [names[0] for names in found["families"]],
         "next_order_families": found["families"],
         "next_order_family_probabilities": found["chances"],
         "next_order_families_note": None,

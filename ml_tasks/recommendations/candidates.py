@@ -10,8 +10,10 @@ from scipy import sparse
 
 from ml_tasks.recommendations.popularity import Popularity
 from ml_tasks.recommendations.purchases import Pairs
+from ml_tasks.recommendations.ranking import is_largest, places
 
 MAX_OWN, MAX_LINKED, MAX_POPULAR = 150, 80, 40
+TREND_PRIOR = 0.002  # of the customers of 28 days, added to both windows of a trend
 MAX_CELLS = 10_000_000  # customers times products at once
 MAX_BLOCK = 1000  # customers at once
 COLUMNS = (
@@ -50,9 +52,9 @@ def candidates(
 ) -> Iterator[Candidates]:
     """Candidates of all customers, a block at a time.
 
-    A customer's candidates are the products that they bought (the MAX_OWN with most weight), the
-    MAX_LINKED new ones that the links give the highest sums, and the MAX_POPULAR most popular new
-    ones. A customer's rows do not depend on which others are in the block.
+    Candidates may be shown. They are the products that the customer bought (the MAX_OWN with most
+    weight), the MAX_LINKED new ones that the links give the highest sums, and the MAX_POPULAR most
+    popular new ones. A customer's rows do not depend on which others are in the block.
 
     Args:
         pairs: What the customers bought.
@@ -63,7 +65,7 @@ def candidates(
     of_products = _of_products(popular)
     shown = np.flatnonzero(is_shown)
     to_shown = links[:, shown].tocsr()
-    by_popularity = popular.order[is_shown[popular.order]][: MAX_POPULAR + MAX_OWN]
+    by_popularity = popular.order[is_shown[popular.order]]
     block = max(1, min(MAX_BLOCK, MAX_CELLS // max(pairs.count_products, 1)))
     for first, some in pairs.blocks(block):
         link = np.zeros((some.count_customers, pairs.count_products), dtype=np.float32)
@@ -85,33 +87,17 @@ def _chosen(
     """Which cells are candidates, and which products are the customer's own."""
     own = np.zeros(link.shape, dtype=bool)
     own[pairs.customer, pairs.product] = True
-    chosen = np.zeros(link.shape, dtype=bool)
-    by_weight = np.lexsort((pairs.product, -pairs.decayed, pairs.customer))
-    rank = np.arange(len(by_weight)) - pairs.starts[pairs.customer[by_weight]]
-    kept = by_weight[rank < MAX_OWN]
-    chosen[pairs.customer[kept], pairs.product[kept]] = True
-    chosen[:, ~is_shown] = False
-    new = np.where(own | ~is_shown, -np.inf, link)
-    best = top(new, MAX_LINKED)
-    rows = np.arange(len(link))[:, None]
-    chosen[rows, best] |= new[rows, best] > 0
+    customer, shown = pairs.customer, np.flatnonzero(is_shown[pairs.product])
+    by_weight = np.lexsort((pairs.product[shown], -pairs.decayed[shown], customer[shown]))
+    by_weight = shown[by_weight]
+    kept = by_weight[places(customer[by_weight]) < MAX_OWN]
+    new = np.where(own | ~is_shown, 0.0, link)
+    chosen = (new > 0) & is_largest(new, MAX_LINKED, axis=1)
+    chosen[customer[kept], pairs.product[kept]] = True
     is_new = ~own[:, by_popularity]
-    few = is_new & (np.cumsum(is_new, axis=1) <= MAX_POPULAR)
+    few = is_new & (np.cumsum(is_new, axis=1, dtype=np.int32) <= MAX_POPULAR)
     chosen[:, by_popularity] |= few
     return chosen, own
-
-
-def top(scores: np.ndarray, count: int) -> np.ndarray:
-    """Columns of the largest scores of each row, in no order; ties by the smaller column.
-
-    Args:
-        scores: Shape (n_rows, n_columns).
-        count: Number of columns.
-    """
-    count = min(count, scores.shape[1])
-    if count == scores.shape[1]:
-        return np.broadcast_to(np.arange(count), scores.shape)
-    return np.argpartition(-scores, count - 1, axis=1)[:, :count]
 
 
 def _of_pairs(pairs: Pairs, row: np.ndarray, product: np.ndarray) -> list[np.ndarray]:
@@ -136,14 +122,10 @@ def _of_links(
 ) -> list[np.ndarray]:
     values = link[row, product]
     order = np.lexsort((product, -values, row))
-    starts = np.searchsorted(row, np.arange(len(link)))
     rank = np.empty(len(row))
-    rank[order] = np.arange(len(row)) - starts[row[order]]
-    best = (
-        np.maximum.reduceat(values, np.minimum(starts, max(len(row) - 1, 0)))
-        if len(row)
-        else values
-    )
+    rank[order] = places(row[order])
+    best = np.zeros(len(link), dtype=link.dtype)
+    np.maximum.at(best, row, values)
     return [values, recent[row, product], rank, values / np.maximum(best[row], 1e-6)]
 
 
@@ -151,9 +133,11 @@ def _of_products(popular: Popularity) -> list[np.ndarray]:
     def share(counts: np.ndarray) -> np.ndarray:
         return np.asarray(1000 * counts / max(counts.sum(), 1))
 
+    # of a sample of the customers it is the same: the prior grows with them
+    prior = max(popular.active, 1) * TREND_PRIOR
     return [
         popular.recent_share,
-        (popular.recent + 1) / (popular.earlier + 1),
+        (popular.recent + prior) / (popular.earlier + prior),
         share(popular.quarter),
         share(popular.season),
         share(popular.year),

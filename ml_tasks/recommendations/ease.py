@@ -10,6 +10,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import linalg, sparse
 
+from ml_tasks.recommendations.ranking import is_largest
+
 MAX_PRODUCTS = 5_000  # with most buyers; the inverse takes their number squared, in float32
 KEPT = 300  # weights of a product that are kept, the largest
 BLOCK = 2000  # columns that are multiplied at once
@@ -63,9 +65,5 @@ def sparsified(dense: np.ndarray, kept: int = KEPT) -> sparse.csr_matrix:
     parts = []
     for start in range(0, count, BLOCK):
         block = dense[:, start : start + BLOCK]
-        rows = np.argpartition(-np.abs(block), kept - 1, axis=0)[:kept]
-        columns = np.broadcast_to(np.arange(block.shape[1]), rows.shape)
-        values = block[rows, columns].ravel()
-        place = (rows.ravel(), columns.ravel())
-        parts.append(sparse.csc_matrix((values, place), shape=block.shape))
+        parts.append(sparse.csc_matrix(np.where(is_largest(np.abs(block), kept, 0), block, 0)))
     return sparse.hstack(parts, format="csr", dtype=np.float32)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Any
 
 import numpy as np
-import pandas as pd
+from scipy import sparse
 
+from ml_tasks.customers.boosting import booster_of
 from ml_tasks.evaluation.comparison import Evaluation, untested
 from ml_tasks.evaluation.figures import Figure, rows
 from ml_tasks.recommendations import contenders, figures, reranker
@@ -33,11 +35,12 @@ Score = Callable[[Candidates], np.ndarray]
 Examples = tuple[np.ndarray, np.ndarray, np.ndarray]  # see reranker.examples
 STEP_DAYS, QUARTER = 30, 3  # past days lie steps apart; an outcome is known a quarter later
 CUTS = (2 * QUARTER, QUARTER)  # steps before the training date, the oldest first
+CHOICE = CUTS[0] + QUARTER
 # Days that trees learn from, in steps before the day that they are for. Those of the test learn
 # from half as many, which saves time: the published trees have more to learn from.
 LEARNT, LEARNT_IN_TEST = (3, 4, 5, 6), (3, 6)
 MIN_CUSTOMERS = 50  # with an order in a quarter, for it to be learnt from or judged
-PENALTIES = (100.0, 300.0, 1000.0)  # of EASE; the best at the oldest cut
+PENALTIES = (100.0, 300.0, 1000.0)  # of EASE; one is chosen, see `choose_penalty`
 DECIDES = "mean_ndcg"
 PREDICTED, ACTUAL = "predicted_products", "actual_products"  # of models that give probabilities
 TIE = 0.01  # a simpler model is published unless another's figure is higher by this share
@@ -49,24 +52,25 @@ REPORTED = (
 
 @dataclass
 class Past:
-    """Past days of a shop: states and outcomes, each computed once.
+    """Past days of a shop: what was known on each, and what came.
 
     Attributes:
         lines: Lines of customers.
-        names: Name of each product of the lines.
+        alike: Similarity of the products' names, see `names.similar`.
         today: The training date, days since 1970.
         seed: Of samples and fits.
         penalty: Of EASE.
     """
 
     lines: Lines
-    names: pd.Series
+    alike: sparse.csr_matrix
     today: int
     seed: int
     penalty: float = PENALTIES[1]
 
     def __post_init__(self) -> None:
         self._examples: dict[int, Examples | None] = {}
+        self._last: tuple[Any, Any] = None, None
 
     def day(self, steps: int) -> int:
         """So many steps before the training date."""
@@ -74,7 +78,10 @@ class Past:
 
     def state(self, steps: int) -> State:
         """What was known then."""
-        return state_at(self.lines, self.day(steps), self.penalty, self.names)
+        key = steps, self.penalty
+        if self._last[0] != key:  # one at a time: a state of a large shop is large
+            self._last = key, state_at(self.lines, self.day(steps), self.penalty, self.alike)
+        return self._last[1]
 
     def outcome(self, steps: int) -> Outcome:
         """What was ordered in the 90 days that began then."""
@@ -97,13 +104,16 @@ class Past:
 
 
 def choose_penalty(past: Past) -> float:
-    """The penalty whose links find most new products at the oldest cut; ties: the largest."""
-    after = past.outcome(CUTS[0])
+    """The penalty whose links find most new products before the cuts; ties: the largest.
+
+    Its outcome is over when the oldest cut begins, so that the cuts judge what was chosen earlier.
+    """
+    after = past.outcome(CHOICE)
     if len(after.rows) < MIN_CUSTOMERS:
         return past.penalty
     found = {}
     for penalty in PENALTIES:
-        state = state_at(past.lines, past.day(CUTS[0]), penalty, past.names)
+        state = state_at(past.lines, past.day(CHOICE), penalty, past.alike)
         values = judged(state, after, {contenders.LINKS: contenders.links})
         found[penalty] = values[contenders.LINKS]["new_ndcg"]
     return max(found, key=lambda one: (found[one], one))
@@ -140,7 +150,7 @@ def _level(trees: bytes, seen: Examples | None) -> dict[str, float]:
     if seen is None:
         return {}
     columns, is_ordered, weight = seen
-    predicted = reranker.probability(reranker.restored(trees), columns)
+    predicted = reranker.probability(booster_of(trees), columns)
     return {
         PREDICTED: float(np.sum(predicted * weight, dtype=np.float64)),
         ACTUAL: float(np.sum(is_ordered, dtype=np.float64)),
@@ -149,7 +159,7 @@ def _level(trees: bytes, seen: Examples | None) -> dict[str, float]:
 
 def score_of(trees: bytes) -> Score:
     """The score of stored trees."""
-    booster = reranker.restored(trees)
+    booster = booster_of(trees)
     return lambda some: reranker.probability(booster, some.columns)
 
 
@@ -188,7 +198,8 @@ def _joined(parts: list[figures.Lists]) -> figures.Lists:
 def _figures(
     every: figures.Lists, of_new: figures.Lists, state: State, after: Outcome
 ) -> dict[str, float]:
-    is_sold, share = state.popular.is_sold, state.popular.year / max(len(state.pairs.starts) - 1, 1)
+    is_sold = state.popular.is_sold
+    share = state.popular.year / max(int((np.diff(state.pairs.starts) > 0).sum()), 1)
     both = figures.of_lists(every, after.row, after.product)
     new = figures.of_lists(of_new, after.row[after.is_new], after.product[after.is_new])
     means = {name: float(values.mean()) for name, values in both.items()}

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ml_tasks.recommendations.ranking import places
+
 LENGTH = 20  # products of a list
 
 
@@ -24,24 +26,22 @@ class Lists:
     place: np.ndarray
 
 
-def ranked(row: np.ndarray, product: np.ndarray, score: np.ndarray, length: int = LENGTH) -> Lists:
-    """The products with the highest scores of each customer; ties by product.
+def ranked(row: np.ndarray, product: np.ndarray, score: np.ndarray) -> Lists:
+    """The LENGTH products with the highest scores of each customer; ties by product.
 
     Args:
         row: Number of the customer, shape (n,).
         product: Number of the product, shape (n,).
         score: Shape (n,).
-        length: Largest number of products.
 
     Example:
         >>> ranked(np.array([0, 0]), np.array([3, 4]), np.array([0.1, 0.2])).product.tolist()
         [4, 3]
     """
     order = np.lexsort((product, -score, row))
-    sorted_row = row[order]
-    place = np.arange(len(order)) - np.searchsorted(sorted_row, sorted_row)
-    keep = place < length
-    return Lists(sorted_row[keep], product[order][keep], place[keep])
+    place = places(row[order])
+    keep = order[place < LENGTH]
+    return Lists(row[keep], product[keep], place[place < LENGTH])
 
 
 def of_lists(lists: Lists, row: np.ndarray, product: np.ndarray) -> dict[str, np.ndarray]:

@@ -7,12 +7,11 @@ products by name, scaled to the same size, so that a product that few have bough
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 from scipy import sparse
 
 from ml_tasks.recommendations import ease
-from ml_tasks.recommendations.names import similar
 from ml_tasks.recommendations.purchases import Pairs
+from ml_tasks.recommendations.ranking import is_largest
 
 NEIGHBOURS, SHRINKAGE = 100, 10.0
 BY_NAME_SHARE = 0.5  # a link by name, as a share of the median of the products' largest weights
@@ -25,15 +24,14 @@ def most_bought(pairs: Pairs) -> np.ndarray:
     return np.sort(order[count[order] > 0])
 
 
-def by_ease(pairs: Pairs, penalty: float, products: np.ndarray | None = None) -> sparse.csr_matrix:
-    """Weights of EASE between the most bought products, shape (n_products, n_products).
+def by_ease(pairs: Pairs, penalty: float, often: np.ndarray) -> sparse.csr_matrix:
+    """Weights of EASE between some products, shape (n_products, n_products).
 
     Args:
         pairs: What the customers bought.
         penalty: See `ease.weights`.
-        products: Numbers of the products; None: `most_bought`.
+        often: Numbers of the products, see `most_bought`.
     """
-    often = most_bought(pairs) if products is None else products
     weights = ease.weights(ease.gram(pairs.bought[:, often]), penalty)
     found = ease.sparsified(weights).tocoo()
     return _placed(found, often, pairs.count_products)
@@ -55,36 +53,32 @@ def by_neighbours(pairs: Pairs) -> sparse.csr_matrix:
         width = block.shape[1]
         block /= norm[:, None] * norm[None, start : start + width] + SHRINKAGE
         block[np.arange(start, start + width), np.arange(width)] = 0.0
-        parts.append(_largest(block))
+        parts.append(sparse.csc_matrix(np.where(is_largest(block, NEIGHBOURS, 0), block, 0.0)))
     found = sparse.hstack(parts, format="coo") if parts else sparse.coo_matrix((0, 0))
     return _placed(found, often, pairs.count_products)
 
 
-def _largest(block: np.ndarray) -> sparse.csc_matrix:
-    """The NEIGHBOURS largest of each column."""
-    if len(block) > NEIGHBOURS:
-        least = -np.partition(-block, NEIGHBOURS - 1, axis=0)[NEIGHBOURS - 1]
-        block = np.where(block >= least, block, 0.0)
-    return sparse.csc_matrix(block)
-
-
-def with_names(links: sparse.csr_matrix, often: np.ndarray, names: pd.Series) -> sparse.csr_matrix:
+def with_names(
+    links: sparse.csr_matrix, often: np.ndarray, alike: sparse.csr_matrix
+) -> sparse.csr_matrix:
     """Links by name added for the products that have no weights.
 
     Args:
         links: From `by_ease`.
         often: The products with weights.
-        names: Names of all products; None where a product has none.
+        alike: Similarity of the products' names, see `names.similar`.
     """
-    rare = np.setdiff1d(np.arange(links.shape[0]), often)
-    if not len(rare) or not len(often) or names.isna().all():
+    is_rare = np.ones(links.shape[0], dtype=bool)
+    is_rare[often] = False
+    if not is_rare.any() or not len(often) or not alike.nnz:
         return links
-    near = similar(names, rare).tocoo()
+    near = alike.tocoo()
+    rows, others, values = (of[is_rare[near.row]] for of in (near.row, near.col, near.data))
     largest = links.max(axis=0).toarray().ravel()[often]
     scale = BY_NAME_SHARE * float(np.median(largest))
-    values = (near.data * scale).astype(np.float32)
-    added = sparse.csr_matrix((values, (near.row, near.col)), shape=links.shape)
-    return (links + added + added.T.tocsr()).tocsr()
+    values = (values * scale).astype(np.float32)
+    added = sparse.csr_matrix((values, (rows, others)), shape=links.shape)
+    return (links + added.maximum(added.T.tocsr())).tocsr()  # two rare products name each other
 
 
 def _placed(found: sparse.coo_matrix, numbers: np.ndarray, count: int) -> sparse.csr_matrix:

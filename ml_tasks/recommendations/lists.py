@@ -10,6 +10,7 @@ import pandas as pd
 from ml_tasks.recommendations import figures, reasons
 from ml_tasks.recommendations.candidates import Candidates, candidates
 from ml_tasks.recommendations.purchases import Pairs
+from ml_tasks.recommendations.ranking import places
 from ml_tasks.recommendations.reasons import Explaining
 from ml_tasks.recommendations.today import Today
 from ml_tasks.score_rows import not_scored, scored
@@ -17,7 +18,7 @@ from perennial import contracts
 
 NAME = "recommendations"
 AGAIN, NEW = "again", "new"
-SCORE_DIGITS = 6
+SCORE_DIGITS = 9
 NOTHING = {
     AGAIN: "no product that the customer ordered before is sold and shown now",
     NEW: "no product is sold and shown now that the customer has not ordered",
@@ -34,6 +35,8 @@ def rows(customer_ids: np.ndarray, pairs: Pairs, today: Today) -> pd.DataFrame:
     """
     explaining = Explaining(today.links, today.companions)
     found: dict[str, list[pd.DataFrame]] = {AGAIN: [], NEW: []}
+    if not pairs.count_customers:  # a shard of a small shop
+        return not_scored(contracts.load(NAME).table(NAME), _keys(AGAIN, customer_ids), "")
     for block in candidates(pairs, today.popular, today.links, today.is_shown):
         score = today.score(block).astype(float)
         for kind, keep in ((AGAIN, block.is_own), (NEW, ~block.is_own)):
@@ -42,7 +45,6 @@ def rows(customer_ids: np.ndarray, pairs: Pairs, today: Today) -> pd.DataFrame:
     parts = [
         _of_kind(kind, customer_ids, pd.concat(parts), left_out[kind], today)
         for kind, parts in found.items()
-        if parts
     ]
     return pd.concat(parts, ignore_index=True)
 
@@ -65,8 +67,7 @@ def _lists(
     place = np.flatnonzero(keep)
     row, product = block.row[place], block.product[place]
     order = np.lexsort((product, -score[place], row))
-    rank = np.arange(len(order)) - np.searchsorted(row[order], row[order])
-    chosen = order[rank < figures.LENGTH]
+    chosen = order[places(row[order]) < figures.LENGTH]
     row, product, place = row[chosen], product[chosen], place[chosen]
     if kind == AGAIN:
         kinds, words = reasons.of_own(
@@ -74,8 +75,7 @@ def _lists(
         )
     else:
         some = pairs.of(np.arange(block.first, block.first + int(row.max(initial=-1)) + 1))
-        own = some.customer * np.int64(some.count_products) + some.product
-        best_own, goes_with = explaining.best(row, product, own)
+        best_own, goes_with = explaining.best(row, product, some)
         best_own = best_own if today.has_links else np.full(len(row), -1)
         kinds, words = reasons.of_new(best_own, goes_with, today.names)
     columns: dict[str, np.ndarray] = {
@@ -96,11 +96,15 @@ def _split(values: np.ndarray, starts: np.ndarray) -> list[list[Any]]:
     return [one.tolist() for one in parts]
 
 
+def _keys(kind: str, ids: np.ndarray) -> pd.DataFrame:
+    key: dict[str, Any] = {"customer_id": ids, "list_kind": kind}
+    return pd.DataFrame(key)
+
+
 def _of_kind(
     kind: str, ids: np.ndarray, lists: pd.DataFrame, left_out: np.ndarray | None, today: Today
 ) -> pd.DataFrame:
-    key: dict[str, Any] = {"customer_id": ids, "list_kind": kind}
-    known = pd.DataFrame(key)
+    known = _keys(kind, ids)
     is_known = known.index.isin(lists.index)
     counts = np.full(len(ids), today.count_left_out) if left_out is None else left_out
     some = known[is_known].assign(count_left_out=counts[is_known]).join(lists)

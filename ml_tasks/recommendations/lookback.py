@@ -12,6 +12,8 @@ from ml_tasks.evaluation.customer_groups import Group, by_group
 from ml_tasks.features.store import FeatureStore
 from ml_tasks.lookback import happened
 from ml_tasks.recommendations import figures
+from ml_tasks.recommendations.ranking import places
+from ml_tasks.recommendations.state import MAX_CUSTOMERS
 
 if TYPE_CHECKING:
     import psycopg
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
     from ml_tasks.lookback.happened import Due
 
 NEW = "new"
-MAX_CUSTOMERS = 20_000  # who are compared; of more, those with the smallest hashes of their ids
+# Of more customers than MAX_CUSTOMERS those with the smallest hashes of their ids are compared: as
+# many as in the evaluation, since coverage grows with the number of lists.
 
 
 def compared(connection: psycopg.Connection[Any], due: Due) -> list[Group]:
@@ -37,7 +40,8 @@ def compared(connection: psycopg.Connection[Any], due: Due) -> list[Group]:
     rows = customers(listed, ordered[is_known], numbers)
     shown = _flat(listed, numbers)
     is_sold = (products["count_customers_90d"] > 0).to_numpy()
-    share = products["count_customers_365d"].to_numpy() / max(len(listed), 1)
+    ((known,),) = connection.execute(KNOWN, _params(due)).fetchall()
+    share = products["count_customers_365d"].to_numpy() / max(known, 1)
     whole = {}
     for prefix, some in (("", shown), ("new_", shown[shown["list_kind"] == NEW])):
         best = _best(some)
@@ -85,7 +89,7 @@ def customers(listed: pd.DataFrame, ordered: pd.DataFrame, numbers: pd.Index) ->
 
 
 def _flat(listed: pd.DataFrame, numbers: pd.Index) -> pd.DataFrame:
-    """A row per customer and product of a list: row, product, score, list_kind."""
+    """A row per customer and product of a list, as shown: row, product, score, list_kind."""
     place = pd.Index(listed["customer_id"].unique())
     some = listed[["customer_id", "list_kind", "product_ids", "product_scores"]]
     long = some.explode(["product_ids", "product_scores"]).dropna(subset="product_ids")
@@ -100,8 +104,13 @@ def _flat(listed: pd.DataFrame, numbers: pd.Index) -> pd.DataFrame:
 
 
 def _best(flat: pd.DataFrame) -> figures.Lists:
-    columns = flat["row"].to_numpy(), flat["product"].to_numpy()
-    return figures.ranked(*columns, flat["score"].to_numpy())
+    """The first products by score; scores are rounded, so ties stay as they were shown."""
+    flat = flat.sort_values(["row", "score"], ascending=[True, False], kind="stable")
+    place = places(flat["row"].to_numpy())
+    first = flat[place < figures.LENGTH]
+    return figures.Lists(
+        first["row"].to_numpy(), first["product"].to_numpy(), place[place < figures.LENGTH]
+    )
 
 
 WHO = (
@@ -111,6 +120,7 @@ WHO = (
     " where as_of_date = %(scored_date)s and publication_id = %(publication_id)s)"
     " group by customer_id order by md5(customer_id), customer_id limit %(most)s) "
 )
+KNOWN = "select count(*) from features.customer_snapshots where as_of_date = %(scored_date)s"
 LISTS = sql.Composed(
     [
         sql.SQL(
@@ -132,7 +142,8 @@ ORDERED = sql.Composed(
             " not exists (select from marts.fct_order_items as earlier"
             " where earlier.customer_id = items.customer_id"
             " and earlier.product_id = items.product_id"
-            " and earlier.ordered_date < %(scored_date)s) as is_new"
+            " and earlier.ordered_date < %(scored_date)s"
+            " and earlier.ordered_date >= %(scored_date)s::date - 1095) as is_new"
             " from marts.fct_order_items as items inner join who using (customer_id)"
             " where items.ordered_date >= %(scored_date)s"
             " and items.ordered_date < %(known_on_date)s"

@@ -7,9 +7,11 @@ import pandas as pd
 from scipy import sparse
 from sklearn.feature_extraction.text import TfidfVectorizer
 
+from ml_tasks.recommendations.ranking import places
+
 NEAREST = 20
 LEAST_SIMILARITY = 0.3
-BLOCK = 2000  # products that are compared at once
+BLOCK = 500  # products that are compared at once
 
 
 def vectors(names: pd.Series) -> sparse.csr_matrix:
@@ -21,28 +23,24 @@ def vectors(names: pd.Series) -> sparse.csr_matrix:
     return model.fit_transform(texts).tocsr()
 
 
-def similar(names: pd.Series, rows: np.ndarray | None = None) -> sparse.csr_matrix:
+def similar(names: pd.Series) -> sparse.csr_matrix:
     """Cosine of names, the NEAREST of each product from LEAST_SIMILARITY up.
 
     Args:
         names: Name of each product; None where it has none.
-        rows: Numbers of the products that are compared with all; None: all.
 
     Returns:
-        Shape (n_products, n_products); the rows that are not asked for are empty.
+        Shape (n_products, n_products).
     """
     words = vectors(names)
-    asked = np.arange(len(names)) if rows is None else rows
     found = []
-    for start in range(0, len(asked), BLOCK):
-        some = asked[start : start + BLOCK]
-        cosine = (words[some] @ words.T).tocoo()
-        keep = (cosine.data >= LEAST_SIMILARITY) & (some[cosine.row] != cosine.col)
-        row, col, value = some[cosine.row[keep]], cosine.col[keep], cosine.data[keep]
-        order = np.lexsort((col, -value, row))
+    for start in range(0, len(names), BLOCK):
+        cosine = (words[start : start + BLOCK] @ words.T).tocoo()
+        row, col, value = cosine.row + start, cosine.col, cosine.data
+        keep = np.flatnonzero((value >= LEAST_SIMILARITY) & (row != col))
+        order = keep[np.lexsort((col[keep], -value[keep], row[keep]))]
         row, col, value = row[order], col[order], value[order]
-        rank = np.arange(len(row)) - np.searchsorted(row, row)
-        near = rank < NEAREST
+        near = places(row) < NEAREST
         found.append((value[near], row[near], col[near]))
     value, row, col = (
         (np.concatenate(one) for one in zip(*found, strict=True)) if found else ([],) * 3

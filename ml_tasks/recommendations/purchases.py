@@ -10,7 +10,6 @@ import pandas as pd
 from scipy import sparse
 
 HALF_LIFE_DAYS = 120.0  # an order counts half after so many days
-MAX_PRODUCTS = 500  # of a customer, the ones bought last
 
 
 @dataclass(frozen=True)
@@ -144,7 +143,7 @@ def decay(age_days: np.ndarray) -> np.ndarray:
 
 
 def before(lines: Lines, day: int) -> Pairs:
-    """What every customer of the lines bought before a day, see MAX_PRODUCTS.
+    """What every customer of the lines bought before a day.
 
     Args:
         lines: All lines; those of the day and later are not read.
@@ -159,29 +158,20 @@ def before(lines: Lines, day: int) -> Pairs:
     customer, product = (column[order][first] for column in (seen.customer, seen.product))
     decayed = np.add.reduceat(decay(age), first) if len(first) else np.zeros(0)
     latest = age[first + count - 1] if len(first) else np.zeros(0, dtype=int)
-    keep = _newest(customer, latest, len(lines.customers))
     oldest = age[first] if len(first) else latest
-    starts = np.searchsorted(customer[keep], np.arange(len(lines.customers) + 1))
+    starts = np.searchsorted(customer, np.arange(len(lines.customers) + 1))
     count_orders, decayed_orders = _orders(seen, day, len(lines.customers))
     return Pairs(
         starts,
-        product[keep],
-        count[keep],
-        decayed[keep],
-        latest[keep],
-        oldest[keep],
+        product,
+        count,
+        decayed,
+        latest,
+        oldest,
         count_orders,
         decayed_orders,
         len(lines.products),
     )
-
-
-def _newest(customer: np.ndarray, last: np.ndarray, count: int) -> np.ndarray:
-    """Places of the MAX_PRODUCTS pairs of each customer that were bought last, ascending."""
-    by_age = np.lexsort((last, customer))
-    begins = np.searchsorted(customer[by_age], np.arange(count))
-    rank = np.arange(len(customer)) - begins[customer[by_age]]
-    return np.sort(by_age[rank < MAX_PRODUCTS])
 
 
 def _orders(lines: Lines, day: int, count: int) -> tuple[np.ndarray, np.ndarray]:

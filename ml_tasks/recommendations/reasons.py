@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
+from ml_tasks.recommendations.purchases import Pairs
+from ml_tasks.recommendations.ranking import places
 from ml_tasks.recommendations.related import Related
 
 INTERVAL, BOUGHT, GOES_WITH, OTHERS, POPULAR = (
@@ -15,7 +17,6 @@ INTERVAL, BOUGHT, GOES_WITH, OTHERS, POPULAR = (
     "popular",
 )
 MIN_ORDERS = 3  # of a product, for an interval to be told
-LEAST_WEIGHT = 0.01  # of a product that explains another
 
 
 class Explaining:
@@ -27,41 +28,43 @@ class Explaining:
     """
 
     def __init__(self, links: sparse.csr_matrix, companions: Related) -> None:
+        self._size = np.int64(links.shape[0])
         found = links.tocoo()
-        keep = found.data >= LEAST_WEIGHT
-        self._linked = Related.of(
-            found.col[keep], found.row[keep], found.data[keep], links.shape[0]
-        )
-        size = np.int64(links.shape[0])
-        self._size = size
-        self._goes_with = np.sort(companions.row * size + companions.other)
+        keys = found.row * self._size + found.col
+        order = np.argsort(keys)
+        self._linked, self._weights = keys[order], found.data[order]
+        self._goes_with = np.sort(companions.row * self._size + companions.other)
 
     def best(
-        self, row: np.ndarray, product: np.ndarray, own: np.ndarray
+        self, row: np.ndarray, product: np.ndarray, pairs: Pairs
     ) -> tuple[np.ndarray, np.ndarray]:
         """The customer's own product with the largest weight for each product.
 
         Args:
-            row: Number of the customer, shape (n,).
+            row: Number of the customer in the pairs, shape (n,).
             product: Number of the product to explain, shape (n,).
-            own: Customer times the number of products, plus the product, of all that customers
-                bought; ascending.
+            pairs: What the customers bought.
 
         Returns:
-            Number of the explaining product, -1 if there is none; whether the other goes with it in
-            one order.
+            Number of the explaining product, -1 if none has a weight above 0; whether the other
+            goes with it in one order.
         """
-        starts = self._linked.starts
-        sizes = starts[product + 1] - starts[product]
-        which = np.repeat(np.arange(len(product)), sizes)
-        step = np.arange(len(which)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-        other = self._linked.other[starts[product][which] + step]
-        is_own = _is_in(row[which] * self._size + other, own)
-        found = np.full(len(product), -1)
-        # the weights of a product descend, so the first one that is the customer's own is the best
-        first, at = np.unique(which[is_own], return_index=True)
-        found[first] = other[is_own][at]
+        sizes = np.diff(pairs.starts)[row]
+        which = np.repeat(np.arange(len(row)), sizes)
+        own = pairs.product[pairs.starts[row][which] + places(which)]
+        weight = self._weight(own * self._size + product[which])
+        order = np.lexsort((own, -weight, which))
+        best = order[places(which[order]) == 0]
+        best = best[weight[best] > 0]
+        found = np.full(len(row), -1, dtype=np.int64)
+        found[which[best]] = own[best]
         return found, (found >= 0) & _is_in(found * self._size + product, self._goes_with)
+
+    def _weight(self, keys: np.ndarray) -> np.ndarray:
+        if not len(self._linked):
+            return np.zeros(len(keys))
+        place = np.minimum(np.searchsorted(self._linked, keys), len(self._linked) - 1)
+        return np.where(self._linked[place] == keys, self._weights[place], 0.0)
 
 
 def _is_in(keys: np.ndarray, known: np.ndarray) -> np.ndarray:

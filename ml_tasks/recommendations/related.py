@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from scipy import sparse
 
-from ml_tasks.recommendations import names as by_name
 from ml_tasks.recommendations.purchases import Lines
+from ml_tasks.recommendations.ranking import places
 
 LENGTH, KEPT = 10, 30  # products shown, and kept in the model, since some are left out on a day
 LEARNT_DAYS = 365
@@ -41,7 +40,7 @@ class Related:
         """The KEPT best of each product; ties by number."""
         order = np.lexsort((other, -value, row))
         row, other, value = row[order], other[order], value[order]
-        best = np.arange(len(row)) - np.searchsorted(row, row) < KEPT
+        best = places(row) < KEPT
         starts = np.searchsorted(row[best], np.arange(count + 1))
         return cls(starts, other[best].astype(np.int32), value[best].astype(np.float32))
 
@@ -50,39 +49,39 @@ class Related:
         """Number of the product of each entry."""
         return np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))
 
-    def shown(self, is_shown: np.ndarray, length: int = LENGTH) -> Related:
-        """The first `length` of each that may be shown, shape (n_products,)."""
+    def shown(self, is_shown: np.ndarray) -> Related:
+        """The first LENGTH of each that may be shown, shape (n_products,)."""
         keep = is_shown[self.other]
         row, other, value = self.row[keep], self.other[keep], self.value[keep]
-        first = np.arange(len(row)) - np.searchsorted(row, row) < length
+        first = places(row) < LENGTH
         starts = np.searchsorted(row[first], np.arange(len(self.starts)))
         return Related(starts, other[first], value[first])
 
 
-def related(lines: Lines, today: int, names: pd.Series) -> tuple[Related, Related]:
+def related(lines: Lines, today: int, alike: sparse.csr_matrix) -> tuple[Related, Related]:
     """Companions and substitutes, from the orders of LEARNT_DAYS before a day.
 
     A companion is ordered together with the product more often than its popularity explains, and
-    is no variant of it. A substitute has a similar name; or the same customers, who order one or
-    the other: fewer orders hold both than by chance.
+    is no variant of it. A substitute is no companion. It has a similar name; or the same customers,
+    who order one or the other: fewer orders hold both than by chance.
 
     Args:
         lines: Lines of orders, guests' included.
         today: Days since 1970.
-        names: Name of each product of the lines; None where it has none.
+        alike: Similarity of the products' names, see `names.similar`.
     """
     year = _small(lines.between(today - LEARNT_DAYS, today))
     size = len(lines.products)
-    near = by_name.similar(names)
-    row, other, lift, above = _together(_contains(year.order, year.product, size))
-    alike = _looked_up(near, row, other)
-    together = (above >= MIN_DEVIATIONS) & (alike < VARIANT)
+    orders = _contains(year.order, year.product, size)
+    row, other, lift, above = _together(orders)
+    together = (above >= MIN_DEVIATIONS) & (_looked_up(alike, row, other) < VARIANT)
     companions = Related.of(row[together], other[together], lift[together], size)
     apart = _same_customers(_contains(year.customer, year.product, size))
-    seen = sparse.csr_matrix((lift, (row, other)), shape=(size, size))
-    apart = _only(apart, _looked_up(seen, *apart[:2]) < 1)
-    of_names = near.tocoo()
-    named = (of_names.row, of_names.col, of_names.data)
+    apart = _only(apart, _lift(orders, *apart[:2]) < 1)
+    of_names = alike.tocoo()
+    keys = companions.row * np.int64(size) + companions.other
+    is_other = ~np.isin(of_names.row * np.int64(size) + of_names.col, keys)
+    named = _only((of_names.row, of_names.col, of_names.data), is_other)
     parts = zip(apart, named, strict=True)
     row, other, value = (np.concatenate(one) for one in parts)
     order = np.lexsort((-value, other, row))
@@ -106,21 +105,34 @@ def _contains(row: np.ndarray, product: np.ndarray, size: int) -> sparse.csc_mat
 
 
 def _together(contains: sparse.csc_matrix) -> tuple[np.ndarray, ...]:
-    """Product, other, lift, shrunk to 1, and deviations above independence; both ways."""
-    count = np.asarray(contains.sum(axis=0), dtype=float).ravel()
+    """Product, other, lift, shrunk to 1, and deviations above independence, from MIN_ORDERS up."""
     parts = []
     for start in range(0, contains.shape[1], BLOCK):
         block = (contains[:, start : start + BLOCK].T @ contains).tocoo()
         row, other, both = block.row + start, block.col, block.data.astype(float)
-        keep = row != other
-        row, other, both = row[keep], other[keep], both[keep]
-        expected = count[row] * count[other] / max(contains.shape[0], 1)
-        lift = (both + SHRUNK_BY) / (expected + SHRUNK_BY)
         # rare pairs are dropped here, or the pairs of a large shop would not fit
-        useful = (both >= MIN_ORDERS) | (lift >= 1)
-        above = np.where(both >= MIN_ORDERS, (both - expected) / np.sqrt(expected + 1), 0.0)
-        parts.append((row[useful], other[useful], lift[useful], above[useful]))
+        keep = (row != other) & (both >= MIN_ORDERS)
+        row, other, both = row[keep], other[keep], both[keep]
+        expected = _expected(contains, row, other)
+        lift = (both + SHRUNK_BY) / (expected + SHRUNK_BY)
+        parts.append((row, other, lift, (both - expected) / np.sqrt(expected + 1)))
     return tuple(np.concatenate(one) for one in zip(*parts, strict=True))
+
+
+def _expected(contains: sparse.csc_matrix, row: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Orders (or customers) with both products if they were independent."""
+    count = np.asarray(contains.sum(axis=0), dtype=float).ravel()
+    return np.asarray(count[row] * count[other] / max(contains.shape[0], 1))
+
+
+def _lift(contains: sparse.csc_matrix, row: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Lift of some pairs, shrunk to 1."""
+    both = np.zeros(len(row))
+    for start in range(0, len(row), BLOCK):
+        some = slice(start, start + BLOCK)
+        held = contains[:, row[some]].multiply(contains[:, other[some]])
+        both[some] = np.asarray(held.sum(axis=0)).ravel()
+    return np.asarray((both + SHRUNK_BY) / (_expected(contains, row, other) + SHRUNK_BY))
 
 
 def _same_customers(contains: sparse.csc_matrix) -> tuple[np.ndarray, ...]:
@@ -130,7 +142,7 @@ def _same_customers(contains: sparse.csc_matrix) -> tuple[np.ndarray, ...]:
     for start in range(0, contains.shape[1], BLOCK):
         block = (contains[:, start : start + BLOCK].T @ contains).tocoo()
         row, other = block.row + start, block.col
-        by_chance = count[row] * count[other] / max(contains.shape[0], 1)
+        by_chance = _expected(contains, row, other)
         cosine = (block.data - by_chance) / (np.sqrt(count[row] * count[other]) + SHRUNK_BY)
         keep = (row != other) & (cosine >= MIN_COMMON)
         parts.append((row[keep], other[keep], cosine[keep]))

@@ -68,18 +68,11 @@ def fit(parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]], seed: int) -> by
     return bytes(booster.save_raw("ubj"))
 
 
-def restored(content: bytes) -> xgb.Booster:
-    """The booster from `fit`'s bytes."""
-    booster = xgb.Booster({"nthread": 1})
-    booster.load_model(bytearray(content))
-    return booster
-
-
 def probability(booster: xgb.Booster, columns: np.ndarray) -> np.ndarray:
     """Probability that a candidate is ordered within 90 days, if the customer orders, shape (n,).
 
     Args:
-        booster: From `restored`.
+        booster: From `booster_of`.
         columns: Columns of `Candidates`.
     """
     if not len(columns):

@@ -25,6 +25,7 @@ from ml_tasks.question import Frames, Parts, Question
 from ml_tasks.recommendations import lists, lookback, reranker, rules, shop_lists, stored
 from ml_tasks.recommendations.contenders import BASELINES, OWN_AND_LINKS, RERANKED
 from ml_tasks.recommendations.evaluate import ACTUAL, PREDICTED, Past, choose_penalty, evaluate
+from ml_tasks.recommendations.names import similar
 from ml_tasks.recommendations.purchases import Lines
 from ml_tasks.recommendations.related import related
 from ml_tasks.recommendations.state import HORIZON_DAYS
@@ -118,11 +119,11 @@ def fit(
         seed: Of samples and fits.
     """
     ids = np.sort(every["product_id"].astype(object).unique())
-    names = products.set_index("product_id")["product_name"].reindex(ids)
-    names = names.astype(object).where(names.notna(), None)
+    names = products.set_index("product_id")["product_name"].reindex(ids).reset_index(drop=True)
     today_number = int(np.datetime64(training_date, "D").astype(int))
     lines = Lines.of(of_customers.rename(columns={"buyer_number": "customer_id"}), ids)
-    past = Past(lines, names, today_number, seed)
+    alike = similar(names)
+    past = Past(lines, alike, today_number, seed)
     past.penalty = choose_penalty(past)
     tested = evaluate(past)
     trees = past.trees(0) if tested.winner == RERANKED else None
@@ -134,7 +135,7 @@ def fit(
         training_date,
         {"penalty": past.penalty, "rules_version": rules.load().version},
         artefacts={
-            **stored.files(ids, state.links, *related(orders, today_number, names)),
+            **stored.files(ids, state.links, *related(orders, today_number, alike)),
             **({reranker.FILE: trees} if trees else {}),
         },
         metrics=tested.metrics,

@@ -20,7 +20,7 @@ NOTHING_SOLD = "no product is sold and shown now"
 
 def companions(today: Today) -> pd.DataFrame:
     """Rows of scores.product_companions, one per product."""
-    names = pd.Series(today.names).where(today.names != today.ids, None)
+    names = pd.Series(today.names).where(today.is_named, None)
     columns: dict[str, Any] = {
         "product_id": today.ids,
         "product_name": names.to_numpy(dtype=object),

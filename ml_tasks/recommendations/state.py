@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pandas as pd
 from scipy import sparse
 
 from ml_tasks.recommendations import links
@@ -61,19 +60,19 @@ class Outcome:
     is_new: np.ndarray
 
 
-def state_at(lines: Lines, day: int, penalty: float, names: pd.Series) -> State:
+def state_at(lines: Lines, day: int, penalty: float, alike: sparse.csr_matrix) -> State:
     """The state on a day.
 
     Args:
         lines: Lines of customers; those of the day and later are not read.
         day: Days since 1970.
         penalty: Of EASE.
-        names: Name of each product of the lines.
+        alike: Similarity of the products' names, see `names.similar`.
     """
     pairs = before(lines, day)
     often = links.most_bought(pairs)
     found = links.by_ease(pairs, penalty, often)
-    linked = links.with_names(found, often, names)
+    linked = links.with_names(found, often, alike)
     return State(day, pairs, popularity(lines, day), linked)
 
 
@@ -82,8 +81,8 @@ def with_neighbours(state: State) -> State:
     return replace(state, links=links.by_neighbours(state.pairs))
 
 
-def outcome(lines: Lines, day: int, days: int = HORIZON_DAYS, seed: int = 0) -> Outcome:
-    """Products ordered in [day, day + days) by customers known on the day.
+def outcome(lines: Lines, day: int, seed: int = 0) -> Outcome:
+    """Products ordered in the HORIZON_DAYS from a day on by customers known on the day.
 
     Products that nobody had ordered before the day are left out: no list could have them. Of more
     than MAX_CUSTOMERS customers a sample is drawn.
@@ -91,11 +90,10 @@ def outcome(lines: Lines, day: int, days: int = HORIZON_DAYS, seed: int = 0) -> 
     Args:
         lines: Lines of customers.
         day: Days since 1970.
-        days: Length of the horizon.
         seed: Of the sample.
     """
     size = np.int64(len(lines.products))
-    seen, after = lines.only(lines.day < day), lines.between(day, day + days)
+    seen, after = lines.only(lines.day < day), lines.between(day, day + HORIZON_DAYS)
     was_sold = np.bincount(seen.product, minlength=size) > 0
     is_known = np.bincount(seen.customer, minlength=len(lines.customers)) > 0
     keep = was_sold[after.product] & is_known[after.customer]

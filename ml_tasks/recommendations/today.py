@@ -15,7 +15,7 @@ from ml_tasks.recommendations.evaluate import score_of
 from ml_tasks.recommendations.popularity import Popularity
 from ml_tasks.recommendations.purchases import Pairs
 from ml_tasks.recommendations.related import Related
-from ml_tasks.recommendations.rules import NOT_SOLD, Rules, why_not_shown
+from ml_tasks.recommendations.rules import Rules, why_not_shown
 from ml_tasks.trained_model import TrainedModel
 
 
@@ -26,6 +26,7 @@ class Today:
     Attributes:
         ids: Ids of the products sold before the date, ascending.
         names: Their names; the id where there is none, shape (n_products,).
+        is_named: Whether there is one, shape (n_products,).
         why_not: Why each may not be shown; None if it may, shape (n_products,).
         popular: Popularity.
         links: Weight of a product for another.
@@ -37,6 +38,7 @@ class Today:
 
     ids: np.ndarray
     names: np.ndarray
+    is_named: np.ndarray
     why_not: np.ndarray
     popular: Popularity
     links: sparse.csr_matrix
@@ -53,7 +55,7 @@ class Today:
     @property
     def count_left_out(self) -> int:
         """Products that are sold and that the rules leave out."""
-        return sum(one is not None and one != NOT_SOLD for one in self.why_not)
+        return int((self.popular.is_sold & ~self.is_shown).sum())
 
 
 def today(products: pd.DataFrame, model: TrainedModel, rules: Rules) -> Today:
@@ -73,6 +75,7 @@ def today(products: pd.DataFrame, model: TrainedModel, rules: Rules) -> Today:
     return Today(
         ids=ids,
         names=products["product_name"].fillna(products["product_id"]).astype(object).to_numpy(),
+        is_named=products["product_name"].notna().to_numpy(),
         why_not=why_not_shown(products, rules).to_numpy(),
         popular=_popularity(products),
         links=stored.links(model.artefacts, place, len(ids)),

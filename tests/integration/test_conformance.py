@@ -21,6 +21,7 @@ from ml_tasks.engine.checksum import checksum_in_force
 from ml_tasks.engine.contract_check import checked
 from ml_tasks.engine.publish import publish
 from ml_tasks.engine.scoring import score_question
+from ml_tasks.features.shards import Shard
 from ml_tasks.features.store import FeatureStore
 from ml_tasks.lookback import happened
 from ml_tasks.models import registry, serving
@@ -101,6 +102,18 @@ def test_its_rows_are_the_same_in_shards(home: Settings, name: str) -> None:
     whole = score_question(home, name, AS_OF, "whole")
     dealt = score_question(home.model_copy(update={"shards": 3}), name, AS_OF, "dealt")
     assert dealt["checksum"] == whole["checksum"]
+
+
+@CONTRACTED
+def test_a_shard_in_which_nobody_is_has_no_rows(home: Settings, name: str) -> None:
+    """A shop of a few customers has such shards."""
+    question, model, _ = scored(home, name)
+    if not question.contract.dealt_by:
+        pytest.skip("it is scored in one piece")
+    with reading(home) as store:
+        nobody = store.of_shard(Shard(0, 100_000))
+        for frame in question.score_shard(AS_OF, model, nobody).values():
+            assert len(frame) == 0
 
 
 @CONTRACTED

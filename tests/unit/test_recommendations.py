@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
+from ml_tasks.customers.boosting import booster_of
 from ml_tasks.recommendations import (
     candidates,
     cart,
@@ -22,6 +23,7 @@ from ml_tasks.recommendations import (
     lookback,
     names,
     purchases,
+    ranking,
     reasons,
     related,
     reranker,
@@ -33,10 +35,11 @@ from ml_tasks.recommendations import (
     today,
 )
 from ml_tasks.recommendations.contenders import OWN_AND_LINKS, PLAIN, RERANKED
-from ml_tasks.recommendations.popularity import popularity
+from ml_tasks.recommendations.popularity import Popularity, popularity
 from ml_tasks.recommendations.purchases import Lines
 from ml_tasks.trained_model import TrainedModel
 
+UNLIKE = sparse.csr_matrix((72, 72), dtype=np.float32)  # products without names
 START, TODAY = pd.Timestamp("2020-01-01"), date(2021, 6, 1)
 DAY = int(np.datetime64(TODAY, "D").astype(int))
 
@@ -209,6 +212,76 @@ def test_the_outcome_leaves_out_what_nobody_had_ordered(frame):
     assert found == naive
 
 
+def test_the_largest_are_those_of_a_stable_sort():
+    rng = np.random.default_rng(4)
+    values = rng.integers(0, 6, (40, 25)).astype(np.float32)
+    values[5] = 1.0
+    for count in (1, 3, 24, 25, 40):
+        found = ranking.is_largest(values, count, axis=1)
+        for row in range(len(values)):
+            naive = np.argsort(-values[row], kind="stable")[:count]
+            assert set(np.flatnonzero(found[row])) == set(naive)
+        np.testing.assert_array_equal(ranking.is_largest(values.T, count, axis=0), found.T)
+
+
+def test_candidates_are_those_of_a_naive_choice(frame, monkeypatch):
+    """Caps that bind: own ones by weight, linked ones by link, popular ones, all of them shown."""
+    for name, most in (("MAX_OWN", 3), ("MAX_LINKED", 4), ("MAX_POPULAR", 2)):
+        monkeypatch.setattr(candidates, name, most)
+    now = evaluate.Past(numbered(frame), UNLIKE, DAY, seed=7).state(3)
+    is_shown = now.popular.is_sold & (np.arange(72) % 3 > 0)
+    some = now.pairs.of(np.arange(60))
+    (block,) = candidates.candidates(some, now.popular, now.links, is_shown)
+    links_ = now.links.toarray()
+    for customer in range(60):
+        part = slice(some.starts[customer], some.starts[customer + 1])
+        own = dict(zip(some.product[part], some.decayed[part], strict=True))
+        link = {p: links_[list(own), p].sum() for p in range(72) if is_shown[p] and p not in own}
+        best_own = sorted((p for p in own if is_shown[p]), key=lambda p: (-own[p], p))[:3]
+        best = sorted((p for p in link if link[p] > 1e-6), key=lambda p: (-link[p], p))[:4]
+        popular = [p for p in now.popular.order if p in link][:2]
+        found = block.product[block.row == customer]
+        assert set(found) == {*best_own, *best, *popular}
+        linked = block.column("link")[block.row == customer]
+        first = block.column("link_of_best")[block.row == customer]
+        np.testing.assert_allclose(first, linked / max(linked.max(initial=0), 1e-6), rtol=1e-5)
+
+
+def test_whoever_bought_nearly_all_is_shown_the_rest_and_nothing_old(frame, model):
+    lines = numbered(frame)
+    known = today.today(products_of(lines), model, rules.Rules("t"))
+    bought = np.flatnonzero(known.is_shown)[:-5]
+    one = np.ones(len(bought), dtype=int)
+    pairs = purchases.Pairs(
+        np.array([0, len(bought)]), bought, one, one.astype(float), one, one,
+        np.array([len(bought)]), np.array([float(len(bought))]), 72,
+    )  # fmt: skip
+    rows = lists.rows(np.array(["x"], dtype=object), pairs, known).set_index("list_kind")
+    rest = set(known.ids[np.flatnonzero(known.is_shown)[-5:]])
+    assert set(rows.loc["new", "product_ids"]) == rest
+
+
+def test_a_shard_without_customers_has_no_rows(frame, model):
+    lines = numbered(frame)
+    known = today.today(products_of(lines), model, rules.Rules("t"))
+    none = purchases.before(lines, DAY).of(np.array([], dtype=int))
+    rows = lists.rows(np.array([], dtype=object), none, known)
+    assert len(rows) == 0
+    assert set(published(frame, model, rules.Rules("t"))) <= set(rows)
+
+
+def test_a_trend_is_the_same_in_a_sample_of_the_customers():
+    counts = np.array([50.0, 0.0, 3.0])
+
+    def trend(share: float) -> np.ndarray:
+        some = [counts * share] * 6
+        found = Popularity(counts * share, counts[::-1] * share, *some[2:], 1, 4000 * share)
+        return candidates._of_products(found)[1]
+
+    np.testing.assert_allclose(trend(1.0), trend(0.1))
+    assert trend(1.0)[0] > 1 > trend(1.0)[2]
+
+
 def test_sampling_is_bounded_and_repeatable():
     rows = state.drawn(np.arange(10_000), 100, seed=3)
     assert len(set(rows)) == 100
@@ -219,7 +292,7 @@ def test_sampling_is_bounded_and_repeatable():
 
 def test_examples_are_bounded_and_keep_the_share_of_orders(frame, monkeypatch):
     made = numbered(frame)
-    past = evaluate.Past(made, pd.Series([None] * len(made.products)), DAY, seed=7)
+    past = evaluate.Past(made, UNLIKE, DAY, seed=7)
     now, after = past.state(3), past.outcome(3)
     columns, label, weight = reranker.examples(now, after, seed=7)
     monkeypatch.setattr(reranker, "MAX_NOT_ORDERED", 500)
@@ -231,7 +304,7 @@ def test_examples_are_bounded_and_keep_the_share_of_orders(frame, monkeypatch):
 
 
 def test_a_block_of_customers_changes_no_candidate(frame, monkeypatch):
-    now = evaluate.Past(numbered(frame), pd.Series([None] * 72), DAY, seed=7).state(3)
+    now = evaluate.Past(numbered(frame), UNLIKE, DAY, seed=7).state(3)
     rows = np.arange(40)
     (whole,) = now.candidates(rows)
     monkeypatch.setattr(candidates, "MAX_BLOCK", 7)
@@ -325,6 +398,10 @@ def test_nothing_forbidden_is_recommended_anywhere(frame, model, reason):
     counted = rows[rows["list_kind"] == "again"].set_index("customer_id")["count_left_out"].dropna()
     expected = own.rename(lambda one: str(one)).reindex(counted.index, fill_value=0)
     assert (counted == expected).all()
+    is_sold = products_of(lines).assign(**changed)["count_customers_90d"] > 0
+    hidden = len(forbidden & set(lines.products[is_sold]))  # a product not sold isn't left out
+    of_new = rows[(rows["list_kind"] == "new") & (rows["score_status"] == "scored")]
+    assert set(of_new["count_left_out"]) == set(starting["count_left_out"]) == {hidden}
 
 
 def test_a_word_is_a_whole_word():
@@ -372,7 +449,10 @@ def test_reasons_name_what_explains_them():
     weights = sparse.csr_matrix(np.array([[0, 0, 0.2], [0, 0, 0.5], [0, 0, 0]], dtype=np.float32))
     none = related.Related.of(np.array([0]), np.array([2]), np.array([2.0]), 3)
     explaining = reasons.Explaining(weights, none)
-    best, goes = explaining.best(np.array([0, 1, 2]), np.array([2, 2, 2]), np.array([0, 1, 3]))
+    # the first customer bought 0 and 1, the second 0, the third nothing
+    some = np.array([0, 1, 0])
+    pairs = purchases.Pairs(np.array([0, 2, 3, 3]), some, *[some] * 6, 3)
+    best, goes = explaining.best(np.array([0, 1, 2]), np.array([2, 2, 2]), pairs)
     assert list(best) == [1, 0, -1]
     assert list(goes) == [False, True, False]
     _, words = reasons.of_new(best, goes, np.array(["Cup", "Tea", "Pot"], dtype=object))
@@ -412,7 +492,7 @@ def related_shop() -> tuple[Lines, pd.Series]:
 def test_planted_companions_and_substitutes_are_found():
     made, texts = related_shop()
     day = int(np.datetime64(START + pd.Timedelta(days=1), "D").astype(int))
-    companions, substitutes = related.related(made, day, texts)
+    companions, substitutes = related.related(made, day, names.similar(texts))
 
     def of(found: related.Related, item: str) -> list[str]:
         number = list(made.products).index(item)
@@ -423,12 +503,15 @@ def test_planted_companions_and_substitutes_are_found():
     assert of(substitutes, "mug red")[0] == "mug blue"
     assert of(substitutes, "earl")[0] == "assam"
     assert "saucer" not in of(substitutes, "cup")
+    assert not {(a, b) for a, b in zip(companions.row, companions.other, strict=True)} & {
+        (a, b) for a, b in zip(substitutes.row, substitutes.other, strict=True)
+    }
 
 
 def test_lift_of_companions_is_that_of_a_naive_count():
     made, texts = related_shop()
     day = int(np.datetime64(START + pd.Timedelta(days=1), "D").astype(int))
-    companions, _ = related.related(made, day, texts)
+    companions, _ = related.related(made, day, names.similar(texts))
     baskets = pd.DataFrame({"order": made.order, "product": made.product})
     baskets = baskets.groupby("order")["product"].agg(set)
     cup, saucer = (list(made.products).index(one) for one in ("cup", "saucer"))
@@ -445,18 +528,29 @@ def test_names_are_similar_by_their_rare_words():
     found = names.similar(texts).toarray()
     assert found[0, 1] > 0.3
     assert found[0, 2] == found[0, 0] == found[3].sum() == 0
-    rare = links.with_names(sparse.csr_matrix((5, 5), dtype=np.float32), np.array([0, 2]), texts)
-    assert rare.nnz == 0  # no weight to scale by
+    nothing = sparse.csr_matrix((5, 5), dtype=np.float32)
+    rare = links.with_names(nothing, np.array([0, 2]), sparse.csr_matrix(found))
+    assert not rare.count_nonzero()  # no weight to scale by
 
 
 def test_a_product_of_few_customers_is_linked_by_its_name():
     weights = np.zeros((4, 4), dtype=np.float32)
     weights[0, 1] = weights[1, 0] = 0.4
-    texts = pd.Series(["red tin box", "garden gnome", "blue tin box", "violin"])
-    found = links.with_names(sparse.csr_matrix(weights), np.array([0, 1]), texts).toarray()
+    alike = names.similar(pd.Series(["red tin box", "garden gnome", "blue tin box", "violin"]))
+    found = links.with_names(sparse.csr_matrix(weights), np.array([0, 1]), alike).toarray()
     assert found[0, 1] == pytest.approx(0.4)
     assert 0 < found[0, 2] == found[2, 0] < 0.4
     assert not found[3].any()
+
+
+def test_a_link_by_name_is_half_a_usual_weight_times_the_similarity():
+    """Also between two products of few customers, each of which names the other."""
+    weights = np.zeros((4, 4), dtype=np.float32)
+    weights[0, 1] = weights[1, 0] = 0.4
+    alike = names.similar(pd.Series(["red tin box", "garden gnome", "blue tin box", "tin box"]))
+    found = links.with_names(sparse.csr_matrix(weights), np.array([0, 1]), alike).toarray()
+    for one, other in ((0, 2), (2, 3), (3, 2)):
+        assert found[one, other] == pytest.approx(0.5 * 0.4 * alike[one, other])
 
 
 def test_a_cart_is_completed():
@@ -508,8 +602,7 @@ def test_the_same_lines_give_the_same_model(frame, model):
 def test_later_orders_change_no_state(frame):
     made = numbered(frame)
     cut = made.only(made.day < DAY - 100)
-    texts = pd.Series([None] * len(made.products))
-    whole, before = (state.state_at(one, DAY - 100, 300.0, texts) for one in (made, cut))
+    whole, before = (state.state_at(one, DAY - 100, 300.0, UNLIKE) for one in (made, cut))
     assert (whole.links != before.links).nnz == 0
     np.testing.assert_array_equal(whole.pairs.decayed, before.pairs.decayed)
     np.testing.assert_array_equal(whole.popular.season, before.popular.season)
@@ -520,9 +613,11 @@ def test_stored_links_find_their_products_among_todays(frame, model):
     more = np.sort(np.append(lines.products, ["a-new", "zz"]).astype(object))
     place = stored.places(model.artefacts, pd.Index(more))
     found = stored.links(model.artefacts, place, len(more)).toarray()
-    plain = stored.links(model.artefacts, np.arange(len(lines.products)), len(lines.products))
+    alike = names.similar(products_of(lines)["product_name"])
+    learnt = state.state_at(lines, DAY, model.parameters["penalty"], alike).links.toarray()
+    assert (learnt != learnt.T).any()  # rows and columns can be told apart
     at = [list(more).index(one) for one in lines.products]
-    np.testing.assert_array_equal(found[np.ix_(at, at)], plain.toarray())
+    np.testing.assert_array_equal(found[np.ix_(at, at)], learnt)
     assert not found[list(more).index("zz")].any()
 
 
@@ -546,11 +641,11 @@ def test_lookback_finds_what_was_ordered():
 
 
 def test_every_contender_scores_every_candidate(frame):
-    past = evaluate.Past(numbered(frame), pd.Series([None] * 72), DAY, 7)
+    past = evaluate.Past(numbered(frame), UNLIKE, DAY, 7)
     (block,) = past.state(0).candidates(np.arange(30))
     for name, kind in cartesian(PLAIN, ("own", "new")):
         score = PLAIN[name](block)[block.is_own == (kind == "own")]
         assert np.isfinite(score).all(), name
-    booster = reranker.restored(past.trees(0) or b"")
+    booster = booster_of(past.trees(0) or b"")
     chance = reranker.probability(booster, block.columns)
     assert ((chance > 0) & (chance < 1)).all()

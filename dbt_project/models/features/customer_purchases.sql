@@ -1,5 +1,5 @@
 -- One row per as_of_date and customer_id, for the customers of customer_snapshots: the products
--- that a customer ordered in the 1,095 days before, the 500 ordered last, as arrays.
+-- that a customer ordered in the 1,095 days before, as arrays.
 with
 
 dates as materialized (
@@ -58,25 +58,6 @@ pairs as (
 
 ),
 
-ranked as (
-
-    select
-        as_of_date,
-        customer_id,
-        product_id,
-        count_orders,
-        weight,
-        days_since_last,
-        days_since_first,
-        row_number() over (
-            partition by as_of_date, customer_id
-            order by days_since_last, product_id collate "C"
-        ) as place
-
-    from pairs
-
-),
-
 products as (
 
     select
@@ -89,8 +70,7 @@ products as (
         array_agg(days_since_last order by product_id collate "C") as days_since_last,
         array_agg(days_since_first order by product_id collate "C") as days_since_first
 
-    from ranked
-    where place <= 500
+    from pairs
     group by as_of_date, customer_id
 
 ),
