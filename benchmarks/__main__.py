@@ -33,7 +33,7 @@ from benchmarks.judge import Judgement
 from benchmarks.panel import looks, sets
 from benchmarks.panel import shops as panel_shops
 from benchmarks.questions import QUESTIONS as TABLES
-from benchmarks.results import FIGURES, WORKSPACE
+from benchmarks.results import FIGURES, WORKSPACE, merged, sections
 from benchmarks.summary import summary
 from benchmarks.tables import OURS
 from benchmarks.warehouse import Home
@@ -329,7 +329,11 @@ def _keep(name: str, rows: pd.DataFrame, given: argparse.Namespace) -> None:
 
 
 def write_results() -> None:
-    """Write results.md from everything in the workspace."""
+    """Write results.md from everything in the workspace.
+
+    Parts of the file that the workspace has no figures for stay as they are.
+    """
+    before = RESULTS.read_text() if RESULTS.exists() else ""
     lines = [HEAD, *_versions(), ""]
     kinds = {"open": OPEN, "final": _reserved()} | PANELS
     own = sorted({path.name.split(".")[0] for path in FIGURES.glob("own-*.parquet")})
@@ -338,7 +342,7 @@ def write_results() -> None:
         if not tables:
             continue
         lines += [kinds.get(kind, f"# {kind.removeprefix('own-')}\n")]
-        if kind in PANELS:
+        if kind in PANELS and not (earlier_tables(before, kinds[kind]) - tables.keys()):
             lines += summary(tables)
         for name, (figures, verdicts) in tables.items():
             lines += results.section(name, TABLES[name], figures, verdicts)
@@ -346,7 +350,13 @@ def write_results() -> None:
     if others:
         lines += ["# Cost, speed and published parameters\n"]
         lines += [text.read_text().rstrip() + "\n" for text in others]
-    RESULTS.write_text("\n".join(lines).rstrip() + "\n")
+    RESULTS.write_text(merged(before, "\n".join(lines)).rstrip() + "\n")
+
+
+def earlier_tables(text: str, kind: str) -> set[str]:
+    """Names of the tables in a part of results.md."""
+    of_kind = sections(text, 1)[1].get(kind.splitlines()[0], "")
+    return {name for name in TABLES if f"## {TABLES[name].name}" in sections(of_kind, 2)[1]}
 
 
 def _kept(kind: str) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 from collections.abc import Mapping, Sequence
 
@@ -125,6 +126,26 @@ def keep_speeds(
         table.add_row(name, f"{best:.2f}", f"{median:.2f}", f"{count / best:,.0f}", share)
     Console().print(table)
     keep_part(part, part.capitalize(), table)
+
+
+def sections(text: str, level: int) -> tuple[str, dict[str, str]]:
+    """What stands before the first heading of a level, and heading -> what stands below it."""
+    parts = re.split(rf"^({'#' * level} .*)\n", text, flags=re.MULTILINE)
+    return parts[0], dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def merged(before: str, new: str, level: int = 1) -> str:
+    """The new text, with the parts and tables of the earlier one that it lacks in their places."""
+    _, old_parts = sections(before, level)
+    head, parts = sections(new, level)
+    texts = [head]
+    for heading, old in old_parts.items():
+        found = parts.pop(heading, None)
+        if found is not None:
+            found = merged(old, found, level + 1) if level < 3 else found
+        texts.append(f"{heading}\n\n{(old if found is None else found).lstrip()}")
+    texts += [f"{heading}\n\n{body.lstrip()}" for heading, body in parts.items()]
+    return "\n".join(f"{text.rstrip()}\n" for text in texts if text.strip())
 
 
 def keep_part(name: str, heading: str, table: Table) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import code, data, judge
+from benchmarks import code, data, judge, results
 from benchmarks.__main__ import _without_folder
 from benchmarks.code import RESULTS
 from benchmarks.judge import customers, next_orders, waits
@@ -305,3 +305,19 @@ def test_segments_figures_by_hand() -> None:
 def test_code_of_a_questions_model_is_listed(question: str) -> None:
     names = {path.name for path in code.model_code(question)}
     assert {"run.py", "question.py"} <= names
+
+
+def test_a_run_of_one_part_leaves_the_other_results_as_they_are() -> None:
+    head, x = "# B\n\nold\n\n# P\n\n## Wanted\n\nall\n\n## X\n\nnote\n\n", "### X: a\n\n1\n\n"
+    before = f"{head}{x}### X: b\n\n2\n\n# C\n\n## Y\n\n3\n"
+    new = "# B\n\nnew\n\n# P\n\n## X\n\nnote\n\n### X: b\n\n4\n\n# C\n\n## Z\n\n5\n"
+    found = results.merged(before, new)
+    kept = head.replace("old", "new") + x
+    assert found == f"{kept}### X: b\n\n4\n\n# C\n\n## Y\n\n3\n\n## Z\n\n5\n"
+    assert results.merged(before, before) == before
+    assert results.merged("", new) == new
+
+
+def test_the_results_are_their_own_parts() -> None:
+    text = RESULTS.read_text()
+    assert results.merged(text, text) == text
