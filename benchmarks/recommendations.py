@@ -100,15 +100,14 @@ def theirs(name: str, orders: Orders, truth: Truth) -> tuple[Lists, Lists]:
     """A peer's lists of the judged customers: of all candidates, and of new ones."""
     is_candidate = np.array([one in truth.candidates for one in orders.products])
     method = bpr if name == "bpr" else PEERS[name]
-    every, new = {}, {}
+    every, new, place = {}, {}, pd.Index(orders.products)
     for first, scores in method(orders):
         for row, customer in enumerate(orders.customers[first : first + len(scores)]):
             if customer not in truth.ordered:
                 continue
             score = np.where(is_candidate, scores[row], -np.inf)
             every[customer] = orders.products[np.argsort(-score, kind="stable")[: judge.LENGTH]]
-            own = np.isin(orders.products, list(truth.bought[customer]))
-            score = np.where(own, -np.inf, score)
+            score[place.get_indexer(list(truth.bought[customer]))] = -np.inf
             new[customer] = orders.products[np.argsort(-score, kind="stable")[: judge.LENGTH]]
     return _as_lists(every), _as_lists(new)
 
