@@ -55,6 +55,8 @@ PEER_MODULES = {
     "segments": "segments",
     "next_order": "next_orders",
 }
+# The one network of these questions needs torch: it runs in our environment, on the peers' inputs.
+DEEP_TABLES = {"churn": "customers", "clv": "customers", "next_order": "next_orders"}
 
 QUESTIONS = tuple(PEER_MODULES)
 
@@ -183,7 +185,7 @@ def _judge(home: Home, questions: list[str]) -> dict[str, pd.DataFrame]:
         cuts = [str(cut) for cut in _cuts(home.data, question)]
         for cut in cuts:
             home.export(happened, date.fromisoformat(cut))
-            if question == "next_order":
+            if question in DEEP_TABLES:
                 home.export_families(date.fromisoformat(cut))
         sides = _run_sides(home, question, cuts) if cuts else []
         for cut in cuts:
@@ -220,7 +222,7 @@ def _without_folder(arguments: list[str]) -> list[str]:
 
 
 def _run_sides(home: Home, question: str, cuts: list[str]) -> list[Path]:
-    """Run the cuts missing in the workspace; return both sides' file stems with a `{cut}` field."""
+    """Run the cuts missing in the workspace; return the sides' file stems with a `{cut}` field."""
     module = PEER_MODULES[question]
     folder = REPOSITORY / "benchmarks"
     peer_code = imported([folder / "peers" / f"{module}.py"], "benchmarks.peers")
@@ -228,14 +230,18 @@ def _run_sides(home: Home, question: str, cuts: list[str]) -> list[Path]:
     peers = digest([*peer_code, *shared, folder / "requirements.txt"])
     ours = digest([*model_code(question), folder / "ours.py", folder / "own_segments.py", *shared])
     outputs = WORKSPACE / "outputs" / home.data.name
-    sides = (
+    sides = [
         ([str(PEERS), "-m", f"benchmarks.peers.{module}"], f"{module}-{peers}", home.input_digest),
         (
             [sys.executable, "-m", "benchmarks.ours", question],
             f"ours-{question}-{ours}",
             lambda _: home.folder.name,
         ),
-    )
+    ]
+    if table := DEEP_TABLES.get(question):
+        command = [sys.executable, "-m", "benchmarks.peers.deep", table]
+        files = [*imported([folder / "peers" / "deep.py"], "benchmarks.peers"), *shared]
+        sides.append((command, f"deep-{table}-{digest(files)}", home.input_digest))
     for command, name, stamp in sides:
         stamps = {cut: stamp(cut) for cut in cuts}
         missing = [cut for cut in cuts if not _is_done(outputs / cut / name, stamps[cut])]
@@ -249,7 +255,7 @@ def _run_sides(home: Home, question: str, cuts: list[str]) -> list[Path]:
                 [*command, str(home.inputs), str(outputs), name, *missing],
                 check=True,
                 cwd=REPOSITORY,
-                env=os.environ | _environment(home, is_peer=command[0] == str(PEERS)),
+                env=os.environ | _environment(home, is_peer="benchmarks.ours" not in command),
             )
     return [outputs / "{cut}" / name for _, name, _ in sides]
 
