@@ -37,6 +37,8 @@ ORDERED, SPEND, WAIT, AMOUNT, OTHERS = range(5)  # places of the heads; families
 class Network(nn.Module):
     """Logit of an order, log spend, log wait, log amount beside the own, logits of families."""
 
+    events: torch.Tensor
+
     def __init__(self, events: torch.Tensor, past: Rows) -> None:
         """Begin with what the past rows were on average.
 
