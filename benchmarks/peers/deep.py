@@ -27,7 +27,7 @@ STEP_DAYS, LEAST_DAYS, DATES = 30, 60, 10
 CUSTOMERS, HELD_OUT = 4_000, 5  # learnt from at most; every fifth says when to stop
 HIDDEN, DROPOUT = 32, 0.1
 BATCH, EPOCHS, PATIENCE, RATE, DECAY = 256, 20, 3, 3e-3, 1e-2
-WEIGHT_SPEND, WEIGHT_FAMILIES = 0.5, 4.0
+WEIGHT_SPEND = 0.5
 LARGEST_LOG = 8.0  # of spend beside the mean
 SEED, CHUNK, SHOWN = 7, 4_096, 3
 COLUMNS = ["customer_id", "order_probability", "spend", "days_p50", "amount_p50", "families"]
@@ -57,13 +57,16 @@ class Network(nn.Module):
             self.heads.bias[ORDERED] = _logit(past.followed[:, ORDERED].mean())
             self.heads.bias[SPEND] = 0
             self.heads.bias[WAIT:OTHERS] = bought[:, WAIT:OTHERS].median(dim=0).values
-            self.heads.bias[OTHERS:] = _logit(bought[:, OTHERS:].mean(dim=0))
+            self.heads.bias[OTHERS:] = 0  # beside the own share
 
     def forward(self, rows: Rows) -> torch.Tensor:
         """All heads of each row, shape (n, OTHERS + n_families)."""
         events = torch.cat([self.events[rows.places], rows.ago[:, :, None]], dim=2)
         states, _ = self.encoder(events * rows.exists[:, :, None])
-        return self.heads(self.body(torch.cat([states[:, -1], rows.facts], dim=1)))
+        given = self.heads(self.body(torch.cat([states[:, -1], rows.facts], dim=1)))
+        count = given.shape[1] - OTHERS
+        own = _logit(rows.facts[:, rows.facts.shape[1] - count :])
+        return torch.cat([given[:, :OTHERS], given[:, OTHERS:] + own], dim=1)
 
 
 def _logit(share: torch.Tensor) -> torch.Tensor:
@@ -78,7 +81,7 @@ def loss_of(given: torch.Tensor, followed: torch.Tensor) -> torch.Tensor:
     following = (given[:, WAIT:OTHERS] - followed[:, WAIT:OTHERS]).abs().sum(dim=1)
     if given.shape[1] > OTHERS:
         has = log_loss(given[:, OTHERS:], followed[:, OTHERS:], reduction="none")
-        following = following + WEIGHT_FAMILIES * has.mean(dim=1)
+        following = following + has.sum(dim=1)
     whole = WEIGHT_SPEND * deviance + ordered * following
     return log_loss(given[:, ORDERED], ordered) + whole.mean()
 

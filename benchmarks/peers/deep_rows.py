@@ -11,6 +11,7 @@ import torch
 HORIZON_DAYS = 90
 EVENTS, FAMILIES = 16, 24  # order days that are read of a customer, and families, at most
 WINDOWS_DAYS = (30, 90, 180, 365)
+PRIOR_ORDER_DAYS = 3.0  # the shop's shares of families count as so many of a customer
 FAR_DAYS = 100_000  # longer than any shop: keys of customer and day
 
 
@@ -22,7 +23,7 @@ class Rows:
         places: Rows of `Orders.events` of the newest order days, oldest first, shape (n, EVENTS).
         exists: Whether each of them is one, shape (n, EVENTS).
         ago: Logarithm of the days since each, shape (n, EVENTS).
-        facts: Recency, age, orders, gaps, amounts, own shares, shape (n, n_facts).
+        facts: Recency, age, orders, gaps, amounts, last the own share of each family: (n, n_facts).
         followed: See `Orders.followed`; for a date to be scored, empty.
     """
 
@@ -156,8 +157,9 @@ class Orders:
             since = np.maximum(self._before(who, day - window), start)
             spent = np.maximum(self._sums[end, 1] - self._sums[since, 1], 0)
             columns += [np.log1p(end - since), np.log1p(spent / np.exp(self.level))]
-        share = (self._sums[end, 2:] - self._sums[start, 2:]) / (count + 1)[:, None]
-        return np.column_stack([*columns, share])
+        prior = PRIOR_ORDER_DAYS * self._has.mean(axis=0)
+        had = self._sums[end, 2:] - self._sums[start, 2:] + prior
+        return np.column_stack([*columns, had / (count + PRIOR_ORDER_DAYS)[:, None]])
 
 
 def _sums(values: np.ndarray) -> np.ndarray:

@@ -43,21 +43,26 @@ def predicted() -> pd.DataFrame:
     return fitted_to(*rhythm())
 
 
+def is_half_of_one_for_all(predicted: pd.Series, happened: pd.Series) -> bool:
+    """Whether errors are at most half of those of the median of what happened, for everybody."""
+    happened = happened.reindex(predicted.index)
+    naive = (happened - happened.median()).abs().mean()
+    return (predicted - happened).abs().mean() <= naive / 2
+
+
 def test_a_planted_rhythm_is_learnt(predicted: pd.DataFrame) -> None:
     is_fast = predicted.index.str.startswith("fast")
     fast, slow = predicted[is_fast], predicted[~is_fast]
     assert len(fast) == len(slow) == 100
     assert (predicted["order_probability"] > 0.9).all()  # each orders within 60 days
     days = rhythm()[0]
-    coming = days[days["day_date"] >= CUT].groupby("customer_id")["day_date"].min()
-    wait = (coming - CUT).dt.days.reindex(predicted.index)
-    error = (np.log1p(predicted["days_p50"]) - np.log1p(wait)).abs()
-    naive = (np.log1p(wait) - np.log1p(wait.median())).abs()  # one wait for all
-    assert error.mean() < naive.mean() / 2
-    assert fast["amount_p50"].median() == pytest.approx(20, rel=0.1)
-    assert slow["amount_p50"].median() == pytest.approx(400, rel=0.1)
-    assert fast["spend"].median() == pytest.approx(9 * 20, rel=0.25)  # nine orders of 20 in 90 days
-    assert slow["spend"].median() == pytest.approx(1.5 * 400, rel=0.25)
+    coming = days[(days["day_date"] >= CUT) & (days["day_date"] < CUT + pd.Timedelta(days=90))]
+    wait = (coming.groupby("customer_id")["day_date"].min() - CUT).dt.days
+    assert is_half_of_one_for_all(np.log1p(predicted["days_p50"]), np.log1p(wait))
+    spend = coming.groupby("customer_id")["net_amount"].sum()
+    assert is_half_of_one_for_all(predicted["spend"], spend)
+    assert fast["amount_p50"].to_numpy() == pytest.approx(20, rel=0.3)
+    assert slow["amount_p50"].to_numpy() == pytest.approx(400, rel=0.3)
     assert (fast["families"].str[0] == "fork").all()
     assert (slow["families"].str[0] == "lamp").all()
 
