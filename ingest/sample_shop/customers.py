@@ -17,7 +17,7 @@ def truth(plan: Plan, promoted: Promotions) -> pd.DataFrame:
         One row a customer with columns customer_id; arrived and left (days since the opening,
         float; `left` may lie beyond the plan); orders_per_day (while alive, on an average day);
         spend_factor (mean 1); family (the favourite); country; is_buyer (False: registers and
-        never orders).
+        never orders); is_keen (on the substitutes of the favourite family).
     """
     counts = _arrivals(plan)
     months = [_month(plan, month, count, promoted) for month, count in enumerate(counts.tolist())]
@@ -53,5 +53,6 @@ def _month(plan: Plan, month: int, count: int, promoted: Promotions) -> pd.DataF
             "family": random.choice(list(FAMILIES), count, p=[f.share for f in FAMILIES.values()]),
             "country": random.choice(list(COUNTRIES), count, p=list(COUNTRIES.values())),
             "is_buyer": random.random(count) >= planted.NEVER_BUYING_RATE,
+            "is_keen": plan.random("keen", month).random(count) < planted.KEEN_RATE,
         }
     )

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ingest.sample_shop import bonds
 from ingest.sample_shop import plan as planted
 from ingest.sample_shop.campaigns import orders_brought
-from ingest.sample_shop.plan import COUNTRIES, FAMILIES, Plan
+from ingest.sample_shop.plan import COUNTRIES, FAMILIES, Plan, day_number, first_of_month
 from ingest.sample_shop.products import Catalogue
 from ingest.sample_shop.seasons import BuyingTime, Promotions
 
@@ -45,14 +46,33 @@ class Events:
 
 
 def sales(
-    plan: Plan, month: int, customers: pd.DataFrame, catalogue: Catalogue, promoted: Promotions
+    plan: Plan,
+    month: int,
+    customers: pd.DataFrame,
+    catalogue: Catalogue,
+    promoted: Promotions,
+    before: Events | None = None,
 ) -> Events:
-    """Draw the month's orders of customers and guests, with a postage line where it is charged."""
+    """Draw the month's orders of customers and guests, with a postage line where it is charged.
+
+    Args:
+        plan: The shop.
+        month: Counted from the opening.
+        customers: The truth of all customers.
+        catalogue: The products.
+        promoted: The promotions.
+        before: Sales of the month before, which sequences begin in.
+    """
     random = plan.random("orders", month)
     clock = BuyingTime(month, promoted)
     heads = pd.concat([_by_customers(random, clock, customers), _by_guests(random, clock, plan)])
     heads = heads.sort_values(["time", "customer"], kind="stable", ignore_index=True)
     lines = _lines(random, month, heads, customers, catalogue, promoted)
+    if month >= plan.bonds_from:
+        product = bonds.products(plan, month, (heads, lines), before, customers, catalogue)
+        day = _day_of_month(month, heads, lines["head"].to_numpy())
+        price_pence = catalogue.sale_price_pence(month, promoted)[day, product]
+        lines = lines.assign(product=product, price_pence=price_pence)
     return Events(heads, _with_postage(lines, len(heads)))
 
 
@@ -103,7 +123,7 @@ def _lines(
     head = np.repeat(
         np.arange(len(heads)), 1 + random.poisson(planted.EXTRA_LINES_PER_ORDER, len(heads))
     )
-    day = np.floor(heads.time.to_numpy()[head] - BuyingTime(month, promoted).start).astype(int)
+    day = _day_of_month(month, heads, head)
     who = heads.customer.to_numpy()[head]
     favourite = of_customer(customers.family.to_numpy(), who, guest="")
     favourite[random.random(len(head)) >= planted.FAVOURITE_FAMILY_RATE] = ""
@@ -116,6 +136,11 @@ def _lines(
     return pd.DataFrame(
         {"head": head, "product": product, "units": units, "price_pence": price_pence}
     )
+
+
+def _day_of_month(month: int, heads: pd.DataFrame, head: np.ndarray) -> np.ndarray:
+    """Day of the month of each line, from 0."""
+    return np.floor(heads.time.to_numpy()[head] - day_number(first_of_month(month))).astype(int)
 
 
 def of_customer(values: np.ndarray, who: np.ndarray, guest: Any) -> np.ndarray:

@@ -64,6 +64,40 @@ FAMILIES = {
 }
 ADJECTIVES = ("Blue", "Red", "Vintage", "Round", "Small", "Large", "Striped", "Oak", "Copper")
 
+
+@dataclass(frozen=True)
+class Bond:
+    """Two products that go together, each named by its noun.
+
+    Of several products with a noun the one in most demand is meant that opened with the shop and
+    is never discontinued. If a seed's catalogue has none, the bond is not planted.
+
+    Attributes:
+        noun: Of the product that is bought.
+        other_noun: Of the product that it brings.
+        rate: Share of the orders with room that get the other product. An order has room if a line
+            of the other product's family is in it; that line becomes the other product.
+    """
+
+    noun: str
+    other_noun: str
+    rate: float = 0.8
+
+
+# In the same order.
+PAIRS = (
+    Bond("Gloves", "Scarf"),
+    Bond("Lantern", "Candle"),
+    Bond("Planter", "Trowel"),
+    Bond("Teapot", "Jug"),
+)
+# In the customer's next order, if it comes in the same month or the one after.
+SEQUENCES = (Bond("Cake Tin", "Apron"), Bond("Pen Set", "Notebook"))
+# The two products of a noun in most demand are substitutes: an order has one of them at most.
+SUBSTITUTES = ("Cushion", "Mug")
+KEEN_RATE = 0.4  # share of customers who are keen on the substitutes of their favourite family
+KEEN_ORDER_RATE = 0.8  # of their orders with a line of that family, in which one is a substitute
+
 OPENING_PRODUCTS = 150
 NEW_PRODUCTS_PER_MONTH = 4
 PERMANENT_PRODUCT_RATE = 0.4
@@ -113,12 +147,15 @@ class Plan:
     Attributes:
         without_campaigns: Months from the opening that have none, in a folder of a version before
             there were campaigns.
+        bonds_from: First month from the opening with bonds and substitutes; above 0 in a folder of
+            a version before there were any.
     """
 
     seed: int = 7
     customers: int = 5_000
     days: int = REFERENCE_DAYS
     without_campaigns: frozenset[int] = frozenset()
+    bonds_from: int = 0
 
     def __post_init__(self) -> None:
         """Check the range of each argument."""

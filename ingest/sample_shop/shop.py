@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from ingest.sample_shop import campaigns
+from ingest.sample_shop import bonds, campaigns
 from ingest.sample_shop import customers as customers_module
 from ingest.sample_shop import orders as events
 from ingest.sample_shop.orders import Events
@@ -26,7 +26,8 @@ from ingest.sample_shop.products import Catalogue, catalogue
 from ingest.sample_shop.seasons import Promotions, promotions
 
 REGISTERS_BEFORE_SECONDS = 15 * 60
-EARLY_MONTHS = 2  # a refund comes at most 45 days after its order
+# A refund comes at most 45 days after its order, whose products depend on the month before.
+EARLY_MONTHS = 3
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ class Shop:
     truth_customers: pd.DataFrame
     truth_products: pd.DataFrame
     truth_promotions: pd.DataFrame
+    truth_bonds: pd.DataFrame
     catalogue: Catalogue
 
     @cached_property
@@ -119,6 +121,7 @@ def generate(seed: int = 7, customers: int = 5_000, days: int = 730) -> Shop:
         truth_customers=_with_dates(arrivals, plan),
         truth_products=sold.products,
         truth_promotions=pd.DataFrame([vars(promotion) for promotion in promoted]),
+        truth_bonds=bonds.truth(sold),
         catalogue=sold,
     )
 
@@ -151,8 +154,9 @@ def _months(
     plan: Plan, arrivals: pd.DataFrame, sold: Catalogue, promoted: Promotions, first: int
 ) -> Iterator[Month]:
     coming_back: list[Events] = []
+    sales = None
     for month in range(max(first - EARLY_MONTHS, 0), plan.months):
-        sales = events.sales(plan, month, arrivals, sold, promoted)
+        sales = events.sales(plan, month, arrivals, sold, promoted, sales)
         order_ids = _ids("O", month, len(sales.heads))
         coming_back.append(events.refunds(plan, month, sales, order_ids, sold))
         pending = events.merge(coming_back)
