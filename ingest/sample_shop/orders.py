@@ -69,11 +69,9 @@ def sales(
     heads = heads.sort_values(["time", "customer"], kind="stable", ignore_index=True)
     lines = _lines(random, month, heads, customers, catalogue, promoted)
     if month >= plan.bonds_from:
-        product = bonds.products(plan, month, (heads, lines), before, customers, catalogue)
-        day = _day_of_month(month, heads, lines["head"].to_numpy())
-        price_pence = catalogue.sale_price_pence(month, promoted)[day, product]
-        lines = lines.assign(product=product, price_pence=price_pence)
-    return Events(heads, _with_postage(lines, len(heads)))
+        drawn = Events(heads, lines)
+        lines["product"] = bonds.products(plan, month, drawn, before, customers, catalogue)
+    return _priced(month, heads, lines, catalogue, promoted)
 
 
 def brought(
@@ -83,7 +81,7 @@ def brought(
     heads = orders_brought(plan, month, customers)
     random = plan.random("campaign_orders", month)
     lines = _lines(random, month, heads, customers, catalogue, promoted)
-    return Events(heads, _with_postage(lines, len(heads)))
+    return _priced(month, heads, lines, catalogue, promoted)
 
 
 def _by_customers(
@@ -120,10 +118,11 @@ def _lines(
     catalogue: Catalogue,
     promoted: Promotions,
 ) -> pd.DataFrame:
+    """Columns head, product, units, day (of the month, from 0)."""
     head = np.repeat(
         np.arange(len(heads)), 1 + random.poisson(planted.EXTRA_LINES_PER_ORDER, len(heads))
     )
-    day = _day_of_month(month, heads, head)
+    day = np.floor(heads.time.to_numpy()[head] - day_number(first_of_month(month))).astype(int)
     who = heads.customer.to_numpy()[head]
     favourite = of_customer(customers.family.to_numpy(), who, guest="")
     favourite[random.random(len(head)) >= planted.FAVOURITE_FAMILY_RATE] = ""
@@ -132,15 +131,16 @@ def _lines(
     extra_units = _of_family(family, "extra_units")
     spend = of_customer(customers.spend_factor.to_numpy(), who, guest=1.0)
     units = 1 + random.poisson(extra_units * spend)
-    price_pence = catalogue.sale_price_pence(month, promoted)[day, product]
-    return pd.DataFrame(
-        {"head": head, "product": product, "units": units, "price_pence": price_pence}
-    )
+    return pd.DataFrame({"head": head, "product": product, "units": units, "day": day})
 
 
-def _day_of_month(month: int, heads: pd.DataFrame, head: np.ndarray) -> np.ndarray:
-    """Day of the month of each line, from 0."""
-    return np.floor(heads.time.to_numpy()[head] - day_number(first_of_month(month))).astype(int)
+def _priced(
+    month: int, heads: pd.DataFrame, lines: pd.DataFrame, catalogue: Catalogue, promoted: Promotions
+) -> Events:
+    """Orders whose lines have the price of their day, with postage where it is charged."""
+    day, product = lines.pop("day").to_numpy(), lines["product"].to_numpy()
+    lines["price_pence"] = catalogue.sale_price_pence(month, promoted)[day, product]
+    return Events(heads, _with_postage(lines, len(heads)))
 
 
 def of_customer(values: np.ndarray, who: np.ndarray, guest: Any) -> np.ndarray:

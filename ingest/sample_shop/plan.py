@@ -65,38 +65,44 @@ FAMILIES = {
 ADJECTIVES = ("Blue", "Red", "Vintage", "Round", "Small", "Large", "Striped", "Oak", "Copper")
 
 
+PAIR, SEQUENCE, SUBSTITUTE = "pair", "sequence", "substitute"
+
+
 @dataclass(frozen=True)
 class Bond:
-    """Two products that go together, each named by its noun.
+    """Two products that belong together, each named by its noun.
 
-    Of several products with a noun the one in most demand is meant that opened with the shop and
-    is never discontinued. If a seed's catalogue has none, the bond is not planted.
+    Only products count that opened with the shop and are never discontinued. Of those with the
+    noun the one in most demand is meant, and of those with the other noun the one whose price is
+    nearest to the median of its family. A seed without such products does without the bond.
 
     Attributes:
-        noun: Of the product that is bought.
-        other_noun: Of the product that it brings.
-        rate: Share of the orders with room that get the other product. An order has room if a line
-            of the other product's family is in it; that line becomes the other product.
+        kind: PAIR: the product brings the other one into the same order. SEQUENCE: into the
+            customer's next order, if that comes in the same month or the next. SUBSTITUTE: an
+            order has one of the two at most.
+        noun: Of the product.
+        other_noun: Of the other one; of substitutes the same noun.
+        rate: Share of the orders with room that get the other product, or one of the substitutes.
+            An order has room if it has a line of that family, which becomes the product.
     """
 
+    kind: str
     noun: str
     other_noun: str
-    rate: float = 0.8
+    rate: float
 
 
-# In the same order.
-PAIRS = (
-    Bond("Gloves", "Scarf"),
-    Bond("Lantern", "Candle"),
-    Bond("Planter", "Trowel"),
-    Bond("Teapot", "Jug"),
+BONDS = (
+    Bond(PAIR, "Gloves", "Scarf", 0.8),
+    Bond(PAIR, "Garland", "Candle", 0.8),
+    Bond(PAIR, "Planter", "Trowel", 0.8),
+    Bond(PAIR, "Mug", "Jug", 0.8),
+    Bond(SEQUENCE, "Cake Tin", "Apron", 0.8),
+    Bond(SEQUENCE, "Pen Set", "Notebook", 0.8),
+    Bond(SUBSTITUTE, "Bunting", "Bunting", 0.7),
+    Bond(SUBSTITUTE, "Cushion", "Cushion", 0.7),
 )
-# In the customer's next order, if it comes in the same month or the one after.
-SEQUENCES = (Bond("Cake Tin", "Apron"), Bond("Pen Set", "Notebook"))
-# The two products of a noun in most demand are substitutes: an order has one of them at most.
-SUBSTITUTES = ("Cushion", "Mug")
-KEEN_RATE = 0.4  # share of customers who are keen on the substitutes of their favourite family
-KEEN_ORDER_RATE = 0.8  # of their orders with a line of that family, in which one is a substitute
+KEEN_RATE = 0.3  # share of customers who are keen on the substitutes of their favourite family
 
 OPENING_PRODUCTS = 150
 NEW_PRODUCTS_PER_MONTH = 4

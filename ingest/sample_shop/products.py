@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
 from ingest.sample_shop import plan as planted
-from ingest.sample_shop.plan import ADJECTIVES, FAMILIES, Plan, first_of_month
+from ingest.sample_shop.plan import (
+    ADJECTIVES,
+    BONDS,
+    FAMILIES,
+    SUBSTITUTE,
+    Bond,
+    Plan,
+    first_of_month,
+)
 from ingest.sample_shop.seasons import (
     ALL_FAMILIES,
     Promotion,
@@ -31,6 +40,28 @@ class Catalogue:
 
     products: pd.DataFrame
     price_pence: np.ndarray
+
+    @cached_property
+    def bonds(self) -> list[tuple[Bond, int, int]]:
+        """The bonds that are planted, each with the positions of its two products."""
+        found = []
+        for bond in BONDS:
+            others = self._lasting(bond.other_noun).sort_values("from_median", kind="stable").index
+            firsts = self._lasting(bond.noun).sort_values("base_weight", ascending=False).index
+            both = others[:2] if bond.kind == SUBSTITUTE else firsts[:1].append(others[:1])
+            if len(both) == 2:
+                found.append((bond, int(both[0]), int(both[1])))
+        return found
+
+    def _lasting(self, noun: str) -> pd.DataFrame:
+        """The noun's products that opened with the shop and are never discontinued."""
+        known = self.products
+        is_named = known.product_name.str.contains(f" {noun} No. ", regex=False)
+        is_lasting = known.discontinued_date.isna() & (known.introduced_date == str(planted.START))
+        chosen = known[is_named & is_lasting]
+        median = chosen.product_family.map(lambda name: FAMILIES[name].median_price_amount)
+        price_amount = self.price_pence[chosen.index, 0] / 100
+        return chosen.assign(from_median=(price_amount - median).abs())
 
     def weights(self, month: int, promoted: Promotions) -> np.ndarray:
         """Relative demand, shape (n_days, n_products): season, life cycle and promotions."""
