@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 def truth(catalogue: Catalogue) -> pd.DataFrame:
     """What is planted: columns kind, product_id, other_product_id, rate; see `plan.Bond`."""
     ids = catalogue.products.product_id.to_numpy(dtype=object)
-    rows = [(bond.kind, ids[first], ids[other], bond.rate) for bond, first, other in catalogue.bonds]
+    rows = [
+        (bond.kind, ids[first], ids[other], bond.rate) for bond, first, other in catalogue.bonds
+    ]
     return pd.DataFrame(rows, columns=["kind", "product_id", "other_product_id", "rate"])
 
 
@@ -78,9 +80,10 @@ def _has(head: np.ndarray, is_line: np.ndarray, count: int) -> np.ndarray:
 
 def _is_keen(drawn: Events, customers: pd.DataFrame, family: str) -> np.ndarray:
     """Whether an order is of a customer who is keen on the substitutes of a family."""
-    is_keen = (customers.is_keen & (customers.family == family)).to_numpy()
     who = drawn.heads.customer.to_numpy()
-    return is_keen[who] & (who >= 0)
+    is_keen = (who >= 0) & customers.is_keen.to_numpy()[who]
+    is_keen[is_keen] = customers.family.to_numpy()[who[is_keen]] == family
+    return is_keen
 
 
 def _order_before_has(product: int, drawn: Events, before: Events | None) -> np.ndarray:
@@ -88,7 +91,9 @@ def _order_before_has(product: int, drawn: Events, before: Events | None) -> np.
     months = [drawn] if before is None else [before, drawn]
     who = np.concatenate([one.heads.customer.to_numpy() for one in months])
     has = [
-        _has(one.lines["head"].to_numpy(), one.lines["product"].to_numpy() == product, len(one.heads))
+        _has(
+            one.lines["head"].to_numpy(), one.lines["product"].to_numpy() == product, len(one.heads)
+        )
         for one in months
     ]
     order = np.argsort(who, kind="stable")  # the orders of a customer in order of time

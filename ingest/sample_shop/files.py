@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -84,13 +85,7 @@ def write_next_day(folder: Path | str, seed: int = 7, customers: int = 5_000) ->
     while True:
         day += timedelta(days=1)
         plan = Plan(seed, customers, (day - START).days, without)
-        first_month = max(plan.months - 2, 0)
-        texts = {
-            name: text
-            for month in months(plan, first_month)
-            for name, text in _month_files(month).items()
-        }
-        _check_it_continues(folder, texts)
+        texts = _continued(folder, plan)
         if _last_order_day(texts) > newest:
             _save(folder, texts | _products_file(catalogue(plan), day))
             return day
@@ -191,11 +186,26 @@ def _without_campaigns(folder: Path, newest: date) -> frozenset[int]:
     )
 
 
-def _check_it_continues(folder: Path, texts: dict[str, str]) -> None:
-    for name, text in texts.items():
-        path = folder / name
-        if path.exists() and not text.startswith(path.read_text()):
-            raise OtherShopError(
-                f"{path} is not the beginning of this shop's {name}: give the seed and the number "
-                "of customers it was written with, or another folder"
-            )
+def _continued(folder: Path, plan: Plan) -> dict[str, str]:
+    """Text of the plan's last two months, which begins with what the folder has of them.
+
+    A version before there were bonds may have written the months so far: the earliest month is
+    taken from which on the files have bonds.
+    """
+    first_month = max(plan.months - 2, 0)
+    for bonds_from in range(max(first_month - 2, 0), plan.months + 1):
+        texts = {
+            name: text
+            for month in months(replace(plan, bonds_from=bonds_from), first_month)
+            for name, text in _month_files(month).items()
+        }
+        paths = {name: folder / name for name in texts if (folder / name).exists()}
+        others = [
+            path for name, path in paths.items() if not texts[name].startswith(path.read_text())
+        ]
+        if not others:
+            return texts
+    raise OtherShopError(
+        f"{others[0]} is not the beginning of this shop's {others[0].name}: give the seed and the "
+        "number of customers it was written with, or another folder"
+    )

@@ -78,7 +78,7 @@ class Catalogue:
         for family in FAMILIES:
             rows = (self.products.product_family == family).to_numpy()
             weight[:, rows] *= family_season_factor(family, days)
-        for promotion in promoted:
+        for promotion in _running(promoted, days):
             weight *= np.where(self._promoted(promotion, days), promotion.product_lift, 1.0)
         return weight
 
@@ -86,7 +86,7 @@ class Catalogue:
         """List price less discounts, in pence, shape (n_days, n_products)."""
         days = days_of_month(month)[:, None]
         kept = np.ones((len(days), len(self.products)))
-        for promotion in promoted:
+        for promotion in _running(promoted, days):
             discounted = self._promoted(promotion, days)
             kept = np.minimum(kept, np.where(discounted, 1 - promotion.discount_rate, 1.0))
         return np.rint(self.price_pence[:, month] * kept).astype(np.int64)
@@ -94,6 +94,10 @@ class Catalogue:
     def _promoted(self, promotion: Promotion, days: np.ndarray) -> np.ndarray:
         of_family = (self.products.product_family == promotion.family).to_numpy()
         return promotion.is_running(days) & (of_family | (promotion.family == ALL_FAMILIES))
+
+
+def _running(promoted: Promotions, days: np.ndarray) -> list[Promotion]:
+    return [promotion for promotion in promoted if promotion.is_running(days).any()]
 
 
 def catalogue(plan: Plan) -> Catalogue:
