@@ -81,7 +81,9 @@ def _has(head: np.ndarray, is_line: np.ndarray, count: int) -> np.ndarray:
 def _is_keen(drawn: Events, customers: pd.DataFrame, family: str) -> np.ndarray:
     """Whether an order is of a customer who is keen on the substitutes of a family."""
     who = drawn.heads.customer.to_numpy()
-    is_keen = (who >= 0) & customers.is_keen.to_numpy()[who]
+    is_known = who >= 0
+    is_keen = np.zeros(len(who), dtype=bool)
+    is_keen[is_known] = customers.is_keen.to_numpy()[who[is_known]]
     is_keen[is_keen] = customers.family.to_numpy()[who[is_keen]] == family
     return is_keen
 

@@ -74,7 +74,8 @@ class Bond:
 
     Only products count that opened with the shop and are never discontinued. Of those with the
     noun the one in most demand is meant, and of those with the other noun the one whose price is
-    nearest to the median of its family. A seed without such products does without the bond.
+    nearest to the median of its family; of substitutes, the two in least demand. A seed without
+    such products does without the bond.
 
     Attributes:
         kind: PAIR: the product brings the other one into the same order. SEQUENCE: into the
@@ -82,8 +83,8 @@ class Bond:
             order has one of the two at most.
         noun: Of the product.
         other_noun: Of the other one; of substitutes the same noun.
-        rate: Share of the orders with room that get the other product, or one of the substitutes.
-            An order has room if it has a line of that family, which becomes the product.
+        rate: Share of the orders with room that get the other product; room is a line of its
+            family, which becomes it. Of substitutes, orders of keen customers that get one of them.
     """
 
     kind: str
@@ -99,8 +100,8 @@ BONDS = (
     Bond(PAIR, "Mug", "Jug", 0.8),
     Bond(SEQUENCE, "Cake Tin", "Apron", 0.8),
     Bond(SEQUENCE, "Pen Set", "Notebook", 0.8),
-    Bond(SUBSTITUTE, "Bunting", "Bunting", 0.7),
-    Bond(SUBSTITUTE, "Cushion", "Cushion", 0.7),
+    Bond(SUBSTITUTE, "Bird Feeder", "Bird Feeder", 0.8),
+    Bond(SUBSTITUTE, "Cushion", "Cushion", 0.8),
 )
 KEEN_RATE = 0.3  # share of customers who are keen on the substitutes of their favourite family
 

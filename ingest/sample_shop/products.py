@@ -46,9 +46,9 @@ class Catalogue:
         """The bonds that are planted, each with the positions of its two products."""
         found = []
         for bond in BONDS:
+            wanted = self._lasting(bond.noun).sort_values("base_weight", ascending=False).index
             others = self._lasting(bond.other_noun).sort_values("from_median", kind="stable").index
-            firsts = self._lasting(bond.noun).sort_values("base_weight", ascending=False).index
-            both = others[:2] if bond.kind == SUBSTITUTE else firsts[:1].append(others[:1])
+            both = wanted[-2:] if bond.kind == SUBSTITUTE else wanted[:1].append(others[:1])
             if len(both) == 2:
                 found.append((bond, int(both[0]), int(both[1])))
         return found
