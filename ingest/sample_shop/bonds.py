@@ -52,6 +52,8 @@ def products(
     random = plan.random("bonds", month)
     head, product = drawn.lines["head"].to_numpy(), drawn.lines["product"].to_numpy(copy=True)
     count, family = len(drawn.heads), catalogue.products.product_family.to_numpy()
+    codes = pd.factorize(family)[0]
+    code = codes[product]  # a line's family stays
     named = [one for _, *both in catalogue.bonds for one in both]
     is_free = ~np.isin(product, named)
     for bond, first, other in catalogue.bonds:
@@ -66,7 +68,7 @@ def products(
         else:
             is_meant = _has(head, product == first, count)
         is_meant &= is_drawn & ~_has(head, product == brought[head], count)
-        position = np.flatnonzero(is_free & is_meant[head] & (family[product] == family[other]))
+        position = np.flatnonzero(is_free & is_meant[head] & (code == codes[other]))
         changed = position[np.unique(head[position], return_index=True)[1]]  # one an order
         product[changed] = brought[head[changed]]
         is_free[changed] = False
