@@ -18,6 +18,7 @@ from ingest.sample_shop.plan import FAMILIES, PAIR, SEQUENCE, SUBSTITUTE
 from ml_tasks.baskets.evaluate import within
 from ml_tasks.baskets.model import learn
 from ml_tasks.next_order import families
+from ml_tasks.recommendations.names import similar
 from ml_tasks.recommendations.purchases import Lines
 from ml_tasks.recommendations.related import Related, related
 
@@ -186,7 +187,8 @@ def related_of(shop: Shop, lines: pd.DataFrame, has_names: bool) -> tuple[Relate
     if not has_names:
         names = pd.Series([None] * len(ids), dtype=object)
     frame = lines.assign(customer_id=lines.buyer_number)
-    return related(Lines.of(frame, ids), int(np.datetime64("2024-12-31", "D").astype(int)), names)
+    day = int(np.datetime64("2024-12-31", "D").astype(int))
+    return related(Lines.of(frame, ids), day, similar(names))
 
 
 def others_of(shop: Shop, found: Related, product: str) -> list[str]:
