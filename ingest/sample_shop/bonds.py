@@ -7,16 +7,12 @@ two substitutes may become the other.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pandas as pd
 
+from ingest.sample_shop.events import Events
 from ingest.sample_shop.plan import SEQUENCE, SUBSTITUTE, Plan
 from ingest.sample_shop.products import Catalogue
-
-if TYPE_CHECKING:
-    from ingest.sample_shop.orders import Events
 
 
 def truth(catalogue: Catalogue) -> pd.DataFrame:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import pandas as pd
 from ingest.sample_shop import bonds
 from ingest.sample_shop import plan as planted
 from ingest.sample_shop.campaigns import orders_brought
+from ingest.sample_shop.events import Events
 from ingest.sample_shop.plan import COUNTRIES, FAMILIES, Plan, day_number, first_of_month
 from ingest.sample_shop.products import Catalogue
 from ingest.sample_shop.seasons import BuyingTime, Promotions
@@ -18,31 +18,6 @@ from ingest.sample_shop.seasons import BuyingTime, Promotions
 GUEST = -1
 RETURN_DELAY_DAYS = (2.0, 45.0)  # earliest, latest
 UNIT_COMES_BACK_RATE = 0.6  # share of the units beyond the first, if a line comes back
-
-
-@dataclass(frozen=True)
-class Events:
-    """Orders or refunds with their lines.
-
-    Attributes:
-        heads: One row an order or refund, in order of time. Columns time (days since the opening),
-            customer (position in the truth; -1: a guest), country; for refunds also order_id (the
-            refunded order).
-        lines: One row a line, in order of head. Columns head (position in `heads`), product
-            (position in the catalogue; -1: postage), units, price_pence.
-    """
-
-    heads: pd.DataFrame
-    lines: pd.DataFrame
-
-    def take(self, chosen: np.ndarray) -> Events:
-        """Select heads by a mask of shape (n_heads,), with their lines."""
-        position = np.cumsum(chosen) - 1
-        lines = self.lines[chosen[self.lines["head"].to_numpy()]]
-        return Events(
-            self.heads[chosen].reset_index(drop=True),
-            lines.assign(head=position[lines["head"].to_numpy()]).reset_index(drop=True),
-        )
 
 
 def sales(

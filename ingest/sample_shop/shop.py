@@ -13,7 +13,7 @@ import pandas as pd
 from ingest.sample_shop import bonds, campaigns
 from ingest.sample_shop import customers as customers_module
 from ingest.sample_shop import orders as events
-from ingest.sample_shop.orders import Events
+from ingest.sample_shop.events import Events
 from ingest.sample_shop.plan import (
     POSTAGE_CODE,
     START,
