@@ -33,7 +33,7 @@ def rows(customer_ids: np.ndarray, pairs: Pairs, today: Today) -> pd.DataFrame:
         pairs: What they bought.
         today: What is known of the date.
     """
-    explaining = Explaining(today.links, today.companions)
+    explaining = Explaining(today.links, today.companions, today.is_popular)
     found: dict[str, list[pd.DataFrame]] = {AGAIN: [], NEW: []}
     if not pairs.count_customers:  # a shard of a small shop
         return not_scored(contracts.load(NAME).table(NAME), _keys(AGAIN, customer_ids), "")

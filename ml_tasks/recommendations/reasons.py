@@ -17,6 +17,7 @@ INTERVAL, BOUGHT, GOES_WITH, OTHERS, POPULAR = (
     "popular",
 )
 MIN_ORDERS = 3  # of a product, for an interval to be told
+LEAST_WEIGHT = 0.01  # of a product that explains a popular one; others take what there is
 
 
 class Explaining:
@@ -25,9 +26,13 @@ class Explaining:
     Args:
         links: Weight of a product for another.
         companions: Products that go with a product.
+        is_popular: Whether a product may be called popular, shape (n_products,).
     """
 
-    def __init__(self, links: sparse.csr_matrix, companions: Related) -> None:
+    def __init__(
+        self, links: sparse.csr_matrix, companions: Related, is_popular: np.ndarray
+    ) -> None:
+        self._least = np.where(is_popular, LEAST_WEIGHT, 0.0)
         self._size = np.int64(links.shape[0])
         found = links.tocoo()
         keys = found.row * self._size + found.col
@@ -46,8 +51,8 @@ class Explaining:
             pairs: What the customers bought.
 
         Returns:
-            Number of the explaining product, -1 if none has a weight above 0; whether the other
-            goes with it in one order.
+            Number of the explaining product, -1 if none has a weight above 0 (LEAST_WEIGHT for a
+            popular product); whether the other goes with it in one order.
         """
         sizes = np.diff(pairs.starts)[row]
         which = np.repeat(np.arange(len(row)), sizes)
@@ -55,7 +60,7 @@ class Explaining:
         weight = self._weight(own * self._size + product[which])
         order = np.lexsort((own, -weight, which))
         best = order[places(which[order]) == 0]
-        best = best[weight[best] > 0]
+        best = best[weight[best] > self._least[product[which[best]]]]
         found = np.full(len(row), -1, dtype=np.int64)
         found[which[best]] = own[best]
         return found, (found >= 0) & _is_in(found * self._size + product, self._goes_with)

@@ -10,7 +10,7 @@ import pandas as pd
 from scipy import sparse
 
 from ml_tasks.recommendations import contenders, reranker, stored
-from ml_tasks.recommendations.candidates import Candidates
+from ml_tasks.recommendations.candidates import MAX_POPULAR, Candidates
 from ml_tasks.recommendations.evaluate import score_of
 from ml_tasks.recommendations.popularity import Popularity
 from ml_tasks.recommendations.purchases import Pairs
@@ -51,6 +51,12 @@ class Today:
     def is_shown(self) -> np.ndarray:
         """Whether a product may be shown, shape (n_products,)."""
         return np.array([one is None for one in self.why_not], dtype=bool)
+
+    @property
+    def is_popular(self) -> np.ndarray:
+        """Whether a product is among the most popular ones that may be shown."""
+        order = self.popular.order[self.is_shown[self.popular.order]]
+        return np.isin(np.arange(len(self.ids)), order[:MAX_POPULAR])
 
     @property
     def count_left_out(self) -> int:

@@ -448,13 +448,17 @@ def test_reasons_name_what_explains_them():
     ]
     weights = sparse.csr_matrix(np.array([[0, 0, 0.2], [0, 0, 0.5], [0, 0, 0]], dtype=np.float32))
     none = related.Related.of(np.array([0]), np.array([2]), np.array([2.0]), 3)
-    explaining = reasons.Explaining(weights, none)
+    explaining = reasons.Explaining(weights, none, np.zeros(3, dtype=bool))
     # the first customer bought 0 and 1, the second 0, the third nothing
     some = np.array([0, 1, 0])
     pairs = purchases.Pairs(np.array([0, 2, 3, 3]), some, *[some] * 6, 3)
     best, goes = explaining.best(np.array([0, 1, 2]), np.array([2, 2, 2]), pairs)
     assert list(best) == [1, 0, -1]
     assert list(goes) == [False, True, False]
+    faint = reasons.Explaining(weights / 100, none, np.array([False, False, True]))
+    assert list(faint.best(np.array([0]), np.array([2]), pairs)[0]) == [-1]  # .005: it is popular
+    unpopular = reasons.Explaining(weights / 100, none, np.zeros(3, dtype=bool))
+    assert list(unpopular.best(np.array([0]), np.array([2]), pairs)[0]) == [1]
     _, words = reasons.of_new(best, goes, np.array(["Cup", "Tea", "Pot"], dtype=object))
     assert list(words) == [
         "others who bought Tea bought it", "often ordered with Cup, which you bought", "popular now"
