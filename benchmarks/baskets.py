@@ -22,13 +22,13 @@ from benchmarks.results import keep_part
 from benchmarks.tables import OURS, number
 from ml_tasks.baskets import model
 from ml_tasks.baskets.evaluate import LEARNT_DAYS, TESTED_DAYS, within
+from ml_tasks.recommendations.related import MAX_ORDER_PRODUCTS
 
 # The settings of the rules were chosen on these cuts.
 CUTS = {
     "online_retail": ("2010-12-10", "2011-03-12", "2011-06-11"),
     "complete_journey": ("2017-07-04",),
 }
-MAX_PRODUCTS = 100  # of an order; dbt_project/models/features/basket_lines.sql leaves larger out
 FIGURES = {
     "rules": "count_rules",
     "still sold": "still_sold",
@@ -76,17 +76,16 @@ def compare(lines: pd.DataFrame, cut: pd.Timestamp) -> pd.DataFrame:
 
 def main(names: list[str]) -> None:
     """Compare on every shop and cut, print and store the table."""
-    table = Table(title=TITLE)
-    for heading in HEADINGS:
-        table.add_column(heading)
+    table = Table(*HEADINGS, title=TITLE)
     for shop, every in shops(names):
         lines = every.assign(buyer_number=every["customer_id"])
-        lines, _ = model.folded(lines, names_of(lines))  # as for the rules that are published
+        size = lines.groupby("order_number")["product_id"].transform("nunique")
+        lines = lines[size <= MAX_ORDER_PRODUCTS]  # as for the rules that are published
+        lines, _ = model.folded(lines, names_of(lines))
         lines = lines.drop_duplicates(["order_number", "product_id"])
-        size = lines.groupby("order_number")["product_id"].transform("size")
         for cut in CUTS[shop]:
             console.rule(f"{shop} {cut}")
-            for name, one in compare(lines[size <= MAX_PRODUCTS], pd.Timestamp(cut)).iterrows():
+            for name, one in compare(lines, pd.Timestamp(cut)).iterrows():
                 cells = [number(one.get(figure), 3) for figure in FIGURES.values()]
                 cells[0] = number(one["count_rules"], 0)
                 ends = (number(one["of_dealt"], 0), number(one["seconds"], 1))

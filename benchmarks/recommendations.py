@@ -156,9 +156,7 @@ def _judged(every: Lists, new: Lists, truth: Truth) -> dict[str, object]:
 
 def main(names: list[str]) -> None:
     """Compare on every shop and cut, print and store the table."""
-    table = Table(title=TITLE)
-    for heading in HEADINGS:
-        table.add_column(heading)
+    table = Table(*HEADINGS, title=TITLE)
     for shop, lines in shops(names):
         for cut in CUTS[shop]:
             console.rule(f"{shop} {cut}")

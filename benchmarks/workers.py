@@ -69,11 +69,8 @@ def _score(settings: Settings, question: str, shard_number: int) -> None:
 
 
 def _keep(rows: pd.DataFrame, customers: int) -> int:
-    table = Table(
-        title=f"Scoring {customers:,} customers in {SHARDS} shards, best of {ROUNDS} rounds"
-    )
-    for heading in ("question", "one worker, s", "two workers, s", "times as fast"):
-        table.add_column(heading)
+    title = f"Scoring {customers:,} customers in {SHARDS} shards, best of {ROUNDS} rounds"
+    table = Table("question", "one worker, s", "two workers, s", "times as fast", title=title)
     rows.loc[len(rows)] = ["all", rows[1].sum(), rows[2].sum()]
     for question, one, two in rows.itertuples(index=False):
         table.add_row(question, f"{one:.1f}", f"{two:.1f}", f"{one / two:.2f}")

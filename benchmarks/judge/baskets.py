@@ -17,7 +17,7 @@ SEQUENCE = "sequence"
 
 
 def dealt(lines: pd.DataFrame, random: np.random.Generator) -> pd.DataFrame:
-    """The lines with the products of each month dealt anew; twice in an order counts once.
+    """The lines with the products of each month dealt anew; an order may get a product twice.
 
     Args:
         lines: Columns order_number, ordered_date, product_id.
@@ -49,7 +49,7 @@ def judged(rules: pd.DataFrame, lines: pd.DataFrame, seed: int = 7) -> pd.DataFr
         for ids, one in zip(rules["antecedent_ids"], rules["consequent_id"], strict=True)
     ]
     is_sequence = rules["rule_kind"].eq(SEQUENCE).tolist()
-    orders = lines["order_number"].to_numpy()
+    orders = pd.factorize(lines["order_number"])[0]
     visits = lines.groupby(["customer_id", "ordered_date"]).ngroup().to_numpy()
     customers = lines["customer_id"].to_numpy()[np.unique(visits, return_index=True)[1]]
     follows = np.flatnonzero(customers[1:] == customers[:-1])

@@ -35,8 +35,6 @@ def rows(customer_ids: np.ndarray, pairs: Pairs, today: Today) -> pd.DataFrame:
     """
     explaining = Explaining(today.links, today.companions, today.is_popular)
     found: dict[str, list[pd.DataFrame]] = {AGAIN: [], NEW: []}
-    if not pairs.count_customers:  # a shard of a small shop
-        return not_scored(contracts.load(NAME).table(NAME), _keys(AGAIN, customer_ids), "")
     for block in candidates(pairs, today.popular, today.links, today.is_shown):
         score = today.score(block).astype(float)
         for kind, keep in ((AGAIN, block.is_own), (NEW, ~block.is_own)):
@@ -96,15 +94,11 @@ def _split(values: np.ndarray, starts: np.ndarray) -> list[list[Any]]:
     return [one.tolist() for one in parts]
 
 
-def _keys(kind: str, ids: np.ndarray) -> pd.DataFrame:
-    key: dict[str, Any] = {"customer_id": ids, "list_kind": kind}
-    return pd.DataFrame(key)
-
-
 def _of_kind(
     kind: str, ids: np.ndarray, lists: pd.DataFrame, left_out: np.ndarray | None, today: Today
 ) -> pd.DataFrame:
-    known = _keys(kind, ids)
+    key: dict[str, Any] = {"customer_id": ids, "list_kind": kind}
+    known = pd.DataFrame(key)
     is_known = known.index.isin(lists.index)
     counts = np.full(len(ids), today.count_left_out) if left_out is None else left_out
     some = known[is_known].assign(count_left_out=counts[is_known]).join(lists)

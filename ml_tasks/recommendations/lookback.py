@@ -12,6 +12,7 @@ from ml_tasks.evaluation.customer_groups import Group, by_group
 from ml_tasks.features.store import FeatureStore
 from ml_tasks.lookback import happened
 from ml_tasks.recommendations import figures
+from ml_tasks.recommendations.purchases import KNOWN_DAYS
 from ml_tasks.recommendations.ranking import places
 from ml_tasks.recommendations.state import MAX_CUSTOMERS
 
@@ -143,7 +144,8 @@ ORDERED = sql.Composed(
             " where earlier.customer_id = items.customer_id"
             " and earlier.product_id = items.product_id"
             " and earlier.ordered_date < %(scored_date)s"
-            " and earlier.ordered_date >= %(scored_date)s::date - 1095) as is_new"
+            " and earlier.ordered_date >= %(scored_date)s::date - %(known_days)s::integer"
+            ") as is_new"
             " from marts.fct_order_items as items inner join who using (customer_id)"
             " where items.ordered_date >= %(scored_date)s"
             " and items.ordered_date < %(known_on_date)s"
@@ -154,4 +156,4 @@ ORDERED = sql.Composed(
 
 
 def _params(due: Due) -> dict[str, Any]:
-    return {**happened.params(due), "most": MAX_CUSTOMERS}
+    return {**happened.params(due), "most": MAX_CUSTOMERS, "known_days": KNOWN_DAYS}

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+KNOWN_DAYS = 1_095  # before a date, whose orders count
 HALF_LIFE_DAYS = 120.0  # an order counts half after so many days
 
 
@@ -127,8 +128,8 @@ class Pairs:
         )
 
     def blocks(self, size: int) -> Iterator[tuple[int, Pairs]]:
-        """Some customers at a time: the first one's number, and their pairs."""
-        for start in range(0, self.count_customers, size):
+        """Some customers at a time: the first one's number, and their pairs; one block at least."""
+        for start in range(0, max(self.count_customers, 1), size):
             yield start, self.of(np.arange(start, min(start + size, self.count_customers)))
 
 

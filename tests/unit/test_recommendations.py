@@ -38,6 +38,7 @@ from ml_tasks.recommendations.contenders import OWN_AND_LINKS, PLAIN, RERANKED
 from ml_tasks.recommendations.popularity import Popularity, popularity
 from ml_tasks.recommendations.purchases import Lines
 from ml_tasks.trained_model import TrainedModel
+from perennial.settings import REPOSITORY
 
 UNLIKE = sparse.csr_matrix((72, 72), dtype=np.float32)  # products without names
 START, TODAY = pd.Timestamp("2020-01-01"), date(2021, 6, 1)
@@ -280,6 +281,17 @@ def test_a_trend_is_the_same_in_a_sample_of_the_customers():
 
     np.testing.assert_allclose(trend(1.0), trend(0.1))
     assert trend(1.0)[0] > 1 > trend(1.0)[2]
+
+
+def test_sql_and_python_count_over_the_same_days():
+    def text(name: str) -> str:
+        return (REPOSITORY / f"dbt_project/models/features/{name}.sql").read_text()
+
+    of_customers = text("customer_purchases")
+    assert f"customers.as_of_date - {purchases.KNOWN_DAYS} <= items.ordered_date" in of_customers
+    assert f"/ {purchases.HALF_LIFE_DAYS})" in of_customers
+    assert f"sampled_lines({purchases.KNOWN_DAYS})" in text("purchase_lines")
+    assert f"having count(*) <= {related.MAX_ORDER_PRODUCTS}" in text("basket_lines")
 
 
 def test_sampling_is_bounded_and_repeatable():

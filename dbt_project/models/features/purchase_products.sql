@@ -15,7 +15,11 @@ sales as (
     select
         dates.as_of_date,
         items.product_id,
-        min(items.ordered_date) as first_sale_date,
+        -- to a customer, as in the lines that models learn from; of guests if there was none
+        coalesce(
+            min(items.ordered_date) filter (where items.customer_id is not null),
+            min(items.ordered_date)
+        ) as first_sale_date,
         max(items.ordered_date) as last_sale_date,
         sum(items.units) filter (where items.ordered_date >= dates.as_of_date - 365) as sold_units
 
