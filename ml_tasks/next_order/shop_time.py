@@ -32,13 +32,13 @@ class ShopTime:
     weekdays: list[float]
 
     def parameters(self) -> dict[str, Any]:
-        """All fields as JSON."""
-        return asdict(self)
+        """All fields as JSON, side by side."""
+        return {**asdict(self.shop_days), "weekdays": self.weekdays}
 
     @classmethod
     def restored(cls, stored: dict[str, Any]) -> ShopTime:
         """Rebuild from `parameters`."""
-        return cls(ShopDays(**stored["shop_days"]), stored["weekdays"])
+        return cls(ShopDays(stored["first_day"], stored["speeds"]), stored["weekdays"])
 
     def passed(self, day: pd.Timestamp) -> np.ndarray:
         """Shop time passed by the start of each of the 90 days from `day` on, shape (91,).

@@ -177,6 +177,11 @@ def test_without_families_the_rest_stands(shop: PlantedShop) -> None:
 # Shop time ------------------------------------------------------------------------------------
 
 
+def test_shop_time_is_stored_as_homes_have_it() -> None:
+    stored = {"first_day": "2021-03-01", "speeds": [1.0, 2.0], "weekdays": [1.0] * 7}
+    assert ShopTime.restored(stored).parameters() == stored
+
+
 def test_in_an_even_shop_shop_time_is_days() -> None:
     day = pd.Timestamp("2021-03-01")
     assert EVEN.passed(day) == pytest.approx(np.arange(91))
